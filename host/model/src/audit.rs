@@ -1,0 +1,64 @@
+//! What is remembered of a change or a refusal. One list of kinds; storage writes an
+//! event in the same transaction as the change it tells of.
+
+use crate::id::{DecisionId, ProjectId, TokenId, UserId};
+use crate::time::Timestamp;
+
+crate::project::words! {
+    /// What happened.
+    EventKind {
+        AccountCreated = "account:created",
+        PasswordSet = "account:password:set",
+        TotpEnrolled = "account:totp:enrolled",
+        TotpRemoved = "account:totp:removed",
+        EmailAdded = "account:email:added",
+        EmailVerified = "account:email:verified",
+        StaffGranted = "account:staff:granted",
+        AuthenticationSucceeded = "authentication:succeeded",
+        AuthenticationFailed = "authentication:failed",
+        TokenCreated = "token:created",
+        TokenRevoked = "token:revoked",
+        RoleGranted = "role:granted",
+        RoleRevoked = "role:revoked",
+        ProjectCreated = "project:created",
+        ProjectConfigured = "project:configured",
+        ProjectStatusChanged = "project:status:changed",
+        FileUploaded = "file:uploaded",
+        FileStaged = "file:staged",
+        ReleasePublished = "release:published",
+        ReleaseRejected = "release:rejected",
+        RequestRefused = "request:refused",
+        PolicyModuleAdded = "policy-module:added",
+        PolicySetActivated = "policy-set:activated",
+        PolicySetRolledBack = "policy-set:rolled-back",
+        PolicySetFailed = "policy-set:failed",
+        OrphansSwept = "storage:orphans:swept",
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A caller over HTTP.
+    Caller { user: Option<UserId>, token: Option<TokenId>, remote_address: String, user_agent: String },
+    /// Somebody with shell access on the server's host: the break-glass.
+    CommandLine { system_user: String },
+    /// The server by itself.
+    System,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEvent {
+    pub at: Timestamp,
+    pub kind: EventKind,
+    pub actor: Actor,
+    /// The user it is about.
+    pub user: Option<UserId>,
+    /// The project it is about.
+    pub project: Option<ProjectId>,
+    /// The decision that allowed or refused it.
+    pub decision: Option<DecisionId>,
+    /// More, as a JSON object. Never a secret.
+    pub detail: serde_json::Value,
+}

@@ -1,0 +1,179 @@
+//! Who asks, and how surely: credential, principal and assurance of one request.
+
+use crate::caveat::Caveat;
+use crate::id::{TokenId, UserId};
+use crate::name::UserName;
+use crate::time::Timestamp;
+
+crate::project::words! {
+    /// What the client presented, whatever header carried it.
+    CredentialKind {
+        /// Nothing.
+        None = "none",
+        /// A browser session, or password and second factor proven within the request.
+        Session = "session",
+        /// User name and password in an `Authorization: Basic` header.
+        BasicPassword = "basic-password",
+        /// An API token.
+        ApiToken = "api-token",
+        /// A short-lived token minted for a trusted publisher.
+        PublisherToken = "publisher-token",
+    }
+}
+
+crate::project::words! {
+    /// A second factor that was proven.
+    Factor {
+        /// A time-based one-time password (RFC 6238).
+        Totp = "totp",
+        /// A WebAuthn security key or passkey.
+        Webauthn = "webauthn",
+        /// A recovery code.
+        RecoveryCode = "recovery-code",
+    }
+}
+
+crate::project::words! {
+    /// What a check of the password against known breaches came to.
+    PasswordState {
+        /// Not checked in this request.
+        Unchecked = "unchecked",
+        /// Not found.
+        Clean = "clean",
+        /// Found.
+        Breached = "breached",
+    }
+}
+
+/// Second factors that are enrolled and usable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Factors {
+    /// A TOTP app.
+    pub totp: bool,
+    /// A WebAuthn security key or passkey.
+    pub webauthn: bool,
+}
+
+impl Factors {
+    /// Whether there is any.
+    pub fn any(self) -> bool {
+        self.totp || self.webauthn
+    }
+}
+
+/// What a decision may know about a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFacts {
+    /// Identifier.
+    pub id: UserId,
+    /// Name.
+    pub name: UserName,
+    /// When the account was created.
+    pub created_at: Timestamp,
+    /// Whether the primary e-mail address is verified.
+    pub email_verified: bool,
+    /// Enrolled second factors.
+    pub factors: Factors,
+    /// Whether the account belongs to the registry's staff.
+    pub staff: bool,
+}
+
+/// Who the credential stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// Nobody in particular.
+    Anonymous,
+    /// A person.
+    User(UserFacts),
+    /// A trusted publisher, by its verified claims in order of name.
+    Publisher {
+        /// Identifier of the registered publisher.
+        id: uuid::Uuid,
+        /// The provider, for example `github`.
+        provider: String,
+        /// Verified claims.
+        claims: Vec<(String, String)>,
+    },
+}
+
+impl Principal {
+    /// The user, if it is one.
+    pub fn user(&self) -> Option<&UserFacts> {
+        match self {
+            Principal::User(user) => Some(user),
+            _ => None,
+        }
+    }
+}
+
+/// The token that was presented, after its signature was verified. Its caveats are not
+/// yet checked: that needs the target, and is the gate's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Identifier.
+    pub id: TokenId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last used, if ever.
+    pub last_used_at: Option<Timestamp>,
+    /// Whether a second factor was proven when it was made.
+    pub made_with_second_factor: bool,
+    /// Every caveat: those in the token, then those stored for it.
+    pub caveats: Vec<Caveat>,
+}
+
+/// One proof of a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactorUse {
+    /// Which factor.
+    pub factor: Factor,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What has been proven about the person, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assurance {
+    /// When the password was proven.
+    pub password_at: Option<Timestamp>,
+    /// The second factor proven last. A token never carries one.
+    pub second_factor: Option<FactorUse>,
+    /// What a breach check of the password came to.
+    pub password_state: PasswordState,
+}
+
+impl Assurance {
+    /// Nothing was proven.
+    pub const NONE: Assurance = Assurance { password_at: None, second_factor: None, password_state: PasswordState::Unchecked };
+}
+
+/// Credential, principal and assurance of one request. Made by `identity` once per
+/// request; there is no other way from a header to a principal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What was presented.
+    pub credential: CredentialKind,
+    /// Who it stands for.
+    pub principal: Principal,
+    /// The token, when the credential is one.
+    pub token: Option<TokenFacts>,
+    /// What has been proven.
+    pub assurance: Assurance,
+}
+
+impl Caller {
+    /// A caller who presented nothing.
+    pub fn anonymous() -> Self {
+        Self { credential: CredentialKind::None, principal: Principal::Anonymous, token: None, assurance: Assurance::NONE }
+    }
+
+    /// The caller's user, if it is one.
+    pub fn user(&self) -> Option<&UserFacts> {
+        self.principal.user()
+    }
+
+    /// Identifier of the token that was presented, if one was.
+    pub fn token_id(&self) -> Option<TokenId> {
+        self.token.as_ref().map(|token| token.id)
+    }
+}

@@ -1,0 +1,32 @@
+//! What things are: the nouns of the registry as plain data.
+//!
+//! Pure: no I/O, no async, no clock of its own. Everything here can be built in a test
+//! in one line. Read in the order of the `mod` lines: what is attempted ([`action`]),
+//! who asks and how surely ([`caller`]), what it is about ([`project`], [`release`],
+//! [`file`]), and what is remembered of it ([`audit`]).
+//!
+//! To add a noun: one file, its parsing at the edge (`parse` returns a typed error whose
+//! text says what would be right), no table or wire format derived on it.
+
+pub mod action;
+pub mod caller;
+pub mod caveat;
+pub mod name;
+pub mod version;
+pub mod project;
+pub mod release;
+pub mod file;
+pub mod audit;
+pub mod id;
+pub mod time;
+
+pub use action::Action;
+pub use caller::{Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, TokenFacts, UserFacts};
+pub use caveat::{Caveat, CaveatFailure};
+pub use file::{Digests, FileKind};
+pub use id::{DecisionId, FileId, ModuleDigest, ProjectId, ReleaseId, TokenId, UserId};
+pub use name::{ProjectName, UserName};
+pub use project::{ProjectStatus, Role};
+pub use release::ReleaseState;
+pub use time::{Clock, SystemClock, Timestamp};
+pub use version::Version;
