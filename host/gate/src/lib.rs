@@ -1,0 +1,39 @@
+//! The decision, end to end: facts -> context -> verdicts -> decision -> obligations ->
+//! [`Permit`].
+//!
+//! How to read this crate: [`Attempt`] is what a request has in hand before anything is
+//! decided; a [`Target`] is what it wants to do; [`Gate::decide`] brings the two together
+//! and answers with a [`Permit`] that *contains* the target, or with a [`Refusal`] that
+//! says what to do. Use cases in `identity` and `registry` take permits and nothing else.
+//!
+//! - [`core_rules`]: what no policy may widen: roles, token caveats, project status.
+//! - [`context`]: facts of the model put into the words of the contract with policies.
+//! - [`generations`]: policy sets being validated, swapped and rolled back.
+//! - [`package`]: a policy set as a folder of files.
+//! - [`recorder`]: the decision log and the audit of refusals.
+//!
+//! Invariant: only this crate makes a `Permit`. Its fields are private and it has no
+//! constructor outside [`Gate::decide`].
+
+pub mod attempt;
+pub mod target;
+pub mod permit;
+pub mod refusal;
+mod decide;
+pub mod core_rules;
+pub mod context;
+pub mod obligations;
+pub mod recorder;
+pub mod generations;
+pub mod package;
+
+pub use attempt::{Attempt, Method};
+pub use decide::{Gate, GateConfig};
+pub use generations::{Activation, Generation, InstallError};
+pub use package::{PackageError, SetPackage};
+pub use permit::Permit;
+pub use recorder::{Recorder, RecorderConfig};
+pub use refusal::{Reason, Refusal, RefusalKind};
+pub use target::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, Target, TargetFacts, VersionOrder};
+
+pub use policy_engine::contract::{Page, Requirement};

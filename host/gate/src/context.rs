@@ -1,0 +1,1 @@
+//! Facts of the model put into the words of the contract with policies.

@@ -1,0 +1,1 @@
+//! What no policy may widen: token caveats, roles, project status.

@@ -1,0 +1,1 @@
+//! What the host must do for a decision to hold.
