@@ -20,6 +20,7 @@ pub mod target;
 pub mod permit;
 pub mod refusal;
 mod decide;
+pub mod break_glass;
 pub mod core_rules;
 pub mod context;
 pub mod obligations;
@@ -28,6 +29,7 @@ pub mod generations;
 pub mod package;
 
 pub use attempt::{Attempt, Method};
+pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig};
 pub use generations::{Activation, Generation, InstallError};
 pub use package::{PackageError, SetPackage};
