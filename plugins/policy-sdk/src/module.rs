@@ -1,0 +1,118 @@
+//! What stands between a policy and the host.
+
+use crate::contract::{Context, Descriptor, Sections, SettingError, SettingValue, Verdict};
+use crate::settings::Settings;
+
+/// A policy. It sees nothing but its arguments and leaves nothing behind: the same
+/// settings and the same context always give the same verdict.
+pub trait Policy {
+    /// What it offers the operator; `()` for nothing.
+    type Operator: Settings;
+    /// What it offers the owners of each project; `()` for nothing.
+    type Owner: Settings;
+
+    /// Says what the policy is. The settings are filled in from the types above.
+    fn describe() -> Descriptor;
+
+    /// Checks settings beyond their kinds. `owner` is absent when only the operator's
+    /// settings are checked.
+    fn validate(operator: &Self::Operator, owner: Option<&Self::Owner>) -> Result<(), Vec<SettingError>> {
+        let _ = (operator, owner);
+        Ok(())
+    }
+
+    /// Decides one request. `owner` holds what the project's owners chose, and the
+    /// defaults when the request is not about a project.
+    fn evaluate(operator: &Self::Operator, owner: &Self::Owner, context: &Context) -> Verdict;
+}
+
+impl Descriptor {
+    /// A policy that hears nothing yet. `name`: lower-case words joined by hyphens;
+    /// `version`: semver, `env!("CARGO_PKG_VERSION")` in most crates; `summary`: what the
+    /// policy demands, in one sentence.
+    pub fn new(name: &str, version: &str, summary: &str) -> Self {
+        Descriptor {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            summary: summary.to_owned(),
+            actions: Vec::new(),
+            sections: Sections::empty(),
+            operator_settings: Vec::new(),
+            owner_settings: Vec::new(),
+        }
+    }
+
+    /// The actions it wants to hear.
+    #[must_use]
+    pub fn hears(mut self, actions: &[crate::contract::Action]) -> Self {
+        self.actions = actions.to_vec();
+        self
+    }
+
+    /// The sections of the context it needs. What is not asked for is not sent.
+    #[must_use]
+    pub fn needs(mut self, sections: Sections) -> Self {
+        self.sections = sections;
+        self
+    }
+}
+
+/// The descriptor of a policy with its settings, as the host gets it.
+pub fn describe<P: Policy>() -> Descriptor {
+    let mut descriptor = P::describe();
+    descriptor.operator_settings = P::Operator::describe();
+    descriptor.owner_settings = P::Owner::describe();
+    if !descriptor.owner_settings.is_empty() {
+        // The owners' choices travel in this section.
+        descriptor.sections |= Sections::PROJECT;
+    }
+    descriptor
+}
+
+/// Checks settings as the host asks for it: an empty `owner` checks the operator's only.
+pub fn validate_settings<P: Policy>(operator: Vec<SettingValue>, owner: Vec<SettingValue>) -> Result<(), Vec<SettingError>> {
+    let owner = if owner.is_empty() { None } else { Some(P::Owner::read(owner)) };
+    P::validate(&P::Operator::read(operator), owner.as_ref())
+}
+
+/// Decides one request as the host asks for it.
+pub fn evaluate<P: Policy>(settings: Vec<SettingValue>, mut context: Context) -> Verdict {
+    let owner = match &mut context.project {
+        Some(project) => P::Owner::read(std::mem::take(&mut project.settings)),
+        None => P::Owner::default(),
+    };
+    P::evaluate(&P::Operator::read(settings), &owner, &context)
+}
+
+/// Makes the crate's policy the one its module exports.
+///
+/// Does nothing on other targets than wasm, so that several policies can be linked into
+/// one native test.
+#[macro_export]
+macro_rules! export {
+    ($policy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Module;
+
+            impl $crate::bindings::exports::portcullis::policy::policy::Guest for Module {
+                fn describe() -> $crate::contract::Descriptor {
+                    $crate::module::describe::<$policy>()
+                }
+
+                fn validate_settings(
+                    operator: ::std::vec::Vec<$crate::contract::SettingValue>,
+                    owner: ::std::vec::Vec<$crate::contract::SettingValue>,
+                ) -> ::std::result::Result<(), ::std::vec::Vec<$crate::contract::SettingError>> {
+                    $crate::module::validate_settings::<$policy>(operator, owner)
+                }
+
+                fn evaluate(settings: ::std::vec::Vec<$crate::contract::SettingValue>, context: $crate::contract::Context) -> $crate::contract::Verdict {
+                    $crate::module::evaluate::<$policy>(settings, context)
+                }
+            }
+
+    $crate::bindings::export_policy_module!(Module with_types_in $crate::bindings);
+        };
+    };
+}
