@@ -1,0 +1,36 @@
+//! What the registry remembers. The only crate that names sqlx, and the home of all SQL,
+//! for SQLite (WAL) and PostgreSQL 15+ from one code base.
+//!
+//! Read [`Storage`] first: reads are its methods, one file per noun. Writes are methods of
+//! [`UnitOfWork`], which [`Storage::begin`] starts and only [`UnitOfWork::commit`] ends,
+//! with the audit event of the change: no event, no change. Bookkeeping that changes no
+//! state of the registry (when a token was last used, the decision log, heartbeats,
+//! attempt counters, the last TOTP step) is a method of [`Storage`] and says so.
+//!
+//! To add a noun: a table in both `migrations/` folders, a file with the same parts in the
+//! same order as its siblings (rows, statements, reads, writes, how a row is read), its
+//! statements in [`statement::all`]'s list, its constraints in [`Conflict`].
+
+mod error;
+mod secret;
+mod storage;
+mod unit;
+
+pub mod attempts;
+pub mod audit;
+pub mod decisions;
+pub mod files;
+pub mod policies;
+pub mod projects;
+pub mod releases;
+pub mod serials;
+pub mod tokens;
+pub mod users;
+
+pub use error::{Conflict, StorageError};
+pub use secret::Secret;
+pub use storage::{DatabaseKind, Storage};
+pub use unit::{Committed, UnitOfWork};
+
+/// What every method answers.
+pub type Result<T, E = StorageError> = std::result::Result<T, E>;
