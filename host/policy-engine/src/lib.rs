@@ -1,0 +1,40 @@
+//! May this happen? Loads policy modules, assembles them into policy sets, and decides.
+//!
+//! The only crate that names wasmtime; it depends on no other crate of the workspace.
+//!
+//! How to read it: [`contract`] is what host and policies say to each other; [`Engine`]
+//! turns the bytes of a module into a [`Module`] (`load`, `compile`, `cache`);
+//! [`PolicySet`] binds modules and their settings ([`set`], `settings`); its
+//! [`decide`](PolicySet::decide) runs every bound policy that hears the action, each in a
+//! fresh sandbox (`evaluate`), and [`combine`] makes one [`Decision`] of what they say.
+
+mod budget;
+mod cache;
+pub mod cases;
+pub mod combine;
+mod compile;
+pub mod contract;
+mod decision;
+mod engine;
+mod evaluate;
+mod health;
+mod load;
+mod module;
+mod policy_set;
+mod probe;
+pub mod set;
+mod settings;
+pub mod table;
+
+pub use budget::Budget;
+pub use cache::ModuleCache;
+pub use compile::{CompileError, Compiler, compile_worker_main};
+pub use decision::{Decision, DecisionOutcome, PolicyIdentity, PolicyRecord};
+pub use engine::{Engine, EngineConfig, EngineError};
+pub use evaluate::EvaluateFailure;
+pub use health::PolicyHealth;
+pub use load::LoadError;
+pub use module::Module;
+pub use policy_set::{OwnerForm, PolicySet};
+pub use set::{BindingSpec, Grade, SetError, SetSpec};
+pub use settings::OwnerSettings;

@@ -1,0 +1,31 @@
+//! What one call into a policy may use.
+
+/// What one call into a policy may use. Never unlimited: every field is a bound, and a
+/// policy that reaches one fails ([`EvaluateFailure`](crate::EvaluateFailure)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Wall-clock time of an `evaluate` in milliseconds. Kept by a ticker of 1 ms, so the
+    /// true bound is up to two ticks later.
+    pub time_ms: u64,
+    /// Wall-clock time of a `describe` or `validate-settings` in milliseconds. These run
+    /// once, off the request path, and may run cold.
+    pub load_time_ms: u64,
+    /// Fuel of a call: roughly one unit for each wasm instruction. `None` switches fuel
+    /// off, which leaves time as the only bound on work.
+    pub fuel: Option<u64>,
+    /// Bytes of linear memory of the whole sandbox.
+    pub memory_bytes: usize,
+    /// Elements of all tables of the sandbox.
+    pub table_elements: usize,
+    /// Bytes the host will allocate for what a call returns: all strings and lists.
+    pub output_bytes: usize,
+}
+
+impl Default for Budget {
+    /// Generous for a policy that takes microseconds, and small enough that a hostile one
+    /// cannot hurt: 10 ms, 20 million units of fuel, 16 MiB, 10,000 table elements, and
+    /// 64 KiB of output (the longest verdict the contract allows is about 20 KiB).
+    fn default() -> Self {
+        Budget { time_ms: 10, load_time_ms: 200, fuel: Some(20_000_000), memory_bytes: 16 << 20, table_elements: 10_000, output_bytes: 64 << 10 }
+    }
+}

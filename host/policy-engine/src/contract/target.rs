@@ -1,0 +1,138 @@
+//! What a request is about.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+use super::{Role, SettingValue, words};
+
+words! {
+    /// Where a project is in its life (PEP 792).
+    ProjectStatus {
+        /// Open for uploads.
+        Active = "active",
+        /// Readable, closed to uploads.
+        Archived = "archived",
+        /// Hidden for safety.
+        Quarantined = "quarantined",
+        /// Readable and open, but its owners recommend not to use it.
+        Deprecated = "deprecated",
+    }
+}
+
+/// The project the request is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Project {
+    /// Normalized name (PEP 503).
+    pub name: String,
+    /// Whether it exists yet.
+    #[serde(default)]
+    pub exists: bool,
+    /// Its status; `active` for one that does not exist yet.
+    pub status: ProjectStatus,
+    /// The principal's role on it.
+    pub role: Role,
+    /// The settings its owners chose for this policy: one value for each owner
+    /// setting the policy describes, in that order; defaults where nothing was chosen.
+    #[serde(default)]
+    pub settings: Vec<SettingValue>,
+}
+
+words! {
+    /// How the release's version compares (PEP 440) with the newest existing one.
+    VersionOrder {
+        /// There is no release to compare with.
+        First = "first",
+        /// Older than the newest.
+        Older = "older",
+        /// The newest itself.
+        Same = "same",
+        /// Newer than every existing release.
+        Newer = "newer",
+    }
+}
+
+words! {
+    /// Where a release is on its way to readers.
+    ReleaseState {
+        /// It does not exist yet.
+        Absent = "absent",
+        /// Stored, and visible to nobody but those who may publish it.
+        Staged = "staged",
+        /// Visible to everyone.
+        Published = "published",
+    }
+}
+
+/// The release the request is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Release {
+    /// Canonical version (PEP 440).
+    pub version: String,
+    /// Where it is on its way to readers.
+    pub state: ReleaseState,
+    /// Seconds since it was published (or staged, while it is staged); 0 if absent.
+    pub age: u64,
+    /// Comparison of this version with `newest`.
+    pub order: VersionOrder,
+    /// The newest published version of the project, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
+    /// Whether the credential of this request is the one that staged the release.
+    #[component(name = "staged-by-this-credential")]
+    #[serde(default)]
+    pub staged_by_this_credential: bool,
+}
+
+words! {
+    /// Kind of a distribution file.
+    FileKind {
+        /// A source distribution.
+        Sdist = "sdist",
+        /// A wheel.
+        Wheel = "wheel",
+    }
+}
+
+/// The distribution file the request is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct File {
+    /// File name.
+    pub name: String,
+    /// Kind.
+    pub kind: FileKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 digest in lower-case hex.
+    pub sha256: String,
+    /// BLAKE2b-256 digest in lower-case hex.
+    #[component(name = "blake2-256")]
+    pub blake2_256: String,
+}
+
+/// What the file's own core metadata says (not the upload form).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Metadata {
+    /// `Metadata-Version`.
+    pub version: String,
+    /// `Summary`; empty if none.
+    pub summary: String,
+    /// `License-Expression` or `License`; empty if none.
+    pub license: String,
+    /// `Requires-Python`; empty if none.
+    #[component(name = "requires-python")]
+    pub requires_python: String,
+    /// `Requires-Dist`, in the file's order.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// `Classifier`, in the file's order.
+    #[serde(default)]
+    pub classifiers: Vec<String>,
+}

@@ -1,0 +1,127 @@
+//! What a policy says.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+use super::words;
+
+/// Something the caller must prove before the action is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(variant)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// The user has a second factor enrolled.
+    #[component(name = "enrolled-second-factor")]
+    EnrolledSecondFactor,
+    /// A second factor was proven at most this many seconds ago.
+    #[component(name = "second-factor-within")]
+    SecondFactorWithin(u32),
+    /// The password was proven at most this many seconds ago.
+    #[component(name = "password-within")]
+    PasswordWithin(u32),
+    /// The user's primary e-mail address is verified.
+    #[component(name = "verified-email")]
+    VerifiedEmail,
+    /// The token is restricted to projects.
+    #[component(name = "project-token")]
+    ProjectToken,
+    /// The token was made by somebody who proved a second factor for it.
+    #[component(name = "token-made-with-second-factor")]
+    TokenMadeWithSecondFactor,
+}
+
+/// What a policy decides. When several policies speak, deny beats require beats
+/// stage beats permit beats abstain; when nobody permits or stages, the action is denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(variant)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing to say about this.
+    #[component(name = "abstain")]
+    Abstain,
+    /// Allowed, as far as this policy is concerned.
+    #[component(name = "permit")]
+    Permit,
+    /// Allowed, but the file is held back until somebody publishes the release.
+    /// Only an answer to `file-upload`.
+    #[component(name = "stage")]
+    Stage,
+    /// Allowed once all of these hold. A requirement that already holds is no obstacle.
+    #[component(name = "require")]
+    Require(Vec<Requirement>),
+    /// Refused.
+    #[component(name = "deny")]
+    Deny,
+}
+
+words! {
+    /// A page of the registry that helps with a refusal. The host knows its address.
+    Page {
+        /// How to create and use API tokens.
+        Tokens = "tokens",
+        /// How to enroll a second factor.
+        SecondFactor = "second-factor",
+        /// How to prove a second factor again.
+        StepUp = "step-up",
+        /// How to verify an e-mail address.
+        Email = "email",
+        /// How to reset a password.
+        PasswordReset = "password-reset",
+        /// How staged releases are published.
+        StagedReleases = "staged-releases",
+        /// A project's settings.
+        ProjectSettings = "project-settings",
+        /// How to ask the operators of the registry.
+        Contact = "contact",
+    }
+}
+
+/// Why, in words for the person who is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reason {
+    /// Stable code for programs: lower-case words joined by hyphens, at most 64 characters.
+    pub code: String,
+    /// One sentence that says what is wrong, at most 300 characters.
+    pub message: String,
+    /// One sentence that says what to do, at most 300 characters; empty if nothing helps.
+    pub remedy: String,
+    /// The page that helps, if there is one; its address is added to the remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+}
+
+/// What the host must do for the decision to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(variant)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obligation {
+    /// Disable the user's password; only a reset by mail enables it again.
+    #[component(name = "disable-password")]
+    DisablePassword,
+    /// Send the user the mail with this name.
+    #[component(name = "send-mail")]
+    SendMail(String),
+    /// Anything a later host may know. A host that does not know it denies.
+    #[component(name = "other")]
+    Other(String),
+}
+
+/// What a policy says about one context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[component(record)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Verdict {
+    /// The decision.
+    pub outcome: Outcome,
+    /// Why. At most 8; a deny or require without one is answered with a general text.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+    /// What the host must do. At most 8.
+    #[serde(default)]
+    pub obligations: Vec<Obligation>,
+    /// Lines for the operator's log, never shown to the caller. At most 16 of 512 characters.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}

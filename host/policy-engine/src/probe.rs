@@ -1,0 +1,1 @@
+//! Asks a set what it could permit at all.
