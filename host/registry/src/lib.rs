@@ -1,0 +1,26 @@
+//! What we do: upload, publish, stage, release, index, files.
+//!
+//! Read [`Registry`] first, then [`upload`] (a form and a spooled file become a file of a
+//! release), [`staging`] (files that wait for somebody to publish them), [`index`] (what
+//! pip and uv read) and [`files`] (downloads). [`targets`] are what decisions are made
+//! about; every use case that changes something takes a `gate::Permit` of one of them.
+//!
+//! - [`spool`] and [`blobs`]: bytes on their way in, and where they stay.
+//! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
+//! - [`projects`]: roles, settings and status of projects.
+//!
+//! Invariant: a file's blob is durable before the row that names it, and the row is
+//! written in one transaction with everything readers could see of it and the audit event.
+
+pub mod blobs;
+pub mod files;
+pub mod form;
+pub mod index;
+pub mod projects;
+mod registry;
+pub mod spool;
+pub mod staging;
+pub mod targets;
+pub mod upload;
+
+pub use registry::{OpenError, Registry, RegistryConfig};

