@@ -13,6 +13,8 @@ pub enum RefusalKind {
     Required(Vec<Requirement>),
     /// The decision could not be made: 503 with `Retry-After`. Never a permission.
     Failed,
+    /// Too many attempts: 429 with `Retry-After`. Nothing was looked at.
+    Limited { retry_after_seconds: u64 },
 }
 
 /// A decision that did not allow something.
