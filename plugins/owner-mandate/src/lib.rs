@@ -1,0 +1,218 @@
+//! What a project's owners demand of everyone who acts on it.
+//!
+//! Each demand is a switch on the project's page. The operator has the same switches for
+//! all projects at once; a project's owners may demand more, never less.
+
+use policy_sdk::prelude::*;
+
+/// The policy.
+pub struct OwnerMandate;
+
+/// What changes a project, or shows what is not public about it.
+const HEARD: ActionSet = ActionSet::of(&[
+    Action::FileUpload,
+    Action::FileDelete,
+    Action::ReleasePreview,
+    Action::ReleasePublish,
+    Action::ReleaseReject,
+    Action::ReleaseYank,
+    Action::ReleaseUnyank,
+    Action::ReleaseDelete,
+    Action::ProjectCreate,
+    Action::ProjectManage,
+    Action::ProjectConfigure,
+    Action::ProjectArchive,
+    Action::ProjectUnarchive,
+    Action::ProjectTransfer,
+    Action::ProjectDelete,
+    Action::RoleGrant,
+    Action::RoleAccept,
+    Action::RoleRevoke,
+    Action::PublisherAdd,
+    Action::PublisherRemove,
+]);
+
+/// Looking is not changing: an enrolled factor is asked for, a fresh one is not.
+const LOOKING: ActionSet = ActionSet::of(&[Action::ReleasePreview, Action::ProjectManage]);
+
+const UPLOADS: ActionSet = ActionSet::of(&[Action::FileUpload, Action::ProjectCreate]);
+
+settings! {
+    /// What is demanded on every project.
+    pub struct Operator {
+        /// Everyone who acts on any project needs a second factor.
+        pub second_factor: bool = boolean("Second factor for everyone", false),
+        /// Who changes a project in a session has proven a second factor at most this long ago. 0 turns it off.
+        pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
+        /// Uploads need a token that is restricted to projects.
+        pub project_tokens_only: bool = boolean("No account-wide tokens", false),
+        /// Uploads need a token that was made with a second factor.
+        pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
+        /// Nobody but trusted publishers may upload.
+        pub publishers_only: bool = boolean("Only trusted publishers upload", false),
+    }
+}
+
+settings! {
+    /// What the owners demand on their project.
+    pub struct Owner {
+        /// Everyone who acts on this project needs a second factor, also for what their tokens do.
+        pub second_factor: bool = boolean("Second factor for everyone", false),
+        /// Who changes this project in a session has proven a second factor at most this long ago. 0 turns it off.
+        pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
+        /// Uploads to this project need a token that is restricted to projects, so that a stolen token opens little.
+        pub project_tokens_only: bool = boolean("No account-wide tokens", false),
+        /// Uploads to this project need a token that was made by somebody who proved a second factor for it.
+        pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
+        /// Nobody but this project's trusted publishers may upload. API tokens are refused.
+        pub publishers_only: bool = boolean("Only trusted publishers upload", false),
+    }
+}
+
+impl Policy for OwnerMandate {
+    type Operator = Operator;
+    type Owner = Owner;
+
+    fn describe() -> Descriptor {
+        Descriptor::new("owner-mandate", env!("CARGO_PKG_VERSION"), "Owners decide what everyone who acts on their project has to prove.")
+            .hears(HEARD)
+            .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN | Sections::PROJECT)
+    }
+
+    fn evaluate(operator: &Operator, owner: &Owner, context: &Context) -> Verdict {
+        let uploading = UPLOADS.contains(context.action);
+        if uploading && context.credential != CredentialKind::PublisherToken && (operator.publishers_only || owner.publishers_only) {
+            return deny(
+                Reason::new("trusted-publisher-required", "Only trusted publishers may upload to this project.")
+                    .remedy("Upload from the automation its owners registered.")
+                    .page(Page::ProjectSettings),
+            );
+        }
+        // Trusted publishers and nobody have no factors and no tokens of their own.
+        if context.user().is_none() {
+            return abstain();
+        }
+        let by_token = context.credential == CredentialKind::ApiToken && uploading;
+        let fresh_within = strictest(operator.fresh_within, owner.fresh_within);
+        let changing = context.credential == CredentialKind::Session && !LOOKING.contains(context.action);
+        Requirements::on(context)
+            .need_if(operator.second_factor || owner.second_factor, Requirement::EnrolledSecondFactor, || {
+                Reason::new("second-factor-required", "This project demands a second factor of everyone.").remedy("Enroll one.").page(Page::SecondFactor)
+            })
+            .need_if(changing && fresh_within > 0, Requirement::SecondFactorWithin(fresh_within), || {
+                Reason::new("fresh-second-factor-required", "This project demands a second factor proven a short while ago.")
+                    .remedy("Prove it again.")
+                    .page(Page::StepUp)
+            })
+            .need_if(by_token && (operator.project_tokens_only || owner.project_tokens_only), Requirement::ProjectToken, || {
+                Reason::new("project-token-required", "This project does not accept account-wide tokens.")
+                    .remedy("Use a token restricted to the project.")
+                    .page(Page::Tokens)
+            })
+            .need_if(by_token && (operator.strong_tokens_only || owner.strong_tokens_only), Requirement::TokenMadeWithSecondFactor, || {
+                Reason::new("strong-token-required", "This project accepts only tokens made with a second factor.")
+                    .remedy("Log in with a second factor and make a new one.")
+                    .page(Page::Tokens)
+            })
+            .verdict()
+    }
+}
+
+policy_sdk::export!(OwnerMandate);
+
+/// The shorter of two spans, where 0 is no demand at all.
+fn strictest(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, other) => other,
+        (one, 0) => one,
+        (one, other) => one.min(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy_sdk::example;
+
+    fn session(action: Action, user: User, factor_age: Option<u64>) -> Context {
+        Context {
+            principal: Principal::User(user),
+            assurance: factor_age.map(example::second_factor),
+            project: Some(example::project("demo", Role::Owner)),
+            ..Context::of(action, CredentialKind::Session)
+        }
+    }
+
+    fn upload(token: Token) -> Context {
+        Context {
+            principal: Principal::User(example::user("alice")),
+            token: Some(token),
+            project: Some(example::project("demo", Role::Maintainer)),
+            ..Context::of(Action::FileUpload, CredentialKind::ApiToken)
+        }
+    }
+
+    fn check(owner: &Owner, context: &Context, codes: &[&str]) {
+        let verdict = OwnerMandate::evaluate(&Operator::default(), owner, context);
+        assert_eq!(verdict.reasons.iter().map(|reason| reason.code.as_str()).collect::<Vec<_>>(), codes);
+        assert_eq!(verdict.outcome == Outcome::Abstain, codes.is_empty(), "{verdict:?}");
+    }
+
+    #[test]
+    fn it_says_nothing_while_it_is_off() {
+        let without_factor = User { factors: Factors::empty(), ..example::user("alice") };
+        for &action in Action::ALL {
+            check(&Owner::default(), &session(action, without_factor.clone(), None), &[]);
+        }
+        check(&Owner::default(), &upload(example::token()), &[]);
+    }
+
+    #[test]
+    fn everyone_needs_a_second_factor_where_owners_demand_it() {
+        let owner = Owner { second_factor: true, ..Owner::default() };
+        let without_factor = User { factors: Factors::empty(), ..example::user("bob") };
+        for action in HEARD.iter() {
+            check(&owner, &session(action, without_factor.clone(), None), &["second-factor-required"]);
+        }
+        check(&owner, &Context { principal: Principal::User(without_factor), ..upload(example::token()) }, &["second-factor-required"]);
+        check(&owner, &upload(example::token()), &[]);
+    }
+
+    #[test]
+    fn a_fresh_factor_is_asked_of_sessions_that_change_something() {
+        let owner = Owner { fresh_within: 600, ..Owner::default() };
+        let user = || example::user("alice");
+        check(&owner, &session(Action::RoleGrant, user(), None), &["fresh-second-factor-required"]);
+        check(&owner, &session(Action::RoleGrant, user(), Some(601)), &["fresh-second-factor-required"]);
+        check(&owner, &session(Action::RoleGrant, user(), Some(600)), &[]);
+        check(&owner, &session(Action::ProjectManage, user(), None), &[]);
+        check(&owner, &upload(example::token()), &[]);
+    }
+
+    #[test]
+    fn account_wide_and_weak_tokens_are_refused_where_owners_say_so() {
+        let owner = Owner { project_tokens_only: true, strong_tokens_only: true, ..Owner::default() };
+        check(&owner, &upload(example::token()), &["project-token-required"]);
+        check(&owner, &upload(example::project_token("demo")), &[]);
+        let weak = Token { made_with_second_factor: false, ..example::project_token("demo") };
+        check(&owner, &upload(weak), &["strong-token-required"]);
+    }
+
+    #[test]
+    fn only_publishers_upload_where_owners_say_so() {
+        let owner = Owner { publishers_only: true, ..Owner::default() };
+        check(&owner, &upload(example::token()), &["trusted-publisher-required"]);
+        let publisher = Context { principal: example::publisher(), ..Context::of(Action::FileUpload, CredentialKind::PublisherToken) };
+        check(&owner, &publisher, &[]);
+        check(&owner, &session(Action::ReleaseYank, example::user("alice"), None), &[]);
+    }
+
+    #[test]
+    fn owners_may_demand_more_than_the_operator_and_never_less() {
+        let operator = Operator { second_factor: true, fresh_within: 300, ..Operator::default() };
+        let looser = Owner { fresh_within: 3_600, ..Owner::default() };
+        let verdict = OwnerMandate::evaluate(&operator, &looser, &session(Action::RoleGrant, example::user("alice"), Some(400)));
+        assert_eq!(verdict.outcome, Outcome::Require(vec![Requirement::SecondFactorWithin(300)]));
+        assert_eq!([strictest(0, 5), strictest(5, 0), strictest(0, 0), strictest(9, 5)], [5, 5, 0, 5]);
+    }
+}

@@ -82,6 +82,9 @@ impl ActionSet {
     /// The set without any action.
     pub const EMPTY: ActionSet = ActionSet(0);
 
+    /// The set of all actions.
+    pub const ALL: ActionSet = ActionSet::of(Action::ALL);
+
     /// The set of these actions.
     pub const fn of(actions: &[Action]) -> Self {
         let mut bits = 0;
@@ -98,6 +101,12 @@ impl ActionSet {
         self.0 & (1 << action as u64) != 0
     }
 
+    /// This set without the actions of the other one.
+    #[must_use]
+    pub const fn without(self, other: ActionSet) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether every action of this set is in the other one too.
     pub const fn is_subset(self, other: ActionSet) -> bool {
         self.0 & !other.0 == 0
@@ -106,6 +115,12 @@ impl ActionSet {
     /// The actions, in the order of the contract.
     pub fn iter(self) -> impl Iterator<Item = Action> {
         Action::ALL.iter().copied().filter(move |&action| self.contains(action))
+    }
+}
+
+impl<const N: usize> From<&[Action; N]> for ActionSet {
+    fn from(actions: &[Action; N]) -> Self {
+        Self::of(actions)
     }
 }
 
@@ -143,6 +158,7 @@ mod tests {
         assert!(set.contains(Action::IndexRead) && set.contains(Action::AuditRead) && !set.contains(Action::FileUpload));
         assert_eq!(set.iter().collect::<Vec<_>>(), [Action::IndexRead, Action::AuditRead]);
         assert_eq!(set.iter().collect::<ActionSet>(), set);
+        assert_eq!(ActionSet::ALL.without(set).iter().count(), Action::ALL.len() - 2);
         assert!(ActionSet::EMPTY.is_subset(set) && set.is_subset(set) && !set.is_subset(ActionSet::of(&[Action::IndexRead])));
     }
 }

@@ -85,7 +85,7 @@ pub mod prelude {
     pub use crate::action::ActionSet;
     pub use crate::contract::*;
     pub use crate::module::Policy;
-    pub use crate::settings;
     pub use crate::settings::Settings;
     pub use crate::verdict::{Requirements, abstain, deny, permit, require, stage};
+    pub use crate::{choice, settings};
 }

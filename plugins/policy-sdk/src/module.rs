@@ -1,5 +1,6 @@
 //! What stands between a policy and the host.
 
+use crate::action::ActionSet;
 use crate::contract::{Context, Descriptor, Sections, SettingError, SettingValue, Verdict};
 use crate::settings::Settings;
 
@@ -44,8 +45,8 @@ impl Descriptor {
 
     /// The actions it wants to hear.
     #[must_use]
-    pub fn hears(mut self, actions: &[crate::contract::Action]) -> Self {
-        self.actions = actions.to_vec();
+    pub fn hears(mut self, actions: impl Into<ActionSet>) -> Self {
+        self.actions = actions.into().iter().collect();
         self
     }
 

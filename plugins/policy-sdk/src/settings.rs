@@ -107,7 +107,7 @@ pub mod offer {
 
     use super::{Choice, Offer, Value};
     use crate::action::ActionSet;
-    use crate::contract::{Action, Range, SettingKind, SettingValue};
+    use crate::contract::{Range, SettingKind, SettingValue};
 
     /// On or off.
     pub fn boolean(label: &'static str, default: bool) -> Offer<bool> {
@@ -143,10 +143,8 @@ pub mod offer {
     }
 
     /// A set of actions.
-    pub fn actions(label: &'static str, default: &[Action]) -> Offer<ActionSet> {
-        // In the order of the contract, each once, as the contract demands.
-        let default = ActionSet::of(default).iter().collect();
-        Offer::new(label, SettingKind::Actions, SettingValue::Actions(default))
+    pub fn actions(label: &'static str, default: impl Into<ActionSet>) -> Offer<ActionSet> {
+        Offer::new(label, SettingKind::Actions, SettingValue::Actions(default.into().iter().collect()))
     }
 }
 

@@ -1,0 +1,197 @@
+//! Which credential may do which action.
+//!
+//! An allow-list: what is not listed is refused. In 2020 tokens that were "only valid
+//! for uploads" opened every route of an index, because the rule lived in no place. This
+//! is the place.
+
+use policy_sdk::prelude::*;
+
+/// The policy.
+pub struct RestrictRoutes;
+
+/// What an upload is made of: the second is decided as well when the project is new.
+const UPLOADS: ActionSet = ActionSet::of(&[Action::FileUpload, Action::ProjectCreate]);
+
+/// What needs no account at all: reading, and what leads to an account.
+const OPEN: ActionSet = ActionSet::of(&[
+    Action::IndexRead,
+    Action::FileDownload,
+    Action::SessionStart,
+    Action::AccountCreate,
+    Action::PasswordReset,
+    Action::EmailVerify,
+    // The identity token to exchange is in the body of the request.
+    Action::TokenMint,
+]);
+
+settings! {
+    /// What each kind of credential may do.
+    pub struct Operator {
+        /// What is open to everybody, without any credential.
+        pub none: ActionSet = actions("Without a credential", OPEN),
+        /// What a person may do who is logged in.
+        pub session: ActionSet = actions("With a session", ActionSet::ALL.without(UPLOADS).without(ActionSet::of(&[Action::TokenMint]))),
+        /// What a user name and a password in a request header may do. Passwords leak from scripts: best left empty.
+        pub basic_password: ActionSet = actions("With a password in a header", ActionSet::EMPTY),
+        /// What an API token may do.
+        pub api_token: ActionSet = actions("With an API token", UPLOADS),
+        /// What the short-lived token of a trusted publisher may do.
+        pub publisher_token: ActionSet = actions("With a publisher's token", &[Action::FileUpload]),
+    }
+}
+
+impl Operator {
+    fn allowed(&self, credential: CredentialKind) -> ActionSet {
+        match credential {
+            CredentialKind::None => self.none,
+            CredentialKind::Session => self.session,
+            CredentialKind::BasicPassword => self.basic_password,
+            CredentialKind::ApiToken => self.api_token,
+            CredentialKind::PublisherToken => self.publisher_token,
+        }
+    }
+}
+
+impl Policy for RestrictRoutes {
+    type Operator = Operator;
+    type Owner = ();
+
+    fn describe() -> Descriptor {
+        Descriptor::new("restrict-routes", env!("CARGO_PKG_VERSION"), "Each kind of credential may do what is listed for it, and nothing else.")
+            .hears(ActionSet::ALL)
+    }
+
+    fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
+        if operator.allowed(context.credential).contains(context.action) {
+            return permit();
+        }
+        deny(refusal(operator, context.credential, context.action))
+    }
+}
+
+policy_sdk::export!(RestrictRoutes);
+
+/// What to tell the client. Upload tools print it from the status line, so it is short.
+fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> Reason {
+    let reason = |message: &str| Reason::new("credential-not-allowed", message);
+    match credential {
+        CredentialKind::None if UPLOADS.contains(action) => Reason::new("credential-required", "Uploads need an API token.")
+            .remedy("Create one and use it as password with the user name __token__.")
+            .page(Page::Tokens),
+        CredentialKind::None => Reason::new("credential-required", "This is not open to everybody.").remedy("Log in first."),
+        CredentialKind::Session if UPLOADS.contains(action) => {
+            reason("A browser session cannot upload.").remedy("Upload with an API token as password and the user name __token__.").page(Page::Tokens)
+        }
+        CredentialKind::Session => reason("A browser session may not do this here.").page(Page::Contact),
+        CredentialKind::BasicPassword if UPLOADS.contains(action) => {
+            reason("Passwords are not accepted for uploads.").remedy("Use an API token as password with the user name __token__.").page(Page::Tokens)
+        }
+        CredentialKind::BasicPassword => reason("Passwords are not accepted here.").remedy(instead(operator, action)),
+        CredentialKind::ApiToken => token_refusal("API tokens", operator.api_token, operator, action),
+        CredentialKind::PublisherToken if action == Action::ProjectCreate => {
+            reason("A trusted publisher cannot create a project.").remedy("Make the first upload with an API token.").page(Page::Tokens)
+        }
+        CredentialKind::PublisherToken => token_refusal("Publisher tokens", operator.publisher_token, operator, action),
+    }
+}
+
+fn token_refusal(tokens: &str, allowed: ActionSet, operator: &Operator, action: Action) -> Reason {
+    let message = match !UPLOADS.contains(action) && allowed.is_subset(UPLOADS) {
+        true => [tokens, " are only valid for uploads."].concat(),
+        false => [tokens, " are not valid for ", action.as_str(), "."].concat(),
+    };
+    Reason::new("credential-not-allowed", message).remedy(instead(operator, action)).page(Page::Tokens)
+}
+
+/// What would be let through in place of the credential that was not.
+fn instead(operator: &Operator, action: Action) -> &'static str {
+    let allows = |credential| operator.allowed(credential).contains(action);
+    match () {
+        () if allows(CredentialKind::None) => "This needs no credential: leave it out of the request.",
+        () if allows(CredentialKind::Session) => "Log in with a browser instead.",
+        () if allows(CredentialKind::ApiToken) => "Use an API token instead.",
+        () if allows(CredentialKind::PublisherToken) => "Use a trusted publisher instead.",
+        () => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(credential: CredentialKind, action: Action) -> Verdict {
+        RestrictRoutes::evaluate(&Operator::default(), &(), &Context::of(action, credential))
+    }
+
+    #[test]
+    fn a_token_does_nothing_but_upload() {
+        for &action in Action::ALL {
+            let permitted = check(CredentialKind::ApiToken, action).outcome == Outcome::Permit;
+            assert_eq!(permitted, UPLOADS.contains(action), "{}", action.as_str());
+        }
+    }
+
+    #[test]
+    fn a_publisher_uploads_and_creates_no_project() {
+        for &action in Action::ALL {
+            let permitted = check(CredentialKind::PublisherToken, action).outcome == Outcome::Permit;
+            assert_eq!(permitted, action == Action::FileUpload, "{}", action.as_str());
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_header_does_nothing() {
+        for &action in Action::ALL {
+            assert_eq!(check(CredentialKind::BasicPassword, action).outcome, Outcome::Deny, "{}", action.as_str());
+        }
+    }
+
+    #[test]
+    fn a_session_cannot_upload() {
+        assert_eq!(check(CredentialKind::Session, Action::FileUpload).outcome, Outcome::Deny);
+        assert_eq!(check(CredentialKind::Session, Action::ReleasePublish).outcome, Outcome::Permit);
+    }
+
+    #[test]
+    fn everybody_reads_without_a_credential() {
+        for action in [Action::IndexRead, Action::FileDownload] {
+            assert_eq!(check(CredentialKind::None, action), permit());
+        }
+    }
+
+    #[test]
+    fn a_password_on_an_upload_is_told_how_to_use_a_token() {
+        let verdict = check(CredentialKind::BasicPassword, Action::FileUpload);
+        let reason = &verdict.reasons[0];
+        assert_eq!(reason.message, "Passwords are not accepted for uploads.");
+        assert!(reason.remedy.contains("__token__"));
+        assert_eq!(reason.page, Some(Page::Tokens));
+    }
+
+    #[test]
+    fn a_token_that_reads_is_told_that_reading_needs_none() {
+        let verdict = check(CredentialKind::ApiToken, Action::IndexRead);
+        assert_eq!(verdict.reasons[0].code, "credential-not-allowed");
+        assert_eq!(verdict.reasons[0].message, "API tokens are only valid for uploads.");
+        assert_eq!(verdict.reasons[0].remedy, "This needs no credential: leave it out of the request.");
+    }
+
+    #[test]
+    fn a_token_is_never_said_to_upload_where_the_operator_lets_it_do_more() {
+        let operator = Operator { api_token: ActionSet::of(&[Action::FileUpload, Action::IndexRead]), ..Operator::default() };
+        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::TokenList, CredentialKind::ApiToken));
+        assert_eq!(verdict.reasons[0].message, "API tokens are not valid for token:list.");
+    }
+
+    #[test]
+    fn every_refusal_has_a_reason_that_fits_a_status_line() {
+        let kinds = [CredentialKind::None, CredentialKind::Session, CredentialKind::BasicPassword, CredentialKind::ApiToken, CredentialKind::PublisherToken];
+        for credential in kinds {
+            for &action in Action::ALL {
+                for reason in check(credential, action).reasons {
+                    assert!(!reason.message.is_empty() && reason.message.len() + reason.remedy.len() <= 160, "{reason:?}");
+                }
+            }
+        }
+    }
+}
