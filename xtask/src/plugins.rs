@@ -17,6 +17,9 @@ use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// What a policy module exports (`wit/policy.wit`), without its version.
+const INTERFACE: &str = "portcullis:policy/policy@";
+
 /// The crate in `plugins/` that is no plugin.
 const SDK: &str = "policy-sdk";
 
@@ -37,6 +40,10 @@ pub(crate) fn build() -> anyhow::Result<()> {
         let core = read(&built.join(format!("{}.wasm", name.replace('-', "_"))))?;
         let component = pack(&core).with_context(|| format!("plugin {name}"))?;
         let shape = Shape::of(&component).with_context(|| format!("plugin {name}"))?;
+        ensure!(
+            shape.exports.iter().any(|export| export.starts_with(INTERFACE)),
+            "plugin {name} does not export {INTERFACE}: end its lib.rs with `policy_sdk::export!(…)`"
+        );
         ensure!(shape.imports.is_empty(), "plugin {name} imports {}; a policy module may import nothing", shape.imports.join(", "));
         ensure!(
             shape.initial_pages <= 1,
@@ -102,12 +109,13 @@ fn pack(core: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// What a component asks of its host before its first instruction.
 struct Shape {
     imports: Vec<String>,
+    exports: Vec<String>,
     initial_pages: u64,
 }
 
 impl Shape {
     fn of(component: &[u8]) -> anyhow::Result<Self> {
-        let mut shape = Shape { imports: Vec::new(), initial_pages: 0 };
+        let mut shape = Shape { imports: Vec::new(), exports: Vec::new(), initial_pages: 0 };
         // Encoding of each module or component we are inside of, outermost first.
         let mut inside = Vec::new();
         for payload in Parser::new(0).parse_all(component) {
@@ -117,6 +125,11 @@ impl Shape {
                 Payload::ComponentImportSection(imports) if inside == [Encoding::Component] => {
                     for import in imports {
                         shape.imports.push(import?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(exports) if inside == [Encoding::Component] => {
+                    for export in exports {
+                        shape.exports.push(export?.name.name.to_owned());
                     }
                 }
                 Payload::MemorySection(memories) => {
