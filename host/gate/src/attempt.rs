@@ -1,7 +1,9 @@
 //! What a request has in hand before anything is decided.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::{DecisionId, Timestamp};
 
@@ -24,7 +26,7 @@ pub enum Method {
 ///
 /// However many decisions a request needs and however long it takes, all of them are
 /// made by the generation that was active when it began.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Attempt {
     /// Names the request, and the first decision made for it.
     pub id: DecisionId,
@@ -38,13 +40,45 @@ pub struct Attempt {
     pub remote_address: IpAddr,
     /// The `User-Agent` header, at most 256 characters.
     pub user_agent: Box<str>,
-    /// The generation that decides it.
-    pub(crate) generation: Arc<Generation>,
+    pub(crate) generation: Option<Arc<Generation>>,
+    tally: Arc<Tally>,
+}
+
+/// What the decisions of one request add up to.
+#[derive(Default)]
+struct Tally {
+    first_taken: AtomicBool,
+    deciding_ns: AtomicU64,
 }
 
 impl Attempt {
-    /// Number of the policy set that decides this request.
+    pub(crate) fn new(at: Timestamp, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str, generation: Option<Arc<Generation>>) -> Self {
+        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
+        Self { id: DecisionId::new(), at, route, method, remote_address, user_agent, generation, tally: Arc::default() }
+    }
+
+    /// Number of the policy set that decides this request; 0 while no set is active.
     pub fn set_number(&self) -> u64 {
-        self.generation.number()
+        self.generation.as_ref().map_or(0, |generation| generation.number())
+    }
+
+    /// Microseconds spent deciding so far, all decisions of this request together.
+    pub fn deciding_microseconds(&self) -> u64 {
+        self.tally.deciding_ns.load(Ordering::Relaxed) / 1000
+    }
+
+    /// The id of the next decision: the request's own for the first one.
+    pub(crate) fn next_decision(&self) -> DecisionId {
+        if self.tally.first_taken.swap(true, Ordering::Relaxed) { DecisionId::new() } else { self.id }
+    }
+
+    pub(crate) fn spent(&self, nanoseconds: u64) {
+        self.tally.deciding_ns.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Attempt").field("id", &self.id).field("route", &self.route).field("set_number", &self.set_number()).finish_non_exhaustive()
     }
 }

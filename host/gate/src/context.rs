@@ -1,1 +1,255 @@
 //! Facts of the model put into the words of the contract with policies.
+//!
+//! The only place where the two vocabularies meet. Every conversion is an exhaustive
+//! match, so a word added on one side does not compile until the other side has it.
+
+use model::{Caller, CredentialKind, Factor, Factors, PasswordState, Principal, ProjectStatus, Role, Timestamp};
+use policy_engine::contract;
+
+use crate::attempt::{Attempt, Method};
+use crate::target::{ChangeFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, TargetFacts, VersionOrder};
+
+/// The complete context of one decision.
+pub fn build(attempt: &Attempt, decision: model::DecisionId, caller: &Caller, facts: &TargetFacts<'_>) -> contract::Context {
+    contract::Context {
+        action: action(facts.action),
+        now: u64::try_from(attempt.at.seconds()).unwrap_or(0),
+        credential: credential(caller.credential),
+        request: Some(contract::Request {
+            id: decision.to_string(),
+            route: attempt.route.to_owned(),
+            method: method(attempt.method),
+            remote_address: attempt.remote_address.to_string(),
+            user_agent: attempt.user_agent.to_string(),
+        }),
+        principal: principal(&caller.principal, attempt.at),
+        token: caller.token.as_ref().map(|token| self::token(token, attempt.at)),
+        assurance: Some(contract::Assurance {
+            password_age: caller.assurance.password_at.map(|at| at.age_at(attempt.at)),
+            second_factor: caller.assurance.second_factor.map(|used| contract::FactorUse { factor: factor(used.factor), age: used.at.age_at(attempt.at) }),
+            password_state: password_state(caller.assurance.password_state),
+        }),
+        project: facts.project.as_ref().map(project),
+        release: facts.release.as_ref().map(|release| self::release(release, caller)),
+        file: facts.file.as_ref().map(|file| contract::File {
+            name: file.name.to_owned(),
+            kind: match file.kind {
+                model::FileKind::Sdist => contract::FileKind::Sdist,
+                model::FileKind::Wheel => contract::FileKind::Wheel,
+            },
+            size: file.size,
+            sha256: file.digests.sha256_hex(),
+            blake2_256: file.digests.blake2_256_hex(),
+        }),
+        metadata: facts.metadata.map(|metadata| contract::Metadata {
+            version: metadata.version.clone(),
+            summary: metadata.summary.clone(),
+            license: metadata.license.clone(),
+            requires_python: metadata.requires_python.clone(),
+            requires: metadata.requires.clone(),
+            classifiers: metadata.classifiers.clone(),
+        }),
+        change: change(&facts.change),
+    }
+}
+
+/// The contract's word for an action.
+pub fn action(action: model::Action) -> contract::Action {
+    // Both lists have the same words in the same order; a test below holds them together.
+    contract::Action::ALL[action as usize]
+}
+
+/// The contract's word for a credential.
+pub fn credential(kind: CredentialKind) -> contract::CredentialKind {
+    match kind {
+        CredentialKind::None => contract::CredentialKind::None,
+        CredentialKind::Session => contract::CredentialKind::Session,
+        CredentialKind::BasicPassword => contract::CredentialKind::BasicPassword,
+        CredentialKind::ApiToken => contract::CredentialKind::ApiToken,
+        CredentialKind::PublisherToken => contract::CredentialKind::PublisherToken,
+    }
+}
+
+fn method(method: Method) -> contract::Method {
+    match method {
+        Method::Get => contract::Method::Get,
+        Method::Head => contract::Method::Head,
+        Method::Post => contract::Method::Post,
+        Method::Put => contract::Method::Put,
+        Method::Patch => contract::Method::Patch,
+        Method::Delete => contract::Method::Delete,
+        Method::Options => contract::Method::Options,
+        Method::Other => contract::Method::Other,
+    }
+}
+
+fn principal(principal: &Principal, now: Timestamp) -> contract::Principal {
+    match principal {
+        Principal::Anonymous => contract::Principal::Anonymous,
+        Principal::User(user) => contract::Principal::User(contract::User {
+            name: user.name.as_written().to_owned(),
+            age: user.created_at.age_at(now),
+            email_verified: user.email_verified,
+            factors: factors(user.factors),
+            staff: user.staff,
+        }),
+        Principal::Publisher { id: _, provider, claims } => contract::Principal::Publisher(contract::Publisher {
+            provider: provider.clone(),
+            claims: claims.iter().map(|(name, value)| contract::Claim { name: name.clone(), value: value.clone() }).collect(),
+        }),
+    }
+}
+
+fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
+    let mut expires_at: Option<i64> = None;
+    let mut projects: Option<Vec<String>> = None;
+    for caveat in &token.caveats {
+        match caveat {
+            model::Caveat::Expiration { expires_at: at, .. } => expires_at = Some(expires_at.map_or(*at, |sooner| sooner.min(*at))),
+            // Each list narrows what the ones before it left.
+            model::Caveat::ProjectNames(names) => {
+                projects = Some(match projects {
+                    None => names.clone(),
+                    Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
+                })
+            }
+            // Ids are not names; the token is restricted all the same.
+            model::Caveat::ProjectIds(_) | model::Caveat::Publisher { .. } => projects = Some(projects.unwrap_or_default()),
+            model::Caveat::RequestUser(_) | model::Caveat::LegacyUser => {}
+        }
+    }
+    contract::Token {
+        id: token.id.to_string(),
+        age: token.created_at.age_at(now),
+        expires_in: expires_at.map(|at| u64::try_from(at.saturating_sub(now.seconds())).unwrap_or(0)),
+        scope: projects.map_or(contract::TokenScope::Account, contract::TokenScope::Projects),
+        last_used: token.last_used_at.map(|at| at.age_at(now)),
+        made_with_second_factor: token.made_with_second_factor,
+    }
+}
+
+fn project(project: &ProjectFacts<'_>) -> contract::Project {
+    contract::Project {
+        name: project.normalized.to_owned(),
+        exists: project.id.is_some(),
+        status: match project.status {
+            ProjectStatus::Active => contract::ProjectStatus::Active,
+            ProjectStatus::Archived => contract::ProjectStatus::Archived,
+            ProjectStatus::Quarantined => contract::ProjectStatus::Quarantined,
+            ProjectStatus::Deprecated => contract::ProjectStatus::Deprecated,
+        },
+        role: role(project.role),
+        // Filled by the engine, for each policy with its own settings.
+        settings: Vec::new(),
+    }
+}
+
+fn release(release: &ReleaseFacts<'_>, caller: &Caller) -> contract::Release {
+    contract::Release {
+        version: release.version.to_string(),
+        state: match release.standing {
+            ReleaseStanding::Absent => contract::ReleaseState::Absent,
+            ReleaseStanding::Staged => contract::ReleaseState::Staged,
+            ReleaseStanding::Published => contract::ReleaseState::Published,
+        },
+        age: release.age,
+        order: match release.order {
+            VersionOrder::First => contract::VersionOrder::First,
+            VersionOrder::Older => contract::VersionOrder::Older,
+            VersionOrder::Same => contract::VersionOrder::Same,
+            VersionOrder::Newer => contract::VersionOrder::Newer,
+        },
+        newest: release.newest.map(|version| version.to_string()),
+        staged_by_this_credential: caller.token_id().is_some_and(|token| release.staged_by.contains(&token)),
+    }
+}
+
+fn role(role: Option<Role>) -> contract::Role {
+    match role {
+        None => contract::Role::None,
+        Some(Role::Maintainer) => contract::Role::Maintainer,
+        Some(Role::Owner) => contract::Role::Owner,
+    }
+}
+
+fn factors(factors: Factors) -> contract::Factors {
+    let mut out = contract::Factors::empty();
+    if factors.totp {
+        out |= contract::Factors::TOTP;
+    }
+    if factors.webauthn {
+        out |= contract::Factors::WEBAUTHN;
+    }
+    out
+}
+
+fn factor(factor: Factor) -> contract::Factor {
+    match factor {
+        Factor::Totp => contract::Factor::Totp,
+        Factor::Webauthn => contract::Factor::Webauthn,
+        Factor::RecoveryCode => contract::Factor::RecoveryCode,
+    }
+}
+
+fn password_state(state: PasswordState) -> contract::PasswordState {
+    match state {
+        PasswordState::Unchecked => contract::PasswordState::Unchecked,
+        PasswordState::Clean => contract::PasswordState::Clean,
+        PasswordState::Breached => contract::PasswordState::Breached,
+    }
+}
+
+fn scope(scope: &ScopeFacts) -> contract::TokenScope {
+    match scope {
+        ScopeFacts::Account => contract::TokenScope::Account,
+        ScopeFacts::Projects(names) => contract::TokenScope::Projects(names.clone()),
+    }
+}
+
+fn change(change: &ChangeFacts<'_>) -> contract::Change {
+    match change {
+        ChangeFacts::Nothing => contract::Change::Nothing,
+        ChangeFacts::Token { scope, expires_in } => contract::Change::Token(contract::NewToken { scope: self::scope(scope), expires_in: *expires_in }),
+        ChangeFacts::Role { user, before, after, factors } => contract::Change::Role(contract::RoleChange {
+            user: (*user).to_owned(),
+            before: role(*before),
+            after: role(*after),
+            factors: self::factors(*factors),
+        }),
+        ChangeFacts::Factor(factor) => contract::Change::Factor(self::factor(*factor)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_and_contract_have_the_same_actions_in_the_same_order() {
+        let model: Vec<&str> = model::Action::ALL.iter().map(|action| action.as_str()).collect();
+        let contract: Vec<&str> = contract::Action::ALL.iter().map(|action| action.as_str()).collect();
+        assert_eq!(model, contract);
+        for &one in model::Action::ALL {
+            assert_eq!(one.as_str(), action(one).as_str());
+        }
+    }
+
+    #[test]
+    fn several_project_caveats_leave_only_what_all_of_them_allow() {
+        let facts = model::TokenFacts {
+            id: model::TokenId::new(),
+            created_at: Timestamp(0),
+            last_used_at: None,
+            made_with_second_factor: false,
+            caveats: vec![
+                model::Caveat::ProjectNames(vec!["a".into(), "b".into()]),
+                model::Caveat::Expiration { expires_at: 50, not_before: 0 },
+                model::Caveat::ProjectNames(vec!["b".into(), "c".into()]),
+                model::Caveat::Expiration { expires_at: 40, not_before: 0 },
+            ],
+        };
+        let told = token(&facts, Timestamp::from_seconds(10));
+        assert_eq!(told.scope, contract::TokenScope::Projects(vec!["b".into()]));
+        assert_eq!(told.expires_in, Some(30));
+    }
+}

@@ -1,1 +1,204 @@
 //! What no policy may widen: token caveats, roles, project status.
+//!
+//! These hold before any policy is asked. A policy can only narrow what is left.
+
+use model::caveat::{CaveatProject, CaveatSubject};
+use model::{Action, Caller, Principal, ProjectStatus, Role, Timestamp};
+use policy_engine::contract::{Page, Reason};
+
+use crate::target::{ProjectFacts, TargetFacts};
+
+/// The role on the project that an action needs, if the project exists.
+pub fn required_role(action: Action) -> Option<Role> {
+    match action {
+        Action::FileUpload | Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => Some(Role::Maintainer),
+        Action::FileDelete
+        | Action::ReleaseYank
+        | Action::ReleaseUnyank
+        | Action::ReleaseDelete
+        | Action::ProjectManage
+        | Action::ProjectConfigure
+        | Action::ProjectArchive
+        | Action::ProjectUnarchive
+        | Action::ProjectTransfer
+        | Action::ProjectDelete
+        | Action::RoleGrant
+        | Action::RoleRevoke
+        | Action::PublisherAdd
+        | Action::PublisherRemove => Some(Role::Owner),
+        Action::IndexRead
+        | Action::FileDownload
+        | Action::ProjectCreate
+        | Action::RoleAccept
+        | Action::TokenCreate
+        | Action::TokenList
+        | Action::TokenRevoke
+        | Action::TokenMint
+        | Action::AccountCreate
+        | Action::AccountRead
+        | Action::AccountUpdate
+        | Action::AccountDelete
+        | Action::AccountRecover
+        | Action::EmailAdd
+        | Action::EmailVerify
+        | Action::EmailPromote
+        | Action::EmailRemove
+        | Action::PasswordChange
+        | Action::PasswordReset
+        | Action::FactorEnroll
+        | Action::FactorRemove
+        | Action::RecoveryCodesGenerate
+        | Action::SessionStart
+        | Action::SessionStepUp
+        | Action::SessionList
+        | Action::SessionEnd
+        | Action::PolicySetRead
+        | Action::PolicySetActivate
+        | Action::DecisionRead
+        | Action::AuditRead => None,
+    }
+}
+
+/// Checks the core's rules in PyPI's order: caveats, role, status.
+pub fn check(now: Timestamp, caller: &Caller, facts: &TargetFacts<'_>) -> Result<(), Box<Reason>> {
+    check_caveats(now, caller, facts.project.as_ref())?;
+    if let Some(project) = &facts.project {
+        check_role(caller, facts.action, project)?;
+        check_status(facts.action, project)?;
+    }
+    Ok(())
+}
+
+fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<'_>>) -> Result<(), Box<Reason>> {
+    let Some(token) = &caller.token else { return Ok(()) };
+    let subject = CaveatSubject {
+        now,
+        caller,
+        project: project.map(|project| CaveatProject { normalized: project.normalized, id: project.id.map(|id| id.0) }),
+        publisher_registered: project.is_some_and(|project| project.role.is_some()),
+    };
+    let failures: Vec<String> = token.caveats.iter().filter_map(|caveat| caveat.check(&subject).err()).map(|failure| failure.to_string()).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(reason("token-caveat", format!("Invalid API Token: {}.", failures.join(", ")), "Use a token that is valid for this.", Some(Page::Tokens)))
+}
+
+fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
+    let Some(needed) = required_role(action) else { return Ok(()) };
+    if project.id.is_none() || project.role.is_some_and(|role| role >= needed) {
+        return Ok(());
+    }
+    let what = match action {
+        Action::FileUpload => "upload to",
+        Action::ReleasePreview => "see staged releases of",
+        Action::ReleasePublish | Action::ReleaseReject => "decide on staged releases of",
+        _ => "manage",
+    };
+    let name = project.normalized;
+    let message = match &caller.principal {
+        Principal::User(user) => format!("The user '{}' isn't allowed to {what} project '{name}'.", user.name),
+        Principal::Publisher { .. } => format!("The given token isn't allowed to {what} project '{name}'."),
+        Principal::Anonymous => format!("You must say who you are to {what} project '{name}'."),
+    };
+    let remedy = match needed {
+        Role::Maintainer => "Ask an owner of the project for the role of maintainer, or check the name of the project.",
+        Role::Owner => "Ask an owner of the project.",
+    };
+    Err(reason("no-role", message, remedy, Some(Page::ProjectSettings)))
+}
+
+fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
+    let adds = matches!(action, Action::FileUpload | Action::ReleasePublish);
+    match project.status {
+        ProjectStatus::Active | ProjectStatus::Deprecated => Ok(()),
+        ProjectStatus::Archived if !adds => Ok(()),
+        ProjectStatus::Archived => Err(reason(
+            "project-archived",
+            format!("Project '{}' is archived and accepts no new files.", project.normalized),
+            "An owner can unarchive it.",
+            Some(Page::ProjectSettings),
+        )),
+        ProjectStatus::Quarantined if action.is_read() || matches!(action, Action::ProjectManage | Action::AuditRead) => Ok(()),
+        ProjectStatus::Quarantined => Err(reason(
+            "project-quarantined",
+            format!("Project '{}' is in quarantine.", project.normalized),
+            "Ask the operators of the registry.",
+            Some(Page::Contact),
+        )),
+    }
+}
+
+fn reason(code: &str, message: String, remedy: &str, page: Option<Page>) -> Box<Reason> {
+    Box::new(Reason { code: code.to_owned(), message, remedy: remedy.to_owned(), page })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use model::{Assurance, Caveat, CredentialKind, Factors, ProjectId, TokenFacts, TokenId, UserFacts, UserId, UserName};
+
+    use super::*;
+
+    fn user() -> UserFacts {
+        UserFacts { id: UserId::new(), name: UserName::parse("ana").unwrap(), created_at: Timestamp(0), email_verified: true, factors: Factors::default(), staff: false }
+    }
+
+    fn with_token(caveats: Vec<Caveat>) -> Caller {
+        Caller {
+            credential: CredentialKind::ApiToken,
+            principal: Principal::User(user()),
+            token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+            assurance: Assurance::NONE,
+        }
+    }
+
+    fn about(action: Action, role: Option<Role>, status: ProjectStatus) -> TargetFacts<'static> {
+        TargetFacts {
+            project: Some(ProjectFacts { id: Some(ProjectId::new()), normalized: "sample", status, role, owner_settings: Cow::Owned(serde_json::json!({})) }),
+            ..TargetFacts::of(action)
+        }
+    }
+
+    fn code(result: Result<(), Box<Reason>>) -> Option<String> {
+        result.err().map(|reason| reason.code)
+    }
+
+    #[test]
+    fn a_caveat_that_fails_comes_before_a_missing_role() {
+        let caller = with_token(vec![Caveat::ProjectNames(vec!["other".into()])]);
+        assert_eq!(code(check(Timestamp(0), &caller, &about(Action::FileUpload, None, ProjectStatus::Active))).as_deref(), Some("token-caveat"));
+    }
+
+    #[test]
+    fn a_project_token_is_refused_where_there_is_no_project() {
+        let caller = with_token(vec![Caveat::ProjectNames(vec!["sample".into()])]);
+        let refused = check(Timestamp(0), &caller, &TargetFacts::of(Action::TokenList)).unwrap_err();
+        assert!(refused.message.contains("project-scoped token used outside of a project context"), "{}", refused.message);
+    }
+
+    #[test]
+    fn without_a_role_nothing_on_a_project_is_allowed_but_reading() {
+        for &action in Action::ALL {
+            let refused = code(check(Timestamp(0), &with_token(vec![]), &about(action, None, ProjectStatus::Active)));
+            assert_eq!(refused.is_some(), required_role(action).is_some(), "{action}");
+        }
+    }
+
+    #[test]
+    fn a_maintainer_may_upload_and_not_manage() {
+        assert_eq!(code(check(Timestamp(0), &with_token(vec![]), &about(Action::FileUpload, Some(Role::Maintainer), ProjectStatus::Active))), None);
+        assert_eq!(
+            code(check(Timestamp(0), &with_token(vec![]), &about(Action::RoleGrant, Some(Role::Maintainer), ProjectStatus::Active))).as_deref(),
+            Some("no-role")
+        );
+    }
+
+    #[test]
+    fn an_archived_project_takes_no_files_even_from_its_owner() {
+        for action in [Action::FileUpload, Action::ReleasePublish] {
+            assert_eq!(code(check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived))).as_deref(), Some("project-archived"));
+        }
+    }
+}

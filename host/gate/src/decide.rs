@@ -2,15 +2,38 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use model::{Action, Caller, Clock, CredentialKind};
+use arc_swap::ArcSwapOption;
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
+use policy_engine::DecisionOutcome;
+use policy_engine::contract::{Context, Page, Reason};
 use storage::Storage;
+use storage::decisions::DecisionRow;
 
 use crate::attempt::{Attempt, Method};
-use crate::permit::Permit;
-use crate::recorder::Recorder;
-use crate::refusal::Refusal;
-use crate::target::Target;
+use crate::context;
+use crate::core_rules;
+use crate::generations::Generation;
+use crate::obligations;
+use crate::permit::{Grant, Permit};
+use crate::recorder::{DecisionRecord, Recorder, actor_of};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::target::{Target, TargetFacts};
+
+/// Names this server process among those that share the database.
+#[derive(Clone, Debug)]
+pub struct ServerIdentity {
+    /// New at each start.
+    pub id: uuid::Uuid,
+    /// Name of the host, for people.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// When the process started.
+    pub started_at: Timestamp,
+}
 
 /// What a gate is made of.
 pub struct GateConfig {
@@ -18,8 +41,7 @@ pub struct GateConfig {
     pub engine: policy_engine::Engine,
     pub recorder: Recorder,
     pub clock: Arc<dyn Clock>,
-    /// Names this server among those that share the database.
-    pub server_id: String,
+    pub server: ServerIdentity,
 }
 
 /// Decides every request. Cheap to clone.
@@ -30,50 +52,117 @@ pub struct Gate {
 
 pub(crate) struct GateInner {
     pub(crate) config: GateConfig,
+    pub(crate) active: ArcSwapOption<Generation>,
+    /// One installation at a time. Holds the last failure, told in heartbeats.
+    pub(crate) installing: tokio::sync::Mutex<Option<crate::generations::LastFailure>>,
 }
 
 impl Gate {
     /// A gate without an active set: every decision fails until one is installed.
     pub fn new(config: GateConfig) -> Self {
-        Self { inner: Arc::new(GateInner { config }) }
+        Self { inner: Arc::new(GateInner { config, active: ArcSwapOption::empty(), installing: tokio::sync::Mutex::new(None) }) }
     }
 
     /// Begins a request: gives it an id, the time, and the generation that decides it.
     pub fn begin(&self, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str) -> Attempt {
-        let _ = (route, method, remote_address, user_agent);
-        todo!()
+        Attempt::new(self.clock().now(), route, method, remote_address, user_agent, self.inner.active.load_full())
     }
 
     /// Decides whether `caller` may do what `target` says.
     ///
     /// Core rules first (caveats, roles, project status), then the policies of the
     /// attempt's generation, then obligations. Never an error: what cannot be decided is
-    /// a refusal of kind `Failed`.
+    /// a refusal of kind `Failed`. No database transaction is open while a policy runs.
     pub async fn decide<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: T) -> Result<Permit<T>, Refusal> {
-        let _ = (attempt, caller, target);
-        todo!()
+        let started = Instant::now();
+        let decision = attempt.next_decision();
+        let facts = target.facts();
+        let action = facts.action;
+        if let Err(reason) = core_rules::check(attempt.at, caller, &facts) {
+            attempt.spent(nanoseconds_since(started));
+            return Err(self.refuse_by_core(attempt, caller, decision, &facts, *reason).await);
+        }
+        let Some(generation) = &attempt.generation else {
+            let reason = own_reason("no-policy-set", "No policy set is active, so nothing can be decided.", "Try again later; the operators of the registry can see why.", Some(Page::Contact));
+            return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
+        };
+        let context = context::build(attempt, decision, caller, &facts);
+        let owner = facts.project.as_ref().map(|project| &*project.owner_settings).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
+        let owner_settings = owner.map(|settings| generation.set().resolve_owner_settings(settings)).unwrap_or_default();
+        let decided = generation.set().decide(&context, &owner_settings);
+        attempt.spent(nanoseconds_since(started));
+
+        let (kind, mut reasons) = match &decided.outcome {
+            DecisionOutcome::Permitted | DecisionOutcome::Staged => (None, Vec::new()),
+            DecisionOutcome::Required(requirements) => (Some(RefusalKind::Required(requirements.clone())), decided.reasons.clone()),
+            DecisionOutcome::Denied => (Some(RefusalKind::Denied), decided.reasons.clone()),
+            DecisionOutcome::Failed => (Some(RefusalKind::Failed), decided.reasons.clone()),
+        };
+        let mut kind = kind;
+        // Obligations hold for refusals too: a policy may refuse *and* disable a password.
+        if !decided.obligations.is_empty() {
+            if let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations).await {
+                tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
+                kind = Some(match error {
+                    obligations::ObligationError::Storage(_) => RefusalKind::Failed,
+                    _ => RefusalKind::Denied,
+                });
+                reasons.insert(0, own_reason("unknown-obligation", "A policy allows this only under a condition this registry cannot meet.", "Ask the operators of the registry.", Some(Page::Contact)));
+            }
+        }
+        self.log_policies(decision, action, &decided);
+        let permitted_word = if matches!(decided.outcome, DecisionOutcome::Staged) { "staged" } else { "permitted" };
+        count(action, kind.as_ref().map_or(permitted_word, outcome_word));
+
+        if let Some(kind) = kind {
+            return Err(self.refusal(attempt, caller, decision, &facts, kind, reasons, Some((context, decided))).await);
+        }
+        let grant = Grant {
+            decision,
+            set_number: generation.number(),
+            at: attempt.at,
+            staged: matches!(decided.outcome, DecisionOutcome::Staged),
+            reasons: decided.reasons.clone(),
+            warnings: decided.warnings.clone(),
+            actor: actor_of(attempt, caller),
+            assurance: caller.assurance,
+        };
+        // Anonymous reads are recorded up to a rate; whoever presented a credential always is.
+        if action.is_read() && caller.credential == CredentialKind::None {
+            if self.recorder().wants_read(attempt.at) {
+                self.recorder().read(self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None));
+            }
+        } else {
+            let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
+            self.recorder().decision(record).await;
+        }
+        drop(facts);
+        Ok(Permit::new(target, grant))
     }
 
     /// Only the core rules, without a decision: used before costly preparation of a
     /// target (reading an archive) that a caller without any role must not be able to
     /// cause. The refusal is recorded like any other.
     pub async fn check_core<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: &T) -> Result<(), Refusal> {
-        let _ = (attempt, caller, target);
-        todo!()
+        let facts = target.facts();
+        match core_rules::check(attempt.at, caller, &facts) {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, *reason).await),
+        }
     }
 
     /// Refuses and records, on behalf of the core: the credential was not accepted at
     /// all (unknown token, wrong password, password where no policy could permit one).
-    pub async fn refuse(&self, attempt: &Attempt, caller: &Caller, action: Action, code: &str, message: &str, remedy: &str, page: Option<crate::Page>) -> Refusal {
-        let _ = (attempt, caller, action, code, message, remedy, page);
-        todo!()
+    #[allow(clippy::too_many_arguments)]
+    pub async fn refuse(&self, attempt: &Attempt, caller: &Caller, action: Action, code: &str, message: &str, remedy: &str, page: Option<Page>) -> Refusal {
+        let facts = TargetFacts::of(action);
+        self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, own_reason(code, message, remedy, page)).await
     }
 
     /// Whether the attempt's set could permit this kind of credential for the action at
     /// all. Only ever used to save work and to refuse early.
     pub fn may_permit(&self, attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {
-        let _ = (attempt, action, credential);
-        todo!()
+        attempt.generation.as_ref().is_some_and(|generation| generation.set().may_permit(context::action(action), context::credential(credential)))
     }
 
     /// Where the database is, for use cases that need facts beside those of the gate.
@@ -91,4 +180,123 @@ impl Gate {
     pub fn recorder(&self) -> &Recorder {
         &self.inner.config.recorder
     }
+
+    async fn refuse_by_core(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>, reason: Reason) -> Refusal {
+        count(facts.action, "denied");
+        self.refusal(attempt, caller, decision, facts, RefusalKind::Denied, vec![reason], None).await
+    }
+
+    /// Records a refusal, decision and audit event, and waits until both are committed.
+    #[allow(clippy::too_many_arguments)]
+    async fn refusal(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+        kind: RefusalKind,
+        mut reasons: Vec<Reason>,
+        decided: Option<(Context, policy_engine::Decision)>,
+    ) -> Refusal {
+        if reasons.is_empty() {
+            reasons.push(match kind {
+                RefusalKind::Failed => own_reason("policy-failed", "The request could not be decided.", "Try again in a moment.", Some(Page::Contact)),
+                _ => own_reason("refused", "A policy of this registry refuses this.", "Ask the operators of the registry.", Some(Page::Contact)),
+            });
+        }
+        let core = decided.is_none().then(|| reasons[0].clone());
+        let record = self.record(attempt, caller, decision, facts, outcome_word(&kind), decided, core);
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::RequestRefused,
+            actor: actor_of(attempt, caller),
+            user: caller.user().map(|user| user.id),
+            project: facts.project.as_ref().and_then(|project| project.id),
+            decision: Some(decision),
+            detail: serde_json::json!({
+                "action": facts.action.as_str(), "code": reasons[0].code, "credential": caller.credential.as_str(),
+                "route": attempt.route, "set": attempt.set_number(),
+            }),
+        };
+        self.recorder().decision(record).await;
+        if let Err(error) = self.recorder().audit(event).await {
+            // The answer is a refusal either way; it must not turn into anything else.
+            tracing::error!(decision = %decision, %error, "a refusal could not be recorded");
+        }
+        Refusal { decision, set_number: attempt.set_number(), kind, reasons }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn record(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+        outcome: &str,
+        decided: Option<(Context, policy_engine::Decision)>,
+        core: Option<Reason>,
+    ) -> Box<DecisionRecord> {
+        let (context, decided) = match decided {
+            Some((context, decided)) => (context, Some(decided)),
+            None => (context::build(attempt, decision, caller, facts), None),
+        };
+        let row = DecisionRow {
+            id: decision,
+            at: attempt.at,
+            action: facts.action.as_str().to_owned(),
+            outcome: outcome.to_owned(),
+            set_number: attempt.generation.as_ref().and_then(|generation| i64::try_from(generation.number()).ok()),
+            user: caller.user().map(|user| user.id),
+            token: caller.token_id(),
+            project_name: facts.project.as_ref().map(|project| project.normalized.to_owned()),
+            route: attempt.route.to_owned(),
+            remote_address: attempt.remote_address.to_string(),
+            microseconds: decided.as_ref().map_or(0, |decided| decided.nanoseconds / 1000),
+            record: String::new(),
+        };
+        let owner_settings = facts.project.as_ref().map(|project| project.owner_settings.clone().into_owned()).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
+        Box::new(DecisionRecord { row, request: attempt.id, context: Some(context), owner_settings, core, decision: decided })
+    }
+
+    /// Policies' notes and failures, for the operator.
+    fn log_policies(&self, decision: DecisionId, action: Action, decided: &policy_engine::Decision) {
+        for record in &decided.policies {
+            match &record.result {
+                Ok(verdict) => {
+                    for note in &verdict.notes {
+                        tracing::info!(target: "policy", %decision, policy = %record.policy, "{note}");
+                    }
+                    if record.grade != policy_engine::Grade::Enforce && !matches!(verdict.outcome, policy_engine::contract::Outcome::Permit | policy_engine::contract::Outcome::Abstain) {
+                        metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => record.policy.clone(), "grade" => record.grade.as_str()).increment(1);
+                    }
+                }
+                Err(failure) => {
+                    metrics::counter!("portcullis_policy_failures_total", "policy" => record.policy.clone()).increment(1);
+                    tracing::error!(target: "policy", %decision, %action, policy = %record.policy, %failure, "policy failed");
+                }
+            }
+        }
+    }
+}
+
+fn count(action: Action, outcome: &'static str) {
+    metrics::counter!("portcullis_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
+}
+
+fn outcome_word(kind: &RefusalKind) -> &'static str {
+    match kind {
+        RefusalKind::Denied => "denied",
+        RefusalKind::Required(_) => "required",
+        RefusalKind::Failed => "failed",
+        RefusalKind::Limited { .. } => "limited",
+    }
+}
+
+fn own_reason(code: &str, message: &str, remedy: &str, page: Option<Page>) -> Reason {
+    Reason { code: code.to_owned(), message: message.to_owned(), remedy: remedy.to_owned(), page }
+}
+
+fn nanoseconds_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

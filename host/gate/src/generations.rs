@@ -1,11 +1,36 @@
 //! Policy sets being loaded, validated, swapped and rolled back.
+//!
+//! Read -> load and compile -> assemble -> self-test -> warm -> swap. All of it happens off
+//! the request path; the swap itself is one atomic pointer. On any failure the generation
+//! that serves goes on serving, and the reason is audited, logged, and told by
+//! `portcullis policy status`.
+//!
+//! Servers that share a database follow the activation marker in it: whoever asks for an
+//! activation writes a row, and every server notices, installs, and reports back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{ModuleDigest, Timestamp};
+use policy_engine::contract::SettingError;
+use policy_engine::{Module, OwnerForm, PolicyHealth, PolicySet, SetSpec};
+use storage::StorageError;
+use storage::policies::ServerRow;
 
 use crate::decide::Gate;
+use crate::package::StoredSet;
+
+/// How often a server looks for an activation asked for by another process.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+/// How often a server says that it is alive.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// One policy set, compiled and serving.
-#[derive(Debug)]
 pub struct Generation {
     number: u64,
+    set: PolicySet,
 }
 
 impl Generation {
@@ -13,10 +38,20 @@ impl Generation {
     pub fn number(&self) -> u64 {
         self.number
     }
+
+    pub(crate) fn set(&self) -> &PolicySet {
+        &self.set
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Generation({})", self.number)
+    }
 }
 
 /// What became of an activation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activation {
     /// Number of the set that serves now.
     pub number: u64,
@@ -24,46 +59,227 @@ pub struct Activation {
     pub previous: Option<u64>,
 }
 
+/// The last set this server was told to serve and could not.
+#[derive(Clone, Debug)]
+pub(crate) struct LastFailure {
+    number: u64,
+    message: String,
+}
+
 /// Why a set could not be installed. The old generation keeps serving.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    #[error("policy set {0} does not exist")]
+    /// No set has this number.
+    #[error("policy set {0} does not exist; `portcullis policy history` lists those that do")]
     UnknownSet(u64),
-    #[error("{0}")]
-    Invalid(String),
+    /// The stored set cannot be read.
+    #[error("policy set {number} cannot be read: {message}")]
+    Unreadable { number: u64, message: String },
+    /// A module of the set is missing or not what it was.
+    #[error("module {digest} of policy `{policy}` {what}")]
+    Module { policy: String, digest: String, what: String },
+    /// A module was refused.
+    #[error("module `{module}`: {error}")]
+    Load { module: String, error: policy_engine::LoadError },
+    /// The set does not fit together.
     #[error(transparent)]
-    Storage(#[from] storage::StorageError),
+    Set(#[from] policy_engine::SetError),
+    /// Cases of the set did not come out as expected.
+    #[error("{} of the set's own cases failed:\n{}", .0.len(), .0.join("\n"))]
+    Cases(Vec<String>),
+    /// The work was cut short.
+    #[error("the installation was interrupted: {0}")]
+    Interrupted(String),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl Gate {
     /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in.
     /// On any failure the old generation keeps serving and the reason is recorded.
     pub async fn install(&self, number: u64) -> Result<Activation, InstallError> {
-        let _ = number;
-        todo!()
+        let mut last_failure = self.inner.installing.lock().await;
+        let previous = self.active_set_number();
+        if previous == Some(number) {
+            *last_failure = None;
+            self.report(&last_failure).await;
+            return Ok(Activation { number, previous });
+        }
+        let result = self.build(number).await;
+        let installed = match result {
+            Ok(generation) => {
+                self.inner.active.store(Some(Arc::new(generation)));
+                *last_failure = None;
+                metrics::gauge!("portcullis_policy_set").set(number as f64);
+                tracing::info!(set = number, previous, "policy set is serving");
+                Ok(Activation { number, previous })
+            }
+            Err(error) => {
+                *last_failure = Some(LastFailure { number, message: error.to_string() });
+                metrics::counter!("portcullis_policy_set_failures_total").increment(1);
+                tracing::error!(set = number, serving = previous, %error, "policy set could not be installed; the one before keeps serving");
+                let event = AuditEvent {
+                    at: self.clock().now(),
+                    kind: EventKind::PolicySetFailed,
+                    actor: Actor::System,
+                    user: None,
+                    project: None,
+                    decision: None,
+                    detail: serde_json::json!({ "set": number, "serving": previous, "error": error.to_string() }),
+                };
+                if let Err(error) = self.recorder().audit(event).await {
+                    tracing::error!(%error, "the failure could not be recorded");
+                }
+                Err(error)
+            }
+        };
+        self.report(&last_failure).await;
+        installed
     }
 
-    /// The active generation's policies in words, for status pages: number, name, bindings.
+    async fn build(&self, number: u64) -> Result<Generation, InstallError> {
+        let row_number = i64::try_from(number).map_err(|_| InstallError::UnknownSet(number))?;
+        let row = self.storage().policy_set(row_number).await?.ok_or(InstallError::UnknownSet(number))?;
+        let stored: StoredSet = serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable { number, message: error.to_string() })?;
+        let mut modules = Vec::with_capacity(stored.spec.bindings.len());
+        for binding in &stored.spec.bindings {
+            let text = binding.digest.clone().unwrap_or_default();
+            let wrong = |what: &str| InstallError::Module { policy: binding.policy.clone(), digest: text.clone(), what: what.to_owned() };
+            let digest: ModuleDigest = text.parse().map_err(|_| wrong("is not named by a digest"))?;
+            let bytes = self.storage().module_bytes(digest).await?.ok_or_else(|| wrong("is not in the database"))?;
+            // The digest is what the operator approved; the bytes must still be those.
+            if crate::package::digest_of(&bytes) != digest {
+                return Err(wrong("does not match its digest; the database was tampered with or is damaged"));
+            }
+            modules.push((binding.module.clone(), Arc::<[u8]>::from(bytes)));
+        }
+        let engine = self.inner.config.engine.clone();
+        let set = tokio::task::spawn_blocking(move || {
+            let set = assemble(&engine, number, &stored.spec, &modules, &stored.cases)?;
+            set.warm();
+            Ok::<_, InstallError>(set)
+        })
+        .await
+        .map_err(|error| InstallError::Interrupted(error.to_string()))??;
+        Ok(Generation { number, set })
+    }
+
+    /// Number of the set that serves; none before the first installation.
     pub fn active_set_number(&self) -> Option<u64> {
-        todo!()
+        self.inner.active.load().as_ref().map(|generation| generation.number)
     }
 
-    /// The forms that the active set's policies offer to project owners:
-    /// (policy, summary, settings).
-    pub fn owner_forms(&self) -> Vec<(String, String, Vec<policy_engine::contract::Setting>)> {
-        todo!()
+    /// The set that serves, as it was written.
+    pub fn active_spec(&self) -> Option<SetSpec> {
+        self.inner.active.load().as_ref().map(|generation| generation.set.spec().clone())
+    }
+
+    /// The forms that the active set's policies offer to project owners.
+    pub fn owner_forms(&self) -> Vec<OwnerForm> {
+        self.inner.active.load().as_ref().map(|generation| generation.set.owner_forms()).unwrap_or_default()
     }
 
     /// Checks what an owner chose for one policy (`{setting: value}`) against its form.
-    pub fn check_owner_settings(&self, policy: &str, chosen: &serde_json::Value) -> Result<(), Vec<policy_engine::contract::SettingError>> {
-        let _ = (policy, chosen);
-        todo!()
+    pub fn check_owner_settings(&self, policy: &str, chosen: &serde_json::Value) -> Result<(), Vec<SettingError>> {
+        let active = self.inner.active.load();
+        let Some(generation) = active.as_ref() else {
+            return Err(vec![SettingError { setting: policy.to_owned(), message: "no policy set is active".to_owned() }]);
+        };
+        generation.set.check_owner_settings(policy, chosen).map(|_| ())
+    }
+
+    /// Counts of every policy of the active set, in binding order.
+    pub fn policy_health(&self) -> Vec<PolicyHealth> {
+        self.inner.active.load().as_ref().map(|generation| generation.set.health()).unwrap_or_default()
     }
 
     /// Follows activations that other processes ask for (the command line, other
-    /// replicas) until `stop` resolves: polls the database's activation marker.
+    /// replicas) until `stop` resolves, and tells them what this server serves.
     pub async fn follow_activations(&self, stop: impl Future<Output = ()> + Send) {
-        let _ = stop;
-        todo!()
+        tokio::pin!(stop);
+        let mut seen = None;
+        let mut heartbeat = tokio::time::Instant::now();
+        loop {
+            match self.storage().activation_marker().await {
+                Ok(marker) if seen != Some(marker) => {
+                    // Seen even if it fails: a broken set is reported once, not five times a second.
+                    seen = Some(marker);
+                    self.follow_once().await;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot look for policy activations; the active set keeps serving"),
+            }
+            if heartbeat.elapsed() >= HEARTBEAT_EVERY {
+                heartbeat = tokio::time::Instant::now();
+                let failure = self.inner.installing.lock().await;
+                self.report(&failure).await;
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(FOLLOW_EVERY) => {}
+            }
+        }
+        if let Err(error) = self.storage().remove_server(self.inner.config.server.id).await {
+            tracing::warn!(%error, "cannot sign this server off");
+        }
     }
+
+    async fn follow_once(&self) {
+        match self.storage().active_set().await {
+            Ok(Some(activation)) => match u64::try_from(activation.set_number) {
+                // `install` has logged and recorded a failure already.
+                Ok(number) => drop(self.install(number).await),
+                Err(_) => tracing::error!(set = activation.set_number, "the active policy set has an impossible number"),
+            },
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "cannot read the active policy set"),
+        }
+    }
+
+    async fn report(&self, failure: &Option<LastFailure>) {
+        let server = &self.inner.config.server;
+        let row = ServerRow {
+            server: server.id,
+            host: server.host.clone(),
+            pid: server.pid,
+            set_number: self.active_set_number().and_then(|number| i64::try_from(number).ok()),
+            started_at: server.started_at,
+            heartbeat_at: self.clock().now(),
+            last_error: failure.as_ref().map(|failure| failure.message.clone()),
+            last_error_set: failure.as_ref().and_then(|failure| i64::try_from(failure.number).ok()),
+        };
+        if let Err(error) = self.storage().report_server(&row).await {
+            tracing::warn!(%error, "cannot report what this server serves");
+        }
+    }
+}
+
+/// How long a server may be silent before it counts as gone.
+pub fn silent_since(now: Timestamp) -> Timestamp {
+    now.plus_ms(-4 * HEARTBEAT_EVERY.as_millis() as i64)
+}
+
+/// Loads the modules, binds them and runs the set's own cases. Blocking: seconds when a
+/// module has to be compiled.
+pub(crate) fn assemble(
+    engine: &policy_engine::Engine,
+    number: u64,
+    spec: &SetSpec,
+    modules: &[(String, Arc<[u8]>)],
+    cases: &[(String, String)],
+) -> Result<PolicySet, InstallError> {
+    let mut loaded: Vec<Module> = Vec::with_capacity(modules.len());
+    for (name, bytes) in modules {
+        loaded.push(engine.load(bytes).map_err(|error| InstallError::Load { module: name.clone(), error })?);
+    }
+    let set = PolicySet::assemble(number, spec, &loaded)?;
+    let mut failures = Vec::new();
+    for (file, text) in cases {
+        match policy_engine::cases::parse(text) {
+            Ok(cases) => failures.extend(policy_engine::cases::run(&set, &cases).into_iter().map(|failure| format!("{file}: {failure}"))),
+            Err(error) => failures.push(format!("{file}: {error}")),
+        }
+    }
+    if failures.is_empty() { Ok(set) } else { Err(InstallError::Cases(failures)) }
 }

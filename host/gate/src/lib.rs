@@ -30,11 +30,11 @@ pub mod package;
 
 pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;
-pub use decide::{Gate, GateConfig};
-pub use generations::{Activation, Generation, InstallError};
-pub use package::{PackageError, SetPackage};
+pub use decide::{Gate, GateConfig, ServerIdentity};
+pub use generations::{Activation, Generation, InstallError, silent_since};
+pub use package::{PackageError, SetPackage, request_activation};
 pub use permit::Permit;
-pub use recorder::{Recorder, RecorderConfig};
+pub use recorder::{Recorder, RecorderConfig, actor_of};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use target::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, Target, TargetFacts, VersionOrder};
 

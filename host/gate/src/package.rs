@@ -1,56 +1,170 @@
-//! A policy set as a folder of files: `set.toml`, modules, cases.
+//! A policy set as a folder of files: `set.toml`, modules, `cases/*.toml`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::generations::InstallError;
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{ModuleDigest, Timestamp};
+use policy_engine::SetSpec;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet};
+use storage::{Storage, StorageError};
+
+use crate::generations::{InstallError, assemble};
+
+/// Bytes of a set file or a case file at most.
+const TEXT_LIMIT: u64 = 1 << 20;
+/// Bytes of a module at most; the engine has the same bound.
+const MODULE_LIMIT: u64 = 8 << 20;
 
 /// A set with everything it needs, read from a folder and not yet stored.
 #[derive(Clone, Debug)]
 pub struct SetPackage {
     /// The parsed set file, each binding naming its module's digest.
-    pub spec: policy_engine::set::SetSpec,
-    /// The modules' bytes, one per binding, in order.
-    pub modules: Vec<std::sync::Arc<[u8]>>,
-    /// The case files' texts with their names.
+    pub spec: SetSpec,
+    /// The modules' file names and bytes, one per binding, in order.
+    pub modules: Vec<(String, Arc<[u8]>)>,
+    /// The case files' names and texts, in order of name.
     pub cases: Vec<(String, String)>,
+}
+
+/// A set as it is stored: what its modules are is said by their digests.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredSet {
+    pub(crate) spec: SetSpec,
+    pub(crate) cases: Vec<(String, String)>,
 }
 
 /// Why a folder is no policy set.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
+    /// A file cannot be read.
     #[error("cannot read {path}: {cause}")]
     Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error("{path}: {message}")]
-    Invalid { path: PathBuf, message: String },
-    #[error("{module} is neither in {folder} nor in {modules}; build it first (`cargo xtask build-plugins`)")]
+    /// A file is too large.
+    #[error("{path} is larger than {limit} bytes")]
+    TooLarge { path: PathBuf, limit: u64 },
+    /// The set file is wrong.
+    #[error("{path}: {error}")]
+    Invalid { path: PathBuf, error: policy_engine::SetError },
+    /// A module's name is a path.
+    #[error("{path}: module `{module}` must be a file name without any folder")]
+    ModuleName { path: PathBuf, module: String },
+    /// A module is nowhere.
+    #[error("module {module} is neither in {folder} nor in {modules}; build it first (`cargo xtask build-plugins` builds those of this repository)")]
     ModuleMissing { module: String, folder: PathBuf, modules: PathBuf },
+}
+
+/// SHA-256 of a module's bytes.
+pub fn digest_of(bytes: &[u8]) -> ModuleDigest {
+    ModuleDigest(Sha256::digest(bytes).into())
 }
 
 impl SetPackage {
     /// Reads the set in `folder`. A module is looked for in the folder itself, then in
     /// `../modules`.
     pub fn read(folder: &Path) -> Result<Self, PackageError> {
-        let _ = folder;
-        todo!()
+        let set_file = folder.join("set.toml");
+        let text = read_text(&set_file)?;
+        let mut spec = SetSpec::parse(&text).map_err(|error| PackageError::Invalid { path: set_file.clone(), error })?;
+        let mut modules = Vec::with_capacity(spec.bindings.len());
+        for binding in &mut spec.bindings {
+            let bytes = read_module(folder, &set_file, &binding.module)?;
+            binding.digest = Some(digest_of(&bytes).to_string());
+            modules.push((binding.module.clone(), bytes));
+        }
+        Ok(Self { spec, modules, cases: read_cases(&folder.join("cases"))? })
     }
 
     /// Validates everything a server would validate: loads and compiles the modules,
     /// assembles the set, runs its cases. Blocking.
-    pub fn verify(&self, engine: &policy_engine::Engine) -> Result<(), InstallError> {
-        let _ = engine;
-        todo!()
+    pub fn verify(&self, engine: &policy_engine::Engine) -> Result<policy_engine::PolicySet, InstallError> {
+        assemble(engine, 0, &self.spec, &self.modules, &self.cases)
     }
 
     /// Stores modules and set in one audited transaction and returns the set's number. A
-    /// set equal to a stored one gets that one's number again.
-    pub async fn store(&self, storage: &storage::Storage, actor: &model::audit::Actor, at: model::Timestamp) -> Result<u64, storage::StorageError> {
-        let _ = (storage, actor, at);
-        todo!()
+    /// set equal to the newest stored ones gets that one's number again, so that applying
+    /// the same folder twice makes one set.
+    pub async fn store(&self, storage: &Storage, actor: &Actor, at: Timestamp) -> Result<u64, StorageError> {
+        let spec = serde_json::to_string(&StoredSet { spec: self.spec.clone(), cases: self.cases.clone() })
+            .map_err(|error| StorageError::Corrupt(error.to_string()))?;
+        if let Some(same) = storage.policy_sets(None, 100).await?.into_iter().find(|row| row.spec == spec) {
+            return u64::try_from(same.number).map_err(|error| StorageError::Corrupt(error.to_string()));
+        }
+        let mut unit = storage.begin().await?;
+        for (binding, (_, bytes)) in self.spec.bindings.iter().zip(&self.modules) {
+            unit.add_module(&NewModule { digest: digest_of(bytes), name: &binding.policy, version: "", bytes, added_at: at }).await?;
+        }
+        let number = unit.add_policy_set(&NewPolicySet { name: &self.spec.name, spec: &spec, created_at: at, created_by: None }).await?;
+        let event = event(EventKind::PolicySetAdded, actor, at, serde_json::json!({ "set": number, "name": self.spec.name }));
+        unit.commit(&event).await?;
+        u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
     }
+}
 
-    /// Asks all servers on the database to make set `number` the active one.
-    pub async fn request_activation(storage: &storage::Storage, number: u64, actor: &model::audit::Actor, at: model::Timestamp, rollback: bool, reason: &str) -> Result<(), storage::StorageError> {
-        let _ = (storage, number, actor, at, rollback, reason);
-        todo!()
+/// Asks all servers on the database to make set `number` the active one; returns the
+/// activation's sequence. `portcullis policy status` tells when they have.
+pub async fn request_activation(storage: &Storage, number: u64, actor: &Actor, at: Timestamp, kind: ActivationKind, reason: &str) -> Result<i64, StorageError> {
+    let set_number = i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))?;
+    let mut unit = storage.begin().await?;
+    let sequence = unit.activate_policy_set(&NewActivation { set_number, at, by: None, kind, reason }, None).await?;
+    let what = match kind {
+        ActivationKind::Rollback => EventKind::PolicySetRolledBack,
+        ActivationKind::Apply | ActivationKind::Start => EventKind::PolicySetActivated,
+    };
+    unit.commit(&event(what, actor, at, serde_json::json!({ "set": number, "reason": reason }))).await?;
+    Ok(sequence)
+}
+
+fn event(kind: EventKind, actor: &Actor, at: Timestamp, detail: serde_json::Value) -> AuditEvent {
+    AuditEvent { at, kind, actor: actor.clone(), user: None, project: None, decision: None, detail }
+}
+
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
+    let unreadable = |cause| PackageError::Unreadable { path: path.to_owned(), cause };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > limit {
+        return Err(PackageError::TooLarge { path: path.to_owned(), limit });
     }
+    std::fs::read(path).map_err(unreadable)
+}
+
+fn read_text(path: &Path) -> Result<String, PackageError> {
+    let bytes = read_bytes(path, TEXT_LIMIT)?;
+    String::from_utf8(bytes).map_err(|error| PackageError::Unreadable { path: path.to_owned(), cause: std::io::Error::new(std::io::ErrorKind::InvalidData, error) })
+}
+
+fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>, PackageError> {
+    // A set that somebody sent must not be able to name files elsewhere on this machine.
+    if Path::new(module).components().count() != 1 || !module.ends_with(".wasm") {
+        return Err(PackageError::ModuleName { path: set_file.to_owned(), module: module.to_owned() });
+    }
+    let shared = folder.canonicalize().ok().and_then(|folder| folder.parent().map(|parent| parent.join("modules"))).unwrap_or_else(|| folder.join("../modules"));
+    for place in [folder, shared.as_path()] {
+        let path = place.join(module);
+        if path.is_file() {
+            return Ok(read_bytes(&path, MODULE_LIMIT)?.into());
+        }
+    }
+    Err(PackageError::ModuleMissing { module: module.to_owned(), folder: folder.to_owned(), modules: shared })
+}
+
+fn read_cases(folder: &Path) -> Result<Vec<(String, String)>, PackageError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(PackageError::Unreadable { path: folder.to_owned(), cause }),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|cause| PackageError::Unreadable { path: folder.to_owned(), cause })?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((name, read_text(&path)?));
+        }
+    }
+    files.sort();
+    Ok(files)
 }

@@ -1,29 +1,38 @@
 //! The value that proves a decision allowed exactly this.
 
-use model::{DecisionId, Timestamp};
+use model::audit::Actor;
+use model::{Assurance, DecisionId, Timestamp};
 
 use crate::refusal::Reason;
 
 /// A decision allowed exactly `T`.
 ///
-/// Invariant: only [`crate::Gate::decide`] makes one; fields are private. A use case that
-/// takes a `Permit<T>` cannot be reached without a decision about that very `T`.
+/// Invariant: only [`crate::Gate::decide`] and [`crate::break_glass()`] make one; fields are
+/// private. A use case that takes a `Permit<T>` cannot be reached without a decision about
+/// that very `T`.
 #[derive(Debug)]
 #[must_use = "a permit that is not used means a decision was made for nothing"]
 pub struct Permit<T> {
     target: T,
-    decision: DecisionId,
-    set_number: u64,
-    at: Timestamp,
-    staged: bool,
-    warnings: Vec<Reason>,
-    reasons: Vec<Reason>,
-    actor: model::audit::Actor,
+    grant: Grant,
+}
+
+/// What goes with a permission, whatever was permitted.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) decision: DecisionId,
+    pub(crate) set_number: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) staged: bool,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) warnings: Vec<Reason>,
+    pub(crate) actor: Actor,
+    pub(crate) assurance: Assurance,
 }
 
 impl<T> Permit<T> {
-    pub(crate) fn new(target: T, decision: DecisionId, set_number: u64, at: Timestamp, staged: bool, reasons: Vec<Reason>, warnings: Vec<Reason>, actor: model::audit::Actor) -> Self {
-        Self { target, decision, set_number, at, staged, warnings, reasons, actor }
+    pub(crate) fn new(target: T, grant: Grant) -> Self {
+        Self { target, grant }
     }
 
     /// What is allowed.
@@ -38,36 +47,41 @@ impl<T> Permit<T> {
 
     /// The decision that allowed it.
     pub fn decision(&self) -> DecisionId {
-        self.decision
+        self.grant.decision
     }
 
-    /// Number of the policy set that decided.
+    /// Number of the policy set that decided; 0 where the command line went past policies.
     pub fn set_number(&self) -> u64 {
-        self.set_number
+        self.grant.set_number
     }
 
     /// When the request began.
     pub fn at(&self) -> Timestamp {
-        self.at
+        self.grant.at
     }
 
     /// Whether the file must be held back until the release is published.
     pub fn is_staged(&self) -> bool {
-        self.staged
+        self.grant.staged
     }
 
     /// What policies say about a permission, for example why a file is held back.
     pub fn reasons(&self) -> &[Reason] {
-        &self.reasons
+        &self.grant.reasons
     }
 
     /// What policies in grade `warn` would have refused; to be told to the person.
     pub fn warnings(&self) -> &[Reason] {
-        &self.warnings
+        &self.grant.warnings
     }
 
     /// Who acts, for the audit event of the change.
-    pub fn actor(&self) -> &model::audit::Actor {
-        &self.actor
+    pub fn actor(&self) -> &Actor {
+        &self.grant.actor
+    }
+
+    /// What the caller had proven.
+    pub fn assurance(&self) -> Assurance {
+        self.grant.assurance
     }
 }

@@ -1,9 +1,24 @@
 //! The decision log and the audit of what changes nothing: refusals and authentications.
 //!
-//! Writers hand records to one task that commits them in groups.
+//! Writers hand records to one task that commits them in groups, so that a burst costs
+//! few commits. A refusal is answered only after its record is committed; a permitted
+//! change needs no waiting here, because its audit event is part of the change itself and
+//! names the decision. Permitted reads are recorded up to a rate: they are by far the most
+//! and by far the least interesting.
 
-use model::audit::AuditEvent;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use model::audit::{Actor, AuditEvent};
+use model::{Caller, DecisionId, Timestamp};
+use policy_engine::contract::Context;
+use serde::Serialize;
+use storage::decisions::DecisionRow;
 use storage::{Storage, StorageError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::attempt::Attempt;
+use crate::refusal::Reason;
 
 /// Sizes and rates of the recorder.
 #[derive(Clone, Debug)]
@@ -12,25 +27,161 @@ pub struct RecorderConfig {
     pub reads_per_second: u32,
 }
 
+/// Everything `explain` tells about one decision.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct DecisionRecord {
+    #[serde(skip)]
+    pub(crate) row: DecisionRow,
+    /// The request it was made for; equal to the decision's id for a request's first one.
+    pub(crate) request: DecisionId,
+    /// Complete, as it was before it was narrowed for each policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) context: Option<Context>,
+    /// What the project's owners chose, as stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner_settings: Option<serde_json::Value>,
+    /// A rule of the core that refused before any policy was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) core: Option<Reason>,
+    /// What the policies said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decision: Option<policy_engine::Decision>,
+}
+
+enum Entry {
+    Decision(Box<DecisionRecord>),
+    Event(Box<AuditEvent>, oneshot::Sender<Result<(), StorageError>>),
+    Flush(oneshot::Sender<()>),
+}
+
 /// Cheap handle to the recording task.
 #[derive(Clone)]
-pub struct Recorder {}
+pub struct Recorder {
+    queue: mpsc::Sender<Entry>,
+    reads: Arc<ReadRate>,
+}
+
+/// How many permitted reads this second has seen.
+struct ReadRate {
+    limit: u32,
+    /// Second of the counted window.
+    second: AtomicI64,
+    seen: AtomicU64,
+}
+
+impl ReadRate {
+    fn take(&self, now: Timestamp) -> bool {
+        let second = now.seconds();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.seen.store(0, Ordering::Relaxed);
+        }
+        self.seen.fetch_add(1, Ordering::Relaxed) < u64::from(self.limit)
+    }
+}
+
+/// Entries committed together at most.
+const GROUP: usize = 256;
+/// Entries that wait at most; writers of refusals then wait too, reads are dropped.
+const QUEUE: usize = 4096;
 
 impl Recorder {
-    /// Starts the task. It ends, with everything committed, after [`Recorder::close`].
+    /// Starts the task. It ends, with everything committed, when every handle is gone.
     pub fn start(storage: Storage, config: RecorderConfig) -> Self {
-        let _ = (storage, config);
-        todo!()
+        let (queue, entries) = mpsc::channel(QUEUE);
+        tokio::spawn(run(storage, entries));
+        let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
+        Self { queue, reads: Arc::new(reads) }
     }
 
     /// Records an audit event; returns when it is committed.
     pub async fn audit(&self, event: AuditEvent) -> Result<(), StorageError> {
-        let _ = event;
-        todo!()
+        let (done, committed) = oneshot::channel();
+        let gone = || StorageError::Unavailable("the recorder has ended".to_owned());
+        self.queue.send(Entry::Event(Box::new(event), done)).await.map_err(|_| gone())?;
+        committed.await.map_err(|_| gone())?
     }
 
-    /// Commits what is queued and ends the task.
+    /// Whether one more permitted read may be recorded this second.
+    pub(crate) fn wants_read(&self, now: Timestamp) -> bool {
+        let wanted = self.reads.take(now);
+        if !wanted {
+            metrics::counter!("portcullis_reads_not_recorded_total").increment(1);
+        }
+        wanted
+    }
+
+    /// Records a permitted read, unless the queue is full.
+    pub(crate) fn read(&self, record: Box<DecisionRecord>) {
+        if self.queue.try_send(Entry::Decision(record)).is_err() {
+            metrics::counter!("portcullis_reads_not_recorded_total").increment(1);
+        }
+    }
+
+    /// Records a decision; waits while the queue is full.
+    pub(crate) async fn decision(&self, record: Box<DecisionRecord>) {
+        if self.queue.send(Entry::Decision(record)).await.is_err() {
+            tracing::error!("a decision could not be recorded: the recorder has ended");
+        }
+    }
+
+    /// Returns when everything queued before is committed.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.queue.send(Entry::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
+    /// Commits what is queued. Later records are still taken while a handle lives.
     pub async fn close(&self) {
-        todo!()
+        self.flush().await;
+    }
+}
+
+async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while entries.recv_many(&mut group, GROUP).await > 0 {
+        let mut decisions = Vec::new();
+        let mut events = Vec::new();
+        let mut waiting = Vec::new();
+        let mut flushed = Vec::new();
+        for entry in group.drain(..) {
+            match entry {
+                Entry::Decision(record) => decisions.push(finish(*record)),
+                Entry::Event(event, done) => {
+                    events.push(*event);
+                    waiting.push(done);
+                }
+                Entry::Flush(done) => flushed.push(done),
+            }
+        }
+        let result = if decisions.is_empty() && events.is_empty() { Ok(()) } else { storage.record_log(&decisions, &events).await };
+        if let Err(error) = &result {
+            metrics::counter!("portcullis_records_lost_total").increment((decisions.len() + events.len()) as u64);
+            tracing::error!(%error, decisions = decisions.len(), events = events.len(), "the decision log could not be written");
+        }
+        for done in waiting {
+            let told = result.as_ref().map(|_| ()).map_err(|error| StorageError::Unavailable(error.to_string()));
+            let _ = done.send(told);
+        }
+        for done in flushed {
+            let _ = done.send(());
+        }
+    }
+}
+
+fn finish(record: DecisionRecord) -> DecisionRow {
+    let text = serde_json::to_string(&record).unwrap_or_else(|error| format!("{{\"unreadable\":\"{error}\"}}"));
+    DecisionRow { record: text, ..record.row }
+}
+
+/// The caller as the actor of an audit event.
+pub fn actor_of(attempt: &Attempt, caller: &Caller) -> Actor {
+    Actor::Caller {
+        user: caller.user().map(|user| user.id),
+        token: caller.token_id(),
+        remote_address: attempt.remote_address.to_string(),
+        user_agent: attempt.user_agent.to_string(),
     }
 }

@@ -9,6 +9,7 @@ crate::project::words! {
     EventKind {
         AccountCreated = "account:created",
         PasswordSet = "account:password:set",
+        PasswordDisabled = "account:password:disabled",
         TotpEnrolled = "account:totp:enrolled",
         TotpRemoved = "account:totp:removed",
         EmailAdded = "account:email:added",
@@ -29,6 +30,7 @@ crate::project::words! {
         ReleaseRejected = "release:rejected",
         RequestRefused = "request:refused",
         PolicyModuleAdded = "policy-module:added",
+        PolicySetAdded = "policy-set:added",
         PolicySetActivated = "policy-set:activated",
         PolicySetRolledBack = "policy-set:rolled-back",
         PolicySetFailed = "policy-set:failed",
