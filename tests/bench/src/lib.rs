@@ -1,0 +1,1 @@
+//! What Portcullis costs, beside what it stands in for.
