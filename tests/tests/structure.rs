@@ -37,7 +37,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("sqlx", &["storage"]),
     // So is everything about sandboxes ...
     ("wasmtime", &["policy-engine"]),
-    ("wasmparser", &["policy-engine"]),
+    ("wasmparser", &["policy-engine", "xtask"]),
     ("wit-bindgen", &["policy-sdk"]),
     // ... and HTTP as a server speaks it. The program serves what the crate builds.
     ("axum", &["portcullis-http"]),

@@ -1,19 +1,36 @@
 //! The build tool: `cargo xtask <task>`. One module for each task; this file only
 //! chooses.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod bench;
 mod plugins;
+mod serve;
 mod tables;
+mod test;
+
+mod clients;
+mod debian;
+mod postgres;
+mod steps;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  build-plugins    compile the policy modules and pack them into components
-  decision-table   write policies/*/decisions.md anew";
+  serve [arguments…]            build everything and start the registry; arguments go to `portcullis serve`
+  test [filter]                 prove everything, with real clients and both databases
+  bench [decision|server]       measure beside other engines and another index; --json for programs
+  build-plugins                 compile the policy modules and pack them into components
+  decision-table                write policies/*/decisions.md anew";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let outcome = match task.as_str() {
+    let mut arguments = std::env::args_os().skip(1);
+    let task = arguments.next().unwrap_or_default();
+    let rest: Vec<OsString> = arguments.collect();
+    let outcome = match task.to_str().unwrap_or_default() {
+        "serve" => serve::run(&rest),
+        "test" => test::run(&rest),
+        "bench" => bench::run(&rest),
         "build-plugins" => plugins::build(),
         "decision-table" => tables::write(),
         _ => {

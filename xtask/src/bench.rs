@@ -1,0 +1,59 @@
+//! `cargo xtask bench [decision|server] [--json]`: what Portcullis costs, beside what it
+//! stands in for, in one run on one machine.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::plugins::{self, cargo, workspace};
+use crate::{clients, debian};
+
+/// Builds everything optimised, then runs the programs of `tests/bench`. Each fails when a
+/// bound it states is broken.
+pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
+    let mut wanted = vec!["decision", "server"];
+    let mut passed_on = Vec::new();
+    for argument in arguments {
+        match argument.to_str() {
+            Some("decision") => wanted = vec!["decision"],
+            Some("server") => wanted = vec!["server"],
+            Some("--json") => passed_on.push("--json"),
+            _ => bail!("usage: cargo xtask bench [decision|server] [--json]"),
+        }
+    }
+    plugins::build()?;
+    let programs = clients::set_up()?;
+    if !on_path("wrk") {
+        debian::install(&["wrk"]).context("the load generator wrk is missing")?;
+    }
+    eprintln!("building optimised (several minutes the first time)");
+    let status = Command::new(cargo())
+        .current_dir(workspace())
+        .args(["build", "--release", "--package", "server", "--package", "bench"])
+        .status()
+        .context("cargo build did not start")?;
+    ensure!(status.success(), "the build failed, see above");
+
+    let mut broken = Vec::new();
+    for name in wanted {
+        let program = workspace().join("target/release").join(format!("bench-{name}"));
+        let status = Command::new(&program)
+            .current_dir(workspace())
+            .args(&passed_on)
+            .env("PORTCULLIS_TEST_CLIENTS", &programs)
+            .env("PORTCULLIS_TEST_PROGRAM", workspace().join("target/release/portcullis"))
+            .status()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        if !status.success() {
+            broken.push(name);
+        }
+    }
+    ensure!(broken.is_empty(), "bounds are broken in: {}", broken.join(", "));
+    Ok(())
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
