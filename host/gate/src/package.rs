@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{ModuleDigest, Timestamp};
-use policy_engine::SetSpec;
+use policy_engine::{PolicySet, SetSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet};
@@ -80,25 +80,44 @@ impl SetPackage {
 
     /// Validates everything a server would validate: loads and compiles the modules,
     /// assembles the set, runs its cases. Blocking.
-    pub fn verify(&self, engine: &policy_engine::Engine) -> Result<policy_engine::PolicySet, InstallError> {
-        assemble(engine, 0, &self.spec, &self.modules, &self.cases)
+    pub fn verify(self, engine: &policy_engine::Engine) -> Result<VerifiedPackage, InstallError> {
+        let set = assemble(engine, 0, &self.spec, &self.modules, &self.cases)?;
+        Ok(VerifiedPackage { package: self, set })
+    }
+}
+
+/// A set that was loaded, assembled and tested here. Only such a set can be stored.
+pub struct VerifiedPackage {
+    package: SetPackage,
+    set: PolicySet,
+}
+
+impl VerifiedPackage {
+    /// The assembled set; its number is 0 until it is stored.
+    pub fn set(&self) -> &PolicySet {
+        &self.set
+    }
+
+    /// How many cases the set was tested with.
+    pub fn case_files(&self) -> usize {
+        self.package.cases.len()
     }
 
     /// Stores modules and set in one audited transaction and returns the set's number. A
-    /// set equal to the newest stored ones gets that one's number again, so that applying
-    /// the same folder twice makes one set.
+    /// set equal to one of the newest stored ones gets that one's number again, so that
+    /// applying the same folder twice makes one set.
     pub async fn store(&self, storage: &Storage, actor: &Actor, at: Timestamp) -> Result<u64, StorageError> {
-        let spec = serde_json::to_string(&StoredSet { spec: self.spec.clone(), cases: self.cases.clone() })
+        let spec = serde_json::to_string(&StoredSet { spec: self.package.spec.clone(), cases: self.package.cases.clone() })
             .map_err(|error| StorageError::Corrupt(error.to_string()))?;
         if let Some(same) = storage.policy_sets(None, 100).await?.into_iter().find(|row| row.spec == spec) {
             return u64::try_from(same.number).map_err(|error| StorageError::Corrupt(error.to_string()));
         }
         let mut unit = storage.begin().await?;
-        for (binding, (_, bytes)) in self.spec.bindings.iter().zip(&self.modules) {
-            unit.add_module(&NewModule { digest: digest_of(bytes), name: &binding.policy, version: "", bytes, added_at: at }).await?;
+        for (policy, (_, bytes)) in self.set.policies().zip(&self.package.modules) {
+            unit.add_module(&NewModule { digest: digest_of(bytes), name: &policy.policy, version: &policy.version, bytes, added_at: at }).await?;
         }
-        let number = unit.add_policy_set(&NewPolicySet { name: &self.spec.name, spec: &spec, created_at: at, created_by: None }).await?;
-        let event = event(EventKind::PolicySetAdded, actor, at, serde_json::json!({ "set": number, "name": self.spec.name }));
+        let number = unit.add_policy_set(&NewPolicySet { name: &self.package.spec.name, spec: &spec, created_at: at, created_by: None }).await?;
+        let event = event(EventKind::PolicySetAdded, actor, at, serde_json::json!({ "set": number, "name": self.package.spec.name }));
         unit.commit(&event).await?;
         u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
     }

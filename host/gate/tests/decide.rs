@@ -1,0 +1,257 @@
+//! The gate with a real database, a real engine and the sets this repository ships.
+//!
+//! Needs the policy modules: `cargo xtask build-plugins`.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gate::{Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, RefusalKind, ServerIdentity, SetPackage, Target, TargetFacts};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::time::ManualClock;
+use model::{
+    Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp, TokenFacts, TokenId,
+    UserFacts, UserId, UserName,
+};
+use storage::Storage;
+use storage::audit::AuditFilter;
+use storage::policies::{ActivationKind, NewPolicySet};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+struct Fixture {
+    gate: Gate,
+    _folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        storage.migrate().await.unwrap();
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000 });
+        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
+        let gate = Gate::new(GateConfig { storage, engine, recorder, clock: Arc::new(ManualClock::at(NOW)), server });
+        Self { gate, _folder: folder }
+    }
+
+    async fn with(set: &str) -> Self {
+        let fixture = Self::new().await;
+        let number = fixture.store(package(set)).await;
+        fixture.gate.install(number).await.unwrap();
+        fixture
+    }
+
+    async fn store(&self, package: SetPackage) -> u64 {
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
+        package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).store(self.gate.storage(), &Actor::System, NOW).await.unwrap()
+    }
+
+    fn begin(&self) -> gate::Attempt {
+        self.gate.begin("/test", Method::Post, IpAddr::V4(Ipv4Addr::LOCALHOST), "test")
+    }
+
+    async fn decide(&self, caller: &Caller, target: Thing) -> Result<gate::Permit<Thing>, gate::Refusal> {
+        self.gate.decide(&self.begin(), caller, target).await
+    }
+}
+
+fn package(set: &str) -> SetPackage {
+    let policies: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    SetPackage::read(&policies.join(set)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Something about a project, or about nothing.
+#[derive(Debug)]
+struct Thing {
+    action: Action,
+    project: Option<(ProjectId, Option<Role>, serde_json::Value)>,
+}
+
+impl Thing {
+    fn alone(action: Action) -> Self {
+        Self { action, project: None }
+    }
+
+    fn on_project(action: Action, role: Option<Role>) -> Self {
+        Self { action, project: Some((ProjectId::new(), role, serde_json::json!({}))) }
+    }
+
+    fn where_owners_chose(mut self, settings: serde_json::Value) -> Self {
+        if let Some(project) = &mut self.project {
+            project.2 = settings;
+        }
+        self
+    }
+}
+
+impl Target for Thing {
+    fn facts(&self) -> TargetFacts<'_> {
+        let project = self.project.as_ref().map(|(id, role, settings)| ProjectFacts {
+            id: Some(*id),
+            normalized: "sample",
+            status: ProjectStatus::Active,
+            role: *role,
+            owner_settings: Cow::Borrowed(settings),
+        });
+        TargetFacts { project, ..TargetFacts::of(self.action) }
+    }
+}
+
+fn person(factors: Factors) -> Principal {
+    Principal::User(UserFacts { id: UserId::new(), name: UserName::parse("ana").unwrap(), created_at: Timestamp(0), email_verified: true, factors, staff: false })
+}
+
+const ENROLLED: Factors = Factors { totp: true, webauthn: false };
+
+fn token_caller(factors: Factors, caveats: Vec<Caveat>) -> Caller {
+    Caller {
+        credential: CredentialKind::ApiToken,
+        principal: person(factors),
+        token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+        assurance: Assurance::NONE,
+    }
+}
+
+fn session(second_factor_at: Option<Timestamp>) -> Caller {
+    let second_factor = second_factor_at.map(|at| FactorUse { factor: Factor::Totp, at });
+    Caller {
+        credential: CredentialKind::Session,
+        principal: person(ENROLLED),
+        token: None,
+        assurance: Assurance { password_at: Some(NOW), second_factor, password_state: PasswordState::Unchecked },
+    }
+}
+
+#[tokio::test]
+async fn without_a_set_everything_fails_and_nothing_is_permitted() {
+    let fixture = Fixture::new().await;
+    for &action in Action::ALL {
+        let refusal = fixture.decide(&session(Some(NOW)), Thing::alone(action)).await.unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Failed, "{action}");
+        assert_eq!(refusal.reasons[0].code, "no-policy-set");
+    }
+}
+
+#[tokio::test]
+async fn a_token_uploads_and_does_nothing_else() {
+    let fixture = Fixture::with("default").await;
+    let caller = token_caller(ENROLLED, vec![]);
+    for &action in Action::ALL {
+        let permitted = fixture.decide(&caller, Thing::on_project(action, Some(Role::Owner))).await.is_ok();
+        assert_eq!(permitted, matches!(action, Action::FileUpload | Action::ProjectCreate), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_beats_no_policy_and_a_policy_gives_no_role() {
+    let fixture = Fixture::with("default").await;
+    let refusal = fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, None)).await.unwrap_err();
+    assert_eq!(refusal.reasons[0].code, "no-role");
+}
+
+#[tokio::test]
+async fn an_upload_without_an_enrolled_factor_names_what_is_required() {
+    let fixture = Fixture::with("default").await;
+    let refusal = fixture.decide(&token_caller(Factors::default(), vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Required(vec![gate::Requirement::EnrolledSecondFactor]));
+    assert!(!refusal.reasons[0].remedy.is_empty());
+}
+
+#[tokio::test]
+async fn owners_switch_staging_on_and_the_permit_says_so() {
+    let fixture = Fixture::with("default").await;
+    let caller = token_caller(ENROLLED, vec![]);
+    let plain = fixture.decide(&caller, Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.unwrap();
+    assert!(!plain.is_staged());
+    let chosen = serde_json::json!({ "staged-release": { "mode": "automation" } });
+    let held = fixture.decide(&caller, Thing::on_project(Action::FileUpload, Some(Role::Owner)).where_owners_chose(chosen)).await.unwrap();
+    assert!(held.is_staged());
+    assert!(!held.reasons().is_empty());
+}
+
+#[tokio::test]
+async fn publishing_takes_a_second_factor_proven_just_now() {
+    let fixture = Fixture::with("default").await;
+    let publish = || Thing::on_project(Action::ReleasePublish, Some(Role::Owner));
+    assert!(fixture.decide(&session(Some(NOW)), publish()).await.is_ok());
+    for stale in [None, Some(NOW.plus_ms(-301_000))] {
+        let refusal = fixture.decide(&session(stale), publish()).await.unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Required(vec![gate::Requirement::SecondFactorWithin(300)]));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_on_record_before_it_is_answered() {
+    let fixture = Fixture::with("default").await;
+    let refusal = fixture.decide(&token_caller(ENROLLED, vec![]), Thing::alone(Action::TokenList)).await.unwrap_err();
+    let decision = fixture.gate.storage().decision(refusal.decision).await.unwrap().unwrap();
+    assert_eq!((decision.outcome.as_str(), decision.action.as_str()), ("denied", "token:list"));
+    let record: serde_json::Value = serde_json::from_str(&decision.record).unwrap();
+    assert_eq!(record["context"]["credential"], "api-token");
+    assert!(record["decision"]["policies"].as_array().is_some_and(|policies| !policies.is_empty()), "{record}");
+    let events = fixture.gate.storage().events(&AuditFilter { kind: Some(EventKind::RequestRefused), ..AuditFilter::default() }, None, 10).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].event.decision, Some(refusal.decision));
+}
+
+#[tokio::test]
+async fn a_request_is_decided_by_the_generation_it_began_with() {
+    let fixture = Fixture::with("default").await;
+    let before = fixture.begin();
+    let strict = fixture.store(package("strict")).await;
+    fixture.gate.install(strict).await.unwrap();
+    let caller = token_caller(ENROLLED, vec![]);
+    let upload = || Thing::on_project(Action::FileUpload, Some(Role::Owner));
+    let permit = fixture.gate.decide(&before, &caller, upload()).await.unwrap();
+    assert_eq!(permit.set_number(), before.set_number());
+    let refusal = fixture.gate.decide(&fixture.begin(), &caller, upload()).await.unwrap_err();
+    assert_eq!(refusal.set_number, strict);
+}
+
+#[tokio::test]
+async fn a_set_whose_cases_fail_is_not_installed_and_the_old_one_serves() {
+    let fixture = Fixture::with("default").await;
+    let serving = fixture.gate.active_set_number();
+    // The command line would not store such a set; another machine's might have.
+    let case = "[[case]]\nname = \"a token lists tokens\"\nbase = \"api-token\"\naction = \"token:list\"\nexpect = \"permit\"\n";
+    let stored = serde_json::json!({ "spec": package("strict").spec, "cases": [["broken.toml", case]] }).to_string();
+    fixture.store(package("strict")).await;
+    let mut unit = fixture.gate.storage().begin().await.unwrap();
+    let number = unit.add_policy_set(&NewPolicySet { name: "broken", spec: &stored, created_at: NOW, created_by: None }).await.unwrap();
+    let event = AuditEvent { at: NOW, kind: EventKind::PolicySetAdded, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) };
+    unit.commit(&event).await.unwrap();
+    let number = u64::try_from(number).unwrap();
+    fixture.gate.install(number).await.unwrap_err();
+    assert_eq!(fixture.gate.active_set_number(), serving);
+    assert!(fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.is_ok());
+    let events = fixture.gate.storage().events(&AuditFilter { kind: Some(EventKind::PolicySetFailed), ..AuditFilter::default() }, None, 10).await.unwrap();
+    assert_eq!(events.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_folder_applied_twice_is_one_set() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.store(package("default")).await, fixture.store(package("default")).await);
+    assert_ne!(fixture.store(package("default")).await, fixture.store(package("strict")).await);
+}
+
+#[tokio::test]
+async fn an_activation_asked_for_by_another_process_is_followed() {
+    let fixture = Fixture::with("default").await;
+    let strict = fixture.store(package("strict")).await;
+    gate::request_activation(fixture.gate.storage(), strict, &Actor::System, NOW, ActivationKind::Apply, "test").await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let gate = fixture.gate.clone();
+    let following = tokio::spawn(async move { gate.follow_activations(async { drop(stopped.await) }).await });
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while fixture.gate.active_set_number() != Some(strict) {
+        assert!(tokio::time::Instant::now() < deadline, "the activation was not followed");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    drop(stop);
+    following.await.unwrap();
+    assert!(fixture.gate.storage().servers().await.unwrap().is_empty(), "a server that ends signs off");
+}
