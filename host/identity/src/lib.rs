@@ -1,0 +1,100 @@
+//! Who asks, and how surely: from the `Authorization` header to a [`model::Caller`], and
+//! the use cases that change accounts, passwords, second factors and API tokens.
+//!
+//! How to read this crate: [`presented`] parses the header once; [`Identity::authenticate`]
+//! turns what was presented into a caller, on any route, without asking what the route is
+//! for: refusing a token there is the policies' business. [`Identity::prove_person`] proves
+//! password and second factor within one call. [`tokens`] is the macaroon format and its
+//! arithmetic, [`passwords`] and [`totp`] the same for what people type. [`accounts`] and
+//! [`account_tokens`] are the use cases; each takes a [`gate::Permit`] of a target defined
+//! beside it, so that pages and the command line run the same code.
+//!
+//! Invariants: no secret is ever in an audit event, an error or a log line. A password is
+//! verified only where the attempt's policy set could permit one, and a TOTP code is
+//! accepted once.
+
+pub mod presented;
+pub mod tokens;
+pub mod passwords;
+pub mod totp;
+pub mod limits;
+mod authenticate;
+mod prove_person;
+mod refusals;
+pub mod accounts;
+pub mod account_tokens;
+
+use std::sync::Arc;
+
+use model::Clock;
+use storage::Storage;
+
+pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken, SecondFactorProof, TokenError};
+pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
+pub use limits::Limits;
+pub use passwords::PasswordHashing;
+pub use presented::{InvalidAuthorization, Presented};
+pub use storage::Secret;
+pub use totp::EnrolledTotp;
+
+/// What an operator can choose about identity.
+#[derive(Clone, Debug)]
+pub struct IdentityConfig {
+    /// What tokens start with, before the `-`: `pypi` unless secret scanners shall tell
+    /// this registry's tokens from PyPI's. ASCII letters, digits and `_`, 1 to 32.
+    pub token_prefix: String,
+    /// The registry's host name; written into tokens as the macaroon's location.
+    pub token_location: String,
+    /// The name that authenticator apps show beside the code.
+    pub totp_issuer: String,
+    /// How costly passwords are to guess.
+    pub password_hashing: PasswordHashing,
+    /// How often somebody may fail.
+    pub limits: Limits,
+}
+
+impl IdentityConfig {
+    /// Defaults for the registry at this host name.
+    pub fn for_host(host: &str) -> Self {
+        Self {
+            token_prefix: "pypi".to_owned(),
+            token_location: host.to_owned(),
+            totp_issuer: host.to_owned(),
+            password_hashing: PasswordHashing::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why the configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfig {
+    #[error("the token prefix must be 1 to 32 ASCII letters, digits or `_`, for example `pypi`")]
+    TokenPrefix,
+    #[error("the token location must be a host name of 1 to 255 printable ASCII characters, for example `pypi.example.org`")]
+    TokenLocation,
+    #[error("the TOTP issuer must have 1 to 100 characters and no `:`")]
+    TotpIssuer,
+    #[error("the password hashing parameters are refused by argon2: {0}")]
+    PasswordHashing(String),
+}
+
+/// Who are you, how surely. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    pub(crate) inner: Arc<IdentityInner>,
+}
+
+pub(crate) struct IdentityInner {
+    pub(crate) storage: Storage,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: IdentityConfig,
+}
+
+impl Identity {
+    /// Checks the configuration and prepares what authentication needs (a dummy password
+    /// hash, so that unknown users take as long as known ones).
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: IdentityConfig) -> Result<Self, InvalidConfig> {
+        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config }) })
+    }
+}

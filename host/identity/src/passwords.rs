@@ -1,0 +1,234 @@
+//! Passwords: argon2id, off the async threads, few at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use model::UserName;
+use storage::Secret;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// Fewest and most characters of a password.
+pub const MIN_CHARACTERS: usize = 8;
+pub const MAX_CHARACTERS: usize = 1024;
+
+/// How costly passwords are to guess, and how many are worked on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordHashing {
+    /// Memory per hash, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub lanes: u32,
+    /// Hashes computed at once at most; each needs the memory above.
+    pub at_once: usize,
+    /// Requests that wait for their turn at most; more are told to come back.
+    pub waiting: usize,
+}
+
+impl Default for PasswordHashing {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once: 2, waiting: 256 }
+    }
+}
+
+/// Why a password is not accepted as a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnsuitablePassword {
+    #[error("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
+    Length,
+    #[error("a password has no control characters")]
+    ControlCharacter,
+    #[error("a password must not be the user name; choose another one")]
+    UserName,
+}
+
+/// Whether a password may be set for a user.
+pub fn check_suitable(password: &Secret<String>, name: &UserName) -> Result<(), UnsuitablePassword> {
+    let text = password.expose();
+    // The bytes first: counting the characters of a huge text is work, too.
+    if text.len() > 4 * MAX_CHARACTERS || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count()) {
+        return Err(UnsuitablePassword::Length);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(UnsuitablePassword::ControlCharacter);
+    }
+    if text.trim().eq_ignore_ascii_case(name.folded()) {
+        return Err(UnsuitablePassword::UserName);
+    }
+    Ok(())
+}
+
+/// More passwords are waiting to be checked than this server lets wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being checked; try again in a moment")]
+pub struct Busy;
+
+/// The one place where passwords are hashed.
+pub(crate) struct Passwords {
+    hasher: Argon2<'static>,
+    /// A hash that nothing verifies against, as costly as a real one.
+    dummy: Secret<String>,
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// The right to compute one hash now.
+pub(crate) struct Turn<'a> {
+    passwords: &'a Passwords,
+    permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Passwords {
+    /// Fails when argon2 refuses the parameters.
+    pub(crate) fn new(hashing: PasswordHashing) -> Result<Self, argon2::Error> {
+        let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.lanes, None)?;
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut password = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(&mut *password).expect("the operating system has random bytes");
+        let dummy = Secret::new(hash(&hasher, &*password));
+        let turns = Arc::new(Semaphore::new(hashing.at_once.max(1)));
+        Ok(Self { hasher, dummy, turns, waiting: AtomicUsize::new(0), most_waiting: hashing.waiting })
+    }
+
+    /// Waits for the right to compute a hash, unless too many wait already.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Busy> {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        let before = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        if before > self.most_waiting {
+            return Err(Busy);
+        }
+        let permit = Arc::clone(&self.turns).acquire_owned().await.expect("the semaphore is never closed");
+        Ok(Turn { passwords: self, permit })
+    }
+}
+
+impl Turn<'_> {
+    /// The hash of a new password, as a PHC string.
+    pub(crate) async fn hash(self, password: Secret<String>) -> String {
+        let hasher = self.passwords.hasher.clone();
+        self.run(move || hash(&hasher, password.expose().as_bytes())).await
+    }
+
+    /// Whether the password is the one that was hashed. Without a hash the answer is no,
+    /// after the same work.
+    pub(crate) async fn verify(self, password: Secret<String>, expected: Option<Secret<String>>) -> bool {
+        let exists = expected.is_some();
+        let expected = expected.unwrap_or_else(|| self.passwords.dummy.clone());
+        let hasher = self.passwords.hasher.clone();
+        self.run(move || verify(&hasher, password.expose().as_bytes(), expected.expose())).await && exists
+    }
+
+    /// The turn goes along, so that a request that is given up does not make room for
+    /// another hash while its own is still computed.
+    async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let permit = self.permit;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
+    }
+}
+
+fn hash(hasher: &Argon2<'_>, password: &[u8]) -> String {
+    let hash: PasswordHash = hasher.hash_password(password).expect("argon2 hashes any password within the limits");
+    hash.to_string()
+}
+
+/// A hash that cannot be read verifies nothing.
+fn verify(hasher: &Argon2<'_>, password: &[u8], expected: &str) -> bool {
+    match PasswordHash::new(expected) {
+        Ok(hash) => hasher.verify_password(password, &hash).is_ok(),
+        Err(_) => {
+            tracing::error!("a stored password hash is unreadable; set the password again");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    fn cheap(at_once: usize, waiting: usize) -> Passwords {
+        Passwords::new(PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once, waiting }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_own_hash_alone() {
+        let passwords = cheap(1, 8);
+        let hash = passwords.turn().await.unwrap().hash(secret("correct horse")).await;
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
+        let verify = async |password: &str, hash: Option<&str>| passwords.turn().await.unwrap().verify(secret(password), hash.map(secret)).await;
+        assert!(verify("correct horse", Some(&hash)).await);
+        assert!(!verify("correct Horse", Some(&hash)).await);
+        assert!(!verify("", Some(&hash)).await);
+        assert!(!verify("correct horse", None).await);
+        assert!(!verify("correct horse", Some("garbage")).await);
+        assert!(!verify("correct horse", Some("")).await);
+    }
+
+    #[tokio::test]
+    async fn the_same_password_never_hashes_to_the_same_text() {
+        let passwords = cheap(1, 8);
+        let one = passwords.turn().await.unwrap().hash(secret("correct horse")).await;
+        assert_ne!(one, passwords.turn().await.unwrap().hash(secret("correct horse")).await);
+    }
+
+    #[tokio::test]
+    async fn more_than_may_wait_are_sent_away() {
+        let passwords = cheap(1, 0);
+        let held = passwords.turn().await.unwrap();
+        let waiting = passwords.turn();
+        tokio::pin!(waiting);
+        assert!(futures_poll(waiting.as_mut()).await.is_none(), "the second one waits");
+        assert!(matches!(passwords.turn().await, Err(Busy)), "the third one is sent away");
+        drop(held);
+        assert!(waiting.await.is_ok());
+        assert!(passwords.turn().await.is_ok(), "whoever waited no longer counts");
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+
+    #[test]
+    fn parameters_that_argon2_refuses_are_refused() {
+        assert!(Passwords::new(PasswordHashing { memory_kib: 1, ..PasswordHashing::default() }).is_err());
+    }
+
+    #[test]
+    fn a_new_password_has_8_to_1024_characters_and_is_not_the_user_name() {
+        let name = UserName::parse("Alice-Smith").unwrap();
+        let check = |text: &str| check_suitable(&secret(text), &name);
+        assert_eq!(check("1234567"), Err(UnsuitablePassword::Length));
+        assert_eq!(check("12345678"), Ok(()));
+        assert_eq!(check(&"ä".repeat(1024)), Ok(()));
+        assert_eq!(check(&"ä".repeat(1025)), Err(UnsuitablePassword::Length));
+        assert_eq!(check(&"a".repeat(100_000)), Err(UnsuitablePassword::Length));
+        assert_eq!(check("1234\n5678"), Err(UnsuitablePassword::ControlCharacter));
+        assert_eq!(check("ALICE-smith"), Err(UnsuitablePassword::UserName));
+        assert_eq!(check(" alice-smith "), Err(UnsuitablePassword::UserName));
+    }
+}
