@@ -21,7 +21,7 @@ pub use setting::{Descriptor, Range, Setting, SettingError, SettingKind, Setting
 pub use target::{File, FileKind, Metadata, Project, ProjectStatus, Release, ReleaseState, VersionOrder};
 pub use verdict::{Obligation, Outcome, Page, Reason, Requirement, Verdict};
 
-pub(crate) use context::{ContextView, ProjectView};
+pub(crate) use context::ContextView;
 
 /// Defines a closed set of words: an `enum` of the contract.
 macro_rules! words {

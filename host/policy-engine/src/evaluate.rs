@@ -1,6 +1,14 @@
 //! One call of one policy in a fresh sandbox.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::{Deserialize, Serialize};
+use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use crate::budget::Budget;
+use crate::contract::{ContextView, Descriptor, SettingError, SettingValue, Verdict};
+use crate::module::LaneModule;
 
 /// Why a policy has no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -12,9 +20,9 @@ pub enum EvaluateFailure {
     /// It used more fuel than its budget.
     #[error("used more than its {0} units of fuel")]
     Fuel(u64),
-    /// It wanted more memory or table space than its budget.
-    #[error("wanted more memory or table space than its budget")]
-    Memory,
+    /// It wanted more memory or table space than its budget, in bytes of memory.
+    #[error("wanted more memory than its {0} bytes, or more table space than its budget")]
+    Memory(usize),
     /// It recursed too deep.
     #[error("overflowed its stack")]
     Stack,
@@ -25,9 +33,184 @@ pub enum EvaluateFailure {
     #[error("trapped: {0}")]
     Trap(String),
     /// Its sandbox could not be set up.
-    #[error("its sandbox could not be set up: {0}")]
+    #[error("could not be given a sandbox: {0}")]
     Sandbox(String),
-    /// It overran its budget too often lately and is not run for a while.
-    #[error("is suspended for {0} s because it overran its budget repeatedly")]
+    /// It overran its budget too often lately and is not run for a while, in seconds.
+    #[error("is suspended for {0} s because it overran its budget again and again")]
     Suspended(u64),
+}
+
+impl EvaluateFailure {
+    /// Whether the failure cost the host time, unlike a plain trap.
+    pub(crate) fn is_overrun(&self) -> bool {
+        matches!(self, EvaluateFailure::Time(_) | EvaluateFailure::Fuel(_) | EvaluateFailure::Memory(_))
+    }
+}
+
+/// What a sandbox may hold; lives in its store and dies with it.
+pub(crate) struct Sandbox {
+    memory_limit: usize,
+    memory_used: usize,
+    table_limit: usize,
+    exceeded: bool,
+}
+
+impl ResourceLimiter for Sandbox {
+    /// Counts all memories of the sandbox together, and traps instead of letting the
+    /// module see a failed growth: what a module does after one is not worth knowing.
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.memory_used.saturating_add(desired.saturating_sub(current));
+        if used > self.memory_limit {
+            self.exceeded = true;
+            return Err(wasmtime::Error::msg("memory budget exceeded"));
+        }
+        self.memory_used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.table_limit {
+            self.exceeded = true;
+            return Err(wasmtime::Error::msg("table budget exceeded"));
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        8
+    }
+
+    fn tables(&self) -> usize {
+        4
+    }
+
+    fn memories(&self) -> usize {
+        2
+    }
+}
+
+/// What a call came to, and the fuel it used.
+pub(crate) struct Ran<T> {
+    pub(crate) result: Result<T, EvaluateFailure>,
+    pub(crate) fuel: u64,
+}
+
+/// Runs `evaluate` in a fresh sandbox. The verdict is as the policy gave it, not checked.
+pub(crate) fn evaluate(module: &LaneModule, budget: &Budget, settings: &[SettingValue], context: ContextView<'_>) -> Ran<Verdict> {
+    run(module, budget, budget.time_ms, |store, instance| call(store, instance, &module.evaluate, (settings, context)))
+}
+
+/// Runs `describe` in a fresh sandbox.
+pub(crate) fn describe(module: &LaneModule, budget: &Budget) -> Result<Descriptor, EvaluateFailure> {
+    run(module, budget, budget.load_time_ms, |store, instance| call(store, instance, &module.describe, ())).result
+}
+
+/// Runs `validate-settings` in a fresh sandbox.
+pub(crate) fn validate_settings(
+    module: &LaneModule,
+    budget: &Budget,
+    operator: &[SettingValue],
+    owner: &[SettingValue],
+) -> Result<Result<(), Vec<SettingError>>, EvaluateFailure> {
+    run(module, budget, budget.load_time_ms, |store, instance| call(store, instance, &module.validate_settings, (operator, owner))).result
+}
+
+/// Checks on a live instance that the three functions have exactly the types that
+/// [`call`] assumes. Done once when a module is loaded.
+pub(crate) fn check_types(module: &LaneModule, budget: &Budget) -> Result<Result<(), String>, EvaluateFailure> {
+    run(module, budget, budget.load_time_ms, |store, instance| {
+        fn typed<P: ComponentNamedList + Lower, R: ComponentNamedList + Lift>(
+            store: &mut Store<Sandbox>,
+            instance: &Instance,
+            name: &str,
+            index: &wasmtime::component::ComponentExportIndex,
+        ) -> Result<(), String> {
+            let function = instance.get_func(&mut *store, index).ok_or_else(|| format!("`{name}` is not a function"))?;
+            function.typed::<P, R>(&*store).map(|_| ()).map_err(|error| format!("`{name}`: {error:#}"))
+        }
+        Ok(typed::<(), (Descriptor,)>(store, instance, "describe", &module.describe)
+            .and_then(|()| {
+                typed::<(&[SettingValue], &[SettingValue]), (Result<(), Vec<SettingError>>,)>(store, instance, "validate-settings", &module.validate_settings)
+            })
+            .and_then(|()| typed::<(&[SettingValue], ContextView<'_>), (Verdict,)>(store, instance, "evaluate", &module.evaluate)))
+    })
+    .result
+}
+
+#[expect(unsafe_code, reason = "types are checked once per module, not once per call")]
+fn call<P, T>(store: &mut Store<Sandbox>, instance: &Instance, index: &wasmtime::component::ComponentExportIndex, parameters: P) -> wasmtime::Result<T>
+where
+    P: ComponentNamedList + Lower,
+    (T,): ComponentNamedList + Lift,
+{
+    let function = instance.get_func(&mut *store, index).ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;
+    // SAFETY: `check_types` has compared the function's type with these very types when
+    // the module was loaded, and every lane runs the same compiled bytes. Checking again
+    // for each call would cost more than the call.
+    let function = unsafe { TypedFunc::<P, (T,)>::new_unchecked(function) };
+    Ok(function.call(store, parameters)?.0)
+}
+
+/// Sets up a store with every bound, instantiates, calls, and throws the store away.
+/// Invariant: no sandbox outlives this function, and none is entered without bounds.
+fn run<T>(module: &LaneModule, budget: &Budget, time_ms: u64, body: impl FnOnce(&mut Store<Sandbox>, &Instance) -> wasmtime::Result<T>) -> Ran<T> {
+    let sandbox = Sandbox { memory_limit: budget.memory_bytes, memory_used: 0, table_limit: budget.table_elements, exceeded: false };
+    // A panic in the engine must not take the server down, nor count as a permission.
+    catch_unwind(AssertUnwindSafe(|| {
+        let mut store = Store::new(module.instance.engine(), sandbox);
+        store.limiter(|sandbox| sandbox);
+        // The first tick may come at once, so one more is needed for a full budget. Set
+        // before instantiation: start code runs under it as well.
+        store.set_epoch_deadline(time_ms + 1);
+        store.set_hostcall_fuel(budget.output_bytes);
+        store.set_max_component_handles(16);
+        if let Some(fuel) = budget.fuel
+            && let Err(error) = store.set_fuel(fuel)
+        {
+            return Ran { result: Err(EvaluateFailure::Sandbox(first_line(&error))), fuel: 0 };
+        }
+        let mut instantiated = false;
+        let result = instantiate(&module.instance, &mut store).and_then(|instance| {
+            instantiated = true;
+            body(&mut store, &instance)
+        });
+        let fuel = budget.fuel.map_or(0, |fuel| fuel - store.get_fuel().unwrap_or(0).min(fuel));
+        let result = result.map_err(|error| failure(&error, store.data(), budget, time_ms, instantiated));
+        Ran { result, fuel }
+    }))
+    .unwrap_or_else(|_| Ran { result: Err(EvaluateFailure::Sandbox("the engine panicked; see the log".into())), fuel: 0 })
+}
+
+fn instantiate(instance: &InstancePre<Sandbox>, store: &mut Store<Sandbox>) -> wasmtime::Result<Instance> {
+    instance.instantiate(store)
+}
+
+#[cold]
+fn failure(error: &wasmtime::Error, sandbox: &Sandbox, budget: &Budget, time_ms: u64, instantiated: bool) -> EvaluateFailure {
+    if sandbox.exceeded {
+        return EvaluateFailure::Memory(budget.memory_bytes);
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return match trap {
+            Trap::Interrupt => EvaluateFailure::Time(time_ms),
+            Trap::OutOfFuel => EvaluateFailure::Fuel(budget.fuel.unwrap_or(0)),
+            Trap::StackOverflow => EvaluateFailure::Stack,
+            Trap::UnreachableCodeReached => EvaluateFailure::Trap("reached code that ends the module, as a panic does".into()),
+            Trap::MemoryOutOfBounds => EvaluateFailure::Trap("touched memory out of bounds, as a stack overflow does".into()),
+            other => EvaluateFailure::Trap(other.to_string().trim_start_matches("wasm trap: ").to_owned()),
+        };
+    }
+    let text = first_line(error);
+    if !instantiated {
+        EvaluateFailure::Sandbox(text)
+    } else if text.contains("fuel allocated for hostcalls") {
+        EvaluateFailure::Output(format!("more than {} bytes", budget.output_bytes))
+    } else {
+        EvaluateFailure::Output(text)
+    }
+}
+
+/// The innermost cause, without a backtrace.
+fn first_line(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -15,6 +15,7 @@ pub mod combine;
 mod compile;
 pub mod contract;
 mod decision;
+mod describe;
 mod engine;
 mod evaluate;
 mod health;
@@ -25,6 +26,8 @@ mod probe;
 pub mod set;
 mod settings;
 pub mod table;
+mod text;
+mod verdict;
 
 pub use budget::Budget;
 pub use cache::ModuleCache;

@@ -1,13 +1,28 @@
 //! From the bytes of a module to something that can be run: size, validity, imports,
-//! type, compilation, description.
+//! compilation, type, description.
 
-use crate::compile::CompileError;
-use crate::evaluate::EvaluateFailure;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmtime::component::{Component, Linker};
+
+use crate::compile::{self, CompileError};
+use crate::describe;
+use crate::engine::{EngineInner, Lane};
+use crate::evaluate::{self, EvaluateFailure};
+use crate::module::{LaneModule, Module, ModuleInner};
+
+/// The largest module that is looked at, in bytes.
+pub(crate) const MAXIMUM_BYTES: usize = 8 << 20;
+
+/// The interface a module must export.
+const INTERFACE: &str = "portcullis:policy/policy@0.1.0";
 
 /// The module cannot be loaded. Every text says what was found and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Larger than [`MAXIMUM_BYTES`].
+    /// Larger than 8 MiB.
     #[error("the module has {found} bytes, at most {maximum} are allowed; build it with optimisation and without debug information")]
     TooLarge {
         /// Its size in bytes.
@@ -16,27 +31,128 @@ pub enum LoadError {
         maximum: usize,
     },
     /// Not a valid component.
-    #[error("{0}")]
+    #[error("the module is not a valid component: {0}")]
     Invalid(String),
     /// It imports something.
     #[error(
-        "the module imports {}; a policy may import nothing: everything it may use is in the context (build for wasm32-unknown-unknown, not for WASI)",
+        "the module imports {}; a policy may import nothing, everything it may use is in the context: build it for wasm32-unknown-unknown instead of WASI, and remove what needs files, clocks, random numbers or the network",
         .0.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     )]
     Imports(Vec<String>),
     /// It does not export what the contract asks for.
-    #[error("the module does not fit portcullis:policy@0.1.0: {0}")]
+    #[error("the module does not fit the contract: {0}")]
     Contract(String),
     /// It could not be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// Its `describe` failed.
+    /// Its sandbox would need more than a sandbox may have.
+    #[error("the module needs more than a sandbox may have: {0}")]
+    Resources(String),
+    /// Its `describe`, or what runs before it, failed.
     #[error("the module's `describe` {0}")]
     Describe(EvaluateFailure),
     /// What `describe` answered is not allowed.
     #[error("the module's description is not allowed: {0}")]
     Descriptor(String),
-    /// The engine failed, not the module.
-    #[error("the engine failed: {0}")]
-    Engine(String),
+}
+
+pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, LoadError> {
+    if wasm.len() > MAXIMUM_BYTES {
+        return Err(LoadError::TooLarge { found: wasm.len(), maximum: MAXIMUM_BYTES });
+    }
+    audit(wasm)?;
+    let digest: [u8; 32] = Sha256::digest(wasm).into();
+    let compiled = compiled(engine, wasm, &digest)?;
+    let lanes = engine.lanes.iter().map(|lane| link(lane, &compiled)).collect::<Result<Vec<_>, _>>()?;
+
+    let _time = engine.keep_time(0);
+    evaluate::check_types(&lanes[0], &engine.budget)
+        .map_err(LoadError::Describe)?
+        .map_err(|mismatch| LoadError::Contract(format!("{mismatch}; build it against the same version of {INTERFACE}")))?;
+    let descriptor = evaluate::describe(&lanes[0], &engine.budget).map_err(LoadError::Describe)?;
+    describe::check(&descriptor).map_err(LoadError::Descriptor)?;
+    Ok(Module { inner: Arc::new(ModuleInner { digest, descriptor, lanes, engine: Arc::clone(engine) }) })
+}
+
+/// Validates every byte and looks at what the component imports and exports, before any
+/// of it reaches the compiler.
+fn audit(wasm: &[u8]) -> Result<(), LoadError> {
+    if !Parser::is_component(wasm) {
+        let hint = if Parser::is_core_wasm(wasm) {
+            "it is a core module; pack it into a component, for example with `wasm-tools component new`"
+        } else {
+            "it does not begin like WebAssembly; give the `.wasm` file of a component"
+        };
+        return Err(LoadError::Invalid(hint.into()));
+    }
+    let features = WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::EXTENDED_CONST;
+    Validator::new_with_features(features).validate_all(wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
+
+    let mut imports = Vec::new();
+    let mut exports = Vec::new();
+    // Components and modules nest; only what the outermost one imports has to come from
+    // us, what inner ones import is given to them by the outer one.
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        match payload {
+            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    imports.push(import.map_err(|error| LoadError::Invalid(error.to_string()))?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    exports.push(export.map_err(|error| LoadError::Invalid(error.to_string()))?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    if !imports.is_empty() {
+        return Err(LoadError::Imports(imports.iter().map(|name| crate::text::line(name, 100)).collect()));
+    }
+    if !exports.iter().any(|name| name == INTERFACE) {
+        let found = match exports.as_slice() {
+            [] => "nothing".to_owned(),
+            names => names.iter().map(|name| format!("`{}`", crate::text::line(name, 100))).collect::<Vec<_>>().join(", "),
+        };
+        return Err(LoadError::Contract(format!("expected an export `{INTERFACE}`, found {found}; build it for the world `policy-module`")));
+    }
+    Ok(())
+}
+
+/// The compiled module, from the cache where it can be trusted.
+fn compiled(engine: &EngineInner, wasm: &[u8], digest: &[u8; 32]) -> Result<Vec<u8>, LoadError> {
+    let lane = &engine.lanes[0].engine;
+    if let Some(cache) = &engine.cache
+        && let Some(compiled) = cache.get(lane, digest)
+    {
+        return Ok(compiled);
+    }
+    let compiled = compile::compile(&engine.compiler, lane, engine.budget.fuel.is_some(), wasm)?;
+    if let Some(cache) = &engine.cache {
+        cache.put(lane, digest, &compiled);
+    }
+    Ok(compiled)
+}
+
+/// Brings a compiled module into a lane. It is linked to nothing: whatever it imported
+/// would be missing here too.
+#[expect(unsafe_code, reason = "native code can only be taken on trust; see why it can be trusted")]
+fn link(lane: &Lane, compiled: &[u8]) -> Result<LaneModule, LoadError> {
+    // SAFETY: the bytes come from our own compiler, directly or through a cache that
+    // authenticates them with a key only the server has; see `ModuleCache`.
+    let component = unsafe { Component::deserialize(&lane.engine, compiled) }.map_err(|error| LoadError::Resources(format!("{error:#}")))?;
+    let interface = component.get_export_index(None, INTERFACE).ok_or_else(|| LoadError::Contract(format!("`{INTERFACE}` is not an interface")))?;
+    let function = |name: &str| {
+        component
+            .get_export_index(Some(&interface), name)
+            .ok_or_else(|| LoadError::Contract(format!("`{INTERFACE}` has no function `{name}`; build it for the world `policy-module`")))
+    };
+    let (describe, validate_settings, evaluate) = (function("describe")?, function("validate-settings")?, function("evaluate")?);
+    let instance = Linker::new(&lane.engine).instantiate_pre(&component).map_err(|error| LoadError::Contract(format!("{error:#}")))?;
+    Ok(LaneModule { instance, describe, validate_settings, evaluate })
 }

@@ -1,10 +1,17 @@
 //! Set files: which modules decide what, as an operator writes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
 use crate::contract::Action;
+use crate::text::{is_line, is_name, line};
+
+/// The largest set file that is read.
+const MAXIMUM_BYTES: usize = 256 << 10;
+/// The most bindings of a set: each costs every request that it hears.
+const MAXIMUM_BINDINGS: usize = 32;
 
 /// What a refusal of a policy does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,9 +98,161 @@ pub enum SetError {
     },
 }
 
+impl SetError {
+    pub(crate) fn binding(policy: &str, message: impl Into<String>) -> SetError {
+        SetError::Binding { policy: line(policy, 64), message: message.into() }
+    }
+}
+
+/// A set file with the positions that errors need.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SetFile {
+    name: Spanned<String>,
+    #[serde(default)]
+    summary: Option<Spanned<String>>,
+    #[serde(default)]
+    binding: Vec<Spanned<BindingSpec>>,
+}
+
 impl SetSpec {
     /// Reads a set file.
-    pub fn parse(_text: &str) -> Result<SetSpec, SetError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`SetError::Syntax`] with the line, for whatever can be known without the modules.
+    pub fn parse(text: &str) -> Result<SetSpec, SetError> {
+        let at = |offset: usize, message: String| {
+            let before = text.get(..offset).unwrap_or(text);
+            SetError::Syntax { line: before.matches('\n').count() + 1, message }
+        };
+        if text.len() > MAXIMUM_BYTES {
+            return Err(at(0, format!("the set file has {} bytes, at most {MAXIMUM_BYTES} are allowed", text.len())));
+        }
+        let file: SetFile = toml::from_str(text).map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+        if !is_name(file.name.get_ref(), 64) {
+            return Err(at(file.name.span().start, "the set's name must be lower-case words joined by hyphens, at most 64 characters".into()));
+        }
+        if let Some(summary) = &file.summary
+            && !is_line(summary.get_ref(), 600)
+        {
+            return Err(at(summary.span().start, "the set's summary must be one line of at most 600 characters".into()));
+        }
+        let mut seen = BTreeSet::new();
+        for binding in &file.binding {
+            if let Err(message) = binding.get_ref().check(&mut seen) {
+                return Err(at(binding.span().start, message));
+            }
+        }
+        let spec = SetSpec {
+            name: file.name.into_inner(),
+            summary: file.summary.map(Spanned::into_inner).unwrap_or_default(),
+            bindings: file.binding.into_iter().map(Spanned::into_inner).collect(),
+        };
+        spec.check_size().map_err(|message| at(0, message))?;
+        Ok(spec)
+    }
+
+    /// The checks of [`parse`](Self::parse), for a set that comes from storage.
+    pub(crate) fn check(&self) -> Result<(), SetError> {
+        self.check_size().map_err(SetError::Set)?;
+        let mut seen = BTreeSet::new();
+        self.bindings.iter().try_for_each(|binding| binding.check(&mut seen).map_err(SetError::Set))
+    }
+
+    fn check_size(&self) -> Result<(), String> {
+        match self.bindings.len() {
+            0 => Err("the set has no binding, so nothing would ever be permitted; add a [[binding]]".into()),
+            1..=MAXIMUM_BINDINGS => Ok(()),
+            more => Err(format!("the set has {more} bindings, at most {MAXIMUM_BINDINGS} are allowed")),
+        }
+    }
+}
+
+impl BindingSpec {
+    fn check<'a>(&'a self, seen: &mut BTreeSet<&'a str>) -> Result<(), String> {
+        if !is_name(&self.policy, 64) {
+            return Err(format!("`{}` is not the name of a policy: lower-case words joined by hyphens, at most 64 characters", line(&self.policy, 64)));
+        }
+        let policy = &self.policy;
+        if !seen.insert(policy) {
+            return Err(format!("policy `{policy}` is bound twice; bind it once and use its settings"));
+        }
+        // A file name alone: a set file must not reach outside the folder of modules.
+        let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+        if self.module.is_empty() || self.module.len() > 128 || self.module.starts_with('.') || !self.module.chars().all(plain) {
+            return Err(format!("policy `{policy}`: `module` must be a plain file name such as {policy}.wasm"));
+        }
+        if let Some(digest) = &self.digest
+            && !(digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+        {
+            return Err(format!("policy `{policy}`: `digest` must be a SHA-256 digest in lower-case hex"));
+        }
+        if let Some(actions) = &self.actions {
+            let mut named = BTreeSet::new();
+            if actions.is_empty() {
+                return Err(format!("policy `{policy}`: `actions` is empty, so it would never be heard; leave it out to hear all it wants"));
+            }
+            if let Some(twice) = actions.iter().find(|action| !named.insert(**action)) {
+                return Err(format!("policy `{policy}`: `actions` names `{twice}` twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+name = "default"
+summary = "What everyone needs."
+
+[[binding]]
+policy = "restrict-routes"
+module = "restrict-routes.wasm"
+
+[[binding]]
+policy = "require-second-factor"
+module = "require-second-factor.wasm"
+grade = "observe"
+actions = ["file:upload", "release:publish"]
+
+[binding.settings]
+within = "15m"
+soft = true
+"#;
+
+    #[test]
+    fn a_set_file_reads_and_survives_storage_as_json() {
+        let spec = SetSpec::parse(GOOD).unwrap();
+        assert_eq!(spec.name, "default");
+        assert_eq!(spec.bindings[0].grade, Grade::Enforce);
+        assert_eq!(spec.bindings[1].grade, Grade::Observe);
+        assert_eq!(spec.bindings[1].actions, Some(vec![Action::FileUpload, Action::ReleasePublish]));
+        assert_eq!(spec.bindings[1].settings["within"], "15m");
+        let stored = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<SetSpec>(&stored).unwrap(), spec);
+    }
+
+    #[track_caller]
+    fn check_refused(from: &str, to: &str, line: usize, part: &str) {
+        assert!(GOOD.contains(from));
+        let error = SetSpec::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line {line}: ")), "{error}");
+        assert!(error.contains(part), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_set_file_is_refused_with_its_line() {
+        check_refused("\"default\"", "\"De fault\"", 2, "set's name");
+        check_refused("module = \"restrict", "modul = \"restrict", 7, "modul");
+        check_refused("\"observe\"", "\"ignore\"", 12, "ignore");
+        check_refused("\"file:upload\"", "\"file:fly\"", 13, "file:fly");
+        check_refused("require-second-factor\"", "restrict-routes\"", 9, "bound twice");
+        check_refused("restrict-routes.wasm", "../../etc/passwd", 5, "plain file name");
+        check_refused("[\"file:upload\", \"release:publish\"]", "[]", 9, "never be heard");
+        check_refused("[binding.settings]", "[binding.settings", 15, "");
+        assert!(SetSpec::parse("name = \"empty\"").unwrap_err().to_string().contains("no binding"));
     }
 }

@@ -1,0 +1,81 @@
+//! The clock of all sandboxes: one thread that ticks every millisecond while any policy
+//! runs, and sleeps while none does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Lane;
+
+/// Idle ticks after which the thread sleeps. High enough that a busy server never pays
+/// for waking it.
+const IDLE_TICKS: u32 = 100;
+
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    asleep: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Ticker {
+    pub(super) fn start(lanes: Arc<[Lane]>) -> std::io::Result<Ticker> {
+        let shared = Arc::new(Shared::default());
+        let inner = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("policy-ticker".into()).spawn(move || tick(&lanes, &inner))?;
+        Ok(Ticker { shared, thread: Some(thread) })
+    }
+
+    /// Makes sure the clock runs. Called after [`Lane::started`]: the thread looks at the
+    /// lanes after it said that it sleeps, and we look at the flag after we said that we
+    /// started, so one of the two always sees the other.
+    pub(super) fn wake(&self) {
+        if self.shared.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = &self.thread
+        {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It ends within a tick; a panic there has nothing left to harm.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn tick(lanes: &[Lane], shared: &Shared) {
+    let mut idle = 0;
+    let mut last_started = 0;
+    while !shared.stop.load(Ordering::SeqCst) {
+        if idle >= IDLE_TICKS {
+            shared.asleep.store(true, Ordering::SeqCst);
+            if work(lanes) == (last_started, false) && !shared.stop.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            shared.asleep.store(false, Ordering::SeqCst);
+            idle = 0;
+        }
+        thread::sleep(Duration::from_millis(1));
+        for lane in lanes {
+            lane.engine.increment_epoch();
+        }
+        let (started, running) = work(lanes);
+        idle = if running || started != last_started { 0 } else { idle + 1 };
+        last_started = started;
+    }
+}
+
+fn work(lanes: &[Lane]) -> (u64, bool) {
+    lanes.iter().map(Lane::work).fold((0, false), |(sum, any), (started, running)| (sum + started, any || running))
+}
