@@ -16,8 +16,8 @@ use model::audit::{Actor, AuditEvent, EventKind};
 use model::{ModuleDigest, Timestamp};
 use policy_engine::contract::SettingError;
 use policy_engine::{Module, OwnerForm, PolicyHealth, PolicySet, SetSpec};
-use storage::StorageError;
 use storage::policies::ServerRow;
+use storage::{Storage, StorageError};
 
 use crate::decide::Gate;
 use crate::package::StoredSet;
@@ -139,29 +139,13 @@ impl Gate {
     }
 
     async fn build(&self, number: u64) -> Result<Generation, InstallError> {
-        let row_number = i64::try_from(number).map_err(|_| InstallError::UnknownSet(number))?;
-        let row = self.storage().policy_set(row_number).await?.ok_or(InstallError::UnknownSet(number))?;
-        let stored: StoredSet = serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable { number, message: error.to_string() })?;
-        let mut modules = Vec::with_capacity(stored.spec.bindings.len());
-        for binding in &stored.spec.bindings {
-            let text = binding.digest.clone().unwrap_or_default();
-            let wrong = |what: &str| InstallError::Module { policy: binding.policy.clone(), digest: text.clone(), what: what.to_owned() };
-            let digest: ModuleDigest = text.parse().map_err(|_| wrong("is not named by a digest"))?;
-            let bytes = self.storage().module_bytes(digest).await?.ok_or_else(|| wrong("is not in the database"))?;
-            // The digest is what the operator approved; the bytes must still be those.
-            if crate::package::digest_of(&bytes) != digest {
-                return Err(wrong("does not match its digest; the database was tampered with or is damaged"));
-            }
-            modules.push((binding.module.clone(), Arc::<[u8]>::from(bytes)));
-        }
-        let engine = self.inner.config.engine.clone();
+        let set = load_set(self.storage(), &self.inner.config.engine, number).await?;
         let set = tokio::task::spawn_blocking(move || {
-            let set = assemble(&engine, number, &stored.spec, &modules, &stored.cases)?;
             set.warm();
-            Ok::<_, InstallError>(set)
+            set
         })
         .await
-        .map_err(|error| InstallError::Interrupted(error.to_string()))??;
+        .map_err(|error| InstallError::Interrupted(error.to_string()))?;
         Ok(Generation { number, set })
     }
 
@@ -253,6 +237,30 @@ impl Gate {
             tracing::warn!(%error, "cannot report what this server serves");
         }
     }
+}
+
+/// Loads a stored set: reads it, checks its modules against their digests, compiles,
+/// assembles and runs its own cases. Serves nothing; `Gate::install` does.
+pub async fn load_set(storage: &Storage, engine: &policy_engine::Engine, number: u64) -> Result<PolicySet, InstallError> {
+    let row_number = i64::try_from(number).map_err(|_| InstallError::UnknownSet(number))?;
+    let row = storage.policy_set(row_number).await?.ok_or(InstallError::UnknownSet(number))?;
+    let stored: StoredSet = serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable { number, message: error.to_string() })?;
+    let mut modules = Vec::with_capacity(stored.spec.bindings.len());
+    for binding in &stored.spec.bindings {
+        let text = binding.digest.clone().unwrap_or_default();
+        let wrong = |what: &str| InstallError::Module { policy: binding.policy.clone(), digest: text.clone(), what: what.to_owned() };
+        let digest: ModuleDigest = text.parse().map_err(|_| wrong("is not named by a digest"))?;
+        let bytes = storage.module_bytes(digest).await?.ok_or_else(|| wrong("is not in the database"))?;
+        // The digest is what the operator approved; the bytes must still be those.
+        if crate::package::digest_of(&bytes) != digest {
+            return Err(wrong("does not match its digest; the database was tampered with or is damaged"));
+        }
+        modules.push((binding.module.clone(), Arc::<[u8]>::from(bytes)));
+    }
+    let engine = engine.clone();
+    tokio::task::spawn_blocking(move || assemble(&engine, number, &stored.spec, &modules, &stored.cases))
+        .await
+        .map_err(|error| InstallError::Interrupted(error.to_string()))?
 }
 
 /// How long a server may be silent before it counts as gone.
