@@ -6,12 +6,15 @@
 //! | else somebody fails | failed |
 //! | else somebody requires what does not hold | required |
 //! | else somebody stages | staged |
-//! | else somebody permits, or requires what holds already | permitted |
+//! | else somebody permits | permitted |
 //! | else | denied, `no-policy-permits` |
 //!
 //! Deny beats failure: a policy that was heard and refused has said all there is to say,
 //! and its reason helps the person more than an error would. Failure beats require,
 //! stage and permit: the policy that failed might have denied.
+//!
+//! A requirement that holds already is no obstacle, and no permission either: a policy that
+//! demands a second factor has not said what that factor opens.
 //!
 //! Policies under `warn` and `observe` never change outcome, reasons or obligations.
 
@@ -124,7 +127,7 @@ fn weight(context: &Context, result: Result<&Verdict, &EvaluateFailure>) -> Weig
         Outcome::Abstain => Weight::Abstain,
         Outcome::Permit => Weight::Permit,
         Outcome::Stage => Weight::Stage,
-        Outcome::Require(required) if unmet(required, context).next().is_none() => Weight::Permit,
+        Outcome::Require(required) if unmet(required, context).next().is_none() => Weight::Abstain,
         Outcome::Require(_) => Weight::Require,
         Outcome::Deny => Weight::Deny,
     }
@@ -144,8 +147,6 @@ fn tell(reasons: &mut Vec<Reason>, policy: &str, verdict: &Verdict, weight: Weig
         ));
     }
     match (weight, &verdict.outcome) {
-        // Why one may, but not now, is no reason where nothing is in the way.
-        (Weight::Permit, Outcome::Require(_)) => {}
         (Weight::Deny, Outcome::Deny) if verdict.reasons.is_empty() => {
             reasons.push(general("refused", format!("The policy `{policy}` refuses this."), ""));
         }

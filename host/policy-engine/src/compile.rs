@@ -85,6 +85,8 @@ impl Drop for Worker {
 
 fn compile_in_child(program: &Path, arguments: &[String], fuel: bool, wasm: &[u8]) -> Result<Vec<u8>, Result<CompileError, std::io::Error>> {
     let deadline = Instant::now() + WALL_CLOCK;
+    // The child starts in another folder, where a relative path would mean another file.
+    let program = if program.is_relative() && program.components().count() > 1 { &std::path::absolute(program).map_err(Err)? } else { program };
     let child = Command::new(program)
         .args(arguments)
         // Nothing of our environment: it may hold secrets.
