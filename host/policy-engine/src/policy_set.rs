@@ -180,8 +180,10 @@ impl PolicySet {
     /// What the policies offer the owners of projects, in binding order; policies that
     /// offer nothing are left out.
     pub fn owner_forms(&self) -> Vec<OwnerForm> {
-        let offering = self.inner.bindings.iter().map(|binding| binding.module.descriptor()).filter(|descriptor| !descriptor.owner_settings.is_empty());
-        offering
+        let leading = self.inner.bindings.iter().filter(|binding| self.inner.leads(binding));
+        leading
+            .map(|binding| binding.module.descriptor())
+            .filter(|descriptor| !descriptor.owner_settings.is_empty())
             .map(|descriptor| OwnerForm {
                 policy: descriptor.name.clone(),
                 summary: crate::text::line(&descriptor.summary, 600),
@@ -209,7 +211,7 @@ impl PolicySet {
     pub fn check_owner_settings(&self, policy: &str, form: &Value) -> Result<Vec<SettingValue>, Vec<SettingError>> {
         let whole = |message: &str| vec![SettingError { setting: String::new(), message: message.into() }];
         let set = &*self.inner;
-        let binding = set.bindings.iter().find(|binding| binding.identity.policy == policy);
+        let binding = set.leading(policy);
         let binding = binding.ok_or_else(|| whole("the active policy set has no such policy; reload the page"))?;
         let form = form.as_object().ok_or_else(|| whole("the settings must be an object of names and values"))?;
         let (values, problems) = settings::resolve(&binding.module.descriptor().owner_settings, form);
@@ -269,16 +271,33 @@ impl Inner {
         let values = self.bindings.iter().map(|binding| {
             let policy = &binding.identity.policy;
             let written = stored_map.get(policy)?;
+            let leads = self.leads(binding);
             let Some(written) = written.as_object() else {
-                problems.push(format!("{policy}: the stored settings are not an object"));
+                if leads {
+                    problems.push(format!("{policy}: the stored settings are not an object"));
+                }
                 return None;
             };
-            let (values, wrong) = settings::resolve(&binding.module.descriptor().owner_settings, written);
+            let (values, mut wrong) = settings::resolve(&binding.module.descriptor().owner_settings, written);
+            if !leads {
+                // The form owners filled in was the other binding's.
+                wrong.clear();
+            }
             problems.extend(wrong.into_iter().map(|(setting, message)| format!("{policy}: {setting}: {message}")));
             Some(values)
         });
         let values = values.collect();
         ResolvedSettings { identity: self.identity, values, problems, stored: stored.clone() }
+    }
+
+    /// The binding that speaks for a policy towards project owners: where it is bound more
+    /// than once, the one of the gravest grade. Their choices go to all of its bindings.
+    fn leading(&self, policy: &str) -> Option<&Binding> {
+        self.bindings.iter().filter(|binding| binding.identity.policy == policy).min_by_key(|binding| binding.identity.grade)
+    }
+
+    fn leads(&self, binding: &Binding) -> bool {
+        self.leading(&binding.identity.policy).is_some_and(|leading| std::ptr::eq(leading, binding))
     }
 
     /// Asks the set about favourable requests, for every action and kind of credential.

@@ -14,7 +14,7 @@ const MAXIMUM_BYTES: usize = 256 << 10;
 const MAXIMUM_BINDINGS: usize = 32;
 
 /// What a refusal of a policy does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// It refuses.
@@ -55,7 +55,7 @@ pub struct SetSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BindingSpec {
-    /// Name of the policy; must be the one the module says it has.
+    /// Name of the policy; must be the one the module says it has. Once per grade.
     pub policy: String,
     /// File name of the module, beside the set file or in the folder of modules.
     pub module: String,
@@ -169,13 +169,15 @@ impl SetSpec {
 }
 
 impl BindingSpec {
-    fn check<'a>(&'a self, seen: &mut BTreeSet<&'a str>) -> Result<(), String> {
+    fn check<'a>(&'a self, seen: &mut BTreeSet<(&'a str, Grade)>) -> Result<(), String> {
         if !is_name(&self.policy, 64) {
             return Err(format!("`{}` is not the name of a policy: lower-case words joined by hyphens, at most 64 characters", line(&self.policy, 64)));
         }
         let policy = &self.policy;
-        if !seen.insert(policy) {
-            return Err(format!("policy `{policy}` is bound twice; bind it once and use its settings"));
+        // Once per grade: another version, or stricter settings, may observe beside what decides.
+        if !seen.insert((policy.as_str(), self.grade)) {
+            let grade = self.grade.as_str();
+            return Err(format!("policy `{policy}` is bound twice with grade {grade}; bind it once per grade and use its settings"));
         }
         // A file name alone: a set file must not reach outside the folder of modules.
         let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
@@ -235,6 +237,12 @@ soft = true
         assert_eq!(serde_json::from_str::<SetSpec>(&stored).unwrap(), spec);
     }
 
+    #[test]
+    fn a_policy_may_observe_beside_itself() {
+        let spec = SetSpec::parse(&GOOD.replacen("require-second-factor\"", "restrict-routes\"", 1)).unwrap();
+        assert_eq!(spec.bindings[0].policy, spec.bindings[1].policy);
+    }
+
     #[track_caller]
     fn check_refused(from: &str, to: &str, line: usize, part: &str) {
         assert!(GOOD.contains(from));
@@ -249,7 +257,12 @@ soft = true
         check_refused("module = \"restrict", "modul = \"restrict", 7, "modul");
         check_refused("\"observe\"", "\"ignore\"", 12, "ignore");
         check_refused("\"file:upload\"", "\"file:fly\"", 13, "file:fly");
-        check_refused("require-second-factor\"", "restrict-routes\"", 9, "bound twice");
+        check_refused(
+            "require-second-factor\"\nmodule = \"require-second-factor.wasm\"\ngrade = \"observe\"",
+            "restrict-routes\"\nmodule = \"x.wasm\"",
+            9,
+            "bound twice",
+        );
         check_refused("restrict-routes.wasm", "../../etc/passwd", 5, "plain file name");
         check_refused("[\"file:upload\", \"release:publish\"]", "[]", 9, "never be heard");
         check_refused("[binding.settings]", "[binding.settings", 15, "");

@@ -9,10 +9,14 @@ use policy_sdk::prelude::*;
 /// The policy.
 pub struct RequireSecondFactor;
 
+/// Reading is open to everybody, so nothing could be demanded of those who show who they
+/// are; and the most frequent requests are spared a call.
+const READING: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload]);
+
 settings! {
     /// What is demanded, and for what.
     pub struct Operator {
-        /// The demands below are made for these actions.
+        /// The demands below are made for these actions. Reading (index:read, file:download) is not among them.
         pub actions: ActionSet = actions("Actions", &[Action::FileUpload, Action::ProjectCreate]),
         /// The user has a second factor enrolled.
         pub enrolled: bool = boolean("Enrolled second factor", true),
@@ -31,8 +35,15 @@ impl Policy for RequireSecondFactor {
 
     fn describe() -> Descriptor {
         Descriptor::new("require-second-factor", env!("CARGO_PKG_VERSION"), "Who does the chosen actions needs a second factor.")
-            .hears(ActionSet::ALL)
+            .hears(ActionSet::ALL.without(READING))
             .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN)
+    }
+
+    fn validate(operator: &Operator, _: Option<&()>) -> Result<(), Vec<SettingError>> {
+        match READING.iter().find(|&action| operator.actions.contains(action)) {
+            Some(action) => Err(vec![SettingError::new("actions", [action.as_str(), " is never heard: leave it out"].concat())]),
+            None => Ok(()),
+        }
     }
 
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
@@ -128,6 +139,14 @@ mod tests {
             let context = Context { token: Some(token), ..user_context(Action::FileUpload, CredentialKind::ApiToken, example::user("alice")) };
             assert_eq!(codes(&RequireSecondFactor::evaluate(&operator, &(), &context)), codes_expected);
         }
+    }
+
+    #[test]
+    fn an_operator_who_chooses_reading_is_told_that_it_is_never_heard() {
+        let operator = Operator { actions: ActionSet::of(&[Action::FileUpload, Action::IndexRead]), ..Operator::default() };
+        let errors = RequireSecondFactor::validate(&operator, None).unwrap_err();
+        assert_eq!(errors, [SettingError::new("actions", "index:read is never heard: leave it out")]);
+        assert_eq!(RequireSecondFactor::validate(&Operator::default(), None), Ok(()));
     }
 
     #[test]
