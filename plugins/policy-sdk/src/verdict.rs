@@ -17,7 +17,7 @@ pub fn deny(reason: Reason) -> Verdict {
     Verdict::new(Outcome::Deny).because(reason)
 }
 
-/// Allowed once all of these hold; see [`Requirements`] for one reason each.
+/// Not allowed until all of these hold; see [`Requirements`] for one reason each.
 pub fn require(requirements: impl IntoIterator<Item = Requirement>, reason: Reason) -> Verdict {
     Verdict::new(Outcome::Require(requirements.into_iter().collect())).because(reason)
 }

@@ -46,7 +46,8 @@ pub enum Outcome {
     /// Only an answer to `file-upload`.
     #[component(name = "stage")]
     Stage,
-    /// Allowed once all of these hold. A requirement that already holds is no obstacle.
+    /// Not allowed until all of these hold. Requirements that already hold are no
+    /// obstacle, but no permission either: somebody else must permit.
     #[component(name = "require")]
     Require(Vec<Requirement>),
     /// Refused.
