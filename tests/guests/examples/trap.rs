@@ -1,0 +1,3 @@
+//! Panics.
+
+guests::guest!("trap", |_| panic!("on purpose"));

@@ -1,0 +1,10 @@
+//! Permits, if the host does something that no host can do.
+
+use policy_sdk::{Obligation, Outcome, Verdict};
+
+guests::guest!("unknown-obligation", |_| Verdict {
+    outcome: Outcome::Permit,
+    reasons: vec![],
+    obligations: vec![Obligation::Other("ask-grandmother".into())],
+    notes: vec![],
+});

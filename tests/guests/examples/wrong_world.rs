@@ -1,0 +1,25 @@
+//! A valid component of another world.
+
+#[allow(unsafe_code, clippy::all, reason = "generated")]
+mod bindings {
+    wit_bindgen::generate!({
+        inline: "
+            package elsewhere:greeter@1.0.0;
+            interface greeter { greet: func(name: string) -> string; }
+            world greeting { export greeter; }
+        ",
+        world: "greeting",
+        pub_export_macro: true,
+    });
+}
+
+struct Greeter;
+
+impl bindings::exports::elsewhere::greeter::greeter::Guest for Greeter {
+    fn greet(name: String) -> String {
+        format!("hello {name}")
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Greeter with_types_in bindings);
