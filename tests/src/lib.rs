@@ -1,11 +1,17 @@
-//! What the black-box tests are made of: a real server process ([`server`]), its command
-//! line, a client that hides nothing ([`http`]), small real packages ([`package`]), an
-//! authenticator app ([`totp`]), and the Python tools people upload with ([`clients`]).
+//! What the black-box tests are made of: a real server process and its command line
+//! ([`server`]), a client that hides nothing ([`http`]), small real packages ([`package`]),
+//! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), and
+//! a throw-away PostgreSQL ([`postgres`]).
 
+pub mod clients;
 pub mod http;
 pub mod package;
+pub mod postgres;
+pub mod server;
 pub mod totp;
 
+pub use clients::Clients;
 pub use http::{Connection, Request, Response};
 pub use package::{Distribution, Package};
+pub use server::{Server, Setup, User, basic, basic_token, shipped_set, upload_request};
 pub use totp::Authenticator;

@@ -1,27 +1,24 @@
-//! The programs of PostgreSQL that tests make a throw-away cluster with.
-
-use std::path::PathBuf;
+//! The programs of PostgreSQL; tests make a throw-away cluster with them.
 
 use anyhow::Context;
 
-/// Finds the folder of `initdb`, or installs PostgreSQL.
-pub(crate) fn set_up() -> anyhow::Result<PathBuf> {
-    if let Some(folder) = find() {
-        println!("found {}", folder.join("initdb").display());
-        return Ok(folder);
+/// Looks where the tests look, and installs PostgreSQL where it is missing.
+pub(crate) fn set_up() -> anyhow::Result<()> {
+    if std::env::var_os("PORTCULLIS_TEST_POSTGRES").is_some() {
+        println!("the tests use the server that PORTCULLIS_TEST_POSTGRES names");
+        return Ok(());
+    }
+    if let Some(programs) = find() {
+        println!("found {programs}");
+        return Ok(());
     }
     crate::debian::install(&["postgresql"]).context("there is no PostgreSQL")?;
-    find().context("PostgreSQL was installed, and still there is no initdb in /usr/lib/postgresql/*/bin")
+    find().context("PostgreSQL was installed, and still there is no /usr/lib/postgresql/*/bin/initdb")?;
+    Ok(())
 }
 
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    // Debian keeps the server's programs out of PATH, one folder for each version.
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        let mut found: Vec<PathBuf> = versions.flatten().map(|version| version.path().join("bin")).collect();
-        found.sort();
-        folders.extend(found.into_iter().rev());
-    }
-    folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").exists())
+/// Debian keeps the server's programs out of PATH, in one folder for each version.
+fn find() -> Option<String> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    versions.map(|version| version.path().join("bin/initdb")).find(|path| path.exists()).map(|path| path.display().to_string())
 }

@@ -19,7 +19,7 @@ const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "bench"];
 pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     let mut steps = Steps::default();
     let programs = steps.set_up("Python clients", clients::set_up);
-    let postgres = steps.set_up("PostgreSQL", postgres::set_up);
+    steps.set_up("PostgreSQL", postgres::set_up);
     steps.take("formatting", || cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`"));
     let modules = steps.take("policy modules", plugins::build);
     let built = modules.and_then(|()| {
@@ -32,15 +32,13 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
         command.current_dir(workspace()).arg("test").args(EVERYTHING).arg("--no-fail-fast").args(filter);
         // Nothing of the caller's configuration may reach the servers under test.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PORTCULLIS_") {
-                command.env_remove(name);
+            let name = name.to_string_lossy();
+            if name.starts_with("PORTCULLIS_") && !name.starts_with("PORTCULLIS_TEST_") {
+                command.env_remove(name.as_ref());
             }
         }
         if let Some(programs) = programs {
             command.env("PORTCULLIS_TEST_CLIENTS", programs);
-        }
-        if let Some(folder) = postgres {
-            command.env("PORTCULLIS_TEST_POSTGRES", folder);
         }
         steps.take("tests", || counted.run(&mut command));
     }

@@ -1,0 +1,382 @@
+//! A real `portcullis` process with its own data folder, and its command line.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Authenticator, Connection, Distribution, Request, Response};
+
+/// How long a server may take to start, to stop, or to do what a test waits for. Far more
+/// than it needs: whoever meets this bound is broken, not slow.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The top of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository")
+}
+
+/// One of the policy sets that are shipped.
+pub fn shipped_set(name: &str) -> PathBuf {
+    repository().join("policies").join(name)
+}
+
+/// The program under test.
+pub fn program() -> PathBuf {
+    let program = std::env::var_os("PORTCULLIS_TEST_PROGRAM").map_or_else(|| repository().join("target/debug/portcullis"), PathBuf::from);
+    assert!(program.exists(), "{} is not built; run `cargo xtask test`, or `cargo build -p server` before a single test", program.display());
+    program
+}
+
+/// The program with an environment that says nothing about its configuration, in a folder
+/// where it finds no configuration file.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(program());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PORTCULLIS_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder);
+    command
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Folder of the policy set of the first start.
+    pub policies: PathBuf,
+    /// `postgres://…`; SQLite in the data folder without it.
+    pub database: Option<String>,
+    /// More flags of `portcullis serve`.
+    pub flags: Vec<String>,
+    /// The folder all is kept in; servers that share it see the same data.
+    pub folder: Arc<TempDir>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            policies: shipped_set("default"),
+            database: None,
+            flags: Vec::new(),
+            folder: Arc::new(tempfile::Builder::new().prefix("portcullis-test-").tempdir().expect("a temporary folder can be made")),
+        }
+    }
+}
+
+impl Setup {
+    /// A server with another policy set.
+    pub fn policies(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.policies = folder.into();
+        self
+    }
+
+    /// A server with one more flag.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// A server on this database.
+    pub fn database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
+        self
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts the server and waits until it serves.
+    pub fn start(self) -> Server {
+        Server::start(self)
+    }
+
+    fn configuration(&self) -> Vec<String> {
+        let mut flags = vec!["--data".to_owned(), self.data().display().to_string()];
+        if let Some(database) = &self.database {
+            flags.extend(["--database".to_owned(), database.clone()]);
+        }
+        flags
+    }
+
+    /// Runs a subcommand on the server's data, with text on its standard input.
+    pub fn command_line_with_input(&self, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+        let mut child = command(self.folder.path())
+            .args(arguments)
+            .args(self.configuration())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        // A command that does not read its input is no concern of this test.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("the command ends");
+        Output {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs a subcommand on the server's data.
+    pub fn command_line(&self, arguments: &[&str]) -> Output {
+        self.command_line_with_input(arguments, "", &[])
+    }
+}
+
+/// What a subcommand said.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The same, after checking that it succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.status.success(), "{}\n{}\n{}", self.status, self.stdout, self.stderr);
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|cause| panic!("not JSON ({cause}): {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Everything it said.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// A user as a test knows them.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: String,
+    pub password: String,
+    /// Their app, if they have a second factor.
+    pub authenticator: Option<Authenticator>,
+}
+
+/// A running server. Killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    pub setup: Setup,
+    pub address: SocketAddr,
+    process: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    fn start(setup: Setup) -> Self {
+        // Servers that share a folder keep logs of their own.
+        let log = (1..).map(|number| setup.folder.path().join(format!("server-{number}.log"))).find(|path| !path.exists()).expect("there is a free name");
+        let out = File::create(&log).expect("the log can be made");
+        let process = command(setup.folder.path())
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--policies"])
+            .arg(&setup.policies)
+            .args(setup.configuration())
+            .args(&setup.flags)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a file can be shared"))
+            .stderr(out)
+            .spawn()
+            .expect("the server starts");
+        let mut server = Self { setup, address: SocketAddr::from(([127, 0, 0, 1], 0)), process, log };
+        server.address = server.wait_for("the address it listens on", |server| {
+            let log = server.log();
+            // The port is told once it is bound.
+            let rest = log.split("http://127.0.0.1:").nth(1)?;
+            let port: u16 = rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
+            (port != 0).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
+        });
+        server.wait_for("health", |server| server.try_send(&Request::get("/health")).ok().filter(|answer| answer.status == 200));
+        server
+    }
+
+    /// Waits until `look` finds what it looks for.
+    #[track_caller]
+    pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            if let Ok(Some(status)) = self.process.try_wait() {
+                panic!("the server ended ({status}) while waiting for {what}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Everything the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What the server logged from this length of its log on.
+    pub fn log_since(&self, length: usize) -> String {
+        let mut text = Vec::new();
+        let mut file = File::open(&self.log).expect("the log is there");
+        file.seek(SeekFrom::Start(length as u64)).and_then(|_| file.read_to_end(&mut text)).expect("the log can be read");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The server's address as clients write it, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sends one request over a connection of its own.
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Response {
+        self.try_send(request).unwrap_or_else(|cause| panic!("{} {}: {cause}\n{}", request.method, request.path, self.log()))
+    }
+
+    /// The same, for tests that stop servers.
+    pub fn try_send(&self, request: &Request) -> std::io::Result<Response> {
+        Connection::to(self.address).send(&request.clone().header("Connection", "close"))
+    }
+
+    /// `GET path` without any credential.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Response {
+        self.send(&Request::get(path))
+    }
+
+    /// Uploads a file as a client would.
+    #[track_caller]
+    pub fn upload(&self, distribution: &Distribution, authorization: Option<&str>) -> Response {
+        self.send(&upload_request(distribution, authorization))
+    }
+
+    /// Runs a subcommand on the server's data.
+    pub fn command_line(&self, arguments: &[&str]) -> Output {
+        self.setup.command_line(arguments)
+    }
+
+    /// Makes a user with a verified address and a second factor.
+    pub fn user(&self, name: &str) -> User {
+        self.setup.user(name)
+    }
+
+    /// Stops the server as an operator would, and says how it ended.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "the server is there to be signalled");
+    }
+
+    /// Ends the server at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the server is there to be killed");
+        self.process.wait().expect("a killed process ends");
+    }
+
+    /// Waits until the process has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("the server is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the server runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells the resident size");
+        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("the size is a number");
+        kilobytes * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("---- the server said:\n{}", self.log());
+        }
+    }
+}
+
+impl Setup {
+    /// Makes a user with a verified address and a second factor.
+    pub fn user(&self, name: &str) -> User {
+        let mut user = self.user_without_factor(name);
+        let enrolled = self.command_line(&["user", "totp", "enroll", name, "--json"]).ok().json();
+        user.authenticator = Some(Authenticator::from_base32(enrolled["secret"].as_str().expect("the secret is told")));
+        user
+    }
+
+    /// Makes a user with a verified address and no second factor.
+    pub fn user_without_factor(&self, name: &str) -> User {
+        let password = format!("correct horse {name} battery");
+        let email = format!("{name}@example.org");
+        self.command_line_with_input(&["user", "create", name, "--email", &email, "--verified", "--password-stdin"], &format!("{password}\n"), &[]).ok();
+        User { name: name.to_owned(), password, authenticator: None }
+    }
+
+    /// Makes a token; `scope` are the flags `--account` or `--project p …`.
+    pub fn token(&self, user: &User, scope: &[&str]) -> String {
+        self.token_with_id(user, scope).0
+    }
+
+    /// Makes a token and tells its identifier too.
+    pub fn token_with_id(&self, user: &User, scope: &[&str]) -> (String, String) {
+        // Descriptions are unique for each user; the moment makes them so.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
+        let description = format!("test {now}");
+        let arguments: Vec<&str> = ["token", "create", &user.name, "--description", &description, "--json"].into_iter().chain(scope.iter().copied()).collect();
+        let created = self.command_line(&arguments).ok().json();
+        (created["token"].as_str().expect("the token is told").to_owned(), created["id"].as_str().expect("its id is told").to_owned())
+    }
+}
+
+/// The request that uploads a file.
+pub fn upload_request(distribution: &Distribution, authorization: Option<&str>) -> Request {
+    let (content_type, body) = distribution.multipart();
+    Request::new("POST", "/legacy/").authorization(authorization).body(&content_type, body)
+}
+
+/// The header value by which clients send a token: `Basic` with the user `__token__`.
+pub fn basic_token(token: &str) -> String {
+    basic("__token__", token)
+}
+
+/// The header value of a user name and a password.
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", data_encoding::BASE64.encode(format!("{user}:{password}").as_bytes()))
+}
