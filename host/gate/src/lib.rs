@@ -32,7 +32,7 @@ pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
 pub use generations::{Activation, Generation, InstallError, load_set, silent_since};
-pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation};
+pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, stored_spec};
 pub use permit::Permit;
 pub use recorder::{Recorder, RecorderConfig, actor_of};
 pub use refusal::{Reason, Refusal, RefusalKind};

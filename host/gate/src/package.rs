@@ -37,6 +37,11 @@ pub(crate) struct StoredSet {
     pub(crate) cases: Vec<(String, String)>,
 }
 
+/// The set as it was written, from its row in the database.
+pub fn stored_spec(row: &storage::policies::PolicySetRow) -> Result<SetSpec, serde_json::Error> {
+    serde_json::from_str::<StoredSet>(&row.spec).map(|stored| stored.spec)
+}
+
 /// Why a folder is no policy set.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
