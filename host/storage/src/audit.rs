@@ -1,9 +1,11 @@
 //! Audit events: written with the change they tell of, never changed, never deleted.
 
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, EventKind};
 use model::{ProjectId, UserId};
 
-use crate::{Result, Storage};
+use crate::database::{Row, Transaction, Value, fitting};
+use crate::statement::statements;
+use crate::{Result, Storage, StorageError, UnitOfWork};
 
 /// An event as it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,16 +24,106 @@ pub struct AuditFilter {
     pub kind: Option<EventKind>,
 }
 
+/// Longest text that a request may put into an event, in characters.
+const MAX_TEXT: usize = 500;
+
+macro_rules! list {
+    ($condition:literal) => {
+        concat!(
+            "SELECT sequence, at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user,
+            user_id, project_id, decision_id, detail
+            FROM audit_events WHERE ",
+            $condition,
+            " AND (CAST($1 AS TEXT) IS NULL OR user_id = $1 OR actor_user_id = $1)
+            AND (CAST($2 AS TEXT) IS NULL OR project_id = $2) AND (CAST($3 AS TEXT) IS NULL OR kind = $3)
+            AND sequence < $4 ORDER BY sequence DESC LIMIT $5"
+        )
+    };
+}
+
+statements! {
+    ADD = "INSERT INTO audit_events (at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user,
+        user_id, project_id, decision_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    // One statement for each index, led by the filter that narrows most.
+    LIST = list!("TRUE");
+    LIST_OF_USER = list!("(user_id = $1 OR actor_user_id = $1)");
+    LIST_OF_PROJECT = list!("project_id = $2");
+    LIST_OF_KIND = list!("kind = $3");
+}
+
 impl Storage {
     /// Writes an event that tells of no change: a refusal, an authentication.
     pub async fn record_event(&self, event: &AuditEvent) -> Result<()> {
-        let _ = event;
-        todo!()
+        self.database().execute(&ADD, &values(event)).await.map(drop)
     }
 
     /// Events, newest first, those before `before` (a sequence), at most `limit`.
     pub async fn events(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>> {
-        let _ = (filter, before, limit);
-        todo!()
+        let statement = match filter {
+            AuditFilter { project: Some(_), .. } => &LIST_OF_PROJECT,
+            AuditFilter { user: Some(_), .. } => &LIST_OF_USER,
+            AuditFilter { kind: Some(_), .. } => &LIST_OF_KIND,
+            _ => &LIST,
+        };
+        let values = [filter.user.into(), filter.project.into(), filter.kind.map(EventKind::as_str).into(), before.unwrap_or(i64::MAX).into(), limit.into()];
+        self.database().all(statement, &values).await?.iter().map(audit_row).collect()
     }
+}
+
+impl UnitOfWork {
+    pub(crate) async fn add_event(&mut self, event: &AuditEvent) -> Result<()> {
+        self.execute(&ADD, &values(event)).await.map(drop)
+    }
+}
+
+/// Writes an event that tells of no change.
+pub(crate) async fn record(transaction: &mut Transaction, event: &AuditEvent) -> Result<()> {
+    transaction.execute(&ADD, &values(event)).await.map(drop)
+}
+
+fn values(event: &AuditEvent) -> [Value<'_>; 12] {
+    let (actor, user, token, remote_address, user_agent, system_user) = match &event.actor {
+        Actor::Caller { user, token, remote_address, user_agent } => ("caller", *user, *token, Some(remote_address), Some(user_agent), None),
+        Actor::CommandLine { system_user } => ("command-line", None, None, None, None, Some(system_user)),
+        Actor::System => ("system", None, None, None, None, None),
+    };
+    let text = |text: Option<&'_ String>| -> Value<'_> { text.map(|text| fitting(text, MAX_TEXT).into_owned()).into() };
+    [
+        event.at.into(),
+        event.kind.as_str().into(),
+        actor.into(),
+        user.into(),
+        token.into(),
+        text(remote_address),
+        text(user_agent),
+        text(system_user),
+        event.user.into(),
+        event.project.into(),
+        event.decision.into(),
+        event.detail.to_string().into(),
+    ]
+}
+
+fn audit_row(row: &Row) -> Result<AuditRow> {
+    let actor = match row.text("actor_kind")?.as_str() {
+        "caller" => Actor::Caller {
+            user: row.optional_parsed("actor_user_id")?,
+            token: row.optional_parsed("actor_token_id")?,
+            remote_address: row.text("actor_remote_address")?,
+            user_agent: row.text("actor_user_agent")?,
+        },
+        "command-line" => Actor::CommandLine { system_user: row.text("actor_system_user")? },
+        "system" => Actor::System,
+        other => return Err(StorageError::Corrupt(format!("an audit event of an unknown actor, {other}"))),
+    };
+    let event = AuditEvent {
+        at: row.time("at")?,
+        kind: row.read("kind", EventKind::from_word)?,
+        actor,
+        user: row.optional_parsed("user_id")?,
+        project: row.optional_parsed("project_id")?,
+        decision: row.optional_parsed("decision_id")?,
+        detail: row.read("detail", |text| serde_json::from_str(text).ok())?,
+    };
+    Ok(AuditRow { sequence: row.integer("sequence")?, event })
 }

@@ -1,7 +1,10 @@
 //! The decision log. Bookkeeping: it is written in batches, beside the changes.
 
 use model::{DecisionId, Timestamp, TokenId, UserId};
+use serde_json::{Value, json};
 
+use crate::database::{Row, Transaction, fitting};
+use crate::statement::statements;
 use crate::{Result, Storage};
 
 /// One decision.
@@ -37,29 +40,127 @@ pub struct DecisionFilter {
     pub user: Option<UserId>,
 }
 
+/// Longest text that a request may put into the log, in characters.
+const MAX_TEXT: usize = 500;
+/// Longest project name that is kept: it is indexed, and a request may ask for any.
+const MAX_NAME: usize = 200;
+/// Decisions written by one statement.
+const BATCH: usize = 200;
+/// After every id, for a first page.
+const AFTER_ALL: &str = "~";
+
+macro_rules! list {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, '' AS record
+            FROM decisions WHERE ",
+            $condition,
+            " AND (CAST($1 AS TEXT) IS NULL OR outcome = $1) AND (CAST($2 AS TEXT) IS NULL OR action = $2)
+            AND (CAST($3 AS TEXT) IS NULL OR project_name = $3) AND (CAST($4 AS TEXT) IS NULL OR user_id = $4)
+            AND (at, id) < ($5, $6) ORDER BY at DESC, id DESC LIMIT $7"
+        )
+    };
+}
+
+statements! {
+    /// A whole batch in one statement: `$1` is a JSON array of objects.
+    RECORD = "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record)
+        SELECT value ->> 'id', value ->> 'at', value ->> 'action', value ->> 'outcome', value ->> 'set_number', value ->> 'user_id', value ->> 'token_id',
+        value ->> 'project_name', value ->> 'route', value ->> 'remote_address', value ->> 'microseconds', value ->> 'record'
+        FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record)
+        SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record
+        FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS decision (id TEXT, at BIGINT, action TEXT, outcome TEXT, set_number BIGINT, user_id TEXT,
+        token_id TEXT, project_name TEXT, route TEXT, remote_address TEXT, microseconds BIGINT, record TEXT) ON CONFLICT (id) DO NOTHING";
+    BY_ID = "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record
+        FROM decisions WHERE id = $1";
+    // One statement for each index, led by the filter that narrows most.
+    LIST = list!("TRUE");
+    LIST_OF_PROJECT = list!("project_name = $3");
+    LIST_OF_USER = list!("user_id = $4");
+    LIST_OF_OUTCOME = list!("outcome = $1");
+    LIST_OF_ACTION = list!("action = $2");
+    FORGET = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < $1 ORDER BY at LIMIT $2)";
+}
+
 impl Storage {
     /// Writes decisions to the log, in one transaction. One that is there already is left as it is.
     pub async fn record_decisions(&self, decisions: &[DecisionRow]) -> Result<()> {
-        let _ = decisions;
-        todo!()
+        self.record_log(decisions, &[]).await
     }
 
     /// The decision with this id, record included.
     pub async fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>> {
-        let _ = id;
-        todo!()
+        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(decision_row).transpose()
     }
 
     /// Decisions, newest first, those before `before` (time and id of the last one of the
     /// page before), at most `limit`. Without their records.
     pub async fn decisions(&self, filter: &DecisionFilter, before: Option<(Timestamp, DecisionId)>, limit: u32) -> Result<Vec<DecisionRow>> {
-        let _ = (filter, before, limit);
-        todo!()
+        let statement = match filter {
+            DecisionFilter { project_name: Some(_), .. } => &LIST_OF_PROJECT,
+            DecisionFilter { user: Some(_), .. } => &LIST_OF_USER,
+            DecisionFilter { action: Some(_), .. } => &LIST_OF_ACTION,
+            DecisionFilter { outcome: Some(_), .. } => &LIST_OF_OUTCOME,
+            _ => &LIST,
+        };
+        let (at, id) = before.map_or((Timestamp(i64::MAX), AFTER_ALL.to_owned()), |(at, id)| (at, id.to_string()));
+        let values = [
+            filter.outcome.as_ref().into(),
+            filter.action.as_ref().into(),
+            filter.project_name.as_ref().into(),
+            filter.user.into(),
+            at.into(),
+            id.into(),
+            limit.into(),
+        ];
+        self.database().all(statement, &values).await?.iter().map(decision_row).collect()
     }
 
     /// Deletes decisions made before `before`, at most `limit` in one call; how many.
     pub async fn forget_decisions(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        let _ = (before, limit);
-        todo!()
+        self.database().execute(&FORGET, &[before.into(), limit.into()]).await
     }
+}
+
+pub(crate) async fn record(transaction: &mut Transaction, decisions: &[DecisionRow]) -> Result<()> {
+    for batch in decisions.chunks(BATCH) {
+        let batch: Vec<_> = batch.iter().map(to_json).collect();
+        transaction.execute(&RECORD, &[Value::from(batch).to_string().into()]).await?;
+    }
+    Ok(())
+}
+
+fn to_json(decision: &DecisionRow) -> Value {
+    json!({
+        "id": decision.id.to_string(),
+        "at": decision.at.0,
+        "action": fitting(&decision.action, MAX_NAME),
+        "outcome": fitting(&decision.outcome, MAX_NAME),
+        "set_number": decision.set_number,
+        "user_id": decision.user.map(|user| user.to_string()),
+        "token_id": decision.token.map(|token| token.to_string()),
+        "project_name": decision.project_name.as_ref().map(|name| fitting(name, MAX_NAME)),
+        "route": fitting(&decision.route, MAX_TEXT),
+        "remote_address": fitting(&decision.remote_address, MAX_TEXT),
+        "microseconds": decision.microseconds.min(i64::MAX as u64),
+        "record": fitting(&decision.record, usize::MAX),
+    })
+}
+
+fn decision_row(row: &Row) -> Result<DecisionRow> {
+    Ok(DecisionRow {
+        id: row.parsed("id")?,
+        at: row.time("at")?,
+        action: row.text("action")?,
+        outcome: row.text("outcome")?,
+        set_number: row.optional_integer("set_number")?,
+        user: row.optional_parsed("user_id")?,
+        token: row.optional_parsed("token_id")?,
+        project_name: row.optional_text("project_name")?,
+        route: row.text("route")?,
+        remote_address: row.text("remote_address")?,
+        microseconds: row.count("microseconds")?,
+        record: row.text("record")?,
+    })
 }

@@ -1,5 +1,7 @@
 //! What can go wrong, the same on both databases.
 
+use sqlx::error::{DatabaseError, ErrorKind};
+
 /// Why a method failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -51,4 +53,86 @@ pub enum Conflict {
     /// Two transactions stood in each other's way; doing the same again may succeed.
     #[error("another write came in between; try again")]
     Raced,
+    /// A text holds a NUL, or more than its column takes.
+    #[error("a text holds a NUL character or is too long")]
+    TextRefused,
+}
+
+/// Constraint name (PostgreSQL), columns (as SQLite names a constraint), meaning.
+const RULES: &[(&str, &str, Conflict)] = &[
+    ("user_id_taken", "users.id", Conflict::IdTaken),
+    ("user_name_taken", "users.folded_name", Conflict::UserNameTaken),
+    ("email_taken", "emails.folded_address", Conflict::EmailTaken),
+    ("email_primary_raced", "emails.user_id", Conflict::Raced),
+    ("token_id_taken", "tokens.id", Conflict::IdTaken),
+    ("token_description_taken", "tokens.user_id, tokens.description", Conflict::TokenDescriptionTaken),
+    ("project_id_taken", "projects.id", Conflict::IdTaken),
+    ("project_name_taken", "projects.normalized", Conflict::ProjectNameTaken),
+    ("role_raced", "project_roles.project_id, project_roles.user_id", Conflict::Raced),
+    ("settings_raced", "project_settings.project_id, project_settings.policy", Conflict::Raced),
+    ("release_id_taken", "releases.id", Conflict::IdTaken),
+    ("release_raced", "releases.project_id, releases.version_key", Conflict::Raced),
+    ("file_name_taken", "file_names.name", Conflict::FileNameTaken),
+    ("file_name_used", "files.name", Conflict::FileNameTaken),
+    ("file_id_taken", "files.id", Conflict::IdTaken),
+    ("file_content_taken", "files.blake2_256", Conflict::FileContentTaken),
+    ("source_distribution_taken", "files.release_id", Conflict::SourceDistributionTaken),
+    ("policy_set_raced", "policy_sets.number", Conflict::Raced),
+    ("policy_activation_raced", "policy_activations.sequence", Conflict::Raced),
+];
+
+/// Only the driver's one-line message is kept. It names tables and constraints, never
+/// values; PostgreSQL's `DETAIL`, which quotes them, is left behind.
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => from_database(&*error),
+            sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::TypeNotFound { .. }
+            | sqlx::Error::RowNotFound => Self::Corrupt(error.to_string()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+fn from_database(error: &dyn DatabaseError) -> StorageError {
+    match error.kind() {
+        ErrorKind::UniqueViolation => match broken_rule(error) {
+            Some(conflict) => conflict.into(),
+            None => StorageError::Corrupt(error.message().to_owned()),
+        },
+        ErrorKind::ForeignKeyViolation => Conflict::ReferenceGone.into(),
+        _ => from_code(error),
+    }
+}
+
+fn broken_rule(error: &dyn DatabaseError) -> Option<Conflict> {
+    let columns = error.message().strip_prefix("UNIQUE constraint failed: ");
+    let named = |(name, of_sqlite, _): &&(&str, &str, Conflict)| columns.map_or_else(|| error.constraint() == Some(*name), |columns| columns == *of_sqlite);
+    RULES.iter().find(named).map(|(_, _, conflict)| *conflict)
+}
+
+fn from_code(error: &dyn DatabaseError) -> StorageError {
+    let code = error.code().unwrap_or_default();
+    let message = error.message().to_owned();
+    // PostgreSQL: five characters, the first two are the class. SQLite: a number whose
+    // lowest byte is the class.
+    if code.len() == 5 && error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return match (&code[..2], &*code) {
+            ("40", _) => Conflict::Raced.into(),
+            // 54000: an index row that is too long. 22021: a text PostgreSQL cannot hold.
+            ("54", _) | (_, "22021") => Conflict::TextRefused.into(),
+            ("08" | "28" | "3D" | "53" | "55" | "57" | "58", _) => StorageError::Unavailable(message),
+            _ => StorageError::Corrupt(message),
+        };
+    }
+    match code.parse::<i64>().map(|code| code & 0xff) {
+        // Busy, locked, read-only, I/O error, full, cannot open.
+        Ok(5 | 6 | 8 | 10 | 13 | 14) => StorageError::Unavailable(message),
+        _ => StorageError::Corrupt(message),
+    }
 }

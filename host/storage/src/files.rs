@@ -2,8 +2,10 @@
 
 use model::{Digests, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp, TokenId, UserId, Version};
 
-use crate::releases::Yank;
-use crate::{Result, Storage, UnitOfWork};
+use crate::database::Row;
+use crate::releases::{Yank, yank};
+use crate::statement::statements;
+use crate::{Conflict, Result, Storage, UnitOfWork};
 
 /// A file to add to a release.
 #[derive(Clone, Debug)]
@@ -54,59 +56,101 @@ pub struct FileRow {
     pub yanked: Option<Yank>,
 }
 
+/// The columns that [`file_row`] reads, from `files`, `releases` and `projects`.
+macro_rules! file_columns {
+    () => {
+        "files.id AS file_id, files.project_id AS file_project_id, projects.normalized AS file_project_name, files.release_id AS file_release_id,
+        releases.version AS file_version, files.name AS file_name, files.kind AS file_kind, files.size AS file_size,
+        files.md5 AS file_md5, files.sha256 AS file_sha256, files.blake2_256 AS file_blake2_256,
+        files.requires_python AS file_requires_python, files.metadata_sha256 AS file_metadata_sha256,
+        files.python_version AS file_python_version, files.comment AS file_comment, files.uploaded_at AS file_uploaded_at,
+        files.uploaded_by AS file_uploaded_by, files.uploaded_with AS file_uploaded_with, files.state AS file_state,
+        files.published_at AS file_published_at, releases.yanked_at AS file_yanked_at, releases.yanked_reason AS file_yanked_reason"
+    };
+}
+pub(crate) use file_columns;
+
+macro_rules! files {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            file_columns!(),
+            " FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id WHERE ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    BY_ID = files!("files.id = $1");
+    BY_NAME = files!("files.name = $1");
+    BY_BLAKE2 = files!("files.blake2_256 = $1");
+    PUBLISHED = files!("files.project_id = $1 AND files.state = 'published' ORDER BY files.name");
+    OF_RELEASE = files!("files.release_id = $1 ORDER BY files.name");
+    IS_BURNED = "SELECT name FROM file_names WHERE name = $1 AND burned_at IS NOT NULL";
+    PROJECT_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files WHERE project_id = $1";
+    TOTAL_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files";
+    HAS_BLOB = "SELECT id FROM files WHERE blake2_256 = $1";
+    BLOBS = "SELECT blake2_256 FROM files WHERE blake2_256 > $1 ORDER BY blake2_256 LIMIT $2";
+    /// Names live in a table of their own, so that one constraint holds for those in use
+    /// and for burned ones, whatever runs at the same time.
+    TAKE_NAME = "INSERT INTO file_names (name) VALUES ($1)";
+    CREATE = "INSERT INTO files (id, project_id, release_id, name, kind, size, md5, sha256, blake2_256, requires_python, metadata_sha256, python_version,
+        comment, uploaded_at, uploaded_by, uploaded_with, state, published_at)
+        SELECT CAST($1 AS TEXT), project_id, id, CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), $6, $7, $8, CAST($9 AS TEXT), $10, CAST($11 AS TEXT),
+        CAST($12 AS TEXT), CAST($13 AS BIGINT), CAST($14 AS TEXT), CAST($15 AS TEXT), CAST($16 AS TEXT), CAST($17 AS BIGINT)
+        FROM releases WHERE id = $2 RETURNING project_id";
+    DELETE = "DELETE FROM files WHERE id = $1";
+    BURN_NAME = "UPDATE file_names SET burned_at = $2 WHERE name = $1";
+    FREE_NAME = "DELETE FROM file_names WHERE name = $1";
+}
+
 impl Storage {
     /// The file with this name, whatever its state.
     pub async fn file(&self, name: &str) -> Result<Option<FileRow>> {
-        let _ = name;
-        todo!()
+        self.database().optional(&BY_NAME, &[name.into()]).await?.as_ref().map(file_row).transpose()
     }
 
     /// The file with this content, whatever its state.
     pub async fn file_by_blake2(&self, blake2_256: &[u8; 32]) -> Result<Option<FileRow>> {
-        let _ = blake2_256;
-        todo!()
+        self.database().optional(&BY_BLAKE2, &[blake2_256.into()]).await?.as_ref().map(file_row).transpose()
     }
 
     /// The published files of a project, in order of names: all a page is built from.
     pub async fn published_files(&self, project: ProjectId) -> Result<Vec<FileRow>> {
-        let _ = project;
-        todo!()
+        self.database().all(&PUBLISHED, &[project.into()]).await?.iter().map(file_row).collect()
     }
 
     /// The files of a release, whatever their state, in order of names.
     pub async fn files_of(&self, release: ReleaseId) -> Result<Vec<FileRow>> {
-        let _ = release;
-        todo!()
+        self.database().all(&OF_RELEASE, &[release.into()]).await?.iter().map(file_row).collect()
     }
 
     /// Whether the name was used by a file that was deleted after it was public. Such a
     /// name is never free again.
     pub async fn is_burned(&self, name: &str) -> Result<bool> {
-        let _ = name;
-        todo!()
+        Ok(self.database().optional(&IS_BURNED, &[name.into()]).await?.is_some())
     }
 
     /// Bytes of all files of a project, staged ones included.
     pub async fn project_size(&self, project: ProjectId) -> Result<u64> {
-        let _ = project;
-        todo!()
+        self.database().one(&PROJECT_SIZE, &[project.into()]).await?.count("size")
     }
 
     /// Bytes of all files, staged ones included.
     pub async fn total_size(&self) -> Result<u64> {
-        todo!()
+        self.database().one(&TOTAL_SIZE, &[]).await?.count("size")
     }
 
     /// Whether a file, staged or not, has this content.
     pub async fn is_blob_referenced(&self, blake2_256: &[u8; 32]) -> Result<bool> {
-        let _ = blake2_256;
-        todo!()
+        Ok(self.database().optional(&HAS_BLOB, &[blake2_256.into()]).await?.is_some())
     }
 
     /// Digests of all blobs that files refer to, in order, those after `after`, at most `limit`.
     pub async fn blobs(&self, after: Option<&[u8; 32]>, limit: u32) -> Result<Vec<[u8; 32]>> {
-        let _ = (after, limit);
-        todo!()
+        let after: &[u8] = after.map_or(&[], |digest| digest);
+        self.database().all(&BLOBS, &[after.into(), limit.into()]).await?.iter().map(|row| row.array("blake2_256")).collect()
     }
 }
 
@@ -115,13 +159,82 @@ impl UnitOfWork {
     /// see it. `Conflict::FileNameTaken` (burned names too), `Conflict::FileContentTaken`,
     /// `Conflict::SourceDistributionTaken`.
     pub async fn add_file(&mut self, file: &NewFile<'_>) -> Result<()> {
-        let _ = file;
-        todo!()
+        let Ok(size) = i64::try_from(file.size) else {
+            return self.refuse(Conflict::TextRefused);
+        };
+        let published_at = (file.state == ReleaseState::Published).then_some(file.uploaded_at);
+        self.execute(&TAKE_NAME, &[file.name.into()]).await?;
+        let values = [
+            file.id.into(),
+            file.release.into(),
+            file.name.into(),
+            file.kind.as_str().into(),
+            size.into(),
+            (&file.digests.md5).into(),
+            (&file.digests.sha256).into(),
+            (&file.digests.blake2_256).into(),
+            file.requires_python.into(),
+            file.metadata_sha256.as_ref().into(),
+            file.python_version.into(),
+            file.comment.into(),
+            file.uploaded_at.into(),
+            file.uploaded_by.into(),
+            file.uploaded_with.into(),
+            file.state.as_str().into(),
+            published_at.into(),
+        ];
+        let Some(row) = self.optional(&CREATE, &values).await? else {
+            return self.refuse(Conflict::ReferenceGone);
+        };
+        match published_at {
+            Some(at) => self.show_release(file.release, row.parsed("project_id")?, at, "add file").await,
+            None => Ok(()),
+        }
     }
 
     /// Deletes a file and returns it. The name of a published one is burned, and readers see it.
     pub async fn delete_file(&mut self, id: FileId, at: Timestamp) -> Result<Option<FileRow>> {
-        let _ = (id, at);
-        todo!()
+        let Some(row) = self.optional(&BY_ID, &[id.into()]).await? else {
+            return Ok(None);
+        };
+        // Read again under the lock: it may have been published or rejected in between.
+        self.lock_release(file_row(&row)?.release).await?;
+        let Some(row) = self.optional(&BY_ID, &[id.into()]).await? else {
+            return Ok(None);
+        };
+        let file = file_row(&row)?;
+        self.execute(&DELETE, &[id.into()]).await?;
+        if file.state == ReleaseState::Published {
+            self.execute(&BURN_NAME, &[(&file.name).into(), at.into()]).await?;
+            self.readers_see(file.project, "remove file");
+        } else {
+            self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
+        }
+        Ok(Some(file))
     }
+}
+
+/// Reads `file_columns!`.
+pub(crate) fn file_row(row: &Row) -> Result<FileRow> {
+    Ok(FileRow {
+        id: row.parsed("file_id")?,
+        project: row.parsed("file_project_id")?,
+        project_name: row.text("file_project_name")?,
+        release: row.parsed("file_release_id")?,
+        version: row.read("file_version", |text| Version::parse(text).ok())?,
+        name: row.text("file_name")?,
+        kind: row.read("file_kind", FileKind::from_word)?,
+        size: row.count("file_size")?,
+        digests: Digests { md5: row.array("file_md5")?, sha256: row.array("file_sha256")?, blake2_256: row.array("file_blake2_256")? },
+        requires_python: row.optional_text("file_requires_python")?,
+        metadata_sha256: row.optional_array("file_metadata_sha256")?,
+        python_version: row.text("file_python_version")?,
+        comment: row.optional_text("file_comment")?,
+        uploaded_at: row.time("file_uploaded_at")?,
+        uploaded_by: row.optional_parsed("file_uploaded_by")?,
+        uploaded_with: row.optional_parsed("file_uploaded_with")?,
+        state: row.read("file_state", ReleaseState::from_word)?,
+        published_at: row.optional_time("file_published_at")?,
+        yanked: yank(row, "file_yanked_at", "file_yanked_reason")?,
+    })
 }

@@ -9,10 +9,12 @@
 //!
 //! To add a noun: a table in both `migrations/` folders, a file with the same parts in the
 //! same order as its siblings (rows, statements, reads, writes, how a row is read), its
-//! statements in [`statement::all`]'s list, its constraints in [`Conflict`].
+//! statements in `statement::ALL`'s list, its constraints in [`Conflict`].
 
+mod database;
 mod error;
 mod secret;
+mod statement;
 mod storage;
 mod unit;
 
@@ -20,6 +22,7 @@ pub mod attempts;
 pub mod audit;
 pub mod decisions;
 pub mod files;
+mod log;
 pub mod policies;
 pub mod projects;
 pub mod releases;

@@ -3,7 +3,9 @@
 use model::{ProjectId, ProjectName, ProjectStatus, Role, Timestamp, UserId, UserName};
 use serde_json::{Map, Value};
 
-use crate::{Result, Storage, UnitOfWork};
+use crate::database::Row;
+use crate::statement::statements;
+use crate::{Conflict, Result, Storage, UnitOfWork};
 
 /// A project to create.
 #[derive(Clone, Debug)]
@@ -58,84 +60,191 @@ pub struct ProjectFacts {
     pub settings: Vec<(String, Map<String, Value>)>,
 }
 
+/// The columns that [`project_row`] reads.
+macro_rules! project_columns {
+    () => {
+        "projects.id AS project_id, projects.written AS project_written, projects.status AS project_status, projects.status_reason AS project_status_reason,
+        projects.created_at AS project_created_at, projects.published_at AS project_published_at,
+        COALESCE((SELECT serial FROM project_serials WHERE project_serials.project_id = projects.id), 0) AS project_last_serial"
+    };
+}
+
+statements! {
+    BY_NAME = concat!("SELECT ", project_columns!(), " FROM projects WHERE normalized = $1");
+    BY_ID = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
+    /// One row for each policy with settings, and one row if there is none.
+    FACTS = concat!("SELECT ", project_columns!(), ",
+        (SELECT role FROM project_roles WHERE project_roles.project_id = projects.id AND project_roles.user_id = $2) AS role,
+        project_settings.policy AS policy, project_settings.settings AS settings
+        FROM projects LEFT JOIN project_settings ON project_settings.project_id = projects.id WHERE normalized = $1 ORDER BY project_settings.policy");
+    INDEX = "SELECT normalized, written, status, COALESCE(serial, 0) AS serial
+        FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id WHERE published_at IS NOT NULL ORDER BY normalized";
+    ROLE = "SELECT role FROM project_roles WHERE project_id = $1 AND user_id = $2";
+    ROLES = "SELECT project_id, user_id, users.name AS user_name, role, granted_at
+        FROM project_roles JOIN users ON users.id = user_id WHERE project_id = $1 ORDER BY users.folded_name";
+    OF_USER = concat!("SELECT ", project_columns!(), ", role
+        FROM project_roles JOIN projects ON projects.id = project_roles.project_id WHERE user_id = $1 ORDER BY normalized");
+    SETTINGS = "SELECT policy, settings FROM project_settings WHERE project_id = $1 ORDER BY policy";
+    CREATE = "INSERT INTO projects (id, normalized, written, status, created_at) VALUES ($1, $2, $3, $4, $5)";
+    SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
+    /// One change of roles at a time for each project: two owners who leave at once must not both succeed.
+    LOCK = "SELECT id FROM projects WHERE id = $1", "SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+    GRANT = "INSERT INTO project_roles (project_id, user_id, role, granted_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (project_id, user_id) DO UPDATE SET role = excluded.role, granted_at = excluded.granted_at";
+    REVOKE = "DELETE FROM project_roles WHERE project_id = $1 AND user_id = $2";
+    OTHER_OWNER = "SELECT user_id FROM project_roles WHERE project_id = $1 AND user_id <> $2 AND role = 'owner' LIMIT 1";
+    SET_SETTINGS = "INSERT INTO project_settings (project_id, policy, settings, updated_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (project_id, policy) DO UPDATE SET settings = excluded.settings, updated_at = excluded.updated_at";
+    REMOVE_SETTINGS = "DELETE FROM project_settings WHERE project_id = $1 AND policy = $2";
+}
+
 impl Storage {
     /// The project with this normalized name, whether readers see it or not.
     pub async fn project(&self, normalized: &str) -> Result<Option<ProjectRow>> {
-        let _ = normalized;
-        todo!()
+        self.database().optional(&BY_NAME, &[normalized.into()]).await?.as_ref().map(project_row).transpose()
     }
 
     /// The project with this id.
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<ProjectRow>> {
-        let _ = id;
-        todo!()
+        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(project_row).transpose()
     }
 
     /// A project by normalized name with the role of `user` and the owners' settings.
     pub async fn project_facts(&self, normalized: &str, user: Option<UserId>) -> Result<Option<ProjectFacts>> {
-        let _ = (normalized, user);
-        todo!()
+        let rows = self.database().all(&FACTS, &[normalized.into(), user.into()]).await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let mut facts = ProjectFacts { project: project_row(first)?, role: first.optional_read("role", Role::from_word)?, settings: Vec::new() };
+        for row in &rows {
+            if row.optional_text("policy")?.is_some() {
+                facts.settings.push(settings_row(row)?);
+            }
+        }
+        Ok(Some(facts))
     }
 
     /// Every project that has published something, in order of normalized names.
     pub async fn index(&self) -> Result<Vec<IndexEntry>> {
-        todo!()
+        self.database().all(&INDEX, &[]).await?.iter().map(index_entry).collect()
     }
 
     /// The role of a user on a project.
     pub async fn role_of(&self, user: UserId, project: ProjectId) -> Result<Option<Role>> {
-        let _ = (user, project);
-        todo!()
+        let row = self.database().optional(&ROLE, &[project.into(), user.into()]).await?;
+        row.map(|row| row.read("role", Role::from_word)).transpose()
     }
 
     /// Everybody's roles on a project, in order of names.
     pub async fn roles_on(&self, project: ProjectId) -> Result<Vec<RoleRow>> {
-        let _ = project;
-        todo!()
+        self.database().all(&ROLES, &[project.into()]).await?.iter().map(role_row).collect()
     }
 
     /// The projects a user has a role on, in order of normalized names.
     pub async fn projects_of(&self, user: UserId) -> Result<Vec<(ProjectRow, Role)>> {
-        let _ = user;
-        todo!()
+        let rows = self.database().all(&OF_USER, &[user.into()]).await?;
+        rows.iter().map(|row| Ok((project_row(row)?, row.read("role", Role::from_word)?))).collect()
     }
 
     /// What the owners chose: policy name and a JSON object of setting names and values.
     pub async fn project_settings(&self, project: ProjectId) -> Result<Vec<(String, Map<String, Value>)>> {
-        let _ = project;
-        todo!()
+        self.database().all(&SETTINGS, &[project.into()]).await?.iter().map(settings_row).collect()
     }
 }
 
 impl UnitOfWork {
     /// Creates a project, active and without roles. `Conflict::ProjectNameTaken`.
     pub async fn create_project(&mut self, project: &NewProject<'_>) -> Result<()> {
-        let _ = project;
-        todo!()
+        let name = project.name;
+        let status = ProjectStatus::Active.as_str();
+        let values = [project.id.into(), name.normalized().into(), name.as_written().into(), status.into(), project.created_at.into()];
+        self.execute(&CREATE, &values).await.map(drop)
     }
 
     /// Sets the status. Readers see it.
     pub async fn set_project_status(&mut self, project: ProjectId, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
-        let _ = (project, status, reason);
-        todo!()
+        self.must_touch(&SET_STATUS, &[project.into(), status.as_str().into(), reason.into()]).await?;
+        self.readers_see(project, "change status");
+        Ok(())
     }
 
     /// Gives a user a role, in place of the one before, which is returned.
     /// `Conflict::LastOwner` when the only owner would become a maintainer.
     pub async fn grant_role(&mut self, project: ProjectId, user: UserId, role: Role, at: Timestamp) -> Result<Option<Role>> {
-        let _ = (project, user, role, at);
-        todo!()
+        let before = self.lock_role(project, user).await?;
+        if before == Some(Role::Owner) && role != Role::Owner {
+            self.keep_an_owner(project, user).await?;
+        }
+        self.execute(&GRANT, &[project.into(), user.into(), role.as_str().into(), at.into()]).await?;
+        Ok(before)
     }
 
     /// Takes a user's role away and returns it. `Conflict::LastOwner` when nobody would own the project.
     pub async fn revoke_role(&mut self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
-        let _ = (project, user);
-        todo!()
+        let before = self.lock_role(project, user).await?;
+        if before == Some(Role::Owner) {
+            self.keep_an_owner(project, user).await?;
+        }
+        self.execute(&REVOKE, &[project.into(), user.into()]).await?;
+        Ok(before)
+    }
+
+    async fn lock_role(&mut self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
+        if self.optional(&LOCK, &[project.into()]).await?.is_none() {
+            return self.refuse(Conflict::ReferenceGone);
+        }
+        let row = self.optional(&ROLE, &[project.into(), user.into()]).await?;
+        row.map(|row| row.read("role", Role::from_word)).transpose()
+    }
+
+    async fn keep_an_owner(&mut self, project: ProjectId, leaving: UserId) -> Result<()> {
+        match self.optional(&OTHER_OWNER, &[project.into(), leaving.into()]).await? {
+            Some(_) => Ok(()),
+            None => self.refuse(Conflict::LastOwner),
+        }
     }
 
     /// Replaces what the owners chose for one policy. An empty object removes it.
     pub async fn set_project_settings(&mut self, project: ProjectId, policy: &str, settings: &Map<String, Value>, at: Timestamp) -> Result<()> {
-        let _ = (project, policy, settings, at);
-        todo!()
+        if settings.is_empty() {
+            return self.execute(&REMOVE_SETTINGS, &[project.into(), policy.into()]).await.map(drop);
+        }
+        let text = Value::Object(settings.clone()).to_string();
+        self.execute(&SET_SETTINGS, &[project.into(), policy.into(), text.into(), at.into()]).await.map(drop)
     }
+}
+
+fn project_row(row: &Row) -> Result<ProjectRow> {
+    Ok(ProjectRow {
+        id: row.parsed("project_id")?,
+        name: row.read("project_written", |text| ProjectName::parse(text).ok())?,
+        status: row.read("project_status", ProjectStatus::from_word)?,
+        status_reason: row.optional_text("project_status_reason")?,
+        created_at: row.time("project_created_at")?,
+        published_at: row.optional_time("project_published_at")?,
+        last_serial: row.integer("project_last_serial")?,
+    })
+}
+
+fn index_entry(row: &Row) -> Result<IndexEntry> {
+    Ok(IndexEntry {
+        normalized: row.text("normalized")?,
+        written: row.text("written")?,
+        status: row.read("status", ProjectStatus::from_word)?,
+        last_serial: row.integer("serial")?,
+    })
+}
+
+fn role_row(row: &Row) -> Result<RoleRow> {
+    Ok(RoleRow {
+        project: row.parsed("project_id")?,
+        user: row.parsed("user_id")?,
+        user_name: row.read("user_name", |text| UserName::parse(text).ok())?,
+        role: row.read("role", Role::from_word)?,
+        granted_at: row.time("granted_at")?,
+    })
+}
+
+fn settings_row(row: &Row) -> Result<(String, Map<String, Value>)> {
+    Ok((row.text("policy")?, row.read("settings", |text| serde_json::from_str(text).ok())?))
 }

@@ -3,8 +3,10 @@
 use model::{ProjectId, ProjectName, ReleaseId, ReleaseState, Timestamp, UserId, Version};
 use serde_json::Value;
 
-use crate::files::FileRow;
-use crate::{Result, Storage, UnitOfWork};
+use crate::database::Row;
+use crate::files::{FileRow, file_columns, file_row};
+use crate::statement::statements;
+use crate::{Conflict, Result, Storage, UnitOfWork};
 
 /// A release to create, or to find if its version exists already.
 #[derive(Clone, Debug)]
@@ -60,46 +62,95 @@ pub struct Rejected {
     pub release_removed: bool,
 }
 
+/// The columns that [`release_row`] reads.
+macro_rules! release_columns {
+    () => {
+        "releases.id AS release_id, releases.project_id AS release_project_id, releases.version AS release_version, releases.state AS release_state,
+        releases.metadata AS release_metadata, releases.created_at AS release_created_at, releases.published_at AS release_published_at,
+        releases.yanked_at AS release_yanked_at, releases.yanked_reason AS release_yanked_reason"
+    };
+}
+
+/// Staged files with their releases, one row for each file, so that a list is one snapshot.
+macro_rules! staged {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            release_columns!(),
+            ", ",
+            file_columns!(),
+            ", projects.written AS project_written
+            FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id
+            WHERE files.state = 'staged' AND ",
+            $condition,
+            " ORDER BY releases.created_at, releases.id, files.name"
+        )
+    };
+}
+
+statements! {
+    BY_VERSION = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2");
+    BY_ID = concat!("SELECT ", release_columns!(), " FROM releases WHERE id = $1");
+    VERSIONS = "SELECT version FROM releases WHERE project_id = $1 AND state = 'published'";
+    PUBLISHED = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND state = 'published'");
+    STAGED_ON = staged!("files.project_id = $1");
+    STAGED_FOR = staged!("files.project_id IN (SELECT project_id FROM project_roles WHERE user_id = $1)");
+    STAGED = staged!("TRUE");
+    CREATE = "INSERT INTO releases (id, project_id, version_key, version, state, metadata, created_at) VALUES ($1, $2, $3, $4, 'staged', $5, $6)
+        ON CONFLICT (project_id, version_key) DO NOTHING";
+    /// Uploads, publishing and rejecting of one release take turns. `NO KEY`, so that the
+    /// reference from a new file, which shares the key, does not have to wait.
+    LOCK_BY_VERSION = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2"),
+        concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2 FOR NO KEY UPDATE");
+    LOCK = "SELECT project_id FROM releases WHERE id = $1", "SELECT project_id FROM releases WHERE id = $1 FOR NO KEY UPDATE";
+    STAGED_FILES = concat!("SELECT ", file_columns!(), "
+        FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id
+        WHERE files.release_id = $1 AND files.state = 'staged' ORDER BY files.name");
+    PUBLISH_FILES = "UPDATE files SET state = 'published', published_at = $2 WHERE release_id = $1 AND state = 'staged'";
+    PUBLISH = "UPDATE releases SET state = 'published', published_at = $2 WHERE id = $1 AND state = 'staged'";
+    PUBLISH_PROJECT = "UPDATE projects SET published_at = $2 WHERE id = $1 AND published_at IS NULL";
+    REJECT_FILES = "DELETE FROM files WHERE release_id = $1 AND state = 'staged'";
+    FREE_NAME = "DELETE FROM file_names WHERE name = $1 AND burned_at IS NULL";
+    REMOVE = "DELETE FROM releases WHERE id = $1 AND state = 'staged'";
+    YANK = "UPDATE releases SET yanked_at = $2, yanked_reason = $3 WHERE id = $1 AND state = 'published' AND yanked_at IS NULL RETURNING project_id";
+    UNYANK = "UPDATE releases SET yanked_at = NULL, yanked_reason = NULL WHERE id = $1 AND yanked_at IS NOT NULL RETURNING project_id";
+}
+
 impl Storage {
     /// The release of this version (by PEP 440: `1.0` finds `1.0.0`), whatever its state.
     pub async fn release(&self, project: ProjectId, version: &Version) -> Result<Option<ReleaseRow>> {
-        let _ = (project, version);
-        todo!()
+        self.database().optional(&BY_VERSION, &[project.into(), version.key().into()]).await?.as_ref().map(release_row).transpose()
     }
 
     /// The release with this id.
     pub async fn release_by_id(&self, id: ReleaseId) -> Result<Option<ReleaseRow>> {
-        let _ = id;
-        todo!()
+        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(release_row).transpose()
     }
 
     /// Versions of the published releases of a project, in no order.
     pub async fn published_versions(&self, project: ProjectId) -> Result<Vec<Version>> {
-        let _ = project;
-        todo!()
+        let rows = self.database().all(&VERSIONS, &[project.into()]).await?;
+        rows.iter().map(|row| row.read("version", |text| Version::parse(text).ok())).collect()
     }
 
     /// The published releases of a project, in no order.
     pub async fn published_releases(&self, project: ProjectId) -> Result<Vec<ReleaseRow>> {
-        let _ = project;
-        todo!()
+        self.database().all(&PUBLISHED, &[project.into()]).await?.iter().map(release_row).collect()
     }
 
     /// Releases of a project that have staged files, oldest first.
     pub async fn staged_releases(&self, project: ProjectId) -> Result<Vec<StagedRelease>> {
-        let _ = project;
-        todo!()
+        staged_releases(&self.database().all(&STAGED_ON, &[project.into()]).await?)
     }
 
     /// The same, of all projects a user has a role on.
     pub async fn staged_releases_for(&self, user: UserId) -> Result<Vec<StagedRelease>> {
-        let _ = user;
-        todo!()
+        staged_releases(&self.database().all(&STAGED_FOR, &[user.into()]).await?)
     }
 
     /// The same, of all projects; for the command line.
     pub async fn all_staged_releases(&self) -> Result<Vec<StagedRelease>> {
-        todo!()
+        staged_releases(&self.database().all(&STAGED, &[]).await?)
     }
 }
 
@@ -108,33 +159,126 @@ impl UnitOfWork {
     /// locked until the unit ends, so that it cannot be rejected in between. It becomes
     /// published with its first published file.
     pub async fn ensure_release(&mut self, release: &NewRelease<'_>) -> Result<ReleaseRow> {
-        let _ = release;
-        todo!()
+        let key = release.version.key();
+        // A release that is rejected between the two statements is there for neither: again.
+        for _ in 0..3 {
+            let values = [
+                release.id.into(),
+                release.project.into(),
+                (&key).into(),
+                release.version.to_string().into(),
+                release.metadata.to_string().into(),
+                release.created_at.into(),
+            ];
+            self.execute(&CREATE, &values).await?;
+            if let Some(row) = self.optional(&LOCK_BY_VERSION, &[release.project.into(), (&key).into()]).await? {
+                return release_row(&row);
+            }
+        }
+        self.refuse(Conflict::Raced)
     }
 
     /// Publishes all staged files of a release at once and returns them, in order of names;
     /// empty if there are none (any more). Readers see it.
     pub async fn publish_release(&mut self, release: ReleaseId, at: Timestamp) -> Result<Vec<FileRow>> {
-        let _ = (release, at);
-        todo!()
+        let Some(row) = self.optional(&LOCK, &[release.into()]).await? else {
+            return Ok(Vec::new());
+        };
+        let mut files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
+        if files.is_empty() {
+            return Ok(files);
+        }
+        self.execute(&PUBLISH_FILES, &[release.into(), at.into()]).await?;
+        self.show_release(release, row.parsed("project_id")?, at, "publish release").await?;
+        for file in &mut files {
+            file.state = ReleaseState::Published;
+            file.published_at = Some(at);
+        }
+        Ok(files)
     }
 
     /// Removes the staged files of a release, and the release if it was never published.
     /// The names are free again: nobody could have seen them.
     pub async fn reject_release(&mut self, release: ReleaseId) -> Result<Rejected> {
-        let _ = release;
-        todo!()
+        if self.optional(&LOCK, &[release.into()]).await?.is_none() {
+            return Ok(Rejected { files: Vec::new(), release_removed: false });
+        }
+        let files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
+        self.execute(&REJECT_FILES, &[release.into()]).await?;
+        for file in &files {
+            self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
+        }
+        let release_removed = self.execute(&REMOVE, &[release.into()]).await? == 1;
+        Ok(Rejected { files, release_removed })
     }
 
     /// Yanks a published release. Returns whether it was published and not yanked. Readers see it.
     pub async fn yank_release(&mut self, release: ReleaseId, reason: &str, at: Timestamp) -> Result<bool> {
-        let _ = (release, reason, at);
-        todo!()
+        let row = self.optional(&YANK, &[release.into(), at.into(), reason.into()]).await?;
+        self.readers_see_row(row, "yank release")
     }
 
     /// Takes the yank back. Returns whether it was yanked. Readers see it.
     pub async fn unyank_release(&mut self, release: ReleaseId) -> Result<bool> {
-        let _ = release;
-        todo!()
+        let row = self.optional(&UNYANK, &[release.into()]).await?;
+        self.readers_see_row(row, "unyank release")
     }
+
+    /// Makes a release, and its project, visible to readers: its first file is published.
+    pub(crate) async fn show_release(&mut self, release: ReleaseId, project: ProjectId, at: Timestamp, action: &'static str) -> Result<()> {
+        self.execute(&PUBLISH, &[release.into(), at.into()]).await?;
+        self.execute(&PUBLISH_PROJECT, &[project.into(), at.into()]).await?;
+        self.readers_see(project, action);
+        Ok(())
+    }
+
+    /// Waits for other units that work on the release. Whether it exists.
+    pub(crate) async fn lock_release(&mut self, release: ReleaseId) -> Result<bool> {
+        Ok(self.optional(&LOCK, &[release.into()]).await?.is_some())
+    }
+
+    fn readers_see_row(&mut self, row: Option<Row>, action: &'static str) -> Result<bool> {
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        self.readers_see(row.parsed("project_id")?, action);
+        Ok(true)
+    }
+}
+
+fn release_row(row: &Row) -> Result<ReleaseRow> {
+    Ok(ReleaseRow {
+        id: row.parsed("release_id")?,
+        project: row.parsed("release_project_id")?,
+        version: row.read("release_version", |text| Version::parse(text).ok())?,
+        state: row.read("release_state", ReleaseState::from_word)?,
+        metadata: row.read("release_metadata", |text| serde_json::from_str(text).ok())?,
+        created_at: row.time("release_created_at")?,
+        published_at: row.optional_time("release_published_at")?,
+        yanked: yank(row, "release_yanked_at", "release_yanked_reason")?,
+    })
+}
+
+pub(crate) fn yank(row: &Row, at: &str, reason: &str) -> Result<Option<Yank>> {
+    let Some(at) = row.optional_time(at)? else {
+        return Ok(None);
+    };
+    Ok(Some(Yank { at, reason: row.optional_text(reason)?.unwrap_or_default() }))
+}
+
+/// Gathers the rows of `staged!`, in which the files of a release stand together.
+fn staged_releases(rows: &[Row]) -> Result<Vec<StagedRelease>> {
+    let mut releases: Vec<StagedRelease> = Vec::new();
+    for row in rows {
+        let file = file_row(row)?;
+        match releases.last_mut() {
+            Some(last) if last.release.id == file.release => last.files.push(file),
+            _ => releases.push(StagedRelease {
+                project_name: row.read("project_written", |text| ProjectName::parse(text).ok())?,
+                release: release_row(row)?,
+                files: vec![file],
+            }),
+        }
+    }
+    Ok(releases)
 }

@@ -1,7 +1,11 @@
 //! The journal of changes that readers see, and how a cache learns that it is stale.
 
+use std::sync::atomic::Ordering;
+
 use model::{ProjectId, Timestamp};
 
+use crate::database::Row;
+use crate::statement::statements;
 use crate::{Result, Storage};
 
 /// One change that readers see.
@@ -21,32 +25,56 @@ pub struct JournalRow {
 pub struct ChangeMarker {
     /// The last serial: changes that readers see.
     pub serial: i64,
-    /// Counts every unit of work: roles, settings, tokens and users too.
+    /// Counts every unit of work that wrote: roles, settings, tokens and users too.
     pub revision: i64,
+}
+
+statements! {
+    MARKER = "SELECT serial, revision FROM registry_state WHERE only_row = 1";
+    JOURNAL = "SELECT serial, project_id, project_name, action, at FROM journal WHERE serial > $1 ORDER BY serial LIMIT $2";
 }
 
 impl Storage {
     /// The last serial; 0 before the first change.
     pub async fn last_serial(&self) -> Result<i64> {
-        todo!()
+        Ok(self.change_marker().await?.serial)
     }
 
     /// Where the registry stands. One read of one row. Ordered: a marker that was seen covers
     /// every change with a smaller or equal serial or revision.
     pub async fn change_marker(&self) -> Result<ChangeMarker> {
-        todo!()
+        let row = self.database().one(&MARKER, &[]).await?;
+        let marker = ChangeMarker { serial: row.integer("serial")?, revision: row.integer("revision")? };
+        self.learn(marker);
+        Ok(marker)
     }
 
     /// The latest marker this process has seen or written, without asking the database.
     /// Never ahead of [`change_marker`](Self::change_marker); behind it by what other
     /// processes did since it was last asked.
     pub fn known_marker(&self) -> ChangeMarker {
-        todo!()
+        // Written in the other order: a revision that is seen has its serial with it.
+        let revision = self.shared.known_revision.load(Ordering::Acquire);
+        ChangeMarker { serial: self.shared.known_serial.load(Ordering::Acquire), revision }
     }
 
     /// Changes after `after` (a serial), oldest first, at most `limit`.
     pub async fn journal(&self, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
-        let _ = (after, limit);
-        todo!()
+        self.database().all(&JOURNAL, &[after.into(), limit.into()]).await?.iter().map(journal_row).collect()
     }
+
+    pub(crate) fn learn(&self, marker: ChangeMarker) {
+        self.shared.known_serial.fetch_max(marker.serial, Ordering::AcqRel);
+        self.shared.known_revision.fetch_max(marker.revision, Ordering::AcqRel);
+    }
+}
+
+fn journal_row(row: &Row) -> Result<JournalRow> {
+    Ok(JournalRow {
+        serial: row.integer("serial")?,
+        project: row.parsed("project_id")?,
+        project_name: row.text("project_name")?,
+        action: row.text("action")?,
+        at: row.time("at")?,
+    })
 }

@@ -1,6 +1,12 @@
 //! The handle that everyone holds.
 
-use crate::{Result, UnitOfWork};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use crate::database::{self, Database};
+use crate::statement::{self, statements};
+use crate::{Result, StorageError, UnitOfWork};
 
 /// Which database is behind a [`Storage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,39 +16,77 @@ pub enum DatabaseKind {
 }
 
 /// The database. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Storage {}
+#[derive(Clone)]
+pub struct Storage {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the clones share.
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    /// The latest marker this process knows of (see `serials`).
+    pub(crate) known_serial: AtomicI64,
+    pub(crate) known_revision: AtomicI64,
+}
+
+statements! {
+    PING = "SELECT 1 AS one";
+}
 
 impl Storage {
     /// Connects to `sqlite:<path>` (the file is created, readable by its owner only) or to
     /// `postgres://…`. Does not migrate.
     pub async fn connect(url: &str) -> Result<Self> {
-        let _ = url;
-        todo!()
+        let database = database::connect(url).await?;
+        Ok(Self { shared: Arc::new(Shared { database, known_serial: AtomicI64::new(0), known_revision: AtomicI64::new(0) }) })
     }
 
     /// Brings the tables to this version. Safe when several servers start at once.
     pub async fn migrate(&self) -> Result<()> {
-        todo!()
+        database::migrate(self.database()).await
     }
 
     /// Which database this is.
     pub fn kind(&self) -> DatabaseKind {
-        todo!()
+        self.database().kind()
     }
 
     /// Answers when the database does.
     pub async fn ping(&self) -> Result<()> {
-        todo!()
+        self.database().one(&PING, &[]).await.map(drop)
     }
 
-    /// Starts a unit of work. On SQLite it waits for its turn: there is one writer.
+    /// Has the database parse every statement of this crate, without running one; how many
+    /// there are. For tests, and for trying a new version of a database.
+    pub async fn prepare_every_statement(&self) -> Result<usize> {
+        let mut prepared = 0;
+        for (noun, statements) in statement::ALL {
+            for (name, statement) in *statements {
+                self.database().prepare(statement).await.map_err(|error| StorageError::Corrupt(format!("statement {name} of {noun}: {error}")))?;
+                prepared += 1;
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. Keep it
+    /// short, and never wait for anything but the database in between.
     pub async fn begin(&self) -> Result<UnitOfWork> {
-        todo!()
+        Ok(UnitOfWork::new(self.clone(), self.database().begin().await?))
     }
 
     /// Ends every connection. For a clean shutdown; later calls answer `Unavailable`.
     pub async fn close(&self) {
-        todo!()
+        self.database().close().await;
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.shared.database
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Storage({:?})", self.kind())
     }
 }

@@ -2,8 +2,10 @@
 
 use model::{Timestamp, TokenId, UserId};
 
-use crate::users::UserRow;
-use crate::{Result, Secret, Storage, UnitOfWork};
+use crate::database::Row;
+use crate::statement::statements;
+use crate::users::{UserRow, user_columns, user_row};
+use crate::{Conflict, Result, Secret, Storage, UnitOfWork};
 
 /// A token to create.
 #[derive(Clone, Debug)]
@@ -41,42 +43,109 @@ pub struct TokenWithUser {
     pub user: UserRow,
 }
 
+/// The columns that [`token_row`] reads.
+macro_rules! token_columns {
+    () => {
+        "tokens.id AS token_id, tokens.user_id AS token_user_id, tokens.description AS token_description, tokens.key AS token_key,
+        tokens.stored_caveats AS token_stored_caveats, tokens.created_at AS token_created_at, tokens.last_used_at AS token_last_used_at,
+        tokens.made_with_second_factor AS token_made_with_second_factor, tokens.revoked_at AS token_revoked_at"
+    };
+}
+
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 100;
+
+/// A token is touched at most this often.
+const TOUCH_INTERVAL_MS: i64 = 60_000;
+
+statements! {
+    BY_ID = concat!("SELECT ", token_columns!(), ", ", user_columns!(), " FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = $1");
+    LIST = concat!("SELECT ", token_columns!(), " FROM tokens WHERE user_id = $1 AND revoked_at IS NULL ORDER BY created_at, id");
+    /// Read first: almost every use of a token finds nothing to write, and SQLite has one writer.
+    NEEDS_TOUCH = "SELECT id FROM tokens WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
+    TOUCH = "UPDATE tokens SET last_used_at = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
+    CREATE = "INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+    LOCK_CAVEATS = "SELECT stored_caveats FROM tokens WHERE id = $1 AND revoked_at IS NULL",
+        "SELECT stored_caveats FROM tokens WHERE id = $1 AND revoked_at IS NULL FOR NO KEY UPDATE";
+    SET_CAVEATS = "UPDATE tokens SET stored_caveats = $2 WHERE id = $1";
+}
+
 impl Storage {
     /// The token with this id, revoked or not, and its user.
     pub async fn token(&self, id: TokenId) -> Result<Option<TokenWithUser>> {
-        let _ = id;
-        todo!()
+        let row = self.database().optional(&BY_ID, &[id.into()]).await?;
+        row.map(|row| Ok(TokenWithUser { token: token_row(&row)?, user: user_row(&row)? })).transpose()
     }
 
     /// A user's tokens that are not revoked, oldest first.
     pub async fn tokens_of(&self, user: UserId) -> Result<Vec<TokenRow>> {
-        let _ = user;
-        todo!()
+        self.database().all(&LIST, &[user.into()]).await?.iter().map(token_row).collect()
     }
 
     /// Remembers that the token was used. Bookkeeping; writes at most once a minute per token.
     pub async fn touch_token(&self, id: TokenId, at: Timestamp) -> Result<()> {
-        let _ = (id, at);
-        todo!()
+        let due = at.plus_ms(-TOUCH_INTERVAL_MS);
+        if self.database().optional(&NEEDS_TOUCH, &[id.into(), due.into()]).await?.is_some() {
+            self.database().execute(&TOUCH, &[id.into(), due.into(), at.into()]).await?;
+        }
+        Ok(())
     }
 }
 
 impl UnitOfWork {
     /// Creates a token. `Conflict::TokenDescriptionTaken`.
     pub async fn create_token(&mut self, token: &NewToken<'_>) -> Result<()> {
-        let _ = token;
-        todo!()
+        if token.description.chars().count() > MAX_DESCRIPTION {
+            return self.refuse(Conflict::TextRefused);
+        }
+        let values = [
+            token.id.into(),
+            token.user.into(),
+            token.description.into(),
+            token.key.expose().into(),
+            caveats_text(token.stored_caveats).into(),
+            token.created_at.into(),
+            token.made_with_second_factor.into(),
+        ];
+        self.execute(&CREATE, &values).await.map(drop)
     }
 
     /// Revokes a token for good. Returns whether it was live.
     pub async fn revoke_token(&mut self, id: TokenId, at: Timestamp) -> Result<bool> {
-        let _ = (id, at);
-        todo!()
+        Ok(self.execute(&REVOKE, &[id.into(), at.into()]).await? == 1)
     }
 
     /// Restricts a token that exists. Returns whether it is live.
     pub async fn add_stored_caveat(&mut self, id: TokenId, caveat: &str) -> Result<bool> {
-        let _ = (id, caveat);
-        todo!()
+        let Some(row) = self.optional(&LOCK_CAVEATS, &[id.into()]).await? else {
+            return Ok(false);
+        };
+        let mut caveats = row.read("stored_caveats", caveats)?;
+        caveats.push(caveat.to_owned());
+        self.execute(&SET_CAVEATS, &[id.into(), caveats_text(&caveats).into()]).await?;
+        Ok(true)
     }
+}
+
+fn token_row(row: &Row) -> Result<TokenRow> {
+    Ok(TokenRow {
+        id: row.parsed("token_id")?,
+        user: row.parsed("token_user_id")?,
+        description: row.text("token_description")?,
+        key: Secret::new(row.array("token_key")?),
+        stored_caveats: row.read("token_stored_caveats", caveats)?,
+        created_at: row.time("token_created_at")?,
+        last_used_at: row.optional_time("token_last_used_at")?,
+        made_with_second_factor: row.boolean("token_made_with_second_factor")?,
+        revoked_at: row.optional_time("token_revoked_at")?,
+    })
+}
+
+fn caveats(text: &str) -> Option<Vec<String>> {
+    serde_json::from_str(text).ok()
+}
+
+fn caveats_text(caveats: &[String]) -> String {
+    serde_json::Value::from(caveats).to_string()
 }

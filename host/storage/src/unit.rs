@@ -1,12 +1,38 @@
 //! One unit of work: changes and the audit events that tell of them, or nothing.
 
+use std::fmt;
+
+use model::ProjectId;
 use model::audit::AuditEvent;
 
-use crate::Result;
+use crate::database::{Row, Transaction, Value};
+use crate::error::Conflict;
+use crate::serials::ChangeMarker;
+use crate::statement::{Statement, statements};
+use crate::{Result, Storage, StorageError};
 
-/// A transaction. Dropping it rolls it back; [`commit`](Self::commit) is the only way to keep it.
-#[derive(Debug)]
-pub struct UnitOfWork {}
+/// A transaction. Dropping it rolls it back; [`commit`](Self::commit) is the only way to
+/// keep it. After an error it is dead: drop it and, if that helps, start anew.
+pub struct UnitOfWork {
+    storage: Storage,
+    transaction: Transaction,
+    /// Changes that readers will see. Written by `commit`, which takes the lock that orders
+    /// serials last and so holds it as briefly as can be.
+    visible: Vec<(ProjectId, &'static str)>,
+    events: Vec<AuditEvent>,
+    wrote: bool,
+    /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction
+    /// with success and keeps nothing, and SQLite would keep half of it.
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Copy)]
+enum Broken {
+    /// A statement is running, or was abandoned while it ran.
+    Running,
+    Conflict(Conflict),
+    Failed,
+}
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +41,124 @@ pub struct Committed {
     pub serial: Option<i64>,
 }
 
+statements! {
+    /// Locks the row until the transaction ends: commits happen in the order of their
+    /// revisions and serials, so whoever saw one has seen all below it.
+    ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1 WHERE only_row = 1 RETURNING serial, revision";
+    ADD_TO_JOURNAL = "INSERT INTO journal (serial, project_id, project_name, action, at)
+        SELECT CAST($1 AS BIGINT), id, normalized, CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM projects WHERE id = $2";
+    SET_PROJECT_SERIAL = "INSERT INTO project_serials (project_id, serial) VALUES ($1, $2)
+        ON CONFLICT (project_id) DO UPDATE SET serial = excluded.serial";
+}
+
 impl UnitOfWork {
-    /// Adds a further audit event to the unit.
-    pub fn also(&mut self, event: &AuditEvent) {
-        let _ = event;
-        todo!()
+    pub(crate) fn new(storage: Storage, transaction: Transaction) -> Self {
+        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), wrote: false, broken: None }
     }
 
-    /// Writes the audit event and commits.
-    pub async fn commit(self, event: &AuditEvent) -> Result<Committed> {
-        let _ = event;
-        todo!()
+    /// Adds a further audit event to the unit.
+    pub fn also(&mut self, event: &AuditEvent) {
+        self.events.push(event.clone());
+    }
+
+    /// Writes the audit event, after those that were added before, and commits.
+    pub async fn commit(mut self, event: &AuditEvent) -> Result<Committed> {
+        match self.broken {
+            None => {}
+            Some(Broken::Conflict(conflict)) => return Err(conflict.into()),
+            Some(Broken::Running | Broken::Failed) => return Err(StorageError::Unavailable("the unit of work failed before it was committed".to_owned())),
+        }
+        let wrote = self.wrote;
+        for earlier in std::mem::take(&mut self.events) {
+            self.add_event(&earlier).await?;
+        }
+        self.add_event(event).await?;
+        let marker = if wrote { Some(self.advance(event).await?) } else { None };
+        let serial = marker.filter(|_| !self.visible.is_empty()).map(|marker| marker.serial);
+        self.transaction.commit().await?;
+        if let Some(marker) = marker {
+            self.storage.learn(marker);
+        }
+        Ok(Committed { serial })
+    }
+
+    async fn advance(&mut self, event: &AuditEvent) -> Result<ChangeMarker> {
+        let visible = self.visible.clone();
+        let count = visible.len() as i64;
+        let row = self.one(&ADVANCE, &[count.into()]).await?;
+        let marker = ChangeMarker { serial: row.integer("serial")?, revision: row.integer("revision")? };
+        for (serial, (project, action)) in (marker.serial - count + 1..).zip(visible) {
+            self.execute(&ADD_TO_JOURNAL, &[serial.into(), project.into(), action.into(), event.at.into()]).await?;
+            self.execute(&SET_PROJECT_SERIAL, &[project.into(), serial.into()]).await?;
+        }
+        Ok(marker)
+    }
+
+    /// Notes that readers will see a difference.
+    pub(crate) fn readers_see(&mut self, project: ProjectId, action: &'static str) {
+        self.visible.push((project, action));
+    }
+
+    /// Waits for every other unit that called this, or that is just being committed.
+    pub(crate) async fn take_turn(&mut self) -> Result<()> {
+        self.one(&ADVANCE, &[0_i64.into()]).await.map(drop)
+    }
+
+    pub(crate) async fn all(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.start()?;
+        let result = self.transaction.all(statement, values).await;
+        self.finish(result)
+    }
+
+    pub(crate) async fn optional(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Option<Row>> {
+        Ok(self.all(statement, values).await?.into_iter().next())
+    }
+
+    pub(crate) async fn one(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Row> {
+        self.optional(statement, values).await?.ok_or_else(Row::missing)
+    }
+
+    pub(crate) async fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64> {
+        self.start()?;
+        let result = self.transaction.execute(statement, values).await;
+        self.finish(result)
+    }
+
+    /// Runs a statement that changes the one row it names; `Conflict::ReferenceGone` if there is none.
+    pub(crate) async fn must_touch(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<()> {
+        match self.execute(statement, values).await? {
+            1 => Ok(()),
+            _ => self.refuse(Conflict::ReferenceGone),
+        }
+    }
+
+    /// Fails the unit for a reason that no constraint knows.
+    pub(crate) fn refuse<T>(&mut self, conflict: Conflict) -> Result<T> {
+        self.broken = Some(Broken::Conflict(conflict));
+        Err(conflict.into())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        match self.broken.replace(Broken::Running) {
+            None => Ok(()),
+            Some(Broken::Conflict(conflict)) => self.refuse(conflict),
+            Some(_) => Err(StorageError::Unavailable("the unit of work failed before".to_owned())),
+        }
+    }
+
+    fn finish<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.broken = match &result {
+            Ok(_) => None,
+            Err(StorageError::Conflict(conflict)) => Some(Broken::Conflict(*conflict)),
+            Err(_) => Some(Broken::Failed),
+        };
+        self.wrote = true;
+        result
+    }
+}
+
+impl fmt::Debug for UnitOfWork {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "UnitOfWork({:?})", self.storage.kind())
     }
 }

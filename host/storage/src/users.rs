@@ -1,7 +1,9 @@
 //! Users: names, passwords, second factors, e-mail addresses.
 
-use model::{Timestamp, UserFacts, UserId, UserName};
+use model::{Factors, Timestamp, UserFacts, UserId, UserName};
 
+use crate::database::Row;
+use crate::statement::statements;
 use crate::{Result, Secret, Storage, UnitOfWork};
 
 /// A user to create.
@@ -35,7 +37,14 @@ pub struct UserRow {
 impl UserRow {
     /// What a decision may know about the user.
     pub fn facts(&self) -> UserFacts {
-        todo!()
+        UserFacts {
+            id: self.id,
+            name: self.name.clone(),
+            created_at: self.created_at,
+            email_verified: self.email_verified,
+            factors: Factors { totp: self.totp_secret.is_some(), webauthn: false },
+            staff: self.staff,
+        }
     }
 }
 
@@ -50,111 +59,169 @@ pub struct EmailRow {
     pub primary: bool,
 }
 
+/// The columns that [`user_row`] reads.
+macro_rules! user_columns {
+    () => {
+        "users.id AS user_id, users.name AS user_name, users.created_at AS user_created_at, users.staff AS user_staff,
+        users.password_hash AS user_password_hash, users.password_set_at AS user_password_set_at, users.password_disabled AS user_password_disabled,
+        users.totp_secret AS user_totp_secret, users.totp_enrolled_at AS user_totp_enrolled_at,
+        EXISTS (SELECT 1 FROM emails WHERE emails.user_id = users.id AND emails.is_primary AND emails.verified_at IS NOT NULL) AS user_email_verified"
+    };
+}
+pub(crate) use user_columns;
+
+statements! {
+    BY_ID = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
+    BY_NAME = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name = $1");
+    COUNT = "SELECT COUNT(*) AS users FROM users";
+    LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 ORDER BY folded_name LIMIT $2");
+    EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
+    EMAIL = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE folded_address = $1";
+    /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
+    /// concurrent requests with one code one finds nothing to update.
+    ACCEPT_TOTP_STEP = "UPDATE users SET totp_last_step = $2
+        WHERE id = $1 AND totp_secret IS NOT NULL AND (totp_last_step IS NULL OR totp_last_step < $2)";
+    CREATE = "INSERT INTO users (id, folded_name, name, created_at, staff) VALUES ($1, $2, $3, $4, $5)";
+    SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1";
+    REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+    DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1";
+    /// The steps of a secret that stays are still spent.
+    SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 THEN totp_last_step ELSE NULL END, totp_secret = $2, totp_enrolled_at = $3
+        WHERE id = $1";
+    SET_STAFF = "UPDATE users SET staff = $2 WHERE id = $1";
+    /// One at a time for each user: what follows depends on the user's other addresses.
+    LOCK = "SELECT id FROM users WHERE id = $1", "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE";
+    ADD_EMAIL = "INSERT INTO emails (folded_address, address, user_id, added_at, is_primary)
+        SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), id, CAST($4 AS BIGINT), NOT EXISTS (SELECT 1 FROM emails WHERE user_id = $3 AND is_primary)
+        FROM users WHERE id = $3";
+    VERIFY_EMAIL = "UPDATE emails SET verified_at = COALESCE(verified_at, $3) WHERE folded_address = $2 AND user_id = $1";
+    CLEAR_PRIMARY = "UPDATE emails SET is_primary = FALSE WHERE user_id = $1 AND is_primary AND folded_address <> $2
+        AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
+    SET_PRIMARY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = $2 AND user_id = $1";
+    REMOVE_EMAIL = "DELETE FROM emails WHERE folded_address = $2 AND user_id = $1 AND NOT is_primary";
+}
+
 impl Storage {
     /// The user with this id.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
-        let _ = id;
-        todo!()
+        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(user_row).transpose()
     }
 
     /// The user with this name, whatever its case.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>> {
-        let _ = name;
-        todo!()
+        self.database().optional(&BY_NAME, &[name.folded().into()]).await?.as_ref().map(user_row).transpose()
     }
 
     /// How many users there are.
     pub async fn user_count(&self) -> Result<u64> {
-        todo!()
+        self.database().one(&COUNT, &[]).await?.count("users")
     }
 
     /// Users in order of their folded names, those after `after` (a folded name), at most `limit`.
     pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRow>> {
-        let _ = (after, limit);
-        todo!()
+        self.database().all(&LIST, &[after.unwrap_or_default().into(), limit.into()]).await?.iter().map(user_row).collect()
     }
 
     /// A user's e-mail addresses, the primary one first.
     pub async fn emails(&self, user: UserId) -> Result<Vec<EmailRow>> {
-        let _ = user;
-        todo!()
+        self.database().all(&EMAILS, &[user.into()]).await?.iter().map(email_row).collect()
     }
 
     /// An e-mail address, whatever its case.
     pub async fn email(&self, address: &str) -> Result<Option<EmailRow>> {
-        let _ = address;
-        todo!()
+        self.database().optional(&EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(email_row).transpose()
     }
 
     /// Accepts a TOTP time step once: true only if it lies after every step accepted before
     /// (RFC 6238, 5.2: a code must not be accepted twice). Atomic across processes. Outside
     /// of any unit of work on purpose: a code is spent even when what it was for fails.
     pub async fn accept_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
-        let _ = (user, step);
-        todo!()
+        Ok(self.database().execute(&ACCEPT_TOTP_STEP, &[user.into(), step.into()]).await? == 1)
     }
 }
 
 impl UnitOfWork {
     /// Creates a user without a password. `Conflict::UserNameTaken`.
     pub async fn create_user(&mut self, user: &NewUser<'_>) -> Result<()> {
-        let _ = user;
-        todo!()
+        let values = [user.id.into(), user.name.folded().into(), user.name.as_written().into(), user.created_at.into(), user.staff.into()];
+        self.execute(&CREATE, &values).await.map(drop)
     }
 
     /// Sets the password's hash and enables the password.
     pub async fn set_password_hash(&mut self, user: UserId, hash: &str, at: Timestamp) -> Result<()> {
-        let _ = (user, hash, at);
-        todo!()
+        self.must_touch(&SET_PASSWORD, &[user.into(), hash.into(), at.into()]).await
     }
 
     /// Replaces the hash of an unchanged password (stronger parameters), if it still is `old`.
     /// Returns whether it was.
     pub async fn rehash_password(&mut self, user: UserId, old: &str, new: &str) -> Result<bool> {
-        let _ = (user, old, new);
-        todo!()
+        Ok(self.execute(&REHASH_PASSWORD, &[user.into(), old.into(), new.into()]).await? == 1)
     }
 
     /// Disables the password until the next [`set_password_hash`](Self::set_password_hash).
     pub async fn disable_password(&mut self, user: UserId, reason: &str) -> Result<()> {
-        let _ = (user, reason);
-        todo!()
+        self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()]).await
     }
 
     /// Enrolls TOTP with a secret in base32, or removes it. Forgets the accepted steps: they
     /// were those of the old secret.
     pub async fn set_totp(&mut self, user: UserId, secret: Option<&str>, at: Timestamp) -> Result<()> {
-        let _ = (user, secret, at);
-        todo!()
+        let enrolled_at = secret.map(|_| at);
+        self.must_touch(&SET_TOTP, &[user.into(), secret.into(), enrolled_at.into()]).await
     }
 
     /// Makes the user staff, or not.
     pub async fn set_staff(&mut self, user: UserId, staff: bool) -> Result<()> {
-        let _ = (user, staff);
-        todo!()
+        self.must_touch(&SET_STAFF, &[user.into(), staff.into()]).await
     }
 
     /// Adds an unverified address; the first one becomes the primary. `Conflict::EmailTaken`.
     pub async fn add_email(&mut self, user: UserId, address: &str, at: Timestamp) -> Result<()> {
-        let _ = (user, address, at);
-        todo!()
+        self.optional(&LOCK, &[user.into()]).await?;
+        self.must_touch(&ADD_EMAIL, &[address.to_ascii_lowercase().into(), address.into(), user.into(), at.into()]).await
     }
 
     /// Marks an address of the user as verified. Returns whether the user has the address.
     pub async fn verify_email(&mut self, user: UserId, address: &str, at: Timestamp) -> Result<bool> {
-        let _ = (user, address, at);
-        todo!()
+        Ok(self.execute(&VERIFY_EMAIL, &[user.into(), address.to_ascii_lowercase().into(), at.into()]).await? == 1)
     }
 
     /// Makes an address of the user the primary one. Returns whether the user has the address.
     pub async fn promote_email(&mut self, user: UserId, address: &str) -> Result<bool> {
-        let _ = (user, address);
-        todo!()
+        let folded = address.to_ascii_lowercase();
+        self.optional(&LOCK, &[user.into()]).await?;
+        self.execute(&CLEAR_PRIMARY, &[user.into(), (&folded).into()]).await?;
+        Ok(self.execute(&SET_PRIMARY, &[user.into(), folded.into()]).await? == 1)
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.
     pub async fn remove_email(&mut self, user: UserId, address: &str) -> Result<bool> {
-        let _ = (user, address);
-        todo!()
+        Ok(self.execute(&REMOVE_EMAIL, &[user.into(), address.to_ascii_lowercase().into()]).await? == 1)
     }
+}
+
+/// Reads `user_columns!`.
+pub(crate) fn user_row(row: &Row) -> Result<UserRow> {
+    Ok(UserRow {
+        id: row.parsed("user_id")?,
+        name: row.read("user_name", |text| UserName::parse(text).ok())?,
+        created_at: row.time("user_created_at")?,
+        staff: row.boolean("user_staff")?,
+        password_hash: row.optional_text("user_password_hash")?.map(Secret::new),
+        password_set_at: row.optional_time("user_password_set_at")?,
+        password_disabled: row.optional_text("user_password_disabled")?,
+        totp_secret: row.optional_text("user_totp_secret")?.map(Secret::new),
+        totp_enrolled_at: row.optional_time("user_totp_enrolled_at")?,
+        email_verified: row.boolean("user_email_verified")?,
+    })
+}
+
+fn email_row(row: &Row) -> Result<EmailRow> {
+    Ok(EmailRow {
+        user: row.parsed("user_id")?,
+        address: row.text("address")?,
+        added_at: row.time("added_at")?,
+        verified_at: row.optional_time("verified_at")?,
+        primary: row.boolean("is_primary")?,
+    })
 }
