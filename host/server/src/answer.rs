@@ -1,0 +1,105 @@
+//! What a command has to say: a text for people and the same as JSON.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+/// The answer of a command.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// For standard output.
+    pub(crate) text: String,
+    /// For standard error: what a script has no use for.
+    pub(crate) remarks: String,
+    /// For standard output with `--json`.
+    pub(crate) json: Value,
+    /// What the process ends with.
+    pub(crate) code: u8,
+}
+
+impl Answer {
+    /// An answer of a command that did what it was asked to.
+    pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), remarks: String::new(), json, code: 0 }
+    }
+
+    /// Adds what only people read.
+    pub(crate) fn with_remarks(mut self, remarks: impl Into<String>) -> Self {
+        self.remarks = remarks.into();
+        self
+    }
+
+    /// Ends the process with this code.
+    pub(crate) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Prints it.
+    pub(crate) fn print(self, as_json: bool) -> ExitCode {
+        use std::io::Write as _;
+        let mut out = std::io::stdout().lock();
+        // A closed pipe (`portcullis audit | head`) is no error.
+        let _ = if as_json { writeln!(out, "{:#}", self.json) } else { write!(out, "{}", with_newline(&self.text)) };
+        if !as_json {
+            eprint!("{}", with_newline(&self.remarks));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+fn with_newline(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+/// Lays out rows in columns, the first row being the heading.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> =
+        (0..count).map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Text from outside in a form that cannot move a terminal's cursor: control characters
+/// are shown, not sent.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// A moment as people read it.
+pub(crate) fn moment(at: model::Timestamp) -> String {
+    let text = at.to_string();
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+/// A moment that may not have come.
+pub(crate) fn moment_or(at: Option<model::Timestamp>, otherwise: &str) -> String {
+    at.map_or_else(|| otherwise.to_owned(), moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_without_trailing_blanks() {
+        let rows = [vec!["a".to_owned(), "long".to_owned()], vec!["bbb".to_owned(), "x".to_owned()]];
+        assert_eq!(columns(&rows), "a    long\nbbb  x\n");
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_control_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    }
+
+    #[test]
+    fn moments_have_whole_seconds() {
+        assert_eq!(moment(model::Timestamp(1_767_614_400_123)), "2026-01-05T12:00:00Z");
+    }
+}

@@ -1,0 +1,96 @@
+//! Local commands: the same use cases as over HTTP, past the policies, on the record.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use gate::{Permit, Target};
+use identity::Identity;
+use model::audit::Actor;
+use model::{Clock, SystemClock, Timestamp, UserName};
+use registry::Registry;
+use storage::Storage;
+use storage::users::UserRow;
+
+use crate::configuration::Configuration;
+use crate::data_folder::DataFolder;
+use crate::wiring;
+
+/// What local commands work with.
+pub(crate) struct CommandLine {
+    pub(crate) configuration: Configuration,
+    pub(crate) folder: DataFolder,
+    pub(crate) storage: Storage,
+    pub(crate) identity: Identity,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Who runs the command.
+    pub(crate) system_user: String,
+}
+
+impl CommandLine {
+    /// Opens the database and brings it to this version. Only a server and `migrate`
+    /// (`may_create`) make a new one: an empty database in the wrong folder helps nobody.
+    pub(crate) async fn open(configuration: Configuration, may_create: bool) -> anyhow::Result<Self> {
+        if let Some(missing) = configuration.sqlite_file().filter(|file| !may_create && !file.exists()) {
+            bail!("there is no database {}; name the server's data folder with --data (`portcullis serve` makes it at its first start)", missing.display());
+        }
+        let folder = DataFolder::open(&configuration.values.data)?;
+        let storage = wiring::open_storage(&configuration).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let public_url = configuration.public_url(configuration.values.listen);
+        let identity = wiring::identity(&configuration, &public_url, storage.clone(), clock.clone())?;
+        let registry = wiring::registry(&configuration, &public_url, &folder, storage.clone(), clock.clone())?;
+        Ok(Self { configuration, folder, storage, identity, registry, clock, system_user: system_user() })
+    }
+
+    /// Permits `target` without asking any policy, and records that it did.
+    pub(crate) async fn permit<T: Target>(&self, target: T) -> anyhow::Result<Permit<T>> {
+        gate::break_glass(&self.storage, &*self.clock, &self.system_user, target).await.context("cannot record what is about to be done, so it is not done")
+    }
+
+    /// Who acts, for the audit.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::CommandLine { system_user: self.system_user.clone() }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The user with this name.
+    pub(crate) async fn user(&self, name: &UserName) -> anyhow::Result<UserRow> {
+        self.storage.user_by_name(name).await?.with_context(|| format!("there is no user `{name}`; `portcullis user list` shows them all"))
+    }
+}
+
+/// Name of the system user who runs this process, by the owner of the process and not by
+/// the environment, which anybody can set.
+pub(crate) fn system_user() -> String {
+    let Ok(uid) = fs::metadata("/proc/self").map(|process| process.uid()) else { return "unknown".to_owned() };
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(uid, &accounts).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The first account of `/etc/passwd` with this number.
+fn name_of(uid: u32, accounts: &str) -> Option<String> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number = fields.nth(1)?;
+        (number.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_user_is_the_owner_of_the_process() {
+        let accounts = "root:x:0:0::/root:/bin/sh\n\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+        assert_eq!(name_of(1000, accounts), Some("alice".to_owned()));
+        assert_eq!(name_of(7, accounts), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! `portcullis decisions`.
+
+use anyhow::Context as _;
+use clap::Args;
+use model::{Action, UserName};
+use serde_json::{Value, json};
+use storage::decisions::{DecisionFilter, DecisionRow};
+
+use super::user_name;
+use crate::answer::{Answer, columns, moment, printable};
+use crate::command_line::CommandLine;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads are recorded up to a rate (recorded-reads-per-second); everything else always is."
+)]
+pub(crate) struct DecisionsArguments {
+    /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;
+    /// `refused` for all that let nothing through.
+    #[arg(long, value_name = "word")]
+    outcome: Option<String>,
+    /// What was attempted, for example file:upload.
+    #[arg(long, value_name = "noun:verb")]
+    action: Option<Action>,
+    /// The project it was about.
+    #[arg(long, value_name = "project")]
+    project: Option<String>,
+    /// The user the credential stood for.
+    #[arg(long, value_name = "user", value_parser = user_name)]
+    user: Option<UserName>,
+    /// How many at most.
+    #[arg(long, value_name = "number", default_value_t = 50)]
+    limit: usize,
+}
+
+/// Outcomes that let nothing through.
+const REFUSED: [&str; 4] = ["denied", "required", "failed", "limited"];
+const OUTCOMES: [&str; 8] = ["permitted", "staged", "denied", "required", "failed", "limited", "break-glass", "refused"];
+
+pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> anyhow::Result<Answer> {
+    let user = match &arguments.user {
+        Some(name) => Some(line.user(name).await?),
+        None => None,
+    };
+    if let Some(outcome) = &arguments.outcome {
+        anyhow::ensure!(OUTCOMES.contains(&outcome.as_str()), "`{outcome}` is no outcome; write one of {}", OUTCOMES.join(", "));
+    }
+    let only_refused = arguments.outcome.as_deref() == Some("refused");
+    let filter = DecisionFilter {
+        outcome: arguments.outcome.clone().filter(|_| !only_refused),
+        action: arguments.action.map(|action| action.as_str().to_owned()),
+        project_name: arguments.project.as_deref().map(model::name::normalize),
+        user: user.map(|user| user.id),
+    };
+    let decisions = collect(line, &filter, only_refused, arguments.limit).await?;
+
+    let mut names = std::collections::HashMap::new();
+    for id in decisions.iter().filter_map(|decision| decision.user) {
+        if let std::collections::hash_map::Entry::Vacant(entry) = names.entry(id) {
+            let user = line.storage.user(id).await.context("cannot look up a user")?;
+            entry.insert(user.map_or_else(|| id.to_string(), |user| user.name.to_string()));
+        }
+    }
+    let name = |decision: &DecisionRow| decision.user.and_then(|id| names.get(&id).cloned());
+
+    let mut rows = vec![["time", "outcome", "action", "user", "project", "set", "µs", "decision"].map(str::to_owned).to_vec()];
+    rows.extend(decisions.iter().map(|decision| {
+        vec![
+            moment(decision.at),
+            decision.outcome.clone(),
+            decision.action.clone(),
+            name(decision).unwrap_or_else(|| "-".to_owned()),
+            printable(decision.project_name.as_deref().unwrap_or("-")),
+            decision.set_number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            decision.microseconds.to_string(),
+            decision.id.to_string(),
+        ]
+    }));
+    let json: Value = decisions.iter().map(|decision| summary(decision, name(decision))).collect();
+    Ok(Answer::new(columns(&rows), json))
+}
+
+async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool, limit: usize) -> anyhow::Result<Vec<DecisionRow>> {
+    const PAGE: u32 = 200;
+    let mut decisions = Vec::new();
+    let mut before = None;
+    while decisions.len() < limit {
+        let page = line.storage.decisions(filter, before, PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        before = page.last().map(|last| (last.at, last.id));
+        decisions.extend(page.into_iter().filter(|decision| !only_refused || REFUSED.contains(&decision.outcome.as_str())));
+        if is_last {
+            break;
+        }
+    }
+    decisions.truncate(limit);
+    Ok(decisions)
+}
+
+/// A decision without its record.
+pub(crate) fn summary(decision: &DecisionRow, user: Option<String>) -> Value {
+    json!({
+        "id": decision.id.to_string(), "time": decision.at.to_string(), "action": decision.action, "outcome": decision.outcome, "set": decision.set_number,
+        "user": user, "token": decision.token.map(|token| token.to_string()), "project": decision.project_name, "route": decision.route,
+        "remote-address": decision.remote_address, "microseconds": decision.microseconds,
+    })
+}

@@ -1,0 +1,249 @@
+//! `portcullis explain`.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use clap::Args;
+use model::DecisionId;
+use policy_engine::contract::{Outcome, Reason};
+use policy_engine::{Decision, PolicyRecord};
+use serde_json::{Value, json};
+use storage::decisions::DecisionRow;
+
+use super::decisions::summary;
+use crate::answer::{Answer, columns, printable};
+use crate::command_line::CommandLine;
+
+#[derive(Debug, Args)]
+#[command(after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision.")]
+pub(crate) struct ExplainArguments {
+    /// The decision's id.
+    id: DecisionId,
+}
+
+pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyhow::Result<Answer> {
+    let row = line.storage.decision(arguments.id).await?.with_context(|| {
+        format!(
+            "there is no decision {}; permitted reads are recorded up to a rate only (recorded-reads-per-second), and decisions are kept for {} days (decision-retention)",
+            arguments.id,
+            line.configuration.values.decision_retention.as_secs() / 86_400
+        )
+    })?;
+    let record: Value = serde_json::from_str(&row.record).unwrap_or(Value::Null);
+    let user = match row.user {
+        Some(id) => Some(line.storage.user(id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string())),
+        None => None,
+    };
+    let set_name = match row.set_number {
+        Some(number) => line.storage.policy_set(number).await?.map(|set| set.name),
+        None => None,
+    };
+    let mut json = summary(&row, user.clone());
+    json["record"] = record.clone();
+    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), &record), json))
+}
+
+/// The whole decision for people.
+fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record: &Value) -> String {
+    let mut head = vec![
+        vec!["decision".to_owned(), row.id.to_string()],
+        vec!["time".into(), row.at.to_string()],
+        vec!["action".into(), row.action.clone()],
+        vec!["outcome".into(), row.outcome.clone()],
+        vec!["route".into(), row.route.clone()],
+    ];
+    if let Some(request) = record.get("request").and_then(Value::as_str).filter(|request| *request != row.id.to_string()) {
+        head.push(vec!["request".into(), printable(request)]);
+    }
+    if let Some(system_user) = record.get("system-user").and_then(Value::as_str) {
+        head.push(vec!["by".into(), format!("{} on the command line; no policy was asked", printable(system_user))]);
+    }
+    if let Some(number) = row.set_number {
+        head.push(vec!["policy set".into(), format!("{number}{}", set_name.map(|name| format!(" ({name})")).unwrap_or_default())]);
+    }
+    if let Some(user) = user {
+        head.push(vec!["user".into(), user.to_owned()]);
+    }
+    if let Some(token) = row.token {
+        head.push(vec!["token".into(), token.to_string()]);
+    }
+    if !row.remote_address.is_empty() {
+        head.push(vec!["from".into(), printable(&row.remote_address)]);
+    }
+    let mut text = columns(&head);
+
+    if let Some(core) = record.get("core").and_then(|core| serde_json::from_value::<Reason>(core.clone()).ok()) {
+        let _ = writeln!(text, "\nrefused by a rule of the registry itself, before any policy was asked");
+        write_reason(&mut text, &core);
+    }
+    if let Some(decision) = record.get("decision").and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok()) {
+        write_decision(&mut text, &decision);
+    }
+    if let Some(context) = record.get("context") {
+        let _ = writeln!(text, "\ncontext");
+        write_tree(&mut text, context, 1);
+    }
+    if let Some(settings) = record.get("owner-settings") {
+        let _ = writeln!(text, "\nchosen by the project's owners");
+        write_tree(&mut text, settings, 1);
+    }
+    text
+}
+
+fn write_decision(text: &mut String, decision: &Decision) {
+    let _ = writeln!(text, "\npolicies ({} µs in all)", decision.nanoseconds / 1000);
+    let mut rows = vec![["policy", "version", "grade", "verdict", "µs", "fuel", "module"].map(str::to_owned).to_vec()];
+    rows.extend(decision.policies.iter().map(|policy| {
+        vec![
+            policy.policy.clone(),
+            policy.version.clone(),
+            policy.grade.as_str().to_owned(),
+            verdict(policy),
+            format!("{:.1}", policy.nanoseconds as f64 / 1000.0),
+            policy.fuel.to_string(),
+            policy.digest.chars().take(12).collect(),
+        ]
+    }));
+    for line in columns(&rows).lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    for policy in &decision.policies {
+        let Ok(said) = &policy.result else { continue };
+        for reason in &said.reasons {
+            let _ = writeln!(text, "  {} says", policy.policy);
+            write_reason(text, reason);
+        }
+        for obligation in &said.obligations {
+            let _ = writeln!(text, "  {} obliges: {}", policy.policy, printable(&json!(obligation).to_string()));
+        }
+        for note in &said.notes {
+            let _ = writeln!(text, "  {} notes: {}", policy.policy, printable(note));
+        }
+    }
+}
+
+fn verdict(policy: &PolicyRecord) -> String {
+    match &policy.result {
+        Err(failure) => format!("failed: {}", printable(&failure.to_string())),
+        Ok(verdict) => match &verdict.outcome {
+            Outcome::Abstain => "abstain".to_owned(),
+            Outcome::Permit => "permit".to_owned(),
+            Outcome::Stage => "stage".to_owned(),
+            Outcome::Deny => "deny".to_owned(),
+            Outcome::Require(requirements) => {
+                let words: Vec<String> = requirements
+                    .iter()
+                    .map(|requirement| match json!(requirement) {
+                        Value::String(word) => word,
+                        other => other.to_string(),
+                    })
+                    .collect();
+                format!("require {}", words.join(", "))
+            }
+        },
+    }
+}
+
+fn write_reason(text: &mut String, reason: &Reason) {
+    let _ = writeln!(text, "    {}: {}", printable(&reason.code), printable(&reason.message));
+    if !reason.remedy.is_empty() {
+        let _ = writeln!(text, "    {}", printable(&reason.remedy));
+    }
+}
+
+/// A value as an indented tree, a leaf a line.
+fn write_tree(text: &mut String, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::Object(inner) if !inner.is_empty() => {
+                        let _ = writeln!(text, "{indent}{}", printable(name));
+                        write_tree(text, value, depth + 1);
+                    }
+                    leaf => {
+                        let _ = writeln!(text, "{indent}{}: {}", printable(name), leaf_text(leaf));
+                    }
+                }
+            }
+        }
+        leaf => {
+            let _ = writeln!(text, "{indent}{}", leaf_text(leaf));
+        }
+    }
+}
+
+fn leaf_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        other => printable(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Timestamp;
+
+    fn row() -> DecisionRow {
+        DecisionRow {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            at: Timestamp(1_767_614_400_123),
+            action: "file:upload".to_owned(),
+            outcome: "denied".to_owned(),
+            set_number: Some(3),
+            user: None,
+            token: None,
+            project_name: Some("p".to_owned()),
+            route: "/legacy/".to_owned(),
+            remote_address: "192.0.2.1".to_owned(),
+            microseconds: 17,
+            record: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_decision_of_policies_is_laid_out_with_every_verdict() {
+        let record = json!({
+            "request": "01890a5d-ac96-774b-bcce-b302099a8057",
+            "context": { "action": "file:upload", "principal": { "user": { "name": "alice\u{1b}[2J" } } },
+            "decision": {
+                "outcome": "denied", "reasons": [], "warnings": [], "obligations": [], "set-number": 3, "nanoseconds": 17_300,
+                "policies": [
+                    { "policy": "restrict-routes", "version": "0.1.0", "digest": "ab".repeat(32), "grade": "enforce", "nanoseconds": 4_200, "fuel": 900,
+                      "verdict": { "outcome": "permit", "reasons": [], "obligations": [], "notes": [] } },
+                    { "policy": "require-second-factor", "version": "0.1.0", "digest": "cd".repeat(32), "grade": "observe", "nanoseconds": 5_100, "fuel": 1000,
+                      "verdict": { "outcome": { "require": ["enrolled-second-factor", { "second-factor-within": 900 }] },
+                                   "reasons": [{ "code": "no-second-factor", "message": "You need a second factor.", "remedy": "Enroll one." }], "obligations": [], "notes": ["seen"] } },
+                ],
+            },
+        });
+        let text = layout(&row(), Some("alice"), Some("strict"), &record);
+        for part in [
+            "denied",
+            "3 (strict)",
+            "restrict-routes",
+            "permit",
+            "observe",
+            "require enrolled-second-factor, {\"second-factor-within\":900}",
+            "no-second-factor: You need a second factor.",
+            "Enroll one.",
+            "seen",
+            "17 µs",
+            "4.2",
+            "alice\u{fffd}[2J",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
+        assert!(!text.contains("request  "), "a request's first decision has its id");
+    }
+
+    #[test]
+    fn a_refusal_of_the_core_says_that_no_policy_was_asked() {
+        let record = json!({ "core": { "code": "invalid-token", "message": "The token is unknown.", "remedy": "Make another one." } });
+        let text = layout(&row(), None, None, &record);
+        assert!(text.contains("before any policy was asked") && text.contains("invalid-token: The token is unknown."), "{text}");
+    }
+}

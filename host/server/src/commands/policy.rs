@@ -1,0 +1,108 @@
+//! `portcullis policy`.
+
+mod apply;
+mod modules;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use crate::answer::Answer;
+use crate::command_line::CommandLine;
+use crate::configuration::Configuration;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Validate a policy set here, store it, and make it the active one on all servers.
+    ///
+    /// The set is compiled and its cases are run before anything is stored; servers do the
+    /// same again before they swap it in, and go on with the earlier set if that fails.
+    /// No request is lost: those in flight finish on the set they began with.
+    #[command(
+        after_help = "Examples:\n  portcullis policy apply policies/strict --dry-run\n  portcullis policy apply policies/strict --reason 'second factor for all from today'\n\nExit codes: 0 serving, 1 refused by validation and nothing stored, 2 a server could not load it\n(or did not answer in time) and serves the earlier set."
+    )]
+    Apply {
+        /// Folder with `set.toml`, its modules and its cases.
+        folder: PathBuf,
+        /// Validate only; store and activate nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Seconds to wait until every server serves it.
+        #[arg(long, value_name = "seconds", default_value_t = 30)]
+        wait: u64,
+        /// Why, for the history.
+        #[arg(long, value_name = "text", default_value = "")]
+        reason: String,
+    },
+    /// Show the active set, its bindings, and what each running server serves.
+    Status,
+    /// List activations, newest first.
+    History {
+        /// How many at most.
+        #[arg(long, value_name = "number", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Make an earlier set the active one again.
+    #[command(
+        after_help = "Examples:\n  portcullis policy rollback             to the set that was active before this one\n  portcullis policy rollback --to 3\n\nExit codes as for `apply`."
+    )]
+    Rollback {
+        /// Number of the set; without it, the one that was active before.
+        #[arg(long, value_name = "number")]
+        to: Option<u64>,
+        /// Seconds to wait until every server serves it.
+        #[arg(long, value_name = "seconds", default_value_t = 30)]
+        wait: u64,
+        /// Why, for the history.
+        #[arg(long, value_name = "text", default_value = "")]
+        reason: String,
+    },
+    /// Validate a policy set and run its cases. Needs no database and no server.
+    Check {
+        /// Folder with `set.toml`.
+        folder: PathBuf,
+    },
+    /// List the settings that the active set offers to project owners.
+    Forms,
+    /// Turn a core wasm module built with the SDK into a policy module (a component).
+    #[command(
+        after_help = "Example:\n  cargo build --target wasm32-unknown-unknown --release\n  portcullis policy pack target/wasm32-unknown-unknown/release/my_policy.wasm -o my-policy.wasm"
+    )]
+    Pack {
+        /// The core module.
+        core: PathBuf,
+        /// Where to write the policy module.
+        #[arg(short, long, value_name = "file")]
+        output: PathBuf,
+    },
+    /// Load a policy module in the sandbox and tell what it is, what it demands, and what
+    /// it may use. Needs no database and no server.
+    Inspect {
+        /// The module.
+        module: PathBuf,
+    },
+}
+
+/// Commands that need no database: they work in a folder that may be no server's.
+pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
+    match command {
+        PolicyCommand::Check { folder } => Some(modules::check(folder, configuration)),
+        PolicyCommand::Pack { core, output } => Some(modules::pack(core, output)),
+        PolicyCommand::Inspect { module } => Some(modules::inspect(module, configuration)),
+        PolicyCommand::Apply { folder, dry_run: true, .. } => Some(modules::check(folder, configuration)),
+        _ => None,
+    }
+}
+
+pub(crate) async fn run(command: PolicyCommand, line: &CommandLine) -> anyhow::Result<Answer> {
+    match command {
+        PolicyCommand::Apply { folder, wait, reason, .. } => apply::apply(line, &folder, Duration::from_secs(wait), &reason).await,
+        PolicyCommand::Rollback { to, wait, reason } => apply::rollback(line, to, Duration::from_secs(wait), &reason).await,
+        PolicyCommand::Status => report::status(line).await,
+        PolicyCommand::History { limit } => report::history(line, limit).await,
+        PolicyCommand::Forms => report::forms(line).await,
+        PolicyCommand::Check { .. } | PolicyCommand::Pack { .. } | PolicyCommand::Inspect { .. } => unreachable!("`run_alone` runs these"),
+    }
+}

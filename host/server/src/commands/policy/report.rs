@@ -1,0 +1,158 @@
+//! What is active, what was, and what it offers.
+
+use anyhow::Context as _;
+use policy_engine::contract::{Setting, SettingKind, SettingValue};
+use serde_json::{Value, json};
+use storage::policies::{ActivationKind, ActivationRow};
+
+use crate::answer::{Answer, columns, moment, printable};
+use crate::command_line::CommandLine;
+use crate::wiring;
+
+fn kind_word(kind: ActivationKind) -> &'static str {
+    match kind {
+        ActivationKind::Apply => "apply",
+        ActivationKind::Rollback => "rollback",
+        ActivationKind::Start => "first start",
+    }
+}
+
+fn activation_json(activation: &ActivationRow) -> Value {
+    json!({
+        "sequence": activation.sequence, "set": activation.set_number, "name": activation.set_name, "time": activation.at.to_string(),
+        "kind": kind_word(activation.kind), "reason": activation.reason,
+    })
+}
+
+pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
+    let active = line.storage.active_set().await?;
+    let Some(active) = active else {
+        return Ok(
+            Answer::new("no policy set is active; `portcullis policy apply <folder>` makes one active", json!({ "active": null, "servers": [] })).with_code(1)
+        );
+    };
+    let spec = spec_of(line, active.set_number).await?;
+    let mut text = format!("set {} ({}), active since {} by {}", active.set_number, active.set_name, moment(active.at), kind_word(active.kind));
+    if !active.reason.is_empty() {
+        text.push_str(&format!(": {}", printable(&active.reason)));
+    }
+    text.push_str("\n\n");
+    let mut rows = vec![["policy", "grade", "actions", "settings", "module"].map(str::to_owned).to_vec()];
+    for binding in &spec.bindings {
+        let actions =
+            binding.actions.as_ref().map_or_else(|| "all it wants".to_owned(), |actions| actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        let settings = if binding.settings.is_empty() { "defaults".to_owned() } else { json!(binding.settings).to_string() };
+        let digest: String = binding.digest.as_deref().unwrap_or("").chars().take(12).collect();
+        rows.push(vec![binding.policy.clone(), binding.grade.as_str().to_owned(), actions, printable(&settings), digest]);
+    }
+    text.push_str(&columns(&rows));
+
+    let alive_since = gate::silent_since(line.now());
+    let servers: Vec<_> = line.storage.servers().await?.into_iter().filter(|server| server.heartbeat_at > alive_since).collect();
+    text.push('\n');
+    if servers.is_empty() {
+        text.push_str("no server is running\n");
+    }
+    let mut code = 0;
+    for server in &servers {
+        let serves = match server.set_number {
+            Some(number) if number == active.set_number => "serves it".to_owned(),
+            Some(number) => format!("serves set {number} instead"),
+            None => "serves no set: it refuses every request that must be decided".to_owned(),
+        };
+        if server.set_number != Some(active.set_number) {
+            code = 2;
+        }
+        text.push_str(&format!("{} (process {}, since {}) {serves}\n", printable(&server.host), server.pid, moment(server.started_at)));
+        if let (Some(error), Some(number)) = (&server.last_error, server.last_error_set) {
+            text.push_str(&format!("  could not load set {number}: {}\n", printable(error)));
+        }
+    }
+    let json = json!({
+        "active": activation_json(&active), "bindings": spec.bindings,
+        "servers": servers.iter().map(|server| json!({
+            "host": server.host, "pid": server.pid, "started": server.started_at.to_string(), "heartbeat": server.heartbeat_at.to_string(),
+            "set": server.set_number, "error": server.last_error, "error-set": server.last_error_set,
+        })).collect::<Vec<_>>(),
+    });
+    Ok(Answer::new(text, json).with_code(code))
+}
+
+/// The set as it was written; what a stored row holds beside it is the gate's business.
+async fn spec_of(line: &CommandLine, number: i64) -> anyhow::Result<policy_engine::SetSpec> {
+    let row = line.storage.policy_set(number).await?.with_context(|| format!("policy set {number} is not in the database any more"))?;
+    gate::stored_spec(&row).with_context(|| format!("policy set {number} cannot be read"))
+}
+
+pub(super) async fn history(line: &CommandLine, limit: u32) -> anyhow::Result<Answer> {
+    let activations = line.storage.activations(None, limit).await?;
+    let mut rows = vec![["number", "set", "name", "active since", "by", "reason"].map(str::to_owned).to_vec()];
+    rows.extend(activations.iter().map(|activation| {
+        vec![
+            activation.sequence.to_string(),
+            activation.set_number.to_string(),
+            activation.set_name.clone(),
+            moment(activation.at),
+            kind_word(activation.kind).to_owned(),
+            printable(&activation.reason),
+        ]
+    }));
+    Ok(Answer::new(columns(&rows), activations.iter().map(activation_json).collect()))
+}
+
+pub(super) async fn forms(line: &CommandLine) -> anyhow::Result<Answer> {
+    let active = line.storage.active_set().await?.context("no policy set is active; `portcullis policy apply <folder>` makes one active")?;
+    let engine = wiring::engine(&line.configuration, &line.folder)?;
+    let set = gate::load_set(&line.storage, &engine, u64::try_from(active.set_number)?).await?;
+    let forms = set.owner_forms();
+    let mut text = String::new();
+    for form in &forms {
+        text.push_str(&format!("{}: {}\n", form.policy, printable(&form.summary)));
+        text.push_str(&settings_text(&form.settings));
+    }
+    if forms.is_empty() {
+        text.push_str("the active set offers nothing to project owners\n");
+    }
+    let json = forms.iter().map(|form| json!({ "policy": form.policy, "summary": form.summary, "settings": form.settings }));
+    Ok(Answer::new(text, json.collect()))
+}
+
+/// Settings with what they may hold, their defaults and their help.
+pub(super) fn settings_text(settings: &[Setting]) -> String {
+    settings
+        .iter()
+        .map(|setting| {
+            format!(
+                "  {} ({}; {} unless set)\n      {}\n",
+                setting.name,
+                kind_text(&setting.kind),
+                value_text(&setting.kind, &setting.default),
+                printable(&setting.help)
+            )
+        })
+        .collect()
+}
+
+fn kind_text(kind: &SettingKind) -> String {
+    match kind {
+        SettingKind::Boolean => "true or false".to_owned(),
+        SettingKind::Integer(range) => format!("a number from {} to {}", range.minimum, range.maximum),
+        SettingKind::Seconds(range) => format!("seconds from {} to {}", range.minimum, range.maximum),
+        SettingKind::Text(length) => format!("text of at most {length} characters"),
+        SettingKind::Choice(words) => format!("one of {}", printable(&words.join(", "))),
+        SettingKind::Texts(count) => format!("a list of at most {count} texts"),
+        SettingKind::Actions => "a list of actions".to_owned(),
+    }
+}
+
+fn value_text(kind: &SettingKind, value: &SettingValue) -> String {
+    match (kind, value) {
+        (SettingKind::Choice(words), SettingValue::Choice(index)) => words.get(*index as usize).cloned().unwrap_or_default(),
+        (_, SettingValue::Boolean(value)) => value.to_string(),
+        (_, SettingValue::Integer(value)) => value.to_string(),
+        (_, SettingValue::Text(text)) => format!("\"{}\"", printable(text)),
+        (_, SettingValue::Texts(texts)) => printable(&format!("{texts:?}")),
+        (_, SettingValue::Actions(actions)) => format!("[{}]", actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+        (_, SettingValue::Choice(index)) => index.to_string(),
+    }
+}

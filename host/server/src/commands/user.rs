@@ -1,0 +1,211 @@
+//! `portcullis user`.
+
+use anyhow::{Context as _, ensure};
+use clap::Subcommand;
+use identity::{CreateUser, EnrollTotp, RemoveTotp, Secret, SetPassword};
+use model::UserName;
+use serde_json::json;
+
+use super::user_name;
+use crate::answer::{Answer, columns, moment, moment_or, printable};
+use crate::command_line::CommandLine;
+use crate::terminal;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Create a user.
+    ///
+    /// Asks for the password on the terminal; it is never a command line argument, where
+    /// every user of this machine could read it.
+    #[command(
+        after_help = "Examples:\n  portcullis user create alice --email alice@example.org --verified\n  pass show portcullis/alice | portcullis user create alice --password-stdin"
+    )]
+    Create {
+        /// Name to log in with.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// E-mail address.
+        #[arg(long, value_name = "address")]
+        email: Option<String>,
+        /// The address is known to be the user's.
+        #[arg(long, requires = "email")]
+        verified: bool,
+        /// Make the user staff of the registry.
+        #[arg(long)]
+        staff: bool,
+        /// Read the password from standard input.
+        #[arg(long)]
+        password_stdin: bool,
+        /// Set no password: the user can only use tokens.
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
+    },
+    /// Set a user's password, whatever it was.
+    SetPassword {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// Read the password from standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Enroll or remove a second factor.
+    #[command(subcommand)]
+    Totp(TotpCommand),
+    /// List all users.
+    List,
+    /// Show a user with e-mail addresses, factors, roles and tokens.
+    Show {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TotpCommand {
+    /// Enroll a time-based one-time password app and print its secret.
+    Enroll {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
+    /// Remove the app, for example because the device was lost.
+    Remove {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
+}
+
+pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Result<Answer> {
+    match command {
+        UserCommand::Create { name, email, verified, staff, password_stdin, no_password } => {
+            let password = match (password_stdin, no_password || !terminal::is_interactive()) {
+                (true, _) => Some(terminal::secret_from_stdin()?),
+                (false, true) => None,
+                (false, false) => Some(terminal::ask_new_secret("Password", "give --password-stdin")?),
+            };
+            create(line, CreateUser { name, email, email_verified: verified, staff }, password).await
+        }
+        UserCommand::SetPassword { name, password_stdin } => {
+            let user = line.user(&name).await?;
+            let password = if password_stdin { terminal::secret_from_stdin()? } else { terminal::ask_new_secret("New password", "give --password-stdin")? };
+            line.identity.set_password(line.permit(SetPassword { user: user.id, password }).await?).await?;
+            Ok(Answer::new(format!("the password of {} is set", user.name), json!({ "user": user.name.as_written() })))
+        }
+        UserCommand::Totp(TotpCommand::Enroll { name }) => enroll_totp(line, &name).await,
+        UserCommand::Totp(TotpCommand::Remove { name }) => {
+            let user = line.user(&name).await?;
+            line.identity.remove_totp(line.permit(RemoveTotp { user: user.id }).await?).await?;
+            Ok(Answer::new(format!("{} has no one-time password app any more", user.name), json!({ "user": user.name.as_written() })))
+        }
+        UserCommand::List => list(line).await,
+        UserCommand::Show { name } => show(line, &name).await,
+    }
+}
+
+async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<String>>) -> anyhow::Result<Answer> {
+    let name = user.name.clone();
+    let has_email = user.email.is_some();
+    let id = line.identity.create_user(line.permit(user).await?).await?;
+    let has_password = password.is_some();
+    if let Some(password) = password {
+        let set = line.identity.set_password(line.permit(SetPassword { user: id, password }).await?).await;
+        set.with_context(|| format!("user {name} is created, but has no password yet; use `portcullis user set-password {name}`"))?;
+    }
+    let mut remarks = String::new();
+    if !has_password {
+        remarks.push_str(&format!("No password is set; `portcullis user set-password {name}` sets one.\n"));
+    }
+    if !has_email {
+        remarks.push_str("No e-mail address is set; policies may ask for a verified one.\n");
+    }
+    remarks.push_str(&format!("Make an API token: portcullis token create {name} --description laptop --account\n"));
+    Ok(Answer::new(format!("user {name} is created"), json!({ "user": name.as_written(), "id": id.to_string(), "has-password": has_password }))
+        .with_remarks(remarks))
+}
+
+async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
+    let user = line.user(name).await?;
+    ensure!(user.totp_secret.is_none(), "{} has a one-time password app already; `portcullis user totp remove {}` removes it", user.name, user.name);
+    let proposed = line.identity.propose_totp(&user.name);
+    // Somebody at a terminal shows that the app works before it counts; a script enrolls
+    // for somebody else and prints the secret for them.
+    let code = if terminal::is_interactive() {
+        eprintln!("Add this account to the app:\n  secret  {}\n  URL     {}", proposed.secret.expose(), proposed.url.expose());
+        Some(terminal::ask_line("Code that the app shows")?)
+    } else {
+        None
+    };
+    let target = EnrollTotp { user: user.id, secret: Some(proposed.secret.clone()), code };
+    let enrolled = line.identity.enroll_totp(line.permit(target).await?).await?;
+    Ok(Answer::new(
+        format!("{} has a one-time password app now\nsecret  {}\nURL     {}", user.name, enrolled.secret.expose(), enrolled.url.expose()),
+        json!({ "user": user.name.as_written(), "secret": enrolled.secret.expose(), "url": enrolled.url.expose() }),
+    ))
+}
+
+async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
+    const PAGE: u32 = 500;
+    let mut rows = vec![["name", "created", "password", "second factor", "e-mail", "staff"].map(str::to_owned).to_vec()];
+    let mut values = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = line.storage.users(after.as_deref(), PAGE).await?;
+        for user in &page {
+            let password = match (&user.password_hash, &user.password_disabled) {
+                (None, _) => "none",
+                (Some(_), Some(_)) => "disabled",
+                (Some(_), None) => "set",
+            };
+            let factor = if user.totp_secret.is_some() { "totp" } else { "none" };
+            let email = if user.email_verified { "verified" } else { "unverified" };
+            let staff = if user.staff { "staff" } else { "" };
+            rows.push(vec![user.name.to_string(), moment(user.created_at), password.into(), factor.into(), email.into(), staff.into()]);
+            values.push(json!({
+                "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
+                "second-factor": factor, "email-verified": user.email_verified, "staff": user.staff,
+            }));
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after = Some(last.name.folded().to_owned()),
+            _ => break,
+        }
+    }
+    Ok(Answer::new(columns(&rows), values.into()))
+}
+
+async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
+    let user = line.user(name).await?;
+    let emails = line.storage.emails(user.id).await?;
+    let projects = line.storage.projects_of(user.id).await?;
+    let tokens = line.storage.tokens_of(user.id).await?;
+
+    let mut rows =
+        vec![vec!["name".to_owned(), user.name.to_string()], vec!["id".to_owned(), user.id.to_string()], vec!["created".to_owned(), moment(user.created_at)]];
+    let password = match (&user.password_hash, &user.password_disabled) {
+        (None, _) => "none".to_owned(),
+        (Some(_), Some(why)) => format!("disabled: {}", printable(why)),
+        (Some(_), None) => format!("set {}", moment_or(user.password_set_at, "")),
+    };
+    rows.push(vec!["password".into(), password.clone()]);
+    rows.push(vec!["second factor".into(), user.totp_enrolled_at.map_or_else(|| "none".to_owned(), |at| format!("totp, enrolled {}", moment(at)))]);
+    rows.push(vec!["staff".into(), if user.staff { "yes" } else { "no" }.into()]);
+    for email in &emails {
+        let state = email.verified_at.map_or_else(|| "not verified".to_owned(), |at| format!("verified {}", moment(at)));
+        rows.push(vec!["e-mail".into(), format!("{}{}, {state}", printable(&email.address), if email.primary { " (primary)" } else { "" })]);
+    }
+    for (project, role) in &projects {
+        rows.push(vec!["role".into(), format!("{role} of {}", project.name)]);
+    }
+    rows.push(vec!["tokens".into(), tokens.len().to_string()]);
+    let json = json!({
+        "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
+        "totp-enrolled": user.totp_enrolled_at.map(|at| at.to_string()), "staff": user.staff,
+        "emails": emails.iter().map(|email| json!({ "address": email.address, "primary": email.primary, "verified": email.verified_at.map(|at| at.to_string()) })).collect::<Vec<_>>(),
+        "roles": projects.iter().map(|(project, role)| json!({ "project": project.name.normalized(), "role": role.as_str() })).collect::<Vec<_>>(),
+        "tokens": tokens.iter().map(|token| token.id.to_string()).collect::<Vec<_>>(),
+    });
+    Ok(Answer::new(columns(&rows), json))
+}

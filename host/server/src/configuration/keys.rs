@@ -1,0 +1,127 @@
+//! The closed list of configuration keys. Flags, environment variables, the template and
+//! the printed configuration are all made from it; to add a key, add it here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_http::Network;
+use toml::Value;
+
+use super::value::{ByteSize, DatabaseUrl, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
+use super::{ConfigurationError, Layers, Origin};
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $field:ident ($name:literal): $type:ty = $default:literal;)*) => {
+        /// The name of one value.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(non_camel_case_types)]
+        pub(crate) enum Key { $($field),* }
+
+        impl Key {
+            /// Every key, in the order in which they are explained.
+            pub(crate) const ALL: &'static [Key] = &[$(Key::$field),*];
+
+            /// The key in `portcullis.toml`; with two hyphens before it, the flag.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Key::$field => $name),* }
+            }
+
+            /// What it does, one line of text per line.
+            pub(crate) fn explanation(self) -> &'static str {
+                match self { $(Key::$field => concat!($($doc, "\n"),+)),* }
+            }
+
+            /// The default as text.
+            pub(crate) fn default(self) -> &'static str {
+                match self { $(Key::$field => $default),* }
+            }
+        }
+
+        /// Every value, each valid by itself.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Values { $($(#[doc = $doc])+ pub(crate) $field: $type),* }
+
+        impl Values {
+            /// Reads every key from the highest layer that has it.
+            pub(crate) fn read(layers: &Layers) -> Result<Self, ConfigurationError> {
+                Ok(Self { $($field: read_one::<$type>(Key::$field, layers)?),* })
+            }
+
+            /// One value as TOML, without anything secret.
+            pub(crate) fn show(&self, key: Key) -> String {
+                match key { $(Key::$field => self.$field.show()),* }
+            }
+        }
+    };
+}
+
+fn read_one<T: Setting>(key: Key, layers: &Layers) -> Result<T, ConfigurationError> {
+    let fallback;
+    let (value, origin) = match layers.get(key) {
+        Some((value, origin)) => (value, origin),
+        None => {
+            fallback = Value::String(key.default().to_owned());
+            (&fallback, &Origin::Default)
+        }
+    };
+    T::read(value).map_err(|problem| ConfigurationError::Invalid { key: key.name(), origin: origin.clone(), problem })
+}
+
+impl Key {
+    /// The environment variable that sets it.
+    pub(crate) fn variable(self) -> String {
+        format!("PORTCULLIS_{}", self.name().to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+keys! {
+    /// Folder of everything this server keeps: the SQLite database, the files, keys and
+    /// compiled policy modules. Created on first start, readable by its owner only.
+    data ("data"): PathBuf = "data";
+    /// Address and port to listen on. Port 0 takes a free one.
+    listen ("listen"): SocketAddr = "127.0.0.1:8080";
+    /// Address under which clients reach the registry. It is written into pages, refusals
+    /// and file links. Empty: http:// and the address listened on.
+    public_url ("public-url"): Option<PublicUrl> = "";
+    /// Listen beyond this machine although public-url is http://. Passwords and tokens
+    /// then travel in clear text for everyone on the way to read.
+    insecure_http ("insecure-http"): bool = "false";
+    /// Proxies in front of the server whose X-Forwarded-For is believed.
+    trusted_proxies ("trusted-proxies"): Vec<Network> = "";
+    /// Who may read /metrics.
+    metrics_allow ("metrics-allow"): Vec<Network> = "127.0.0.1, ::1";
+    /// Where the database is: "sqlite:<file>" or "postgres://<user>@<host>/<database>".
+    /// Empty: SQLite in the data folder.
+    database ("database"): Option<DatabaseUrl> = "";
+    /// What API tokens begin with. "pypi" is what most clients and secret scanners know.
+    /// Tokens made under another prefix stop being accepted.
+    token_prefix ("token-prefix"): TokenPrefix = "pypi";
+    /// Largest file that may be uploaded.
+    max_file_size ("max-file-size"): ByteSize = "100 MiB";
+    /// Largest sum of the files of one project.
+    max_project_size ("max-project-size"): ByteSize = "10 GiB";
+    /// Days after which a published release takes no more files; 0 for never.
+    release_age_limit_days ("release-age-limit-days"): Number<0, 36_500> = "14";
+    /// Wall-clock time of one policy's evaluation in milliseconds. A policy that needs
+    /// more has failed, and the request with it.
+    policy_time_ms ("policy-time-ms"): Number<1, 1_000> = "10";
+    /// Fuel of one policy's evaluation, about one unit per instruction; 0 switches fuel
+    /// off and leaves time as the only bound.
+    policy_fuel ("policy-fuel"): Number<0, 1_000_000_000> = "20000000";
+    /// Memory of one policy's sandbox.
+    policy_memory ("policy-memory"): ByteSize = "16 MiB";
+    /// Permitted reads (pages, downloads) written to the decision log per second at most.
+    /// More are counted but not recorded; everything else is always recorded.
+    recorded_reads_per_second ("recorded-reads-per-second"): Number<0, 100_000> = "20";
+    /// How long decisions are kept. Audit events are kept for good.
+    decision_retention ("decision-retention"): Duration = "90d";
+    /// Threads that serve requests; 0 for one per processor.
+    worker_threads ("worker-threads"): Number<0, 256> = "0";
+    /// How long requests in flight may take to finish when the server is told to stop.
+    shutdown_deadline ("shutdown-deadline"): Duration = "20s";
+    /// How log lines are written: "text" or "json".
+    log_format ("log-format"): LogFormat = "text";
+    /// Which log lines are written: a level, or a list like "info,request=warn".
+    log ("log"): LogFilter = "info";
+}

@@ -1,0 +1,121 @@
+//! The data folder: everything one server keeps, readable by its owner only.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+/// The data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    /// Whether this process made it.
+    pub(crate) created: bool,
+}
+
+impl DataFolder {
+    /// Opens the folder; makes it and its parts when they are missing.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let created = !path.exists();
+        for folder in [path.to_owned(), path.join("keys")] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .with_context(|| format!("cannot make the data folder {}; name another one with --data", folder.display()))?;
+        }
+        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!("the data folder {} is open to other users (mode {mode:o}); it holds the secrets of every account: chmod 700 it", path.display());
+        }
+        Ok(Self { path: path.to_owned(), created })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Folder of the files that were uploaded.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
+    }
+
+    /// Folder of compiled policy modules.
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.path.join("modules")
+    }
+
+    /// The key that authenticates compiled modules, made on first use. It never leaves
+    /// this machine; when it is lost, modules are compiled again.
+    pub(crate) fn module_cache_key(&self) -> anyhow::Result<[u8; 32]> {
+        let path = self.path.join("keys").join("module-cache");
+        if let Some(key) = read_key(&path)? {
+            return Ok(key);
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+        // Written beside and linked: another process that starts now sees a whole key or
+        // none, and the first one wins.
+        let beside = path.with_extension(std::process::id().to_string());
+        let _ = fs::remove_file(&beside);
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        let linked = fs::hard_link(&beside, &path);
+        fs::remove_file(&beside)?;
+        match linked {
+            Ok(()) => Ok(key),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_key(&path)?.with_context(|| format!("{} vanished", path.display())),
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    ensure!(mode & 0o077 == 0, "{} is readable by other users (mode {mode:o}); remove it, a new one is made", path.display());
+    let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is damaged; remove it, a new one is made", path.display()))?;
+    Ok(Some(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_and_its_key_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("new/data");
+        let folder = DataFolder::open(&path).unwrap();
+        assert!(folder.created);
+        let key = folder.module_cache_key().unwrap();
+        assert_ne!(key, [0; 32]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("keys")), 0o700);
+        assert_eq!(mode(&path.join("keys/module-cache")), 0o600);
+        assert_eq!(fs::read_dir(path.join("keys")).unwrap().count(), 1);
+
+        let again = DataFolder::open(&path).unwrap();
+        assert!(!again.created);
+        assert_eq!(again.module_cache_key().unwrap(), key);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(parent.path()).unwrap();
+        folder.module_cache_key().unwrap();
+        fs::set_permissions(parent.path().join("keys/module-cache"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(folder.module_cache_key().unwrap_err().to_string().contains("644"));
+    }
+}

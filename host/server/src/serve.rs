@@ -1,0 +1,221 @@
+//! `portcullis serve`: the registry, from the first line to a clean end.
+
+mod housekeeping;
+mod shutdown;
+mod watch;
+mod working_set;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use gate::{Gate, GateConfig, Recorder, RecorderConfig, ServerIdentity};
+use model::{Clock, SystemClock};
+use policy_engine::Engine;
+use portcullis_http::{App, AppConfig, Metrics};
+use storage::Storage;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::command_line::system_user;
+use crate::configuration::{Configuration, Key, Origin, PublicUrl};
+use crate::data_folder::DataFolder;
+use crate::logging::{self, Log};
+use crate::wiring;
+use working_set::{Source, WorkingSet};
+
+/// Stack of a thread that serves requests. A policy may use a part of it, and what calls
+/// the policy needs the rest; only pages that are touched cost memory.
+const STACK_BYTES: usize = 4 << 20;
+
+/// Threads for work that blocks: files, passwords, compiling. They end when idle.
+const BLOCKING_THREADS: usize = 16;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  portcullis serve\n  portcullis serve --listen 127.0.0.1:9000 --public-url https://packages.example.org --trusted-proxies 127.0.0.1\n  portcullis serve --watch-policies policies/default     while writing policies\n\nAlso flags: every configuration key, among them --listen, --public-url, --data, --database;\n`portcullis config --template` explains them. Ctrl-C or SIGTERM ends it cleanly, a second one at once."
+)]
+pub(crate) struct ServeArguments {
+    /// Policy set to begin with while none is active yet [default: policies/default, if it is there].
+    ///
+    /// Later sets come with `portcullis policy apply`; the active one is kept in the database.
+    #[arg(long, value_name = "folder")]
+    policies: Option<PathBuf>,
+    /// Apply the policy set in this folder whenever one of its files changes. For development only.
+    #[arg(long, value_name = "folder", conflicts_with = "policies")]
+    watch_policies: Option<PathBuf>,
+}
+
+/// Runs the registry until it is told to stop.
+pub(crate) fn run(arguments: ServeArguments, configuration: Configuration) -> anyhow::Result<ExitCode> {
+    configuration.check_exposure()?;
+    let log = logging::start(&configuration);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(configuration.worker_threads())
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_stack_size(STACK_BYTES)
+        .thread_name("portcullis")
+        .enable_all()
+        .build()
+        .context("cannot start the threads that serve requests")?;
+    let result = runtime.block_on(serve(arguments, configuration, &log));
+    // What still runs now has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Log) -> anyhow::Result<()> {
+    // Listening comes first: a second server on the same port must not touch anything.
+    let listen = configuration.values.listen;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}; another program may, or choose another address with --listen"))?;
+    let public_url = configuration.public_url(listener.local_addr()?);
+    say(&format!("portcullis {}", env!("CARGO_PKG_VERSION")));
+
+    let folder = DataFolder::open(&configuration.values.data)?;
+    let place = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
+    say(&format!("  data       {}{}", place.display(), if folder.created { " (new)" } else { "" }));
+    let storage = wiring::open_storage(&configuration).await?;
+    say(&format!("  database   {}", wiring::database_name(&storage)));
+
+    let parts = Parts::new(&configuration, &public_url, &folder, storage)?;
+    let source = Source { policies: arguments.policies, watched: arguments.watch_policies };
+    let working_set = working_set::install(&parts.gate, &parts.engine, &source, &system_user()).await?;
+    say(&format!("  policies   {}", working_set.in_words()));
+
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    parts.start_background(&configuration, source.watched, log, &stop, &tasks);
+    shutdown::on_signal(stop.clone(), configuration.values.shutdown_deadline)?;
+    say(&format!("  serving    {}/", public_url.0));
+    if let WorkingSet::None(why) = &working_set {
+        tracing::error!("no policy set is active, so every request that must be decided is answered with 503: {why}");
+    }
+    if parts.storage.user_count().await? == 0 {
+        say(&first_steps(&configuration, &public_url));
+    }
+
+    portcullis_http::serve(parts.app.clone(), listener, stop.clone().cancelled_owned()).await.context("the listener failed")?;
+
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    parts.close().await;
+    say("stopped");
+    Ok(())
+}
+
+/// What the server is made of.
+struct Parts {
+    storage: Storage,
+    engine: Engine,
+    recorder: Recorder,
+    gate: Gate,
+    registry: registry::Registry,
+    app: App,
+}
+
+impl Parts {
+    fn new(configuration: &Configuration, public_url: &PublicUrl, folder: &DataFolder, storage: Storage) -> anyhow::Result<Self> {
+        let values = &configuration.values;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Metrics::install().context("cannot collect metrics")?;
+        let engine = wiring::engine(configuration, folder)?;
+        let reads_per_second = u32::try_from(values.recorded_reads_per_second.0).unwrap_or(u32::MAX);
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second });
+        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: host_name(), pid: std::process::id(), started_at: clock.now() };
+        let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine.clone(), recorder: recorder.clone(), clock: clock.clone(), server });
+        let identity = wiring::identity(configuration, public_url, storage.clone(), clock.clone())?;
+        let registry = wiring::registry(configuration, public_url, folder, storage.clone(), clock)?;
+
+        let mut config = AppConfig::new(&public_url.0)?;
+        config.trusted_proxies.clone_from(&values.trusted_proxies);
+        config.metrics_allowed.clone_from(&values.metrics_allow);
+        config.metrics = Some(metrics);
+        config.shutdown_grace = values.shutdown_deadline;
+        let app = App::new(config, gate.clone(), identity, registry.clone());
+        Ok(Self { storage, engine, recorder, gate, registry, app })
+    }
+
+    /// What goes on beside requests, until `stop`.
+    fn start_background(&self, configuration: &Configuration, watched: Option<PathBuf>, log: &Log, stop: &CancellationToken, tasks: &TaskTracker) {
+        let (gate, stopped) = (self.gate.clone(), stop.clone());
+        tasks.spawn(async move { gate.follow_activations(stopped.cancelled()).await });
+        let (registry, stopped) = (self.registry.clone(), stop.clone());
+        tasks.spawn(async move { registry.follow_changes(stopped.cancelled()).await });
+        tasks.spawn(housekeeping::run(self.registry.clone(), configuration.values.decision_retention, stop.clone()));
+        tasks.spawn(log.account_for_losses(stop.clone()));
+        if let Some(folder) = watched {
+            tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), system_user(), stop.clone()));
+        }
+    }
+
+    /// Writes what is still to be written and lets go of the database.
+    async fn close(self) {
+        self.recorder.flush().await;
+        self.storage.close().await;
+    }
+}
+
+/// Name of this machine, for people.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// One line on standard output. Whoever closed it does not want to know.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// The exact commands that lead from nothing to a first upload.
+fn first_steps(configuration: &Configuration, public_url: &PublicUrl) -> String {
+    let mut portcullis = std::env::args_os().next().map_or_else(|| "portcullis".to_owned(), |program| shell_word(&program.to_string_lossy()));
+    // What was said on this command line must be said on those, too.
+    for key in Key::ALL.iter().copied().filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix)) {
+        if configuration.layers.origin(key) == Origin::Flag {
+            let value = match configuration.layers.get(key) {
+                Some((toml::Value::String(value), _)) if key != Key::database => shell_word(value),
+                _ => "<database>".to_owned(),
+            };
+            let _ = write!(portcullis, " --{} {value}", key.name());
+        }
+    }
+    let url = &public_url.0;
+    format!(
+        "\nThere is no user yet. In another terminal:\n\
+         \x20 {portcullis} user create alice --email alice@example.org --verified\n\
+         \x20 {portcullis} user totp enroll alice\n\
+         \x20 {portcullis} token create alice --description laptop --account\n\
+         \x20 TWINE_USERNAME=__token__ TWINE_PASSWORD=<token> twine upload --repository-url {url}/legacy/ dist/*\n\
+         \x20 pip install --index-url {url}/simple/ <project>\n"
+    )
+}
+
+/// A word as a shell reads it.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+');
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_the_shell_stays_one_word() {
+        assert_eq!(shell_word("target/debug/portcullis"), "target/debug/portcullis");
+        assert_eq!(shell_word("my data"), "'my data'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+}

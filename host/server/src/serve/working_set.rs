@@ -1,0 +1,116 @@
+//! The policy set a server begins with.
+//!
+//! The active one of the database; the newest earlier one that loads, when that is broken;
+//! a folder, when none was ever active. With none at all the server runs and refuses.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use gate::{Gate, SetPackage};
+use model::audit::Actor;
+use policy_engine::Engine;
+use storage::policies::{ActivationKind, ActivationRow};
+
+/// Where a first set can come from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// The folder that was named for a first start.
+    pub(super) policies: Option<PathBuf>,
+    /// The folder that is watched.
+    pub(super) watched: Option<PathBuf>,
+}
+
+/// The folder for a first start when none is named, if it is there.
+const DEFAULT_FOLDER: &str = "policies/default";
+
+/// Activations to go back through at most when the active set is broken.
+const LOOK_BACK: u32 = 1000;
+
+/// What the server serves now.
+#[derive(Debug)]
+pub(super) enum WorkingSet {
+    /// The active set.
+    Active { number: u64, name: String },
+    /// An earlier set, because the active one could not be loaded.
+    Earlier { number: u64, name: String, broken: i64 },
+    /// A set read from a folder, active from now on.
+    First { number: u64, name: String, folder: PathBuf },
+    /// Nothing, and why.
+    None(String),
+}
+
+impl WorkingSet {
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Active { number, name } => format!("set {number} ({name})"),
+            Self::Earlier { number, name, broken } => format!("set {number} ({name}), because the active set {broken} is broken, see the log"),
+            Self::First { number, name, folder } => format!("set {number} ({name}), from {}", folder.display()),
+            Self::None(why) => format!("NONE: {why}"),
+        }
+    }
+}
+
+/// Installs the set to begin with.
+pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source, system_user: &str) -> anyhow::Result<WorkingSet> {
+    if let Some(active) = gate.storage().active_set().await? {
+        let working = install_active(gate, &active).await?;
+        if let Some(folder) = &source.policies {
+            tracing::warn!("--policies {} is for a first start only; `portcullis policy apply` replaces the active set", folder.display());
+        }
+        return Ok(working);
+    }
+    let folder = match source.policies.as_ref().or(source.watched.as_ref()) {
+        Some(folder) => folder.clone(),
+        None if Path::new(DEFAULT_FOLDER).join("set.toml").is_file() => PathBuf::from(DEFAULT_FOLDER),
+        None => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
+    };
+    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, system_user)
+        .await
+        .with_context(|| format!("cannot begin with the policy set in {}", folder.display()))?;
+    let name = gate.active_spec().map(|spec| spec.name).unwrap_or_default();
+    Ok(WorkingSet::First { number, name, folder })
+}
+
+async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<WorkingSet> {
+    let Err(error) = try_install(gate, active.set_number).await else {
+        return Ok(WorkingSet::Active { number: u64::try_from(active.set_number)?, name: active.set_name.clone() });
+    };
+    tracing::error!(set = active.set_number, %error, "THE ACTIVE POLICY SET CANNOT BE LOADED; looking for the newest earlier one that can");
+    let mut tried = vec![active.set_number];
+    for earlier in gate.storage().activations(None, LOOK_BACK).await? {
+        if tried.contains(&earlier.set_number) {
+            continue;
+        }
+        tried.push(earlier.set_number);
+        if try_install(gate, earlier.set_number).await.is_ok() {
+            tracing::error!(
+                serving = earlier.set_number,
+                active = active.set_number,
+                "SERVING AN EARLIER POLICY SET; apply a working one with `portcullis policy apply` or `policy rollback`"
+            );
+            return Ok(WorkingSet::Earlier { number: u64::try_from(earlier.set_number)?, name: earlier.set_name, broken: active.set_number });
+        }
+    }
+    Ok(WorkingSet::None(format!("neither the active set {} nor any earlier one can be loaded: {error}", active.set_number)))
+}
+
+async fn try_install(gate: &Gate, number: i64) -> Result<(), String> {
+    let number = u64::try_from(number).map_err(|_| format!("{number} is no number of a policy set"))?;
+    gate.install(number).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Validates the set in a folder, stores it, makes it the active one, and serves it. The
+/// set's number; nothing happens if it is the active one already.
+pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, system_user: &str) -> anyhow::Result<u64> {
+    let package = SetPackage::read(folder)?;
+    let engine = engine.clone();
+    let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await??;
+    let actor = Actor::CommandLine { system_user: system_user.to_owned() };
+    let number = verified.store(gate.storage(), &actor, gate.clock().now()).await?;
+    let active = gate.storage().active_set().await?.map(|active| active.set_number);
+    if active.and_then(|active| u64::try_from(active).ok()) != Some(number) {
+        gate::request_activation(gate.storage(), number, &actor, gate.clock().now(), kind, "").await?;
+    }
+    gate.install(number).await?;
+    Ok(number)
+}

@@ -1,0 +1,85 @@
+//! From the configuration to the parts that do the work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use identity::{Identity, IdentityConfig};
+use model::Clock;
+use policy_engine::{Budget, Compiler, Engine, EngineConfig, ModuleCache};
+use registry::{Registry, RegistryConfig};
+use storage::{DatabaseKind, Storage};
+
+use crate::configuration::{Configuration, PublicUrl};
+use crate::data_folder::DataFolder;
+
+/// The first argument that turns this program into the compiler of policy modules.
+pub(crate) const COMPILE_MODULE: &str = "compile-module";
+
+/// Connects to the database and brings it to this version.
+pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Result<Storage> {
+    let url = configuration.database();
+    let storage = Storage::connect(url.expose()).await.with_context(|| format!("cannot open the database {url:?}"))?;
+    storage.migrate().await.context("cannot bring the database to this version")?;
+    Ok(storage)
+}
+
+/// The word for the database in messages.
+pub(crate) fn database_name(storage: &Storage) -> &'static str {
+    match storage.kind() {
+        DatabaseKind::Sqlite => "SQLite",
+        DatabaseKind::Postgres => "PostgreSQL",
+    }
+}
+
+pub(crate) fn identity(configuration: &Configuration, public_url: &PublicUrl, storage: Storage, clock: Arc<dyn Clock>) -> anyhow::Result<Identity> {
+    let host = reqwest::Url::parse(&public_url.0).ok().and_then(|url| url.host_str().map(str::to_owned)).context("the public URL has no host")?;
+    let mut config = IdentityConfig::for_host(host.trim_matches(['[', ']']));
+    config.token_prefix.clone_from(&configuration.values.token_prefix.0);
+    // A colon separates the issuer from the account in an `otpauth` URL.
+    config.totp_issuer = config.totp_issuer.replace(':', "-");
+    Ok(Identity::new(storage, clock, config)?)
+}
+
+pub(crate) fn registry(
+    configuration: &Configuration,
+    public_url: &PublicUrl,
+    folder: &DataFolder,
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Registry> {
+    let values = &configuration.values;
+    let mut config = RegistryConfig::new(folder.blobs(), public_url.0.clone());
+    config.max_file_bytes = values.max_file_size.0;
+    config.max_project_bytes = values.max_project_size.0;
+    config.max_release_age_days = u32::try_from(values.release_age_limit_days.0).ok().filter(|days| *days > 0);
+    Ok(Registry::new(storage, clock, config)?)
+}
+
+/// The policy engine. Compiles in child processes of this same program.
+pub(crate) fn engine(configuration: &Configuration, folder: &DataFolder) -> anyhow::Result<Engine> {
+    let compiler = Compiler::Process { program: this_program()?, arguments: vec![COMPILE_MODULE.to_owned()] };
+    let mut config = EngineConfig::new(compiler);
+    config.lanes = configuration.worker_threads();
+    config.budget = budget(configuration)?;
+    config.cache = Some(ModuleCache::new(folder.modules(), folder.module_cache_key()?));
+    Ok(Engine::new(config)?)
+}
+
+/// What one evaluation of one policy may use.
+pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
+    let values = &configuration.values;
+    Ok(Budget {
+        time_ms: values.policy_time_ms.0,
+        fuel: (values.policy_fuel.0 > 0).then_some(values.policy_fuel.0),
+        memory_bytes: usize::try_from(values.policy_memory.0).context("policy-memory is too large for this machine")?,
+        ..Budget::default()
+    })
+}
+
+/// This very program, also after its file was replaced by an upgrade: a child must speak
+/// the same engine's language as its parent.
+pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() { Ok(link) } else { std::env::current_exe().context("cannot find this program's own file") }
+}
