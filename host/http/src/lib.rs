@@ -1,0 +1,44 @@
+//! How people and tools ask: the routes, what a request goes through, and the connections
+//! it arrives on. The only crate that names axum.
+//!
+//! How to read this crate: [`routes`] is the one table of everything that can be asked;
+//! [`pipeline`] is what every request goes through before its handler (client address,
+//! attempt, credential) and after it (headers, log line, metrics). Handlers are thin: they
+//! load a target, let the gate decide, and hand the permit to a use case of `registry` or
+//! `identity`. [`problem`] writes every answer that is no success, in the form its client
+//! shows to people.
+//!
+//! To add a route: one row in [`routes::ROUTES`] and a handler beside its siblings. The
+//! router is built from the table and from nothing else.
+//!
+//! Invariants: no handler sees a request whose credential was not looked at; a row of the
+//! table either names an action or is on the closed list of open routes (`tests`); links
+//! are made from the configured public address, never from a `Host` header.
+
+mod app;
+mod body;
+mod client_address;
+mod exchange;
+mod files;
+mod health;
+mod json_api;
+mod listener;
+mod metrics;
+mod negotiate;
+mod pages;
+mod pipeline;
+mod problem;
+mod range;
+mod reason_phrase;
+mod refusal;
+pub mod routes;
+mod simple;
+mod staged;
+mod upload;
+
+pub use app::{App, AppConfig, InvalidPublicUrl};
+pub use client_address::{InvalidNetwork, Network};
+pub use listener::serve;
+pub use metrics::{InstallMetricsError, Metrics};
+pub use pipeline::{DECISION_HEADER, POLICY_SET_HEADER, PeerAddress};
+pub use routes::{Access, Credentials, Route, routes};

@@ -1,0 +1,306 @@
+//! Request bodies: bounded in bytes, in time, and in what a parser may hold back.
+//!
+//! A body is handed to whoever parses it and taken back afterwards, because what nobody
+//! read still has to be drained: Python's clients send a whole upload before they read the
+//! answer, and a connection closed in their face turns a helpful refusal into "broken pipe".
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+
+use crate::problem::Problem;
+
+/// What a request's body may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    /// Bytes in all.
+    pub(crate) bytes: u64,
+    /// Longest silence.
+    pub(crate) idle: Duration,
+    /// Time after which the average rate must be at least [`SLOWEST_BYTES_PER_SECOND`].
+    /// Without that, one byte per silence would hold an upload's place for days.
+    pub(crate) grace: Duration,
+}
+
+/// Slowest a body may arrive on average.
+const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+
+/// Bytes a parser may take without telling anything about them (headers of a part).
+const MAX_UNPARSED_BYTES: u64 = 256 << 10;
+
+/// Longest time that the rest of a body is drained.
+const DRAIN_TIME: Duration = Duration::from_secs(120);
+
+/// Bodies drained at the same time; further connections are simply closed.
+static DRAINS: Semaphore = Semaphore::const_new(128);
+
+/// Why a body could not be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the request's body stopped arriving")]
+    Idle,
+    #[error("the request's body arrives too slowly")]
+    TooSlow,
+    #[error("the request's body is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("a part of the request's body has no end or too long headers")]
+    Unparsable,
+    #[error("the connection was closed before the request's body was complete")]
+    Disconnected,
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let (status, code) = match error {
+            BodyError::Idle | BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body-timeout"),
+            BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+            BodyError::Unparsable => (StatusCode::BAD_REQUEST, "body-malformed"),
+            BodyError::Disconnected => (StatusCode::BAD_REQUEST, "body-incomplete"),
+        };
+        let text = error.to_string();
+        let mut characters = text.chars();
+        let sentence = characters.next().map(|first| format!("{}{}.", first.to_ascii_uppercase(), characters.as_str())).unwrap_or_default();
+        Problem::new(status, code, sentence)
+    }
+}
+
+/// A request's body. Clones are handles to the same one.
+#[derive(Clone)]
+pub(crate) struct Incoming(Arc<Mutex<State>>);
+
+struct State {
+    body: Body,
+    limits: BodyLimits,
+    started: Instant,
+    silence: Pin<Box<Sleep>>,
+    received: u64,
+    unparsed: u64,
+    /// Whether anything was asked of the body yet: that is when hyper sends `100 Continue`.
+    touched: bool,
+    ended: bool,
+    failure: Option<BodyError>,
+}
+
+impl Incoming {
+    pub(crate) fn new(body: Body, limits: BodyLimits) -> Self {
+        let ended = body.is_end_stream();
+        Self(Arc::new(Mutex::new(State {
+            body,
+            limits,
+            started: Instant::now(),
+            silence: Box::pin(tokio::time::sleep(limits.idle)),
+            received: 0,
+            unparsed: 0,
+            touched: false,
+            ended,
+            failure: None,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body as a stream of chunks.
+    pub(crate) fn chunks(&self) -> Chunks {
+        Chunks(self.clone())
+    }
+
+    /// The parser understood what it was given so far.
+    pub(crate) fn parsed(&self) {
+        self.state().unparsed = 0;
+    }
+
+    /// Why reading failed, if it did.
+    pub(crate) fn failure(&self) -> Option<BodyError> {
+        self.state().failure
+    }
+
+    /// Lowers the limit on the body's size.
+    pub(crate) fn limit_to(&self, bytes: u64) {
+        let mut state = self.state();
+        state.limits.bytes = state.limits.bytes.min(bytes);
+    }
+
+    /// The whole body, at most `limit` bytes of it.
+    pub(crate) async fn read_whole(&self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let mut whole = Vec::new();
+        let mut chunks = self.chunks();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            if whole.len() + chunk.len() > limit {
+                return Err(BodyError::TooLarge(limit as u64));
+            }
+            whole.extend_from_slice(&chunk);
+            self.parsed();
+        }
+        Ok(whole)
+    }
+
+    /// Deals with what nobody read. Returns whether the connection must be closed after
+    /// the answer: nothing more can be read from it, or the client waits for `100 Continue`
+    /// and shall not send its body at all.
+    pub(crate) fn finish(self, expects_continue: bool) -> bool {
+        let state = self.state();
+        if state.ended {
+            return false;
+        }
+        if state.failure.is_some() || (expects_continue && !state.touched) {
+            return true;
+        }
+        drop(state);
+        let Ok(place) = DRAINS.try_acquire() else { return true };
+        // Invariant: bounded by the body's own limits and by DRAIN_TIME; nothing is kept.
+        tokio::spawn(async move {
+            let mut chunks = self.chunks();
+            let drain = async {
+                while let Some(Ok(_)) = chunks.next().await {
+                    self.parsed();
+                }
+            };
+            let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+            drop(place);
+        });
+        false
+    }
+}
+
+/// The chunks of an [`Incoming`] body.
+pub(crate) struct Chunks(Incoming);
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut state = self.0.state();
+        let polled = ready!(state.poll(context));
+        if let Some(Err(error)) = &polled {
+            state.failure = Some(*error);
+            // Nothing more will be read: lets hyper close the connection.
+            state.body = Body::empty();
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl State {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(failure) = self.failure {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        self.touched = true;
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Pending => {
+                    ready!(self.silence.as_mut().poll(context));
+                    return Poll::Ready(Some(Err(BodyError::Idle)));
+                }
+                Poll::Ready(frame) => frame,
+            };
+            let chunk = match frame {
+                None => {
+                    self.ended = true;
+                    continue;
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Disconnected))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => chunk,
+                    // Trailers say nothing we use.
+                    Err(_) => continue,
+                },
+            };
+            let now = Instant::now();
+            self.silence.as_mut().reset(now + self.limits.idle);
+            self.received += chunk.len() as u64;
+            self.unparsed += chunk.len() as u64;
+            let late = now.duration_since(self.started).saturating_sub(self.limits.grace).as_millis() as u64;
+            return Poll::Ready(Some(if self.received > self.limits.bytes {
+                Err(BodyError::TooLarge(self.limits.bytes))
+            } else if self.received < late.saturating_mul(SLOWEST_BYTES_PER_SECOND) / 1000 {
+                Err(BodyError::TooSlow)
+            } else if self.unparsed > MAX_UNPARSED_BYTES + chunk.len() as u64 {
+                Err(BodyError::Unparsable)
+            } else {
+                Ok(chunk)
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) };
+
+    fn body_of(chunks: impl IntoIterator<Item = Vec<u8>>) -> Body {
+        Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>).collect::<Vec<_>>()))
+    }
+
+    #[tokio::test]
+    async fn a_body_within_its_limits_is_read_whole() {
+        let incoming = Incoming::new(body_of([b"ab".to_vec(), b"c".to_vec()]), LIMITS);
+        assert_eq!(incoming.read_whole(3).await, Ok(b"abc".to_vec()));
+        assert!(!incoming.finish(false));
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_its_limit_ends_the_connection() {
+        let incoming = Incoming::new(body_of([vec![0; 100]]), BodyLimits { bytes: 99, ..LIMITS });
+        assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooLarge(99)));
+        assert_eq!(incoming.failure(), Some(BodyError::TooLarge(99)));
+        assert!(incoming.finish(false));
+    }
+
+    #[tokio::test]
+    async fn a_silent_body_is_given_up() {
+        let incoming =
+            Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), BodyLimits { idle: Duration::from_millis(20), ..LIMITS });
+        assert_eq!(incoming.read_whole(10).await, Err(BodyError::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_given_up() {
+        let trickle = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        let incoming = Incoming::new(Body::from_stream(trickle), BodyLimits { grace: Duration::ZERO, ..LIMITS });
+        assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_parser_cannot_hold_back_without_bound() {
+        let incoming = Incoming::new(body_of(vec![vec![b'x'; 64 << 10]; 16]), LIMITS);
+        let mut chunks = incoming.chunks();
+        let mut taken = 0;
+        let error = loop {
+            match chunks.next().await {
+                Some(Ok(chunk)) => taken += chunk.len(),
+                Some(Err(error)) => break error,
+                None => panic!("the body ended"),
+            }
+        };
+        assert_eq!(error, BodyError::Unparsable);
+        assert!(taken <= (256 << 10) + (64 << 10));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_for_100_continue_is_not_drained() {
+        let unread = || Incoming::new(body_of([b"ab".to_vec()]), LIMITS);
+        assert!(unread().finish(true));
+        assert!(!unread().finish(false));
+    }
+}

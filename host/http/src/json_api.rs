@@ -1,0 +1,68 @@
+//! The JSON API: `/pypi/{project}/json` and `/pypi/{project}/{version}/json`.
+
+use axum::body::Body;
+use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use axum::http::{HeaderValue, StatusCode};
+
+use crate::exchange::{Exchange, answer, redirect};
+use crate::problem::Answer;
+use crate::simple::cacheable;
+
+/// `GET /pypi/{project}/json`
+pub(crate) async fn project(exchange: Exchange) -> Answer {
+    page(exchange, None).await
+}
+
+/// `GET /pypi/{project}/{version}/json`
+pub(crate) async fn release(exchange: Exchange) -> Answer {
+    // A version has no use for more than this, and the answer to it is not found anyway.
+    let version: String = exchange.parameters.get("version").chars().take(128).collect();
+    page(exchange, Some(version)).await
+}
+
+async fn page(exchange: Exchange, version: Option<String>) -> Answer {
+    let name = exchange.project();
+    let normalized = name.as_ref().map(|name| name.normalized());
+    let registry = &exchange.app.registry;
+    let target = registry.load_read_index(&exchange.caller, normalized).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(target).await?;
+    let Some(normalized) = normalized else { return not_found() };
+    if normalized != exchange.parameters.get("project") {
+        let rest = version.map(|version| format!("{}/", quoted(&version))).unwrap_or_default();
+        return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/pypi/{normalized}/{rest}json"));
+    }
+    match registry.json_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? {
+        Some(page) => Ok(cacheable(&exchange, page, "application/json")),
+        None => not_found(),
+    }
+}
+
+fn not_found() -> Answer {
+    let mut response = answer("application/json", Body::from(r#"{"message": "Not Found"}"#));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    Ok(response)
+}
+
+/// A path segment with everything but plain characters percent-encoded.
+fn quoted(segment: &str) -> String {
+    let mut out = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b'+' | b'!' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_a_version_cannot_hold_does_not_reach_a_location() {
+        assert_eq!(quoted("1.0+local!1"), "1.0+local!1");
+        assert_eq!(quoted("../x?\r\n"), "..%2Fx%3F%0D%0A");
+    }
+}

@@ -1,0 +1,185 @@
+//! The connections: accepted within bounds, with patience that ends, closed in order.
+
+mod stall;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::app::{App, AppConfig};
+use crate::pipeline::PeerAddress;
+use stall::StallGuard;
+
+/// Largest request line and headers, in bytes. Tokens are below 8 KiB.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+/// Bytes read from one connection at a time.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
+/// Pause after the system refused to accept: it is out of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often samples of metrics are folded into buckets.
+const METRICS_PAUSE: Duration = Duration::from_secs(5);
+
+/// Serves HTTP/1.1 on `listener` until `shutdown`, then lets requests in flight finish, for
+/// as long as the configuration says.
+pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
+    let router = app.router();
+    let config = app.inner.config.clone();
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let crowd = Crowd::default();
+    let graceful = GracefulShutdown::new();
+    let folding = config.metrics.clone().map(|metrics| {
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(METRICS_PAUSE);
+            loop {
+                ticks.tick().await;
+                metrics.fold();
+            }
+        })
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+
+    loop {
+        // A place first, then a connection: what finds no place waits in the system's queue.
+        let accepted = async {
+            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((listener.accept().await?, place))
+        };
+        let ((stream, peer), place) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if !is_of_one_connection(&error) {
+                        tracing::warn!(%error, "cannot accept connections");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                    continue;
+                }
+            },
+        };
+        let Some(in_crowd) = crowd.enter(&config, peer.ip()) else { continue };
+        let service_router = router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            // A router is always ready.
+            service_router.clone().call(request.map(Body::new))
+        });
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(prepared(stream, config.body_idle_timeout)), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended early");
+            }
+            drop((place, in_crowd));
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(config.shutdown_grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight at the end of the grace period");
+    }
+    if let Some(folding) = folding {
+        folding.abort();
+    }
+}
+
+fn prepared(stream: TcpStream, patience: Duration) -> StallGuard<TcpStream> {
+    // Answers are written whole; waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    StallGuard::new(stream, patience)
+}
+
+/// The error is about the connection that was to be accepted, not about accepting.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// How many connections there are from each address.
+#[derive(Clone, Default)]
+struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection of an address, for as long as it lives.
+struct InCrowd(Option<(Crowd, IpAddr)>);
+
+impl Crowd {
+    /// Counts a connection; none if its address has too many. The machine itself and
+    /// trusted proxies speak for many and are not counted.
+    fn enter(&self, config: &AppConfig, address: IpAddr) -> Option<InCrowd> {
+        let address = address.to_canonical();
+        if address.is_loopback() || config.trusted_proxies.iter().any(|network| network.contains(address)) {
+            return Some(InCrowd(None));
+        }
+        self.count(neighbourhood(address), config.max_connections_per_address)
+    }
+
+    fn count(&self, address: IpAddr, most: usize) -> Option<InCrowd> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(InCrowd(Some((self.clone(), address))))
+    }
+}
+
+impl Drop for InCrowd {
+    fn drop(&mut self) {
+        let Some((crowd, address)) = self.0.take() else { return };
+        let mut counts = crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}
+
+/// An IPv6 address stands for its /64: one customer has 2^64 of them.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_connections_and_no_more() {
+        let crowd = Crowd::default();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let first = crowd.count(address, 2);
+        let second = crowd.count(address, 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(crowd.count(address, 2).is_none());
+        assert!(crowd.count([192, 0, 2, 2].into(), 2).is_some());
+        drop(first);
+        assert!(crowd.count(address, 2).is_some());
+        drop(second);
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn neighbours_in_ipv6_count_together() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+}

@@ -1,0 +1,288 @@
+//! What every request goes through: client address, attempt, credential, handler, headers,
+//! one line in the log.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use futures_util::FutureExt;
+use gate::Attempt;
+use identity::Presented;
+use model::{Action, Caller, CredentialKind, DecisionId};
+
+use crate::app::Shared;
+use crate::body::Incoming;
+use crate::client_address::{self, Client};
+use crate::exchange::{Exchange, OpenExchange, Parameters};
+use crate::negotiate::ProblemFormat;
+use crate::problem::Problem;
+use crate::routes::{Access, Credentials, Handler, Route, Verb};
+use crate::staged;
+
+/// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
+pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
+/// Number of the policy set that decided.
+pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-policy-set");
+
+/// Address and port of the peer, set by the listener among a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub std::net::SocketAddr);
+
+/// Routes of one path, with their place in the table.
+pub(crate) type Methods = Arc<[(usize, &'static Route)]>;
+
+/// Answers one request to a path that has these routes; none for a path nobody knows.
+pub(crate) async fn answer(app: Shared, methods: Methods, request: Request) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return run(app, methods, request).await;
+    }
+    // What changes something is not given up half-way because the client went away: it runs
+    // to its end, its record included.
+    match tokio::spawn(run(app, methods, request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+async fn run(app: Shared, methods: Methods, request: Request) -> Response {
+    let started = Instant::now();
+    let (mut request, body) = request.into_parts();
+    let peer = request.extensions.get::<PeerAddress>().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+    let client = client_address::resolve(peer, &request.headers, &app.config.trusted_proxies);
+    let bodiless = matches!(request.method, Method::GET | Method::HEAD);
+    let body = (!bodiless).then(|| Incoming::new(body, app.body_limits));
+
+    let verb = match request.method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Post),
+        _ => None,
+    };
+    let found = methods.iter().find(|(_, route)| Some(route.verb) == verb).copied();
+    let attempt = found.filter(|(_, route)| route.access != Access::Open).map(|(_, route)| begin(&app, route, &request, client));
+    let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, attempt.clone(), started);
+
+    let format = ProblemFormat::preferred(&request.headers);
+    let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let parameters = Parameters::read(&mut request).await;
+    let served = async {
+        let Some((_, route)) = found else { return Err(not_served(&app, &methods, &request)) };
+        let Some(parameters) = parameters else { return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")) };
+        match (route.handler, attempt) {
+            (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
+            (Handler::Decided(handler), Some(attempt)) => {
+                let caller = authenticate(&app, route, &attempt, &request.headers, body.as_ref()).await?;
+                line.caller = Some(caller_word(&caller));
+                handler(Exchange { app: app.clone(), attempt, caller, request, parameters, body: body.clone() }).await
+            }
+            (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
+        }
+    };
+    let answer = AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic, line.id())));
+
+    let (mut response, decision) = match answer {
+        Ok(response) => (response, None),
+        Err(problem) => {
+            let decision = problem.decision();
+            (problem.answer(format, app.public_url()), decision)
+        }
+    };
+    if let Some(body) = body {
+        if body.finish(expects_continue) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    name_decision(&mut response, line.attempt.as_ref(), decision);
+    secure(response.headers_mut());
+    if line.head {
+        strip_body(&mut response);
+    }
+    line.finish(response.status(), decision);
+    response
+}
+
+fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -> Attempt {
+    let method = match request.method {
+        Method::GET => gate::Method::Get,
+        Method::HEAD => gate::Method::Head,
+        Method::POST => gate::Method::Post,
+        _ => gate::Method::Other,
+    };
+    let user_agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    app.gate.begin(route.path, method, client.address, user_agent)
+}
+
+/// Who asks. The only place where a credential is looked at.
+async fn authenticate(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap, body: Option<&Incoming>) -> Result<Caller, Problem> {
+    let Access::Decided(action) = route.access else { return Ok(Caller::anonymous()) };
+    let presented = match Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)) {
+        Ok(presented) => presented,
+        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, attempt, action, invalid).await.into()),
+    };
+    if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
+        body.limit_to(MAX_SMALL_BODY);
+    }
+    match (route.credentials, &presented, body) {
+        (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,
+        _ => Ok(app.identity.authenticate(&app.gate, attempt, presented, action).await?),
+    }
+}
+
+/// A person who proves password and second factor in the body of this very call.
+async fn prove_person(app: &Shared, attempt: &Attempt, action: Action, headers: &HeaderMap, body: &Incoming) -> Result<Caller, Problem> {
+    match staged::read_proof(headers, body).await? {
+        None => Ok(Caller::anonymous()),
+        Some(proof) => {
+            let identity = &app.identity;
+            Ok(identity
+                .prove_person(&app.gate, attempt, action, &proof.user, proof.password.expose(), proof.totp.as_ref().map(|code| code.expose().as_str()))
+                .await?)
+        }
+    }
+}
+
+/// The answer where the table has no row for path and method.
+fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
+    let uploads = format!("Uploads go to {}/legacy/", app.public_url());
+    let remedy = if request.method == Method::POST { uploads.as_str() } else { "" };
+    if methods.is_empty() {
+        return Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found").remedy(remedy, None);
+    }
+    let allowed = methods.iter().flat_map(|(_, route)| route.verb.methods()).copied().collect::<Vec<_>>().join(", ");
+    let message = format!("This address answers {allowed} only.");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message).remedy(remedy, None);
+    match HeaderValue::try_from(allowed) {
+        Ok(value) => problem.header(ALLOW, value),
+        Err(_) => problem,
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Problem {
+    let cause = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
+    tracing::error!(request = %id, cause, "a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("The registry made a mistake; its log tells more under {id}."))
+}
+
+/// Names the decision and the generation that a decided answer comes from.
+fn name_decision(response: &mut Response, attempt: Option<&Attempt>, decision: Option<DecisionId>) {
+    let Some(attempt) = attempt else { return };
+    if let Ok(value) = HeaderValue::try_from(decision.unwrap_or(attempt.id).to_string()) {
+        response.headers_mut().insert(DECISION_HEADER.clone(), value);
+    }
+    response.headers_mut().insert(POLICY_SET_HEADER.clone(), HeaderValue::from(attempt.set_number()));
+}
+
+/// What every answer says to browsers. Nothing served here runs scripts or is framed.
+fn secure(headers: &mut HeaderMap) {
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+}
+
+/// `HEAD`: the headers of `GET`, its length included, and no body.
+fn strip_body(response: &mut Response) {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|_| !response.headers().contains_key(CONTENT_LENGTH)) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
+}
+
+fn caller_word(caller: &Caller) -> &'static str {
+    match caller.credential {
+        CredentialKind::None => "anonymous",
+        other => other.as_str(),
+    }
+}
+
+/// Largest body, in bytes, of a request that is no upload; what is larger is not even drained.
+const MAX_SMALL_BODY: u64 = 64 << 10;
+
+/// Longest path written to the log, in bytes.
+const MAX_LOGGED_PATH: usize = 512;
+
+/// The one line a request leaves in the log; written on drop as well, when the client went
+/// away before there was an answer.
+struct Line {
+    app: Shared,
+    route: Option<(usize, &'static str)>,
+    method: &'static str,
+    path: String,
+    head: bool,
+    attempt: Option<Attempt>,
+    caller: Option<&'static str>,
+    started: Instant,
+    written: bool,
+}
+
+impl Line {
+    fn new(app: &Shared, route: Option<(usize, &'static str)>, request: &Parts, attempt: Option<Attempt>, started: Instant) -> Self {
+        let method = match request.method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::OPTIONS => "OPTIONS",
+            _ => "OTHER",
+        };
+        // Without the query: people put secrets there. Without anything that is not plain
+        // ASCII: terminals obey some of it.
+        let path = request.uri.path().bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect();
+        Self { app: app.clone(), route, method, path, head: request.method == Method::HEAD, attempt, caller: None, started, written: false }
+    }
+
+    /// The request's id, made up where there was no attempt.
+    fn id(&self) -> DecisionId {
+        self.attempt.as_ref().map_or_else(DecisionId::new, |attempt| attempt.id)
+    }
+
+    fn finish(mut self, status: StatusCode, decision: Option<DecisionId>) {
+        self.write(status.as_u16(), decision);
+    }
+
+    fn write(&mut self, status: u16, decision: Option<DecisionId>) {
+        self.written = true;
+        let elapsed = self.started.elapsed();
+        let attempt = self.attempt.as_ref();
+        tracing::info!(
+            target: "request",
+            method = self.method,
+            path = %self.path,
+            status,
+            decision = attempt.map(|attempt| tracing::field::display(decision.unwrap_or(attempt.id))),
+            set = attempt.map(Attempt::set_number),
+            deciding_us = attempt.map(Attempt::deciding_microseconds),
+            total_us = elapsed.as_micros() as u64,
+            principal = self.caller,
+        );
+        self.app.request_metrics.count(self.route, self.method, status, elapsed);
+    }
+}
+
+/// What the log says of a client that went away before its answer.
+const CLIENT_WENT_AWAY: u16 = 499;
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(CLIENT_WENT_AWAY, None);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Every answer that is no success, in the form its client shows to people.
+//!
+//! The same text goes into the reason phrase (twine, flit, hatch, poetry), JSON `code` (uv)
+//! and `message`, `detail` of problem+json (RFC 9457), HTML for browsers, and plain text.
+
+use std::fmt::Write as _;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use gate::{Page, Reason, Requirement};
+use model::DecisionId;
+use serde_json::{Value, json};
+
+use crate::negotiate::ProblemFormat;
+use crate::reason_phrase;
+
+/// What a handler answers.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// Something other than success. Boxed: it is large, rare, and travels in results.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Fields>);
+
+#[derive(Debug)]
+struct Fields {
+    status: StatusCode,
+    /// Never empty; the first one stands for all where there is room for one only.
+    reasons: Vec<Reason>,
+    requirements: Vec<Requirement>,
+    decision: Option<DecisionId>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with one reason. `code` is for programs, `message` for people.
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self::with_reasons(status, vec![Reason { code: code.to_owned(), message: message.into(), remedy: String::new(), page: None }])
+    }
+
+    /// A problem with the reasons of a decision, the most important first.
+    pub(crate) fn with_reasons(status: StatusCode, mut reasons: Vec<Reason>) -> Self {
+        if reasons.is_empty() {
+            let message = status.canonical_reason().unwrap_or("Refused").to_owned();
+            reasons.push(Reason { code: "refused".to_owned(), message, remedy: String::new(), page: None });
+        }
+        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new() }))
+    }
+
+    /// What to do, and the page that helps.
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>, page: Option<Page>) -> Self {
+        if let Some(reason) = self.0.reasons.first_mut() {
+            reason.remedy = remedy.into();
+            reason.page = page;
+        }
+        self
+    }
+
+    pub(crate) fn requirements(mut self, requirements: Vec<Requirement>) -> Self {
+        self.0.requirements = requirements;
+        self
+    }
+
+    pub(crate) fn decided_by(mut self, decision: DecisionId) -> Self {
+        self.0.decision = Some(decision);
+        self
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        self.header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Something of ours failed. The cause is for the log, the answer says only that.
+    pub(crate) fn unavailable(cause: &dyn std::fmt::Display, id: DecisionId) -> Self {
+        tracing::error!(request = %id, cause = %cause, "a request failed");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The registry cannot answer right now.")
+            .remedy("Try again in a few seconds.", None)
+            .retry_after(5)
+    }
+
+    /// The decision that refused, if it was one.
+    pub(crate) fn decision(&self) -> Option<DecisionId> {
+        self.0.decision
+    }
+
+    /// The answer, in the form that the client prefers.
+    pub(crate) fn answer(self, format: ProblemFormat, public_url: &str) -> Response {
+        let fields = *self.0;
+        let first = &fields.reasons[0];
+        let url = address(first, public_url);
+        let phrase = reason_phrase::compose(&sentence(first, public_url), &ended(&first.remedy, url.is_some()), url.as_deref());
+
+        let mut response = Response::new(Body::from(body(&fields, format, public_url)));
+        *response.status_mut() = fields.status;
+        response.extensions_mut().insert(phrase);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        for (name, value) in fields.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
+    let status = fields.status.as_u16();
+    let title = fields.status.canonical_reason().unwrap_or("Refused");
+    let text = fields.reasons.iter().map(|reason| full_text(reason, public_url)).collect::<Vec<_>>().join(" ");
+    let reasons = || -> Vec<Value> {
+        let one = |reason: &Reason| json!({ "code": reason.code, "message": reason.message, "remedy": reason.remedy, "url": address(reason, public_url) });
+        fields.reasons.iter().map(one).collect()
+    };
+    let decision = fields.decision.map(|id| id.to_string());
+    match format {
+        ProblemFormat::Plain => {
+            let mut out = format!("{status} {title}\n\n");
+            for reason in &fields.reasons {
+                let _ = writeln!(out, "{}", full_text(reason, public_url));
+            }
+            if let Some(decision) = decision {
+                let _ = writeln!(out, "\nDecision: {decision}");
+            }
+            out
+        }
+        ProblemFormat::Json => json!({
+            "code": format!("{status} {text}"), "message": text, "title": title,
+            "decision": decision, "reasons": reasons(), "requirements": fields.requirements,
+        })
+        .to_string(),
+        ProblemFormat::Problem => json!({
+            "type": fields.reasons.first().and_then(|reason| address(reason, public_url)).unwrap_or_else(|| "about:blank".to_owned()),
+            "status": status, "title": title, "detail": text,
+            "decision": decision, "reasons": reasons(), "requirements": fields.requirements,
+        })
+        .to_string(),
+        ProblemFormat::Html => html_body(fields, public_url, status, title, decision),
+    }
+}
+
+fn html_body(fields: &Fields, public_url: &str, status: u16, title: &str, decision: Option<String>) -> String {
+    let mut main = format!("<h1>{status} {title}</h1>\n");
+    for reason in &fields.reasons {
+        let _ = write!(main, "<p><strong>{}</strong> {}", escape(&reason.message), escape(&reason.remedy));
+        if let Some(url) = address(reason, public_url) {
+            let _ = write!(main, " <a href=\"{}\">How to do that</a>", escape(&url));
+        }
+        main.push_str("</p>\n");
+    }
+    if let Some(decision) = decision {
+        let _ = writeln!(main, "<p class=\"small\">Decision {decision}</p>");
+    }
+    document(&format!("{status} {title}"), &main, public_url)
+}
+
+/// A whole HTML page.
+pub(crate) fn document(title: &str, main: &str, public_url: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <link rel=\"stylesheet\" href=\"{url}/static/portcullis.css\">\n</head>\n<body>\n<main>\n{main}</main>\n</body>\n</html>\n",
+        title = escape(title),
+        url = escape(public_url),
+    )
+}
+
+/// Text made safe for HTML, in content and in quoted attributes.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Address of the page that helps.
+fn address(reason: &Reason, public_url: &str) -> Option<String> {
+    reason.page.map(|page| format!("{public_url}/help/#{}", page.as_str()))
+}
+
+/// The message; ended by a full stop where something follows it.
+fn sentence(reason: &Reason, public_url: &str) -> String {
+    let follows = !reason.remedy.is_empty() || address(reason, public_url).is_some();
+    ended(&reason.message, follows)
+}
+
+/// Message, remedy and address in one line.
+fn full_text(reason: &Reason, public_url: &str) -> String {
+    let mut text = sentence(reason, public_url);
+    let address = address(reason, public_url);
+    if !reason.remedy.is_empty() {
+        text.push(' ');
+        text.push_str(&ended(&reason.remedy, address.is_some()));
+    }
+    if let Some(address) = address {
+        let _ = write!(text, " See {address}");
+    }
+    text
+}
+
+fn ended(text: &str, follows: bool) -> String {
+    let text = text.trim_end();
+    if follows && !text.is_empty() && !text.ends_with(['.', '!', '?', ':']) { format!("{text}.") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderMap;
+    use axum::http::header::ACCEPT;
+    use http_body_util::BodyExt;
+    use hyper::ext::ReasonPhrase;
+
+    const URL: &str = "http://index.example";
+
+    fn refusal() -> Problem {
+        let reason = Reason {
+            code: "second-factor-missing".to_owned(),
+            message: "User <b> has no second factor".to_owned(),
+            remedy: "Enroll one".to_owned(),
+            page: Some(Page::SecondFactor),
+        };
+        Problem::with_reasons(StatusCode::FORBIDDEN, vec![reason]).requirements(vec![Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(900)])
+    }
+
+    async fn text(accept: &'static str, problem: Problem) -> (Response, String) {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        let (parts, body) = problem.answer(ProblemFormat::preferred(&headers), URL).into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (Response::from_parts(parts, Body::empty()), String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    const SENTENCE: &str = "User <b> has no second factor. Enroll one. See http://index.example/help/#second-factor";
+
+    #[tokio::test]
+    async fn the_reason_phrase_carries_the_remedy_and_its_address() {
+        let (response, _) = text("*/*", refusal()).await;
+        assert_eq!(response.status(), 403);
+        assert_eq!(
+            response.extensions().get::<ReasonPhrase>().unwrap().as_bytes(),
+            b"User <b> has no second factor. Enroll one. See http://index.example/help/#second-factor"
+        );
+    }
+
+    #[tokio::test]
+    async fn json_carries_it_in_code_and_message() {
+        let (response, body) = text("application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7", refusal()).await;
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["code"], format!("403 {SENTENCE}"));
+        assert_eq!(body["message"], SENTENCE);
+        assert_eq!(body["requirements"], json!(["enrolled-second-factor", { "second-factor-within": 900 }]));
+        assert_eq!(body["reasons"][0]["url"], "http://index.example/help/#second-factor");
+    }
+
+    #[tokio::test]
+    async fn problem_json_carries_it_in_detail() {
+        let (response, body) = text("application/problem+json", refusal()).await;
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&body["title"], &body["detail"], &body["status"]), (&json!("Forbidden"), &json!(SENTENCE), &json!(403)));
+    }
+
+    #[tokio::test]
+    async fn browsers_get_a_page_without_markup_of_others() {
+        let (_, body) = text("text/html", refusal()).await;
+        assert!(body.contains("User &lt;b&gt; has no second factor"), "{body}");
+        assert!(!body.contains("<b>"));
+    }
+
+    #[tokio::test]
+    async fn a_text_that_clients_match_on_stays_first_and_as_it_is() {
+        let (response, body) = text("*/*", Problem::new(StatusCode::BAD_REQUEST, "file-exists", "File already exists ('f')")).await;
+        assert!(response.extensions().get::<ReasonPhrase>().unwrap().as_bytes().starts_with(b"File already exists"));
+        assert_eq!(body, "400 Bad Request\n\nFile already exists ('f')\n");
+    }
+}

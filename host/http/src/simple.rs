@@ -1,0 +1,94 @@
+//! The Simple API (PEP 503, 629, 691, 700): what pip and uv read.
+
+use axum::body::Body;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use model::CredentialKind;
+use registry::index::Page;
+
+use crate::exchange::{Exchange, redirect};
+use crate::negotiate::SimpleFormat;
+use crate::problem::Answer;
+use crate::range::client_has;
+
+static X_PYPI_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
+
+/// `GET /simple/`
+pub(crate) async fn index(exchange: Exchange) -> Answer {
+    page(exchange, None).await
+}
+
+/// `GET /simple/{project}/`
+pub(crate) async fn project(exchange: Exchange) -> Answer {
+    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
+    if name.normalized() != exchange.parameters.get("project") {
+        return to_normalized(exchange, name.normalized()).await;
+    }
+    page(exchange, Some(name.normalized())).await
+}
+
+/// `GET /simple/{project}`: the page lies one slash further.
+pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
+    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
+    to_normalized(exchange, name.normalized()).await
+}
+
+async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
+    let target = exchange.app.registry.load_read_index(&exchange.caller, project).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(target).await?;
+    let format = SimpleFormat::preferred(exchange.headers());
+    let page = exchange.app.registry.simple_page(permit, format.page_format()).await.map_err(|error| exchange.unavailable(error))?;
+    Ok(match page {
+        Some(page) => cacheable(&exchange, page, format.content_type()),
+        None => not_found(),
+    })
+}
+
+/// A name that is not in its normalized form leads to the page of the one that is, whether
+/// there is such a project or not.
+async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
+    let target = exchange.app.registry.load_read_index(&exchange.caller, Some(normalized)).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange.decide(target).await?;
+    redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/simple/{normalized}/"))
+}
+
+/// A name that no project can have. Decided like the index itself, so that whoever may not
+/// read is told so here as everywhere.
+async fn no_such_project(exchange: Exchange) -> Answer {
+    let target = exchange.app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange.decide(target).await?;
+    Ok(not_found())
+}
+
+/// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
+pub(crate) fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Response {
+    let unchanged = client_has(exchange.headers(), &page.etag);
+    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(page.body) });
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    // What somebody got by a credential is not for others' caches.
+    let control = match exchange.caller.credential {
+        CredentialKind::None => "public, max-age=600",
+        _ => "private, max-age=600",
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(X_PYPI_LAST_SERIAL.clone(), HeaderValue::from(page.last_serial));
+    if let Ok(etag) = HeaderValue::try_from(page.etag) {
+        headers.insert(ETAG, etag);
+    }
+    response
+}
+
+/// The text that PyPI's clients know.
+fn not_found() -> Response {
+    let mut response = crate::exchange::answer("text/plain; charset=utf-8", Body::from("404 Not Found"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}

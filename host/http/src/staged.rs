@@ -1,0 +1,171 @@
+//! Releases that wait for somebody to publish them: seen, published, rejected.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use model::Version;
+use registry::staging::{Released, StagingError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use storage::Secret;
+use storage::releases::StagedRelease;
+
+use crate::body::Incoming;
+use crate::exchange::{Exchange, json};
+use crate::problem::{Answer, Problem};
+
+/// Largest body with a person's proof, in bytes.
+const MAX_PROOF_BYTES: usize = 16 << 10;
+
+/// What a person proves within the call.
+pub(crate) struct Proof {
+    pub(crate) user: String,
+    pub(crate) password: Secret<String>,
+    pub(crate) totp: Option<Secret<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProofBody {
+    user: String,
+    password: String,
+    totp: Option<String>,
+}
+
+/// Reads `{"user": …, "password": …, "totp": …}`; none if the body is empty.
+///
+/// Only as `application/json`: no form of another site can send that on a person's behalf.
+pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<Option<Proof>, Problem> {
+    let whole = body.read_whole(MAX_PROOF_BYTES).await?;
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    let is_json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let media_type = value.split(';').next().unwrap_or("").trim();
+        media_type.eq_ignore_ascii_case("application/json")
+    });
+    if !is_json {
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON.");
+        return Err(problem.remedy("Send it with Content-Type: application/json.", None));
+    }
+    let whole = Secret::new(whole);
+    let proof: ProofBody = serde_json::from_slice(whole.expose()).map_err(|_| {
+        // The parser's own text may quote the password.
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "proof-malformed", "The body is no proof of a person.");
+        problem.remedy(r#"Send {"user": "…", "password": "…", "totp": "123456"}."#.replace('…', "..."), Some(gate::Page::StagedReleases))
+    })?;
+    Ok(Some(Proof { user: proof.user, password: Secret::new(proof.password), totp: proof.totp.map(Secret::new) }))
+}
+
+/// `GET /api/projects/{project}/staged`
+pub(crate) async fn list(exchange: Exchange) -> Answer {
+    let registry = &exchange.app.registry;
+    let name = exchange.project().ok_or_else(no_such_name)?;
+    let target = registry.load_preview(Some(&exchange.caller), Some(name.normalized())).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(target).await?;
+    let releases = registry.staged_releases(permit).await.map_err(|error| exchange.unavailable(error))?;
+    json(&json!({ "project": name.normalized(), "staged": releases.iter().map(describe).collect::<Vec<_>>() }))
+}
+
+/// `POST /api/projects/{project}/releases/{version}/publish`
+pub(crate) async fn publish(exchange: Exchange) -> Answer {
+    let registry = &exchange.app.registry;
+    let (project, version) = release(&exchange)?;
+    let target = registry.load_publish(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(target).await?;
+    let warnings = messages(permit.warnings());
+    let released = registry.publish_release(permit).await.map_err(|error| failed(&exchange, error))?;
+    json(&outcome("published", released, warnings))
+}
+
+/// `POST /api/projects/{project}/releases/{version}/reject`
+pub(crate) async fn reject(exchange: Exchange) -> Answer {
+    let registry = &exchange.app.registry;
+    let (project, version) = release(&exchange)?;
+    let target = registry.load_reject(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(target).await?;
+    let warnings = messages(permit.warnings());
+    let released = registry.reject_release(permit).await.map_err(|error| failed(&exchange, error))?;
+    json(&outcome("rejected", released, warnings))
+}
+
+/// Project and version as they stand in the path.
+fn release(exchange: &Exchange) -> Result<(String, Version), Problem> {
+    let name = exchange.project().ok_or_else(no_such_name)?;
+    let version = Version::parse(exchange.parameters.get("version")).map_err(|error| Problem::new(StatusCode::NOT_FOUND, "not-found", error.to_string()))?;
+    Ok((name.normalized().to_owned(), version))
+}
+
+fn no_such_name() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "No project can have this name.")
+}
+
+fn failed(exchange: &Exchange, error: StagingError) -> Problem {
+    match error {
+        StagingError::NotStaged { .. } => Problem::new(StatusCode::NOT_FOUND, "not-staged", format!("The {error}.")),
+        StagingError::Storage(error) => exchange.unavailable(error),
+    }
+}
+
+fn outcome(word: &str, released: Released, warnings: Vec<String>) -> Value {
+    json!({ "outcome": word, "project": released.project, "version": released.version, "files": released.files, "warnings": warnings })
+}
+
+fn messages(reasons: &[gate::Reason]) -> Vec<String> {
+    reasons.iter().map(|reason| format!("{} {}", reason.message, reason.remedy).trim_end().to_owned()).collect()
+}
+
+fn describe(staged: &StagedRelease) -> Value {
+    let file = |file: &storage::files::FileRow| {
+        json!({
+            "filename": file.name, "size": file.size, "uploaded_at": file.uploaded_at.to_string(),
+            "sha256": file.digests.sha256_hex(), "blake2b_256": file.digests.blake2_256_hex(),
+        })
+    };
+    json!({
+        "version": staged.release.version.to_string(), "created_at": staged.release.created_at.to_string(),
+        "files": staged.files.iter().map(file).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::BodyLimits;
+    use axum::body::Body;
+    use std::time::Duration;
+
+    async fn check(content_type: &'static str, body: &'static str) -> Result<Option<Proof>, Problem> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+        read_proof(&headers, &Incoming::new(Body::from(body), BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) }))
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_person_proves_password_and_second_factor_in_the_body() {
+        let proof = check("application/json; charset=utf-8", r#"{"user":"ada","password":"secret","totp":"123456"}"#).await.ok().flatten().unwrap();
+        assert_eq!((proof.user.as_str(), proof.password.expose().as_str()), ("ada", "secret"));
+        assert_eq!(proof.totp.unwrap().expose(), "123456");
+        assert!(check("application/json", r#"{"user":"ada","password":"secret"}"#).await.ok().flatten().unwrap().totp.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_proves_nothing() {
+        assert!(matches!(check("application/json", "").await, Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn a_form_of_another_site_proves_nothing() {
+        let body = r#"{"user":"ada","password":"secret"}"#;
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+            assert!(check(content_type, body).await.is_err(), "{content_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_malformed_proof_is_refused_without_repeating_it() {
+        for body in ["{", "[]", r#"{"user":"ada"}"#, r#"{"user":"ada","password":"s3cret","admin":true}"#, r#"{"user":1,"password":"s3cret"}"#] {
+            let problem = check("application/json", body).await.err().unwrap();
+            assert!(!format!("{problem:?}").contains("s3cret"), "{body}");
+        }
+    }
+}

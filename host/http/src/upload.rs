@@ -1,0 +1,265 @@
+//! `POST /legacy/`: what twine, uv, flit, hatch and poetry do.
+//!
+//! The credential is believed or refused before the body is looked at, the uploader's role
+//! before the file is; the file goes to disk chunk by chunk. What nobody reads is drained
+//! by the pipeline, so that the client sees the answer.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use gate::Page;
+use model::{Action, Principal};
+use registry::form::{FilePart, FormBuilder};
+use registry::spool::{Spool, SpoolError};
+use registry::upload::{UploadError, Uploaded};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::body::Incoming;
+use crate::exchange::{Exchange, answer, json};
+use crate::negotiate::ProblemFormat;
+use crate::problem::{Answer, Problem};
+
+/// Longest wait for a place among the uploads under way.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// `POST /legacy/`
+pub(crate) async fn upload(exchange: Exchange) -> Answer {
+    let Exchange { app, attempt, caller, .. } = &exchange;
+    // Core rule, not a policy: a file needs somebody who uploads it. Asked before the body
+    // is read, so that nobody in particular costs nothing.
+    if caller.principal == Principal::Anonymous {
+        let message = "Invalid or non-existent authentication information.";
+        let remedy = "Use an API token: user name __token__, and the token with its prefix as password.";
+        let refusal = app.gate.refuse(attempt, caller, Action::FileUpload, "authentication-missing", message, remedy, Some(Page::Tokens)).await;
+        return Err(refusal.into());
+    }
+    if let Some(gone) = exchange.request.uri.query().and_then(action_of_query).and_then(|action| gone(&action)) {
+        return Err(gone);
+    }
+    let body = exchange.body.clone().ok_or_else(|| malformed("The upload has no body"))?;
+    let _under_way = UnderWay::begin();
+    let Ok(Ok(_place)) = timeout(LONGEST_WAIT, app.upload_places.acquire()).await else { return Err(busy()) };
+
+    let form = read_form(&exchange, &body).await?;
+    let uploaded = app.registry.upload(&app.gate, attempt, caller, form.finish()).await.map_err(|error| failed(&exchange, error))?;
+    succeeded(exchange.headers(), &uploaded)
+}
+
+async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, Problem> {
+    let mut form = FormBuilder::new();
+    let mut parts = multipart(exchange.headers(), body).await?;
+    while let Some(mut part) = parts.next_field().await.map_err(|error| unreadable(body, &error))? {
+        body.parsed();
+        let name = part.name().unwrap_or("").to_owned();
+        if part.file_name().is_none() {
+            let value = read_text(&mut part, body).await?;
+            if name == ":action" {
+                if let Some(gone) = std::str::from_utf8(&value).ok().and_then(gone) {
+                    return Err(gone);
+                }
+            }
+            form.text(&name, &value).map_err(|error| failed(exchange, error))?;
+            continue;
+        }
+        match form.file_part(&name).map_err(|error| failed(exchange, error))? {
+            FilePart::Content => read_content(exchange, body, &mut form, part).await?,
+            FilePart::Ignored => while next_chunk(&mut part, body).await?.is_some() {},
+        }
+    }
+    Ok(form)
+}
+
+/// The distribution itself, straight to disk.
+async fn read_content(exchange: &Exchange, body: &Incoming, form: &mut FormBuilder, mut part: Field<'_>) -> Result<(), Problem> {
+    let Exchange { app, attempt, caller, .. } = exchange;
+    app.registry.check_uploader(&app.gate, attempt, caller, form).await.map_err(|error| failed(exchange, error))?;
+    let file_name = part.file_name().map(str::to_owned);
+    let content_type = part.content_type().map(str::to_owned);
+    let mut spool = match timeout(LONGEST_WAIT, Spool::create(&app.registry)).await {
+        Ok(spool) => spool.map_err(|error| not_spooled(exchange, error))?,
+        Err(_) => return Err(busy()),
+    };
+    while let Some(chunk) = next_chunk(&mut part, body).await? {
+        spool.write(chunk).await.map_err(|error| not_spooled(exchange, error))?;
+    }
+    let file = spool.finish().await.map_err(|error| not_spooled(exchange, error))?;
+    form.content(file_name.as_deref(), content_type.as_deref(), file).map_err(|error| failed(exchange, error))
+}
+
+/// The body's parts, read from the network as they are asked for.
+async fn multipart(headers: &HeaderMap, body: &Incoming) -> Result<Multipart, Problem> {
+    let mut request = Request::new(Body::from_stream(body.chunks()));
+    if let Some(content_type) = headers.get(CONTENT_TYPE) {
+        request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+    }
+    // The body itself keeps the limits; axum's own would cut files at 2 MiB.
+    DefaultBodyLimit::disable().apply(&mut request);
+    Multipart::from_request(request, &()).await.map_err(|_| malformed("The upload is no multipart/form-data"))
+}
+
+/// A text field, read no further than what the form accepts.
+async fn read_text(part: &mut Field<'_>, body: &Incoming) -> Result<Vec<u8>, Problem> {
+    let mut value = Vec::new();
+    while let Some(chunk) = next_chunk(part, body).await? {
+        let room = FormBuilder::MAX_FIELD_BYTES + 1 - value.len();
+        value.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(value)
+}
+
+async fn next_chunk(part: &mut Field<'_>, body: &Incoming) -> Result<Option<bytes::Bytes>, Problem> {
+    let chunk = part.chunk().await.map_err(|error| unreadable(body, &error))?;
+    body.parsed();
+    Ok(chunk)
+}
+
+/// Why the parts could not be read: what happened to the body, if something did.
+fn unreadable(body: &Incoming, error: &MultipartError) -> Problem {
+    match body.failure() {
+        Some(failure) => failure.into(),
+        None => malformed(&format!("The upload cannot be read: {}", error.body_text())),
+    }
+}
+
+fn malformed(message: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "upload-malformed", message).remedy("Upload with twine, uv or another tool that speaks the upload API.", None)
+}
+
+fn busy() -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads are under way.");
+    problem.remedy("Try again in a few seconds.", None).retry_after(10)
+}
+
+fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
+    match error {
+        SpoolError::FarTooLarge { limit } => {
+            let message = format!("File too large. Limit is {} MB.", limit >> 20);
+            Problem::new(StatusCode::BAD_REQUEST, "file-too-large", message)
+        }
+        error @ SpoolError::Io(_) => exchange.unavailable(error),
+    }
+}
+
+fn failed(exchange: &Exchange, error: UploadError) -> Problem {
+    match error {
+        UploadError::Rejected { status, code, message } => {
+            let status = StatusCode::from_u16(status).ok().filter(|status| status.is_client_error()).unwrap_or(StatusCode::BAD_REQUEST);
+            Problem::new(status, code, message)
+        }
+        UploadError::Refused(refusal) => refusal.into(),
+        UploadError::Unavailable(cause) => exchange.unavailable(cause),
+    }
+}
+
+/// 200 with what there is to say, a line each; usually nothing. Clients that prefer JSON
+/// and read it are told all.
+fn succeeded(headers: &HeaderMap, uploaded: &Uploaded) -> Answer {
+    if ProblemFormat::preferred(headers) == ProblemFormat::Json {
+        return json(&json!({
+            "project": uploaded.project, "version": uploaded.version, "file": uploaded.file, "staged": uploaded.staged,
+            "unchanged": uploaded.unchanged, "created_project": uploaded.created_project, "messages": uploaded.messages,
+        }));
+    }
+    let mut text = uploaded.messages.join("\n");
+    if uploaded.staged && text.is_empty() {
+        text = format!("{} is staged; readers see it once release {} is published.", uploaded.file, uploaded.version);
+    }
+    Ok(answer("text/plain; charset=utf-8", Body::from(text)))
+}
+
+/// `:action` of a query, where old tools put it.
+fn action_of_query(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix(":action=").or_else(|| pair.strip_prefix("%3Aaction=")))?;
+    Some(value.chars().take(32).collect())
+}
+
+/// What PyPI says to requests of another time.
+fn gone(action: &str) -> Option<Problem> {
+    let message = match action {
+        "submit" | "submit_pkg_info" => "Project pre-registration is no longer required or supported, upload your files instead.",
+        "doc_upload" => "Uploading documentation is no longer supported, we recommend using https://readthedocs.org/.",
+        _ => return None,
+    };
+    Some(Problem::new(StatusCode::GONE, "action-gone", message))
+}
+
+/// Counts an upload in flight for as long as it lives.
+struct UnderWay(metrics::Gauge);
+
+impl UnderWay {
+    fn begin() -> Self {
+        let gauge = metrics::gauge!(crate::metrics::UPLOADS_IN_FLIGHT);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::BodyLimits;
+    use axum::http::HeaderValue;
+    use futures_util::stream;
+
+    const LIMITS: BodyLimits = BodyLimits { bytes: 64 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) };
+
+    fn headers() -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=b"))])
+    }
+
+    #[test]
+    fn actions_of_another_time_are_gone() {
+        assert!(gone("submit").is_some() && gone("doc_upload").is_some() && gone("file_upload").is_none());
+        assert_eq!(action_of_query("a=b&:action=submit").as_deref(), Some("submit"));
+        assert_eq!(action_of_query("%3Aaction=doc_upload").as_deref(), Some("doc_upload"));
+        assert_eq!(action_of_query("action=submit"), None);
+    }
+
+    #[tokio::test]
+    async fn parts_are_read_in_order_and_their_texts_bounded() {
+        let long = "x".repeat(FormBuilder::MAX_FIELD_BYTES + 10);
+        let text = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nfoo\r\n--b\r\nContent-Disposition: form-data; name=\"long\"\r\n\r\n{long}\r\n--b--\r\n"
+        );
+        let body = Incoming::new(Body::from(text), LIMITS);
+        let mut parts = multipart(&headers(), &body).await.ok().unwrap();
+        let mut part = parts.next_field().await.unwrap().unwrap();
+        assert_eq!(part.name(), Some("name"));
+        assert_eq!(read_text(&mut part, &body).await.ok().unwrap(), b"foo");
+        drop(part);
+        let mut part = parts.next_field().await.unwrap().unwrap();
+        assert_eq!(read_text(&mut part, &body).await.ok().unwrap().len(), FormBuilder::MAX_FIELD_BYTES + 1);
+    }
+
+    #[tokio::test]
+    async fn a_part_whose_headers_never_end_is_not_kept_in_memory() {
+        let endless = stream::iter((0..1000).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 16 << 10])));
+        let start = stream::iter([Ok(b"--b\r\nContent-Disposition: form-data; name=\"".to_vec())]);
+        let body = Incoming::new(Body::from_stream(futures_util::StreamExt::chain(start, endless)), LIMITS);
+        let mut parts = multipart(&headers(), &body).await.ok().unwrap();
+        let error = parts.next_field().await.err().unwrap();
+        assert_eq!(body.failure(), Some(crate::body::BodyError::Unparsable));
+        let answer = unreadable(&body, &error).answer(ProblemFormat::Plain, "http://index.example");
+        assert_eq!(answer.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_multipart_is_malformed() {
+        let body = Incoming::new(Body::from("{}"), LIMITS);
+        assert!(multipart(&HeaderMap::new(), &body).await.is_err());
+    }
+}
