@@ -1,0 +1,161 @@
+//! A database for one test, and small registries to put into it.
+
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
+use serde_json::json;
+use storage::files::NewFile;
+use storage::projects::NewProject;
+use storage::releases::NewRelease;
+use storage::tokens::NewToken;
+use storage::users::NewUser;
+use storage::{Committed, Conflict, Result, Secret, Storage, UnitOfWork};
+
+use crate::postgres;
+
+/// A migrated database.
+pub(crate) struct Fixture {
+    pub(crate) storage: Storage,
+    pub(crate) url: String,
+}
+
+impl Fixture {
+    async fn at(url: String) -> Self {
+        let storage = Storage::connect(&url).await.unwrap();
+        storage.migrate().await.unwrap();
+        Self { storage, url }
+    }
+
+    /// Another connection to the same database, as another process has it.
+    pub(crate) async fn again(&self) -> Storage {
+        Storage::connect(&self.url).await.unwrap()
+    }
+}
+
+/// Runs a test on SQLite and on PostgreSQL.
+pub(crate) async fn on_both(test: impl AsyncFn(Fixture)) {
+    let folder = tempfile::tempdir().unwrap();
+    test(Fixture::at(format!("sqlite:{}/registry.db", folder.path().display())).await).await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+        test(Fixture::at(database.url.clone()).await).await;
+    }
+}
+
+/// A moment, in seconds.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+pub(crate) fn event(kind: EventKind) -> AuditEvent {
+    AuditEvent { at: at(1000), kind, actor: Actor::System, user: None, project: None, decision: None, detail: json!({}) }
+}
+
+/// What a result failed with.
+pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T>) -> Conflict {
+    result.unwrap_err().conflict().expect("a conflict")
+}
+
+/// Runs one unit of work and commits it.
+pub(crate) async fn commit<T>(storage: &Storage, work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<T>) -> Result<T> {
+    let mut unit = storage.begin().await?;
+    let value = work(&mut unit).await?;
+    unit.commit(&event(EventKind::ProjectConfigured)).await?;
+    Ok(value)
+}
+
+/// The same, for what the commit says.
+pub(crate) async fn committed(storage: &Storage, work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<()>) -> Committed {
+    let mut unit = storage.begin().await.unwrap();
+    work(&mut unit).await.unwrap();
+    unit.commit(&event(EventKind::ProjectConfigured)).await.unwrap()
+}
+
+pub(crate) async fn user(storage: &Storage, name: &str) -> UserId {
+    let id = UserId::new();
+    let name = UserName::parse(name).unwrap();
+    commit(storage, async |unit| unit.create_user(&NewUser { id, name: &name, created_at: at(1), staff: false }).await).await.unwrap();
+    id
+}
+
+pub(crate) async fn try_project(storage: &Storage, name: &str) -> Result<ProjectId> {
+    let id = ProjectId::new();
+    let name = ProjectName::parse(name).unwrap();
+    commit(storage, async |unit| unit.create_project(&NewProject { id, name: &name, created_at: at(2) }).await).await?;
+    Ok(id)
+}
+
+pub(crate) async fn project(storage: &Storage, name: &str) -> ProjectId {
+    try_project(storage, name).await.unwrap()
+}
+
+pub(crate) async fn grant(storage: &Storage, project: ProjectId, user: UserId, role: Role) -> Result<Option<Role>> {
+    commit(storage, async |unit| unit.grant_role(project, user, role, at(3)).await).await
+}
+
+pub(crate) async fn try_token(storage: &Storage, user: UserId, description: &str) -> Result<TokenId> {
+    let id = TokenId::new();
+    let key = Secret::new([7; 32]);
+    let stored_caveats = [r#"[1,["sample"]]"#.to_owned()];
+    let token = NewToken { id, user, description, key: &key, stored_caveats: &stored_caveats, created_at: at(4), made_with_second_factor: true };
+    commit(storage, async |unit| unit.create_token(&token).await).await?;
+    Ok(id)
+}
+
+/// Digests that differ with the text.
+pub(crate) fn digests(content: &str) -> Digests {
+    let mut bytes = [0; 32];
+    for (position, byte) in content.bytes().enumerate() {
+        bytes[position % 32] ^= byte.rotate_left(position as u32 / 32);
+    }
+    Digests { md5: bytes[..16].try_into().unwrap(), sha256: bytes, blake2_256: bytes }
+}
+
+/// A wheel whose content is its name, unless said otherwise.
+pub(crate) struct Upload<'a> {
+    pub(crate) project: ProjectId,
+    pub(crate) version: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) content: &'a str,
+    pub(crate) kind: FileKind,
+    pub(crate) state: ReleaseState,
+}
+
+impl<'a> Upload<'a> {
+    pub(crate) fn published(project: ProjectId, version: &'a str, name: &'a str) -> Self {
+        let kind = if name.ends_with(".tar.gz") { FileKind::Sdist } else { FileKind::Wheel };
+        Self { project, version, name, content: name, kind, state: ReleaseState::Published }
+    }
+
+    pub(crate) fn staged(project: ProjectId, version: &'a str, name: &'a str) -> Self {
+        Self { state: ReleaseState::Staged, ..Self::published(project, version, name) }
+    }
+
+    /// What the registry does with an upload.
+    pub(crate) async fn into_unit(&self, unit: &mut UnitOfWork) -> Result<ReleaseId> {
+        let version = Version::parse(self.version).unwrap();
+        let metadata = json!({"summary": "a sample"});
+        let release = NewRelease { id: ReleaseId::new(), project: self.project, version: &version, metadata: &metadata, created_at: at(10) };
+        let release = unit.ensure_release(&release).await?.id;
+        let file = NewFile {
+            id: FileId::new(),
+            release,
+            name: self.name,
+            kind: self.kind,
+            size: 1000,
+            digests: digests(self.content),
+            requires_python: Some(">=3.9"),
+            metadata_sha256: Some([3; 32]),
+            python_version: "py3",
+            comment: None,
+            uploaded_at: at(11),
+            uploaded_by: None,
+            uploaded_with: None,
+            state: self.state,
+        };
+        unit.add_file(&file).await?;
+        Ok(release)
+    }
+
+    pub(crate) async fn to(&self, storage: &Storage) -> Result<ReleaseId> {
+        commit(storage, async |unit| self.into_unit(unit).await).await
+    }
+}

@@ -1,0 +1,218 @@
+use model::audit::EventKind;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use storage::Conflict;
+use storage::Storage;
+
+use crate::fixture::{at, commit, conflict, event, on_both, user};
+
+const SECRET: &str = "JBSWY3DPEHPK3PXP";
+
+async fn enroll(storage: &Storage, user: model::UserId, secret: Option<&str>) {
+    commit(storage, async |unit| unit.set_totp(user, secret, at(50)).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_taken_whatever_its_case() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let id = user(storage, "Ada").await;
+        let name = model::UserName::parse("aDA").unwrap();
+        let found = storage.user_by_name(&name).await.unwrap().unwrap();
+        assert_eq!((found.id, found.name.as_written()), (id, "Ada"));
+        let again = storage::users::NewUser { id: model::UserId::new(), name: &name, created_at: at(1), staff: false };
+        assert_eq!(conflict(storage.begin().await.unwrap().create_user(&again).await), Conflict::UserNameTaken);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn users_are_listed_in_pages_in_order_of_their_names() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        for name in ["cleo", "Ada", "b-ob", "b.ob"] {
+            user(storage, name).await;
+        }
+        let names = async |after| storage.users(after, 2).await.unwrap().iter().map(|user| user.name.as_written().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(None).await, ["Ada", "b-ob"]);
+        assert_eq!(names(Some("b-ob")).await, ["b.ob", "cleo"]);
+        assert_eq!(names(Some("cleo")).await, Vec::<String>::new());
+        assert_eq!(storage.user_count().await.unwrap(), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disabled_password_is_enabled_by_the_next_one() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let row = async || storage.user(ada).await.unwrap().unwrap();
+        assert!(row().await.password_hash.is_none());
+        commit(storage, async |unit| unit.set_password_hash(ada, "$argon2id$one", at(20)).await).await.unwrap();
+        commit(storage, async |unit| unit.disable_password(ada, "found in a breach").await).await.unwrap();
+        assert_eq!(row().await.password_disabled.as_deref(), Some("found in a breach"));
+        assert_eq!(row().await.password_set_at, Some(at(20)));
+        commit(storage, async |unit| unit.set_password_hash(ada, "$argon2id$two", at(30)).await).await.unwrap();
+        let after = row().await;
+        assert_eq!((after.password_disabled, after.password_set_at), (None, Some(at(30))));
+        assert_eq!(after.password_hash.unwrap().expose(), "$argon2id$two");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_that_changed_meanwhile_is_not_hashed_back() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| unit.set_password_hash(ada, "new", at(20)).await).await.unwrap();
+        assert!(!commit(storage, async |unit| unit.rehash_password(ada, "old", "old, stronger").await).await.unwrap());
+        assert!(commit(storage, async |unit| unit.rehash_password(ada, "new", "new, stronger").await).await.unwrap());
+        assert_eq!(storage.user(ada).await.unwrap().unwrap().password_hash.unwrap().expose(), "new, stronger");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_what_debug_shows() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        enroll(storage, ada, Some(SECRET)).await;
+        commit(storage, async |unit| unit.set_password_hash(ada, "$argon2id$one", at(20)).await).await.unwrap();
+        let shown = format!("{:?}", storage.user(ada).await.unwrap().unwrap());
+        assert!(!shown.contains(SECRET) && !shown.contains("argon2"), "{shown}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn facts_tell_of_totp_and_of_the_verified_primary_address() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let facts = async || storage.user(ada).await.unwrap().unwrap().facts();
+        assert!(!facts().await.factors.totp && !facts().await.email_verified && !facts().await.staff);
+        enroll(storage, ada, Some(SECRET)).await;
+        commit(storage, async |unit| {
+            unit.add_email(ada, "Ada@Example.org", at(1)).await?;
+            unit.add_email(ada, "second@example.org", at(2)).await?;
+            unit.set_staff(ada, true).await?;
+            unit.verify_email(ada, "second@example.org", at(3)).await
+        })
+        .await
+        .unwrap();
+        assert!(!facts().await.email_verified, "the primary one is not");
+        assert!(commit(storage, async |unit| unit.promote_email(ada, "SECOND@example.org").await).await.unwrap());
+        assert!(facts().await.factors.totp && facts().await.email_verified && facts().await.staff);
+        let emails = storage.emails(ada).await.unwrap();
+        assert_eq!(
+            emails.iter().map(|email| (email.address.as_str(), email.primary)).collect::<Vec<_>>(),
+            [("second@example.org", true), ("Ada@Example.org", false)]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_belongs_to_one_user_and_only_that_user_changes_it() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        commit(storage, async |unit| unit.add_email(ada, "Ada@Example.org", at(1)).await).await.unwrap();
+        assert_eq!(conflict(commit(storage, async |unit| unit.add_email(bob, "aDA@example.ORG", at(1)).await).await), Conflict::EmailTaken);
+        commit(storage, async |unit| unit.add_email(bob, "bob@example.org", at(1)).await).await.unwrap();
+        for work in ["verify", "promote", "remove"] {
+            let touched = commit(storage, async |unit| match work {
+                "verify" => unit.verify_email(bob, "ada@example.org", at(2)).await,
+                "promote" => unit.promote_email(bob, "ada@example.org").await,
+                _ => unit.remove_email(bob, "ada@example.org").await,
+            });
+            assert!(!touched.await.unwrap(), "{work}");
+        }
+        assert!(storage.emails(bob).await.unwrap()[0].primary, "a promotion that failed takes nothing away");
+        assert_eq!(storage.email("ADA@example.org").await.unwrap().unwrap().user, ada);
+        assert!(!commit(storage, async |unit| unit.remove_email(ada, "ada@example.org").await).await.unwrap(), "the primary one stays");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_is_never_added_to_a_user_who_does_not_exist() {
+    on_both(async |fixture| {
+        let mut unit = fixture.storage.begin().await.unwrap();
+        assert_eq!(conflict(unit.add_email(model::UserId::new(), "a@example.org", at(1)).await), Conflict::ReferenceGone);
+        assert_eq!(conflict(unit.commit(&event(EventKind::EmailAdded)).await), Conflict::ReferenceGone);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_totp_no_step_is_accepted() {
+    on_both(async |fixture| {
+        let ada = user(&fixture.storage, "ada").await;
+        assert!(!fixture.storage.accept_totp_step(ada, 1).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn enrolling_the_same_secret_again_frees_no_step() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        enroll(storage, ada, Some(SECRET)).await;
+        assert!(storage.accept_totp_step(ada, 7).await.unwrap());
+        enroll(storage, ada, Some(SECRET)).await;
+        assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
+        enroll(storage, ada, Some("KRSXG5CTMVRXEZLU")).await;
+        assert!(storage.accept_totp_step(ada, 7).await.unwrap(), "a new secret has steps of its own");
+    })
+    .await;
+}
+
+/// Whatever the order and the number of requests, each step passes at most once, and a
+/// step that passed lies after all that had been answered before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_totp_step_is_accepted_twice() {
+    on_both(async |fixture| {
+        let storages = [fixture.storage.clone(), fixture.again().await];
+        let runtime = tokio::runtime::Handle::current();
+        let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
+        let steps = proptest::collection::vec(1_i64..6, 2..12);
+        let cases = move || {
+            let mut number = 0;
+            let number = std::cell::RefCell::new(&mut number);
+            runner.run(&steps, |steps| {
+                **number.borrow_mut() += 1;
+                let name = format!("user{}", number.borrow());
+                let accepted = runtime.block_on(async {
+                    let ada = user(&storages[0], &name).await;
+                    enroll(&storages[0], ada, Some(SECRET)).await;
+                    let requests: Vec<_> = (0..)
+                        .zip(&steps)
+                        .map(|(position, &step)| {
+                            let storage = storages[position % 2].clone();
+                            tokio::spawn(async move { (step, storage.accept_totp_step(ada, step).await.unwrap()) })
+                        })
+                        .collect();
+                    let mut accepted = Vec::new();
+                    for request in requests {
+                        let (step, passed) = request.await.unwrap();
+                        accepted.extend(passed.then_some(step));
+                    }
+                    accepted
+                });
+                let mut distinct = accepted.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                prop_assert_eq!(distinct.len(), accepted.len(), "accepted {:?}", accepted);
+                prop_assert!(accepted.contains(steps.iter().max().unwrap()), "the last step always passes once");
+                Ok(())
+            })
+        };
+        tokio::task::spawn_blocking(cases).await.unwrap().unwrap();
+    })
+    .await;
+}
