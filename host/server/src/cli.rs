@@ -11,7 +11,7 @@ use crate::serve;
 
 const AFTER_HELP: &str = "\
 Every configuration key is a flag too, of every command: `portcullis config --template` explains them all.
-Commands other than `serve` and `release` work on the database directly, need no running server,
+Commands other than `serve` and `release publish|reject` work on the database directly, need no running server,
 ask no policy, and are audited with the name of the system user.
 
 Exit codes: 0 done; 1 refused or failed, nothing was changed; 2 a running server could not load the
@@ -19,7 +19,7 @@ policy set (the earlier one goes on serving); 64 the command line is wrong.";
 
 /// A Python package index whose every request is decided by sandboxed policies.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about, after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "portcullis", version, after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: ConfigurationFlags,

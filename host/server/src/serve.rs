@@ -100,7 +100,7 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
         say(&first_steps(&configuration, &public_url));
     }
 
-    portcullis_http::serve(parts.app.clone(), listener, stop.clone().cancelled_owned()).await.context("the listener failed")?;
+    portcullis_http::serve(listener, parts.app.clone(), stop.clone()).await;
 
     stop.cancel();
     tasks.close();
@@ -157,7 +157,7 @@ impl Parts {
 
     /// Writes what is still to be written and lets go of the database.
     async fn close(self) {
-        self.recorder.flush().await;
+        self.recorder.close().await;
         self.storage.close().await;
     }
 }
