@@ -159,6 +159,12 @@ impl Gate {
         self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, own_reason(code, message, remedy, page)).await
     }
 
+    /// Like [`Gate::refuse`], with another kind: too many attempts, or not to be decided.
+    pub async fn refuse_as(&self, attempt: &Attempt, caller: &Caller, action: Action, kind: RefusalKind, reason: Reason) -> Refusal {
+        count(action, outcome_word(&kind));
+        self.refusal(attempt, caller, attempt.next_decision(), &TargetFacts::of(action), kind, vec![reason], None).await
+    }
+
     /// Whether the attempt's set could permit this kind of credential for the action at
     /// all. Only ever used to save work and to refuse early.
     pub fn may_permit(&self, attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {

@@ -1,10 +1,22 @@
 //! The API tokens of an account: made, listed, revoked.
 
-use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
-use model::{Action, Caller, ProjectId, ProjectName, Timestamp, TokenId, UserId, UserName};
-use storage::{Secret, StorageError};
+use std::collections::BTreeSet;
 
-use crate::Identity;
+use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
+use model::audit::{Actor, EventKind};
+use model::{Action, Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserId, UserName};
+use serde_json::json;
+use storage::tokens::{NewToken, TokenRow};
+use storage::{Conflict, Secret, StorageError};
+
+use crate::accounts::event;
+use crate::limits::{self, TooMany};
+use crate::{Identity, tokens, totp};
+
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 100;
+/// Most projects one token is restricted to.
+const MAX_PROJECTS: usize = 100;
 
 /// What a new token is to be restricted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,30 +27,25 @@ pub enum NewTokenScope {
     Projects(Vec<ProjectName>),
 }
 
-/// That a user's second factor was proven. Only this crate makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// That a user's second factor was proven for one token on the command line. Only
+/// [`Identity::prove_second_factor`] makes one; whoever proved one in the request that
+/// makes the token has it in the permit instead.
+#[derive(Debug)]
 pub struct SecondFactorProof {
     user: UserId,
 }
 
-impl SecondFactorProof {
-    /// The proof a caller carries, if there is one.
-    pub fn of(caller: &Caller) -> Option<Self> {
-        caller.assurance.second_factor?;
-        caller.user().map(|user| Self { user: user.id })
-    }
-}
-
 /// Create a token. Made by [`Identity::token_to_create`], which loads what a decision
 /// about it must know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CreateToken {
     user: UserId,
     description: String,
     scope: ScopeFacts,
     /// The projects' ids, when all of them exist.
     project_ids: Vec<ProjectId>,
-    not_before: Timestamp,
+    /// When it was loaded; it is not valid before.
+    loaded_at: Timestamp,
     expires_at: Option<Timestamp>,
     proof: Option<SecondFactorProof>,
 }
@@ -52,14 +59,14 @@ pub struct CreatedToken {
 }
 
 /// Revoke a user's token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RevokeToken {
     pub user: UserId,
     pub token: TokenId,
 }
 
 /// List a user's live tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ListTokens {
     pub user: UserId,
 }
@@ -85,7 +92,7 @@ pub enum TokenError {
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
     DescriptionTaken,
-    #[error("name 1 to 100 projects, or choose the whole account")]
+    #[error("name 1 to {MAX_PROJECTS} projects whose names fit a token, or choose the whole account")]
     InvalidScope,
     #[error("the expiry lies in the past")]
     ExpiryInThePast,
@@ -98,12 +105,22 @@ pub enum TokenError {
     #[error("too many TOTP codes were tried; try again in {retry_after_seconds} seconds")]
     Limited { retry_after_seconds: u64 },
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
+}
+
+impl From<StorageError> for TokenError {
+    fn from(error: StorageError) -> Self {
+        match error.conflict() {
+            Some(Conflict::TokenDescriptionTaken) => Self::DescriptionTaken,
+            Some(Conflict::ReferenceGone) => Self::UnknownUser,
+            _ => Self::Storage(error),
+        }
+    }
 }
 
 impl Target for CreateToken {
     fn facts(&self) -> TargetFacts<'_> {
-        let expires_in = self.expires_at.map(|at| self.not_before.age_at(at));
+        let expires_in = self.expires_at.map(|at| self.loaded_at.age_at(at));
         TargetFacts { change: ChangeFacts::Token { scope: &self.scope, expires_in }, ..TargetFacts::of(Action::TokenCreate) }
     }
 }
@@ -120,36 +137,141 @@ impl Target for ListTokens {
     }
 }
 
+impl CreateToken {
+    /// The caveats as PyPI writes them: `[3, user]` for the account; `[1, names]` for
+    /// projects, and `[2, ids]` beside it when all of them exist.
+    fn caveats(&self) -> Vec<String> {
+        let expiry = self.expires_at.map(|at| Caveat::Expiration { expires_at: at.seconds(), not_before: self.loaded_at.seconds() });
+        let scope = match &self.scope {
+            ScopeFacts::Account => vec![Caveat::RequestUser(self.user.to_string())],
+            ScopeFacts::Projects(names) => {
+                let ids = (!self.project_ids.is_empty()).then(|| Caveat::ProjectIds(self.project_ids.iter().map(ProjectId::to_string).collect()));
+                [Caveat::ProjectNames(names.clone())].into_iter().chain(ids).collect()
+            }
+        };
+        expiry.into_iter().chain(scope).map(|caveat| caveat.to_json()).collect()
+    }
+
+    /// Whether a second factor of the token's owner was proven for it, by the caller
+    /// within the permitted request or by a code.
+    fn is_made_with_second_factor(permit: &Permit<Self>) -> bool {
+        let user = permit.target().user;
+        let by_caller = permit.assurance().second_factor.is_some() && matches!(permit.actor(), Actor::Caller { user: Some(actor), .. } if *actor == user);
+        by_caller || permit.target().proof.as_ref().is_some_and(|proof| proof.user == user)
+    }
+}
+
 impl Identity {
-    /// Proves a user's second factor by a TOTP code, which is thereby used up.
+    /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted
+    /// against the user's limits like every other code.
     pub async fn prove_second_factor(&self, name: &UserName, code: &str) -> Result<SecondFactorProof, TokenError> {
-        let _ = (name, code);
-        todo!()
+        let counter = self.config().limits.totp_of(name);
+        let too_many = |TooMany { retry_after_seconds }| TokenError::Limited { retry_after_seconds };
+        let taken = limits::take(self.storage(), &[counter], self.now()).await?.map_err(too_many)?;
+        let user = self.storage().user_by_name(name).await?.ok_or(TokenError::UnknownUser)?;
+        let secret = user.totp_secret.as_ref().ok_or(TokenError::WrongTotpCode)?;
+        let step = totp::matched_step(secret, code, self.now()).map_err(|_| TokenError::WrongTotpCode)?.ok_or(TokenError::WrongTotpCode)?;
+        if !self.storage().accept_totp_step(user.id, step).await? {
+            return Err(TokenError::WrongTotpCode);
+        }
+        taken.give_back(self.storage()).await?;
+        Ok(SecondFactorProof { user: user.id })
     }
 
     /// Loads and checks what is needed to decide about a new token of this user.
     pub async fn token_to_create(
         &self, user: &UserName, description: &str, scope: NewTokenScope, expires_at: Option<Timestamp>, proof: Option<SecondFactorProof>,
     ) -> Result<CreateToken, TokenError> {
-        let _ = (user, description, scope, expires_at, proof);
-        todo!()
+        let description = description.trim();
+        if !(1..=MAX_DESCRIPTION).contains(&description.chars().count()) || description.chars().any(char::is_control) {
+            return Err(TokenError::InvalidDescription);
+        }
+        let loaded_at = self.now();
+        if expires_at.is_some_and(|at| at.seconds() <= loaded_at.seconds()) {
+            return Err(TokenError::ExpiryInThePast);
+        }
+        let user = self.storage().user_by_name(user).await?.ok_or(TokenError::UnknownUser)?.id;
+        if proof.as_ref().is_some_and(|proof| proof.user != user) {
+            return Err(TokenError::ForeignProof);
+        }
+        let (scope, project_ids) = match scope {
+            NewTokenScope::Account => (ScopeFacts::Account, Vec::new()),
+            NewTokenScope::Projects(names) => self.load_scope(&names).await?,
+        };
+        Ok(CreateToken { user, description: description.to_owned(), scope, project_ids, loaded_at, expires_at, proof })
+    }
+
+    async fn load_scope(&self, names: &[ProjectName]) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
+        let names: BTreeSet<&str> = names.iter().map(ProjectName::normalized).collect();
+        if !(1..=MAX_PROJECTS).contains(&names.len()) {
+            return Err(TokenError::InvalidScope);
+        }
+        let mut ids = Vec::new();
+        for name in &names {
+            ids.extend(self.storage().project(name).await?.map(|project| project.id));
+        }
+        // With one of several missing, a restriction by id would shut that one out for good.
+        if ids.len() < names.len() {
+            ids.clear();
+        }
+        Ok((ScopeFacts::Projects(names.into_iter().map(str::to_owned).collect()), ids))
     }
 
     /// Creates a token.
     pub async fn create_token(&self, permit: Permit<CreateToken>) -> Result<CreatedToken, TokenError> {
-        let _ = permit;
-        todo!()
+        let target = permit.target();
+        let id = TokenId::new();
+        let key = tokens::generate_key();
+        let caveats = target.caveats();
+        let made_with_second_factor = CreateToken::is_made_with_second_factor(&permit);
+        let text = tokens::mint(&self.config().token_prefix, &self.config().token_location, id, &key, &caveats);
+        if text.expose().len() > tokens::MAX_LENGTH / 2 {
+            // Half is left to what the holder adds offline.
+            return Err(TokenError::InvalidScope);
+        }
+        let detail = json!({
+            "token": id.to_string(), "description": target.description, "caveats": caveats, "made-with-second-factor": made_with_second_factor,
+        });
+        let mut unit = self.storage().begin().await?;
+        let token = NewToken {
+            id,
+            user: target.user,
+            description: &target.description,
+            key: &key,
+            stored_caveats: &caveats,
+            created_at: permit.at(),
+            made_with_second_factor,
+        };
+        unit.create_token(&token).await?;
+        unit.commit(&event(&permit, EventKind::TokenCreated, target.user, detail)).await?;
+        Ok(CreatedToken { id, text })
     }
 
-    /// Revokes a token for good.
+    /// Revokes a token for good. One that is another user's does not exist.
     pub async fn revoke_token(&self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
-        let _ = permit;
-        todo!()
+        let RevokeToken { user, token } = *permit.target();
+        let found = self.storage().token(token).await?.filter(|found| found.token.user == user && found.token.revoked_at.is_none());
+        let found = found.ok_or(TokenError::UnknownToken)?;
+        let mut unit = self.storage().begin().await?;
+        if !unit.revoke_token(token, permit.at()).await? {
+            return Err(TokenError::UnknownToken);
+        }
+        let detail = json!({ "token": token.to_string(), "description": found.token.description });
+        unit.commit(&event(&permit, EventKind::TokenRevoked, user, detail)).await?;
+        Ok(())
     }
 
     /// Lists a user's live tokens, oldest first.
     pub async fn list_tokens(&self, permit: Permit<ListTokens>) -> Result<Vec<ListedToken>, TokenError> {
-        let _ = permit;
-        todo!()
+        let rows = self.storage().tokens_of(permit.into_target().user).await?;
+        let listed = |row: TokenRow| ListedToken {
+            id: row.id,
+            description: row.description,
+            caveats: row.stored_caveats,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            made_with_second_factor: row.made_with_second_factor,
+        };
+        Ok(rows.into_iter().map(listed).collect())
     }
 }

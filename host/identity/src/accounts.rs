@@ -1,11 +1,15 @@
 //! Users, their passwords and their second factor.
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
+use model::audit::{AuditEvent, EventKind};
 use model::{Action, Factor, UserId, UserName};
-use storage::{Secret, StorageError};
+use serde_json::json;
+use storage::users::NewUser;
+use storage::{Conflict, Secret, StorageError};
 
+use crate::passwords::{Busy, UnsuitablePassword, check_suitable};
 use crate::totp::{EnrolledTotp, InvalidSecret};
-use crate::Identity;
+use crate::{Identity, totp};
 
 /// Create a user without a password.
 #[derive(Clone, Debug)]
@@ -54,7 +58,7 @@ pub enum AccountError {
     #[error("`{0}` is not an e-mail address")]
     InvalidEmail(String),
     #[error(transparent)]
-    Password(#[from] crate::passwords::UnsuitablePassword),
+    Password(#[from] UnsuitablePassword),
     #[error("TOTP is enrolled already; remove it first")]
     TotpEnrolled,
     #[error("TOTP is not enrolled")]
@@ -64,7 +68,20 @@ pub enum AccountError {
     #[error("the TOTP code is wrong; check the device's clock and try the next code")]
     WrongTotpCode,
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Busy(#[from] Busy),
+    #[error(transparent)]
+    Storage(StorageError),
+}
+
+impl From<StorageError> for AccountError {
+    fn from(error: StorageError) -> Self {
+        match error.conflict() {
+            Some(Conflict::UserNameTaken) => Self::UserNameTaken,
+            Some(Conflict::EmailTaken) => Self::EmailTaken,
+            Some(Conflict::ReferenceGone) => Self::UnknownUser,
+            _ => Self::Storage(error),
+        }
+    }
 }
 
 impl Target for CreateUser {
@@ -94,31 +111,111 @@ impl Target for RemoveTotp {
 impl Identity {
     /// Creates a user.
     pub async fn create_user(&self, permit: Permit<CreateUser>) -> Result<UserId, AccountError> {
-        let _ = permit;
-        todo!()
+        let target = permit.target();
+        if let Some(email) = &target.email {
+            check_email(email)?;
+        }
+        let id = UserId::new();
+        let at = permit.at();
+        let mut unit = self.storage().begin().await?;
+        unit.create_user(&NewUser { id, name: &target.name, created_at: at, staff: target.staff }).await?;
+        if let Some(email) = &target.email {
+            unit.add_email(id, email, at).await?;
+            unit.also(&event(&permit, EventKind::EmailAdded, id, json!({ "address": email })));
+            if target.email_verified {
+                unit.verify_email(id, email, at).await?;
+                unit.also(&event(&permit, EventKind::EmailVerified, id, json!({ "address": email })));
+            }
+        }
+        if target.staff {
+            unit.also(&event(&permit, EventKind::StaffGranted, id, json!({})));
+        }
+        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.name.as_written(), "staff": target.staff }))).await?;
+        Ok(id)
     }
 
     /// Sets a user's password.
     pub async fn set_password(&self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
-        let _ = permit;
-        todo!()
+        let target = permit.target();
+        let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
+        check_suitable(&target.password, &user.name)?;
+        let hash = self.inner.passwords.turn().await?.hash(target.password.clone()).await;
+        let mut unit = self.storage().begin().await?;
+        unit.set_password_hash(user.id, &hash, permit.at()).await?;
+        unit.commit(&event(&permit, EventKind::PasswordSet, user.id, json!({}))).await?;
+        Ok(())
     }
 
     /// A fresh TOTP secret for a user, enrolled nowhere yet.
-    pub fn propose_totp(&self, name: &UserName) -> EnrolledTotp {
-        let _ = name;
-        todo!()
+    pub fn propose_totp(&self, name: &UserName) -> Result<EnrolledTotp, InvalidSecret> {
+        totp::describe(&totp::generate_secret(), &self.config().totp_issuer, name)
     }
 
-    /// Enrolls TOTP.
+    /// Enrolls TOTP. A code that is given must be right, and is thereby used up.
     pub async fn enroll_totp(&self, permit: Permit<EnrollTotp>) -> Result<EnrolledTotp, AccountError> {
-        let _ = permit;
-        todo!()
+        let target = permit.target();
+        let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
+        // Taking up another app over an enrolled one would be removing a factor unnoticed.
+        if user.totp_secret.is_some() {
+            return Err(AccountError::TotpEnrolled);
+        }
+        let secret = target.secret.clone().unwrap_or_else(totp::generate_secret);
+        let enrolled = totp::describe(&secret, &self.config().totp_issuer, &user.name)?;
+        let step = match &target.code {
+            Some(code) => Some(totp::matched_step(&secret, code, self.now())?.ok_or(AccountError::WrongTotpCode)?),
+            None => None,
+        };
+        let mut unit = self.storage().begin().await?;
+        unit.set_totp(user.id, Some(secret.expose()), permit.at()).await?;
+        unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;
+        if let Some(step) = step {
+            self.storage().accept_totp_step(user.id, step).await?;
+        }
+        Ok(enrolled)
     }
 
     /// Removes TOTP.
     pub async fn remove_totp(&self, permit: Permit<RemoveTotp>) -> Result<(), AccountError> {
-        let _ = permit;
-        todo!()
+        let user = self.storage().user(permit.target().user).await?.ok_or(AccountError::UnknownUser)?;
+        if user.totp_secret.is_none() {
+            return Err(AccountError::TotpNotEnrolled);
+        }
+        let mut unit = self.storage().begin().await?;
+        unit.set_totp(user.id, None, permit.at()).await?;
+        unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({}))).await?;
+        Ok(())
+    }
+}
+
+/// The audit event of a permitted change to an account.
+pub(crate) fn event<T>(permit: &Permit<T>, kind: EventKind, user: UserId, detail: serde_json::Value) -> AuditEvent {
+    AuditEvent { at: permit.at(), kind, actor: permit.actor().clone(), user: Some(user), project: None, decision: Some(permit.decision()), detail }
+}
+
+/// As much as can be said without sending a mail (RFC 5321 4.5.3.1): a local part of at
+/// most 64, a domain of at most 255 and at most 254 characters in all, nothing that could
+/// reach into another header or another address.
+fn check_email(address: &str) -> Result<(), AccountError> {
+    let is_address = address.rsplit_once('@').is_some_and(|(local, domain)| {
+        let is_plain = |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "@<>()[]\\,;:\"".contains(c));
+        let labels_are_plain = domain.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'));
+        is_plain(local) && local.len() <= 64 && is_plain(domain) && labels_are_plain
+    });
+    if is_address && address.len() <= 254 { Ok(()) } else { Err(AccountError::InvalidEmail(address.chars().take(254).filter(|c| !c.is_control()).collect())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_plain_local_part_and_a_domain() {
+        for address in ["ana@example.org", "a.b+c@localhost", "ä@exämple.org", "o'neil@example.co.uk"] {
+            assert!(check_email(address).is_ok(), "{address}");
+        }
+        let long = format!("{}@example.org", "a".repeat(65));
+        for address in ["", "ana", "@example.org", "ana@", "a@b@c", "ana@example..org", "ana@.org", "a b@example.org", "ana@example.org\r\nBcc: x@y", "<ana@example.org>", &long] {
+            assert!(check_email(address).is_err(), "{address}");
+        }
     }
 }

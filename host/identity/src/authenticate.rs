@@ -1,24 +1,95 @@
 //! From what was presented to a caller.
 
 use gate::{Attempt, Gate, Refusal};
-use model::{Action, Caller};
+use model::{Action, Assurance, Caller, CredentialKind, PasswordState, Principal, Timestamp, TokenFacts};
+use storage::Secret;
+use storage::tokens::TokenWithUser;
 
-use crate::{Identity, InvalidAuthorization, Presented};
+use crate::prove_person::{Problem, Proof};
+use crate::refusals::Failure;
+use crate::{Identity, InvalidAuthorization, Presented, tokens};
+
+/// How often it is written down that a token was used.
+const TOUCH_EVERY_MS: i64 = 60_000;
 
 impl Identity {
     /// Turns what was presented into a caller, or refuses it.
     ///
     /// Nothing presented is an anonymous caller. A token is verified and yields its user on
     /// any route; its caveats are the gate's to check. A password is verified only where
-    /// the attempt's policy set could permit one, and refused unverified elsewhere.
+    /// the attempt's policy set could permit one, and refused unverified elsewhere: nobody
+    /// learns whether it is right, and nobody makes the server hash.
     pub async fn authenticate(&self, gate: &Gate, attempt: &Attempt, presented: Presented, action: Action) -> Result<Caller, Refusal> {
-        let _ = (gate, attempt, presented, action);
-        todo!()
+        match presented {
+            Presented::None => Ok(Caller::anonymous()),
+            Presented::Token(text) => match self.verify_token(&text, attempt.at).await {
+                Ok(caller) => self.admit(gate, attempt, action, caller).await,
+                // Counted after the look, not before: a valid token is accepted however many
+                // invalid ones come from the same address, and none can be guessed.
+                Err(failure) => Err(self.refuse_counted(gate, attempt, action, failure).await),
+            },
+            Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
+                match self.verify_password(attempt, &user, password).await {
+                    Ok(caller) => self.admit(gate, attempt, action, caller).await,
+                    Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
+                }
+            }
+            Presented::Basic { user, password } => {
+                let looks_like_token = [&user, password.expose()].into_iter().any(|text| self.looks_like_token(text));
+                Err(self.refuse_counted(gate, attempt, action, Failure::password_not_accepted(action, looks_like_token)).await)
+            }
+        }
     }
 
     /// Refuses, records and counts a request whose `Authorization` header cannot be read.
     pub async fn refuse_authorization(&self, gate: &Gate, attempt: &Attempt, action: Action, invalid: InvalidAuthorization) -> Refusal {
-        let _ = (gate, attempt, action, invalid);
-        todo!()
+        self.refuse_counted(gate, attempt, action, Failure::authorization(invalid)).await
+    }
+
+    fn looks_like_token(&self, text: &str) -> bool {
+        text.trim_start().strip_prefix(&self.config().token_prefix).is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// A token that does not exist takes the same work as one with a wrong signature.
+    async fn verify_token(&self, text: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
+        let read = tokens::read(&self.config().token_prefix, text.expose()).map_err(|_| Failure::token("unreadable-token", None))?;
+        let found = self.storage().token(read.id()).await.map_err(|error| Failure::unavailable(CredentialKind::ApiToken, &error))?;
+        let key = found.as_ref().map_or(&self.inner.dummy_key, |found| &found.token.key);
+        let verified = read.verify(key);
+        let TokenWithUser { token, user } = found.ok_or_else(|| Failure::token("unknown-token", None))?;
+        // Whose token it is counts only once the signature is right.
+        let verified = verified.map_err(|_| Failure::token("wrong-signature", None))?;
+        if token.revoked_at.is_some() {
+            return Err(Failure::token("revoked-token", Some(user.id)));
+        }
+        let caveats = verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id))?;
+        if token.last_used_at.is_none_or(|used| used.plus_ms(TOUCH_EVERY_MS) <= at)
+            && let Err(error) = self.storage().touch_token(token.id, at).await
+        {
+            tracing::warn!(%error, token = %token.id, "the use of a token could not be noted");
+        }
+        let facts = TokenFacts {
+            id: token.id,
+            created_at: token.created_at,
+            last_used_at: token.last_used_at,
+            made_with_second_factor: token.made_with_second_factor,
+            caveats,
+        };
+        Ok(Caller { credential: CredentialKind::ApiToken, principal: Principal::User(user.facts()), token: Some(facts), assurance: Assurance::NONE })
+    }
+
+    async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
+        let credential = CredentialKind::BasicPassword;
+        let proof = Proof { user_name, password, totp_code: None };
+        match self.prove(attempt.remote_address, proof).await {
+            Ok(proven) => {
+                let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };
+                Ok(Caller { credential, principal: Principal::User(proven.user.facts()), token: None, assurance })
+            }
+            Err(Problem::Wrong { why, user }) => Err(Failure::password(why, user)),
+            Err(Problem::TooMany(too_many)) => Err(Failure::limited(credential, too_many)),
+            Err(Problem::Busy) => Err(Failure::busy(credential)),
+            Err(Problem::Storage(error)) => Err(Failure::unavailable(credential, &error)),
+        }
     }
 }

@@ -59,10 +59,29 @@ impl IdentityConfig {
         Self {
             token_prefix: "pypi".to_owned(),
             token_location: host.to_owned(),
-            totp_issuer: host.to_owned(),
+            // Apps take what follows a colon for the account's name.
+            totp_issuer: host.split(':').next().filter(|name| !name.is_empty()).unwrap_or("Portcullis").to_owned(),
             password_hashing: PasswordHashing::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl IdentityConfig {
+    fn check(&self) -> Result<(), InvalidConfig> {
+        let prefix = self.token_prefix.as_bytes();
+        if !(1..=32).contains(&prefix.len()) || !prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            return Err(InvalidConfig::TokenPrefix);
+        }
+        let location = self.token_location.as_bytes();
+        if !(1..=255).contains(&location.len()) || !location.iter().all(u8::is_ascii_graphic) {
+            return Err(InvalidConfig::TokenLocation);
+        }
+        let issuer = &self.totp_issuer;
+        if !(1..=100).contains(&issuer.chars().count()) || issuer.contains(':') || issuer.chars().any(char::is_control) {
+            return Err(InvalidConfig::TotpIssuer);
+        }
+        Ok(())
     }
 }
 
@@ -89,12 +108,32 @@ pub(crate) struct IdentityInner {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: IdentityConfig,
+    pub(crate) passwords: passwords::Passwords,
+    /// Stands in for the key of a token that does not exist, so that the answer takes as long.
+    pub(crate) dummy_key: Secret<[u8; 32]>,
+    /// Stands in for the TOTP secret of a user who has none.
+    pub(crate) dummy_totp: Secret<String>,
 }
 
 impl Identity {
     /// Checks the configuration and prepares what authentication needs (a dummy password
     /// hash, so that unknown users take as long as known ones).
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: IdentityConfig) -> Result<Self, InvalidConfig> {
-        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config }) })
+        config.check()?;
+        let passwords = passwords::Passwords::new(config.password_hashing).map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
+        let (dummy_key, dummy_totp) = (tokens::generate_key(), totp::generate_secret());
+        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, dummy_key, dummy_totp }) })
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub(crate) fn config(&self) -> &IdentityConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn now(&self) -> model::Timestamp {
+        self.inner.clock.now()
     }
 }

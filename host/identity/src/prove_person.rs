@@ -1,17 +1,130 @@
 //! Password and second factor proven within one call.
 
-use gate::{Attempt, Gate, Refusal};
-use model::{Action, Caller};
+use std::net::IpAddr;
 
-use crate::Identity;
+use gate::{Attempt, Gate, Refusal};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, PasswordState, Principal, UserId, UserName};
+use storage::users::UserRow;
+use storage::{Secret, StorageError};
+
+use crate::limits::{self, TooMany};
+use crate::passwords::{Busy, MAX_CHARACTERS};
+use crate::refusals::Failure;
+use crate::{Identity, totp};
+
+/// What a person typed.
+pub(crate) struct Proof<'a> {
+    pub(crate) user_name: &'a str,
+    pub(crate) password: Secret<String>,
+    pub(crate) totp_code: Option<&'a str>,
+}
+
+/// Who it is.
+pub(crate) struct Proven {
+    pub(crate) user: UserRow,
+    /// Whether a TOTP code was proven beside the password.
+    pub(crate) totp: bool,
+}
+
+/// Why it is nobody.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("wrong: {why}")]
+    Wrong { why: &'static str, user: Option<UserId> },
+    #[error("too many attempts")]
+    TooMany(TooMany),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("busy")]
+    Busy,
+}
+
+impl From<Busy> for Problem {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
 
 impl Identity {
     /// Proves a person by password and, if given, TOTP code, for this request alone: no
     /// session remains. Yields credential `session` with the assurance of now. Without a
     /// code, or for a user without TOTP, the assurance carries no second factor, and it is
-    /// for the policies to require one.
+    /// for the policies to require one. Refused unverified where the attempt's policy set
+    /// could not permit a session.
     pub async fn prove_person(&self, gate: &Gate, attempt: &Attempt, action: Action, user_name: &str, password: &str, totp_code: Option<&str>) -> Result<Caller, Refusal> {
-        let _ = (gate, attempt, action, user_name, password, totp_code);
-        todo!()
+        let credential = CredentialKind::Session;
+        if !gate.may_permit(attempt, action, credential) {
+            return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);
+        }
+        let proof = Proof { user_name, password: Secret::new(password.to_owned()), totp_code };
+        let failure = match self.prove(attempt.remote_address, proof).await {
+            Ok(proven) => {
+                let second_factor = proven.totp.then_some(FactorUse { factor: Factor::Totp, at: attempt.at });
+                let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state: PasswordState::Unchecked };
+                let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, assurance };
+                return self.admit(gate, attempt, action, caller).await;
+            }
+            Err(Problem::Wrong { why, user }) => Failure::person(why, user),
+            Err(Problem::TooMany(too_many)) => Failure::limited(credential, too_many),
+            Err(Problem::Busy) => Failure::busy(credential),
+            Err(Problem::Storage(error)) => Failure::unavailable(credential, &error),
+        };
+        Err(self.refuse(gate, attempt, action, failure).await)
+    }
+
+    /// Limits first, then the same work for every user, known or not: one hash, one code.
+    ///
+    /// The clock is asked here and not when the request began: a body that is sent slowly
+    /// must not keep an old code alive.
+    pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
+        let name = UserName::parse(proof.user_name).ok();
+        let limits = &self.config().limits;
+        let mut counters = vec![limits.password_from(address)];
+        counters.extend(name.as_ref().map(|name| limits.password_of(name)));
+        if proof.totp_code.is_some() {
+            counters.push(limits.totp_from(address));
+            counters.extend(name.as_ref().map(|name| limits.totp_of(name)));
+        }
+        // Whoever is over a limit anyway does not wait for a turn, and takes none away.
+        limits::check(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
+        let turn = self.inner.passwords.turn().await?;
+        let taken = limits::take(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
+
+        let user = match &name {
+            Some(name) => self.storage().user_by_name(name).await?,
+            None => None,
+        };
+        let enabled_hash = user.as_ref().filter(|user| user.password_disabled.is_none()).and_then(|user| user.password_hash.clone());
+        let is_short_enough = proof.password.expose().len() <= 4 * MAX_CHARACTERS;
+        let password = if is_short_enough { proof.password } else { Secret::new(String::new()) };
+        let is_right_password = turn.verify(password, enabled_hash).await && is_short_enough;
+        let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
+        let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
+
+        let Some(user) = user else {
+            return Err(Problem::Wrong { why: "unknown-user", user: None });
+        };
+        let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
+        if !is_right_password {
+            return match (&user.password_disabled, &user.password_hash) {
+                (Some(_), _) => wrong("password-disabled"),
+                (None, None) => wrong("no-password"),
+                (None, Some(_)) => wrong("wrong-password"),
+            };
+        }
+        let mut totp = false;
+        if let (Some(step), true) = (step, user.totp_secret.is_some()) {
+            match step {
+                Ok(Some(step)) if self.storage().accept_totp_step(user.id, step).await? => totp = true,
+                Ok(Some(_)) => return wrong("code-used-before"),
+                Ok(None) => return wrong("wrong-code"),
+                Err(_) => {
+                    tracing::error!(user = %user.id, "a stored TOTP secret is unreadable; remove it and enroll again");
+                    return wrong("unreadable-totp-secret");
+                }
+            }
+        }
+        taken.give_back(self.storage()).await?;
+        Ok(Proven { user, totp })
     }
 }

@@ -1,1 +1,200 @@
-//! The texts of refusals, in one place.
+//! The texts of refusals, in one place, and the one way in which this crate refuses.
+//!
+//! What a text says depends on what was sent, never on what is stored: an unknown user and
+//! a wrong password, an unknown token and a revoked one read the same. The audit log has
+//! the difference.
+
+use gate::recorder::actor_of;
+use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Assurance, Caller, CredentialKind, Principal, UserId};
+use serde_json::json;
+use storage::StorageError;
+
+use crate::limits::TooMany;
+use crate::presented::InvalidAuthorization;
+use crate::{Identity, limits};
+
+/// A credential that was not accepted.
+pub(crate) struct Failure {
+    pub(crate) credential: CredentialKind,
+    /// Why, for the audit log alone.
+    pub(crate) why: &'static str,
+    /// Whose credential it would have been, if that is known.
+    pub(crate) user: Option<UserId>,
+    pub(crate) kind: RefusalKind,
+    /// Why, for the one who is refused.
+    pub(crate) reason: Reason,
+}
+
+fn reason(code: &str, message: impl Into<String>, remedy: impl Into<String>, page: Page) -> Reason {
+    Reason { code: code.to_owned(), message: message.into(), remedy: remedy.into(), page: Some(page) }
+}
+
+impl Failure {
+    fn denied(credential: CredentialKind, why: &'static str, user: Option<UserId>, reason: Reason) -> Self {
+        Self { credential, why, user, kind: RefusalKind::Denied, reason }
+    }
+
+    /// The message is PyPI's, which clients and people know.
+    pub(crate) fn token(why: &'static str, user: Option<UserId>) -> Self {
+        let remedy = "Check that the whole token was copied, that it was made by this registry, and that it was not revoked; or make a new one.";
+        let reason = reason("invalid-token", "Invalid or non-existent authentication information.", remedy, Page::Tokens);
+        Self::denied(CredentialKind::ApiToken, why, user, reason)
+    }
+
+    pub(crate) fn caveat(invalid: &model::caveat::InvalidCaveat, user: UserId) -> Self {
+        let remedy = "Restrict the token again with a current tool, or make a new one.";
+        let reason = reason("invalid-api-token", format!("Invalid API Token: {invalid}"), remedy, Page::Tokens);
+        Self::denied(CredentialKind::ApiToken, "invalid-caveat", Some(user), reason)
+    }
+
+    /// A password where no policy could permit one; nobody looked whether it is right.
+    pub(crate) fn password_not_accepted(action: Action, looks_like_token: bool) -> Self {
+        let message = match action {
+            Action::FileUpload => "Uploads with a user name and password are not accepted.",
+            _ => "A user name and password are not accepted here.",
+        };
+        let remedy = match action {
+            _ if looks_like_token => "What was sent looks like an API token: use __token__ as the user name and the token as the password.",
+            Action::FileUpload => "Make an API token and upload with __token__ as the user name and the token as the password.",
+            _ => "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password.",
+        };
+        Self::denied(CredentialKind::BasicPassword, "password-not-accepted", None, reason("password-not-accepted", message, remedy, Page::Tokens))
+    }
+
+    pub(crate) fn person_not_accepted() -> Self {
+        let message = "A user name and password are not accepted here.";
+        let reason = reason("person-not-accepted", message, "Ask the operators of the registry what its policies allow.", Page::Contact);
+        Self::denied(CredentialKind::Session, "person-not-accepted", None, reason)
+    }
+
+    pub(crate) fn password(why: &'static str, user: Option<UserId>) -> Self {
+        let remedy = "Check both; if the password was forgotten, set a new one.";
+        let reason = reason("wrong-credentials", "The user name or the password is wrong.", remedy, Page::PasswordReset);
+        Self::denied(CredentialKind::BasicPassword, why, user, reason)
+    }
+
+    pub(crate) fn person(why: &'static str, user: Option<UserId>) -> Self {
+        let remedy = "Check all of them; a code is accepted once, so wait for the next one.";
+        let reason = reason("wrong-credentials", "The user name, the password or the code is wrong.", remedy, Page::SecondFactor);
+        Self::denied(CredentialKind::Session, why, user, reason)
+    }
+
+    pub(crate) fn authorization(invalid: InvalidAuthorization) -> Self {
+        let reason = reason(invalid.code(), "The Authorization header was not understood.", sentence(&invalid.to_string()), Page::Tokens);
+        Self::denied(CredentialKind::None, invalid.code(), None, reason)
+    }
+
+    pub(crate) fn limited(credential: CredentialKind, too_many: TooMany) -> Self {
+        let TooMany { retry_after_seconds } = too_many;
+        let remedy = format!("Wait {retry_after_seconds} seconds, then try again.");
+        let reason = reason("too-many-attempts", "Too many failed attempts.", remedy, Page::Contact);
+        Self { credential, why: "too-many-attempts", user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
+    }
+
+    pub(crate) fn busy(credential: CredentialKind) -> Self {
+        let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
+        Self { credential, why: "busy", user: None, kind: RefusalKind::Failed, reason }
+    }
+
+    pub(crate) fn unavailable(credential: CredentialKind, error: &StorageError) -> Self {
+        tracing::error!(%error, "a credential could not be checked");
+        let reason = reason("authentication-failed", "The credentials could not be checked.", "Try again in a moment.", Page::Contact);
+        Self { credential, why: "unavailable", user: None, kind: RefusalKind::Failed, reason }
+    }
+}
+
+/// Upper case at the front, a full stop at the end.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+}
+
+impl Identity {
+    /// Records a failed authentication and refuses.
+    pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
+        // Nobody in particular: what the credential claims was not proven.
+        let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, assurance: Assurance::NONE };
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::AuthenticationFailed,
+            actor: actor_of(attempt, &caller),
+            user: failure.user,
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({ "method": failure.credential.as_str(), "reason": failure.why, "action": action.as_str(), "route": attempt.route }),
+        };
+        if let Err(error) = gate.recorder().audit(event).await {
+            // The answer is a refusal either way; it must not turn into anything else.
+            tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
+        }
+        gate.refuse_as(attempt, &caller, action, failure.kind, failure.reason).await
+    }
+
+    /// Like [`Identity::refuse`], counted: whoever goes on and on is told to wait.
+    pub(crate) async fn refuse_counted(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
+        let counter = self.config().limits.refused_from(attempt.remote_address);
+        let failure = match limits::take(self.storage(), &[counter], self.now()).await {
+            Ok(Ok(_counted)) => failure,
+            Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
+            Err(error) => Failure::unavailable(failure.credential, &error),
+        };
+        self.refuse(gate, attempt, action, failure).await
+    }
+
+    /// Records a successful authentication. Without the record there is none.
+    pub(crate) async fn admit(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: Caller) -> Result<Caller, Refusal> {
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::AuthenticationSucceeded,
+            actor: actor_of(attempt, &caller),
+            user: caller.user().map(|user| user.id),
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({
+                "method": caller.credential.as_str(),
+                "second-factor": caller.assurance.second_factor.map(|used| used.factor.as_str()),
+                "action": action.as_str(),
+                "route": attempt.route,
+            }),
+        };
+        match gate.recorder().audit(event).await {
+            Ok(()) => Ok(caller),
+            Err(error) => Err(self.refuse(gate, attempt, action, Failure::unavailable(caller.credential, &error)).await),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The limits of the contract with policies hold for our own texts, too.
+    #[test]
+    fn texts_fit_the_contract_and_name_a_remedy() {
+        let invalid = [
+            InvalidAuthorization::Several, InvalidAuthorization::TooLong, InvalidAuthorization::UnknownScheme, InvalidAuthorization::Malformed,
+            InvalidAuthorization::ControlCharacter, InvalidAuthorization::EmptyToken,
+        ];
+        let failures = invalid.into_iter().map(Failure::authorization).chain([
+            Failure::token("x", None),
+            Failure::caveat(&model::caveat::InvalidCaveat::UnknownTag(9), UserId::new()),
+            Failure::password_not_accepted(Action::FileUpload, false),
+            Failure::password_not_accepted(Action::FileUpload, true),
+            Failure::password_not_accepted(Action::IndexRead, false),
+            Failure::person_not_accepted(),
+            Failure::password("x", None),
+            Failure::person("x", None),
+            Failure::limited(CredentialKind::BasicPassword, TooMany { retry_after_seconds: 3 }),
+            Failure::busy(CredentialKind::Session),
+        ]);
+        for Failure { reason, .. } in failures {
+            assert!(reason.code.len() <= 64 && reason.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{reason:?}");
+            for text in [&reason.message, &reason.remedy] {
+                assert!(text.len() <= 300 && text.is_ascii(), "{reason:?}");
+                assert!(!text.is_empty() && (text.ends_with('.') || text.starts_with("Invalid API Token")), "{reason:?}");
+            }
+        }
+    }
+}

@@ -124,7 +124,7 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
             macaroon::Caveat::ThirdParty(_) => Err(Unreadable),
         })
         .collect::<Result<_, _>>()?;
-    let signature = Secret::new(<[u8]>::as_ref(&macaroon.signature()).try_into().map_err(|_: std::array::TryFromSliceError| Unreadable)?);
+    let signature = Secret::new(<[u8; 32]>::try_from(&*macaroon.signature()).map_err(|_| Unreadable)?);
     Ok(ReadToken { identifier, id, caveats, signature })
 }
 
