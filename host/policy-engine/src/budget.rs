@@ -4,10 +4,11 @@
 /// policy that reaches one fails ([`EvaluateFailure`](crate::EvaluateFailure)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Wall-clock time of an `evaluate` in milliseconds. Kept by a ticker of 1 ms, so the
-    /// true bound is up to two ticks later.
+    /// Time of an `evaluate` in milliseconds. Kept by a ticker of 1 ms, so the true bound
+    /// is a tick or two later. A thread that had to wait for a processor gets more, up to
+    /// ten times as much, so that a busy machine does not fail decisions.
     pub time_ms: u64,
-    /// Wall-clock time of a `describe` or `validate-settings` in milliseconds. These run
+    /// Time of a `describe` or `validate-settings` in milliseconds. These run
     /// once, off the request path, and may run cold.
     pub load_time_ms: u64,
     /// Fuel of a call: roughly one unit for each wasm instruction. `None` switches fuel

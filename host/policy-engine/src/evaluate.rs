@@ -1,10 +1,11 @@
 //! One call of one policy in a fresh sandbox.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use crate::budget::Budget;
 use crate::contract::{ContextView, Descriptor, SettingError, SettingValue, Verdict};
@@ -53,6 +54,49 @@ pub(crate) struct Sandbox {
     memory_used: usize,
     table_limit: usize,
     exceeded: bool,
+    clock: Clock,
+}
+
+/// How long a call may still run. The time budget is meant for a policy that runs; a
+/// thread that waits for a processor on a busy machine must not fail a decision for it.
+/// So the first half of the budget only starts a measurement, and a second half in which
+/// the thread had little processor time is repeated, some times.
+struct Clock {
+    half_ticks: u64,
+    halves_left: u32,
+    processor_time: Option<Duration>,
+}
+
+/// The time budget may be this many times as long for a thread that hardly ran.
+const PATIENCE: u32 = 10;
+
+impl Clock {
+    fn new(time_ms: u64) -> Self {
+        Clock { half_ticks: (time_ms / 2).max(1), halves_left: 2 * PATIENCE - 1, processor_time: None }
+    }
+
+    /// Another half is over.
+    #[cold]
+    fn half_is_over(&mut self) -> UpdateDeadline {
+        let now = processor_time_of_this_thread();
+        let ran = self.processor_time.map(|before| now.saturating_sub(before));
+        let half = Duration::from_millis(self.half_ticks);
+        if self.halves_left == 0 || ran.is_some_and(|ran| ran >= half / 2) {
+            return UpdateDeadline::Interrupt;
+        }
+        self.halves_left -= 1;
+        self.processor_time = Some(now);
+        UpdateDeadline::Continue(self.half_ticks)
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library has no clock of processor time")]
+fn processor_time_of_this_thread() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid and only written to. Where the call fails it stays zero,
+    // which makes a call look as if it never ran: the last half ends it all the same.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl ResourceLimiter for Sandbox {
@@ -154,14 +198,16 @@ where
 /// Sets up a store with every bound, instantiates, calls, and throws the store away.
 /// Invariant: no sandbox outlives this function, and none is entered without bounds.
 fn run<T>(module: &LaneModule, budget: &Budget, time_ms: u64, body: impl FnOnce(&mut Store<Sandbox>, &Instance) -> wasmtime::Result<T>) -> Ran<T> {
-    let sandbox = Sandbox { memory_limit: budget.memory_bytes, memory_used: 0, table_limit: budget.table_elements, exceeded: false };
+    let sandbox =
+        Sandbox { memory_limit: budget.memory_bytes, memory_used: 0, table_limit: budget.table_elements, exceeded: false, clock: Clock::new(time_ms) };
     // A panic in the engine must not take the server down, nor count as a permission.
     catch_unwind(AssertUnwindSafe(|| {
         let mut store = Store::new(module.instance.engine(), sandbox);
         store.limiter(|sandbox| sandbox);
-        // The first tick may come at once, so one more is needed for a full budget. Set
+        // The first tick may come at once, so one more is needed for a full half. Set
         // before instantiation: start code runs under it as well.
-        store.set_epoch_deadline(time_ms + 1);
+        store.set_epoch_deadline(store.data().clock.half_ticks + 1);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock.half_is_over()));
         store.set_hostcall_fuel(budget.output_bytes);
         store.set_max_component_handles(16);
         if let Some(fuel) = budget.fuel

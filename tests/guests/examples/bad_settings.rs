@@ -1,4 +1,5 @@
 //! Offers a setting whose default is not what its kind allows.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 
 use policy_sdk::{Context, Descriptor, Range, Setting, SettingError, SettingKind, SettingValue, Verdict};
 

@@ -1,4 +1,5 @@
 //! Calls itself until something gives.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 
 guests::guest!("endless-recursion", |context| match dig(std::hint::black_box(context.now)) {
     0 => policy_sdk::deny(policy_sdk::Reason::new("bottom", "There was a bottom.")),

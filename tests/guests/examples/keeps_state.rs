@@ -1,4 +1,5 @@
 //! Permits its first call and refuses every later one that sees what the first one left.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

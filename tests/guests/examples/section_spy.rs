@@ -1,4 +1,5 @@
 //! Asks for the project alone, and refuses if it is told anything else.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 
 use policy_sdk::{ActionSet, Change, Context, Descriptor, Policy, Principal, Reason, Sections, Verdict, deny, permit};
 

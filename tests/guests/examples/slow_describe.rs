@@ -1,4 +1,5 @@
 //! Never says what it is.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 
 use policy_sdk::{Context, Descriptor, SettingError, SettingValue, Verdict};
 

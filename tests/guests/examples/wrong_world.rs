@@ -1,4 +1,5 @@
 //! A valid component of another world.
+#![allow(unreachable_pub, reason = "generated")]
 
 #[allow(unsafe_code, clippy::all, reason = "generated")]
 mod bindings {
@@ -13,6 +14,7 @@ mod bindings {
     });
 }
 
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
 struct Greeter;
 
 impl bindings::exports::elsewhere::greeter::greeter::Guest for Greeter {

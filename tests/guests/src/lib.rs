@@ -1,6 +1,6 @@
 //! What the guests share. Each guest is an example in `examples/`, built for wasm by
 //! `cargo xtask build-plugins` into `target/guests/<name>.wasm`; what must become of it
-//! is in `host/policy-engine/tests/hostile.rs`.
+//! is in `host/policy-engine/tests/hostile/`.
 //!
 //! To add one: write `examples/<name>.rs`, name it in `Cargo.toml`, test it there.
 

@@ -1,0 +1,67 @@
+//! The compiler process and the cache of what it made.
+
+use std::path::PathBuf;
+
+use policy_engine::{Compiler, Engine, EngineConfig, Grade, LoadError, ModuleCache, PolicySet};
+use wasm_encoder::Instruction;
+
+use crate::fixture::{binding, decide, read, spec, wasm};
+use crate::load::{core_module, with_module};
+
+fn process() -> Compiler {
+    Compiler::Process { program: PathBuf::from(env!("CARGO_BIN_EXE_portcullis-compile")), arguments: vec![] }
+}
+
+fn engine(compiler: Compiler, cache: Option<ModuleCache>) -> Engine {
+    Engine::new(EngineConfig { lanes: 1, cache, ..EngineConfig::new(compiler) }).unwrap()
+}
+
+fn permits(engine: &Engine) -> bool {
+    let module = engine.load(&wasm("permit_all")).unwrap();
+    let set = PolicySet::assemble(1, &spec(vec![binding("permit-all", Grade::Enforce)]), &[module]).unwrap();
+    decide(&set, &read()).outcome == policy_engine::DecisionOutcome::Permitted
+}
+
+#[test]
+fn a_module_compiled_in_the_process_runs() {
+    assert!(permits(&engine(process(), None)));
+}
+
+#[test]
+fn a_module_that_explodes_in_the_compiler_costs_no_more_than_its_limits() {
+    // A hundred thousand blocks deep into each other make the compiler work hard on few bytes.
+    let bomb = core_module(false, |code| {
+        for _ in 0..1_500_000 {
+            code.instruction(&Instruction::LocalGet(0)).instruction(&Instruction::I32Clz).instruction(&Instruction::LocalSet(0));
+        }
+    });
+    let error = engine(process(), None).load(&with_module(&wasm("permit_all"), &bomb, false)).unwrap_err();
+    assert!(matches!(error, LoadError::Compile(_)), "{error}");
+    assert!(error.to_string().contains("make the module smaller"), "{error}");
+}
+
+#[test]
+fn a_compiler_that_cannot_be_started_or_fails_is_named() {
+    let missing = Compiler::Process { program: "/nowhere/compiler".into(), arguments: vec![] };
+    assert!(engine(missing, None).load(&wasm("permit_all")).unwrap_err().to_string().contains("`/nowhere/compiler` could not be run"));
+    let fails = Compiler::Process { program: "/bin/false".into(), arguments: vec![] };
+    assert!(engine(fails, None).load(&wasm("permit_all")).unwrap_err().to_string().contains("said nothing"));
+}
+
+#[test]
+fn what_a_broken_compiler_answers_is_refused() {
+    let chatters = Compiler::Process { program: "/bin/echo".into(), arguments: vec!["not native code".into()] };
+    assert!(engine(chatters, None).load(&wasm("permit_all")).is_err());
+}
+
+#[test]
+fn a_cached_module_is_not_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = || Some(ModuleCache::new(folder.path().join("modules"), [3; 32]));
+    assert!(permits(&engine(process(), cache())));
+    // With a compiler that always fails, only the cache can help.
+    let broken = || Compiler::Process { program: "/bin/false".into(), arguments: vec![] };
+    assert!(permits(&engine(broken(), cache())));
+    let other_key = Some(ModuleCache::new(folder.path().join("modules"), [4; 32]));
+    assert!(engine(broken(), other_key).load(&wasm("permit_all")).is_err());
+}
