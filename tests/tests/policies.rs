@@ -1,0 +1,104 @@
+//! The shipped policies and policy sets: every case decides as written, the committed
+//! tables are what the sets decide, and a policy says the same compiled to native code
+//! and to WebAssembly.
+
+#[path = "policies/convert.rs"]
+mod convert;
+#[path = "policies/facts.rs"]
+mod facts;
+#[path = "policies/twins.rs"]
+mod twins;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+use policy_engine::{Compiler, Engine, EngineConfig, Module, PolicySet, SetSpec, cases, table};
+
+const SETS: &[&str] = &["default", "strict", "observe"];
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+}
+
+fn folder(set: &str) -> PathBuf {
+    workspace().join("policies").join(set)
+}
+
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(EngineConfig { lanes: 1, ..EngineConfig::new(Compiler::InProcess) }).expect("an engine"))
+}
+
+/// A shipped module, built from the sources as they are now.
+fn module(file: &str) -> Module {
+    static LOADED: OnceLock<Mutex<HashMap<String, Module>>> = OnceLock::new();
+    let loaded = LOADED.get_or_init(|| {
+        let output = Command::new(env!("CARGO")).args(["xtask", "build-plugins"]).current_dir(workspace()).output().expect("cargo starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Mutex::default()
+    });
+    let load = || {
+        let path = workspace().join("policies/modules").join(file);
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        engine().load(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"))
+    };
+    loaded.lock().expect("no test failed while it loaded a module").entry(file.to_owned()).or_insert_with(load).clone()
+}
+
+fn assemble(spec: &SetSpec) -> PolicySet {
+    let modules: Vec<Module> = spec.bindings.iter().map(|binding| module(&binding.module)).collect();
+    PolicySet::assemble(1, spec, &modules).unwrap_or_else(|error| panic!("{}: {error}", spec.name))
+}
+
+fn shipped(set: &str) -> PolicySet {
+    let text = fs::read_to_string(folder(set).join("set.toml")).expect("a set file");
+    assemble(&SetSpec::parse(&text).unwrap_or_else(|error| panic!("{set}: {error}")))
+}
+
+#[test]
+fn every_case_of_every_shipped_set_decides_as_written() {
+    for name in SETS {
+        let cases = cases::load_folder(&folder(name).join("cases")).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!cases.is_empty(), "{name} has no cases");
+        let failures = cases::run(&shipped(name), &cases);
+        let told: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        assert!(told.is_empty(), "{name}: {} of {} cases\n{}", told.len(), cases.len(), told.join("\n"));
+    }
+}
+
+#[test]
+fn a_case_that_expects_another_decision_fails_and_tells_what_each_policy_said() {
+    let text = "[[case]]\nname = \"wrong\"\ncaller = \"account-token\"\naction = \"index:read\"\nexpect = \"permit\"\ncodes = []\nowner.no-such-policy.x = 1";
+    let failures = cases::run(&shipped("default"), &cases::parse(text).unwrap());
+    let told = failures[0].to_string();
+    for part in ["case `wrong`", "expected permit, decided deny", "credential-not-allowed", "no-such-policy", "restrict-routes (enforce) said Deny"] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+}
+
+#[test]
+fn the_committed_decision_table_is_what_each_set_decides() {
+    for name in SETS {
+        let path = folder(name).join("decisions.md");
+        let rendered = table::render(&shipped(name));
+        if std::env::var_os("UPDATE_TABLES").is_some() {
+            fs::write(&path, rendered).expect("a table can be written");
+            continue;
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        let differing = committed.lines().zip(rendered.lines()).find(|(old, new)| old != new);
+        assert!(committed == rendered, "{} is out of date; look at what changed after `cargo xtask decision-table`\nfirst: {differing:#?}", path.display());
+    }
+}
+
+#[test]
+fn every_set_is_stored_and_read_back_as_it_was_written() {
+    for name in SETS {
+        let spec = shipped(name).spec().clone();
+        let stored = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<SetSpec>(&stored).unwrap(), spec);
+    }
+}

@@ -1,0 +1,112 @@
+//! Each policy twice: as Rust functions, and as the WebAssembly module that is shipped.
+//! On every made-up context both say the same, word for word.
+//!
+//! The native twin sees the whole context, the module only the sections it asks for: so
+//! this also shows that a policy asks for everything it looks at.
+
+use policy_engine::contract::Context;
+use policy_engine::{BindingSpec, Grade, SetSpec};
+use policy_sdk::contract::{SettingKind, SettingValue};
+use policy_sdk::{Policy, module};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use serde_json::{Value, json};
+
+use crate::{assemble, convert, facts};
+
+/// One policy, its settings, and what it is asked.
+fn agree<P: Policy>() {
+    let described = module::describe::<P>();
+    let (operator_offered, owner_offered) = (described.operator_settings.clone(), described.owner_settings.clone());
+    // Each case is a set to assemble and 48 contexts to decide.
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let asked = (facts::values(operator_offered.clone()), facts::values(owner_offered.clone()), vec(facts::context(), 48));
+    TestRunner::new(config)
+        .run(&asked, |(operator, owner, contexts)| {
+            if module::validate_settings::<P>(operator.clone(), owner.clone()).is_err() {
+                return Err(TestCaseError::reject("the policy does not take these settings"));
+            }
+            let set = assemble(&bound(&described.name, facts::written(&operator_offered, &operator)));
+            let chosen = set.resolve_owner_settings(&json!({ &described.name: facts::written(&owner_offered, &owner) }));
+            assert!(chosen.problems().is_empty() || owner_offered.is_empty(), "{:?}", chosen.problems());
+            for context in contexts {
+                let said = set.decide(&context, &chosen).policies.into_iter().next().map(|record| record.result);
+                let native = native::<P>(&operator, &owner, context.clone());
+                match said {
+                    None => assert!(!described.actions.contains(&convert::action(context.action)), "{context:?} was not heard"),
+                    Some(said) => assert_eq!(said.map(convert::verdict), Ok(native), "{context:#?}\noperator {operator:?}\nowner {owner:?}"),
+                }
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{}: {failure}", described.name));
+}
+
+fn native<P: Policy>(operator: &[SettingValue], owner: &[SettingValue], context: Context) -> policy_sdk::Verdict {
+    let mut context = convert::context(context);
+    if let Some(project) = &mut context.project {
+        project.settings = owner.to_vec();
+    }
+    module::evaluate::<P>(operator.to_vec(), context)
+}
+
+fn bound(policy: &str, settings: Value) -> SetSpec {
+    let Value::Object(settings) = settings else { panic!("settings are written by name") };
+    let binding = BindingSpec {
+        policy: policy.to_owned(),
+        module: format!("{policy}.wasm"),
+        digest: None,
+        grade: Grade::Enforce,
+        actions: None,
+        settings: settings.into_iter().collect(),
+    };
+    SetSpec { name: "twins".to_owned(), summary: String::new(), bindings: vec![binding] }
+}
+
+#[test]
+fn restrict_routes_says_the_same_natively_and_as_wasm() {
+    agree::<restrict_routes::RestrictRoutes>();
+}
+
+#[test]
+fn require_second_factor_says_the_same_natively_and_as_wasm() {
+    agree::<require_second_factor::RequireSecondFactor>();
+}
+
+#[test]
+fn owner_mandate_says_the_same_natively_and_as_wasm() {
+    agree::<owner_mandate::OwnerMandate>();
+}
+
+#[test]
+fn staged_release_says_the_same_natively_and_as_wasm() {
+    agree::<staged_release::StagedRelease>();
+}
+
+/// The twins would also agree if both read the wrong settings: a list of values has no
+/// names. What is described must therefore be what the module describes, name by name.
+#[test]
+fn a_module_describes_what_its_source_describes() {
+    fn check<P: Policy>() {
+        let native = module::describe::<P>();
+        let shipped = crate::module(&format!("{}.wasm", native.name));
+        let shipped = shipped.descriptor();
+        assert_eq!(shipped.version, native.version);
+        assert_eq!(shipped.actions.iter().map(|&action| convert::action(action)).collect::<Vec<_>>(), native.actions);
+        for (shipped, native) in [(&shipped.operator_settings, &native.operator_settings), (&shipped.owner_settings, &native.owner_settings)] {
+            let shipped: Vec<_> = shipped.iter().map(|setting| (&setting.name, &setting.label, &setting.help)).collect();
+            let native: Vec<_> = native.iter().map(|setting| (&setting.name, &setting.label, &setting.help)).collect();
+            assert_eq!(shipped, native);
+        }
+        for setting in native.operator_settings.iter().chain(&native.owner_settings) {
+            assert!(setting.help.ends_with('.') && setting.label.len() <= 40, "{setting:?}");
+            if let (SettingKind::Choice(words), SettingValue::Choice(position)) = (&setting.kind, &setting.default) {
+                assert!((*position as usize) < words.len());
+            }
+        }
+    }
+    check::<restrict_routes::RestrictRoutes>();
+    check::<require_second_factor::RequireSecondFactor>();
+    check::<owner_mandate::OwnerMandate>();
+    check::<staged_release::StagedRelease>();
+}
