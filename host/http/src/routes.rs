@@ -172,4 +172,16 @@ mod tests {
         let names: BTreeSet<_> = routes().iter().map(|route| (route.path, route.verb.methods())).collect();
         assert_eq!(names.len(), routes().len());
     }
+
+    #[test]
+    fn the_documentation_names_exactly_these_routes() {
+        let page = include_str!("../../../docs/http-api.md");
+        let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("| `GET` |") || line.starts_with("| `POST` |")).collect();
+        assert_eq!(documented.len(), routes().len());
+        for (route, line) in routes().iter().zip(documented) {
+            let action = route.action().map_or("*open*".to_owned(), |action| format!("`{action}`"));
+            let expected = format!("| `{}` | `{}` | {action} |", route.verb.methods()[0], route.path);
+            assert!(line.starts_with(&expected), "the documentation says `{line}`, the table `{expected}`");
+        }
+    }
 }
