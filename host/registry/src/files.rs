@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 
 use gate::Permit;
-use model::Caller;
+use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
-use crate::targets::DownloadFile;
+use crate::targets::{DownloadFile, ReadProject};
 
 /// A file to send.
 #[derive(Clone, Debug)]
 pub struct StoredFile {
     /// Where its bytes are.
     pub path: PathBuf,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes; none for `.metadata`, whose length only the file system knows.
+    pub size: Option<u64>,
     /// With its quotes; the content never changes under this address.
     pub etag: String,
     /// `Content-Type`.
@@ -29,13 +29,42 @@ impl Registry {
     /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is
     /// always a target; whether the file exists shows after the decision.
     pub async fn load_download(&self, caller: &Caller, digest: (&str, &str, &str), name: &str) -> Result<DownloadFile, StorageError> {
-        let _ = (caller, digest, name);
-        todo!()
+        let (file_name, wants_metadata) = name.strip_suffix(".metadata").map_or((name, false), |file| (file, true));
+        let normalized = crate::filename::project_of(file_name).unwrap_or_default();
+        let project =
+            if normalized.is_empty() { ReadProject { normalized, entry: None, role: None } } else { self.load_read_project(caller, &normalized).await? };
+        let hex = [digest.0, digest.1, digest.2].concat();
+        let has_shape = digest.0.len() == 2 && digest.1.len() == 2;
+        let file = project.entry.as_ref().filter(|_| has_shape).and_then(|entry| entry.position(file_name, &hex));
+        Ok(DownloadFile { project, file, wants_metadata, now: self.inner.clock.now() })
     }
 
-    /// The file to send; none is a 404.
+    /// The file to send; none is a 404. Files of a project in quarantine are not served.
     pub async fn open_file(&self, permit: Permit<DownloadFile>) -> Result<Option<StoredFile>, StorageError> {
-        let _ = permit;
-        todo!()
+        let target = permit.target();
+        let in_quarantine = target.project.entry.as_ref().is_some_and(|entry| entry.project.status == ProjectStatus::Quarantined);
+        let Some(file) = target.row().filter(|_| !in_quarantine) else { return Ok(None) };
+        if !target.wants_metadata {
+            let content_type = match file.kind {
+                FileKind::Wheel => "application/zip",
+                FileKind::Sdist => "application/gzip",
+            };
+            let etag = format!("\"{}\"", file.digests.blake2_256_hex());
+            return Ok(Some(StoredFile {
+                path: self.inner.blobs.path(&file.digests.blake2_256),
+                size: Some(file.size),
+                etag,
+                content_type,
+                name: file.name.clone(),
+            }));
+        }
+        let Some(sha256) = file.metadata_sha256 else { return Ok(None) };
+        Ok(Some(StoredFile {
+            path: self.inner.blobs.metadata_path(&file.digests.blake2_256),
+            size: None,
+            etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&sha256)),
+            content_type: "text/plain; charset=utf-8",
+            name: format!("{}.metadata", file.name),
+        }))
     }
 }

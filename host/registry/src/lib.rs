@@ -12,10 +12,13 @@
 //! Invariant: a file's blob is durable before the row that names it, and the row is
 //! written in one transaction with everything readers could see of it and the audit event.
 
+mod archive;
 pub mod blobs;
+mod filename;
 pub mod files;
 pub mod form;
 pub mod index;
+mod metadata;
 pub mod projects;
 mod registry;
 pub mod spool;

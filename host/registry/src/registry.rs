@@ -1,10 +1,16 @@
 //! The handle that everyone holds.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::Clock;
 use storage::Storage;
+use tokio::sync::Semaphore;
+
+use crate::blobs::BlobStore;
+use crate::index::cache::IndexCache;
+use crate::upload::new_project::SimilarNames;
 
 /// Where things are and how large they may be.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub struct RegistryConfig {
     pub max_project_bytes: u64,
     /// Files are refused on releases published longer ago than this; none for never.
     pub max_release_age_days: Option<u32>,
+    /// Projects that one user may create in an hour.
+    pub max_new_projects_per_hour: u32,
     /// Uploads that may be spooled at the same time; further ones wait.
     pub max_concurrent_uploads: usize,
     /// Bytes of rendered pages kept in memory.
@@ -26,7 +34,8 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// The defaults: 100 MiB for a file, 10 GiB for a project, 14 days, 32 uploads, 64 MiB of pages.
+    /// The defaults: 100 MiB for a file, 10 GiB for a project, 14 days, 20 new projects an
+    /// hour, 64 uploads at a time, 64 MiB of pages.
     pub fn new(blobs: impl Into<PathBuf>, public_url: impl Into<String>) -> Self {
         let public_url: String = public_url.into();
         Self {
@@ -35,7 +44,8 @@ impl RegistryConfig {
             max_file_bytes: 100 << 20,
             max_project_bytes: 10 << 30,
             max_release_age_days: Some(14),
-            max_concurrent_uploads: 32,
+            max_new_projects_per_hour: 20,
+            max_concurrent_uploads: 64,
             page_cache_bytes: 64 << 20,
         }
     }
@@ -45,7 +55,7 @@ impl RegistryConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot use {path} as the folder of blobs: {cause}")]
-    Folder { path: PathBuf, cause: std::io::Error },
+    Folder { path: PathBuf, cause: io::Error },
 }
 
 /// The registry. Cheap to clone.
@@ -58,12 +68,20 @@ pub(crate) struct Inner {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: RegistryConfig,
+    pub(crate) blobs: BlobStore,
+    /// One permit for each upload that is being received.
+    pub(crate) upload_slots: Arc<Semaphore>,
+    pub(crate) cache: IndexCache,
+    pub(crate) similar_names: tokio::sync::Mutex<SimilarNames>,
 }
 
 impl Registry {
     /// Opens the registry; creates the folders it needs.
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: RegistryConfig) -> Result<Self, OpenError> {
-        Ok(Self { inner: Arc::new(Inner { storage, clock, config }) })
+        let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder { path: config.blobs.clone(), cause })?;
+        let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
+        let cache = IndexCache::new(config.page_cache_bytes);
+        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, cache, similar_names: tokio::sync::Mutex::default() }) })
     }
 
     /// Where things are and how large they may be.
@@ -79,12 +97,5 @@ impl Registry {
     /// The clock.
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
-    }
-
-    /// Keeps cached pages fresh against writes of other processes until `stop` resolves:
-    /// asks the database every 100 ms whether anything changed.
-    pub async fn follow_changes(&self, stop: impl Future<Output = ()> + Send) {
-        let _ = stop;
-        todo!()
     }
 }

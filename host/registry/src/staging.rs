@@ -1,12 +1,16 @@
 //! Files that wait for somebody to publish them.
+//!
+//! A staged release does not exist for readers: no page, no address, no serial tells of
+//! it. Who has no role on the project gets the same refusal whether there is one or not.
 
 use gate::Permit;
-use model::{Caller, Version};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Caller, Version};
 use storage::StorageError;
 use storage::releases::StagedRelease;
 
 use crate::Registry;
-use crate::targets::{PreviewReleases, PublishRelease, RejectRelease};
+use crate::targets::{KnownProject, KnownRelease, PreviewReleases, PreviewScope, PublishRelease, RejectRelease};
 
 /// Why a staged release could not be published or rejected.
 #[derive(Debug, thiserror::Error)]
@@ -34,38 +38,106 @@ impl Registry {
     /// staged shows only after the decision, so a stranger learns nothing. `caller` is
     /// none for the command line.
     pub async fn load_publish(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<PublishRelease, StorageError> {
-        let _ = (caller, project, version);
-        todo!()
+        let (project, release) = self.load_staged(caller, project, version).await?;
+        Ok(PublishRelease { project, release })
     }
 
     /// The same for rejecting.
     pub async fn load_reject(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<RejectRelease, StorageError> {
-        let _ = (caller, project, version);
-        todo!()
+        let (project, release) = self.load_staged(caller, project, version).await?;
+        Ok(RejectRelease { project, release })
+    }
+
+    async fn load_staged(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<(KnownProject, KnownRelease), StorageError> {
+        let project = KnownProject::load(&self.inner.storage, &model::name::normalize(project), caller).await?;
+        if caller.is_some() && project.role.is_none() {
+            // Without a role, whatever is there must not be able to show in the refusal.
+            return Ok((project, KnownRelease::absent(version.clone(), None)));
+        }
+        let release = KnownRelease::load(&self.inner.storage, project.id(), version, self.inner.clock.now()).await?;
+        Ok((project, release))
     }
 
     /// What a decision about listing needs: staged releases of one project, or (without
     /// `project`) of all projects of the caller; without `caller` (the command line) of all.
     pub async fn load_preview(&self, caller: Option<&Caller>, project: Option<&str>) -> Result<PreviewReleases, StorageError> {
-        let _ = (caller, project);
-        todo!()
+        let scope = match (project, caller) {
+            (Some(project), caller) => PreviewScope::Project(KnownProject::load(&self.inner.storage, &model::name::normalize(project), caller).await?),
+            (None, Some(caller)) => caller.user().map_or(PreviewScope::Nothing, |user| PreviewScope::ProjectsOf(user.id)),
+            (None, None) => PreviewScope::Everything,
+        };
+        Ok(PreviewReleases { scope })
     }
 
     /// Staged releases, oldest first.
     pub async fn staged_releases(&self, permit: Permit<PreviewReleases>) -> Result<Vec<StagedRelease>, StorageError> {
-        let _ = permit;
-        todo!()
+        match permit.into_target().scope {
+            PreviewScope::Project(project) => match project.id() {
+                Some(id) => self.inner.storage.staged_releases(id).await,
+                None => Ok(Vec::new()),
+            },
+            PreviewScope::ProjectsOf(user) => self.inner.storage.staged_releases_for(user).await,
+            PreviewScope::Nothing => Ok(Vec::new()),
+            PreviewScope::Everything => self.inner.storage.all_staged_releases().await,
+        }
     }
 
     /// Publishes all staged files of the release at once.
     pub async fn publish_release(&self, permit: Permit<PublishRelease>) -> Result<Released, StagingError> {
-        let _ = permit;
-        todo!()
+        let PublishRelease { project, release } = permit.target();
+        let (project_id, release_id) = staged_ids(project, release)?;
+        let mut unit = self.inner.storage.begin().await?;
+        let published = unit.publish_release(release_id, permit.at()).await?;
+        if published.is_empty() {
+            return Err(not_staged(project, release));
+        }
+        let files: Vec<String> = published.into_iter().map(|file| file.name).collect();
+        let event = AuditEvent {
+            at: permit.at(),
+            kind: EventKind::ReleasePublished,
+            actor: permit.actor().clone(),
+            user: None,
+            project: Some(project_id),
+            decision: Some(permit.decision()),
+            detail: serde_json::json!({ "action": Action::ReleasePublish.as_str(), "version": release.version.to_string(), "files": files, "set": permit.set_number() }),
+        };
+        unit.commit(&event).await?;
+        self.inner.cache.forget(&project.normalized);
+        Ok(Released { project: project.normalized.clone(), version: release.version.to_string(), files })
     }
 
-    /// Removes all staged files of the release; their names are free again.
+    /// Removes all staged files of the release; their names are free again. Their blobs
+    /// are orphans then, and are swept when they are old enough.
     pub async fn reject_release(&self, permit: Permit<RejectRelease>) -> Result<Released, StagingError> {
-        let _ = permit;
-        todo!()
+        let RejectRelease { project, release } = permit.target();
+        let (project_id, release_id) = staged_ids(project, release)?;
+        let mut unit = self.inner.storage.begin().await?;
+        let rejected = unit.reject_release(release_id).await?;
+        if rejected.files.is_empty() {
+            return Err(not_staged(project, release));
+        }
+        let files: Vec<String> = rejected.files.into_iter().map(|file| file.name).collect();
+        let event = AuditEvent {
+            at: permit.at(),
+            kind: EventKind::ReleaseRejected,
+            actor: permit.actor().clone(),
+            user: None,
+            project: Some(project_id),
+            decision: Some(permit.decision()),
+            detail: serde_json::json!({ "action": Action::ReleaseReject.as_str(), "version": release.version.to_string(), "files": files, "set": permit.set_number() }),
+        };
+        unit.commit(&event).await?;
+        Ok(Released { project: project.normalized.clone(), version: release.version.to_string(), files })
     }
+}
+
+fn staged_ids(project: &KnownProject, release: &KnownRelease) -> Result<(model::ProjectId, model::ReleaseId), StagingError> {
+    match (project.id(), &release.row) {
+        (Some(project_id), Some(row)) if !release.staged_files.is_empty() => Ok((project_id, row.id)),
+        _ => Err(not_staged(project, release)),
+    }
+}
+
+fn not_staged(project: &KnownProject, release: &KnownRelease) -> StagingError {
+    StagingError::NotStaged { project: project.normalized.clone(), version: release.version.to_string() }
 }

@@ -1,42 +1,371 @@
 //! What decisions are made about. Each holds what its use case acts on and the facts a
 //! decision may use, loaded in one go by the loader of its use case.
+//!
+//! Fields are private to this crate: outside of it nobody can make a target that says one
+//! thing to the gate and another to the use case.
 
-use gate::{Target, TargetFacts};
-use model::Action;
+use std::borrow::Cow;
+use std::sync::Arc;
 
-macro_rules! targets {
+use gate::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, Target, TargetFacts, VersionOrder};
+use model::{Action, Caller, Factors, FileKind, ProjectId, ProjectStatus, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
+use serde_json::{Map, Value};
+use storage::projects::ProjectRow;
+use storage::releases::ReleaseRow;
+use storage::{Storage, StorageError};
+
+use crate::archive::{ArchiveError, Inspected};
+use crate::index::cache::ProjectEntry;
+use crate::spool::SpooledFile;
+use crate::upload::submission::Submission;
+
+/// A project as one request knows it, whether it exists or not.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownProject {
+    pub(crate) normalized: String,
+    pub(crate) row: Option<ProjectRow>,
+    pub(crate) role: Option<Role>,
+    pub(crate) settings: Value,
+}
+
+impl KnownProject {
+    /// Loads project, role and settings with one query.
+    pub(crate) async fn load(storage: &Storage, normalized: &str, caller: Option<&Caller>) -> Result<Self, StorageError> {
+        let user = caller.and_then(Caller::user).map(|user| user.id);
+        let found = storage.project_facts(normalized, user).await?;
+        Ok(match found {
+            Some(facts) => Self { normalized: normalized.to_owned(), row: Some(facts.project), role: facts.role, settings: settings_value(facts.settings) },
+            None => Self::absent(normalized),
+        })
+    }
+
+    pub(crate) fn absent(normalized: &str) -> Self {
+        Self { normalized: normalized.to_owned(), row: None, role: None, settings: Value::Object(Map::new()) }
+    }
+
+    pub(crate) fn id(&self) -> Option<ProjectId> {
+        self.row.as_ref().map(|row| row.id)
+    }
+
+    fn facts(&self) -> ProjectFacts<'_> {
+        ProjectFacts {
+            id: self.id(),
+            normalized: &self.normalized,
+            status: self.row.as_ref().map_or(ProjectStatus::Active, |row| row.status),
+            role: self.role,
+            owner_settings: Cow::Borrowed(&self.settings),
+        }
+    }
+}
+
+/// `{policy: {setting: value}}`, as the gate reads it.
+pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Value {
+    Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())
+}
+
+/// A release as one request knows it, whether it exists or not.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownRelease {
+    pub(crate) version: Version,
+    pub(crate) row: Option<ReleaseRow>,
+    pub(crate) newest: Option<Version>,
+    pub(crate) age: u64,
+    pub(crate) staged_by: Vec<TokenId>,
+    /// Names of the staged files.
+    pub(crate) staged_files: Vec<String>,
+    /// Whether a source distribution is among its files, staged ones included.
+    pub(crate) source_distribution: Option<String>,
+}
+
+impl KnownRelease {
+    pub(crate) fn absent(version: Version, newest: Option<Version>) -> Self {
+        Self { version, row: None, newest, age: 0, staged_by: Vec::new(), staged_files: Vec::new(), source_distribution: None }
+    }
+
+    pub(crate) async fn load(storage: &Storage, project: Option<ProjectId>, version: &Version, now: Timestamp) -> Result<Self, StorageError> {
+        let Some(project) = project else { return Ok(Self::absent(version.clone(), None)) };
+        let newest = storage.published_versions(project).await?.into_iter().max();
+        let mut known = Self::absent(version.clone(), newest);
+        let Some(row) = storage.release(project, version).await? else { return Ok(known) };
+        known.age = row.published_at.unwrap_or(row.created_at).age_at(now);
+        for file in storage.files_of(row.id).await? {
+            if file.kind == FileKind::Sdist {
+                known.source_distribution = Some(file.name.clone());
+            }
+            if file.state == ReleaseState::Staged {
+                known.staged_by.extend(file.uploaded_with.filter(|token| !known.staged_by.contains(token)));
+                known.staged_files.push(file.name);
+            }
+        }
+        known.row = Some(row);
+        Ok(known)
+    }
+
+    fn facts(&self) -> ReleaseFacts<'_> {
+        ReleaseFacts {
+            version: &self.version,
+            standing: match self.row.as_ref().map(|row| row.state) {
+                None => ReleaseStanding::Absent,
+                Some(ReleaseState::Staged) => ReleaseStanding::Staged,
+                Some(ReleaseState::Published) => ReleaseStanding::Published,
+            },
+            age: self.age,
+            order: order(&self.version, self.newest.as_ref()),
+            newest: self.newest.as_ref(),
+            staged_by: &self.staged_by,
+        }
+    }
+}
+
+fn order(version: &Version, newest: Option<&Version>) -> VersionOrder {
+    match newest.map(|newest| version.cmp(newest)) {
+        None => VersionOrder::First,
+        Some(std::cmp::Ordering::Less) => VersionOrder::Older,
+        Some(std::cmp::Ordering::Equal) => VersionOrder::Same,
+        Some(std::cmp::Ordering::Greater) => VersionOrder::Newer,
+    }
+}
+
+/// Upload one file.
+#[derive(Debug)]
+pub struct UploadFile {
+    pub(crate) project: KnownProject,
+    pub(crate) release: KnownRelease,
+    pub(crate) submission: Submission,
+    /// None once it became a blob.
+    pub(crate) file: Option<SpooledFile>,
+    pub(crate) uploader: Option<UserId>,
+    pub(crate) token: Option<TokenId>,
+    /// What is in the file; none while nobody looked.
+    pub(crate) inspected: Option<Result<Inspected, ArchiveError>>,
+    pub(crate) metadata: Option<MetadataFacts>,
+}
+
+impl Target for UploadFile {
+    fn facts(&self) -> TargetFacts<'_> {
+        let submission = &self.submission;
+        TargetFacts {
+            action: Action::FileUpload,
+            project: Some(self.project.facts()),
+            release: Some(self.release.facts()),
+            file: Some(FileFacts { name: &submission.file_name, kind: submission.kind, size: submission.size, digests: submission.digests }),
+            metadata: self.metadata.as_ref(),
+            change: ChangeFacts::Nothing,
+        }
+    }
+}
+
+/// Create a project by a first upload.
+#[derive(Debug)]
+pub struct CreateProject {
+    pub(crate) project: KnownProject,
+    pub(crate) name: model::ProjectName,
+    pub(crate) owner: UserId,
+}
+
+impl Target for CreateProject {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::ProjectCreate) }
+    }
+}
+
+/// Whether a caller could upload to a project at all; only for the core's rules.
+#[derive(Debug)]
+pub(crate) struct UploadSomething {
+    pub(crate) project: KnownProject,
+}
+
+impl Target for UploadSomething {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::FileUpload) }
+    }
+}
+
+/// Read the list of projects or a project's pages.
+#[derive(Clone, Debug)]
+pub struct ReadIndex {
+    /// None for the list.
+    pub(crate) project: Option<ReadProject>,
+}
+
+/// A project to be read, whether it exists for readers or not.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadProject {
+    pub(crate) normalized: String,
+    pub(crate) entry: Option<Arc<ProjectEntry>>,
+    pub(crate) role: Option<Role>,
+}
+
+static NO_SETTINGS: Value = Value::Null;
+
+impl ReadProject {
+    fn facts(&self) -> ProjectFacts<'_> {
+        let row = self.entry.as_ref().map(|entry| &entry.project);
+        ProjectFacts {
+            id: row.map(|row| row.id),
+            normalized: &self.normalized,
+            status: row.map_or(ProjectStatus::Active, |row| row.status),
+            role: self.role,
+            owner_settings: Cow::Borrowed(self.entry.as_ref().map_or(&NO_SETTINGS, |entry| &entry.settings)),
+        }
+    }
+}
+
+impl Target for ReadIndex {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts { project: self.project.as_ref().map(ReadProject::facts), ..TargetFacts::of(Action::IndexRead) }
+    }
+}
+
+/// Download a file or its metadata.
+#[derive(Clone, Debug)]
+pub struct DownloadFile {
+    pub(crate) project: ReadProject,
+    /// Position of the file in the project's entry; none if there is no such file.
+    pub(crate) file: Option<usize>,
+    /// The `.metadata` beside the file.
+    pub(crate) wants_metadata: bool,
+    /// The moment of the request.
+    pub(crate) now: Timestamp,
+}
+
+impl DownloadFile {
+    pub(crate) fn row(&self) -> Option<&storage::files::FileRow> {
+        self.project.entry.as_ref()?.files.get(self.file?)
+    }
+}
+
+impl Target for DownloadFile {
+    fn facts(&self) -> TargetFacts<'_> {
+        let newest = self.project.entry.as_ref().and_then(|entry| entry.newest());
+        TargetFacts {
+            project: Some(self.project.facts()),
+            release: self.row().map(|file| ReleaseFacts {
+                version: &file.version,
+                standing: ReleaseStanding::Published,
+                age: file.published_at.unwrap_or(file.uploaded_at).age_at(self.now),
+                order: order(&file.version, newest),
+                newest,
+                staged_by: &[],
+            }),
+            file: self.row().map(|file| FileFacts { name: &file.name, kind: file.kind, size: file.size, digests: file.digests }),
+            ..TargetFacts::of(Action::FileDownload)
+        }
+    }
+}
+
+/// See staged releases: of one project, of all projects of a user, or (on the command line) of all.
+#[derive(Clone, Debug)]
+pub struct PreviewReleases {
+    pub(crate) scope: PreviewScope,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum PreviewScope {
+    Project(KnownProject),
+    ProjectsOf(UserId),
+    Nothing,
+    Everything,
+}
+
+impl Target for PreviewReleases {
+    fn facts(&self) -> TargetFacts<'_> {
+        let project = match &self.scope {
+            PreviewScope::Project(project) => Some(project.facts()),
+            PreviewScope::ProjectsOf(_) | PreviewScope::Nothing | PreviewScope::Everything => None,
+        };
+        TargetFacts { project, ..TargetFacts::of(Action::ReleasePreview) }
+    }
+}
+
+macro_rules! staged_release_targets {
     ($($(#[$doc:meta])* $name:ident = $action:ident),* $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub struct $name {}
+        pub struct $name {
+            pub(crate) project: KnownProject,
+            pub(crate) release: KnownRelease,
+        }
 
         impl Target for $name {
-            fn facts(&self) -> TargetFacts<'_> { TargetFacts::of(Action::$action) }
+            fn facts(&self) -> TargetFacts<'_> {
+                TargetFacts { project: Some(self.project.facts()), release: Some(self.release.facts()), ..TargetFacts::of(Action::$action) }
+            }
         }
     )*};
 }
 
-targets! {
-    /// Upload one file.
-    UploadFile = FileUpload,
-    /// Create a project by a first upload.
-    CreateProject = ProjectCreate,
-    /// Read the list of projects or a project's pages.
-    ReadIndex = IndexRead,
-    /// Download a file or its metadata.
-    DownloadFile = FileDownload,
-    /// See staged releases.
-    PreviewReleases = ReleasePreview,
+staged_release_targets! {
     /// Publish a staged release.
     PublishRelease = ReleasePublish,
     /// Throw a staged release away.
     RejectRelease = ReleaseReject,
+}
+
+macro_rules! role_targets {
+    ($($(#[$doc:meta])* $name:ident = $action:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            pub(crate) project: KnownProject,
+            pub(crate) user: UserId,
+            pub(crate) user_name: UserName,
+            pub(crate) factors: Factors,
+            pub(crate) before: Option<Role>,
+            pub(crate) after: Option<Role>,
+        }
+
+        impl Target for $name {
+            fn facts(&self) -> TargetFacts<'_> {
+                let change = ChangeFacts::Role { user: self.user_name.as_written(), before: self.before, after: self.after, factors: self.factors };
+                TargetFacts { project: Some(self.project.facts()), change, ..TargetFacts::of(Action::$action) }
+            }
+        }
+    )*};
+}
+
+role_targets! {
     /// Give a user a role.
     GrantRole = RoleGrant,
     /// Take a role away.
     RevokeRole = RoleRevoke,
-    /// Change what the owners chose for a policy.
-    ConfigureProject = ProjectConfigure,
-    /// Change a project's status.
-    SetProjectStatus = ProjectConfigure,
+}
+
+/// Change what the owners chose for a policy.
+#[derive(Clone, Debug)]
+pub struct ConfigureProject {
+    pub(crate) project: KnownProject,
+    pub(crate) policy: String,
+    pub(crate) settings: Map<String, Value>,
+}
+
+impl Target for ConfigureProject {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::ProjectConfigure) }
+    }
+}
+
+/// Change a project's status.
+#[derive(Clone, Debug)]
+pub struct SetProjectStatus {
+    pub(crate) project: KnownProject,
+    pub(crate) status: ProjectStatus,
+    pub(crate) reason: Option<String>,
+}
+
+impl SetProjectStatus {
+    fn action(&self) -> Action {
+        let before = self.project.row.as_ref().map_or(ProjectStatus::Active, |row| row.status);
+        match (before, self.status) {
+            (_, ProjectStatus::Archived) => Action::ProjectArchive,
+            (ProjectStatus::Archived, _) => Action::ProjectUnarchive,
+            _ => Action::ProjectConfigure,
+        }
+    }
+}
+
+impl Target for SetProjectStatus {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(self.action()) }
+    }
 }

@@ -1,0 +1,219 @@
+//! Wheels: the frame of a ZIP archive, and in it what makes a wheel a wheel (PEP 427).
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Seek};
+
+use model::{ProjectName, Version};
+
+use super::zip_frame::ZipFrame;
+use super::{ArchiveError, Inspected};
+use crate::metadata::{CoreMetadata, MAX_METADATA_BYTES};
+
+/// Largest `WHEEL` and `entry_points.txt`.
+const MAX_SMALL_BYTES: u64 = 1 << 20;
+/// Largest `RECORD`.
+const MAX_RECORD_BYTES: u64 = 16 << 20;
+
+pub(super) fn inspect(file: File, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
+    let frame = ZipFrame::open(std::io::BufReader::new(file))?;
+    inspect_frame(frame, file_name, project, version)
+}
+
+fn inspect_frame<R: Read + Seek>(mut frame: ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
+    let folder = dist_info(&frame, file_name, project, version)?;
+    let find = |frame: &ZipFrame<R>, name: &str| {
+        let path = format!("{folder}/{name}");
+        frame.entries.iter().position(|entry| entry.name == path)
+    };
+    let need = |frame: &ZipFrame<R>, name: &str| {
+        find(frame, name).ok_or_else(|| ArchiveError::Wheel(format!("Wheel '{file_name}' does not contain the required {name} file: {folder}/{name}")))
+    };
+    let wheel_at = need(&frame, "WHEEL")?;
+    let record_at = need(&frame, "RECORD")?;
+    let metadata_at = need(&frame, "METADATA")?;
+
+    check_wheel_file(file_name, &frame.read(wheel_at, MAX_SMALL_BYTES)?)?;
+    let metadata_file = frame.read(metadata_at, MAX_METADATA_BYTES)?;
+    let metadata =
+        CoreMetadata::parse(&metadata_file).map_err(|error| ArchiveError::Wheel(format!("Wheel '{file_name}' has an invalid METADATA file: {error}.")))?;
+    check_license_files(&frame, file_name, &folder, &metadata)?;
+    if let Some(at) = find(&frame, "entry_points.txt") {
+        check_entry_points(file_name, &frame.read(at, MAX_SMALL_BYTES)?)?;
+    }
+    let record = frame.read(record_at, MAX_RECORD_BYTES)?;
+    let warnings = compare_record(&frame, &folder, file_name, &record)?;
+    Ok(Inspected { metadata, metadata_file: Some(metadata_file), warnings })
+}
+
+/// The one `.dist-info` folder, which must be of this project and version.
+fn dist_info<R: Read + Seek>(frame: &ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<String, ArchiveError> {
+    let folders: HashSet<&str> =
+        frame.entries.iter().filter_map(|entry| entry.name.split_once('/')).map(|(top, _)| top).filter(|top| top.ends_with(".dist-info")).collect();
+    let mut folders = folders.into_iter();
+    let (Some(folder), None) = (folders.next(), folders.next()) else {
+        return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' must have exactly one .dist-info folder.")));
+    };
+    let agrees = folder
+        .strip_suffix(".dist-info")
+        .and_then(|stem| stem.rsplit_once('-'))
+        .is_some_and(|(name, text)| model::name::normalize(name) == project.normalized() && Version::parse(text).is_ok_and(|found| found == *version));
+    if agrees {
+        Ok(folder.to_owned())
+    } else {
+        Err(ArchiveError::Wheel(format!(
+            "Wheel '{file_name}' has the folder '{folder}', which is not of project '{}' and version {version}.",
+            project.as_written()
+        )))
+    }
+}
+
+fn check_wheel_file(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ArchiveError::Wheel(format!("Wheel '{file_name}' has a WHEEL file that is not UTF-8.")))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("Wheel-Version:")).map(str::trim);
+    match version.and_then(|version| version.split_once('.')) {
+        Some(("1", minor)) if minor.parse::<u32>().is_ok() => Ok(()),
+        _ => Err(ArchiveError::Wheel(format!("Wheel '{file_name}' has no 'Wheel-Version: 1.x' in its WHEEL file."))),
+    }
+}
+
+/// PEP 639: what `License-File` names lies in `licenses`.
+fn check_license_files<R: Read + Seek>(frame: &ZipFrame<R>, file_name: &str, folder: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
+    if !matches!(metadata.one("metadata_version"), Some("2.4" | "2.5")) {
+        return Ok(());
+    }
+    for license in metadata.all("license_file") {
+        let path = format!("{folder}/licenses/{license}");
+        if !frame.entries.iter().any(|entry| entry.name == path) {
+            return Err(ArchiveError::Wheel(format!("License-File {license} does not exist in distribution file {file_name} at expected path {path}")));
+        }
+    }
+    Ok(())
+}
+
+/// Entry points become commands on people's machines: names and references must be plain.
+fn check_entry_points(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+    let invalid = |line: usize| {
+        ArchiveError::Wheel(format!("Wheel '{file_name}' has an invalid entry_points.txt: line {line} is neither a group nor 'name = module:object'."))
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid(1))?;
+    let mut in_group = false;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(group) = line.strip_prefix('[') {
+            let plain = group.strip_suffix(']').is_some_and(|group| !group.trim().is_empty() && !group.contains(['[', ']']));
+            in_group = plain.then_some(true).ok_or_else(|| invalid(index + 1))?;
+            continue;
+        }
+        let (name, reference) = line.split_once('=').ok_or_else(|| invalid(index + 1))?;
+        let name_is_plain = !name.trim().is_empty() && !name.contains(['/', '\\']) && !name.chars().any(|c| c.is_control() && c != '\t');
+        if !in_group || !name_is_plain || reference.trim().is_empty() {
+            return Err(invalid(index + 1));
+        }
+    }
+    Ok(())
+}
+
+/// `RECORD` should list every file. Installers do not agree on what a difference means, so
+/// it is told to the uploader and no reason to refuse.
+fn compare_record<R: Read + Seek>(frame: &ZipFrame<R>, folder: &str, file_name: &str, record: &[u8]) -> Result<Vec<String>, ArchiveError> {
+    let text = std::str::from_utf8(record).map_err(|_| ArchiveError::Wheel(format!("Wheel '{file_name}' has a RECORD file that is not UTF-8.")))?;
+    let listed: HashSet<String> = text.lines().filter(|line| !line.trim().is_empty()).map(record_path).collect();
+    let unlisted = frame.entries.iter().find(|entry| {
+        let exempt = entry.name.ends_with('/')
+            || entry.name == format!("{folder}/RECORD")
+            || entry.name == format!("{folder}/RECORD.jws")
+            || entry.name == format!("{folder}/RECORD.p7s");
+        !exempt && !listed.contains(&entry.name)
+    });
+    Ok(unlisted
+        .map(|entry| format!("The RECORD file of '{file_name}' does not list '{}'; build the wheel again with a current tool.", entry.name))
+        .into_iter()
+        .collect())
+}
+
+/// The first field of a CSV line.
+fn record_path(line: &str) -> String {
+    match line.strip_prefix('"') {
+        Some(quoted) => {
+            let mut out = String::new();
+            let mut rest = quoted.chars().peekable();
+            while let Some(c) = rest.next() {
+                match c {
+                    '"' if rest.peek() == Some(&'"') => {
+                        rest.next();
+                        out.push('"');
+                    }
+                    '"' => break,
+                    c => out.push(c),
+                }
+            }
+            out
+        }
+        None => line.split(',').next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::archive::samples;
+
+    fn inspect_bytes(bytes: Vec<u8>) -> Result<Inspected, String> {
+        let frame = ZipFrame::open(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+        inspect_frame(frame, "f.whl", &ProjectName::parse("sample").unwrap(), &Version::parse("1.0").unwrap()).map_err(|error| error.to_string())
+    }
+
+    fn with(replace: &str, content: Option<&[u8]>) -> Result<Inspected, String> {
+        let parts: Vec<(&str, &[u8])> = vec![
+            ("sample/__init__.py", b""),
+            ("sample-1.0.dist-info/METADATA", b"Metadata-Version: 2.4\nName: sample\nVersion: 1.0\nLicense-File: LICENSE\n"),
+            ("sample-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n"),
+            ("sample-1.0.dist-info/licenses/LICENSE", b"free"),
+            ("sample-1.0.dist-info/entry_points.txt", b"[console_scripts]\nsample = sample:main\n"),
+            ("sample-1.0.dist-info/RECORD", b"sample/__init__.py,,\nsample-1.0.dist-info/METADATA,,\n\"sample-1.0.dist-info/WHEEL\",,\nsample-1.0.dist-info/licenses/LICENSE,,\nsample-1.0.dist-info/entry_points.txt,,\n"),
+        ];
+        let path = format!("sample-1.0.dist-info/{replace}");
+        let parts: Vec<(&str, &[u8])> =
+            parts.into_iter().filter_map(|(name, old)| if name == path { content.map(|new| (name, new)) } else { Some((name, old)) }).collect();
+        inspect_bytes(samples::zip(&parts))
+    }
+
+    #[test]
+    fn a_wheel_gives_its_metadata() {
+        let inspected = with("", None).unwrap();
+        assert_eq!(inspected.metadata.one("name"), Some("sample"));
+        assert!(inspected.metadata_file.unwrap().starts_with(b"Metadata-Version: 2.4"));
+        assert_eq!(inspected.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_wheel_must_have_is_asked_for() {
+        for name in ["WHEEL", "METADATA", "RECORD"] {
+            assert!(with(name, None).unwrap_err().contains(&format!("does not contain the required {name} file")), "{name}");
+        }
+        assert!(with("licenses/LICENSE", None).unwrap_err().starts_with("License-File LICENSE does not exist"));
+        assert!(with("WHEEL", Some(b"Wheel-Version: 2.0\n")).is_err());
+        assert!(with("METADATA", Some(b"Name: sample\n")).unwrap_err().contains("invalid METADATA"));
+        assert!(with("entry_points.txt", Some(b"[console_scripts]\nrm -rf\n")).unwrap_err().contains("line 2"));
+        assert!(with("entry_points.txt", Some(b"[console_scripts]\n../../bin/sh = a:b\n")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_record_forgets_is_a_warning() {
+        assert_eq!(with("RECORD", Some(b"")).unwrap().warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_dist_info_folder_must_be_the_projects_and_the_only_one() {
+        assert!(inspect_bytes(samples::wheel("other", "1.0", "")).unwrap_err().contains("not of project 'sample'"));
+        assert!(inspect_bytes(samples::wheel("sample", "1.1", "")).unwrap_err().contains("not of project 'sample'"));
+        assert!(inspect_bytes(samples::zip(&[("a-1.0.dist-info/X", b""), ("sample-1.0.dist-info/X", b"")])).unwrap_err().contains("exactly one"));
+        assert!(inspect_bytes(samples::zip(&[("a", b"")])).unwrap_err().contains("exactly one"));
+    }
+}

@@ -1,0 +1,241 @@
+//! Names of distribution files: wheels (PEP 427) and source distributions (PEP 625).
+
+use model::{FileKind, ProjectName, Version};
+
+/// Longest file name accepted, in bytes: what common file systems hold.
+pub(crate) const MAX_BYTES: usize = 255;
+
+/// Row 19: whether the name is a name at all, and fits the file type.
+pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
+    if name.is_empty() || name.len() > MAX_BYTES {
+        return Err(format!("Invalid filename: Use 1 to {MAX_BYTES} characters."));
+    }
+    if name.chars().any(char::is_control) {
+        return Err("Cannot upload a file with non-printable characters in the filename.".to_owned());
+    }
+    if name.contains(['/', '\\']) {
+        return Err("Cannot upload a file with '/' or '\\' in the name.".to_owned());
+    }
+    if !name.is_ascii() {
+        return Err("Cannot upload a file with characters beyond ASCII in the filename.".to_owned());
+    }
+    match kind {
+        FileKind::Sdist if name.ends_with(".tar.gz") || name.ends_with(".zip") => Ok(()),
+        FileKind::Wheel if name.ends_with(".whl") => Ok(()),
+        FileKind::Sdist => Err(format!(
+            "Invalid file extension: '{name}' is no source distribution. Use .tar.gz for filetype 'sdist'. See https://www.python.org/dev/peps/pep-0527 for more information."
+        )),
+        FileKind::Wheel => Err(format!(
+            "Invalid file extension: '{name}' is no wheel. Use .whl for filetype 'bdist_wheel'. See https://www.python.org/dev/peps/pep-0527 for more information."
+        )),
+    }
+}
+
+/// Row 29: a source distribution's name is what PEP 625 says, nothing else.
+pub(crate) fn check_sdist(name: &str, project: &ProjectName, version: &Version) -> Result<(), String> {
+    let expected = format!("{}-{version}.tar.gz", project.normalized().replace('-', "_"));
+    if name == expected { Ok(()) } else { Err(format!("Filename '{name}' is invalid, should be '{expected}'.")) }
+}
+
+/// Row 30: a wheel's name agrees with project and version, and its platforms are ones that
+/// an installer can choose by.
+pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version) -> Result<(), String> {
+    let wheel = Wheel::parse(name)?;
+    if model::name::normalize(wheel.distribution) != project.normalized() {
+        return Err(format!("Start filename for '{}' with '{}'.", project.as_written(), project.normalized().replace('-', "_")));
+    }
+    if wheel.version != *version {
+        return Err(format!("Version in filename should be '{version}' not '{}'.", wheel.version));
+    }
+    match wheel.platforms.split('.').find(|platform| !is_supported_platform(platform)) {
+        Some(platform) => Err(format!("Binary wheel '{name}' has an unsupported platform tag '{platform}'.")),
+        None => Ok(()),
+    }
+}
+
+/// The normalized project name a file name begins with, as far as it can be told without
+/// knowing the project: used to find the project of a download.
+pub(crate) fn project_of(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".tar.gz").or_else(|| name.strip_suffix(".whl")).or_else(|| name.strip_suffix(".zip"))?;
+    let distribution = if name.ends_with(".whl") { stem.split_once('-')?.0 } else { stem.rsplit_once('-')?.0 };
+    ProjectName::parse(distribution).ok().map(|name| name.normalized().to_owned())
+}
+
+/// A wheel's name in parts.
+struct Wheel<'a> {
+    distribution: &'a str,
+    version: Version,
+    platforms: &'a str,
+}
+
+impl<'a> Wheel<'a> {
+    fn parse(name: &'a str) -> Result<Self, String> {
+        let invalid = |why: &str| {
+            format!("Invalid wheel filename '{name}': {why}. See https://packaging.python.org/specifications/binary-distribution-format for more information.")
+        };
+        let stem = name.strip_suffix(".whl").ok_or_else(|| invalid("it does not end in .whl"))?;
+        let parts: Vec<&str> = stem.split('-').collect();
+        let (distribution, version, build, tags) = match parts[..] {
+            [distribution, version, python, abi, platform] => (distribution, version, None, [python, abi, platform]),
+            [distribution, version, build, python, abi, platform] => (distribution, version, Some(build), [python, abi, platform]),
+            _ => return Err(invalid("it has not five or six parts between '-'")),
+        };
+        let is_name =
+            !distribution.is_empty() && !distribution.contains("__") && distribution.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'));
+        if !is_name {
+            return Err(invalid("its first part is no project name"));
+        }
+        if build.is_some_and(|build| {
+            !build.starts_with(|c: char| c.is_ascii_digit()) || !build.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'))
+        }) {
+            return Err(invalid("its build number does not start with a digit"));
+        }
+        if tags.iter().flat_map(|tag| tag.split('.')).any(|tag| tag.is_empty() || !tag.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')) {
+            return Err(invalid("its tags are not letters, digits and '_' joined by '.'"));
+        }
+        let version = Version::parse(version).map_err(|error| invalid(&error.to_string()))?;
+        Ok(Self { distribution, version, platforms: tags[2] })
+    }
+}
+
+/// Platforms that PyPI accepts: what an installer can match without knowing the machine
+/// the wheel was built on. A bare `linux_x86_64` promises nothing about libraries.
+fn is_supported_platform(tag: &str) -> bool {
+    const EXACT: &[&str] = &[
+        "any",
+        "win32",
+        "win_arm64",
+        "win_amd64",
+        "win_ia64",
+        "linux_armv6l",
+        "linux_armv7l",
+        "manylinux1_x86_64",
+        "manylinux1_i686",
+        "manylinux2010_x86_64",
+        "manylinux2010_i686",
+    ];
+    const LINUX: &[&str] = &["x86_64", "i686", "aarch64", "armv7l", "ppc64", "ppc64le", "s390x", "riscv64", "loongarch64"];
+    const MACOS: &[&str] = &["x86_64", "arm64", "i386", "ppc", "ppc64", "intel", "fat", "fat3", "fat64", "universal", "universal2"];
+    if EXACT.contains(&tag) {
+        return true;
+    }
+    if let Some(machine) = tag.strip_prefix("manylinux2014_") {
+        return LINUX.contains(&machine);
+    }
+    for (prefix, machines) in [("manylinux_", LINUX), ("musllinux_", LINUX), ("macosx_", MACOS)] {
+        if let Some(rest) = tag.strip_prefix(prefix) {
+            return two_numbers(rest).is_some_and(|machine| machines.contains(&machine));
+        }
+    }
+    if let Some(rest) = tag.strip_prefix("ios_") {
+        return two_numbers(rest).is_some_and(|machine| matches!(machine, "arm64_iphoneos" | "arm64_iphonesimulator" | "x86_64_iphonesimulator"));
+    }
+    if let Some(rest) = tag.strip_prefix("android_") {
+        return rest.split_once('_').is_some_and(|(level, machine)| is_number(level) && matches!(machine, "armeabi_v7a" | "arm64_v8a" | "x86" | "x86_64"));
+    }
+    for prefix in ["pyodide_", "pyemscripten_"] {
+        if let Some(rest) = tag.strip_prefix(prefix) {
+            return two_numbers(rest) == Some("wasm32");
+        }
+    }
+    false
+}
+
+/// What follows two numbers and their underscores.
+fn two_numbers(text: &str) -> Option<&str> {
+    let (major, rest) = text.split_once('_')?;
+    let (minor, rest) = rest.split_once('_')?;
+    (is_number(major) && is_number(minor)).then_some(rest)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 5 && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wheel(name: &str) -> Result<(), String> {
+        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap())
+    }
+
+    #[test]
+    fn wheels_of_real_build_tools_are_accepted() {
+        for name in [
+            "sample_project-1.0-py3-none-any.whl",
+            "Sample_Project-1.0-1-py3-none-any.whl",
+            "sample.project-1.0-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            "sample_project-1.0-cp312-cp312-macosx_11_0_arm64.whl",
+            "sample_project-1.0-cp312-cp312-win_amd64.whl",
+            "sample_project-1.0-py2.py3-none-any.whl",
+            "sample_project-1.0-cp313-cp313-pyodide_2025_0_wasm32.whl",
+            "sample_project-1.0-cp313-cp313-android_21_arm64_v8a.whl",
+            "sample_project-1.0.0-py3-none-any.whl",
+        ] {
+            assert_eq!(wheel(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wheel_must_belong_to_project_and_version() {
+        assert!(wheel("other-1.0-py3-none-any.whl").unwrap_err().contains("Start filename for 'Sample.Project' with 'sample_project'."));
+        assert_eq!(wheel("sample_project-1.1-py3-none-any.whl").unwrap_err(), "Version in filename should be '1.0' not '1.1'.");
+    }
+
+    #[test]
+    fn a_wheel_for_some_linux_is_refused() {
+        assert_eq!(
+            wheel("sample_project-1.0-cp312-cp312-linux_x86_64.whl").unwrap_err(),
+            "Binary wheel 'sample_project-1.0-cp312-cp312-linux_x86_64.whl' has an unsupported platform tag 'linux_x86_64'."
+        );
+    }
+
+    #[test]
+    fn malformed_wheel_names_are_refused() {
+        for name in [
+            "sample_project-1.0-py3-none.whl",
+            "sample_project-x-py3-none-any.whl",
+            "sample__project-1.0-py3-none-any.whl",
+            "sample_project-1.0-b1-py3-none-any.whl",
+            "sample_project-1.0-py3--any.whl",
+            "-1.0-py3-none-any.whl",
+        ] {
+            assert!(wheel(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_source_distribution_has_exactly_one_name() {
+        let check = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap());
+        assert_eq!(check("sample_project-1.0.tar.gz"), Ok(()));
+        assert_eq!(check("Sample.Project-1.0.tar.gz").unwrap_err(), "Filename 'Sample.Project-1.0.tar.gz' is invalid, should be 'sample_project-1.0.tar.gz'.");
+    }
+
+    #[test]
+    fn a_name_with_a_path_or_hidden_characters_is_refused() {
+        for name in ["../a.whl", "a\\b.whl", "a\n.whl", "a\u{202e}.whl", "", "a.exe", "a.tar.bz2"] {
+            assert!(check_shape(name, FileKind::Wheel).is_err(), "{name:?}");
+        }
+        assert!(check_shape("a.whl", FileKind::Sdist).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_panics_the_parser(name in "\\PC{0,60}") {
+            let _ = (wheel(&name), check_shape(&name, FileKind::Wheel), project_of(&name));
+        }
+
+        #[test]
+        fn an_accepted_wheel_leads_back_to_its_project(name in "[a-z0-9_.]{1,10}-1\\.0(-1[a-z])?-py3-none-any\\.whl") {
+            if let Ok(parsed) = Wheel::parse(&name) {
+                if let Ok(project) = ProjectName::parse(parsed.distribution) {
+                    let leads_to = project_of(&name);
+                    prop_assert_eq!(leads_to.as_deref(), Some(project.normalized()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Following what other processes write.
+
+use std::time::Duration;
+
+use model::audit::EventKind;
+use storage::StorageError;
+use storage::audit::AuditFilter;
+
+use crate::Registry;
+
+/// How often the database is asked; the most that content of pages is late.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Every how many rounds roles and settings are looked at; they are late by a second at most.
+const ROUNDS_FOR_SETTINGS: u32 = 10;
+/// Changes that are followed one by one; if there are more, everything is dropped.
+const MAX_FOLLOWED: u32 = 500;
+
+/// Events that change what a cached entry says and that no reader's serial tells of.
+const QUIET_EVENTS: [EventKind; 3] = [EventKind::ProjectConfigured, EventKind::RoleGranted, EventKind::RoleRevoked];
+
+/// Where the follower stands.
+struct Position {
+    serial: i64,
+    revision: i64,
+    sequences: [i64; QUIET_EVENTS.len()],
+}
+
+impl Registry {
+    /// Keeps cached pages fresh against writes of other processes until `stop` resolves:
+    /// asks the database every 100 ms whether anything changed. While the database cannot
+    /// be asked, nothing is kept: better slow than stale.
+    pub async fn follow_changes(&self, stop: impl Future<Output = ()> + Send) {
+        tokio::pin!(stop);
+        let mut position = None;
+        let mut round = 0u32;
+        loop {
+            round = round.wrapping_add(1);
+            let followed = match &mut position {
+                None => self.start_following().await.map(|start| position = Some(start)),
+                Some(position) => self.follow(position, round % ROUNDS_FOR_SETTINGS == 0).await,
+            };
+            if let Err(error) = followed {
+                tracing::warn!(%error, "cannot follow changes of the index; pages are not kept meanwhile");
+                self.inner.cache.forget_all();
+                position = None;
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn start_following(&self) -> Result<Position, StorageError> {
+        let marker = self.inner.storage.change_marker().await?;
+        let mut sequences = [0; QUIET_EVENTS.len()];
+        for (sequence, kind) in sequences.iter_mut().zip(QUIET_EVENTS) {
+            *sequence = self.newest_event(kind).await?;
+        }
+        // Whatever was kept before may be older than where we start.
+        self.inner.cache.forget_all();
+        Ok(Position { serial: marker.serial, revision: marker.revision, sequences })
+    }
+
+    async fn newest_event(&self, kind: EventKind) -> Result<i64, StorageError> {
+        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
+        Ok(self.inner.storage.events(&filter, None, 1).await?.first().map_or(0, |row| row.sequence))
+    }
+
+    async fn follow(&self, position: &mut Position, with_settings: bool) -> Result<(), StorageError> {
+        let marker = self.inner.storage.change_marker().await?;
+        if marker.serial != position.serial {
+            let rows = self.inner.storage.journal(position.serial, MAX_FOLLOWED).await?;
+            if rows.len() == MAX_FOLLOWED as usize {
+                self.inner.cache.forget_all();
+            }
+            for row in &rows {
+                self.inner.cache.changed(&row.project_name, row.serial);
+            }
+            self.inner.cache.forget_list();
+            position.serial = marker.serial;
+        }
+        if with_settings && marker.revision != position.revision {
+            for (sequence, kind) in position.sequences.iter_mut().zip(QUIET_EVENTS) {
+                self.follow_events(kind, sequence).await?;
+            }
+            position.revision = marker.revision;
+        }
+        Ok(())
+    }
+
+    async fn follow_events(&self, kind: EventKind, sequence: &mut i64) -> Result<(), StorageError> {
+        let newest = self.newest_event(kind).await?;
+        if newest == *sequence {
+            return Ok(());
+        }
+        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
+        let rows = self.inner.storage.events(&filter, None, MAX_FOLLOWED).await?;
+        if rows.last().is_some_and(|oldest| oldest.sequence > *sequence) && rows.len() == MAX_FOLLOWED as usize {
+            self.inner.cache.forget_all();
+        }
+        for row in rows.iter().filter(|row| row.sequence > *sequence) {
+            let Some(id) = row.event.project else { continue };
+            if let Some(project) = self.inner.storage.project_by_id(id).await? {
+                self.inner.cache.forget(project.name.normalized());
+            }
+        }
+        *sequence = newest;
+        Ok(())
+    }
+}

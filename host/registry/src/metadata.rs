@@ -1,0 +1,218 @@
+//! Core metadata, from the upload form or from the file itself, in one shape.
+//!
+//! Source: <https://packaging.python.org/specifications/core-metadata>, to version 2.5.
+
+pub(crate) mod checks;
+pub(crate) mod fields;
+pub(crate) mod requirement;
+
+use std::collections::BTreeMap;
+
+use gate::MetadataFacts;
+use serde_json::{Map, Value};
+
+use crate::form::Fields;
+use fields::{FIELDS, Field};
+
+/// Largest `METADATA` or `PKG-INFO` that is read, in bytes.
+pub(crate) const MAX_METADATA_BYTES: u64 = 4 << 20;
+/// Headers one such file may have.
+const MAX_HEADERS: usize = 20_000;
+
+/// Core metadata. Keys are the first form names of [`FIELDS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CoreMetadata {
+    values: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// The file is no core metadata.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MetadataError {
+    #[error("the metadata is not UTF-8")]
+    NotUtf8,
+    #[error("line {line} of the metadata is not of the form 'Name: value'")]
+    Malformed { line: usize },
+    #[error("the metadata has more than {MAX_HEADERS} fields")]
+    TooManyFields,
+    #[error("the metadata has '{0}' more than once")]
+    Repeated(&'static str),
+    #[error("the metadata has no '{0}'")]
+    Missing(&'static str),
+}
+
+impl CoreMetadata {
+    /// Takes what the form says about the release.
+    pub(crate) fn from_form(form: &Fields) -> Self {
+        let mut values = BTreeMap::new();
+        for field in FIELDS {
+            let given: Vec<String> = field.form_names.iter().flat_map(|name| form.all(name)).cloned().collect();
+            if !given.is_empty() {
+                values.insert(field.form_names[0], given);
+            }
+        }
+        Self { values }
+    }
+
+    /// Parses `METADATA` or `PKG-INFO`. Unknown headers are ignored, as the specification
+    /// asks; a single field given twice is not: readers would differ in which they take.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8)?;
+        let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
+        let (headers, body) = mailparse::parse_headers(bytes).map_err(|_| MetadataError::Malformed { line: 1 })?;
+        if headers.len() > MAX_HEADERS {
+            return Err(MetadataError::TooManyFields);
+        }
+        let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        for header in &headers {
+            let key = header.get_key_raw();
+            if key.is_empty() || !key.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
+                let offset = key.as_ptr() as usize - bytes.as_ptr() as usize;
+                return Err(MetadataError::Malformed { line: line_of(offset) });
+            }
+            let Some(field) = field_of_header(key) else { continue };
+            let value = std::str::from_utf8(header.get_value_raw()).map_err(|_| MetadataError::NotUtf8)?;
+            let value = unfold(field, value);
+            if value.is_empty() || value == "UNKNOWN" {
+                continue;
+            }
+            let given = values.entry(field.form_names[0]).or_default();
+            if !field.many && !given.is_empty() {
+                return Err(MetadataError::Repeated(field.header));
+            }
+            given.push(value);
+        }
+        let body = text.get(body..).unwrap_or_default();
+        if !body.trim().is_empty() {
+            if values.contains_key("description") {
+                return Err(MetadataError::Repeated("Description"));
+            }
+            values.insert("description", vec![body.to_owned()]);
+        }
+        for (key, header) in [("metadata_version", "Metadata-Version"), ("name", "Name"), ("version", "Version")] {
+            if !values.contains_key(key) {
+                return Err(MetadataError::Missing(header));
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// Every value of a field, by its first form name.
+    pub(crate) fn all(&self, name: &str) -> &[String] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The value of a field that has one.
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
+        self.all(name).first().map(String::as_str)
+    }
+
+    /// What a decision may know of it.
+    pub(crate) fn facts(&self) -> MetadataFacts {
+        let text = |name: &str| self.one(name).unwrap_or_default().to_owned();
+        MetadataFacts {
+            version: text("metadata_version"),
+            summary: text("summary"),
+            license: self.one("license_expression").or(self.one("license")).unwrap_or_default().to_owned(),
+            requires_python: text("requires_python"),
+            requires: self.all("requires_dist").to_vec(),
+            classifiers: self.all("classifiers").to_vec(),
+        }
+    }
+
+    /// The JSON object that the database keeps for a release.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        for field in FIELDS {
+            let name = field.form_names[0];
+            let Some(given) = self.values.get(name) else { continue };
+            let value = if field.many { Value::from(given.clone()) } else { Value::from(given[0].clone()) };
+            object.insert(name.to_owned(), value);
+        }
+        Value::Object(object)
+    }
+}
+
+fn field_of_header(key: &[u8]) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.header.as_bytes().eq_ignore_ascii_case(key))
+}
+
+/// Undoes the folding of a long value. Only descriptions and licenses have lines; theirs
+/// may be marked by `       |` or eight spaces.
+fn unfold(field: &Field, value: &str) -> String {
+    let mut lines = value.split('\n').map(|line| line.trim_end_matches('\r'));
+    let mut out = lines.next().unwrap_or_default().trim().to_owned();
+    let keeps_lines = matches!(field.form_names[0], "description" | "license");
+    for line in lines {
+        if keeps_lines {
+            out.push('\n');
+            out.push_str(line.strip_prefix("       |").or_else(|| line.strip_prefix("        ")).unwrap_or_else(|| line.trim_start()));
+        } else {
+            out.push(' ');
+            out.push_str(line.trim());
+        }
+    }
+    out.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SMALLEST: &str = "Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n";
+
+    #[test]
+    fn every_field_is_kept() {
+        for field in FIELDS.iter().filter(|field| !["Metadata-Version", "Name", "Version"].contains(&field.header)) {
+            let metadata = CoreMetadata::parse(format!("{SMALLEST}{}: some value\n", field.header).as_bytes()).unwrap();
+            assert_eq!(metadata.all(field.form_names[0]), ["some value"], "{}", field.header);
+        }
+    }
+
+    #[test]
+    fn the_body_is_the_description() {
+        let metadata = CoreMetadata::parse(format!("{SMALLEST}\n# Title\n\nText: with colon\n").as_bytes()).unwrap();
+        assert_eq!(metadata.one("description"), Some("# Title\n\nText: with colon\n"));
+    }
+
+    #[test]
+    fn a_folded_description_loses_its_marks() {
+        let metadata = CoreMetadata::parse(format!("{SMALLEST}Description: One\n        two\n       |  three\n").as_bytes()).unwrap();
+        assert_eq!(metadata.one("description"), Some("One\ntwo\n  three"));
+    }
+
+    #[test]
+    fn a_single_field_given_twice_is_refused() {
+        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
+        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
+    }
+
+    #[test]
+    fn name_version_and_metadata_version_must_be_there() {
+        assert_eq!(CoreMetadata::parse(b"Metadata-Version: 2.1\nName: a\n"), Err(MetadataError::Missing("Version")));
+        assert_eq!(CoreMetadata::parse(b""), Err(MetadataError::Missing("Metadata-Version")));
+    }
+
+    #[test]
+    fn a_line_that_is_no_header_is_named() {
+        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}what is this\n").as_bytes()), Err(MetadataError::Malformed { line: 4 }));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused() {
+        assert_eq!(CoreMetadata::parse(b"Name: \xff\n"), Err(MetadataError::NotUtf8));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = CoreMetadata::parse(&bytes);
+        }
+
+        #[test]
+        fn no_text_panics_the_parser(text in "(Name|Version|Description|License|:| |\n|\r|\t|a|é){0,60}") {
+            let _ = CoreMetadata::parse(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Row 8 of the checks of an upload: what the form's metadata says must be well-formed.
+//! The texts are PyPI's where clients and people know them.
+
+use model::Version;
+
+use super::fields::{FIELDS, VERSIONS};
+use super::requirement::{self, InvalidRequirement};
+use super::{CoreMetadata, MetadataError};
+
+/// Longest `Summary`, in characters.
+const MAX_SUMMARY: usize = 512;
+
+const SPECIFICATION: &str = "See https://packaging.python.org/specifications/core-metadata for more information.";
+
+/// Checks every field. The error is one sentence for the person who uploads.
+pub(crate) fn check(metadata: &CoreMetadata) -> Result<(), String> {
+    let version = check_metadata_version(metadata)?;
+    check_introduction(metadata, version)?;
+    check_release_version(metadata)?;
+    check_summary(metadata)?;
+    check_description_content_type(metadata)?;
+    check_classifiers(metadata)?;
+    check_requirements(metadata)?;
+    check_urls(metadata)?;
+    check_license(metadata)?;
+    check_names(metadata)
+}
+
+/// What the file itself says must at least be readable by an installer.
+pub(crate) fn check_file(metadata: &CoreMetadata) -> Result<(), String> {
+    check_metadata_version(metadata)?;
+    check_requirements(metadata)
+}
+
+fn check_metadata_version(metadata: &CoreMetadata) -> Result<(u8, u8), String> {
+    let text =
+        metadata.one("metadata_version").ok_or_else(|| format!("Metadata is missing: {}. {SPECIFICATION}", MetadataError::Missing("Metadata-Version")))?;
+    VERSIONS
+        .iter()
+        .find(|(known, _)| *known == text)
+        .map(|(_, version)| *version)
+        .ok_or_else(|| format!("'{text}' is not a valid metadata version. {SPECIFICATION}", text = excerpt(text)))
+}
+
+fn check_introduction(metadata: &CoreMetadata, version: (u8, u8)) -> Result<(), String> {
+    // Tools send `requires_python`, `project_urls` and the like with whatever version they
+    // write; only fields that change what the rest means are held to their version.
+    const HELD: &[&str] = &["license_expression", "import_name", "import_namespace", "dynamic"];
+    for field in FIELDS.iter().filter(|field| HELD.contains(&field.form_names[0])) {
+        if version < field.since && !metadata.all(field.form_names[0]).is_empty() {
+            let header = field.header.to_ascii_lowercase();
+            return Err(format!(
+                "{header} introduced in metadata version {}.{}, not {}.{}. {SPECIFICATION}",
+                field.since.0, field.since.1, version.0, version.1
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_release_version(metadata: &CoreMetadata) -> Result<(), String> {
+    let text = metadata.one("version").unwrap_or_default();
+    let is_local = Version::parse(text).is_ok_and(|version| version.is_local());
+    if is_local {
+        return Err(format!(
+            "The use of local versions in '{text}' is not allowed. See https://packaging.python.org/specifications/version-specifiers/#local-version-identifiers for more information."
+        ));
+    }
+    Ok(())
+}
+
+fn check_summary(metadata: &CoreMetadata) -> Result<(), String> {
+    let Some(summary) = metadata.one("summary") else { return Ok(()) };
+    if summary.chars().count() > MAX_SUMMARY {
+        return Err(format!("'summary' field must be {MAX_SUMMARY} characters or less."));
+    }
+    if summary.contains(['\n', '\r']) {
+        return Err("'summary' must be a single line.".to_owned());
+    }
+    Ok(())
+}
+
+/// `text/plain`, `text/x-rst` or `text/markdown`, UTF-8, and for Markdown a known variant.
+fn check_description_content_type(metadata: &CoreMetadata) -> Result<(), String> {
+    let Some(text) = metadata.one("description_content_type") else { return Ok(()) };
+    let invalid = |why: &str| format!("'{text}' is an invalid value for Description-Content-Type. Error: {why}. {SPECIFICATION}", text = excerpt(text));
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    if !matches!(kind.as_str(), "text/plain" | "text/x-rst" | "text/markdown") {
+        return Err(invalid("Use text/plain, text/x-rst or text/markdown"));
+    }
+    for parameter in parts.filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "charset" if !value.eq_ignore_ascii_case("utf-8") => return Err(invalid("Use the charset UTF-8")),
+            "variant" if kind == "text/markdown" && !matches!(value, "GFM" | "CommonMark") => return Err(invalid("Use the variant GFM or CommonMark")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every classifier of <https://pypi.org/classifiers>, one a line, sorted.
+const CLASSIFIERS: &str = include_str!("classifiers.txt");
+
+fn check_classifiers(metadata: &CoreMetadata) -> Result<(), String> {
+    static KNOWN: std::sync::LazyLock<std::collections::HashSet<&'static str>> = std::sync::LazyLock::new(|| CLASSIFIERS.lines().collect());
+    for classifier in metadata.all("classifiers") {
+        // `Private :: …` is how a project says that it is not meant for pypi.org; a private
+        // registry is just where it belongs. A policy may refuse it.
+        if !KNOWN.contains(classifier.as_str()) && !classifier.starts_with("Private :: ") {
+            return Err(format!("'{}' is not a valid classifier. See https://pypi.org/classifiers for the list.", excerpt(classifier)));
+        }
+    }
+    Ok(())
+}
+
+fn check_requirements(metadata: &CoreMetadata) -> Result<(), String> {
+    for (name, header) in [("requires_dist", "Requires-Dist"), ("provides_dist", "Provides-Dist"), ("obsoletes_dist", "Obsoletes-Dist")] {
+        for text in metadata.all(name) {
+            requirement::check(text).map_err(|cause| match cause {
+                InvalidRequirement::Direct => format!("Can't have direct dependency: {}. Name a project and versions instead.", excerpt(text)),
+                cause => format!("'{}' is an invalid value for {header}. Error: {cause}. {SPECIFICATION}", excerpt(text)),
+            })?;
+        }
+    }
+    if let Some(text) = metadata.one("requires_python") {
+        requirement::specifiers(text.trim())
+            .map_err(|cause| format!("'{}' is an invalid value for Requires-Python. Error: {cause}. {SPECIFICATION}", excerpt(text)))?;
+    }
+    Ok(())
+}
+
+fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
+    for (name, header) in [("home_page", "Home-Page"), ("download_url", "Download-URL")] {
+        if let Some(text) = metadata.one(name) {
+            check_url(text).map_err(|why| format!("'{}' is an invalid value for {header}. Error: {why}. {SPECIFICATION}", excerpt(text)))?;
+        }
+    }
+    for text in metadata.all("project_urls") {
+        let invalid = |why: &str| format!("'{}' is an invalid value for Project-URL. Error: {why}. {SPECIFICATION}", excerpt(text));
+        let (label, url) = text.split_once(',').ok_or_else(|| invalid("Use a label, a comma and an address"))?;
+        let label = label.trim();
+        if label.is_empty() || label.chars().count() > 32 {
+            return Err(invalid("Use a label of 1 to 32 characters"));
+        }
+        check_url(url.trim()).map_err(|why| invalid(&why))?;
+    }
+    Ok(())
+}
+
+/// Only addresses that a page may link to: no `javascript:`, no blanks.
+fn check_url(url: &str) -> Result<(), String> {
+    let rest = ["https://", "http://", "ftp://"]
+        .iter()
+        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]));
+    match rest {
+        Some(rest) if !rest.is_empty() && !url.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')) => Ok(()),
+        _ => Err("Use an address that starts with https:// or http://".to_owned()),
+    }
+}
+
+fn check_license(metadata: &CoreMetadata) -> Result<(), String> {
+    let Some(expression) = metadata.one("license_expression") else { return Ok(()) };
+    if metadata.one("license").is_some() {
+        return Err(format!("License is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"));
+    }
+    if let Some(classifier) = metadata.all("classifiers").iter().find(|classifier| classifier.starts_with("License ::")) {
+        return Err(format!("'{classifier}' is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"));
+    }
+    let is_fine = expression.len() <= 512 && expression.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | ':' | '(' | ')' | ' '));
+    if is_fine {
+        Ok(())
+    } else {
+        Err(format!("'{}' is an invalid value for License-Expression. Error: Use an SPDX expression. {SPECIFICATION}", excerpt(expression)))
+    }
+}
+
+fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
+    for extra in metadata.all("provides_extra") {
+        if model::ProjectName::parse(extra).is_err() {
+            return Err(format!(
+                "'{}' is an invalid value for Provides-Extra. Error: Use a name of letters, digits, '.', '_' and '-'. {SPECIFICATION}",
+                excerpt(extra)
+            ));
+        }
+    }
+    for name in metadata.all("dynamic") {
+        let is_field = FIELDS.iter().any(|field| field.header.eq_ignore_ascii_case(name))
+            && !["name", "version", "metadata-version"].contains(&name.to_ascii_lowercase().as_str());
+        if !is_field {
+            return Err(format!(
+                "'{}' is an invalid value for Dynamic. Error: Name a field other than Name, Version and Metadata-Version. {SPECIFICATION}",
+                excerpt(name)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of a value, fit for a sentence and for a header line.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(lines: &str) -> String {
+        let text = format!("Metadata-Version: 2.4\nName: sample\nVersion: 1.0\n{lines}\n");
+        check(&CoreMetadata::parse(text.as_bytes()).unwrap()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_real_projects_write_is_accepted() {
+        let lines = "Summary: A sample\nClassifier: Programming Language :: Python :: 3\nClassifier: Private :: Do Not Upload\nRequires-Python: >=3.8\n\
+                     Requires-Dist: requests>=2\nProject-URL: Source, https://example.org/x\nLicense-Expression: MIT OR Apache-2.0\nLicense-File: LICENSE\n\
+                     Description-Content-Type: text/markdown; charset=UTF-8; variant=GFM\nProvides-Extra: test\nDynamic: Requires-Dist";
+        assert_eq!(message(lines), "");
+    }
+
+    #[test]
+    fn each_field_is_held_to_its_form() {
+        for (line, part) in [
+            (format!("Summary: {}", "a".repeat(513)), "'summary' field must be 512 characters or less."),
+            ("Classifier: Made :: Up".to_owned(), "'Made :: Up' is not a valid classifier."),
+            ("Requires-Dist: a @ https://example.org/a.whl".to_owned(), "Can't have direct dependency: a @ https://example.org/a.whl"),
+            ("Requires-Dist: a >=".to_owned(), "invalid value for Requires-Dist"),
+            ("Requires-Python: three".to_owned(), "invalid value for Requires-Python"),
+            ("Home-page: javascript:alert(1)".to_owned(), "invalid value for Home-Page"),
+            ("Project-URL: https://example.org".to_owned(), "invalid value for Project-URL"),
+            ("License-Expression: MIT\nLicense: MIT".to_owned(), "License is deprecated when License-Expression is present"),
+            ("License-Expression: MIT\nClassifier: License :: OSI Approved :: MIT License".to_owned(), "is deprecated when License-Expression is present"),
+            ("Description-Content-Type: text/html".to_owned(), "invalid value for Description-Content-Type"),
+            ("Description-Content-Type: text/markdown; charset=latin-1".to_owned(), "Use the charset UTF-8"),
+            ("Dynamic: Name".to_owned(), "invalid value for Dynamic"),
+            ("Provides-Extra: -".to_owned(), "invalid value for Provides-Extra"),
+            ("Import-Name: sample".to_owned(), "import-name introduced in metadata version 2.5, not 2.4"),
+        ] {
+            assert!(message(&line).contains(part), "{line}: {}", message(&line));
+        }
+    }
+
+    #[test]
+    fn local_versions_and_unknown_metadata_versions_are_refused() {
+        let check_text = |text: &str| check(&CoreMetadata::parse(text.as_bytes()).unwrap()).unwrap_err();
+        assert!(check_text("Metadata-Version: 2.1\nName: a\nVersion: 1.0+local\n").starts_with("The use of local versions in '1.0+local' is not allowed."));
+        assert!(check_text("Metadata-Version: 9.9\nName: a\nVersion: 1.0\n").starts_with("'9.9' is not a valid metadata version"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Rows 28 to 31: what is inside the file, and whether it agrees with the form.
+
+use model::{FileKind, Version};
+
+use super::error::UploadError;
+use super::{Step, Subject};
+use crate::archive::{ArchiveError, Inspected};
+use crate::filename;
+use crate::metadata::checks::{self, excerpt};
+
+/// Row 28.
+pub(super) fn archive(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    match &subject.upload.inspected {
+        Some(Err(error @ (ArchiveError::Archive(_) | ArchiveError::Io(_)))) => Err(error.clone().into()),
+        _ => Ok(Step::Next),
+    }
+}
+
+/// Row 29, and the name's part of row 30.
+pub(super) fn name_of_kind(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let submission = &subject.upload.submission;
+    let checked = match submission.kind {
+        FileKind::Sdist => filename::check_sdist(&submission.file_name, &submission.name, &submission.version),
+        FileKind::Wheel => filename::check_wheel(&submission.file_name, &submission.name, &submission.version),
+    };
+    checked.map(|()| Step::Next).map_err(|message| UploadError::rejected("invalid-filename", message))
+}
+
+/// Row 30.
+pub(super) fn wheel(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    match &subject.upload.inspected {
+        Some(Err(error)) => Err(error.clone().into()),
+        Some(Ok(inspected)) => agreement(subject, inspected),
+        // Only a file whose name or size was refused before is not looked into.
+        None => Err(UploadError::Unavailable("the file was not inspected".to_owned())),
+    }
+}
+
+/// What installers read is what is in the file; what people and policies are told must be
+/// the same. `Metadata-Version` is not compared: flit states one and writes another.
+fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, UploadError> {
+    let submission = &subject.upload.submission;
+    let metadata = &inspected.metadata;
+    let name = metadata.one("name").unwrap_or_default();
+    if model::name::normalize(name) != submission.name.normalized() {
+        return Err(contradiction("Name", submission.name.as_written(), name));
+    }
+    let version = metadata.one("version").unwrap_or_default();
+    if !Version::parse(version).is_ok_and(|version| version == submission.version) {
+        return Err(contradiction("Version", &submission.version.to_string(), version));
+    }
+    let (stated, found) = (submission.metadata.one("requires_python"), metadata.one("requires_python"));
+    if specifiers(stated) != specifiers(found) {
+        return Err(contradiction("Requires-Python", stated.unwrap_or_default(), found.unwrap_or_default()));
+    }
+    checks::check_file(metadata).map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
+    Ok(Step::Next)
+}
+
+/// Version specifiers in an order and spelling that can be compared.
+fn specifiers(text: Option<&str>) -> Vec<String> {
+    let mut parts: Vec<String> = text
+        .unwrap_or_default()
+        .split(',')
+        .map(|part| part.chars().filter(|c| !c.is_whitespace()).collect::<String>())
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.sort();
+    parts.dedup();
+    parts
+}
+
+fn contradiction(field: &str, stated: &str, found: &str) -> UploadError {
+    UploadError::rejected(
+        "metadata-contradiction",
+        format!(
+            "The upload form says {field} '{}', the file itself says '{}'. Build the distribution again and upload what was built.",
+            excerpt(stated),
+            excerpt(found)
+        ),
+    )
+}
+
+/// Row 31. An attestation proves a publisher's identity; as long as there is none to prove,
+/// keeping it would pretend that somebody checked it.
+pub(super) fn attestations(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    if subject.upload.submission.attestations.is_none() {
+        return Ok(Step::Next);
+    }
+    Err(UploadError::rejected(
+        "attestations-not-accepted",
+        "Invalid attestations supplied during upload: attestations are only accepted from trusted publishers, and this registry does not verify them yet. Upload without attestations.",
+    ))
+}

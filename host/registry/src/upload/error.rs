@@ -1,0 +1,71 @@
+//! Why an upload did not happen.
+
+use gate::Refusal;
+use storage::StorageError;
+
+use crate::archive::ArchiveError;
+use crate::spool::SpoolError;
+
+/// Why an upload did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The request is wrong; nothing was stored.
+    #[error("{message}")]
+    Rejected {
+        /// HTTP status.
+        status: u16,
+        /// Stable code for programs.
+        code: &'static str,
+        /// For the person, and for clients that match on it: reason phrase and body. One
+        /// line, at most [`UploadError::MAX_MESSAGE`] characters.
+        message: String,
+    },
+    /// A decision refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Something of ours failed: 503, worth trying again.
+    #[error("the registry cannot store files right now: {0}")]
+    Unavailable(String),
+}
+
+impl UploadError {
+    /// Longest message, in characters.
+    pub const MAX_MESSAGE: usize = 1000;
+
+    /// A 400.
+    pub(crate) fn rejected(code: &'static str, message: impl AsRef<str>) -> Self {
+        Self::with_status(400, code, message)
+    }
+
+    /// The message may repeat what was uploaded; it is made fit for a header line here, in
+    /// one place.
+    pub(crate) fn with_status(status: u16, code: &'static str, message: impl AsRef<str>) -> Self {
+        let message = message.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_MESSAGE).collect();
+        Self::Rejected { status, code, message }
+    }
+}
+
+impl From<StorageError> for UploadError {
+    fn from(error: StorageError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<SpoolError> for UploadError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::FarTooLarge { limit } => Self::rejected("file-too-large", format!("File too large. The limit is {} MB.", limit >> 20)),
+            SpoolError::Io(cause) => Self::Unavailable(cause.to_string()),
+        }
+    }
+}
+
+impl From<ArchiveError> for UploadError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Archive(_) => Self::rejected("invalid-archive", error.to_string()),
+            ArchiveError::Wheel(_) => Self::rejected("invalid-wheel", error.to_string()),
+            ArchiveError::Io(cause) => Self::Unavailable(cause),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Rows 23 to 27: what is there already.
+
+use model::{FileKind, ReleaseState};
+use storage::files::FileRow;
+use storage::{Storage, StorageError};
+
+use super::error::UploadError;
+use super::{Step, Subject};
+use crate::targets::UploadFile;
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
+/// What the database knows that has to do with a file.
+#[derive(Debug)]
+pub(super) struct Existing {
+    same_name: Option<FileRow>,
+    same_content: Option<FileRow>,
+    is_burned: bool,
+    pub(super) project_size: u64,
+}
+
+impl Existing {
+    pub(super) async fn load(storage: &Storage, upload: &UploadFile) -> Result<Self, StorageError> {
+        let submission = &upload.submission;
+        let own = upload.project.id();
+        let mut same_content = storage.file_by_blake2(&submission.digests.blake2_256).await?;
+        // A staged file of another project is nobody's business here. The same bytes cannot
+        // be a distribution of both projects, so a later row refuses them.
+        if same_content.as_ref().is_some_and(|file| file.state == ReleaseState::Staged && Some(file.project) != own) {
+            same_content = None;
+        }
+        Ok(Self {
+            same_name: storage.file(&submission.file_name).await?,
+            same_content,
+            is_burned: storage.is_burned(&submission.file_name).await?,
+            project_size: match own {
+                Some(id) => storage.project_size(id).await?,
+                None => 0,
+            },
+        })
+    }
+}
+
+/// Rows 23 and 24. The file name of another project cannot be this one's: row 29 and 30
+/// bind names to projects, so a name that exists is of this project or is refused as taken.
+pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let submission = &subject.upload.submission;
+    let Existing { same_name, same_content, .. } = &subject.existing;
+    if let Some(file) = same_name {
+        let is_same = file.digests == submission.digests && subject.upload.project.id() == Some(file.project);
+        if is_same {
+            return Ok(Step::Unchanged { staged: file.state == ReleaseState::Staged });
+        }
+    }
+    match (same_name, same_content) {
+        (None, None) => Ok(Step::Next),
+        (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => Err(exists(&other.name, &other.digests.blake2_256_hex())),
+        _ => Err(exists(&submission.file_name, &submission.digests.blake2_256_hex())),
+    }
+}
+
+/// The text must start with these words: clients recognise it by them.
+fn exists(name: &str, blake2_256: &str) -> UploadError {
+    UploadError::rejected(
+        "file-exists",
+        format!(
+            "File already exists ('{name}', with blake2_256 hash '{blake2_256}'). A file name is never used again: upload a new version. See https://pypi.org/help/#file-name-reuse for more information."
+        ),
+    )
+}
+
+/// Row 25.
+pub(super) fn burned_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    if !subject.existing.is_burned {
+        return Ok(Step::Next);
+    }
+    Err(UploadError::rejected(
+        "filename-burned",
+        "This filename was previously used by a file that has since been deleted. Use a different version. See https://pypi.org/help/#file-name-reuse for more information.",
+    ))
+}
+
+/// Row 26. Counts from when the release was published; what is staged is not out yet.
+pub(super) fn release_age(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let Some(days) = subject.config.max_release_age_days else { return Ok(Step::Next) };
+    let release = &subject.upload.release;
+    let is_published = release.row.as_ref().is_some_and(|row| row.state == ReleaseState::Published);
+    if is_published && release.age > u64::from(days) * SECONDS_PER_DAY {
+        return Err(UploadError::rejected(
+            "release-too-old",
+            format!("Uploading new files to releases older than {days} days is not allowed. Upload a new version."),
+        ));
+    }
+    Ok(Step::Next)
+}
+
+/// Row 27.
+pub(super) fn one_source_distribution(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    if subject.upload.submission.kind == FileKind::Sdist && subject.upload.release.source_distribution.is_some() {
+        return Err(UploadError::rejected("second-sdist", "Only one sdist may be uploaded per release."));
+    }
+    Ok(Step::Next)
+}

@@ -1,0 +1,49 @@
+//! Rows 19 to 22: the file as it came, before anything is compared with what exists.
+
+use super::error::UploadError;
+use super::{Step, Subject};
+use crate::filename;
+
+/// Row 19.
+pub(super) fn file_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let submission = &subject.upload.submission;
+    filename::check_shape(&submission.file_name, submission.kind).map_err(|message| UploadError::rejected("invalid-filename", message))?;
+    Ok(Step::Next)
+}
+
+/// Row 20. A part without a content type is fine: uv and flit send none.
+pub(super) fn content_type(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let is_image = subject.upload.submission.content_type.as_deref().is_some_and(|text| text.trim().to_ascii_lowercase().starts_with("image/"));
+    if is_image { Err(UploadError::rejected("invalid-content-type", "Invalid distribution file.")) } else { Ok(Step::Next) }
+}
+
+/// Row 21.
+pub(super) fn size(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let (submission, config) = (&subject.upload.submission, subject.config);
+    let project = &subject.upload.project.normalized;
+    if submission.is_too_large || submission.size > config.max_file_bytes {
+        return Err(UploadError::rejected(
+            "file-too-large",
+            format!("File too large. Limit for project '{project}' is {} MB. Ask the operators of the registry for more.", config.max_file_bytes >> 20),
+        ));
+    }
+    if subject.existing.project_size.saturating_add(submission.size) > config.max_project_bytes {
+        return Err(UploadError::rejected(
+            "project-too-large",
+            format!(
+                "Project size too large. Limit for project '{project}' total size is {} GB. Ask the operators of the registry for more.",
+                config.max_project_bytes >> 30
+            ),
+        ));
+    }
+    Ok(Step::Next)
+}
+
+/// Row 22.
+pub(super) fn digests(subject: &Subject<'_>) -> Result<Step, UploadError> {
+    let submission = &subject.upload.submission;
+    if submission.stated.agree_with(&submission.digests) {
+        return Ok(Step::Next);
+    }
+    Err(UploadError::rejected("digest-mismatch", "The digest supplied does not match a digest calculated from the uploaded file."))
+}
