@@ -196,9 +196,11 @@ mod tests {
 
     #[test]
     fn a_password_cannot_be_given_on_the_command_line() {
-        for line in
-            ["portcullis user create alice --password hunter2", "portcullis user set-password alice hunter2", "portcullis release publish p 1 --password x --user a"]
-        {
+        for line in [
+            "portcullis user create alice --password hunter2",
+            "portcullis user set-password alice hunter2",
+            "portcullis release publish p 1 --password x --user a",
+        ] {
             assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }
     }

@@ -86,7 +86,7 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
 
     let parts = Parts::new(&configuration, &public_url, &folder, storage)?;
     let source = Source { policies: arguments.policies, watched: arguments.watch_policies };
-    let working_set = working_set::install(&parts.gate, &parts.engine, &source, &system_user()).await?;
+    let working_set = working_set::install(&parts.gate, &parts.engine, &source).await?;
     say(&format!("  policies   {}", working_set.in_words()));
 
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

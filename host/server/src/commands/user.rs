@@ -129,7 +129,7 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
 async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
     ensure!(user.totp_secret.is_none(), "{} has a one-time password app already; `portcullis user totp remove {}` removes it", user.name, user.name);
-    let proposed = line.identity.propose_totp(&user.name);
+    let proposed = line.identity.propose_totp(&user.name)?;
     // Somebody at a terminal shows that the app works before it counts; a script enrolls
     // for somebody else and prints the secret for them.
     let code = if terminal::is_interactive() {

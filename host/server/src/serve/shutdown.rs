@@ -3,29 +3,28 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Beyond the deadline for requests, so long may the rest of a clean end take.
 const REST: Duration = Duration::from_secs(5);
 
+/// Signals so shortly after the first one mean the same: a shell sends Ctrl-C, and some
+/// supervisors SIGTERM, to the process and to its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// Cancels `stop` at the first Ctrl-C or SIGTERM, and ends the process at the second one,
 /// or when a clean end takes too long.
 pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut first = Wish::listen()?;
     tokio::spawn(async move {
-        let asked = async |interrupt: &mut tokio::signal::unix::Signal, terminate: &mut tokio::signal::unix::Signal| {
-            tokio::select! {
-                _ = interrupt.recv() => 130,
-                _ = terminate.recv() => 143,
-            }
-        };
-        asked(&mut interrupt, &mut terminate).await;
+        first.heard().await;
         super::say("stopping; requests in flight finish first (Ctrl-C again to stop at once)");
         stop.cancel();
+        tokio::time::sleep(SAME_WISH).await;
+        let Ok(mut second) = Wish::listen() else { return };
         let code = tokio::select! {
-            code = asked(&mut interrupt, &mut terminate) => code,
+            code = second.heard() => code,
             () = tokio::time::sleep(deadline + REST) => {
                 tracing::error!("a clean end takes too long; stopping at once");
                 1
@@ -35,4 +34,26 @@ pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::
         std::process::exit(code);
     });
     Ok(())
+}
+
+/// Somebody wants the server to stop. Signals from before it listened do not count.
+struct Wish {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Wish {
+    fn listen() -> anyhow::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// What a process that the signal ends would exit with.
+    async fn heard(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
 }

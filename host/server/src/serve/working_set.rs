@@ -51,7 +51,7 @@ impl WorkingSet {
 }
 
 /// Installs the set to begin with.
-pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source, system_user: &str) -> anyhow::Result<WorkingSet> {
+pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> anyhow::Result<WorkingSet> {
     if let Some(active) = gate.storage().active_set().await? {
         let working = install_active(gate, &active).await?;
         if let Some(folder) = &source.policies {
@@ -101,15 +101,14 @@ async fn try_install(gate: &Gate, number: i64) -> Result<(), String> {
 
 /// Validates the set in a folder, stores it, makes it the active one, and serves it. The
 /// set's number; nothing happens if it is the active one already.
-pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, system_user: &str) -> anyhow::Result<u64> {
+pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, actor: &Actor) -> anyhow::Result<u64> {
     let package = SetPackage::read(folder)?;
     let engine = engine.clone();
     let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await??;
-    let actor = Actor::CommandLine { system_user: system_user.to_owned() };
-    let number = verified.store(gate.storage(), &actor, gate.clock().now()).await?;
+    let number = verified.store(gate.storage(), actor, gate.clock().now()).await?;
     let active = gate.storage().active_set().await?.map(|active| active.set_number);
     if active.and_then(|active| u64::try_from(active).ok()) != Some(number) {
-        gate::request_activation(gate.storage(), number, &actor, gate.clock().now(), kind, "").await?;
+        gate::request_activation(gate.storage(), number, actor, gate.clock().now(), kind, "").await?;
     }
     gate.install(number).await?;
     Ok(number)

@@ -37,15 +37,14 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
         text.push_str(&format!(": {}", printable(&active.reason)));
     }
     text.push_str("\n\n");
-    let mut rows = vec![["policy", "grade", "actions", "settings", "module"].map(str::to_owned).to_vec()];
     for binding in &spec.bindings {
-        let actions =
-            binding.actions.as_ref().map_or_else(|| "all it wants".to_owned(), |actions| actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
-        let settings = if binding.settings.is_empty() { "defaults".to_owned() } else { json!(binding.settings).to_string() };
         let digest: String = binding.digest.as_deref().unwrap_or("").chars().take(12).collect();
-        rows.push(vec![binding.policy.clone(), binding.grade.as_str().to_owned(), actions, printable(&settings), digest]);
+        text.push_str(&format!("{} in grade {}, module {digest}\n", binding.policy, binding.grade.as_str()));
+        if let Some(actions) = &binding.actions {
+            text.push_str(&format!("  hears only {}\n", actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+        }
+        text.extend(binding.settings.iter().map(|(name, value)| format!("  {name} = {}\n", shortened(&value.to_string()))));
     }
-    text.push_str(&columns(&rows));
 
     let alive_since = gate::silent_since(line.now());
     let servers: Vec<_> = line.storage.servers().await?.into_iter().filter(|server| server.heartbeat_at > alive_since).collect();
@@ -76,6 +75,13 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
         })).collect::<Vec<_>>(),
     });
     Ok(Answer::new(text, json).with_code(code))
+}
+
+/// A value in the room of a line; `--json` has it all.
+fn shortened(value: &str) -> String {
+    const ROOM: usize = 100;
+    let value = printable(value);
+    if value.chars().count() <= ROOM { value } else { value.chars().take(ROOM).chain(['…']).collect() }
 }
 
 /// The set as it was written; what a stored row holds beside it is the gate's business.
