@@ -1,8 +1,11 @@
+use std::time::Duration;
+
+use model::audit::EventKind;
 use model::{ProjectStatus, Role};
 use serde_json::{Value, json};
 use storage::Conflict;
 
-use crate::fixture::{Upload, at, commit, conflict, grant, on_both, project, try_project, user};
+use crate::fixture::{Upload, at, commit, conflict, event, grant, on_both, project, try_project, user};
 
 #[tokio::test]
 async fn spellings_of_one_name_are_one_project() {
@@ -78,13 +81,15 @@ async fn a_project_is_never_left_without_an_owner() {
         for owner in owners {
             grant(storage, sample, owner, Role::Owner).await.unwrap();
         }
-        // Both leave at once: one as an owner who becomes a maintainer.
-        let (first, second) = (fixture.storage.clone(), fixture.again().await);
-        let leaving = tokio::spawn(async move { commit(&first, async |unit| unit.revoke_role(sample, owners[0]).await).await });
-        let stepping_down = tokio::spawn(async move { grant(&second, sample, owners[1], Role::Maintainer).await });
-        let results = [leaving.await.unwrap(), stepping_down.await.unwrap()];
-        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
-        assert_eq!(conflict(results.into_iter().find(|result| result.is_err()).unwrap()), Conflict::LastOwner);
+        // One leaves while the other, elsewhere, becomes a maintainer: the second has to wait
+        // until it is known whether the first has left.
+        let mut leaving = storage.begin().await.unwrap();
+        leaving.revoke_role(sample, owners[0]).await.unwrap();
+        let other = fixture.again().await;
+        let mut stepping_down = tokio::spawn(async move { grant(&other, sample, owners[1], Role::Maintainer).await });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut stepping_down).await.is_err(), "it did not wait");
+        leaving.commit(&event(EventKind::RoleRevoked)).await.unwrap();
+        assert_eq!(conflict(stepping_down.await.unwrap()), Conflict::LastOwner);
         assert!(storage.roles_on(sample).await.unwrap().iter().any(|row| row.role == Role::Owner));
     })
     .await;
