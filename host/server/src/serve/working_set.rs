@@ -64,7 +64,7 @@ pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> an
         None if Path::new(DEFAULT_FOLDER).join("set.toml").is_file() => PathBuf::from(DEFAULT_FOLDER),
         None => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
     };
-    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, system_user)
+    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, &Actor::System)
         .await
         .with_context(|| format!("cannot begin with the policy set in {}", folder.display()))?;
     let name = gate.active_spec().map(|spec| spec.name).unwrap_or_default();
