@@ -210,7 +210,13 @@ struct WrittenCase {
 
 /// Reads the text of one case file.
 pub fn parse(text: &str) -> Result<Vec<Case>, CaseError> {
+    if text.len() as u64 > MAXIMUM_BYTES {
+        return Err(CaseError::TooLarge(format!("a case file has at most {MAXIMUM_BYTES} bytes, this one has {}", text.len())));
+    }
     let file: CaseFile = toml::from_str(text).map_err(|error| CaseError::Syntax(error.to_string().trim_end().to_owned()))?;
+    if file.cases.len() > MAXIMUM_CASES {
+        return Err(CaseError::TooLarge(format!("a case file has at most {MAXIMUM_CASES} cases, this one has {}", file.cases.len())));
+    }
     file.cases.into_iter().map(resolve).collect()
 }
 

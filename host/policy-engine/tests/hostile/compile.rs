@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use policy_engine::{Compiler, Engine, EngineConfig, Grade, LoadError, ModuleCache, PolicySet};
-use wasm_encoder::Instruction;
+use wasm_encoder::{BlockType, Instruction};
 
 use crate::fixture::{binding, decide, read, spec, wasm};
 use crate::load::{core_module, with_module};
@@ -29,10 +29,18 @@ fn a_module_compiled_in_the_process_runs() {
 
 #[test]
 fn a_module_that_explodes_in_the_compiler_costs_no_more_than_its_limits() {
-    // A hundred thousand blocks deep into each other make the compiler work hard on few bytes.
-    let bomb = core_module(false, |code| {
-        for _ in 0..1_500_000 {
-            code.instruction(&Instruction::LocalGet(0)).instruction(&Instruction::I32Clz).instruction(&Instruction::LocalSet(0));
+    // Every loop may change every local, so the compiler keeps track of loops times locals,
+    // nine million values, for thirty kilobytes of module.
+    const SIZE: u32 = 3000;
+    let bomb = core_module(false, SIZE, |code| {
+        for _ in 0..SIZE {
+            code.instruction(&Instruction::Loop(BlockType::Empty));
+        }
+        for local in 0..SIZE {
+            code.instruction(&Instruction::LocalGet((local + 1) % SIZE)).instruction(&Instruction::I32Popcnt).instruction(&Instruction::LocalSet(local));
+        }
+        for level in 0..SIZE {
+            code.instruction(&Instruction::LocalGet(level)).instruction(&Instruction::BrIf(0)).instruction(&Instruction::End);
         }
     });
     let error = engine(process(), None).load(&with_module(&wasm("permit_all"), &bomb, false)).unwrap_err();

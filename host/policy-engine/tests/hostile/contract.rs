@@ -10,7 +10,22 @@ use crate::fixture::{decide, set, upload};
 fn a_policy_is_told_what_the_host_says() {
     let decision = decide(&set(&["echo"]), &upload());
     let verdict = decision.policies[0].result.as_ref().unwrap();
-    assert_eq!(verdict.notes, ["TODO",]);
+    assert_eq!(
+        verdict.notes,
+        [
+            r#"[SettingValue::Boolean(true), SettingValue::Integer(-3), SettingValue::Text("grüße"), SettingValue::Choice(1), SettingValue::Texts(["a", "b"]), SettingValue::Actions([Action::IndexRead, Action::AuditRead])]"#,
+            "Action::FileUpload 1800000000 CredentialKind::ApiToken",
+            r#"Some(Request { id: "request-1", route: "/legacy/", method: Method::Post, remote-address: "192.0.2.7", user-agent: "twine/6.2" })"#,
+            r#"Principal::User(User { name: "alice", age: 100000, email-verified: true, factors: Factors(WEBAUTHN), staff: false })"#,
+            r#"Some(Token { id: "token-1", age: 50, expires-in: Some(70), scope: TokenScope::Projects(["demo", "other"]), last-used: None, made-with-second-factor: true })"#,
+            "Some(Assurance { password-age: Some(5), second-factor: Some(FactorUse { factor: Factor::RecoveryCode, age: 6 }), password-state: PasswordState::Breached })",
+            r#"Some(Project { name: "demo", exists: true, status: ProjectStatus::Deprecated, role: Role::Maintainer, settings: [SettingValue::Boolean(false)] })"#,
+            r#"Some(Release { version: "2.0", state: ReleaseState::Staged, age: 9, order: VersionOrder::Newer, newest: Some("1.0"), staged-by-this-credential: true })"#,
+            r#"Some(File { name: "demo-2.0.tar.gz", kind: FileKind::Sdist, size: 1234, sha256: "aa", blake2-256: "bb" })"#,
+            r#"Some(Metadata { version: "2.4", summary: "Demo", license: "MIT", requires-python: ">=3.9", requires: ["a>1", "b"], classifiers: ["x :: y"] })"#,
+            "Change::Token(NewToken { scope: TokenScope::Account, expires-in: Some(3) })",
+        ]
+    );
 }
 
 #[test]
@@ -36,9 +51,12 @@ fn the_host_is_told_what_a_policy_says() {
 }
 
 #[test]
-fn what_holds_already_is_no_obstacle() {
-    // Everything but a token made for one project alone is there; it has two, which is fine.
-    assert_eq!(decide(&set(&["echo"]), &upload()).outcome, DecisionOutcome::Permitted);
+fn what_holds_already_is_no_obstacle_and_no_permission() {
+    let alone = decide(&set(&["echo"]), &upload());
+    assert_eq!(alone.outcome, DecisionOutcome::Denied);
+    assert_eq!(alone.reasons[0].code, "no-policy-permits");
+    let permitted = decide(&set(&["echo", "permit-all"]), &upload());
+    assert_eq!((permitted.outcome, permitted.reasons), (DecisionOutcome::Permitted, vec![]));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_description_that_never_comes_is_refused() {
 
 #[test]
 fn start_code_runs_under_the_budget() {
-    let module = core_module(true, |code| {
+    let module = core_module(true, 0, |code| {
         code.instruction(&Instruction::Loop(BlockType::Empty)).instruction(&Instruction::Br(0)).instruction(&Instruction::End);
     });
     check_refused(&with_module(&wasm("permit_all"), &module, true), &["`describe`", "units of fuel"]);
@@ -100,9 +100,9 @@ fn a_well_behaved_module_is_loaded_and_described() {
     assert_eq!(module.digest_hex().len(), 64);
 }
 
-/// A core module with one function of type `() -> ()` and one local, which may be its
-/// start function.
-pub(crate) fn core_module(start: bool, body: impl FnOnce(&mut Function)) -> Module {
+/// A core module with one function of type `() -> ()` and some 32-bit locals, which may
+/// be its start function.
+pub(crate) fn core_module(start: bool, locals: u32, body: impl FnOnce(&mut Function)) -> Module {
     let mut module = Module::new();
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -113,7 +113,7 @@ pub(crate) fn core_module(start: bool, body: impl FnOnce(&mut Function)) -> Modu
     if start {
         module.section(&StartSection { function_index: 0 });
     }
-    let mut function = Function::new([(1, ValType::I32)]);
+    let mut function = Function::new([(locals, ValType::I32)]);
     body(&mut function);
     function.instruction(&Instruction::End);
     let mut code = CodeSection::new();
