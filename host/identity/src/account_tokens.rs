@@ -180,7 +180,12 @@ impl Identity {
 
     /// Loads and checks what is needed to decide about a new token of this user.
     pub async fn token_to_create(
-        &self, user: &UserName, description: &str, scope: NewTokenScope, expires_at: Option<Timestamp>, proof: Option<SecondFactorProof>,
+        &self,
+        user: &UserName,
+        description: &str,
+        scope: NewTokenScope,
+        expires_at: Option<Timestamp>,
+        proof: Option<SecondFactorProof>,
     ) -> Result<CreateToken, TokenError> {
         let description = description.trim();
         if !(1..=MAX_DESCRIPTION).contains(&description.chars().count()) || description.chars().any(char::is_control) {

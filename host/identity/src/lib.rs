@@ -13,16 +13,16 @@
 //! verified only where the attempt's policy set could permit one, and a TOTP code is
 //! accepted once.
 
-pub mod presented;
-pub mod tokens;
-pub mod passwords;
-pub mod totp;
-pub mod limits;
+pub mod account_tokens;
+pub mod accounts;
 mod authenticate;
+pub mod limits;
+pub mod passwords;
+pub mod presented;
 mod prove_person;
 mod refusals;
-pub mod accounts;
-pub mod account_tokens;
+pub mod tokens;
+pub mod totp;
 
 use std::sync::Arc;
 

@@ -55,6 +55,12 @@ pub(crate) struct Counter {
 }
 
 impl Limits {
+    /// The longest window in seconds; attempts older than that count nowhere.
+    fn longest_window_seconds(&self) -> u32 {
+        let all = [&self.password_per_user, &self.password_per_address, &self.totp_per_user, &self.totp_per_address, &self.refused_per_address];
+        all.into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
+    }
+
     pub(crate) fn password_of(&self, name: &UserName) -> Counter {
         Counter { key: format!("password:user:{}", name.folded()), limits: self.password_per_user.clone() }
     }
@@ -73,6 +79,15 @@ impl Limits {
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {
         Counter { key: format!("refused:address:{}", network_of(address)), limits: self.refused_per_address.clone() }
+    }
+}
+
+impl crate::Identity {
+    /// Forgets attempts that no limit looks at any more; how many. Housekeeping, for now
+    /// and then.
+    pub async fn forget_attempts(&self) -> Result<u64, StorageError> {
+        let window_ms = i64::from(self.config().limits.longest_window_seconds()) * 1000;
+        self.storage().forget_attempts(self.now().plus_ms(-window_ms)).await
     }
 }
 

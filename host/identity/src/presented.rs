@@ -140,7 +140,12 @@ mod tests {
     #[test]
     fn every_form_of_a_token_is_the_same_token() {
         for value in [
-            "token pypi-AgE", "Token  pypi-AgE ", "Bearer pypi-AgE", "bEARER pypi-AgE", &basic("__token__:pypi-AgE"), &basic("__token__: pypi-AgE\n"),
+            "token pypi-AgE",
+            "Token  pypi-AgE ",
+            "Bearer pypi-AgE",
+            "bEARER pypi-AgE",
+            &basic("__token__:pypi-AgE"),
+            &basic("__token__: pypi-AgE\n"),
             &basic("__token__:\tpypi-AgE\r\n").replace("Basic", "bAsIC"),
         ] {
             assert_eq!(parse(value), token("pypi-AgE"), "{value}");

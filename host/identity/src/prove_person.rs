@@ -51,7 +51,15 @@ impl Identity {
     /// code, or for a user without TOTP, the assurance carries no second factor, and it is
     /// for the policies to require one. Refused unverified where the attempt's policy set
     /// could not permit a session.
-    pub async fn prove_person(&self, gate: &Gate, attempt: &Attempt, action: Action, user_name: &str, password: &str, totp_code: Option<&str>) -> Result<Caller, Refusal> {
+    pub async fn prove_person(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        user_name: &str,
+        password: &str,
+        totp_code: Option<&str>,
+    ) -> Result<Caller, Refusal> {
         let credential = CredentialKind::Session;
         if !gate.may_permit(attempt, action, credential) {
             return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);

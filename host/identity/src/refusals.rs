@@ -58,7 +58,9 @@ impl Failure {
         let remedy = match action {
             _ if looks_like_token => "What was sent looks like an API token: use __token__ as the user name and the token as the password.",
             Action::FileUpload => "Make an API token and upload with __token__ as the user name and the token as the password.",
-            _ => "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password.",
+            _ => {
+                "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
+            }
         };
         Self::denied(CredentialKind::BasicPassword, "password-not-accepted", None, reason("password-not-accepted", message, remedy, Page::Tokens))
     }
@@ -174,8 +176,12 @@ mod tests {
     #[test]
     fn texts_fit_the_contract_and_name_a_remedy() {
         let invalid = [
-            InvalidAuthorization::Several, InvalidAuthorization::TooLong, InvalidAuthorization::UnknownScheme, InvalidAuthorization::Malformed,
-            InvalidAuthorization::ControlCharacter, InvalidAuthorization::EmptyToken,
+            InvalidAuthorization::Several,
+            InvalidAuthorization::TooLong,
+            InvalidAuthorization::UnknownScheme,
+            InvalidAuthorization::Malformed,
+            InvalidAuthorization::ControlCharacter,
+            InvalidAuthorization::EmptyToken,
         ];
         let failures = invalid.into_iter().map(Failure::authorization).chain([
             Failure::token("x", None),

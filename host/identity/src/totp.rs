@@ -148,7 +148,10 @@ mod tests {
         assert_ne!(secret, generate_secret());
         let enrolled = describe(&secret, "pypi.example.org", &UserName::parse("alice").unwrap()).unwrap();
         let url = enrolled.url.expose();
-        assert!(url.starts_with("otpauth://totp/") && url.contains("alice") && url.contains(secret.expose()) && url.contains("issuer=pypi.example.org"), "{url}");
+        assert!(
+            url.starts_with("otpauth://totp/") && url.contains("alice") && url.contains(secret.expose()) && url.contains("issuer=pypi.example.org"),
+            "{url}"
+        );
     }
 
     proptest! {

@@ -1,0 +1,150 @@
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
+use identity::limits::Limit;
+use identity::{CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::time::ManualClock;
+use model::{Action, Caller, Clock, Timestamp, UserId, UserName};
+use storage::Storage;
+use storage::audit::AuditFilter;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// Passwords upload, tokens upload, sessions do everything else.
+const SET: &str = r#"
+name = "test"
+summary = "Passwords may upload."
+
+[[binding]]
+policy = "restrict-routes"
+module = "restrict-routes.wasm"
+
+[binding.settings]
+none = ["index:read"]
+basic-password = ["file:upload"]
+api-token = ["file:upload"]
+"#;
+
+pub(crate) struct Fixture {
+    pub(crate) gate: Gate,
+    pub(crate) identity: Identity,
+    pub(crate) storage: Storage,
+    pub(crate) clock: Arc<ManualClock>,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn limits(attempts: u32) -> Limits {
+    let some = || vec![Limit { attempts, window_seconds: 300 }];
+    Limits { password_per_user: some(), password_per_address: some(), totp_per_user: some(), totp_per_address: some(), refused_per_address: some() }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        Self::with(limits(1000)).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        storage.migrate().await.unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000 });
+        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
+        let set = package(folder.path()).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
+        let number = set.store(&storage, &Actor::System, NOW).await.unwrap();
+        let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
+        gate.install(number).await.unwrap();
+        let password_hashing = PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 4, waiting: 256 };
+        let config = IdentityConfig { password_hashing, limits, ..IdentityConfig::for_host("pypi.example.org") };
+        let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
+        Self { gate, identity, storage, clock, _folder: folder }
+    }
+
+    pub(crate) async fn permit<T: Target>(&self, target: T) -> Permit<T> {
+        break_glass(&self.storage, &*self.clock, "operator", target).await.unwrap()
+    }
+
+    /// A user with [`PASSWORD`].
+    pub(crate) async fn user(&self, name: &str) -> UserId {
+        let target = CreateUser { name: user_name(name), email: Some(format!("{name}@example.org")), email_verified: true, staff: false };
+        let user = self.identity.create_user(self.permit(target).await).await.unwrap();
+        let target = SetPassword { user, password: Secret::new(PASSWORD.to_owned()) };
+        self.identity.set_password(self.permit(target).await).await.unwrap();
+        user
+    }
+
+    /// Enrolls TOTP and returns the secret.
+    pub(crate) async fn enroll(&self, user: UserId) -> Secret<String> {
+        let target = EnrollTotp { user, secret: None, code: None };
+        self.identity.enroll_totp(self.permit(target).await).await.unwrap().secret
+    }
+
+    pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {
+        let target = self.identity.token_to_create(&user_name(user), &format!("token {}", uuid::Uuid::new_v4()), scope, None, None).await.unwrap();
+        self.identity.create_token(self.permit(target).await).await.unwrap().text.expose().clone()
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt_from("192.0.2.1")
+    }
+
+    pub(crate) fn attempt_from(&self, address: &str) -> Attempt {
+        self.gate.begin("/test", Method::Post, address.parse::<IpAddr>().unwrap(), "test")
+    }
+
+    pub(crate) async fn present(&self, presented: Presented, action: Action) -> Result<Caller, Refusal> {
+        self.identity.authenticate(&self.gate, &self.attempt(), presented, action).await
+    }
+
+    pub(crate) async fn present_token(&self, text: &str) -> Result<Caller, Refusal> {
+        self.present(Presented::Token(Secret::new(text.to_owned())), Action::FileUpload).await
+    }
+
+    pub(crate) async fn present_password(&self, user: &str, password: &str, action: Action) -> Result<Caller, Refusal> {
+        self.present(Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }, action).await
+    }
+
+    pub(crate) async fn prove(&self, user: &str, password: &str, code: Option<&str>) -> Result<Caller, Refusal> {
+        self.identity.prove_person(&self.gate, &self.attempt(), Action::ReleasePublish, user, password, code).await
+    }
+
+    /// The code of the step that lies this many steps after the current one.
+    pub(crate) fn code(&self, secret: &Secret<String>, steps: i64) -> String {
+        code_at(secret, self.clock.now().seconds() + 30 * steps)
+    }
+
+    /// Every event, oldest first.
+    pub(crate) async fn events(&self) -> Vec<AuditEvent> {
+        let rows = self.storage.events(&AuditFilter::default(), None, 1000).await.unwrap();
+        rows.into_iter().rev().map(|row| row.event).collect()
+    }
+
+    /// Why the last authentication failed, as the audit log has it.
+    pub(crate) async fn last_failure(&self) -> String {
+        let events = self.events().await;
+        let event = events.iter().rev().find(|event| event.kind == EventKind::AuthenticationFailed).expect("an authentication failed");
+        event.detail["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn code_at(secret: &Secret<String>, seconds: i64) -> String {
+    let bytes = data_encoding::BASE32_NOPAD.decode(secret.expose().as_bytes()).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(bytes).with_account_name("-").build().unwrap();
+    totp.generate(seconds as u64).to_string()
+}
+
+pub(crate) fn user_name(text: &str) -> UserName {
+    UserName::parse(text).unwrap()
+}
+
+fn package(folder: &Path) -> SetPackage {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/modules");
+    std::fs::copy(modules.join("restrict-routes.wasm"), folder.join("restrict-routes.wasm")).expect("policy modules are built: cargo xtask build-plugins");
+    std::fs::write(folder.join("set.toml"), SET).unwrap();
+    SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
+}

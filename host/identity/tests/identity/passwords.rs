@@ -1,0 +1,189 @@
+use gate::RefusalKind;
+use model::audit::EventKind;
+use model::{Action, CredentialKind, Factor};
+
+use crate::fixture::{Fixture, NOW, PASSWORD, limits, user_name};
+
+const PERMITTED: Action = Action::FileUpload;
+const NOT_PERMITTED: Action = Action::ProjectDelete;
+
+#[tokio::test]
+async fn the_right_password_proves_its_user_where_a_policy_could_permit_one() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let caller = fixture.present_password("ANA", PASSWORD, PERMITTED).await.unwrap();
+    assert_eq!((caller.credential, caller.user().unwrap().id), (CredentialKind::BasicPassword, ana));
+    assert_eq!((caller.assurance.password_at, caller.assurance.second_factor), (Some(NOW), None));
+    let event = fixture.events().await.pop().unwrap();
+    assert_eq!((event.kind, event.user, event.detail["method"].as_str()), (EventKind::AuthenticationSucceeded, Some(ana), Some("basic-password")));
+}
+
+#[tokio::test]
+async fn every_password_that_is_not_accepted_is_refused_in_the_same_words() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let ben = fixture.user("ben").await;
+    let disable = async |user| {
+        let mut unit = fixture.storage.begin().await.unwrap();
+        unit.disable_password(user, "breached").await.unwrap();
+        let event = model::audit::AuditEvent {
+            at: NOW,
+            kind: EventKind::PasswordSet,
+            actor: model::audit::Actor::System,
+            user: Some(user),
+            project: None,
+            decision: None,
+            detail: serde_json::json!({}),
+        };
+        unit.commit(&event).await.unwrap();
+    };
+    disable(ben).await;
+    let target = identity::CreateUser { name: user_name("carl"), email: None, email_verified: false, staff: false };
+    fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
+    let long = "x".repeat(5000);
+    let mut answers = Vec::new();
+    for (user, password, why) in [
+        ("ana", "wrong horse", "wrong-password"),
+        ("ana", "", "wrong-password"),
+        ("ana", &long, "wrong-password"),
+        ("nobody", PASSWORD, "unknown-user"),
+        ("no user name!", PASSWORD, "unknown-user"),
+        ("ben", PASSWORD, "password-disabled"),
+        ("carl", PASSWORD, "no-password"),
+        ("carl", "", "no-password"),
+    ] {
+        let refusal = fixture.present_password(user, password, PERMITTED).await.unwrap_err();
+        assert_eq!(fixture.last_failure().await, why);
+        answers.push((refusal.kind, refusal.reasons));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+}
+
+/// No oracle: where no policy could permit a password, nothing depends on whether it is right.
+#[tokio::test]
+async fn a_password_is_not_verified_where_no_policy_could_permit_one() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let mut answers = Vec::new();
+    for (user, password) in [("ana", PASSWORD), ("ana", "wrong horse"), ("nobody", PASSWORD), ("", "")] {
+        let refusal = fixture.present_password(user, password, NOT_PERMITTED).await.unwrap_err();
+        answers.push((refusal.kind, refusal.reasons));
+        let event = fixture.events().await.into_iter().rev().find(|event| event.kind == EventKind::AuthenticationFailed).unwrap();
+        assert_eq!((event.user, event.detail["reason"].as_str()), (None, Some("password-not-accepted")));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    let succeeded = fixture.events().await.into_iter().any(|event| event.kind == EventKind::AuthenticationSucceeded);
+    assert!(!succeeded);
+}
+
+#[tokio::test]
+async fn a_token_in_the_place_of_a_password_is_told_where_it_belongs() {
+    let fixture = Fixture::new().await;
+    for (user, password) in [("ana", "pypi-AgEI"), ("pypi-AgEI", "")] {
+        let refusal = fixture.present_password(user, password, NOT_PERMITTED).await.unwrap_err();
+        assert!(refusal.reasons[0].remedy.contains("use __token__ as the user name"), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_sent_in_vain_are_counted_against_the_address() {
+    let fixture = Fixture::with(limits(3)).await;
+    for number in 0..3 {
+        assert_eq!(fixture.present_password(&format!("user{number}"), "x", NOT_PERMITTED).await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    let refusal = fixture.present_password("ana", "x", NOT_PERMITTED).await.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 300 });
+    assert_eq!(fixture.last_failure().await, "too-many-attempts");
+}
+
+#[tokio::test]
+async fn after_too_many_failures_even_the_right_password_has_to_wait() {
+    let fixture = Fixture::with(limits(3)).await;
+    fixture.user("ana").await;
+    for _ in 0..3 {
+        assert_eq!(fixture.present_password("ana", "wrong horse", PERMITTED).await.unwrap_err().kind, RefusalKind::Denied);
+        fixture.clock.advance_seconds(10);
+    }
+    let refusal = fixture.present_password("ana", PASSWORD, PERMITTED).await.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 270 });
+    fixture.clock.advance_seconds(270);
+    assert!(fixture.present_password("ana", PASSWORD, PERMITTED).await.is_ok());
+}
+
+#[tokio::test]
+async fn attempts_are_forgotten_once_no_limit_looks_at_them() {
+    let fixture = Fixture::with(limits(2)).await;
+    fixture.present_password("ana", "x", PERMITTED).await.unwrap_err();
+    fixture.clock.advance_seconds(299);
+    assert_eq!(fixture.identity.forget_attempts().await.unwrap(), 0);
+    fixture.present_password("ana", "x", PERMITTED).await.unwrap_err();
+    assert!(matches!(fixture.present_password("ana", "x", PERMITTED).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    fixture.clock.advance_seconds(2);
+    assert_eq!(fixture.identity.forget_attempts().await.unwrap(), 2, "one for the user, one for the address");
+}
+
+#[tokio::test]
+async fn successes_do_not_count() {
+    let fixture = Fixture::with(limits(2)).await;
+    fixture.user("ana").await;
+    for _ in 0..5 {
+        fixture.present_password("ana", PASSWORD, PERMITTED).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn failures_for_many_users_count_against_their_one_address_and_no_other() {
+    let fixture = Fixture::with(limits(3)).await;
+    fixture.user("ana").await;
+    for number in 0..3 {
+        fixture.present_password(&format!("user{number}"), "x", PERMITTED).await.unwrap_err();
+    }
+    assert!(matches!(fixture.present_password("ana", PASSWORD, PERMITTED).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    let presented = || identity::Presented::Basic { user: "ana".into(), password: identity::Secret::new(PASSWORD.into()) };
+    let elsewhere = fixture.attempt_from("2001:db8::1");
+    assert!(fixture.identity.authenticate(&fixture.gate, &elsewhere, presented(), PERMITTED).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_guess_at_once_no_more_than_the_limit_are_looked_at() {
+    let fixture = std::sync::Arc::new(Fixture::with(limits(5)).await);
+    fixture.user("ana").await;
+    let guesses: Vec<_> = (0..40)
+        .map(|number| {
+            let fixture = fixture.clone();
+            tokio::spawn(async move { fixture.present_password("ana", &format!("guess {number}"), PERMITTED).await.unwrap_err().kind })
+        })
+        .collect();
+    let mut looked_at = 0;
+    for guess in guesses {
+        looked_at += usize::from(guess.await.unwrap() == RefusalKind::Denied);
+    }
+    assert_eq!(looked_at, 5);
+}
+
+#[tokio::test]
+async fn no_secret_reaches_the_audit_log() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let token = fixture.token("ana", identity::NewTokenScope::Account).await;
+    let code = fixture.code(&secret, 0);
+    fixture.present_token(&token).await.unwrap();
+    fixture.present_token(&format!("{token}A")).await.unwrap_err();
+    for action in [PERMITTED, NOT_PERMITTED] {
+        let _ = fixture.present_password("ana", PASSWORD, action).await;
+        fixture.present_password(&token, "hush-hush", action).await.unwrap_err();
+        fixture.present_password("hush-hush", &token, action).await.unwrap_err();
+    }
+    let caller = fixture.prove("ana", PASSWORD, Some(&code)).await.unwrap();
+    assert_eq!(caller.assurance.second_factor.unwrap().factor, Factor::Totp);
+    let log = format!("{:?}", fixture.events().await);
+    for hidden in [PASSWORD, &token, &token[..40], secret.expose(), "hush-hush", "$argon2"] {
+        assert!(!log.contains(hidden), "{hidden}");
+    }
+    // Six digits may well be part of an identifier; these details have none.
+    for event in fixture.events().await {
+        let is_authentication = matches!(event.kind, EventKind::AuthenticationSucceeded | EventKind::AuthenticationFailed);
+        assert!(!is_authentication || !event.detail.to_string().contains(&code));
+    }
+}

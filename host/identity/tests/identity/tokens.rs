@@ -1,0 +1,257 @@
+use gate::RefusalKind;
+use identity::{ListTokens, NewTokenScope, Presented, RevokeToken, Secret, TokenError};
+use model::audit::EventKind;
+use model::caveat::CaveatSubject;
+use model::{Action, Assurance, Caller, Caveat, CredentialKind, ProjectId, ProjectName, TokenId};
+use storage::projects::NewProject;
+
+use crate::fixture::{Fixture, NOW, user_name};
+
+fn projects(names: &[&str]) -> NewTokenScope {
+    NewTokenScope::Projects(names.iter().map(|name| ProjectName::parse(name).unwrap()).collect())
+}
+
+async fn create_project(fixture: &Fixture, name: &str) -> ProjectId {
+    let (id, name) = (ProjectId::new(), ProjectName::parse(name).unwrap());
+    let mut unit = fixture.storage.begin().await.unwrap();
+    unit.create_project(&NewProject { id, name: &name, created_at: NOW }).await.unwrap();
+    let event = model::audit::AuditEvent {
+        at: NOW,
+        kind: EventKind::ProjectCreated,
+        actor: model::audit::Actor::System,
+        user: None,
+        project: Some(id),
+        decision: None,
+        detail: serde_json::json!({}),
+    };
+    unit.commit(&event).await.unwrap();
+    id
+}
+
+fn caveats(caller: &Caller) -> &[Caveat] {
+    &caller.token.as_ref().unwrap().caveats
+}
+
+fn reason(refusal: &gate::Refusal) -> (RefusalKind, Vec<gate::Reason>) {
+    (refusal.kind.clone(), refusal.reasons.clone())
+}
+
+#[tokio::test]
+async fn who_presents_nothing_is_anonymous_and_leaves_no_trace() {
+    let fixture = Fixture::new().await;
+    let before = fixture.events().await.len();
+    assert_eq!(fixture.present(Presented::None, Action::IndexRead).await, Ok(Caller::anonymous()));
+    assert_eq!(fixture.events().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_token_yields_its_user_on_any_route_and_proves_no_factor() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let token = fixture.token("Ana", NewTokenScope::Account).await;
+    assert!(token.starts_with("pypi-AgEQcHlwaS5leGFtcGxlLm9yZw"), "the location is the registry's host");
+    for &action in Action::ALL {
+        let caller = fixture.present(Presented::Token(Secret::new(token.clone())), action).await.unwrap();
+        assert_eq!((caller.credential, caller.user().unwrap().id, caller.assurance), (CredentialKind::ApiToken, ana, Assurance::NONE));
+        let user = Caveat::RequestUser(ana.to_string());
+        assert_eq!(caveats(&caller), [user.clone(), user], "those in the token, then those stored for it");
+    }
+    let succeeded = fixture.events().await.into_iter().filter(|event| event.kind == EventKind::AuthenticationSucceeded).count();
+    assert_eq!(succeeded, Action::ALL.len());
+}
+
+#[tokio::test]
+async fn every_token_that_is_not_accepted_is_refused_in_the_same_words() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let revoked = fixture.token("ana", NewTokenScope::Account).await;
+    let id = fixture.present_token(&revoked).await.unwrap().token_id().unwrap();
+    fixture.identity.revoke_token(fixture.permit(RevokeToken { user: ana, token: id }).await).await.unwrap();
+    let valid = fixture.token("ana", NewTokenScope::Account).await;
+    let flipped = {
+        let position = valid.len() - 10;
+        let other = if valid.as_bytes()[position] == b'A' { "B" } else { "A" };
+        format!("{}{other}{}", &valid[..position], &valid[position + 1..])
+    };
+    let key = Secret::new([7; 32]);
+    let unknown = identity::tokens::mint("pypi", "pypi.example.org", TokenId::new(), &key, &[]).expose().clone();
+    let mut answers = Vec::new();
+    for (token, why) in [("garbage", "unreadable-token"), (&flipped, "wrong-signature"), (&unknown, "unknown-token"), (&revoked, "revoked-token")] {
+        let refusal = fixture.present_token(token).await.unwrap_err();
+        assert_eq!(fixture.last_failure().await, why);
+        answers.push(reason(&refusal));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    assert_eq!(answers[0].1[0].message, "Invalid or non-existent authentication information.");
+    assert!(fixture.present_token(&valid).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_caveat_that_is_not_understood_is_named() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    let id = fixture.present_token(&token).await.unwrap().token_id().unwrap();
+    let mut unit = fixture.storage.begin().await.unwrap();
+    unit.add_stored_caveat(id, "[9999999]").await.unwrap();
+    let event = model::audit::AuditEvent {
+        at: NOW,
+        kind: EventKind::TokenCreated,
+        actor: model::audit::Actor::System,
+        user: Some(ana),
+        project: None,
+        decision: None,
+        detail: serde_json::json!({}),
+    };
+    unit.commit(&event).await.unwrap();
+    let refusal = fixture.present_token(&token).await.unwrap_err();
+    assert_eq!(refusal.reasons[0].message, "Invalid API Token: caveat has unknown tag: 9999999");
+    assert_eq!(fixture.last_failure().await, "invalid-caveat");
+}
+
+#[tokio::test]
+async fn a_token_for_projects_carries_their_ids_when_all_of_them_exist() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let id = create_project(&fixture, "Foo.Bar").await;
+    let embedded = async |names: &[&str]| {
+        let caller = fixture.present_token(&fixture.token("ana", projects(names)).await).await.unwrap();
+        let all = caveats(&caller).to_vec();
+        all[..all.len() / 2].to_vec()
+    };
+    let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| name.to_string()).collect());
+    assert_eq!(embedded(&["foo_bar"]).await, [names(&["foo-bar"]), Caveat::ProjectIds(vec![id.to_string()])]);
+    assert_eq!(embedded(&["new"]).await, [names(&["new"])]);
+    assert_eq!(embedded(&["new", "FOO-BAR", "foo.bar"]).await, [names(&["foo-bar", "new"])]);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_is_valid_from_its_making_until_its_expiry() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let name = user_name("ana");
+    let create = |expires_at| fixture.identity.token_to_create(&name, "one", NewTokenScope::Account, Some(expires_at), None);
+    assert!(matches!(create(NOW).await, Err(TokenError::ExpiryInThePast)));
+    let target = create(NOW.plus_ms(60_000)).await.unwrap();
+    let token = fixture.identity.create_token(fixture.permit(target).await).await.unwrap().text;
+    let caller = fixture.present_token(token.expose()).await.unwrap();
+    let holds_at =
+        |now| caveats(&caller).iter().all(|caveat| caveat.check(&CaveatSubject { now, caller: &caller, project: None, publisher_registered: false }).is_ok());
+    assert!(holds_at(NOW) && holds_at(NOW.plus_ms(59_999)));
+    assert!(!holds_at(NOW.plus_ms(60_000)) && !holds_at(NOW.plus_ms(-1000)));
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_noted_at_most_once_a_minute() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    let used = async || fixture.present_token(&token).await.unwrap().token.unwrap().last_used_at;
+    assert_eq!(used().await, None);
+    fixture.clock.advance_seconds(59);
+    assert_eq!(used().await, Some(NOW));
+    assert_eq!(used().await, Some(NOW));
+    fixture.clock.advance_seconds(1);
+    assert_eq!(used().await, Some(NOW));
+    assert_eq!(used().await, Some(NOW.plus_ms(60_000)));
+}
+
+#[tokio::test]
+async fn invalid_tokens_are_limited_by_address_and_valid_ones_never() {
+    let fixture = Fixture::with(crate::fixture::limits(3)).await;
+    fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    for _ in 0..3 {
+        assert_eq!(fixture.present_token("pypi-x").await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    let RefusalKind::Limited { retry_after_seconds } = fixture.present_token("pypi-x").await.unwrap_err().kind else { panic!("not limited") };
+    assert_eq!(retry_after_seconds, 300);
+    assert!(fixture.present_token(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let name = user_name("ana");
+    let create = async || {
+        let target = fixture.identity.token_to_create(&name, " ci ", NewTokenScope::Account, None, None).await.unwrap();
+        fixture.identity.create_token(fixture.permit(target).await).await
+    };
+    let first = create().await.unwrap();
+    assert!(matches!(create().await, Err(TokenError::DescriptionTaken)));
+    let listed = fixture.identity.list_tokens(fixture.permit(ListTokens { user: ana }).await).await.unwrap();
+    assert_eq!(listed.iter().map(|token| (token.id, token.description.as_str())).collect::<Vec<_>>(), [(first.id, "ci")]);
+    assert_eq!(listed[0].caveats, [format!("[3,\"{ana}\"]")]);
+    fixture.identity.revoke_token(fixture.permit(RevokeToken { user: ana, token: first.id }).await).await.unwrap();
+    create().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_revokes_a_token_of_somebody_else() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let ben = fixture.user("ben").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    let id = fixture.present_token(&token).await.unwrap().token_id().unwrap();
+    for (user, token) in [(ben, id), (ben, TokenId::new())] {
+        let result = fixture.identity.revoke_token(fixture.permit(RevokeToken { user, token }).await).await;
+        assert!(matches!(result, Err(TokenError::UnknownToken)));
+    }
+    assert!(fixture.present_token(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let ask =
+        async |user: &str, description: &str, scope| fixture.identity.token_to_create(&user_name(user), description, scope, None, None).await.unwrap_err();
+    assert!(matches!(ask("nobody", "ci", NewTokenScope::Account).await, TokenError::UnknownUser));
+    for description in ["", "  ", "a\nb", &"a".repeat(101)] {
+        assert!(matches!(ask("ana", description, NewTokenScope::Account).await, TokenError::InvalidDescription));
+    }
+    assert!(matches!(ask("ana", "ci", projects(&[])).await, TokenError::InvalidScope));
+    let many: Vec<String> = (0..101).map(|number| format!("p{number}")).collect();
+    assert!(matches!(ask("ana", "ci", projects(&many.iter().map(String::as_str).collect::<Vec<_>>())).await, TokenError::InvalidScope));
+    let long: Vec<String> = (0..40).map(|number| format!("{number}{}", "x".repeat(190))).collect();
+    let target =
+        fixture.identity.token_to_create(&user_name("ana"), "ci", projects(&long.iter().map(String::as_str).collect::<Vec<_>>()), None, None).await.unwrap();
+    assert!(matches!(fixture.identity.create_token(fixture.permit(target).await).await, Err(TokenError::InvalidScope)), "too long for a header");
+}
+
+#[tokio::test]
+async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    fixture.user("ben").await;
+    let secret = fixture.enroll(ana).await;
+    let name = user_name("ana");
+    let made_with = async |token: &Secret<String>| fixture.present_token(token.expose()).await.unwrap().token.unwrap().made_with_second_factor;
+    let target = async |description: &str, proof| fixture.identity.token_to_create(&name, description, NewTokenScope::Account, None, proof).await;
+
+    let plain = fixture.identity.create_token(fixture.permit(target("plain", None).await.unwrap()).await).await.unwrap();
+    assert!(!made_with(&plain.text).await, "shell access proves nobody's second factor");
+
+    let code = fixture.code(&secret, 0);
+    assert!(matches!(fixture.identity.prove_second_factor(&user_name("ben"), &code).await, Err(TokenError::WrongTotpCode)));
+    let proof = fixture.identity.prove_second_factor(&name, &code).await.unwrap();
+    let proven = fixture.identity.create_token(fixture.permit(target("proven", Some(proof)).await.unwrap()).await).await.unwrap();
+    assert!(made_with(&proven.text).await);
+    assert!(matches!(fixture.identity.prove_second_factor(&name, &code).await, Err(TokenError::WrongTotpCode)), "the code is used up");
+
+    let code = fixture.code(&secret, 1);
+    let proof = fixture.identity.prove_second_factor(&name, &code).await.unwrap();
+    let foreign = fixture.identity.token_to_create(&user_name("ben"), "ci", NewTokenScope::Account, None, Some(proof)).await;
+    assert!(matches!(foreign, Err(TokenError::ForeignProof)));
+
+    fixture.clock.advance_seconds(300);
+    let caller = fixture.prove("ana", crate::fixture::PASSWORD, Some(&fixture.code(&secret, 0))).await.unwrap();
+    let permit = fixture.gate.decide(&fixture.attempt(), &caller, target("by session", None).await.unwrap()).await.unwrap();
+    let by_session = fixture.identity.create_token(permit).await.unwrap();
+    assert!(made_with(&by_session.text).await, "the caller proved one in the request");
+    let other = fixture.identity.token_to_create(&user_name("ben"), "ci", NewTokenScope::Account, None, None).await.unwrap();
+    let permit = fixture.gate.decide(&fixture.attempt(), &caller, other).await.unwrap();
+    let for_ben = fixture.identity.create_token(permit).await.unwrap();
+    assert!(!made_with(&for_ben.text).await, "one person's factor is not another's");
+}
