@@ -154,6 +154,12 @@ impl Distribution {
         HEXLOWER.encode(&Sha256::digest(&self.bytes))
     }
 
+    /// Where an index that names files by their BLAKE2b-256, as PyPI does, serves the file.
+    pub fn path(&self) -> String {
+        let digest = HEXLOWER.encode(&Blake2b256::digest(&self.bytes));
+        format!("/files/{}/{}/{}/{}", &digest[..2], &digest[2..4], &digest[4..], self.file_name)
+    }
+
     /// The same upload with one field changed, added (a field it has not) or removed (`None`).
     pub fn with_field(mut self, name: &str, value: Option<&str>) -> Self {
         let at = self.fields.iter().position(|(field, _)| field == name);

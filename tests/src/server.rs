@@ -50,8 +50,8 @@ pub fn command(folder: &Path) -> Command {
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Folder of the policy set of the first start.
-    pub policies: PathBuf,
+    /// Folder of the policy set of the first start; with none, the flags say which.
+    pub policies: Option<PathBuf>,
     /// `postgres://…`; SQLite in the data folder without it.
     pub database: Option<String>,
     /// More flags of `portcullis serve`.
@@ -63,7 +63,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            policies: shipped_set("default"),
+            policies: Some(shipped_set("default")),
             database: None,
             flags: Vec::new(),
             folder: Arc::new(tempfile::Builder::new().prefix("portcullis-test-").tempdir().expect("a temporary folder can be made")),
@@ -74,8 +74,14 @@ impl Default for Setup {
 impl Setup {
     /// A server with another policy set.
     pub fn policies(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.policies = folder.into();
+        self.policies = Some(folder.into());
         self
+    }
+
+    /// A server that follows the set in this folder.
+    pub fn watching(mut self, folder: &Path) -> Self {
+        self.policies = None;
+        self.flag("--watch-policies", &folder.display().to_string())
     }
 
     /// A server with one more flag.
@@ -188,10 +194,11 @@ impl Server {
         // Servers that share a folder keep logs of their own.
         let log = (1..).map(|number| setup.folder.path().join(format!("server-{number}.log"))).find(|path| !path.exists()).expect("there is a free name");
         let out = File::create(&log).expect("the log can be made");
+        let policies = setup.policies.iter().flat_map(|folder| ["--policies".into(), folder.clone().into_os_string()]);
         let process = command(setup.folder.path())
             .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--policies"])
-            .arg(&setup.policies)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(policies)
             .args(setup.configuration())
             .args(&setup.flags)
             .stdin(Stdio::null())
@@ -203,7 +210,7 @@ impl Server {
         server.address = server.wait_for("the address it listens on", |server| {
             let log = server.log();
             // The port is told once it is bound.
-            let rest = log.split("http://127.0.0.1:").nth(1)?;
+            let rest = log.split("serving    http://127.0.0.1:").nth(1)?;
             let port: u16 = rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
             (port != 0).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
         });

@@ -122,7 +122,8 @@ fn manifest_violations(manifests: &[Manifest]) -> Vec<String> {
             violations.push(format!("{name} does not take the workspace's lints"));
         }
         for (dependency, value) in manifest.dependencies(&["dependencies", "dev-dependencies", "build-dependencies"]) {
-            if value.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+            let in_table = value.get("workspace").and_then(toml::Value::as_bool) == Some(true) || value.get("path").is_some();
+            if !in_table {
                 violations.push(format!("{name} gives {dependency} a version of its own; versions are in the workspace's table"));
             }
         }

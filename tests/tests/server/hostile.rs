@@ -1,0 +1,104 @@
+//! Policies that misbehave in a running server: they harm the request they are asked
+//! about, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use tests::{Connection, Package, Request, Setup, basic_token};
+
+use crate::tools::{SetFolder, binding, default_bindings};
+
+/// Guests that cannot answer, and what the log must name.
+const BROKEN: [(&str, &str); 6] = [
+    ("endless-loop", "endless_loop.wasm"),
+    ("endless-recursion", "endless_recursion.wasm"),
+    ("memory-grabber", "memory_grabber.wasm"),
+    ("huge-output", "huge_output.wasm"),
+    ("log-flood", "log_flood.wasm"),
+    ("trap", "trap.wasm"),
+];
+
+#[test]
+fn a_policy_that_misbehaves_fails_its_requests_and_no_others() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    for (policy, module) in BROKEN {
+        let set = SetFolder::new(policy, &format!("{}{}", default_bindings(), binding(policy, module, "actions = [\"file:upload\"]\n")));
+        server.command_line(&["policy", "apply", &set.text()]).ok();
+        let before = server.log().len();
+        std::thread::scope(|scope| {
+            let uploads: Vec<_> = (0..2)
+                .map(|thread| {
+                    let (server, token) = (&server, &token);
+                    scope.spawn(move || {
+                        for number in 0..5 {
+                            let answer = server.upload(&Package::new("victim", &format!("{thread}.{number}")).wheel(), Some(&basic_token(token)));
+                            assert_eq!(answer.status, 503, "{policy}: an error, not a refusal: {} {}", answer.reason, answer.text());
+                            assert!(answer.header("Retry-After").is_some(), "{policy}: a client may try again");
+                        }
+                    })
+                })
+                .collect();
+            let mut slowest = Duration::ZERO;
+            let mut reads = 0;
+            let mut connection = Connection::to(server.address);
+            while reads < 20 || uploads.iter().any(|upload| !upload.is_finished()) {
+                let start = Instant::now();
+                assert_eq!(connection.send(&Request::get("/simple/")).expect("a page is served").status, 200, "{policy}");
+                slowest = slowest.max(start.elapsed());
+                reads += 1;
+            }
+            // Ten milliseconds of budget on each of two threads, and a busy test machine.
+            assert!(slowest < Duration::from_secs(2), "{policy}: a page took {slowest:?}");
+        });
+        let log = server.log_since(before);
+        assert!(log.contains(policy), "{policy} is not named in the log:\n{log}");
+        assert_eq!(server.get("/simple/victim/").status, 404, "{policy}: nothing was stored");
+    }
+    server.command_line(&["policy", "rollback", "--to", "1"]).ok();
+    crate::tools::upload_ok(&server, &Package::new("victim", "1.0").wheel(), &token);
+}
+
+#[test]
+fn an_obligation_nobody_knows_is_a_refusal() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let set = SetFolder::new(
+        "unknown",
+        &format!("{}{}", default_bindings(), binding("unknown-obligation", "unknown_obligation.wasm", "actions = [\"file:upload\"]\n")),
+    );
+    server.command_line(&["policy", "apply", &set.text()]).ok();
+    let answer = server.upload(&Package::new("victim", "1.0").wheel(), Some(&basic_token(&token)));
+    assert_eq!(answer.status, 403, "{} {}", answer.reason, answer.text());
+    assert_eq!(server.get("/simple/victim/").status, 404);
+}
+
+#[test]
+fn a_policy_that_is_only_observed_refuses_nobody_however_it_fails() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let set = SetFolder::new(
+        "observed",
+        &format!(
+            "{}{}{}",
+            default_bindings(),
+            binding("trap", "trap.wasm", "grade = \"observe\"\n"),
+            binding("deny-all", "deny_all.wasm", "grade = \"warn\"\n")
+        ),
+    );
+    server.command_line(&["policy", "apply", &set.text()]).ok();
+    crate::tools::upload_ok(&server, &Package::new("free", "1.0").wheel(), &token);
+    assert_eq!(server.get("/simple/free/").status, 200);
+}
+
+#[test]
+fn a_set_in_which_nobody_permits_refuses_everything_decided() {
+    let server = Setup::default().start();
+    let set = SetFolder::new("silent", &binding("staged-release", "staged-release.wasm", ""));
+    server.command_line(&["policy", "apply", &set.text()]).ok();
+    let answer = server.get("/simple/");
+    assert_eq!(answer.status, 403, "{}", answer.reason);
+    assert_eq!(server.get("/health").status, 200);
+}

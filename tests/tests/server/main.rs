@@ -1,0 +1,17 @@
+//! The whole server, from outside: a real process on a loopback port, real clients, its
+//! real command line. One module for each thing that must hold.
+
+mod durability;
+mod hostile;
+mod index;
+mod operations;
+mod publishing;
+mod refusals;
+mod replicas;
+mod routes;
+mod staging;
+mod swapping;
+mod tokens;
+mod uploads;
+
+mod tools;

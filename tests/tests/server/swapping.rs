@@ -1,0 +1,208 @@
+//! Policy sets replaced while the server runs.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tests::{Connection, Package, Request, Server, Setup, basic_token, shipped_set, upload_request};
+
+use crate::tools::{SetFolder, binding, default_bindings, upload_ok};
+
+/// A set under which nobody reads without a credential and no token uploads.
+fn closed_set() -> SetFolder {
+    let settings = "[binding.settings]\nnone = []\napi-token = []\n";
+    SetFolder::new("closed", &binding("restrict-routes", "restrict-routes.wasm", settings))
+}
+
+#[test]
+fn swapping_sets_200_times_under_load_loses_and_misdecides_nothing() {
+    const SWAPS: u64 = 200;
+    let server = Setup::default().flag("--log", "warn").start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("steady", "1.0").wheel(), &token);
+    let file = Package::new("steady", "1.0").wheel().path();
+    let closed = closed_set();
+    let default = shipped_set("default").display().to_string();
+
+    // Odd numbers of the history are the default set, even ones the closed set: equal sets
+    // keep their number, so there are exactly two.
+    let (open_set, closed_set) = (1, 2);
+    let done = AtomicBool::new(false);
+    let counts: [AtomicU64; 4] = Default::default();
+    let check = |answer: &tests::Response, is_upload: bool, what: &str| {
+        let set = answer.policy_set().unwrap_or_else(|| panic!("{what} names no set: {} {}", answer.status, answer.reason));
+        let expected = if set == open_set { 200 } else { 403 };
+        assert!(set == open_set || set == closed_set, "{what} names set {set}");
+        assert_eq!(answer.status, expected, "{what} under set {set}: {} {}", answer.reason, answer.text());
+        counts[usize::from(is_upload) * 2 + usize::from(set == closed_set)].fetch_add(1, Ordering::Relaxed);
+    };
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (done, check, file) = (&done, &check, &file);
+            let address = server.address;
+            scope.spawn(move || {
+                let mut connection = Connection::to(address);
+                let paths = ["/simple/steady/", file.as_str(), "/simple/", "/pypi/steady/json"];
+                for path in paths.iter().cycle().skip(reader) {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    check(&connection.send(&Request::get(path)).expect("no request is lost"), false, path);
+                }
+            });
+        }
+        {
+            let (done, check, token) = (&done, &check, &token);
+            let address = server.address;
+            scope.spawn(move || {
+                let mut connection = Connection::to(address);
+                for number in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let upload = upload_request(&Package::new("moving", &format!("0.{number}")).with_payload(20_000).wheel(), Some(&basic_token(token)));
+                    check(&connection.send(&upload).expect("no request is lost"), true, "an upload");
+                }
+            });
+        }
+        let swapping = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for swap in 0..SWAPS {
+                let folder = if swap % 2 == 0 { closed.text() } else { default.clone() };
+                server.command_line(&["policy", "apply", &folder]).ok();
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        swapping.expect("every set is applied");
+    });
+    let counts: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    assert!(counts.iter().all(|count| *count > 50), "reads and uploads met both sets: {counts:?}");
+
+    // What was answered 200 is there, and nothing else.
+    assert_eq!(server.get("/simple/moving/").text().matches("</a>").count() as u64, counts[2]);
+    let history = server.command_line(&["policy", "history", "--limit", "1000", "--json"]).ok().json();
+    let activations = history.as_array().or_else(|| history["activations"].as_array()).map_or(0, Vec::len);
+    assert_eq!(activations as u64, SWAPS + 1);
+}
+
+#[test]
+fn an_upload_in_flight_is_decided_by_the_set_it_began_with() {
+    use std::io::{Read, Write};
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let bytes = upload_request(&Package::new("slow", "1.0").with_payload(50_000).wheel(), Some(&basic_token(&token)))
+        .header("Connection", "close")
+        .encode(server.address);
+
+    let mut stream = std::net::TcpStream::connect(server.address).expect("the server listens");
+    let half = bytes.len() / 2;
+    stream.write_all(&bytes[..half]).expect("the first half is sent");
+    let closed = closed_set();
+    server.command_line(&["policy", "apply", &closed.text()]).ok();
+    assert_eq!(server.get("/simple/slow/").status, 403, "the new set serves");
+    stream.write_all(&bytes[half..]).expect("the second half is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is read");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("portcullis-policy-set: 1"), "{answer}");
+}
+
+fn serves(server: &Server, set: u64) -> bool {
+    server.get("/simple/").policy_set() == Some(set)
+}
+
+#[test]
+fn a_set_that_fails_changes_nothing_and_says_why() {
+    let server = Setup::default().start();
+    for (name, bindings, why) in [
+        ("no-module", binding("absent", "absent.wasm", ""), "absent.wasm"),
+        ("wrong-name", binding("another-name", "restrict-routes.wasm", ""), "restrict-routes"),
+        ("wrong-setting", binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nno-such-setting = 1\n"), "no-such-setting"),
+        ("wrong-value", binding("staged-release", "staged-release.wasm", "[binding.settings]\nmode = \"sometimes\"\n"), "mode"),
+        ("no-toml", "this is not toml".to_owned(), "line"),
+        ("imports-wasi", binding("imports-wasi", "imports_wasi.wasm", ""), "wasi"),
+        ("imports-network", binding("imports-network", "imports_network.wasm", ""), "import"),
+        ("wrong-world", binding("wrong-world", "wrong_world.wasm", ""), "wrong_world.wasm"),
+        ("bad-settings", binding("bad-settings", "bad_settings.wasm", ""), "bad_settings.wasm"),
+        ("slow-describe", binding("slow-describe", "slow_describe.wasm", ""), "slow_describe.wasm"),
+    ] {
+        let set = SetFolder::new(name, &bindings);
+        let output = server.command_line(&["policy", "apply", &set.text()]);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", output.all());
+        assert!(output.stderr.contains(why), "{name}: expected `{why}` in {}", output.stderr);
+        assert!(serves(&server, 1), "{name}");
+    }
+    // A case that does not hold is a reason, too.
+    let set = SetFolder::new("wrong-case", &default_bindings());
+    std::fs::create_dir(set.path().join("cases")).expect("a folder can be made");
+    std::fs::write(
+        set.path().join("cases/one.toml"),
+        "[[case]]\nname = \"tokens read\"\ncaller = \"account-token\"\naction = \"index:read\"\nexpect = \"permit\"\n",
+    )
+    .expect("a case can be written");
+    let output = server.command_line(&["policy", "apply", &set.text()]);
+    assert_eq!(output.status.code(), Some(1), "{}", output.all());
+    assert!(output.stderr.contains("tokens read"), "{}", output.stderr);
+    assert!(serves(&server, 1));
+    assert_eq!(server.command_line(&["policy", "status", "--json"]).ok().json()["active"]["set"], 1);
+}
+
+#[test]
+fn a_rollback_brings_the_earlier_set_back_and_both_are_in_the_history() {
+    let server = Setup::default().start();
+    assert_eq!(server.get("/simple/").status, 200);
+    let closed = closed_set();
+    server.command_line(&["policy", "apply", &closed.text(), "--reason", "maintenance"]).ok();
+    assert_eq!(server.get("/simple/").status, 403);
+    server.command_line(&["policy", "rollback", "--reason", "enough"]).ok();
+    assert_eq!(server.get("/simple/").status, 200);
+    assert!(serves(&server, 1));
+    server.command_line(&["policy", "rollback", "--to", "2"]).ok();
+    assert!(serves(&server, 2));
+    assert_eq!(server.command_line(&["policy", "rollback", "--to", "99"]).status.code(), Some(1));
+    let history = server.command_line(&["policy", "history"]).ok().stdout;
+    for word in ["maintenance", "enough", "rollback", "apply"] {
+        assert!(history.contains(word), "{word} is not in {history}");
+    }
+
+    // The choice outlives the process.
+    let setup = server.setup.clone();
+    assert!(server.stop().success());
+    let server = setup.start();
+    assert!(serves(&server, 2));
+    assert_eq!(server.get("/simple/").status, 403);
+}
+
+#[test]
+fn watched_policies_follow_their_files_and_the_last_good_set_stays() {
+    let set = SetFolder::new("watched", &default_bindings());
+    let mut server = Setup::default().watching(&set.path()).start();
+    server.wait_for("the watched set", |server| (server.get("/simple/").status == 200).then_some(()));
+    let number = server.get("/simple/").policy_set();
+
+    let closed = binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nnone = []\n");
+    set.rewrite(&closed);
+    server.wait_for("the changed set", |server| (server.get("/simple/").status == 403).then_some(()));
+    assert_ne!(server.get("/simple/").policy_set(), number);
+
+    set.rewrite("nonsense");
+    server.wait_for("the complaint", |server| server.log().contains("refused, the last good set goes on serving").then_some(()));
+    assert_eq!(server.get("/simple/").status, 403, "the last good set serves");
+    set.rewrite(&default_bindings());
+    server.wait_for("the mended set", |server| (server.get("/simple/").status == 200).then_some(()));
+}
+
+#[test]
+fn the_strict_and_observing_sets_do_what_they_say() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let account = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("demo", "1.0").wheel(), &account);
+
+    server.command_line(&["policy", "apply", &shipped_set("strict").display().to_string()]).ok();
+    let refused = server.upload(&Package::new("demo", "1.1").wheel(), Some(&basic_token(&account)));
+    assert_eq!(refused.status, 403, "no account-wide tokens: {}", refused.reason);
+
+    server.command_line(&["policy", "apply", &shipped_set("observe").display().to_string()]).ok();
+    upload_ok(&server, &Package::new("demo", "1.1").wheel(), &account);
+    assert!(server.get("/simple/demo/").text().contains("demo-1.1"), "observing holds nothing back");
+}
