@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use axum::http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use model::CredentialKind;
 use registry::files::StoredFile;
 use tokio::task::spawn_blocking;
@@ -39,24 +40,24 @@ async fn send(exchange: &Exchange, file: StoredFile) -> Answer {
     if range::client_has(exchange.headers(), &file.etag) {
         return Ok(response(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }
-    let (status, part) = match range::select(exchange.headers(), &file.etag, file.size) {
-        Selected::Whole => (StatusCode::OK, 0..file.size),
-        Selected::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+    let is_head = exchange.request.method == Method::HEAD;
+    // Ranges have a meaning for GET only.
+    let ranged = (!is_head && exchange.headers().contains_key(RANGE)).then(|| exchange.headers().clone());
+    let opened = open(file, ranged, is_head).await.map_err(|error| exchange.unavailable(error))?;
+    let size = opened.size;
+    let (status, part) = match opened.selected {
+        Selected::Whole => (StatusCode::OK, 0..size),
+        Selected::Part(ref part) => (StatusCode::PARTIAL_CONTENT, part.clone()),
         Selected::Unsatisfiable => {
-            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", format!("The file has {} bytes.", file.size));
-            let value = HeaderValue::try_from(format!("bytes */{}", file.size)).map_err(|error| exchange.unavailable(error))?;
+            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", format!("The file has {size} bytes."));
+            let value = HeaderValue::try_from(format!("bytes */{size}")).map_err(|error| exchange.unavailable(error))?;
             return Err(problem.header(CONTENT_RANGE, value));
         }
     };
-    let (size, length) = (file.size, part.end - part.start);
-    let range = HeaderValue::try_from(format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1))).ok();
-    let body = match exchange.request.method {
-        Method::HEAD => Body::empty(),
-        _ => read(file, part).await.map_err(|error| exchange.unavailable(error))?,
-    };
-    let mut response = response(status, headers, body);
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    if let Some(range) = range.filter(|_| status == StatusCode::PARTIAL_CONTENT) {
+    let mut response = response(status, headers, if is_head { Body::empty() } else { opened.into_body() });
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = HeaderValue::try_from(format!("bytes {}-{}/{size}", part.start, part.end - 1)).map_err(|error| exchange.unavailable(error))?;
         response.headers_mut().insert(CONTENT_RANGE, range);
     }
     Ok(response)
@@ -94,33 +95,53 @@ fn disposition(name: &str) -> HeaderValue {
     named.flatten().unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// The bytes of a file in this range: at once when they are few, else piece by piece.
-async fn read(file: StoredFile, range: Range<u64>) -> io::Result<Body> {
-    let (reader, first) = spawn_blocking(move || {
+/// A file on disk, at the part of it that is sent.
+struct Opened {
+    size: u64,
+    selected: Selected,
+    reader: Reader,
+    /// The first bytes, read in the same breath: all there is of most files.
+    first: Bytes,
+}
+
+/// Opens a file and finds the part of it that `ranged` headers ask for. Without `first`
+/// bytes for who wants none.
+async fn open(file: StoredFile, ranged: Option<HeaderMap>, without_content: bool) -> io::Result<Opened> {
+    spawn_blocking(move || {
         let mut opened = File::open(&file.path)?;
-        if opened.metadata()?.len() != file.size {
+        let size = opened.metadata()?.len();
+        if file.size.is_some_and(|expected| expected != size) {
             return Err(io::Error::other(format!("{} has not the size the database says", file.path.display())));
         }
-        if range.start > 0 {
-            opened.seek(SeekFrom::Start(range.start))?;
+        let selected = ranged.map_or(Selected::Whole, |headers| range::select(&headers, &file.etag, size));
+        let part = match &selected {
+            Selected::Whole => 0..size,
+            Selected::Part(part) => part.clone(),
+            Selected::Unsatisfiable => 0..0,
+        };
+        if part.start > 0 {
+            opened.seek(SeekFrom::Start(part.start))?;
         }
-        let mut reader = Reader { file: opened, left: range.end - range.start };
-        let first = reader.next()?;
-        Ok((reader, first))
+        let mut reader = Reader { file: opened, left: part.end - part.start };
+        let first = if without_content { Bytes::new() } else { reader.next()? };
+        Ok(Opened { size, selected, reader, first })
     })
-    .await??;
-    if reader.left == 0 {
-        return Ok(Body::from(first));
-    }
-    let rest = stream::try_unfold(reader, |mut reader| async move {
-        if reader.left == 0 {
-            return Ok(None);
+    .await?
+}
+
+impl Opened {
+    fn into_body(self) -> Body {
+        if self.reader.left == 0 {
+            return Body::from(self.first);
         }
-        let step = spawn_blocking(move || reader.next().map(|chunk| (chunk, reader)));
-        step.await?.map(Some)
-    });
-    let whole = futures_util::StreamExt::chain(stream::iter([Ok::<Bytes, io::Error>(first)]), rest);
-    Ok(Body::from_stream(whole))
+        let rest = stream::try_unfold(self.reader, |mut reader| async move {
+            if reader.left == 0 {
+                return Ok(None);
+            }
+            spawn_blocking(move || reader.next().map(|chunk| (chunk, reader))).await?.map(Some)
+        });
+        Body::from_stream(stream::iter([Ok::<Bytes, io::Error>(self.first)]).chain(rest))
+    }
 }
 
 /// A file being sent.
@@ -142,6 +163,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use http_body_util::BodyExt;
 
@@ -152,25 +175,30 @@ mod tests {
         assert_eq!(disposition("ä"), "attachment");
     }
 
-    async fn check(size: u64, range: Range<u64>) {
-        let folder = std::env::temp_dir().join(format!("portcullis-http-{}", model::DecisionId::new()));
-        std::fs::create_dir(&folder).unwrap();
+    async fn check(size: u64, range: Option<Range<u64>>) {
+        let folder = tempfile::tempdir().unwrap();
         let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-        let path = folder.join("blob");
+        let path = folder.path().join("blob");
         std::fs::write(&path, &content).unwrap();
-        let file = StoredFile { path, size, etag: "\"a\"".into(), content_type: "text/plain", name: "blob".into() };
-        let sent = read(file.clone(), range.clone()).await.unwrap().collect().await.unwrap().to_bytes();
+        let file = StoredFile { path, size: Some(size), etag: "\"a\"".into(), content_type: "text/plain", name: "blob".into() };
+        let headers = range.clone().map(|range| HeaderMap::from_iter([(RANGE, format!("bytes={}-{}", range.start, range.end - 1).parse().unwrap())]));
+        let range = range.unwrap_or(0..size);
+
+        let opened = open(file.clone(), headers.clone(), false).await.unwrap();
+        assert_eq!(opened.size, size);
+        let sent = opened.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(sent, &content[range.start as usize..range.end as usize]);
-        assert!(read(StoredFile { size: size + 1, ..file }, range).await.is_err());
-        std::fs::remove_dir_all(&folder).unwrap();
+
+        assert!(open(StoredFile { size: Some(size + 1), ..file.clone() }, headers.clone(), false).await.is_err());
+        assert_eq!(open(StoredFile { size: None, ..file }, headers, true).await.unwrap().size, size);
     }
 
     #[tokio::test]
     async fn small_and_large_files_and_their_parts_arrive_whole() {
-        check(0, 0..0).await;
-        check(10, 0..10).await;
-        check(10, 3..4).await;
-        check(CHUNK * 3 + 1, 0..CHUNK * 3 + 1).await;
-        check(CHUNK * 3 + 1, 5..CHUNK * 2 + 7).await;
+        check(0, None).await;
+        check(10, None).await;
+        check(10, Some(3..4)).await;
+        check(CHUNK * 3 + 1, None).await;
+        check(CHUNK * 3 + 1, Some(5..CHUNK * 2 + 7)).await;
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn cacheable(exchange: &Exchange, page: Page, content_type: &'static 
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(X_PYPI_LAST_SERIAL.clone(), HeaderValue::from(page.last_serial));
-    if let Ok(etag) = HeaderValue::try_from(page.etag) {
+    if let Ok(etag) = HeaderValue::from_str(&page.etag) {
         headers.insert(ETAG, etag);
     }
     response
