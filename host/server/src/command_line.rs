@@ -9,6 +9,7 @@ use gate::{Permit, Target};
 use identity::Identity;
 use model::audit::Actor;
 use model::{Clock, SystemClock, Timestamp, UserName};
+use policy_engine::Engine;
 use registry::Registry;
 use storage::Storage;
 use storage::users::UserRow;
@@ -57,6 +58,11 @@ impl CommandLine {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A policy engine to look at sets with, the same as the servers' but for its size.
+    pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
+        wiring::engine(&self.configuration, &self.folder, 1)
     }
 
     /// The user with this name.

@@ -56,11 +56,12 @@ pub(crate) fn registry(
     Ok(Registry::new(storage, clock, config)?)
 }
 
-/// The policy engine. Compiles in child processes of this same program.
-pub(crate) fn engine(configuration: &Configuration, folder: &DataFolder) -> anyhow::Result<Engine> {
+/// The policy engine with a lane for each thread that decides. Compiles in child
+/// processes of this same program.
+pub(crate) fn engine(configuration: &Configuration, folder: &DataFolder, lanes: usize) -> anyhow::Result<Engine> {
     let compiler = Compiler::Process { program: this_program()?, arguments: vec![COMPILE_MODULE.to_owned()] };
     let mut config = EngineConfig::new(compiler);
-    config.lanes = configuration.worker_threads();
+    config.lanes = lanes;
     config.budget = budget(configuration)?;
     config.cache = Some(ModuleCache::new(folder.modules(), folder.module_cache_key()?));
     Ok(Engine::new(config)?)

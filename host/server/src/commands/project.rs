@@ -9,7 +9,6 @@ use storage::projects::ProjectRow;
 use super::user_name;
 use crate::answer::{Answer, columns, moment, moment_or, printable};
 use crate::command_line::CommandLine;
-use crate::wiring;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectCommand {
@@ -220,7 +219,7 @@ async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<
     // The form is the active set's: what it does not offer cannot be chosen, here as over HTTP.
     let active =
         line.storage.active_set().await?.context("no policy set is active, so no policy offers settings; `portcullis policy apply` makes one active")?;
-    let engine = wiring::engine(&line.configuration, &line.folder)?;
+    let engine = line.engine()?;
     let set = gate::load_set(&line.storage, &engine, u64::try_from(active.set_number)?).await?;
     let target = line.registry.load_configure(None, project, policy, chosen.clone()).await?;
     let check = |policy: &str, form: &Value| {

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, printable};
 use crate::command_line::CommandLine;
-use crate::wiring;
 
 /// How often the servers' reports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -26,7 +25,7 @@ pub(super) async fn apply(line: &CommandLine, folder: &Path, wait: Duration, rea
 /// Reads and validates a set with the very engine the servers use.
 async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<VerifiedPackage> {
     let package = SetPackage::read(folder)?;
-    let engine = wiring::engine(&line.configuration, &line.folder)?;
+    let engine = line.engine()?;
     let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await?;
     verified.with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))
 }
@@ -45,7 +44,7 @@ pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration
         bail!("there is no policy set {number}; `portcullis policy history` lists those that were active");
     }
     // An old set need not load in this version: better to know before every server tries.
-    let engine = wiring::engine(&line.configuration, &line.folder)?;
+    let engine = line.engine()?;
     gate::load_set(&line.storage, &engine, number).await.with_context(|| format!("set {number} cannot be loaded; nothing changes"))?;
     activate(line, number, ActivationKind::Rollback, wait, reason).await
 }

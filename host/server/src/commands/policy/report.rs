@@ -7,7 +7,6 @@ use storage::policies::{ActivationKind, ActivationRow};
 
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
-use crate::wiring;
 
 fn kind_word(kind: ActivationKind) -> &'static str {
     match kind {
@@ -108,7 +107,7 @@ pub(super) async fn history(line: &CommandLine, limit: u32) -> anyhow::Result<An
 
 pub(super) async fn forms(line: &CommandLine) -> anyhow::Result<Answer> {
     let active = line.storage.active_set().await?.context("no policy set is active; `portcullis policy apply <folder>` makes one active")?;
-    let engine = wiring::engine(&line.configuration, &line.folder)?;
+    let engine = line.engine()?;
     let set = gate::load_set(&line.storage, &engine, u64::try_from(active.set_number)?).await?;
     let forms = set.owner_forms();
     let mut text = String::new();
