@@ -1,5 +1,6 @@
 //! A policy set that decides.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -21,6 +22,8 @@ use crate::verdict;
 
 /// Evaluations per policy and lane that [`PolicySet::warm`] runs.
 const WARM_EVALUATIONS: usize = 200;
+/// Overruns after which the probe stops running a policy.
+const PROBE_OVERRUNS: u32 = 3;
 
 /// What one policy offers the owners of a project: a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,17 +307,22 @@ impl Inner {
     fn probe(&self) -> Vec<u8> {
         let lane = self.engine.lane_of_this_thread();
         let _time = self.engine.keep_time(lane);
-        let may = |action, kind| {
-            probe::contexts(action, kind).iter().any(|context| {
-                let records = self.bindings.iter().filter(|binding| binding.hears(action)).map(|binding| PolicyRecord {
-                    identity: Arc::clone(&binding.identity),
-                    result: binding.run(&self.engine, lane, context, &binding.owner_defaults).result,
-                    nanoseconds: 0,
-                    fuel: 0,
-                });
-                probe::may(&self.conclude(context, records.collect(), self.assembled).outcome)
-            })
+        // A policy that overruns would do so hundreds of times here; a few are enough to
+        // know it, and then it counts as failed.
+        let overruns: Vec<Cell<u32>> = self.bindings.iter().map(|_| Cell::new(0)).collect();
+        let heard = |context: &Context| {
+            let bindings = self.bindings.iter().zip(&overruns).filter(|(binding, _)| binding.hears(context.action));
+            let records = bindings.map(|(binding, overruns)| {
+                let result = match overruns.get() {
+                    PROBE_OVERRUNS.. => Err(EvaluateFailure::Suspended(0)),
+                    _ => binding.run(&self.engine, lane, context, &binding.owner_defaults).result,
+                };
+                overruns.set(overruns.get() + u32::from(result.as_ref().is_err_and(EvaluateFailure::is_overrun)));
+                PolicyRecord { identity: Arc::clone(&binding.identity), result, nanoseconds: 0, fuel: 0 }
+            });
+            self.conclude(context, records.collect(), self.assembled).outcome
         };
+        let may = |action, kind| probe::contexts(action, kind).iter().any(|context| probe::may(&heard(context)));
         let kinds = |action| CredentialKind::ALL.iter().filter(|kind| may(action, **kind)).fold(0, |kinds, kind| kinds | 1 << *kind as u8);
         Action::ALL.iter().map(|action| kinds(*action)).collect()
     }

@@ -29,9 +29,9 @@ fn a_module_compiled_in_the_process_runs() {
 
 #[test]
 fn a_module_that_explodes_in_the_compiler_costs_no_more_than_its_limits() {
-    // Every loop may change every local, so the compiler keeps track of loops times locals,
-    // nine million values, for thirty kilobytes of module.
-    const SIZE: u32 = 3000;
+    // Every loop may change every local, so the compiler keeps track of loops times locals:
+    // four hundred million values, for 300 KB of module.
+    const SIZE: u32 = 20_000;
     let bomb = core_module(false, SIZE, |code| {
         for _ in 0..SIZE {
             code.instruction(&Instruction::Loop(BlockType::Empty));
