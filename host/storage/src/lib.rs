@@ -13,6 +13,7 @@
 
 mod database;
 mod error;
+mod log;
 mod secret;
 mod statement;
 mod storage;
@@ -22,7 +23,6 @@ pub mod attempts;
 pub mod audit;
 pub mod decisions;
 pub mod files;
-mod log;
 pub mod policies;
 pub mod projects;
 pub mod releases;

@@ -69,8 +69,9 @@ impl Storage {
         Ok(prepared)
     }
 
-    /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. Keep it
-    /// short, and never wait for anything but the database in between.
+    /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. So keep it
+    /// short, wait for nothing but the unit in between, and call no bookkeeping method before
+    /// it has ended: on SQLite that would wait for itself and end as `Unavailable`.
     pub async fn begin(&self) -> Result<UnitOfWork> {
         Ok(UnitOfWork::new(self.clone(), self.database().begin().await?))
     }

@@ -1,7 +1,7 @@
 //! From a URL to a database, and its tables.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +71,12 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
 fn create_private(path: &Path) -> Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+                tracing::warn!("others than its owner may open {}, which holds the keys of tokens; run chmod 600 on it", path.display());
+            }
+            Ok(())
+        }
         Err(error) => Err(StorageError::Unavailable(format!("cannot create {}: {error}", path.display()))),
     }
 }

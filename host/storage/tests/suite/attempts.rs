@@ -36,6 +36,21 @@ async fn attempts_are_counted_cleared_and_forgotten() {
     .await;
 }
 
+#[tokio::test]
+async fn one_attempt_is_given_back_at_a_time() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        for _ in 0..2 {
+            storage.count_attempt("k", at(5)).await.unwrap();
+        }
+        for left in [1, 0, 0] {
+            storage.give_back_attempt("k", at(5)).await.unwrap();
+            assert_eq!(storage.attempts_since("k", at(0)).await.unwrap().count, left);
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn never_more_than_the_limit_pass_at_once() {
     on_both(async |fixture| {

@@ -54,3 +54,16 @@ async fn a_log_group_is_written_together() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_database_itself_refuses_to_change_or_delete_events() {
+    on_both(async |fixture| {
+        fixture.storage.record_event(&event(EventKind::RequestRefused)).await.unwrap();
+        for statement in ["UPDATE audit_events SET at = 0", "DELETE FROM audit_events"] {
+            let refusal = fixture.by_hand(statement).await.unwrap_err();
+            assert!(refusal.contains("never changed and never deleted"), "{refusal}");
+        }
+        assert_eq!(fixture.storage.events(&AuditFilter::default(), None, 9).await.unwrap().len(), 1);
+    })
+    .await;
+}

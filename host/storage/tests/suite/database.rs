@@ -67,6 +67,27 @@ async fn several_servers_may_start_at_once() {
 }
 
 #[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    on_both(async |fixture| {
+        fixture.by_hand("UPDATE _sqlx_migrations SET version = 9000 WHERE version = 1").await.unwrap();
+        let error = fixture.storage.migrate().await.unwrap_err();
+        assert!(error.to_string().contains("newer version of Portcullis"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_reported_and_not_shown() {
+    on_both(async |fixture| {
+        let ada = user(&fixture.storage, "ada").await;
+        fixture.by_hand("UPDATE users SET name = 'not a name!'").await.unwrap();
+        let error = fixture.storage.user(ada).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Corrupt(message) if message.contains("user_name") && !message.contains('!')), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_sqlite_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     on_both(async |fixture| {

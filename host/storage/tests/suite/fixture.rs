@@ -3,12 +3,13 @@
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
 use serde_json::json;
+use sqlx::{Connection, Executor};
 use storage::files::NewFile;
 use storage::projects::NewProject;
 use storage::releases::NewRelease;
 use storage::tokens::NewToken;
 use storage::users::NewUser;
-use storage::{Committed, Conflict, Result, Secret, Storage, UnitOfWork};
+use storage::{Committed, Conflict, DatabaseKind, Result, Secret, Storage, UnitOfWork};
 
 use crate::postgres;
 
@@ -28,6 +29,20 @@ impl Fixture {
     /// Another connection to the same database, as another process has it.
     pub(crate) async fn again(&self) -> Storage {
         Storage::connect(&self.url).await.unwrap()
+    }
+}
+
+impl Fixture {
+    /// What no method of the crate would do: SQL by hand, or why the database refused it.
+    pub(crate) async fn by_hand(&self, statement: &'static str) -> std::result::Result<(), String> {
+        let run = async {
+            if self.storage.kind() == DatabaseKind::Sqlite {
+                sqlx::SqliteConnection::connect(&self.url).await?.execute(statement).await.map(drop)
+            } else {
+                sqlx::PgConnection::connect(&self.url).await?.execute(statement).await.map(drop)
+            }
+        };
+        run.await.map_err(|error| error.to_string())
     }
 }
 
@@ -130,7 +145,7 @@ impl<'a> Upload<'a> {
     }
 
     /// What the registry does with an upload.
-    pub(crate) async fn into_unit(&self, unit: &mut UnitOfWork) -> Result<ReleaseId> {
+    pub(crate) async fn write_to(&self, unit: &mut UnitOfWork) -> Result<ReleaseId> {
         let version = Version::parse(self.version).unwrap();
         let metadata = json!({"summary": "a sample"});
         let release = NewRelease { id: ReleaseId::new(), project: self.project, version: &version, metadata: &metadata, created_at: at(10) };
@@ -156,6 +171,6 @@ impl<'a> Upload<'a> {
     }
 
     pub(crate) async fn to(&self, storage: &Storage) -> Result<ReleaseId> {
-        commit(storage, async |unit| self.into_unit(unit).await).await
+        commit(storage, async |unit| self.write_to(unit).await).await
     }
 }

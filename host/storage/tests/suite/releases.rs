@@ -25,7 +25,7 @@ async fn a_published_file_reads_back_whole() {
         assert_eq!((file.version.to_string(), file.size, file.digests), ("1.0".to_owned(), 1000, digests(WHEEL)));
         assert_eq!((file.requires_python.as_deref(), file.metadata_sha256, file.state), (Some(">=3.9"), Some([3; 32]), ReleaseState::Published));
         assert_eq!(storage.file_by_blake2(&digests(WHEEL).blake2_256).await.unwrap().as_ref(), Some(&file));
-        assert_eq!(storage.published_files(sample).await.unwrap(), [file.clone()]);
+        assert_eq!(storage.published_files(sample).await.unwrap(), std::slice::from_ref(&file));
         assert_eq!(storage.files_of(release).await.unwrap(), [file]);
         let row = storage.release_by_id(release).await.unwrap().unwrap();
         assert_eq!((row.state, row.published_at, row.metadata["summary"].as_str()), (ReleaseState::Published, Some(at(11)), Some("a sample")));

@@ -11,7 +11,7 @@ async fn each_change_that_readers_see_has_a_serial() {
         assert_eq!(storage.last_serial().await.unwrap(), 0, "nobody sees a project without files");
         Upload::published(sample, "1.0", "sample-1.0.tar.gz").to(storage).await.unwrap();
         let commit = committed(storage, async |unit| {
-            Upload::published(sample, "1.0", "sample-1.0-py3-none-any.whl").into_unit(unit).await?;
+            Upload::published(sample, "1.0", "sample-1.0-py3-none-any.whl").write_to(unit).await?;
             unit.set_project_status(sample, ProjectStatus::Archived, None).await
         });
         assert_eq!(commit.await.serial, Some(3));
