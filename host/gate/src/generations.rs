@@ -184,6 +184,8 @@ impl Gate {
         tokio::pin!(stop);
         let mut seen = None;
         let mut heartbeat = tokio::time::Instant::now();
+        // A server that serves no set yet is there, too: whoever applies one waits for it.
+        self.report(&*self.inner.installing.lock().await).await;
         loop {
             match self.storage().activation_marker().await {
                 Ok(marker) if seen != Some(marker) => {
