@@ -86,7 +86,10 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
 
 fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
     let Some(needed) = required_role(action) else { return Ok(()) };
-    if project.id.is_none() || project.role.is_some_and(|role| role >= needed) {
+    // A first upload makes the project. Everything else is refused alike whether there is a
+    // project without a role for the caller or none: what is staged must not show.
+    let is_first_upload = project.id.is_none() && action == Action::FileUpload;
+    if is_first_upload || project.role.is_some_and(|role| role >= needed) {
         return Ok(());
     }
     let what = match action {
@@ -183,6 +186,17 @@ mod tests {
         for &action in Action::ALL {
             let refused = code(check(Timestamp(0), &with_token(vec![]), &about(action, None, ProjectStatus::Active)));
             assert_eq!(refused.is_some(), required_role(action).is_some(), "{action}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_cannot_tell_a_project_from_none() {
+        for &action in Action::ALL.iter().filter(|&&action| action != Action::FileUpload) {
+            let mut absent = about(action, None, ProjectStatus::Active);
+            absent.project.as_mut().unwrap().id = None;
+            let there = about(action, None, ProjectStatus::Active);
+            let caller = with_token(vec![]);
+            assert_eq!(check(Timestamp(0), &caller, &absent), check(Timestamp(0), &caller, &there), "{action}");
         }
     }
 

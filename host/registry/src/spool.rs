@@ -82,7 +82,12 @@ impl Spool {
         self.received = self.received.saturating_add(chunk.len() as u64);
         if self.received > self.limit {
             self.batch = BytesMut::new();
-            return if self.received > self.limit.saturating_mul(2) { Err(SpoolError::FarTooLarge { limit: self.limit }) } else { Ok(()) };
+            if self.received <= self.limit.saturating_mul(2) {
+                return Ok(());
+            }
+            // The file is deleted here and now, not when the last batch is written.
+            drop(self.take_work().await);
+            return Err(SpoolError::FarTooLarge { limit: self.limit });
         }
         self.batch.extend_from_slice(&chunk);
         if self.batch.len() >= BATCH_BYTES { self.send_batch().await } else { Ok(()) }
