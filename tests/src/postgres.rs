@@ -114,6 +114,11 @@ fn start_cluster(programs: &Path) -> Server {
         command.args(["-u", "postgres", "--"]).arg(path);
         command
     };
+    // First the guard: whatever comes of the rest, it is cleaned up.
+    let mut stop = program("pg_ctl");
+    stop.arg("-D").arg(&data).args(["-s", "-m", "immediate", "stop"]);
+    let guard = start_guard(&stop, &folder);
+
     run(program("initdb").arg("-D").arg(&data).args(["-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"]));
     let socket = folder.to_str().expect("temporary folders have plain names");
     let options = format!(
@@ -121,9 +126,6 @@ fn start_cluster(programs: &Path) -> Server {
     );
     run(program("pg_ctl").arg("-D").arg(&data).args(["-w", "-s", "-l"]).arg(folder.join("log")).arg("-o").arg(options).arg("start"));
 
-    let mut stop = program("pg_ctl");
-    stop.arg("-D").arg(&data).args(["-s", "-m", "immediate", "stop"]);
-    let guard = start_guard(&stop, &folder);
     Server { url: format!("postgres://postgres@localhost/postgres?host={socket}"), psql: programs.join("psql"), cluster: Some(guard) }
 }
 
