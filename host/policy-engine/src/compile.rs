@@ -67,7 +67,7 @@ pub enum CompileError {
 pub(crate) fn compile(compiler: &Compiler, engine: &wasmtime::Engine, fuel: bool, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     match compiler {
         Compiler::InProcess => engine.precompile_component(wasm).map_err(|error| CompileError::Refused(format!("{error:#}"))),
-        Compiler::Process { program, arguments } => compile_in_child(program, arguments, fuel, wasm)
+        Compiler::Process { program, arguments } => compile_in_child(program, arguments, fuel, wasm, WALL_CLOCK)
             .map_err(|error| error.unwrap_or_else(|source| CompileError::Process { program: program.clone(), source })),
     }
 }
@@ -83,8 +83,14 @@ impl Drop for Worker {
     }
 }
 
-fn compile_in_child(program: &Path, arguments: &[String], fuel: bool, wasm: &[u8]) -> Result<Vec<u8>, Result<CompileError, std::io::Error>> {
-    let deadline = Instant::now() + WALL_CLOCK;
+fn compile_in_child(
+    program: &Path,
+    arguments: &[String],
+    fuel: bool,
+    wasm: &[u8],
+    wall_clock: Duration,
+) -> Result<Vec<u8>, Result<CompileError, std::io::Error>> {
+    let deadline = Instant::now() + wall_clock;
     // The child starts in another folder, where a relative path would mean another file.
     let program = if program.is_relative() && program.components().count() > 1 { &std::path::absolute(program).map_err(Err)? } else { program };
     let child = Command::new(program)
@@ -203,4 +209,31 @@ fn limit_this_process() -> std::io::Result<()> {
         libc::setpriority(libc::PRIO_PROCESS, 0, 10);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_exceeds(program: &str, arguments: &[&str], wall_clock: Duration, what: &str) {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let begin = Instant::now();
+        let error = compile_in_child(Path::new(program), &arguments, true, &[0; 100], wall_clock).unwrap_err().unwrap();
+        assert!(matches!(error, CompileError::Exceeded(found) if found == what), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(30), "the child was waited for");
+    }
+
+    #[test]
+    fn a_compiler_that_never_ends_is_killed() {
+        let soon = Duration::from_millis(50);
+        check_exceeds("/bin/sleep", &["1000"], soon, "60 s");
+        // Done with its output, but not with itself.
+        check_exceeds("/bin/sh", &["-c", "exec >&-; exec sleep 1000"], soon, "60 s");
+    }
+
+    #[test]
+    fn a_compiler_that_floods_is_killed() {
+        check_exceeds("/usr/bin/yes", &[], WALL_CLOCK, "64 MiB of native code");
+    }
 }

@@ -3,13 +3,14 @@
 mod lane;
 mod ticker;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::budget::Budget;
 use crate::cache::ModuleCache;
 use crate::compile::Compiler;
 use crate::load::{self, LoadError};
-use crate::module::Module;
+use crate::module::{Module, ModuleInner};
 
 pub(crate) use lane::{Lane, configuration};
 use ticker::Ticker;
@@ -60,6 +61,8 @@ pub(crate) struct EngineInner {
     pub(crate) budget: Budget,
     pub(crate) compiler: Compiler,
     pub(crate) cache: Option<ModuleCache>,
+    /// Modules that are alive, by digest: sets share them, however often one is loaded.
+    pub(crate) loaded: Mutex<HashMap<[u8; 32], Weak<ModuleInner>>>,
     ticker: Ticker,
 }
 
@@ -68,12 +71,15 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Result<Engine, EngineError> {
         let lanes: Arc<[Lane]> = (0..config.lanes.max(1)).map(|_| Lane::new(&config.budget)).collect::<Result<_, _>>()?;
         let ticker = Ticker::start(Arc::clone(&lanes))?;
-        let inner = EngineInner { lanes, budget: config.budget, compiler: config.compiler, cache: config.cache, ticker };
+        let inner = EngineInner { lanes, budget: config.budget, compiler: config.compiler, cache: config.cache, loaded: Mutex::default(), ticker };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
     /// Checks, compiles and describes a module. Blocks for up to seconds: call it off the
-    /// request path.
+    /// request path. Costs next to nothing while another set still uses the module.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what was found and what to do.
     pub fn load(&self, wasm: &[u8]) -> Result<Module, LoadError> {
         load::load(&self.inner, wasm)
     }

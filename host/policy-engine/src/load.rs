@@ -1,7 +1,8 @@
 //! From the bytes of a module to something that can be run: size, validity, imports,
 //! compilation, type, description.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, Weak};
 
 use sha2::{Digest, Sha256};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
@@ -60,8 +61,11 @@ pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, Loa
     if wasm.len() > MAXIMUM_BYTES {
         return Err(LoadError::TooLarge { found: wasm.len(), maximum: MAXIMUM_BYTES });
     }
-    audit(wasm)?;
     let digest: [u8; 32] = Sha256::digest(wasm).into();
+    if let Some(inner) = lock(engine).get(&digest).and_then(Weak::upgrade) {
+        return Ok(Module { inner });
+    }
+    audit(wasm)?;
     let compiled = compiled(engine, wasm, &digest)?;
     let lanes = engine.lanes.iter().map(|lane| link(lane, &compiled)).collect::<Result<Vec<_>, _>>()?;
 
@@ -71,7 +75,15 @@ pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, Loa
         .map_err(|mismatch| LoadError::Contract(format!("{mismatch}; build it against the same version of {INTERFACE}")))?;
     let descriptor = evaluate::describe(&lanes[0], &engine.budget).map_err(LoadError::Describe)?;
     describe::check(&descriptor).map_err(LoadError::Descriptor)?;
-    Ok(Module { inner: Arc::new(ModuleInner { digest, descriptor, lanes, engine: Arc::clone(engine) }) })
+    let inner = Arc::new(ModuleInner { digest, descriptor, lanes, engine: Arc::clone(engine) });
+    let mut loaded = lock(engine);
+    loaded.retain(|_, module| module.strong_count() > 0);
+    loaded.insert(digest, Arc::downgrade(&inner));
+    Ok(Module { inner })
+}
+
+fn lock(engine: &EngineInner) -> MutexGuard<'_, HashMap<[u8; 32], Weak<ModuleInner>>> {
+    engine.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Validates every byte and looks at what the component imports and exports, before any

@@ -313,11 +313,19 @@ impl Inner {
         let heard = |context: &Context| {
             let bindings = self.bindings.iter().zip(&overruns).filter(|(binding, _)| binding.hears(context.action));
             let records = bindings.map(|(binding, overruns)| {
-                let result = match overruns.get() {
-                    PROBE_OVERRUNS.. => Err(EvaluateFailure::Suspended(0)),
-                    _ => binding.run(&self.engine, lane, context, &binding.owner_defaults).result,
+                let result = loop {
+                    if overruns.get() >= PROBE_OVERRUNS {
+                        break Err(EvaluateFailure::Suspended(0));
+                    }
+                    let result = binding.run(&self.engine, lane, context, &binding.owner_defaults).result;
+                    let overrun = result.as_ref().is_err_and(EvaluateFailure::is_overrun);
+                    overruns.set(overruns.get() + u32::from(overrun));
+                    // Once more, in case the machine was at fault: what is found here holds
+                    // as long as the set.
+                    if !overrun {
+                        break result;
+                    }
                 };
-                overruns.set(overruns.get() + u32::from(result.as_ref().is_err_and(EvaluateFailure::is_overrun)));
                 PolicyRecord { identity: Arc::clone(&binding.identity), result, nanoseconds: 0, fuel: 0 }
             });
             self.conclude(context, records.collect(), self.assembled).outcome

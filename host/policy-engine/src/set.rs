@@ -155,6 +155,9 @@ impl SetSpec {
     /// The checks of [`parse`](Self::parse), for a set that comes from storage.
     pub(crate) fn check(&self) -> Result<(), SetError> {
         self.check_size().map_err(SetError::Set)?;
+        if !is_name(&self.name, 64) || !is_line(&self.summary, 600) {
+            return Err(SetError::Set("the set's name must be lower-case words joined by hyphens, its summary one line of at most 600 characters".into()));
+        }
         let mut seen = BTreeSet::new();
         self.bindings.iter().try_for_each(|binding| binding.check(&mut seen).map_err(SetError::Set))
     }

@@ -201,7 +201,7 @@ impl<'a> ContextView<'a> {
     /// What a policy that asked for `sections` is told of `context`; `settings` are what
     /// the project's owners chose for this policy.
     pub(crate) fn new(context: &'a Context, sections: Sections, settings: &'a [SettingValue]) -> Self {
-        fn asked<'a, T>(sections: Sections, section: Sections, value: &'a Option<T>) -> Option<&'a T> {
+        fn asked<T>(sections: Sections, section: Sections, value: &Option<T>) -> Option<&T> {
             if sections.contains(section) { value.as_ref() } else { None }
         }
         ContextView {

@@ -79,3 +79,33 @@ fn tick(lanes: &[Lane], shared: &Shared) {
 fn work(lanes: &[Lane]) -> (u64, bool) {
     lanes.iter().map(Lane::work).fold((0, false), |(sum, any), (started, running)| (sum + started, any || running))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    fn wait_until(what: &str, happened: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !happened() {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{what} never happened");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn it_sleeps_while_nothing_runs_and_wakes_for_work() {
+        let lanes: Arc<[Lane]> = vec![Lane::new(&Budget::default()).unwrap()].into();
+        let ticker = Ticker::start(Arc::clone(&lanes)).unwrap();
+        let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            wait_until("sleep", asleep);
+            lanes[0].started();
+            ticker.wake();
+            wait_until("waking", || !asleep());
+            lanes[0].finished();
+        }
+    }
+}

@@ -73,3 +73,16 @@ fn a_cached_module_is_not_compiled_again() {
     let other_key = Some(ModuleCache::new(folder.path().join("modules"), [4; 32]));
     assert!(engine(broken(), other_key).load(&wasm("permit_all")).is_err());
 }
+
+#[test]
+fn a_module_in_use_is_not_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("compiler");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_portcullis-compile"), &program).unwrap();
+    let engine = engine(Compiler::Process { program: program.clone(), arguments: vec![] }, None);
+    let module = engine.load(&wasm("permit_all")).unwrap();
+    std::fs::remove_file(program).unwrap();
+    assert_eq!(engine.load(&wasm("permit_all")).unwrap().digest(), module.digest());
+    drop(module);
+    assert!(engine.load(&wasm("permit_all")).is_err(), "what nobody uses is not kept");
+}
