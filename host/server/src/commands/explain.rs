@@ -107,6 +107,12 @@ fn write_decision(text: &mut String, decision: &Decision) {
     for line in columns(&rows).lines() {
         let _ = writeln!(text, "  {line}");
     }
+    // What no policy said itself, for example that none of them permitted.
+    let said_by_policy = |reason: &Reason| decision.policies.iter().any(|policy| policy.result.as_ref().is_ok_and(|said| said.reasons.contains(reason)));
+    for reason in decision.reasons.iter().filter(|reason| !said_by_policy(reason)) {
+        let _ = writeln!(text, "  the registry says");
+        write_reason(text, reason);
+    }
     for policy in &decision.policies {
         let Ok(said) = &policy.result else { continue };
         for reason in &said.reasons {
@@ -209,7 +215,7 @@ mod tests {
             "request": "01890a5d-ac96-774b-bcce-b302099a8057",
             "context": { "action": "file:upload", "principal": { "user": { "name": "alice\u{1b}[2J" } } },
             "decision": {
-                "outcome": "denied", "reasons": [], "warnings": [], "obligations": [], "set-number": 3, "nanoseconds": 17_300,
+                "outcome": "denied", "reasons": [{ "code": "nobody-permits", "message": "No policy permits this.", "remedy": "" }], "warnings": [], "obligations": [], "set-number": 3, "nanoseconds": 17_300,
                 "policies": [
                     { "policy": "restrict-routes", "version": "0.1.0", "digest": "ab".repeat(32), "grade": "enforce", "nanoseconds": 4_200, "fuel": 900,
                       "verdict": { "outcome": "permit", "reasons": [], "obligations": [], "notes": [] } },
@@ -229,6 +235,7 @@ mod tests {
             "require enrolled-second-factor, {\"second-factor-within\":900}",
             "no-second-factor: You need a second factor.",
             "Enroll one.",
+            "nobody-permits: No policy permits this.",
             "seen",
             "17 µs",
             "4.2",
