@@ -74,6 +74,11 @@ pub mod verdict;
 #[cfg(target_arch = "wasm32")]
 mod memory;
 
+/// The policy in the authors' guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/policy-authors.md")]
+pub struct Guide;
+
 pub use action::ActionSet;
 pub use contract::*;
 pub use module::Policy;

@@ -122,7 +122,7 @@ pub(crate) fn context(value: host::Context) -> sdk::Context {
     }
 }
 
-fn requirement(value: host::Requirement) -> sdk::Requirement {
+pub(crate) fn requirement(value: host::Requirement) -> sdk::Requirement {
     match value {
         host::Requirement::EnrolledSecondFactor => sdk::Requirement::EnrolledSecondFactor,
         host::Requirement::SecondFactorWithin(seconds) => sdk::Requirement::SecondFactorWithin(seconds),

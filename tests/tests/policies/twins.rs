@@ -4,11 +4,14 @@
 //! The native twin sees the whole context, the module only the sections it asks for: so
 //! this also shows that a policy asks for everything it looks at.
 
-use policy_engine::contract::Context;
-use policy_engine::{BindingSpec, Grade, SetSpec};
+use policy_engine::combine::{Voice, combine};
+use policy_engine::contract::{Context, Outcome, Requirement, Verdict};
+use policy_engine::{BindingSpec, DecisionOutcome, Grade, SetSpec};
 use policy_sdk::contract::{SettingKind, SettingValue};
 use policy_sdk::{Policy, module};
 use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 
@@ -109,4 +112,25 @@ fn a_module_describes_what_its_source_describes() {
     check::<require_second_factor::RequireSecondFactor>();
     check::<owner_mandate::OwnerMandate>();
     check::<staged_release::StagedRelease>();
+}
+
+const REQUIREMENTS: [Requirement; 6] = [
+    Requirement::EnrolledSecondFactor,
+    Requirement::SecondFactorWithin(300),
+    Requirement::PasswordWithin(300),
+    Requirement::VerifiedEmail,
+    Requirement::ProjectToken,
+    Requirement::TokenMadeWithSecondFactor,
+];
+
+proptest! {
+    /// A policy that keeps only what is unmet must mean by that what the host means.
+    #[test]
+    fn sdk_and_host_agree_on_what_is_met(context in facts::context(), requirement in select(&REQUIREMENTS[..])) {
+        let verdict = |outcome| Verdict { outcome, reasons: Vec::new(), obligations: Vec::new(), notes: Vec::new() };
+        let (require, permit) = (verdict(Outcome::Require(vec![requirement.clone()])), verdict(Outcome::Permit));
+        let voices = [&require, &permit].map(|said| Voice { policy: "any", grade: Grade::Enforce, result: Ok(said) });
+        let permitted = combine(&context, voices.into_iter()).outcome == DecisionOutcome::Permitted;
+        prop_assert_eq!(convert::context(context).meets(convert::requirement(requirement)), permitted);
+    }
 }
