@@ -87,8 +87,12 @@ statements! {
     SETTINGS = "SELECT policy, settings FROM project_settings WHERE project_id = $1 ORDER BY policy";
     CREATE = "INSERT INTO projects (id, normalized, written, status, created_at) VALUES ($1, $2, $3, $4, $5)";
     SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
-    /// One change of roles at a time for each project: two owners who leave at once must not both succeed.
-    LOCK = "SELECT id FROM projects WHERE id = $1", "SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+    /// Changes of roles and of status, uploads and publishing take turns on a project: two
+    /// owners who leave at once must not both succeed, and nothing is uploaded by somebody
+    /// who just lost the role. Always locked before a release, so that nobody waits in a
+    /// circle; not shared, because the first published file updates the row. `NO KEY`, so
+    /// that references from new rows do not have to wait.
+    LOCK = "SELECT status FROM projects WHERE id = $1", "SELECT status FROM projects WHERE id = $1 FOR NO KEY UPDATE";
     GRANT = "INSERT INTO project_roles (project_id, user_id, role, granted_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT (project_id, user_id) DO UPDATE SET role = excluded.role, granted_at = excluded.granted_at";
     REVOKE = "DELETE FROM project_roles WHERE project_id = $1 AND user_id = $2";
@@ -159,6 +163,17 @@ impl UnitOfWork {
         let status = ProjectStatus::Active.as_str();
         let values = [project.id.into(), name.normalized().into(), name.as_written().into(), status.into(), project.created_at.into()];
         self.execute(&CREATE, &values).await.map(drop)
+    }
+
+    /// Status of a project and the role of `user` on it, which stay as they are until the
+    /// unit ends; none if the project does not exist.
+    pub async fn hold_project(&mut self, project: ProjectId, user: Option<UserId>) -> Result<Option<(ProjectStatus, Option<Role>)>> {
+        let Some(held) = self.optional(&LOCK, &[project.into()]).await? else {
+            return Ok(None);
+        };
+        let role = self.optional(&ROLE, &[project.into(), user.into()]).await?;
+        let role = role.map(|row| row.read("role", Role::from_word)).transpose()?;
+        Ok(Some((held.read("status", ProjectStatus::from_word)?, role)))
     }
 
     /// Sets the status. Readers see it.

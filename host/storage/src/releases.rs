@@ -102,6 +102,7 @@ statements! {
     /// reference from a new file, which shares the key, does not have to wait.
     LOCK_BY_VERSION = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2"),
         concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2 FOR NO KEY UPDATE");
+    PROJECT_OF = "SELECT project_id FROM releases WHERE id = $1";
     LOCK = "SELECT project_id FROM releases WHERE id = $1", "SELECT project_id FROM releases WHERE id = $1 FOR NO KEY UPDATE";
     STAGED_FILES = concat!("SELECT ", file_columns!(), "
         FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id
@@ -156,10 +157,11 @@ impl Storage {
 
 impl UnitOfWork {
     /// The release of this version: the one that exists, or a new staged one. The row is
-    /// locked until the unit ends, so that it cannot be rejected in between. It becomes
-    /// published with its first published file.
+    /// locked until the unit ends, so that it cannot be rejected in between, and so is its
+    /// project (see [`hold_project`](Self::hold_project)). It becomes published with its first published file.
     pub async fn ensure_release(&mut self, release: &NewRelease<'_>) -> Result<ReleaseRow> {
         let key = release.version.key();
+        self.hold_project(release.project, None).await?;
         // A release that is rejected between the two statements is there for neither: again.
         for _ in 0..3 {
             let values = [
@@ -181,15 +183,18 @@ impl UnitOfWork {
     /// Publishes all staged files of a release at once and returns them, in order of names;
     /// empty if there are none (any more). Readers see it.
     pub async fn publish_release(&mut self, release: ReleaseId, at: Timestamp) -> Result<Vec<FileRow>> {
-        let Some(row) = self.optional(&LOCK, &[release.into()]).await? else {
+        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
             return Ok(Vec::new());
         };
+        let project = row.parsed("project_id")?;
+        self.hold_project(project, None).await?;
+        self.lock_release(release).await?;
         let mut files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
         if files.is_empty() {
             return Ok(files);
         }
         self.execute(&PUBLISH_FILES, &[release.into(), at.into()]).await?;
-        self.show_release(release, row.parsed("project_id")?, at, "publish release").await?;
+        self.show_release(release, project, at, "publish release").await?;
         for file in &mut files {
             file.state = ReleaseState::Published;
             file.published_at = Some(at);

@@ -133,3 +133,23 @@ async fn settings_are_kept_for_each_policy_and_come_with_the_facts() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_held_stays_as_it_is_until_the_unit_ends() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (sample, ada, bob) = (project(storage, "sample").await, user(storage, "ada").await, user(storage, "bob").await);
+        grant(storage, sample, ada, Role::Owner).await.unwrap();
+        grant(storage, sample, bob, Role::Maintainer).await.unwrap();
+        let mut holding = storage.begin().await.unwrap();
+        assert_eq!(holding.hold_project(sample, Some(bob)).await.unwrap(), Some((ProjectStatus::Active, Some(Role::Maintainer))));
+        assert_eq!(holding.hold_project(sample, None).await.unwrap(), Some((ProjectStatus::Active, None)));
+        assert_eq!(holding.hold_project(model::ProjectId::new(), Some(bob)).await.unwrap(), None);
+        let other = fixture.again().await;
+        let mut revoking = tokio::spawn(async move { commit(&other, async |unit| unit.revoke_role(sample, bob).await).await });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut revoking).await.is_err(), "it did not wait");
+        drop(holding);
+        assert_eq!(revoking.await.unwrap().unwrap(), Some(Role::Maintainer));
+    })
+    .await;
+}

@@ -303,3 +303,36 @@ async fn an_upload_and_a_rejection_at_once_leave_no_half() {
     })
     .await;
 }
+
+/// Several files of a new project at once, as some tools upload them, while a release of
+/// it is published: everybody waits for a turn and nobody for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn uploads_to_a_new_project_and_its_publishing_do_not_block_each_other() {
+    on_both(async |fixture| {
+        let storages = [fixture.storage.clone(), fixture.again().await];
+        for round in 0..6 {
+            let sample = project(&storages[0], &format!("sample{round}")).await;
+            let staged = Upload::staged(sample, "1.0", &format!("sample{round}-1.0.tar.gz")).to(&storages[0]).await.unwrap();
+            let uploads: Vec<_> = (0..4)
+                .map(|number| {
+                    let storage = storages[number % 2].clone();
+                    let name = format!("sample{round}-1.0-py3-none-any{number}.whl");
+                    tokio::spawn(async move {
+                        commit(&storage, async |unit| {
+                            unit.hold_project(sample, None).await?;
+                            Upload::published(sample, "1.0", &name).write_to(unit).await
+                        })
+                        .await
+                    })
+                })
+                .collect();
+            let published = commit(&storages[1], async |unit| unit.publish_release(staged, at(99)).await).await;
+            assert_eq!(published.unwrap().len(), 1);
+            for upload in uploads {
+                upload.await.unwrap().unwrap();
+            }
+            assert_eq!(storages[0].published_files(sample).await.unwrap().len(), 5);
+        }
+    })
+    .await;
+}
