@@ -1,7 +1,7 @@
 //! A valid component of another world.
-#![allow(unreachable_pub, reason = "generated")]
+#![allow(unreachable_pub, unsafe_code, reason = "generated")]
 
-#[allow(unsafe_code, clippy::all, reason = "generated")]
+#[allow(clippy::all, reason = "generated")]
 mod bindings {
     wit_bindgen::generate!({
         inline: "
