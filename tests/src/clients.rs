@@ -58,7 +58,11 @@ impl Clients {
     /// A tool, with nothing of the caller's configuration, in this folder.
     pub fn command(&self, tool: &str, folder: &Path) -> Command {
         let mut command = Command::new(self.0.join(tool));
-        let home = folder.join("home");
+        // Beside a project, not in it: what is in it is packed.
+        let home = match (folder.join("pyproject.toml").exists(), folder.file_name()) {
+            (true, Some(name)) => folder.with_file_name(format!(".home-of-{}", name.to_string_lossy())),
+            _ => folder.join(".home"),
+        };
         std::fs::create_dir_all(&home).expect("the home folder can be made");
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();

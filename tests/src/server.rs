@@ -15,7 +15,7 @@ use crate::{Authenticator, Connection, Distribution, Request, Response};
 
 /// How long a server may take to start, to stop, or to do what a test waits for. Far more
 /// than it needs: whoever meets this bound is broken, not slow.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// The top of the repository.
 pub fn repository() -> &'static Path {

@@ -33,7 +33,7 @@ fn is_told(tool: Tool) {
 
     // A password.
     let printed = project.publish(&clients, &server, "alice", &alice.password).refused();
-    printed.says("API token as password with the user name __token__").says("/help/#");
+    printed.says("with __token__ as the user name and the token as the password").says("/help/#");
 
     // Nonsense.
     let printed = project.publish(&clients, &server, "__token__", "pypi-nonsense").refused();

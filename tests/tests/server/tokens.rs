@@ -78,8 +78,10 @@ fn a_token_with_a_caveat_nobody_knows_or_of_somebody_else_is_refused() {
 
 #[test]
 fn every_other_spelling_of_a_token_is_refused() {
-    let (server, alice, _) = server_with_two_projects();
-    let (token, id) = server.setup.token_with_id(&alice, &["--account"]);
+    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("first", "1.0").wheel(), &token);
     let body = &token["pypi-".len()..];
     let bytes = data_encoding::BASE64URL_NOPAD.decode(body.as_bytes()).expect("a token is base64 without padding");
     let encode = |bytes: &[u8]| format!("pypi-{}", data_encoding::BASE64URL_NOPAD.encode(bytes));
@@ -101,7 +103,10 @@ fn every_other_spelling_of_a_token_is_refused() {
             bent.push((format!("last character {last}"), other));
         }
     }
-    for (position, _) in bytes.iter().enumerate() {
+    // The first field after the version is the location: a hint for people, which the
+    // format leaves unsigned. It names nothing and grants nothing.
+    let location_end = 3 + usize::from(bytes[2]);
+    for position in (0..3).chain(location_end..bytes.len()) {
         let mut flipped = bytes.clone();
         flipped[position] ^= 1;
         bent.push((format!("bit of byte {position}"), encode(&flipped)));
@@ -111,14 +116,13 @@ fn every_other_spelling_of_a_token_is_refused() {
         // From many addresses: too many failures from one are answered without a look.
         let from = format!("198.51.100.{}", number % 250);
         let answer = server.send(&upload.clone().header("Authorization", &basic_token(token)).header("X-Forwarded-For", &from));
-        assert!(matches!(answer.status, 403 | 429), "{what}: {} {}", answer.status, answer.reason);
+        assert_eq!(answer.status, 403, "{what}: {}", answer.reason);
     }
     assert_eq!(server.get("/pypi/first/2.0/json").status, 404, "none of them uploaded anything");
 
     // White space around it is no other spelling: secrets are often stored with a line's end.
     let fresh = server.setup.token(&alice, &["--account"]);
     upload_ok(&server, &Package::new("first", "2.1").wheel(), &format!(" {fresh}\n"));
-    server.command_line(&["token", "revoke", "alice", &id]).ok();
 }
 
 #[test]

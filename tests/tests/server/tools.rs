@@ -163,7 +163,7 @@ impl SetFolder {
 
     /// Writes the set file anew.
     pub(crate) fn rewrite(&self, bindings: &str) {
-        fs::write(self.path().join("set.toml"), format!("name = \"{}\"\nsummary = \"A set of the tests.\"\n\n{bindings}"))
+        fs::write(self.path().join("set.toml"), format!("name = \"{}\"\nsummary = \"A set of the tests.\"\n\n{bindings}", self.name))
             .expect("the set file can be written");
     }
 

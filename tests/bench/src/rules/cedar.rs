@@ -30,11 +30,11 @@ unless {
 };
 
 @id("require-second-factor/verified-email-required")
-forbid(principal is User, action in [Action::"file:upload", Action::"project:create"], resource)
+forbid(principal is User, action in [Action::"file:upload", Action::"file:delete", Action::"release:preview", Action::"release:publish", Action::"release:reject", Action::"release:yank", Action::"release:unyank", Action::"release:delete", Action::"project:create", Action::"project:manage", Action::"project:configure", Action::"project:archive", Action::"project:unarchive", Action::"project:transfer", Action::"project:delete", Action::"role:grant", Action::"role:accept", Action::"role:revoke", Action::"token:create", Action::"publisher:add", Action::"publisher:remove", Action::"account:recover", Action::"policy-set:read", Action::"policy-set:activate", Action::"decision:read", Action::"audit:read"], resource)
 unless { context.user.email_verified };
 
 @id("require-second-factor/second-factor-required")
-forbid(principal is User, action in [Action::"file:upload", Action::"project:create"], resource)
+forbid(principal is User, action in [Action::"file:upload", Action::"file:delete", Action::"release:preview", Action::"release:publish", Action::"release:reject", Action::"release:yank", Action::"release:unyank", Action::"release:delete", Action::"project:create", Action::"project:manage", Action::"project:configure", Action::"project:archive", Action::"project:unarchive", Action::"project:transfer", Action::"project:delete", Action::"role:grant", Action::"role:accept", Action::"role:revoke", Action::"token:create", Action::"publisher:add", Action::"publisher:remove", Action::"account:recover", Action::"policy-set:read", Action::"policy-set:activate", Action::"decision:read", Action::"audit:read"], resource)
 unless { context.user.totp || context.user.webauthn };
 
 @id("owner-mandate/trusted-publisher-required")

@@ -54,7 +54,37 @@ fn restrict_routes(context: &Context, found: &mut Vec<&'static str>) {
 }
 
 fn require_second_factor(context: &Context, found: &mut Vec<&'static str>) {
-    let Some(user) = user(context).filter(|_| uploads(context.action)) else { return };
+    use Action as A;
+    let guarded = matches!(
+        context.action,
+        A::FileUpload
+            | A::FileDelete
+            | A::ReleasePreview
+            | A::ReleasePublish
+            | A::ReleaseReject
+            | A::ReleaseYank
+            | A::ReleaseUnyank
+            | A::ReleaseDelete
+            | A::ProjectCreate
+            | A::ProjectManage
+            | A::ProjectConfigure
+            | A::ProjectArchive
+            | A::ProjectUnarchive
+            | A::ProjectTransfer
+            | A::ProjectDelete
+            | A::RoleGrant
+            | A::RoleAccept
+            | A::RoleRevoke
+            | A::TokenCreate
+            | A::PublisherAdd
+            | A::PublisherRemove
+            | A::AccountRecover
+            | A::PolicySetRead
+            | A::PolicySetActivate
+            | A::DecisionRead
+            | A::AuditRead
+    );
+    let Some(user) = user(context).filter(|_| guarded) else { return };
     if !user.email_verified {
         found.push("require-second-factor/verified-email-required");
     }

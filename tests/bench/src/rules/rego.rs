@@ -20,6 +20,7 @@ open := {"index:read", "file:download", "session:start", "account:create", "pass
 looking := {"release:preview", "project:manage"}
 mandated := {"file:upload", "file:delete", "release:preview", "release:publish", "release:reject", "release:yank", "release:unyank", "release:delete", "project:create", "project:manage", "project:configure", "project:archive", "project:unarchive", "project:transfer", "project:delete", "role:grant", "role:accept", "role:revoke", "publisher:add", "publisher:remove"}
 releases := {"release:publish", "release:reject"}
+guarded := {"file:upload", "file:delete", "release:preview", "release:publish", "release:reject", "release:yank", "release:unyank", "release:delete", "project:create", "project:manage", "project:configure", "project:archive", "project:unarchive", "project:transfer", "project:delete", "role:grant", "role:accept", "role:revoke", "token:create", "publisher:add", "publisher:remove", "account:recover", "policy-set:read", "policy-set:activate", "decision:read", "audit:read"}
 
 allowed if { input.credential == "api-token"; input.action in uploads }
 allowed if { input.credential == "session"; not input.action in uploads; input.action != "token:mint" }
@@ -33,8 +34,8 @@ publishers_only if { input.owner.publishers_only; input.action in uploads; input
 objections contains "restrict-routes/credential-required" if { input.credential == "none"; not input.action in open }
 objections contains "restrict-routes/credential-not-allowed" if { input.credential != "none"; not allowed }
 
-objections contains "require-second-factor/verified-email-required" if { input.action in uploads; input.user; not input.user.email_verified }
-objections contains "require-second-factor/second-factor-required" if { input.action in uploads; input.user; not has_factor }
+objections contains "require-second-factor/verified-email-required" if { input.action in guarded; input.user; not input.user.email_verified }
+objections contains "require-second-factor/second-factor-required" if { input.action in guarded; input.user; not has_factor }
 
 objections contains "owner-mandate/trusted-publisher-required" if publishers_only
 objections contains "owner-mandate/second-factor-required" if { input.owner.second_factor; input.action in mandated; input.user; not publishers_only; not has_factor }
