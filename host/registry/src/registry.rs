@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) blobs: BlobStore,
     /// One permit for each upload that is being received.
     pub(crate) upload_slots: Arc<Semaphore>,
+    /// One permit for each archive that is being looked into: unpacking costs processor and memory.
+    pub(crate) inspection_slots: Semaphore,
     pub(crate) cache: IndexCache,
     pub(crate) similar_names: tokio::sync::Mutex<SimilarNames>,
 }
@@ -80,8 +82,11 @@ impl Registry {
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: RegistryConfig) -> Result<Self, OpenError> {
         let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder { path: config.blobs.clone(), cause })?;
         let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
+        let inspection_slots = Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
-        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, cache, similar_names: tokio::sync::Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache, similar_names: tokio::sync::Mutex::default() }),
+        })
     }
 
     /// Where things are and how large they may be.

@@ -5,12 +5,13 @@
 
 use gate::Permit;
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Caller, Version};
+use model::{Action, Caller, UserId, Version};
 use storage::StorageError;
+use storage::files::FileRow;
 use storage::releases::StagedRelease;
 
 use crate::Registry;
-use crate::targets::{KnownProject, KnownRelease, PreviewReleases, PreviewScope, PublishRelease, RejectRelease};
+use crate::targets::{KnownProject, KnownRelease, PreviewReleases, PreviewScope, PublishRelease, RejectRelease, still_holds};
 
 /// Why a staged release could not be published or rejected.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum StagingError {
     /// There is no such staged release (any more): 404.
     #[error("project '{project}' has no staged release {version}")]
     NotStaged { project: String, version: String },
+    /// Files, roles or the project changed since the decision was prepared: 409. Look again.
+    #[error("release {version} of project '{project}' changed at this very moment; look at its files again and then try again")]
+    Overtaken { project: String, version: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -39,13 +43,13 @@ impl Registry {
     /// none for the command line.
     pub async fn load_publish(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<PublishRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(PublishRelease { project, release })
+        Ok(PublishRelease { project, release, by: user_of(caller) })
     }
 
     /// The same for rejecting.
     pub async fn load_reject(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<RejectRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(RejectRelease { project, release })
+        Ok(RejectRelease { project, release, by: user_of(caller) })
     }
 
     async fn load_staged(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<(KnownProject, KnownRelease), StorageError> {
@@ -82,16 +86,16 @@ impl Registry {
         }
     }
 
-    /// Publishes all staged files of the release at once.
+    /// Publishes all staged files of the release at once: exactly those that the decision
+    /// was about. A file that was staged in between makes it fail, so that nobody slips one
+    /// in between a look and a release.
     pub async fn publish_release(&self, permit: Permit<PublishRelease>) -> Result<Released, StagingError> {
-        let PublishRelease { project, release } = permit.target();
+        let PublishRelease { project, release, by } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         let mut unit = self.inner.storage.begin().await?;
+        let holds = still_holds(&mut unit, project, *by).await?;
         let published = unit.publish_release(release_id, permit.at()).await?;
-        if published.is_empty() {
-            return Err(not_staged(project, release));
-        }
-        let files: Vec<String> = published.into_iter().map(|file| file.name).collect();
+        let files = exactly(project, release, holds, published)?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ReleasePublished,
@@ -109,14 +113,12 @@ impl Registry {
     /// Removes all staged files of the release; their names are free again. Their blobs
     /// are orphans then, and are swept when they are old enough.
     pub async fn reject_release(&self, permit: Permit<RejectRelease>) -> Result<Released, StagingError> {
-        let RejectRelease { project, release } = permit.target();
+        let RejectRelease { project, release, by } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         let mut unit = self.inner.storage.begin().await?;
+        let holds = still_holds(&mut unit, project, *by).await?;
         let rejected = unit.reject_release(release_id).await?;
-        if rejected.files.is_empty() {
-            return Err(not_staged(project, release));
-        }
-        let files: Vec<String> = rejected.files.into_iter().map(|file| file.name).collect();
+        let files = exactly(project, release, holds, rejected.files)?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ReleaseRejected,
@@ -129,6 +131,23 @@ impl Registry {
         unit.commit(&event).await?;
         Ok(Released { project: project.normalized.clone(), version: release.version.to_string(), files })
     }
+}
+
+fn user_of(caller: Option<&Caller>) -> Option<UserId> {
+    caller.and_then(Caller::user).map(|user| user.id)
+}
+
+/// Names of the files, if they are those that were decided about and the decision still holds.
+fn exactly(project: &KnownProject, release: &KnownRelease, holds: bool, files: Vec<FileRow>) -> Result<Vec<String>, StagingError> {
+    if files.is_empty() {
+        return Err(not_staged(project, release));
+    }
+    let are_the_same = files.len() == release.staged_files.len()
+        && files.iter().zip(&release.staged_files).all(|(file, (name, sha256))| file.name == *name && file.digests.sha256_hex() == *sha256);
+    if !holds || !are_the_same {
+        return Err(StagingError::Overtaken { project: project.normalized.clone(), version: release.version.to_string() });
+    }
+    Ok(files.into_iter().map(|file| file.name).collect())
 }
 
 fn staged_ids(project: &KnownProject, release: &KnownRelease) -> Result<(model::ProjectId, model::ReleaseId), StagingError> {

@@ -12,7 +12,7 @@ use model::{Action, Caller, Factors, FileKind, ProjectId, ProjectStatus, Release
 use serde_json::{Map, Value};
 use storage::projects::ProjectRow;
 use storage::releases::ReleaseRow;
-use storage::{Storage, StorageError};
+use storage::{Storage, StorageError, UnitOfWork};
 
 use crate::archive::{ArchiveError, Inspected};
 use crate::index::cache::ProjectEntry;
@@ -58,6 +58,15 @@ impl KnownProject {
     }
 }
 
+/// Whether status and role are still those that were decided about. Asked inside the unit
+/// of work, which keeps them so until it ends: a role that was taken away a moment ago
+/// gives nothing any more. `user` is none where no role was decided about.
+pub(crate) async fn still_holds(unit: &mut UnitOfWork, project: &KnownProject, user: Option<UserId>) -> Result<bool, StorageError> {
+    let Some(row) = &project.row else { return Ok(false) };
+    let Some((status, role)) = unit.hold_project(row.id, user).await? else { return Ok(false) };
+    Ok(status == row.status && (user.is_none() || role == project.role))
+}
+
 /// `{policy: {setting: value}}`, as the gate reads it.
 pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Value {
     Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())
@@ -71,8 +80,8 @@ pub(crate) struct KnownRelease {
     pub(crate) newest: Option<Version>,
     pub(crate) age: u64,
     pub(crate) staged_by: Vec<TokenId>,
-    /// Names of the staged files.
-    pub(crate) staged_files: Vec<String>,
+    /// Names of the staged files in order, with their SHA-256 in hex.
+    pub(crate) staged_files: Vec<(String, String)>,
     /// Whether a source distribution is among its files, staged ones included.
     pub(crate) source_distribution: Option<String>,
 }
@@ -94,7 +103,7 @@ impl KnownRelease {
             }
             if file.state == ReleaseState::Staged {
                 known.staged_by.extend(file.uploaded_with.filter(|token| !known.staged_by.contains(token)));
-                known.staged_files.push(file.name);
+                known.staged_files.push((file.name, file.digests.sha256_hex()));
             }
         }
         known.row = Some(row);
@@ -285,6 +294,17 @@ macro_rules! staged_release_targets {
         pub struct $name {
             pub(crate) project: KnownProject,
             pub(crate) release: KnownRelease,
+            /// Whose role was decided about; none on the command line.
+            pub(crate) by: Option<UserId>,
+        }
+
+        impl $name {
+            /// The staged files this is about, in order of names, each with its SHA-256 in
+            /// hex: what a person is asked to confirm, or compares with what was confirmed.
+            /// Nothing else is published or rejected, whatever is staged in between.
+            pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+                self.release.staged_files.iter().map(|(name, sha256)| (name.as_str(), sha256.as_str()))
+            }
         }
 
         impl Target for $name {

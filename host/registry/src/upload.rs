@@ -159,6 +159,7 @@ impl Registry {
             && crate::filename::check_shape(&submission.file_name, submission.kind).is_ok()
             && (submission.kind == FileKind::Wheel || submission.file_name.ends_with(".tar.gz"));
         let Some(file) = upload.file.as_ref().filter(|_| upload.inspected.is_none() && is_worth_it) else { return Ok(()) };
+        let _slot = self.inner.inspection_slots.acquire().await.map_err(|error| UploadError::Unavailable(error.to_string()))?;
         let path = file.path().to_owned();
         let (kind, file_name, name, version) = (submission.kind, submission.file_name.clone(), submission.name.clone(), submission.version.clone());
         let inspected = blocking(move || Ok(archive::inspect(&path, kind, &file_name, &name, &version)))

@@ -2,7 +2,7 @@
 
 use gate::{Permit, Reason};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{DecisionId, FileId, ProjectId, ProjectStatus, ReleaseId, ReleaseState, Role, Timestamp};
+use model::{DecisionId, FileId, ProjectId, ReleaseId, ReleaseState, Role, Timestamp};
 use sha2::{Digest, Sha256};
 use storage::files::NewFile;
 use storage::projects::NewProject;
@@ -13,7 +13,7 @@ use super::{UploadError, Uploaded};
 use crate::Registry;
 use crate::archive::Inspected;
 use crate::spool::blocking;
-use crate::targets::{CreateProject, UploadFile};
+use crate::targets::{CreateProject, UploadFile, still_holds};
 
 /// What storing came to.
 pub(super) enum Outcome {
@@ -88,7 +88,7 @@ impl Registry {
         let project = match (create, upload.project.id()) {
             (Some(create), _) => create_project(&mut unit, create).await?,
             (None, Some(id)) => {
-                if !self.still_holds(upload).await? {
+                if !still_holds(&mut unit, &upload.project, upload.uploader).await? {
                     return Ok(Written::Overtaken);
                 }
                 id
@@ -118,16 +118,6 @@ impl Registry {
         .await?;
         unit.commit(&file_event(granted, upload, project)).await?;
         Ok(Written::Committed)
-    }
-
-    /// Whether role and status are still those that were decided about. Asked while the
-    /// unit of work is open: on SQLite nobody else writes meanwhile, on PostgreSQL what is
-    /// left is the moment until the commit.
-    async fn still_holds(&self, upload: &UploadFile) -> Result<bool, StorageError> {
-        let Some(now) = self.inner.storage.project_facts(&upload.project.normalized, upload.uploader).await? else { return Ok(false) };
-        let before = upload.project.row.as_ref();
-        let is_open = matches!(now.project.status, ProjectStatus::Active | ProjectStatus::Deprecated);
-        Ok(is_open && now.role == upload.project.role && before.is_some_and(|row| row.id == now.project.id && row.status == now.project.status))
     }
 }
 

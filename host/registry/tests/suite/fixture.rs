@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use gate::package::VerifiedPackage;
 use gate::{Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
@@ -27,6 +28,15 @@ pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(EngineConfig::new(Compiler::InProcess)).unwrap()).clone()
+}
+
+/// The set `default`, verified once. As long as it is kept, the engine keeps its modules.
+fn default_set() -> &'static VerifiedPackage {
+    static SET: OnceLock<VerifiedPackage> = OnceLock::new();
+    SET.get_or_init(|| {
+        let package = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default")).unwrap();
+        package.verify(&engine()).unwrap()
+    })
 }
 
 pub(crate) struct Fixture {
@@ -74,11 +84,10 @@ impl Fixture {
         let clock = Arc::new(ManualClock::at(NOW));
         let storage = connect(folder.path()).await;
         storage.migrate().await.unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000 });
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
         let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine(), recorder, clock: clock.clone(), server });
-        let set = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default")).unwrap();
-        let number = set.verify(&engine()).unwrap().store(&storage, &Actor::System, NOW).await.unwrap();
+        let number = default_set().store(&storage, &Actor::System, NOW).await.unwrap();
         gate.install(number).await.unwrap();
         let mut config = RegistryConfig::new(folder.path().join("blobs"), "https://example.org/pypi/");
         change(&mut config);

@@ -137,6 +137,36 @@ async fn a_staged_file_uploaded_again_says_that_it_waits() {
     assert!(matches!(&other, Err(UploadError::Rejected { message, .. }) if message.starts_with("File already exists")), "{other:?}");
 }
 
+#[tokio::test]
+async fn nothing_slips_in_between_a_look_and_a_release() {
+    let (fixture, ana) = held().await;
+    fixture.upload(&ana.token(), File::wheel("sample", "2.0")).await.unwrap();
+    let target = fixture.registry.load_publish(Some(&ana.session()), "sample", &version("2.0")).await.unwrap();
+    assert_eq!(target.files().map(|(name, _)| name).collect::<Vec<_>>(), ["sample-2.0-py3-none-any.whl"]);
+    let permit = fixture.decide(&ana.session(), target).await.unwrap();
+    fixture.upload(&ana.token(), File::sdist("sample", "2.0")).await.unwrap();
+    let result = fixture.registry.publish_release(permit).await;
+    assert!(matches!(result, Err(StagingError::Overtaken { .. })), "{result:?}");
+    assert_eq!(fixture.visible("sample").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_role_that_was_taken_away_publishes_nothing() {
+    let (fixture, ana) = held().await;
+    let bob = fixture.person("bob").await;
+    let name = model::UserName::parse("bob").unwrap();
+    let target = fixture.registry.load_grant_role(None, "sample", &name, model::Role::Maintainer).await.unwrap();
+    fixture.registry.grant_role(fixture.permit(target).await).await.unwrap();
+    fixture.upload(&ana.token(), File::wheel("sample", "2.0")).await.unwrap();
+    let target = fixture.registry.load_publish(Some(&bob.session()), "sample", &version("2.0")).await.unwrap();
+    let permit = fixture.decide(&bob.session(), target).await.unwrap();
+    let target = fixture.registry.load_revoke_role(None, "sample", &name).await.unwrap();
+    fixture.registry.revoke_role(fixture.permit(target).await).await.unwrap();
+    let result = fixture.registry.publish_release(permit).await;
+    assert!(matches!(result, Err(StagingError::Overtaken { .. })), "{result:?}");
+    assert_eq!(fixture.visible("sample").await.len(), 1);
+}
+
 /// What may happen to one of two versions, each with one of two files.
 #[derive(Clone, Copy, Debug)]
 enum Move {
