@@ -105,6 +105,9 @@ impl AppInner {
 /// Time that a body has before its average rate counts.
 const SLOW_START: Duration = Duration::from_secs(60);
 
+/// Bytes of a refused upload that are read and dropped, so that its client sees the refusal.
+const DRAINED_BYTES: u64 = 1 << 30;
+
 /// Room for an upload's text fields and the framing of its parts.
 const FORM_BYTES: u64 = 8 << 20;
 
@@ -115,7 +118,7 @@ impl App {
         // The registry reads up to twice its limit, so that a file which is a little too
         // large is refused by name instead of by a broken connection.
         let bytes = registry.config().max_file_bytes.saturating_mul(2).saturating_add(FORM_BYTES);
-        let body_limits = BodyLimits { bytes, idle: config.body_idle_timeout, grace: SLOW_START };
+        let body_limits = BodyLimits { bytes, idle: config.body_idle_timeout, grace: SLOW_START, drained: DRAINED_BYTES };
         let upload_places = Semaphore::new(registry.config().max_concurrent_uploads.saturating_mul(2).clamp(1, 1024));
         let inner = AppInner { config, gate, identity, registry, pages, request_metrics: RequestMetrics::new(), body_limits, upload_places };
         Self { inner: Arc::new(inner) }

@@ -28,12 +28,15 @@ pub(crate) struct BodyLimits {
     /// Time after which the average rate must be at least [`SLOWEST_BYTES_PER_SECOND`].
     /// Without that, one byte per silence would hold an upload's place for days.
     pub(crate) grace: Duration,
+    /// Bytes that are read and dropped beyond those that somebody read.
+    pub(crate) drained: u64,
 }
 
 /// Slowest a body may arrive on average.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
 
-/// Bytes a parser may take without telling anything about them (headers of a part).
+/// Bytes given to a parser before it has to do something with them. multer takes whatever
+/// there is before it looks at any of it: from a fast client, a whole upload into memory.
 const MAX_UNPARSED_BYTES: u64 = 256 << 10;
 
 /// Longest time that the rest of a body is drained.
@@ -83,6 +86,8 @@ struct State {
     silence: Pin<Box<Sleep>>,
     received: u64,
     unparsed: u64,
+    /// The parser was told to wait, so that it looks at what it has.
+    paused: bool,
     /// Whether anything was asked of the body yet: that is when hyper sends `100 Continue`.
     touched: bool,
     ended: bool,
@@ -99,6 +104,7 @@ impl Incoming {
             silence: Box::pin(tokio::time::sleep(limits.idle)),
             received: 0,
             unparsed: 0,
+            paused: false,
             touched: false,
             ended,
             failure: None,
@@ -116,7 +122,9 @@ impl Incoming {
 
     /// The parser understood what it was given so far.
     pub(crate) fn parsed(&self) {
-        self.state().unparsed = 0;
+        let mut state = self.state();
+        state.unparsed = 0;
+        state.paused = false;
     }
 
     /// Why reading failed, if it did.
@@ -124,10 +132,11 @@ impl Incoming {
         self.state().failure
     }
 
-    /// Lowers the limit on the body's size.
+    /// Lowers the limits on the body's size, for what reads and for what is drained.
     pub(crate) fn limit_to(&self, bytes: u64) {
         let mut state = self.state();
         state.limits.bytes = state.limits.bytes.min(bytes);
+        state.limits.drained = state.limits.drained.min(bytes);
     }
 
     /// The whole body, at most `limit` bytes of it.
@@ -149,13 +158,15 @@ impl Incoming {
     /// the answer: nothing more can be read from it, or the client waits for `100 Continue`
     /// and shall not send its body at all.
     pub(crate) fn finish(self, expects_continue: bool) -> bool {
-        let state = self.state();
+        let mut state = self.state();
         if state.ended {
             return false;
         }
-        if state.failure.is_some() || (expects_continue && !state.touched) {
+        if !matches!(state.failure, None | Some(BodyError::TooLarge(_))) || (expects_continue && !state.touched) {
             return true;
         }
+        state.failure = None;
+        state.limits.bytes = state.received.saturating_add(state.limits.drained);
         drop(state);
         let Ok(place) = DRAINS.try_acquire() else { return true };
         // Invariant: bounded by the body's own limits and by DRAIN_TIME; nothing is kept.
@@ -167,6 +178,7 @@ impl Incoming {
                 }
             };
             let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+            // What is left now ends the connection, as the last handle to the body goes.
             drop(place);
         });
         false
@@ -184,8 +196,6 @@ impl Stream for Chunks {
         let polled = ready!(state.poll(context));
         if let Some(Err(error)) = &polled {
             state.failure = Some(*error);
-            // Nothing more will be read: lets hyper close the connection.
-            state.body = Body::empty();
         }
         Poll::Ready(polled)
     }
@@ -197,6 +207,16 @@ impl State {
             return Poll::Ready(Some(Err(failure)));
         }
         self.touched = true;
+        if self.unparsed >= MAX_UNPARSED_BYTES && !self.ended {
+            // The first time, the parser is made to look at what it has. If it comes back
+            // without having understood any of it, it never will.
+            if self.paused {
+                return Poll::Ready(Some(Err(BodyError::Unparsable)));
+            }
+            self.paused = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if self.ended {
                 return Poll::Ready(None);
@@ -229,8 +249,6 @@ impl State {
                 Err(BodyError::TooLarge(self.limits.bytes))
             } else if self.received < late.saturating_mul(SLOWEST_BYTES_PER_SECOND) / 1000 {
                 Err(BodyError::TooSlow)
-            } else if self.unparsed > MAX_UNPARSED_BYTES + chunk.len() as u64 {
-                Err(BodyError::Unparsable)
             } else {
                 Ok(chunk)
             }));
@@ -243,7 +261,7 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) };
+    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 };
 
     fn body_of(chunks: impl IntoIterator<Item = Vec<u8>>) -> Body {
         Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>).collect::<Vec<_>>()))
@@ -257,11 +275,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_beyond_its_limit_ends_the_connection() {
+    async fn a_body_beyond_its_limit_is_not_read() {
         let incoming = Incoming::new(body_of([vec![0; 100]]), BodyLimits { bytes: 99, ..LIMITS });
         assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooLarge(99)));
         assert_eq!(incoming.failure(), Some(BodyError::TooLarge(99)));
-        assert!(incoming.finish(false));
     }
 
     #[tokio::test]
@@ -269,6 +286,7 @@ mod tests {
         let incoming =
             Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), BodyLimits { idle: Duration::from_millis(20), ..LIMITS });
         assert_eq!(incoming.read_whole(10).await, Err(BodyError::Idle));
+        assert!(incoming.finish(false), "the connection is of no more use");
     }
 
     #[tokio::test]
@@ -282,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_parser_cannot_hold_back_without_bound() {
+    async fn a_parser_that_understands_nothing_is_stopped() {
         let incoming = Incoming::new(body_of(vec![vec![b'x'; 64 << 10]; 16]), LIMITS);
         let mut chunks = incoming.chunks();
         let mut taken = 0;
@@ -293,8 +311,28 @@ mod tests {
                 None => panic!("the body ended"),
             }
         };
-        assert_eq!(error, BodyError::Unparsable);
-        assert!(taken <= (256 << 10) + (64 << 10));
+        assert_eq!((error, taken as u64), (BodyError::Unparsable, MAX_UNPARSED_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_greedy_parser_is_made_to_look_at_what_it_has() {
+        let incoming = Incoming::new(body_of(vec![vec![b'x'; 64 << 10]; 16]), LIMITS);
+        let mut chunks = incoming.chunks();
+        let mut taken = 0;
+        while taken < 1 << 20 {
+            // Like multer: as much as there is, before anything is parsed.
+            let mut greedy = 0;
+            let ready = std::future::poll_fn(|context| {
+                while let Poll::Ready(Some(chunk)) = chunks.poll_next_unpin(context) {
+                    greedy += chunk.unwrap().len();
+                }
+                Poll::Ready(greedy)
+            });
+            taken += ready.await;
+            assert!(greedy as u64 <= MAX_UNPARSED_BYTES);
+            incoming.parsed();
+        }
+        assert_eq!(taken, 1 << 20);
     }
 
     #[tokio::test]

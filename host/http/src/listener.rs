@@ -38,7 +38,11 @@ const METRICS_PAUSE: Duration = Duration::from_secs(5);
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
     let router = app.router();
     let config = app.inner.config.clone();
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let most = config.max_connections.min(connections_affordable(std::fs::read_to_string("/proc/self/limits").ok().as_deref()));
+    if most < config.max_connections {
+        tracing::warn!(connections = most, configured = config.max_connections, "fewer connections than configured: raise the limit on open files (ulimit -n)");
+    }
+    let places = Arc::new(Semaphore::new(most));
     let crowd = Crowd::default();
     let graceful = GracefulShutdown::new();
     let folding = config.metrics.clone().map(|metrics| {
@@ -100,6 +104,13 @@ fn prepared(stream: TcpStream, patience: Duration) -> StallGuard<TcpStream> {
     // Answers are written whole; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     StallGuard::new(stream, patience)
+}
+
+/// Half of the files this process may open, by the text of `/proc/self/limits`: the other
+/// half is for the database and for the files being sent.
+fn connections_affordable(limits: Option<&str>) -> usize {
+    let line = limits.and_then(|limits| limits.lines().find_map(|line| line.strip_prefix("Max open files")));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).map_or(Semaphore::MAX_PERMITS, |files| (files / 2).max(1))
 }
 
 /// The error is about the connection that was to be accepted, not about accepting.
@@ -174,6 +185,18 @@ mod tests {
         assert!(crowd.count(address, 2).is_some());
         drop(second);
         assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn connections_leave_half_of_the_open_files_to_others() {
+        let limits = |files: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\nMax open files            {files}                 524288               files\n"
+            )
+        };
+        assert_eq!(connections_affordable(Some(&limits("1024"))), 512);
+        assert_eq!(connections_affordable(Some(&limits("unlimited"))), Semaphore::MAX_PERMITS);
+        assert_eq!(connections_affordable(None), Semaphore::MAX_PERMITS);
     }
 
     #[test]

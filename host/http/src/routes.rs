@@ -113,6 +113,8 @@ static ROUTES: &[Route] = &[
     Route::decided(Get, "/simple/", Action::IndexRead, |exchange| Box::pin(simple::index(exchange))),
     Route::decided(Get, "/simple/{project}", Action::IndexRead, |exchange| Box::pin(simple::without_slash(exchange))),
     Route::decided(Get, "/simple/{project}/", Action::IndexRead, |exchange| Box::pin(simple::project(exchange))),
+    // Where flit says that a project is.
+    Route::decided(Get, "/project/{project}/", Action::IndexRead, |exchange| Box::pin(simple::of_people(exchange))),
     Route::decided(Get, "/pypi/{project}/json", Action::IndexRead, |exchange| Box::pin(json_api::project(exchange))),
     Route::decided(Get, "/pypi/{project}/{version}/json", Action::IndexRead, |exchange| Box::pin(json_api::release(exchange))),
     Route::decided(Get, "/files/{first}/{second}/{rest}/{name}", Action::FileDownload, |exchange| Box::pin(files::download(exchange))),

@@ -23,7 +23,7 @@ pub(crate) async fn index(exchange: Exchange) -> Answer {
 pub(crate) async fn project(exchange: Exchange) -> Answer {
     let Some(name) = exchange.project() else { return no_such_project(exchange).await };
     if name.normalized() != exchange.parameters.get("project") {
-        return to_normalized(exchange, name.normalized()).await;
+        return to_normalized(exchange, name.normalized(), StatusCode::MOVED_PERMANENTLY).await;
     }
     page(exchange, Some(name.normalized())).await
 }
@@ -31,7 +31,13 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
 /// `GET /simple/{project}`: the page lies one slash further.
 pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
     let Some(name) = exchange.project() else { return no_such_project(exchange).await };
-    to_normalized(exchange, name.normalized()).await
+    to_normalized(exchange, name.normalized(), StatusCode::MOVED_PERMANENTLY).await
+}
+
+/// `GET /project/{project}/`: for now, what people are shown of a project is what pip sees.
+pub(crate) async fn of_people(exchange: Exchange) -> Answer {
+    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
+    to_normalized(exchange, name.normalized(), StatusCode::FOUND).await
 }
 
 async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
@@ -47,10 +53,10 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
 
 /// A name that is not in its normalized form leads to the page of the one that is, whether
 /// there is such a project or not.
-async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
+async fn to_normalized(exchange: Exchange, normalized: &str, status: StatusCode) -> Answer {
     let target = exchange.app.registry.load_read_index(&exchange.caller, Some(normalized)).await.map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
-    redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/simple/{normalized}/"))
+    redirect(&exchange.app, status, &format!("/simple/{normalized}/"))
 }
 
 /// A name that no project can have. Decided like the index itself, so that whoever may not

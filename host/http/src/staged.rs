@@ -102,6 +102,7 @@ fn no_such_name() -> Problem {
 fn failed(exchange: &Exchange, error: StagingError) -> Problem {
     match error {
         StagingError::NotStaged { .. } => Problem::new(StatusCode::NOT_FOUND, "not-staged", format!("The {error}.")),
+        StagingError::Overtaken { .. } => Problem::new(StatusCode::CONFLICT, "overtaken", format!("The {error}.")),
         StagingError::Storage(error) => exchange.unavailable(error),
     }
 }
@@ -136,8 +137,11 @@ mod tests {
 
     async fn check(content_type: &'static str, body: &'static str) -> Result<Option<Proof>, Problem> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        read_proof(&headers, &Incoming::new(Body::from(body), BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) }))
-            .await
+        read_proof(
+            &headers,
+            &Incoming::new(Body::from(body), BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 }),
+        )
+        .await
     }
 
     #[tokio::test]

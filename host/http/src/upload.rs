@@ -215,7 +215,7 @@ mod tests {
     use axum::http::HeaderValue;
     use futures_util::stream;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 64 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60) };
+    const LIMITS: BodyLimits = BodyLimits { bytes: 64 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 };
 
     fn headers() -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=b"))])
@@ -238,10 +238,12 @@ mod tests {
         let body = Incoming::new(Body::from(text), LIMITS);
         let mut parts = multipart(&headers(), &body).await.ok().unwrap();
         let mut part = parts.next_field().await.unwrap().unwrap();
+        body.parsed();
         assert_eq!(part.name(), Some("name"));
         assert_eq!(read_text(&mut part, &body).await.ok().unwrap(), b"foo");
         drop(part);
         let mut part = parts.next_field().await.unwrap().unwrap();
+        body.parsed();
         assert_eq!(read_text(&mut part, &body).await.ok().unwrap().len(), FormBuilder::MAX_FIELD_BYTES + 1);
     }
 

@@ -34,7 +34,7 @@ async fn start(configure: impl FnOnce(&mut AppConfig)) -> Server {
     let gate = Gate::new(GateConfig {
         storage: storage.clone(),
         engine: policy_engine::Engine::new(engine).unwrap(),
-        recorder: Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 10 }),
+        recorder: Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 10, ..RecorderConfig::default() }),
         clock: clock.clone(),
         server: ServerIdentity { id: model::DecisionId::new().0, host: "test".into(), pid: 1, started_at: clock.now() },
     });
