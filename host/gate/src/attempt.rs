@@ -52,7 +52,14 @@ struct Tally {
 }
 
 impl Attempt {
-    pub(crate) fn new(at: Timestamp, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str, generation: Option<Arc<Generation>>) -> Self {
+    pub(crate) fn new(
+        at: Timestamp,
+        route: &'static str,
+        method: Method,
+        remote_address: IpAddr,
+        user_agent: &str,
+        generation: Option<Arc<Generation>>,
+    ) -> Self {
         let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
         Self { id: DecisionId::new(), at, route, method, remote_address, user_agent, generation, tally: Arc::default() }
     }

@@ -145,7 +145,14 @@ mod tests {
     use super::*;
 
     fn user() -> UserFacts {
-        UserFacts { id: UserId::new(), name: UserName::parse("ana").unwrap(), created_at: Timestamp(0), email_verified: true, factors: Factors::default(), staff: false }
+        UserFacts {
+            id: UserId::new(),
+            name: UserName::parse("ana").unwrap(),
+            created_at: Timestamp(0),
+            email_verified: true,
+            factors: Factors::default(),
+            staff: false,
+        }
     }
 
     fn with_token(caveats: Vec<Caveat>) -> Caller {
@@ -212,7 +219,10 @@ mod tests {
     #[test]
     fn an_archived_project_takes_no_files_even_from_its_owner() {
         for action in [Action::FileUpload, Action::ReleasePublish] {
-            assert_eq!(code(check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived))).as_deref(), Some("project-archived"));
+            assert_eq!(
+                code(check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived))).as_deref(),
+                Some("project-archived")
+            );
         }
     }
 }

@@ -83,7 +83,12 @@ impl Gate {
             return Err(self.refuse_by_core(attempt, caller, decision, &facts, *reason).await);
         }
         let Some(generation) = &attempt.generation else {
-            let reason = own_reason("no-policy-set", "No policy set is active, so nothing can be decided.", "Try again later; the operators of the registry can see why.", Some(Page::Contact));
+            let reason = own_reason(
+                "no-policy-set",
+                "No policy set is active, so nothing can be decided.",
+                "Try again later; the operators of the registry can see why.",
+                Some(Page::Contact),
+            );
             return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
         };
         let context = context::build(attempt, decision, caller, &facts);
@@ -107,7 +112,15 @@ impl Gate {
                     obligations::ObligationError::Storage(_) => RefusalKind::Failed,
                     _ => RefusalKind::Denied,
                 });
-                reasons.insert(0, own_reason("unknown-obligation", "A policy allows this only under a condition this registry cannot meet.", "Ask the operators of the registry.", Some(Page::Contact)));
+                reasons.insert(
+                    0,
+                    own_reason(
+                        "unknown-obligation",
+                        "A policy allows this only under a condition this registry cannot meet.",
+                        "Ask the operators of the registry.",
+                        Some(Page::Contact),
+                    ),
+                );
             }
         }
         self.log_policies(decision, action, &decided);
@@ -210,8 +223,25 @@ impl Gate {
                 _ => own_reason("refused", "A policy of this registry refuses this.", "Ask the operators of the registry.", Some(Page::Contact)),
             });
         }
-        let core = decided.is_none().then(|| reasons[0].clone());
-        let record = self.record(attempt, caller, decision, facts, outcome_word(&kind), decided, core);
+        if self.recorder().wants_refusal(attempt, caller) {
+            self.record_refusal(attempt, caller, decision, facts, &kind, &reasons[0], decided).await;
+        }
+        Refusal { decision, set_number: attempt.set_number(), kind, reasons }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn record_refusal(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+        kind: &RefusalKind,
+        reason: &Reason,
+        decided: Option<(Context, policy_engine::Decision)>,
+    ) {
+        let core = decided.is_none().then(|| reason.clone());
+        let record = self.record(attempt, caller, decision, facts, outcome_word(kind), decided, core);
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::RequestRefused,
@@ -220,7 +250,7 @@ impl Gate {
             project: facts.project.as_ref().and_then(|project| project.id),
             decision: Some(decision),
             detail: serde_json::json!({
-                "action": facts.action.as_str(), "code": reasons[0].code, "credential": caller.credential.as_str(),
+                "action": facts.action.as_str(), "code": reason.code, "credential": caller.credential.as_str(),
                 "route": attempt.route, "set": attempt.set_number(),
             }),
         };
@@ -229,7 +259,6 @@ impl Gate {
             // The answer is a refusal either way; it must not turn into anything else.
             tracing::error!(decision = %decision, %error, "a refusal could not be recorded");
         }
-        Refusal { decision, set_number: attempt.set_number(), kind, reasons }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -261,7 +290,11 @@ impl Gate {
             microseconds: decided.as_ref().map_or(0, |decided| decided.nanoseconds / 1000),
             record: String::new(),
         };
-        let owner_settings = facts.project.as_ref().map(|project| project.owner_settings.clone().into_owned()).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
+        let owner_settings = facts
+            .project
+            .as_ref()
+            .map(|project| project.owner_settings.clone().into_owned())
+            .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
         Box::new(DecisionRecord { row, request: attempt.id, context: Some(context), owner_settings, core, decision: decided })
     }
 
@@ -273,8 +306,11 @@ impl Gate {
                     for note in &verdict.notes {
                         tracing::info!(target: "policy", %decision, policy = %record.policy, "{note}");
                     }
-                    if record.grade != policy_engine::Grade::Enforce && !matches!(verdict.outcome, policy_engine::contract::Outcome::Permit | policy_engine::contract::Outcome::Abstain) {
-                        metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => record.policy.clone(), "grade" => record.grade.as_str()).increment(1);
+                    if record.grade != policy_engine::Grade::Enforce
+                        && !matches!(verdict.outcome, policy_engine::contract::Outcome::Permit | policy_engine::contract::Outcome::Abstain)
+                    {
+                        metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => record.policy.clone(), "grade" => record.grade.as_str())
+                            .increment(1);
                     }
                 }
                 Err(failure) => {

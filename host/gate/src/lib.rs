@@ -16,17 +16,17 @@
 //! constructor outside [`Gate::decide`].
 
 pub mod attempt;
-pub mod target;
-pub mod permit;
-pub mod refusal;
-mod decide;
 pub mod break_glass;
-pub mod core_rules;
 pub mod context;
-pub mod obligations;
-pub mod recorder;
+pub mod core_rules;
+mod decide;
 pub mod generations;
+pub mod obligations;
 pub mod package;
+pub mod permit;
+pub mod recorder;
+pub mod refusal;
+pub mod target;
 
 pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;

@@ -157,7 +157,8 @@ fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
 
 fn read_text(path: &Path) -> Result<String, PackageError> {
     let bytes = read_bytes(path, TEXT_LIMIT)?;
-    String::from_utf8(bytes).map_err(|error| PackageError::Unreadable { path: path.to_owned(), cause: std::io::Error::new(std::io::ErrorKind::InvalidData, error) })
+    String::from_utf8(bytes)
+        .map_err(|error| PackageError::Unreadable { path: path.to_owned(), cause: std::io::Error::new(std::io::ErrorKind::InvalidData, error) })
 }
 
 fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>, PackageError> {
@@ -165,7 +166,8 @@ fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>
     if Path::new(module).components().count() != 1 || !module.ends_with(".wasm") {
         return Err(PackageError::ModuleName { path: set_file.to_owned(), module: module.to_owned() });
     }
-    let shared = folder.canonicalize().ok().and_then(|folder| folder.parent().map(|parent| parent.join("modules"))).unwrap_or_else(|| folder.join("../modules"));
+    let shared =
+        folder.canonicalize().ok().and_then(|folder| folder.parent().map(|parent| parent.join("modules"))).unwrap_or_else(|| folder.join("../modules"));
     for place in [folder, shared.as_path()] {
         let path = place.join(module);
         if path.is_file() {

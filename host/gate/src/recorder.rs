@@ -4,13 +4,17 @@
 //! few commits. A refusal is answered only after its record is committed; a permitted
 //! change needs no waiting here, because its audit event is part of the change itself and
 //! names the decision. Permitted reads are recorded up to a rate: they are by far the most
-//! and by far the least interesting.
+//! and by far the least interesting. Refusals are recorded one by one up to a rate too, and
+//! counted beyond it (`refusal_rate`).
+
+mod refusal_rate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use model::audit::{Actor, AuditEvent};
-use model::{Caller, DecisionId, Timestamp};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Caller, Clock, DecisionId, SystemClock, Timestamp};
 use policy_engine::contract::Context;
 use serde::Serialize;
 use storage::decisions::DecisionRow;
@@ -20,11 +24,22 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attempt::Attempt;
 use crate::refusal::Reason;
 
+use refusal_rate::{RefusalRate, Source, Uncounted};
+
 /// Sizes and rates of the recorder.
 #[derive(Clone, Debug)]
 pub struct RecorderConfig {
     /// Permitted reads recorded per second at most; more are counted, not recorded.
     pub reads_per_second: u32,
+    /// Refusals of one source (a user, an address) recorded one by one per minute; twenty
+    /// times as many of all sources together. More are counted, and the count is recorded.
+    pub refusals_per_minute: u32,
+}
+
+impl Default for RecorderConfig {
+    fn default() -> Self {
+        Self { reads_per_second: 20, refusals_per_minute: 120 }
+    }
 }
 
 /// Everything `explain` tells about one decision.
@@ -60,6 +75,7 @@ enum Entry {
 pub struct Recorder {
     queue: mpsc::Sender<Entry>,
     reads: Arc<ReadRate>,
+    refusals: Arc<RefusalRate>,
 }
 
 /// How many permitted reads this second has seen.
@@ -84,14 +100,17 @@ impl ReadRate {
 const GROUP: usize = 256;
 /// Entries that wait at most; writers of refusals then wait too, reads are dropped.
 const QUEUE: usize = 4096;
+/// How soon after its minute a count of refusals is written, when nothing else is.
+const SUMMARY_EVERY: Duration = Duration::from_secs(15);
 
 impl Recorder {
     /// Starts the task. It ends, with everything committed, when every handle is gone.
     pub fn start(storage: Storage, config: RecorderConfig) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
-        tokio::spawn(run(storage, entries));
+        let refusals = Arc::new(RefusalRate::new(config.refusals_per_minute));
+        tokio::spawn(run(storage, entries, Arc::clone(&refusals)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
-        Self { queue, reads: Arc::new(reads) }
+        Self { queue, reads: Arc::new(reads), refusals }
     }
 
     /// Records an audit event; returns when it is committed.
@@ -100,6 +119,16 @@ impl Recorder {
         let gone = || StorageError::Unavailable("the recorder has ended".to_owned());
         self.queue.send(Entry::Event(Box::new(event), done)).await.map_err(|_| gone())?;
         committed.await.map_err(|_| gone())?
+    }
+
+    /// Whether one more refusal of this source may be recorded one by one. Whoever gets
+    /// false records nothing: it has been counted.
+    pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
+        let wanted = self.refusals.take(Source::of(attempt.remote_address, caller), attempt.at);
+        if !wanted {
+            metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
+        }
+        wanted
     }
 
     /// Whether one more permitted read may be recorded this second.
@@ -139,11 +168,16 @@ impl Recorder {
     }
 }
 
-async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>) {
+async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, refusals: Arc<RefusalRate>) {
     let mut group = Vec::with_capacity(GROUP);
-    while entries.recv_many(&mut group, GROUP).await > 0 {
+    loop {
+        // Wakes up without entries too: the flood that was counted may have stopped.
+        match tokio::time::timeout(SUMMARY_EVERY, entries.recv_many(&mut group, GROUP)).await {
+            Ok(0) => break,
+            Ok(_) | Err(_) => {}
+        }
         let mut decisions = Vec::new();
-        let mut events = Vec::new();
+        let mut events: Vec<AuditEvent> = refusals.finish(SystemClock.now()).into_iter().map(summary).collect();
         let mut waiting = Vec::new();
         let mut flushed = Vec::new();
         for entry in group.drain(..) {
@@ -168,6 +202,21 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>) {
         for done in flushed {
             let _ = done.send(());
         }
+    }
+}
+
+/// The event that tells of refusals that were counted and not recorded one by one.
+fn summary(uncounted: Uncounted) -> AuditEvent {
+    let Uncounted { minute, refusals, sources } = uncounted;
+    tracing::warn!(%minute, refusals, ?sources, "refusals were counted and not recorded one by one");
+    AuditEvent {
+        at: minute,
+        kind: EventKind::RefusalsCounted,
+        actor: Actor::System,
+        user: None,
+        project: None,
+        decision: None,
+        detail: serde_json::json!({ "refusals": refusals, "sources": sources }),
     }
 }
 

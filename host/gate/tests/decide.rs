@@ -11,8 +11,8 @@ use gate::{Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, Ref
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
-    Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp, TokenFacts, TokenId,
-    UserFacts, UserId, UserName,
+    Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp,
+    TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
 use storage::Storage;
 use storage::audit::AuditFilter;
@@ -31,7 +31,7 @@ impl Fixture {
         let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
         storage.migrate().await.unwrap();
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000 });
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
         let gate = Gate::new(GateConfig { storage, engine, recorder, clock: Arc::new(ManualClock::at(NOW)), server });
         Self { gate, _folder: folder }
@@ -101,7 +101,14 @@ impl Target for Thing {
 }
 
 fn person(factors: Factors) -> Principal {
-    Principal::User(UserFacts { id: UserId::new(), name: UserName::parse("ana").unwrap(), created_at: Timestamp(0), email_verified: true, factors, staff: false })
+    Principal::User(UserFacts {
+        id: UserId::new(),
+        name: UserName::parse("ana").unwrap(),
+        created_at: Timestamp(0),
+        email_verified: true,
+        factors,
+        staff: false,
+    })
 }
 
 const ENROLLED: Factors = Factors { totp: true, webauthn: false };
@@ -221,7 +228,8 @@ async fn a_set_whose_cases_fail_is_not_installed_and_the_old_one_serves() {
     fixture.store(package("strict")).await;
     let mut unit = fixture.gate.storage().begin().await.unwrap();
     let number = unit.add_policy_set(&NewPolicySet { name: "broken", spec: &stored, created_at: NOW, created_by: None }).await.unwrap();
-    let event = AuditEvent { at: NOW, kind: EventKind::PolicySetAdded, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) };
+    let event =
+        AuditEvent { at: NOW, kind: EventKind::PolicySetAdded, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) };
     unit.commit(&event).await.unwrap();
     let number = u64::try_from(number).unwrap();
     fixture.gate.install(number).await.unwrap_err();

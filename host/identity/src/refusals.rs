@@ -118,18 +118,20 @@ impl Identity {
     pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
         // Nobody in particular: what the credential claims was not proven.
         let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, assurance: Assurance::NONE };
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationFailed,
-            actor: actor_of(attempt, &caller),
-            user: failure.user,
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({ "method": failure.credential.as_str(), "reason": failure.why, "action": action.as_str(), "route": attempt.route }),
-        };
-        if let Err(error) = gate.recorder().audit(event).await {
-            // The answer is a refusal either way; it must not turn into anything else.
-            tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
+        if gate.recorder().wants_refusal(attempt, &caller) {
+            let event = AuditEvent {
+                at: attempt.at,
+                kind: EventKind::AuthenticationFailed,
+                actor: actor_of(attempt, &caller),
+                user: failure.user,
+                project: None,
+                decision: Some(attempt.id),
+                detail: json!({ "method": failure.credential.as_str(), "reason": failure.why, "action": action.as_str(), "route": attempt.route }),
+            };
+            if let Err(error) = gate.recorder().audit(event).await {
+                // The answer is a refusal either way; it must not turn into anything else.
+                tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
+            }
         }
         gate.refuse_as(attempt, &caller, action, failure.kind, failure.reason).await
     }

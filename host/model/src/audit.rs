@@ -29,6 +29,7 @@ crate::project::words! {
         ReleasePublished = "release:published",
         ReleaseRejected = "release:rejected",
         RequestRefused = "request:refused",
+        RefusalsCounted = "request:refusals:counted",
         PolicyModuleAdded = "policy-module:added",
         PolicySetAdded = "policy-set:added",
         PolicySetActivated = "policy-set:activated",

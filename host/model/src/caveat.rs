@@ -205,8 +205,20 @@ mod tests {
     #[test]
     fn the_forms_that_pypi_rejects_do_not_parse() {
         for text in [
-            r#"{"version":1}"#, r#"{"version":1,"permissions":[]}"#, r#"{"exp":1}"#, r#"{"nbf":1}"#, r#"[0,"50",10]"#, "[0,5]", r#""foo""#, "null", "[]",
-            "[9999999]", "[0,1.5,1]", r#"[1,"name"]"#, "[3]", "[true]",
+            r#"{"version":1}"#,
+            r#"{"version":1,"permissions":[]}"#,
+            r#"{"exp":1}"#,
+            r#"{"nbf":1}"#,
+            r#"[0,"50",10]"#,
+            "[0,5]",
+            r#""foo""#,
+            "null",
+            "[]",
+            "[9999999]",
+            "[0,1.5,1]",
+            r#"[1,"name"]"#,
+            "[3]",
+            "[true]",
         ] {
             assert!(Caveat::parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -9,16 +9,16 @@
 //! text says what would be right), no table or wire format derived on it.
 
 pub mod action;
+pub mod audit;
 pub mod caller;
 pub mod caveat;
+pub mod file;
+pub mod id;
 pub mod name;
-pub mod version;
 pub mod project;
 pub mod release;
-pub mod file;
-pub mod audit;
-pub mod id;
 pub mod time;
+pub mod version;
 
 pub use action::Action;
 pub use caller::{Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, TokenFacts, UserFacts};

@@ -127,7 +127,8 @@ impl Parts {
         let metrics = Metrics::install().context("cannot collect metrics")?;
         let engine = wiring::engine(configuration, folder, configuration.worker_threads())?;
         let reads_per_second = u32::try_from(values.recorded_reads_per_second.0).unwrap_or(u32::MAX);
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second });
+        let refusals_per_minute = u32::try_from(values.recorded_refusals_per_minute.0).unwrap_or(u32::MAX);
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second, refusals_per_minute });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: host_name(), pid: std::process::id(), started_at: clock.now() };
         let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine.clone(), recorder: recorder.clone(), clock: clock.clone(), server });
         let identity = wiring::identity(configuration, public_url, storage.clone(), clock.clone())?;

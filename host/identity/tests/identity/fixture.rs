@@ -53,7 +53,7 @@ impl Fixture {
         storage.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000 });
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
         let set = package(folder.path()).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
         let number = set.store(&storage, &Actor::System, NOW).await.unwrap();

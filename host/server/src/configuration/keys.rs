@@ -112,8 +112,12 @@ keys! {
     /// Memory of one policy's sandbox.
     policy_memory ("policy-memory"): ByteSize = "16 MiB";
     /// Permitted reads (pages, downloads) written to the decision log per second at most.
-    /// More are counted but not recorded; everything else is always recorded.
+    /// More are counted but not recorded.
     recorded_reads_per_second ("recorded-reads-per-second"): Number<0, 100_000> = "20";
+    /// Refusals of one address or one user that are recorded one by one per minute, and
+    /// twenty times as many of all together. More are counted, and the count is audited, so
+    /// that a flood of refused requests cannot fill the disk.
+    recorded_refusals_per_minute ("recorded-refusals-per-minute"): Number<1, 1_000_000> = "120";
     /// How long decisions are kept. Audit events are kept for good.
     decision_retention ("decision-retention"): Duration = "90d";
     /// Threads that serve requests; 0 for one per processor.
