@@ -137,7 +137,7 @@ async fn ask(arguments: &PersonArguments, verb: &str, configuration: &Configurat
         .json(&body)
         .send()
         .await
-        .with_context(|| format!("cannot reach the registry at {base}; is it running?"))?;
+        .with_context(|| format!("cannot reach the registry at {base} (is it running?)"))?;
     let status = response.status();
     let text = response.text().await.context("the registry's answer broke off")?;
     let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);

@@ -107,6 +107,10 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
 
 async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<String>>) -> anyhow::Result<Answer> {
     let name = user.name.clone();
+    if let Some(password) = &password {
+        // Before the user is there, so that a bad choice leaves nothing behind.
+        identity::passwords::check_suitable(password, &name)?;
+    }
     let has_email = user.email.is_some();
     let id = line.identity.create_user(line.permit(user).await?).await?;
     let has_password = password.is_some();
