@@ -137,7 +137,8 @@ impl PolicySet {
 
     /// Decides. Never an error and never a panic: what goes wrong is in the decision.
     /// Takes microseconds, at most the time budget of each policy; made to be called
-    /// from an async task directly.
+    /// from an async task directly. The `settings` of the context's project are not
+    /// looked at: each policy is given its own, from `owner`.
     pub fn decide(&self, context: &Context, owner: &OwnerSettings) -> Decision {
         let set = &*self.inner;
         let lane = set.engine.lane_of_this_thread();

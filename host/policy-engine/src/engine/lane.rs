@@ -67,8 +67,9 @@ pub(crate) fn configuration(fuel: bool) -> Config {
         // The same context always gives the same verdict, on every machine.
         .relaxed_simd_deterministic(true)
         .cranelift_nan_canonicalization(true)
-        // Bounds. Fuel is on by default: measured at 0 to 3 % of a decision, and it makes
-        // the budget exact and repeatable where the clock only bounds it.
+        // Bounds. Fuel is on by default: it costs 3.5 % (four policies took 13.8 µs without
+        // and 14.3 µs with it), and makes the budget exact and repeatable where the clock
+        // only bounds it.
         .epoch_interruption(true)
         .consume_fuel(fuel)
         .max_wasm_stack(256 << 10)
