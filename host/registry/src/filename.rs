@@ -230,11 +230,10 @@ mod tests {
 
         #[test]
         fn an_accepted_wheel_leads_back_to_its_project(name in "[a-z0-9_.]{1,10}-1\\.0(-1[a-z])?-py3-none-any\\.whl") {
-            if let Ok(parsed) = Wheel::parse(&name) {
-                if let Ok(project) = ProjectName::parse(parsed.distribution) {
-                    let leads_to = project_of(&name);
-                    prop_assert_eq!(leads_to.as_deref(), Some(project.normalized()));
-                }
+            let project = Wheel::parse(&name).ok().and_then(|wheel| ProjectName::parse(wheel.distribution).ok());
+            if let Some(project) = project {
+                let leads_to = project_of(&name);
+                prop_assert_eq!(leads_to.as_deref(), Some(project.normalized()));
             }
         }
     }

@@ -92,7 +92,7 @@ impl FormBuilder {
     pub fn file_part(&mut self, name: &str) -> Result<FilePart, UploadError> {
         self.count_part()?;
         match name {
-            "content" if self.content.is_some() => Err(UploadError::rejected("two-files", "Upload payload has more than one file.".to_owned())),
+            "content" if self.content.is_some() => Err(UploadError::rejected("two-files", "Upload payload has more than one file.")),
             "content" => Ok(FilePart::Content),
             "gpg_signature" => Ok(FilePart::Ignored),
             _ => {
@@ -105,7 +105,7 @@ impl FormBuilder {
     /// Adds the distribution: the part's file name and content type, and its spooled bytes.
     pub fn content(&mut self, file_name: Option<&str>, content_type: Option<&str>, file: SpooledFile) -> Result<(), UploadError> {
         if self.content.is_some() {
-            return Err(UploadError::rejected("two-files", "Upload payload has more than one file.".to_owned()));
+            return Err(UploadError::rejected("two-files", "Upload payload has more than one file."));
         }
         let bounded = |text: &str| text.chars().take(1024).collect();
         self.content = Some(Content { file_name: file_name.map(bounded), content_type: content_type.map(bounded), file });

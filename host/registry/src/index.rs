@@ -157,10 +157,9 @@ impl Registry {
             return Ok(None);
         }
         let key = (entry.project.name.normalized().to_owned(), version.as_ref().map(Version::to_string));
-        if let Some(known) = self.inner.cache.json.get(&key) {
-            if known.beside.upgrade().is_some_and(|beside| Arc::ptr_eq(&beside, &entry)) {
-                return Ok(Some(known.page));
-            }
+        let known = self.inner.cache.json.get(&key);
+        if let Some(known) = known.filter(|known| known.beside.upgrade().is_some_and(|beside| Arc::ptr_eq(&beside, &entry))) {
+            return Ok(Some(known.page));
         }
         let releases = self.inner.storage.published_releases(entry.project.id).await?;
         let roles = self.inner.storage.roles_on(entry.project.id).await?;

@@ -37,7 +37,7 @@ impl Registry {
             round = round.wrapping_add(1);
             let followed = match &mut position {
                 None => self.start_following().await.map(|start| position = Some(start)),
-                Some(position) => self.follow(position, round % ROUNDS_FOR_SETTINGS == 0).await,
+                Some(position) => self.follow(position, round.is_multiple_of(ROUNDS_FOR_SETTINGS)).await,
             };
             if let Err(error) = followed {
                 tracing::warn!(%error, "cannot follow changes of the index; pages are not kept meanwhile");

@@ -142,8 +142,12 @@ impl Marker<'_> {
         }
         self.operand()?;
         let is_operator = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"].iter().any(|operator| self.symbol(operator));
-        if !is_operator && !self.word("in") && !(self.word("not") && self.word("in")) {
-            return Err(self.error());
+        if !is_operator {
+            // `in` or `not in`.
+            self.word("not");
+            if !self.word("in") {
+                return Err(self.error());
+            }
         }
         self.operand()
     }
