@@ -56,7 +56,7 @@ pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<O
     Ok(Some(Proof { user: proof.user, password: Secret::new(proof.password), totp: proof.totp.map(Secret::new) }))
 }
 
-/// `GET /api/projects/{project}/staged`
+/// `GET /api/projects/{project}/staged`, and `POST` for a person who proves it in the call.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let name = exchange.project().ok_or_else(no_such_name)?;
