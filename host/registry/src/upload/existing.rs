@@ -23,14 +23,12 @@ impl Existing {
     pub(super) async fn load(storage: &Storage, upload: &UploadFile) -> Result<Self, StorageError> {
         let submission = &upload.submission;
         let own = upload.project.id();
-        let mut same_content = storage.file_by_blake2(&submission.digests.blake2_256).await?;
-        // A staged file of another project is nobody's business here. The same bytes cannot
-        // be a distribution of both projects, so a later row refuses them.
-        if same_content.as_ref().is_some_and(|file| file.state == ReleaseState::Staged && Some(file.project) != own) {
-            same_content = None;
-        }
+        // A staged file of another project is nobody's business here, neither its name nor
+        // its bytes. Neither can be this project's file: a later row refuses both.
+        let is_visible_here = |file: &FileRow| file.state != ReleaseState::Staged || Some(file.project) == own;
+        let same_content = storage.file_by_blake2(&submission.digests.blake2_256).await?.filter(is_visible_here);
         Ok(Self {
-            same_name: storage.file(&submission.file_name).await?,
+            same_name: storage.file(&submission.file_name).await?.filter(is_visible_here),
             same_content,
             is_burned: storage.is_burned(&submission.file_name).await?,
             project_size: match own {
