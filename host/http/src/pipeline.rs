@@ -98,10 +98,8 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (problem.answer(format, app.public_url()), decision)
         }
     };
-    if let Some(body) = body {
-        if body.finish(expects_continue) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+    if body.is_some_and(|body| body.finish(expects_continue)) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);
     secure(response.headers_mut());
@@ -216,6 +214,12 @@ const MAX_SMALL_BODY: u64 = 64 << 10;
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;
 
+/// A path for the log. Without the query, where people put secrets, and without anything
+/// that is not plain ASCII: terminals obey some of it.
+fn logged_path(path: &str) -> String {
+    path.bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect()
+}
+
 /// The one line a request leaves in the log; written on drop as well, when the client went
 /// away before there was an answer.
 struct Line {
@@ -242,9 +246,7 @@ impl Line {
             Method::OPTIONS => "OPTIONS",
             _ => "OTHER",
         };
-        // Without the query: people put secrets there. Without anything that is not plain
-        // ASCII: terminals obey some of it.
-        let path = request.uri.path().bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect();
+        let path = logged_path(request.uri.path());
         Self { app: app.clone(), route, method, path, head: request.method == Method::HEAD, attempt, caller: None, started, written: false }
     }
 
@@ -284,5 +286,27 @@ impl Drop for Line {
         if !self.written {
             self.write(CLIENT_WENT_AWAY, None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Uri;
+
+    #[test]
+    fn the_log_knows_no_query_and_no_control_characters() {
+        let uri: Uri = "/simple/demo/?token=secret".parse().unwrap();
+        assert_eq!(logged_path(uri.path()), "/simple/demo/");
+        assert_eq!(logged_path("/a\u{9b}31m\u{202e}b\n"), "/a??31m???b?");
+        assert_eq!(logged_path(&"x".repeat(5000)).len(), MAX_LOGGED_PATH);
+    }
+
+    #[test]
+    fn what_is_answered_to_head_has_the_length_of_get() {
+        let mut response = Response::new(Body::from("four"));
+        strip_body(&mut response);
+        assert_eq!(response.headers()[CONTENT_LENGTH], "4");
+        assert_eq!(response.body().size_hint().exact(), Some(0));
     }
 }

@@ -58,10 +58,10 @@ async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, 
         let name = part.name().unwrap_or("").to_owned();
         if part.file_name().is_none() {
             let value = read_text(&mut part, body).await?;
-            if name == ":action" {
-                if let Some(gone) = std::str::from_utf8(&value).ok().and_then(gone) {
-                    return Err(gone);
-                }
+            if name == ":action"
+                && let Some(gone) = std::str::from_utf8(&value).ok().and_then(gone)
+            {
+                return Err(gone);
             }
             form.text(&name, &value).map_err(|error| failed(exchange, error))?;
             continue;
