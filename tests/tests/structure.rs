@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that prove things about the others and may therefore name any of them, and any
 /// technology.
-const PROOF: &[&str] = &["tests", "decision-bench"];
+const PROOF: &[&str] = &["tests", "bench"];
 
 /// Which crates may name which outside technology, outside of their tests.
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
@@ -38,7 +38,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     // So is everything about sandboxes ...
     ("wasmtime", &["policy-engine"]),
     ("wasmparser", &["policy-engine", "xtask"]),
-    ("wit-bindgen", &["policy-sdk"]),
+    ("wit-bindgen", &["policy-sdk", "guests"]),
     // ... and HTTP as a server speaks it. The program serves what the crate builds.
     ("axum", &["portcullis-http"]),
     ("tower", &["portcullis-http"]),

@@ -11,6 +11,7 @@ use core::cell::Cell;
 
 const PAGE: usize = 65_536;
 
+// SAFETY: the linker defines the symbol; only its address is ever used.
 unsafe extern "C" {
     /// Where the linker ends the module's data; everything behind it is free.
     static __heap_base: u8;
@@ -62,8 +63,10 @@ unsafe impl GlobalAlloc for Bump {
         core::ptr::with_exposed_provenance_mut(start)
     }
 
+    // SAFETY: gives nothing back, so there is nothing to get wrong.
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 
+    // SAFETY: grows a block only where nothing lies behind it, and moves it otherwise.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // The last block grows in place: the common case of text that is being built.
         if block.addr() + layout.size() == self.next.get()
