@@ -5,7 +5,9 @@
 //!   with. They say the same as `plugins/*`, and the benchmark checks that they do before
 //!   it measures anything.
 //! - [`measure`]: percentiles, and a table.
+//! - [`rig`]: two servers with the same files, and load on them.
 
 pub mod contexts;
 pub mod measure;
+pub mod rig;
 pub mod rules;

@@ -1,1 +1,140 @@
-fn main() {}
+//! The server beside pypiserver, on the same 2,000 files in one run: project pages, small
+//! downloads, durable uploads; what the gate takes of a page; memory.
+//!
+//! Every request is decided. Fails when a bound is broken.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bench::measure::print_table;
+use bench::rig::{FILES, PROJECTS, PypiServer, files_of, load, project_name, send_all};
+use serde_json::json;
+use tests::{Clients, Distribution, Package, Request, Server, Setup, basic_token, upload_request};
+
+/// Seconds of each load.
+const SECONDS: u64 = 6;
+/// Files uploaded to measure the rate.
+const UPLOADS: usize = 400;
+/// Connections that upload at once.
+const UPLOADERS: usize = 8;
+
+/// How many times as many as pypiserver.
+const LEAST_PAGES: f64 = 15.0;
+const LEAST_DOWNLOADS: f64 = 3.0;
+const LEAST_UPLOADS: f64 = 3.0;
+/// Microseconds of a page that the gate may take at the median.
+const MOST_GATE_US: f64 = 10.0;
+/// Megabytes of an idle server, and after load.
+const MOST_IDLE_MB: f64 = 120.0;
+const MOST_LOADED_MB: f64 = 200.0;
+
+fn main() -> anyhow::Result<()> {
+    let as_json = std::env::args().any(|argument| argument == "--json");
+    let clients = Clients::find().context("the Python clients are not set up")?;
+    let folder = tempfile::tempdir()?;
+
+    let server = Setup::default().start();
+    let idle_mb = megabytes(&server);
+    let alice = server.user("alice");
+    let token = basic_token(&server.setup.token(&alice, &["--account"]));
+    let theirs = PypiServer::start(&clients, folder.path())?;
+
+    eprintln!("filling both with {} files", PROJECTS * FILES);
+    let files: Vec<Distribution> = (0..PROJECTS).flat_map(files_of).collect();
+    files.iter().try_for_each(|file| theirs.put(file))?;
+    let fill: Vec<Request> = files.iter().map(|file| upload_request(file, Some(&token))).collect();
+    send_all(server.address, UPLOADERS, &fill)?;
+    drop(fill);
+    // Their cache has seen the new files when it lists the last one.
+    let last = format!("/simple/{}/", project_name(PROJECTS - 1));
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !tests::Connection::to(theirs.address).send(&Request::get(&last))?.text().contains(&files[files.len() - 1].file_name) {
+        ensure!(std::time::Instant::now() < deadline, "pypiserver does not list what it was given");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+
+    let pages: Vec<String> = (0..PROJECTS).map(|project| format!("/simple/{}/", project_name(project))).collect();
+    let our_downloads: Vec<String> = files.iter().map(Distribution::path).collect();
+    let their_downloads: Vec<String> = files.iter().map(|file| format!("/packages/{}", file.file_name)).collect();
+    let html = [("Accept", "text/html")];
+
+    eprintln!("project pages, {SECONDS} s each");
+    // Both warm: each page was asked for once.
+    for address in [server.address, theirs.address] {
+        send_all(address, 4, &pages.iter().map(|path| Request::get(path)).collect::<Vec<_>>())?;
+    }
+    let their_pages = load(theirs.address, &pages, &html, SECONDS, folder.path())?;
+    let log_before = server.log().len();
+    let our_pages = load(server.address, &pages, &html, SECONDS, folder.path())?;
+    let gate_us = gate_share(&server, log_before)?;
+
+    eprintln!("downloads, {SECONDS} s each");
+    let their_files = load(theirs.address, &their_downloads, &[], SECONDS, folder.path())?;
+    let our_files = load(server.address, &our_downloads, &[], SECONDS, folder.path())?;
+
+    eprintln!("uploads, {UPLOADS} each over {UPLOADERS} connections");
+    let new: Vec<Distribution> = (0..UPLOADS).map(|number| Package::new(&format!("upload-{number:03}"), "1.0").with_payload(20_000).wheel()).collect();
+    let their_uploads = send_all(theirs.address, UPLOADERS, &new.iter().map(to_pypiserver).collect::<Vec<_>>())?;
+    let our_uploads = send_all(server.address, UPLOADERS, &new.iter().map(|file| upload_request(file, Some(&token))).collect::<Vec<_>>())?;
+    let loaded_mb = megabytes(&server);
+
+    let rows = [
+        ("project pages (10 files) /s", our_pages, their_pages, LEAST_PAGES),
+        ("small file downloads /s", our_files, their_files, LEAST_DOWNLOADS),
+        ("durable uploads /s", our_uploads, their_uploads, LEAST_UPLOADS),
+    ];
+    let limits = [
+        ("gate's share of a page, µs (p50)", gate_us, MOST_GATE_US),
+        ("memory idle, MB", idle_mb, MOST_IDLE_MB),
+        ("memory after load, MB", loaded_mb, MOST_LOADED_MB),
+    ];
+    if as_json {
+        let compared: Vec<_> = rows
+            .iter()
+            .map(|(what, ours, theirs, least)| json!({"what": what, "portcullis": ours, "pypiserver": theirs, "ratio": ours / theirs, "at_least": least}))
+            .collect();
+        let bounded: Vec<_> = limits.iter().map(|(what, value, most)| json!({"what": what, "value": value, "at_most": most})).collect();
+        println!("{}", json!({"bench": "server", "files": files.len(), "compared": compared, "bounded": bounded}));
+    } else {
+        println!("\nportcullis with policies/default beside pypiserver (gunicorn, 4 workers), {} files", files.len());
+        let mut table = vec![["", "portcullis", "pypiserver", "ratio", "at least"].map(str::to_owned).to_vec()];
+        table.extend(rows.iter().map(|(what, ours, theirs, least)| {
+            vec![(*what).to_owned(), format!("{ours:.0}"), format!("{theirs:.0}"), format!("{:.1}", ours / theirs), format!("{least:.0}")]
+        }));
+        print_table(&table);
+        let mut table = vec![["", "measured", "at most"].map(str::to_owned).to_vec()];
+        table.extend(limits.iter().map(|(what, value, most)| vec![(*what).to_owned(), format!("{value:.1}"), format!("{most:.0}")]));
+        print_table(&table);
+    }
+    let mut broken: Vec<String> = rows
+        .iter()
+        .filter(|(_, ours, theirs, least)| ours / theirs < *least)
+        .map(|(what, ours, theirs, least)| format!("{what}: {:.1} times, not {least}", ours / theirs))
+        .collect();
+    broken.extend(limits.iter().filter(|(_, value, most)| value > most).map(|(what, value, most)| format!("{what}: {value:.1}, not below {most}")));
+    ensure!(broken.is_empty(), "{}", broken.join("; "));
+    Ok(())
+}
+
+fn megabytes(server: &Server) -> f64 {
+    server.memory() as f64 / 1e6
+}
+
+/// The median of what deciding took, as the server's log says of each page it served.
+fn gate_share(server: &Server, log_before: usize) -> anyhow::Result<f64> {
+    let log = server.log_since(log_before);
+    let mut found: Vec<f64> = log
+        .lines()
+        .filter(|line| line.contains("/simple/sample-"))
+        .filter_map(|line| line.split("deciding_us=").nth(1)?.split_whitespace().next()?.parse().ok())
+        .collect();
+    ensure!(found.len() > 1000, "the log tells of only {} pages", found.len());
+    found.sort_by(f64::total_cmp);
+    Ok(found[found.len() / 2])
+}
+
+/// The same upload for pypiserver, which takes it at its root and asks for no credential.
+fn to_pypiserver(file: &Distribution) -> Request {
+    let (content_type, body) = file.multipart();
+    Request::new("POST", "/").body(&content_type, body)
+}
