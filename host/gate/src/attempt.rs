@@ -30,7 +30,7 @@ pub enum Method {
 pub struct Attempt {
     /// Names the request, and the first decision made for it.
     pub id: DecisionId,
-    /// When the request began; the only time its decisions know.
+    /// When the request began, or was [renewed](Self::renewed); the only time its decisions know.
     pub at: Timestamp,
     /// The route's pattern, for example `/simple/{project}/`.
     pub route: &'static str,
@@ -62,6 +62,12 @@ impl Attempt {
     ) -> Self {
         let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
         Self { id: DecisionId::new(), at, route, method, remote_address, user_agent, generation, tally: Arc::default() }
+    }
+
+    /// The same request at a later time, for one whose body took long to arrive: what expired
+    /// meanwhile has expired. Its id and its generation stay what they were.
+    pub fn renewed(&self, at: Timestamp) -> Self {
+        Self { at: at.max(self.at), ..self.clone() }
     }
 
     /// Number of the policy set that decides this request; 0 while no set is active.

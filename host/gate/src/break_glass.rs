@@ -30,6 +30,7 @@ pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system
         route: "command line".to_owned(),
         remote_address: String::new(),
         microseconds: 0,
+        would_refuse: None,
         record: serde_json::json!({ "system-user": system_user }).to_string(),
     };
     drop(facts);

@@ -77,7 +77,16 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
         project: project.map(|project| CaveatProject { normalized: project.normalized, id: project.id.map(|id| id.0) }),
         publisher_registered: project.is_some_and(|project| project.role.is_some()),
     };
-    let failures: Vec<String> = token.caveats.iter().filter_map(|caveat| caveat.check(&subject).err()).map(|failure| failure.to_string()).collect();
+    let mut failures: Vec<String> = Vec::new();
+    for caveat in &token.caveats {
+        if let Err(failure) = caveat.check(&subject) {
+            let text = failure.to_string();
+            // Caveats stand in the token and beside it; a person need not read them twice.
+            if !failures.contains(&text) {
+                failures.push(text);
+            }
+        }
+    }
     if failures.is_empty() {
         return Ok(());
     }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
-use policy_engine::DecisionOutcome;
-use policy_engine::contract::{Context, Page, Reason};
+use policy_engine::contract::{Context, Outcome, Page, Reason};
+use policy_engine::{DecisionOutcome, Grade};
 use storage::Storage;
 use storage::decisions::DecisionRow;
 
@@ -68,6 +68,11 @@ impl Gate {
         Attempt::new(self.clock().now(), route, method, remote_address, user_agent, self.inner.active.load_full())
     }
 
+    /// The same request now, see [`Attempt::renewed`].
+    pub fn renew(&self, attempt: &Attempt) -> Attempt {
+        attempt.renewed(self.clock().now())
+    }
+
     /// Decides whether `caller` may do what `target` says.
     ///
     /// Core rules first (caveats, roles, project status), then the policies of the
@@ -124,6 +129,7 @@ impl Gate {
             }
         }
         self.log_policies(decision, action, &decided);
+        metrics::histogram!("portcullis_decision_seconds").record(decided.nanoseconds as f64 / 1e9);
         let permitted_word = if matches!(decided.outcome, DecisionOutcome::Staged) { "staged" } else { "permitted" };
         count(action, kind.as_ref().map_or(permitted_word, outcome_word));
 
@@ -141,8 +147,11 @@ impl Gate {
             assurance: caller.assurance,
         };
         // Anonymous reads are recorded up to a rate; whoever presented a credential always is.
-        if action.is_read() && caller.credential == CredentialKind::None {
-            if self.recorder().wants_read(attempt.at) {
+        let is_anonymous_read = action.is_read() && caller.credential == CredentialKind::None;
+        if is_anonymous_read {
+            // Whom a policy on trial would refuse is what its trial is for.
+            let is_telling = would_refuse(&context, &decided).is_some() && self.recorder().wants_refusal(attempt, caller);
+            if is_telling || self.recorder().wants_read(attempt.at) {
                 self.recorder().read(self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None));
             }
         } else {
@@ -288,6 +297,7 @@ impl Gate {
             route: attempt.route.to_owned(),
             remote_address: attempt.remote_address.to_string(),
             microseconds: decided.as_ref().map_or(0, |decided| decided.nanoseconds / 1000),
+            would_refuse: decided.as_ref().and_then(|decided| would_refuse(&context, decided)),
             record: String::new(),
         };
         let owner_settings = facts
@@ -306,9 +316,7 @@ impl Gate {
                     for note in &verdict.notes {
                         tracing::info!(target: "policy", %decision, policy = %record.policy, "{note}");
                     }
-                    if record.grade != policy_engine::Grade::Enforce
-                        && !matches!(verdict.outcome, policy_engine::contract::Outcome::Permit | policy_engine::contract::Outcome::Abstain)
-                    {
+                    if record.grade != Grade::Enforce && !matches!(verdict.outcome, Outcome::Permit | Outcome::Abstain) {
                         metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => record.policy.clone(), "grade" => record.grade.as_str())
                             .increment(1);
                     }
@@ -320,6 +328,25 @@ impl Gate {
             }
         }
     }
+}
+
+/// The policies in grade `warn` or `observe` that would not have let this through.
+fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<String> {
+    let names: Vec<&str> = decided
+        .policies
+        .iter()
+        .filter(|record| record.grade != Grade::Enforce)
+        .filter(|record| match &record.result {
+            Err(_) => true,
+            Ok(verdict) => match &verdict.outcome {
+                Outcome::Deny => true,
+                Outcome::Require(required) => policy_engine::combine::unmet(required, context).next().is_some(),
+                Outcome::Abstain | Outcome::Permit | Outcome::Stage => false,
+            },
+        })
+        .map(|record| record.policy.as_str())
+        .collect();
+    if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
 fn count(action: Action, outcome: &'static str) {

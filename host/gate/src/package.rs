@@ -1,5 +1,6 @@
 //! A policy set as a folder of files: `set.toml`, modules, `cases/*.toml`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use crate::generations::{InstallError, assemble};
 
 /// Bytes of a set file or a case file at most.
 const TEXT_LIMIT: u64 = 1 << 20;
+/// Case files at most.
+const CASE_FILES: usize = 200;
 /// Bytes of a module at most; the engine has the same bound.
 const MODULE_LIMIT: u64 = 8 << 20;
 
@@ -48,6 +51,12 @@ pub enum PackageError {
     /// A file cannot be read.
     #[error("cannot read {path}: {cause}")]
     Unreadable { path: PathBuf, cause: std::io::Error },
+    /// Something else than a file stands where a file should.
+    #[error("{path} is not a regular file")]
+    NotAFile { path: PathBuf },
+    /// There are too many case files.
+    #[error("{path} holds more than {limit} case files")]
+    TooManyCases { path: PathBuf, limit: usize },
     /// A file is too large.
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
@@ -103,6 +112,14 @@ impl VerifiedPackage {
         &self.set
     }
 
+    /// Whether no request whatever could be permitted, as far as the set's policies can be
+    /// asked in advance: most likely a set of observers with nobody to permit.
+    pub fn permits_nothing(&self) -> bool {
+        let actions = model::Action::ALL.iter().map(|&action| crate::context::action(action));
+        let kinds = model::CredentialKind::ALL.iter().map(|&kind| crate::context::credential(kind));
+        !actions.into_iter().any(|action| kinds.clone().any(|kind| self.set.may_permit(action, kind)))
+    }
+
     /// How many cases the set was tested with.
     pub fn case_files(&self) -> usize {
         self.package.cases.len()
@@ -146,13 +163,20 @@ fn event(kind: EventKind, actor: &Actor, at: Timestamp, detail: serde_json::Valu
     AuditEvent { at, kind, actor: actor.clone(), user: None, project: None, decision: None, detail }
 }
 
+/// Reads a regular file within a bound. What only looks like one (a device, a pipe) could
+/// be read for ever.
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
     let unreadable = |cause| PackageError::Unreadable { path: path.to_owned(), cause };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > limit {
+    // Looked at before it is opened: opening a pipe waits for somebody to write.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(PackageError::NotAFile { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(unreadable)?.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limit {
         return Err(PackageError::TooLarge { path: path.to_owned(), limit });
     }
-    std::fs::read(path).map_err(unreadable)
+    Ok(bytes)
 }
 
 fn read_text(path: &Path) -> Result<String, PackageError> {
@@ -187,6 +211,9 @@ fn read_cases(folder: &Path) -> Result<Vec<(String, String)>, PackageError> {
     for entry in entries {
         let path = entry.map_err(|cause| PackageError::Unreadable { path: folder.to_owned(), cause })?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
+            if files.len() == CASE_FILES {
+                return Err(PackageError::TooManyCases { path: folder.to_owned(), limit: CASE_FILES });
+            }
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             files.push((name, read_text(&path)?));
         }

@@ -55,7 +55,7 @@ impl<T> Permit<T> {
         self.grant.set_number
     }
 
-    /// When the request began.
+    /// When the request began, or was [renewed](crate::Attempt::renewed) before it was decided.
     pub fn at(&self) -> Timestamp {
         self.grant.at
     }

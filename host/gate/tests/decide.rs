@@ -7,15 +7,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gate::{Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, RefusalKind, ServerIdentity, SetPackage, Target, TargetFacts};
+use gate::{Gate, GateConfig, Method, PackageError, ProjectFacts, Recorder, RecorderConfig, RefusalKind, ServerIdentity, SetPackage, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
     Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp,
     TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
+use policy_engine::Grade;
 use storage::Storage;
 use storage::audit::AuditFilter;
+use storage::decisions::DecisionFilter;
 use storage::policies::{ActivationKind, NewPolicySet};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -237,6 +239,37 @@ async fn a_set_whose_cases_fail_is_not_installed_and_the_old_one_serves() {
     assert!(fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.is_ok());
     let events = fixture.gate.storage().events(&AuditFilter { kind: Some(EventKind::PolicySetFailed), ..AuditFilter::default() }, None, 10).await.unwrap();
     assert_eq!(events.len(), 1);
+}
+
+#[tokio::test]
+async fn whom_a_policy_on_trial_would_refuse_is_on_record() {
+    let fixture = Fixture::with("observe").await;
+    let permit = fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.unwrap();
+    fixture.gate.recorder().flush().await;
+    let told = DecisionFilter { would_refuse: true, ..DecisionFilter::default() };
+    let decisions = fixture.gate.storage().decisions(&told, None, 10).await.unwrap();
+    assert_eq!(decisions.len(), 1);
+    assert_eq!((decisions[0].id, decisions[0].outcome.as_str()), (permit.decision(), "permitted"));
+    assert_eq!(decisions[0].would_refuse.as_deref(), Some("require-second-factor, owner-mandate"));
+}
+
+#[test]
+fn a_set_that_could_permit_nothing_is_known_before_it_is_applied() {
+    let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
+    for (set, grade, locks_out) in [("default", Grade::Enforce, false), ("default", Grade::Observe, true)] {
+        let mut package = package(set);
+        package.cases.clear();
+        package.spec.bindings.iter_mut().for_each(|binding| binding.grade = grade);
+        assert_eq!(package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).permits_nothing(), locks_out);
+    }
+}
+
+#[test]
+fn a_set_folder_cannot_make_its_reader_read_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("set.toml")).unwrap();
+    let error = SetPackage::read(folder.path()).unwrap_err();
+    assert!(matches!(error, PackageError::NotAFile { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ pub struct DecisionRow {
     pub remote_address: String,
     /// Spent deciding.
     pub microseconds: u64,
+    /// Names of the policies in grade `warn` or `observe` that would not have let it through,
+    /// joined by `, `; none if there are none.
+    pub would_refuse: Option<String>,
     /// Everything else, as JSON text: context, verdicts, reasons. Empty in lists.
     pub record: String,
 }
@@ -38,6 +41,8 @@ pub struct DecisionFilter {
     pub action: Option<String>,
     pub project_name: Option<String>,
     pub user: Option<UserId>,
+    /// Only those that a policy in grade `warn` or `observe` would not have let through.
+    pub would_refuse: bool,
 }
 
 /// Longest text that a request may put into the log, in characters.
@@ -52,11 +57,12 @@ const AFTER_ALL: &str = "~";
 macro_rules! list {
     ($condition:literal) => {
         concat!(
-            "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, '' AS record
+            "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, '' AS record
             FROM decisions WHERE ",
             $condition,
             " AND (CAST($1 AS TEXT) IS NULL OR outcome = $1) AND (CAST($2 AS TEXT) IS NULL OR action = $2)
             AND (CAST($3 AS TEXT) IS NULL OR project_name = $3) AND (CAST($4 AS TEXT) IS NULL OR user_id = $4)
+            AND ($8 = 0 OR would_refuse IS NOT NULL)
             AND (at, id) < ($5, $6) ORDER BY at DESC, id DESC LIMIT $7"
         )
     };
@@ -64,18 +70,21 @@ macro_rules! list {
 
 statements! {
     /// A whole batch in one statement: `$1` is a JSON array of objects.
-    RECORD = "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record)
+    RECORD = "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record)
         SELECT value ->> 'id', value ->> 'at', value ->> 'action', value ->> 'outcome', value ->> 'set_number', value ->> 'user_id', value ->> 'token_id',
-        value ->> 'project_name', value ->> 'route', value ->> 'remote_address', value ->> 'microseconds', value ->> 'record'
+        value ->> 'project_name', value ->> 'route', value ->> 'remote_address', value ->> 'microseconds',
+        value ->> 'would_refuse', value ->> 'record'
         FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING",
-        "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record)
-        SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record
+        "INSERT INTO decisions (id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record)
+        SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record
         FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS decision (id TEXT, at BIGINT, action TEXT, outcome TEXT, set_number BIGINT, user_id TEXT,
-        token_id TEXT, project_name TEXT, route TEXT, remote_address TEXT, microseconds BIGINT, record TEXT) ON CONFLICT (id) DO NOTHING";
-    BY_ID = "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, record
+        token_id TEXT, project_name TEXT, route TEXT, remote_address TEXT, microseconds BIGINT,
+        would_refuse TEXT, record TEXT) ON CONFLICT (id) DO NOTHING";
+    BY_ID = "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record
         FROM decisions WHERE id = $1";
     // One statement for each index, led by the filter that narrows most.
     LIST = list!("TRUE");
+    LIST_WOULD_REFUSE = list!("would_refuse IS NOT NULL");
     LIST_OF_PROJECT = list!("project_name = $3");
     LIST_OF_USER = list!("user_id = $4");
     LIST_OF_OUTCOME = list!("outcome = $1");
@@ -100,6 +109,7 @@ impl Storage {
         let statement = match filter {
             DecisionFilter { project_name: Some(_), .. } => &LIST_OF_PROJECT,
             DecisionFilter { user: Some(_), .. } => &LIST_OF_USER,
+            DecisionFilter { would_refuse: true, .. } => &LIST_WOULD_REFUSE,
             DecisionFilter { action: Some(_), .. } => &LIST_OF_ACTION,
             DecisionFilter { outcome: Some(_), .. } => &LIST_OF_OUTCOME,
             _ => &LIST,
@@ -113,6 +123,7 @@ impl Storage {
             at.into(),
             id.into(),
             limit.into(),
+            i64::from(filter.would_refuse).into(),
         ];
         self.database().all(statement, &values).await?.iter().map(decision_row).collect()
     }
@@ -144,6 +155,7 @@ fn to_json(decision: &DecisionRow) -> Value {
         "route": fitting(&decision.route, MAX_TEXT),
         "remote_address": fitting(&decision.remote_address, MAX_TEXT),
         "microseconds": decision.microseconds.min(i64::MAX as u64),
+        "would_refuse": decision.would_refuse.as_ref().map(|names| fitting(names, MAX_TEXT)),
         "record": fitting(&decision.record, usize::MAX),
     })
 }
@@ -161,6 +173,7 @@ fn decision_row(row: &Row) -> Result<DecisionRow> {
         route: row.text("route")?,
         remote_address: row.text("remote_address")?,
         microseconds: row.count("microseconds")?,
+        would_refuse: row.optional_text("would_refuse")?,
         record: row.text("record")?,
     })
 }

@@ -205,6 +205,7 @@ mod tests {
             route: "/legacy/".to_owned(),
             remote_address: "192.0.2.1".to_owned(),
             microseconds: 17,
+            would_refuse: None,
             record: String::new(),
         }
     }

@@ -29,6 +29,9 @@ pub(crate) enum PolicyCommand {
         /// Validate only; store and activate nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Apply it even if it could permit nothing at all and would lock everybody out.
+        #[arg(long)]
+        allow_lockout: bool,
         /// Seconds to wait until every server serves it.
         #[arg(long, value_name = "seconds", default_value_t = 30)]
         wait: u64,
@@ -98,7 +101,9 @@ pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) 
 
 pub(crate) async fn run(command: PolicyCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
-        PolicyCommand::Apply { folder, wait, reason, .. } => apply::apply(line, &folder, Duration::from_secs(wait), &reason).await,
+        PolicyCommand::Apply { folder, allow_lockout, wait, reason, .. } => {
+            apply::apply(line, &folder, allow_lockout, Duration::from_secs(wait), &reason).await
+        }
         PolicyCommand::Rollback { to, wait, reason } => apply::rollback(line, to, Duration::from_secs(wait), &reason).await,
         PolicyCommand::Status => report::status(line).await,
         PolicyCommand::History { limit } => report::history(line, limit).await,

@@ -200,12 +200,14 @@ CREATE TABLE decisions (
     route TEXT NOT NULL,
     remote_address TEXT NOT NULL,
     microseconds INTEGER NOT NULL,
+    would_refuse TEXT,
     record TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decisions_by_time ON decisions (at, id);
 CREATE INDEX decisions_by_outcome ON decisions (outcome, at, id);
 CREATE INDEX decisions_by_action ON decisions (action, at, id);
 CREATE INDEX decisions_by_project ON decisions (project_name, at, id) WHERE project_name IS NOT NULL;
+CREATE INDEX decisions_by_would_refuse ON decisions (at, id) WHERE would_refuse IS NOT NULL;
 CREATE INDEX decisions_by_user ON decisions (user_id, at, id) WHERE user_id IS NOT NULL;
 
 CREATE TABLE audit_events (

@@ -16,6 +16,7 @@ fn decision(seconds: i64, action: &str, outcome: &str, project: Option<&str>) ->
         route: "/legacy/".into(),
         remote_address: "127.0.0.1".into(),
         microseconds: 17,
+        would_refuse: (seconds % 3 == 0).then(|| "owner-mandate, staged-release".into()),
         record: r#"{"why":"it's \"quoted\"\u0000"}"#.into(),
     }
 }
@@ -57,6 +58,8 @@ async fn decisions_are_listed_by_any_filter_in_pages() {
             DecisionFilter { project_name: Some("a".into()), outcome: Some("permit".into()), ..Default::default() },
             DecisionFilter { user: all[250].user, ..Default::default() },
             DecisionFilter { project_name: Some("none".into()), ..Default::default() },
+            DecisionFilter { would_refuse: true, ..Default::default() },
+            DecisionFilter { would_refuse: true, action: Some("file:upload".into()), ..Default::default() },
         ];
         for filter in filters {
             let wanted = |row: &&DecisionRow| {
@@ -64,6 +67,7 @@ async fn decisions_are_listed_by_any_filter_in_pages() {
                     && filter.action.as_ref().is_none_or(|action| *action == row.action)
                     && (filter.project_name.is_none() || filter.project_name == row.project_name)
                     && (filter.user.is_none() || filter.user == row.user)
+                    && (!filter.would_refuse || row.would_refuse.is_some())
             };
             let mut expected: Vec<_> = all.iter().filter(wanted).map(|row| (row.at, row.id)).collect();
             expected.sort_unstable();

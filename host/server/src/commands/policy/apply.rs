@@ -16,8 +16,14 @@ use crate::command_line::CommandLine;
 /// How often the servers' reports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-pub(super) async fn apply(line: &CommandLine, folder: &Path, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
+pub(super) async fn apply(line: &CommandLine, folder: &Path, allow_lockout: bool, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
     let verified = verify(line, folder).await?;
+    if verified.permits_nothing() && !allow_lockout {
+        bail!(
+            "{} would lock everybody out: none of its policies permits anything in grade `enforce`; bind one that does, like restrict-routes, or say --allow-lockout if that is what you want",
+            folder.display()
+        );
+    }
     let number = verified.store(&line.storage, &line.actor(), line.now()).await.context("cannot store the set")?;
     activate(line, number, ActivationKind::Apply, wait, reason).await
 }
