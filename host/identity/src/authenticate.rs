@@ -41,6 +41,25 @@ impl Identity {
         }
     }
 
+    /// Looks once more at a credential that [`Identity::authenticate`] accepted when the
+    /// request began, for a request whose body took time to arrive: a token that was revoked
+    /// or restricted meanwhile is refused, and the caller's facts are those of now. Not
+    /// recorded anew unless it fails. `attempt` is the [renewed](Gate::renew) one.
+    pub async fn authenticate_again(&self, gate: &Gate, attempt: &Attempt, presented: Presented, action: Action) -> Result<Caller, Refusal> {
+        let again = match presented {
+            Presented::None => return Ok(Caller::anonymous()),
+            Presented::Token(text) => self.verify_token(&text, attempt.at).await,
+            Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
+                self.verify_password(attempt, &user, password).await
+            }
+            Presented::Basic { .. } => Err(Failure::password_not_accepted(action, false)),
+        };
+        match again {
+            Ok(caller) => Ok(caller),
+            Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
+        }
+    }
+
     /// Refuses, records and counts a request whose `Authorization` header cannot be read.
     pub async fn refuse_authorization(&self, gate: &Gate, attempt: &Attempt, action: Action, invalid: InvalidAuthorization) -> Refusal {
         self.refuse_counted(gate, attempt, action, Failure::authorization(invalid)).await

@@ -25,6 +25,8 @@ pub struct Limits {
     pub password_per_user: Vec<Limit>,
     /// Failed passwords from one address.
     pub password_per_address: Vec<Limit>,
+    /// Failed passwords in all: who guesses from a thousand addresses for a thousand accounts.
+    pub password_of_all: Vec<Limit>,
     /// TOTP codes tried for one account.
     pub totp_per_user: Vec<Limit>,
     /// TOTP codes tried from one address.
@@ -40,6 +42,7 @@ impl Default for Limits {
         Self {
             password_per_user: vec![limit(10, 300)],
             password_per_address: vec![limit(10, 300)],
+            password_of_all: vec![limit(1000, 300)],
             totp_per_user: vec![limit(5, 300), limit(20, 3600), limit(50, 86_400)],
             totp_per_address: vec![limit(10, 300), limit(50, 3600)],
             refused_per_address: vec![limit(100, 300)],
@@ -57,8 +60,9 @@ pub(crate) struct Counter {
 impl Limits {
     /// The longest window in seconds; attempts older than that count nowhere.
     fn longest_window_seconds(&self) -> u32 {
-        let all = [&self.password_per_user, &self.password_per_address, &self.totp_per_user, &self.totp_per_address, &self.refused_per_address];
-        all.into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
+        let passwords = [&self.password_per_user, &self.password_per_address, &self.password_of_all];
+        let all = passwords.into_iter().chain([&self.totp_per_user, &self.totp_per_address, &self.refused_per_address]);
+        all.flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
     }
 
     pub(crate) fn password_of(&self, name: &UserName) -> Counter {
@@ -67,6 +71,10 @@ impl Limits {
 
     pub(crate) fn password_from(&self, address: IpAddr) -> Counter {
         Counter { key: format!("password:address:{}", network_of(address)), limits: self.password_per_address.clone() }
+    }
+
+    pub(crate) fn password_of_all(&self) -> Counter {
+        Counter { key: "password:all".to_owned(), limits: self.password_of_all.clone() }
     }
 
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {

@@ -96,6 +96,20 @@ impl Passwords {
         Ok(Self { hasher, dummy, turns, waiting: AtomicUsize::new(0), most_waiting: hashing.waiting })
     }
 
+    /// Whether a stored hash is easier to guess than one made today: no cost is higher and one
+    /// is lower, or the algorithm is another. So servers that are configured differently do
+    /// not undo each other's work.
+    pub(crate) fn is_outdated(&self, stored: &Secret<String>) -> bool {
+        let Ok(hash) = PasswordHash::new(stored.expose()) else { return false };
+        let Ok(params) = Params::try_from(&hash) else { return false };
+        if hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || hash.version != Some(Version::V0x13.into()) {
+            return true;
+        }
+        let (then, now) = ([params.m_cost(), params.t_cost()], self.hasher.params());
+        let now = [now.m_cost(), now.t_cost()];
+        then != now && then.iter().zip(now).all(|(then, now)| *then <= now)
+    }
+
     /// Waits for the right to compute a hash, unless too many wait already.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, Busy> {
         struct Waiting<'a>(&'a AtomicUsize);
@@ -182,6 +196,18 @@ mod tests {
         assert!(!verify("correct horse", None).await);
         assert!(!verify("correct horse", Some("garbage")).await);
         assert!(!verify("correct horse", Some("")).await);
+    }
+
+    #[tokio::test]
+    async fn only_a_hash_that_is_cheaper_in_every_way_is_outdated() {
+        let of = |memory_kib, iterations| Passwords::new(PasswordHashing { memory_kib, iterations, lanes: 1, at_once: 1, waiting: 8 }).unwrap();
+        let stored = Secret::new(of(16, 2).turn().await.unwrap().hash(secret("correct horse")).await);
+        for (memory_kib, iterations, expected) in [(16, 2, false), (32, 2, true), (16, 3, true), (32, 3, true), (8, 2, false), (32, 1, false), (8, 3, false)] {
+            assert_eq!(of(memory_kib, iterations).is_outdated(&stored), expected, "{memory_kib} {iterations}");
+        }
+        let weaker_algorithm = secret(&stored.expose().replace("argon2id", "argon2i"));
+        assert!(of(16, 2).is_outdated(&weaker_algorithm));
+        assert!(!of(16, 2).is_outdated(&secret("garbage")), "nothing verifies against it anyway");
     }
 
     #[tokio::test]

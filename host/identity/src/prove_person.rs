@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use gate::{Attempt, Gate, Refusal};
+use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, PasswordState, Principal, UserId, UserName};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
@@ -93,6 +94,8 @@ impl Identity {
             counters.push(limits.totp_from(address));
             counters.extend(name.as_ref().map(|name| limits.totp_of(name)));
         }
+        // Last: the others, which keep most of what one attacker does from counting here.
+        counters.push(limits.password_of_all());
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
         limits::check(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
         let turn = self.inner.passwords.turn().await?;
@@ -105,7 +108,7 @@ impl Identity {
         let enabled_hash = user.as_ref().filter(|user| user.password_disabled.is_none()).and_then(|user| user.password_hash.clone());
         let is_short_enough = proof.password.expose().len() <= 4 * MAX_CHARACTERS;
         let password = if is_short_enough { proof.password } else { Secret::new(String::new()) };
-        let is_right_password = turn.verify(password, enabled_hash).await && is_short_enough;
+        let is_right_password = turn.verify(password.clone(), enabled_hash.clone()).await && is_short_enough;
         let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
         let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
 
@@ -133,6 +136,37 @@ impl Identity {
             }
         }
         taken.give_back(self.storage()).await?;
+        if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {
+            self.rehash(user.id, password, &outdated).await;
+        }
         Ok(Proven { user, totp })
+    }
+
+    /// Hashes a password that was proven with the cost of today: now is the only time that it
+    /// is known. Who proves it is not kept from anything if that fails.
+    async fn rehash(&self, user: UserId, password: Secret<String>, outdated: &Secret<String>) {
+        let Ok(turn) = self.inner.passwords.turn().await else { return };
+        let hash = turn.hash(password).await;
+        let replace = async {
+            let mut unit = self.storage().begin().await?;
+            if !unit.rehash_password(user, outdated.expose(), &hash).await? {
+                // Set anew in this very moment; that one counts.
+                return Ok(());
+            }
+            let event = AuditEvent {
+                at: self.now(),
+                kind: EventKind::PasswordRehashed,
+                actor: Actor::System,
+                user: Some(user),
+                project: None,
+                decision: None,
+                detail: serde_json::json!({}),
+            };
+            unit.commit(&event).await.map(drop)
+        };
+        if let Err(error) = replace.await {
+            let error: StorageError = error;
+            tracing::warn!(%error, %user, "a password could not be hashed anew");
+        }
     }
 }

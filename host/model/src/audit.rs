@@ -9,6 +9,7 @@ crate::project::words! {
     EventKind {
         AccountCreated = "account:created",
         PasswordSet = "account:password:set",
+        PasswordRehashed = "account:password:rehashed",
         PasswordDisabled = "account:password:disabled",
         TotpEnrolled = "account:totp:enrolled",
         TotpRemoved = "account:totp:removed",

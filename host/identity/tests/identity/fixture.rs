@@ -39,7 +39,14 @@ pub(crate) struct Fixture {
 
 pub(crate) fn limits(attempts: u32) -> Limits {
     let some = || vec![Limit { attempts, window_seconds: 300 }];
-    Limits { password_per_user: some(), password_per_address: some(), totp_per_user: some(), totp_per_address: some(), refused_per_address: some() }
+    Limits {
+        password_per_user: some(),
+        password_per_address: some(),
+        password_of_all: Vec::new(),
+        totp_per_user: some(),
+        totp_per_address: some(),
+        refused_per_address: some(),
+    }
 }
 
 impl Fixture {

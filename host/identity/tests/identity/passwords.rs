@@ -1,4 +1,5 @@
 use gate::RefusalKind;
+use identity::{Presented, Secret};
 use model::audit::EventKind;
 use model::{Action, CredentialKind, Factor};
 
@@ -159,6 +160,47 @@ async fn however_many_guess_at_once_no_more_than_the_limit_are_looked_at() {
         looked_at += usize::from(guess.await.unwrap() == RefusalKind::Denied);
     }
     assert_eq!(looked_at, 5);
+}
+
+#[tokio::test]
+async fn guesses_from_many_addresses_for_many_accounts_are_limited_together() {
+    let some = vec![identity::limits::Limit { attempts: 3, window_seconds: 300 }];
+    let fixture = Fixture::with(identity::Limits { password_of_all: some, ..limits(1000) }).await;
+    let ana = fixture.user("ana").await;
+    let guess = async |number: u8, user: &str, password: &str| {
+        let presented = Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) };
+        fixture.identity.authenticate(&fixture.gate, &fixture.attempt_from(&format!("198.51.100.{number}")), presented, PERMITTED).await
+    };
+    assert_eq!(guess(0, "ana", PASSWORD).await.unwrap().user().unwrap().id, ana, "what succeeds does not count");
+    for number in 1..=3 {
+        assert_eq!(guess(number, &format!("user{number}"), "guess").await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    assert!(matches!(guess(4, "user4", "guess").await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(fixture.present_token(&fixture.token("ana", identity::NewTokenScope::Account).await).await.is_ok(), "tokens are not guessed");
+}
+
+#[tokio::test]
+async fn a_password_that_was_hashed_at_lower_cost_is_hashed_anew_when_it_is_proven() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let password_hashing = identity::PasswordHashing { memory_kib: 16, iterations: 1, lanes: 1, at_once: 4, waiting: 256 };
+    let config = identity::IdentityConfig { password_hashing, limits: limits(1000), ..identity::IdentityConfig::for_host("pypi.example.org") };
+    let costlier = identity::Identity::new(fixture.storage.clone(), fixture.clock.clone(), config).unwrap();
+    let stored = async || fixture.storage.user(ana).await.unwrap().unwrap().password_hash.unwrap().expose().clone();
+    let present = async |identity: &identity::Identity, password: &str| {
+        let presented = Presented::Basic { user: "ana".to_owned(), password: Secret::new(password.to_owned()) };
+        identity.authenticate(&fixture.gate, &fixture.attempt(), presented, PERMITTED).await
+    };
+    let first = stored().await;
+    present(&costlier, "wrong horse").await.unwrap_err();
+    assert_eq!(stored().await, first);
+    present(&costlier, PASSWORD).await.unwrap();
+    let second = stored().await;
+    assert!(second.starts_with("$argon2id$v=19$m=16,t=1,p=1$"), "{second}");
+    assert_eq!(fixture.events().await.iter().filter(|event| event.kind == EventKind::PasswordRehashed && event.user == Some(ana)).count(), 1);
+    present(&fixture.identity, PASSWORD).await.unwrap();
+    present(&costlier, PASSWORD).await.unwrap();
+    assert_eq!(stored().await, second, "neither costlier nor cheaper ones follow");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 use gate::RefusalKind;
-use identity::{ListTokens, NewTokenScope, Presented, RevokeToken, Secret, TokenError};
+use identity::{ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPassword, TokenError};
 use model::audit::EventKind;
 use model::caveat::CaveatSubject;
-use model::{Action, Assurance, Caller, Caveat, CredentialKind, ProjectId, ProjectName, TokenId};
+use model::{Action, Assurance, Caller, Caveat, Clock, CredentialKind, ProjectId, ProjectName, TokenId};
 use storage::projects::NewProject;
 
-use crate::fixture::{Fixture, NOW, user_name};
+use crate::fixture::{Fixture, NOW, PASSWORD, user_name};
 
 fn projects(names: &[&str]) -> NewTokenScope {
     NewTokenScope::Projects(names.iter().map(|name| ProjectName::parse(name).unwrap()).collect())
@@ -84,6 +84,57 @@ async fn every_token_that_is_not_accepted_is_refused_in_the_same_words() {
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     assert_eq!(answers[0].1[0].message, "Invalid or non-existent authentication information.");
     assert!(fixture.present_token(&valid).await.is_ok());
+}
+
+/// Whose body took long to arrive is looked at again before anything is decided.
+#[tokio::test]
+async fn a_credential_that_is_looked_at_again_is_that_of_then() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    let presented = Presented::Token(Secret::new(token.clone()));
+    let begun = fixture.attempt();
+    let first = fixture.identity.authenticate(&fixture.gate, &begun, presented.clone(), Action::FileUpload).await.unwrap();
+    let events = fixture.events().await.len();
+    let again = async || {
+        let attempt = fixture.gate.renew(&begun);
+        assert_eq!((attempt.id, attempt.set_number(), attempt.at), (begun.id, begun.set_number(), fixture.clock.now()));
+        fixture.identity.authenticate_again(&fixture.gate, &attempt, presented.clone(), Action::FileUpload).await
+    };
+    assert_eq!(again().await.unwrap().user(), first.user());
+    assert_eq!(fixture.events().await.len(), events, "it is one authentication, not two");
+
+    fixture.clock.advance_seconds(3600);
+    fixture.enroll(ana).await;
+    let restrict = async |caveat: &str| {
+        let mut unit = fixture.storage.begin().await.unwrap();
+        unit.add_stored_caveat(first.token_id().unwrap(), caveat).await.unwrap();
+        unit.commit(&fixture.events().await.pop().unwrap()).await.unwrap();
+    };
+    restrict("[1, [\"other\"]]").await;
+    let caller = again().await.unwrap();
+    assert!(caller.user().unwrap().factors.totp && caveats(&caller).len() == caveats(&first).len() + 1);
+
+    let revoke = RevokeToken { user: ana, token: first.token_id().unwrap() };
+    fixture.identity.revoke_token(fixture.permit(revoke).await).await.unwrap();
+    assert_eq!(again().await.unwrap_err().kind, RefusalKind::Denied);
+    assert_eq!(fixture.last_failure().await, "revoked-token");
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_meanwhile_is_not_accepted_again() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let presented = || Presented::Basic { user: "ana".to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    let begun = fixture.attempt();
+    fixture.identity.authenticate(&fixture.gate, &begun, presented(), Action::FileUpload).await.unwrap();
+    let again = async |action| fixture.identity.authenticate_again(&fixture.gate, &fixture.gate.renew(&begun), presented(), action).await;
+    assert!(again(Action::FileUpload).await.is_ok());
+    assert!(again(Action::ProjectDelete).await.is_err(), "no policy could permit a password there");
+    let target = SetPassword { user: ana, password: Secret::new("another horse".to_owned()) };
+    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
+    assert!(again(Action::FileUpload).await.is_err());
+    assert_eq!(fixture.last_failure().await, "wrong-password");
 }
 
 #[tokio::test]
