@@ -72,7 +72,6 @@ const RUNTIMES: &[&str] = &["tokio", "tokio-util", "futures-util", "reqwest", "h
 #[derive(Clone, Debug)]
 struct Manifest {
     name: String,
-    path: PathBuf,
     text: toml::Table,
 }
 
@@ -85,7 +84,7 @@ impl Manifest {
     fn parse(path: &Path, text: &str) -> Self {
         let text: toml::Table = text.parse().unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
         let name = text["package"]["name"].as_str().expect("a package has a name").to_owned();
-        Self { name, path: path.to_owned(), text }
+        Self { name, text }
     }
 
     /// Dependencies of these kinds, build targets included, by the name of the package

@@ -17,8 +17,6 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    pub(crate) const ALL: [Tool; 5] = [Tool::Twine, Tool::Uv, Tool::Flit, Tool::Hatch, Tool::Poetry];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Twine => "twine",
