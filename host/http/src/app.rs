@@ -9,7 +9,6 @@ use axum::routing::{MethodRouter, any};
 use gate::Gate;
 use identity::Identity;
 use registry::Registry;
-use tokio::sync::Semaphore;
 
 use crate::body::BodyLimits;
 use crate::client_address::Network;
@@ -17,6 +16,7 @@ use crate::metrics::{Metrics, RequestMetrics};
 use crate::pages::Pages;
 use crate::pipeline;
 use crate::routes::{Route, routes};
+use crate::upload::places::Places;
 
 /// What an operator can choose about HTTP.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub struct AppConfig {
     pub max_connections: usize,
     /// Connections from one address that is no trusted proxy; further ones are closed.
     pub max_connections_per_address: usize,
+    /// Uploads that one user may have under way; further ones wait, then are answered 429.
+    pub max_uploads_per_uploader: usize,
+    /// Longest wait of an upload for its turn.
+    pub upload_wait: Duration,
     /// Longest time for a client to send the headers of a request, or to be idle between two.
     pub header_timeout: Duration,
     /// Longest silence within the body of a request, or of a client that does not read its answer.
@@ -51,7 +55,8 @@ pub struct InvalidPublicUrl(pub String);
 
 impl AppConfig {
     /// The defaults for a registry at this address: metrics for the machine itself only, no
-    /// trusted proxy, 4096 connections (256 from one address), 30 seconds of patience.
+    /// trusted proxy, 4096 connections (256 from one address), 8 uploads of one user at a
+    /// time, 30 seconds of patience.
     pub fn new(public_url: &str) -> Result<Self, InvalidPublicUrl> {
         let public_url = public_url.trim_end_matches('/');
         let host = public_url.strip_prefix("https://").or_else(|| public_url.strip_prefix("http://")).unwrap_or("");
@@ -66,6 +71,8 @@ impl AppConfig {
             metrics: None,
             max_connections: 4096,
             max_connections_per_address: 256,
+            max_uploads_per_uploader: 8,
+            upload_wait: Duration::from_secs(30),
             header_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(30),
@@ -92,7 +99,7 @@ pub(crate) struct AppInner {
     pub(crate) body_limits: BodyLimits,
     /// Uploads whose form is being read; twice as many as the registry spools, so that the
     /// next ones are at hand when a place becomes free.
-    pub(crate) upload_places: Semaphore,
+    pub(crate) upload_places: Places,
 }
 
 impl AppInner {
@@ -104,6 +111,14 @@ impl AppInner {
 
 /// Time that a body has before its average rate counts.
 const SLOW_START: Duration = Duration::from_secs(60);
+
+/// Slowest a body may arrive on average: a modem of the nineties.
+const SLOWEST_BYTES_PER_SECOND: u64 = 4 << 10;
+
+/// Longest time for the largest body: so long, and what it takes at a rate that any line has
+/// that is used for uploads of this size.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+const USUAL_BYTES_PER_SECOND: u64 = 64 << 10;
 
 /// Bytes of a refused upload that are read and dropped, so that its client sees the refusal.
 const DRAINED_BYTES: u64 = 1 << 30;
@@ -118,8 +133,16 @@ impl App {
         // The registry reads up to twice its limit, so that a file which is a little too
         // large is refused by name instead of by a broken connection.
         let bytes = registry.config().max_file_bytes.saturating_mul(2).saturating_add(FORM_BYTES);
-        let body_limits = BodyLimits { bytes, idle: config.body_idle_timeout, grace: SLOW_START, drained: DRAINED_BYTES };
-        let upload_places = Semaphore::new(registry.config().max_concurrent_uploads.saturating_mul(2).clamp(1, 1024));
+        let body_limits = BodyLimits {
+            bytes,
+            idle: config.body_idle_timeout,
+            grace: SLOW_START,
+            slowest_bytes_per_second: SLOWEST_BYTES_PER_SECOND,
+            longest: LONGEST + Duration::from_secs(bytes / USUAL_BYTES_PER_SECOND),
+            drained: DRAINED_BYTES,
+        };
+        let places = registry.config().max_concurrent_uploads.saturating_mul(2).clamp(1, 1024);
+        let upload_places = Places::new(places, config.max_uploads_per_uploader, config.upload_wait);
         let inner = AppInner { config, gate, identity, registry, pages, request_metrics: RequestMetrics::new(), body_limits, upload_places };
         Self { inner: Arc::new(inner) }
     }

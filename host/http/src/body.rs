@@ -25,15 +25,29 @@ pub(crate) struct BodyLimits {
     pub(crate) bytes: u64,
     /// Longest silence.
     pub(crate) idle: Duration,
-    /// Time after which the average rate must be at least [`SLOWEST_BYTES_PER_SECOND`].
+    /// Time after which the average rate must be at least `slowest_bytes_per_second`.
     /// Without that, one byte per silence would hold an upload's place for days.
     pub(crate) grace: Duration,
+    /// Slowest a body may arrive on average.
+    pub(crate) slowest_bytes_per_second: u64,
+    /// Longest time from the headers to the end of the body, whatever its rate.
+    pub(crate) longest: Duration,
     /// Bytes that are read and dropped beyond those that somebody read.
     pub(crate) drained: u64,
 }
 
-/// Slowest a body may arrive on average.
-const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+#[cfg(test)]
+impl BodyLimits {
+    /// Generous ones.
+    pub(crate) const OF_TESTS: Self = Self {
+        bytes: 64 << 20,
+        idle: Duration::from_secs(30),
+        grace: Duration::from_secs(60),
+        slowest_bytes_per_second: 1024,
+        longest: Duration::from_secs(600),
+        drained: 1 << 20,
+    };
+}
 
 /// Bytes given to a parser before it has to do something with them. multer takes whatever
 /// there is before it looks at any of it: from a fast client, a whole upload into memory.
@@ -244,10 +258,11 @@ impl State {
             self.silence.as_mut().reset(now + self.limits.idle);
             self.received += chunk.len() as u64;
             self.unparsed += chunk.len() as u64;
-            let late = now.duration_since(self.started).saturating_sub(self.limits.grace).as_millis() as u64;
+            let taken = now.duration_since(self.started);
+            let late = taken.saturating_sub(self.limits.grace).as_millis() as u64;
             return Poll::Ready(Some(if self.received > self.limits.bytes {
                 Err(BodyError::TooLarge(self.limits.bytes))
-            } else if self.received < late.saturating_mul(SLOWEST_BYTES_PER_SECOND) / 1000 {
+            } else if taken > self.limits.longest || self.received < late.saturating_mul(self.limits.slowest_bytes_per_second) / 1000 {
                 Err(BodyError::TooSlow)
             } else {
                 Ok(chunk)
@@ -261,7 +276,7 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 };
+    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, drained: 1 << 20, ..BodyLimits::OF_TESTS };
 
     fn body_of(chunks: impl IntoIterator<Item = Vec<u8>>) -> Body {
         Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>).collect::<Vec<_>>()))
@@ -297,6 +312,16 @@ mod tests {
         });
         let incoming = Incoming::new(Body::from_stream(trickle), BodyLimits { grace: Duration::ZERO, ..LIMITS });
         assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up_however_fast_it_is() {
+        let endless = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1024])), ()))
+        });
+        let incoming = Incoming::new(Body::from_stream(endless), BodyLimits { bytes: u64::MAX, longest: Duration::from_millis(50), ..LIMITS });
+        assert_eq!(incoming.read_whole(usize::MAX).await, Err(BodyError::TooSlow));
     }
 
     #[tokio::test]

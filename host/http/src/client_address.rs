@@ -8,6 +8,22 @@ use axum::http::{HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// What proxies add to a request that they pass on, beside `X-Forwarded-…`.
+const PROXY_HEADERS: [&str; 12] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-envoy-external-address",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "cdn-loop",
+];
+
 /// Proxies that one request may have passed; entries beyond are not looked at.
 const MAX_HOPS: usize = 32;
 
@@ -87,18 +103,26 @@ pub(crate) fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) ->
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     if !is_trusted(address) {
-        let claims_unproven = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(axum::http::header::FORWARDED);
-        return Client { address, claims_unproven };
+        return Client { address, claims_unproven: came_through_a_proxy(headers) };
     }
     let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("")).collect();
     for entry in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MAX_HOPS) {
-        let Some(hop) = parse_hop(entry.trim()) else { break };
+        // What is no address ends the walk, and then nobody has said who is behind this hop.
+        let Some(hop) = parse_hop(entry.trim()) else { return Client { address, claims_unproven: true } };
         address = hop;
         if !is_trusted(hop) {
-            break;
+            return Client { address, claims_unproven: false };
         }
     }
-    Client { address, claims_unproven: false }
+    // Nobody but trusted proxies: one of them asks for itself, or does not say for whom.
+    Client { address, claims_unproven: values.is_empty() && came_through_a_proxy(headers) }
+}
+
+/// Whether any header says that somebody passed the request on. Proxies differ in which
+/// they send; the client can send them as well, and gains nothing by it.
+fn came_through_a_proxy(headers: &HeaderMap) -> bool {
+    let is_of_a_proxy = |name: &str| name.starts_with("x-forwarded-") || PROXY_HEADERS.contains(&name);
+    headers.keys().any(|name| is_of_a_proxy(name.as_str()))
 }
 
 /// An address with or without port: `192.0.2.7`, `192.0.2.7:80`, `2001:db8::1`, `[2001:db8::1]:80`.
@@ -150,6 +174,19 @@ mod tests {
         assert!(resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven);
         assert!(!resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven);
         assert!(!resolve([127, 0, 0, 1].into(), &HeaderMap::new(), &[]).claims_unproven);
+    }
+
+    #[test]
+    fn every_header_that_proxies_add_is_such_a_claim() {
+        for name in ["Via", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "CF-Connecting-IP", "True-Client-IP"] {
+            let headers = HeaderMap::from_iter([(name.parse::<HeaderName>().unwrap(), "1.1 x".parse().unwrap())]);
+            assert!(resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven, "{name}");
+            assert!(resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven, "{name}: nobody says who is behind the trusted proxy");
+        }
+        let headers = HeaderMap::from_iter([(X_FORWARDED_FOR, "garbage".parse().unwrap())]);
+        assert!(resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven);
+        let headers = HeaderMap::from_iter([(axum::http::header::USER_AGENT, "curl".parse().unwrap())]);
+        assert!(!resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven);
     }
 
     #[test]

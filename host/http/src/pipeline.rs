@@ -8,14 +8,15 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, ORIGIN, REFERRER_POLICY, USER_AGENT, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
-use identity::Presented;
+use identity::{InvalidAuthorization, Presented};
 use model::{Action, Caller, CredentialKind, DecisionId};
 
 use crate::app::Shared;
@@ -31,6 +32,9 @@ use crate::staged;
 pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
 /// Number of the policy set that decided.
 pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-policy-set");
+
+/// Where a browser's request comes from (Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Address and port of the peer, set by the listener among a request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +78,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, attempt.clone(), started);
 
     let format = ProblemFormat::preferred(&request.headers);
+    let has_credential = request.headers.contains_key(AUTHORIZATION);
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
@@ -82,7 +87,8 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         match (route.handler, attempt) {
             (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
             (Handler::Decided(handler), Some(attempt)) => {
-                let caller = authenticate(&app, route, &attempt, &request.headers, body.as_ref()).await?;
+                refuse_other_sites(&app, route, &attempt, &request.headers).await?;
+                let (attempt, caller) = authenticate(&app, route, attempt, &request.headers, body.as_ref()).await?;
                 line.caller = Some(caller_word(&caller));
                 handler(Exchange { app: app.clone(), attempt, caller, request, parameters, body: body.clone() }).await
             }
@@ -103,6 +109,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);
     secure(response.headers_mut());
+    keep_from_others(response.headers_mut(), line.attempt.is_some(), has_credential);
     if line.head {
         strip_body(&mut response);
     }
@@ -121,33 +128,73 @@ fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -
     app.gate.begin(route.path, method, client.address, user_agent)
 }
 
-/// Who asks. The only place where a credential is looked at.
-async fn authenticate(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap, body: Option<&Incoming>) -> Result<Caller, Problem> {
-    let Access::Decided(action) = route.access else { return Ok(Caller::anonymous()) };
-    let presented = match Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)) {
+/// A page of another site must not act with what this browser remembers, be it a password
+/// that was once part of an address (RFC 7617) or the network it is in. Browsers say where a
+/// `POST` comes from (`Origin`; Fetch Metadata); upload clients say nothing.
+async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap) -> Result<(), Problem> {
+    let Access::Decided(action) = route.access else { return Ok(()) };
+    if route.verb != Verb::Post || is_of_this_site(headers, app.public_url()) {
+        return Ok(());
+    }
+    let (message, remedy) = ("This request was made by a page of another site.", "Use an upload client, or a program of your own.");
+    Err(app.gate.refuse(attempt, &Caller::anonymous(), action, "cross-site-request", message, remedy, None).await.into())
+}
+
+/// Whether no header tells of another site.
+fn is_of_this_site(headers: &HeaderMap, public_url: &str) -> bool {
+    // Scheme, host and port: the address up to the slash after its `://`.
+    let own_origin = public_url.match_indices('/').nth(2).map_or(public_url, |(path, _)| &public_url[..path]);
+    let own_site = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
+    let own = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(own_origin.as_bytes());
+    headers.get_all(SEC_FETCH_SITE).iter().all(own_site) && headers.get_all(ORIGIN).iter().all(own)
+}
+
+/// Who asks. The only place where a credential is looked at, beside [`authenticate_again`].
+/// The attempt is the one to decide with: renewed where a body had to be read first.
+async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &HeaderMap, body: Option<&Incoming>) -> Result<(Attempt, Caller), Problem> {
+    let Access::Decided(action) = route.access else { return Ok((attempt, Caller::anonymous())) };
+    let presented = match presented(headers) {
         Ok(presented) => presented,
-        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, attempt, action, invalid).await.into()),
+        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
         body.limit_to(MAX_SMALL_BODY);
     }
     match (route.credentials, &presented, body) {
         (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,
-        _ => Ok(app.identity.authenticate(&app.gate, attempt, presented, action).await?),
+        _ => {
+            let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
+            Ok((attempt, caller))
+        }
     }
 }
 
+/// Looks at the credential once more, now that the body is in: it may have been revoked, or
+/// have expired, while the body was made to take hours. What is decided after this is
+/// decided about the caller and at the time of now.
+pub(crate) async fn authenticate_again(exchange: &mut Exchange, action: Action) -> Result<(), Problem> {
+    let Exchange { app, attempt, request, .. } = &*exchange;
+    let attempt = app.gate.renew(attempt);
+    let caller = match presented(&request.headers) {
+        Ok(presented) => app.identity.authenticate_again(&app.gate, &attempt, presented, action).await?,
+        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
+    };
+    (exchange.attempt, exchange.caller) = (attempt, caller);
+    Ok(())
+}
+
+fn presented(headers: &HeaderMap) -> Result<Presented, InvalidAuthorization> {
+    Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+}
+
 /// A person who proves password and second factor in the body of this very call.
-async fn prove_person(app: &Shared, attempt: &Attempt, action: Action, headers: &HeaderMap, body: &Incoming) -> Result<Caller, Problem> {
-    match staged::read_proof(headers, body).await? {
-        None => Ok(Caller::anonymous()),
-        Some(proof) => {
-            let identity = &app.identity;
-            Ok(identity
-                .prove_person(&app.gate, attempt, action, &proof.user, proof.password.expose(), proof.totp.as_ref().map(|code| code.expose().as_str()))
-                .await?)
-        }
-    }
+async fn prove_person(app: &Shared, attempt: Attempt, action: Action, headers: &HeaderMap, body: &Incoming) -> Result<(Attempt, Caller), Problem> {
+    let proof = staged::read_proof(headers, body).await?;
+    let attempt = app.gate.renew(&attempt);
+    let Some(proof) = proof else { return Ok((attempt, Caller::anonymous())) };
+    let totp = proof.totp.as_ref().map(|code| code.expose().as_str());
+    let caller = app.identity.prove_person(&app.gate, &attempt, action, &proof.user, proof.password.expose(), totp).await?;
+    Ok((attempt, caller))
 }
 
 /// The answer where the table has no row for path and method.
@@ -190,6 +237,18 @@ fn secure(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+}
+
+/// Caches that serve many people: no answer to a credential is for them, and what was decided
+/// for one credential is not what another one gets. Handlers choose the rest.
+fn keep_from_others(headers: &mut HeaderMap, is_decided: bool, has_credential: bool) {
+    if is_decided {
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
+    }
+    let is_private = |control: &HeaderValue| matches!(control.to_str(), Ok(text) if text.starts_with("private") || text.starts_with("no-store"));
+    if !headers.get(CACHE_CONTROL).is_some_and(is_private) && (has_credential || !headers.contains_key(CACHE_CONTROL)) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 /// `HEAD`: the headers of `GET`, its length included, and no body.
@@ -300,6 +359,38 @@ mod tests {
         assert_eq!(logged_path(uri.path()), "/simple/demo/");
         assert_eq!(logged_path("/a\u{9b}31m\u{202e}b\n"), "/a??31m???b?");
         assert_eq!(logged_path(&"x".repeat(5000)).len(), MAX_LOGGED_PATH);
+    }
+
+    #[test]
+    fn a_browser_on_another_site_is_told_from_a_client() {
+        let check = |public_url: &str, said: &[(&'static str, &'static str)], expected| {
+            let headers = said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_of_this_site(&headers, public_url), expected, "{said:?}");
+        };
+        let url = "https://index.example:8443/pypi";
+        check(url, &[], true);
+        check(url, &[("origin", "https://index.example:8443"), ("sec-fetch-site", "same-origin")], true);
+        check(url, &[("sec-fetch-site", "none")], true);
+        check("http://index.example", &[("origin", "http://index.example")], true);
+        for origin in ["https://evil.example", "null", "https://index.example", "http://index.example:8443", "https://index.example:8443.evil.example", ""] {
+            check(url, &[("origin", origin)], false);
+        }
+        check(url, &[("sec-fetch-site", "cross-site")], false);
+        check(url, &[("sec-fetch-site", "same-site")], false);
+    }
+
+    #[test]
+    fn an_answer_to_a_credential_is_for_no_shared_cache() {
+        let check = |control: Option<&'static str>, has_credential, expected: &str| {
+            let mut headers: HeaderMap = control.map(|control| (CACHE_CONTROL, HeaderValue::from_static(control))).into_iter().collect();
+            keep_from_others(&mut headers, true, has_credential);
+            assert_eq!((headers[CACHE_CONTROL].to_str().unwrap(), headers[VARY].to_str().unwrap()), (expected, "Authorization"));
+        };
+        check(Some("public, max-age=600"), true, "no-store");
+        check(Some("public, max-age=600"), false, "public, max-age=600");
+        check(Some("private, max-age=600"), true, "private, max-age=600");
+        check(None, true, "no-store");
+        check(None, false, "no-store");
     }
 
     #[test]

@@ -133,15 +133,10 @@ mod tests {
     use super::*;
     use crate::body::BodyLimits;
     use axum::body::Body;
-    use std::time::Duration;
 
     async fn check(content_type: &'static str, body: &'static str) -> Result<Option<Proof>, Problem> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        read_proof(
-            &headers,
-            &Incoming::new(Body::from(body), BodyLimits { bytes: 1 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 }),
-        )
-        .await
+        read_proof(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS)).await
     }
 
     #[tokio::test]

@@ -4,14 +4,14 @@
 //! before the file is; the file goes to disk chunk by chunk. What nobody reads is drained
 //! by the pipeline, so that the client sees the answer.
 
-use std::time::Duration;
+pub(crate) mod places;
 
 use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use gate::Page;
+use gate::{Page, Reason, RefusalKind};
 use model::{Action, Principal};
 use registry::form::{FilePart, FormBuilder};
 use registry::spool::{Spool, SpoolError};
@@ -22,14 +22,14 @@ use tokio::time::timeout;
 use crate::body::Incoming;
 use crate::exchange::{Exchange, answer, json};
 use crate::negotiate::ProblemFormat;
+use crate::pipeline::authenticate_again;
 use crate::problem::{Answer, Problem};
-
-/// Longest wait for a place among the uploads under way.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+use places::NoPlace;
 
 /// `POST /legacy/`
-pub(crate) async fn upload(exchange: Exchange) -> Answer {
-    let Exchange { app, attempt, caller, .. } = &exchange;
+pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
+    let app = exchange.app.clone();
+    let Exchange { attempt, caller, .. } = &exchange;
     // Core rule, not a policy: a file needs somebody who uploads it. Asked before the body
     // is read, so that nobody in particular costs nothing.
     if caller.principal == Principal::Anonymous {
@@ -42,10 +42,15 @@ pub(crate) async fn upload(exchange: Exchange) -> Answer {
         return Err(gone);
     }
     let body = exchange.body.clone().ok_or_else(|| malformed("The upload has no body"))?;
+    let _place = match app.upload_places.take(caller).await {
+        Ok(place) => place,
+        Err(none) => return Err(no_place(&exchange, none).await),
+    };
     let _under_way = UnderWay::begin();
-    let Ok(Ok(_place)) = timeout(LONGEST_WAIT, app.upload_places.acquire()).await else { return Err(busy()) };
 
     let form = read_form(&exchange, &body).await?;
+    authenticate_again(&mut exchange, Action::FileUpload).await?;
+    let Exchange { attempt, caller, .. } = &exchange;
     let uploaded = app.registry.upload(&app.gate, attempt, caller, form.finish()).await.map_err(|error| failed(&exchange, error))?;
     succeeded(exchange.headers(), &uploaded)
 }
@@ -80,7 +85,7 @@ async fn read_content(exchange: &Exchange, body: &Incoming, form: &mut FormBuild
     app.registry.check_uploader(&app.gate, attempt, caller, form).await.map_err(|error| failed(exchange, error))?;
     let file_name = part.file_name().map(str::to_owned);
     let content_type = part.content_type().map(str::to_owned);
-    let mut spool = match timeout(LONGEST_WAIT, Spool::create(&app.registry)).await {
+    let mut spool = match timeout(app.config.upload_wait, Spool::create(&app.registry)).await {
         Ok(spool) => spool.map_err(|error| not_spooled(exchange, error))?,
         Err(_) => return Err(busy()),
     };
@@ -136,6 +141,18 @@ fn malformed(message: &str) -> Problem {
 fn busy() -> Problem {
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads are under way.");
     problem.remedy("Try again in a few seconds.", None).retry_after(10)
+}
+
+async fn no_place(exchange: &Exchange, none: NoPlace) -> Problem {
+    let NoPlace::Own { most } = none else { return busy() };
+    let reason = Reason {
+        code: "too-many-own-uploads".to_owned(),
+        message: format!("Too many of your uploads are under way; at most {most} may be at a time."),
+        remedy: "Wait until one of them is done, then try again.".to_owned(),
+        page: None,
+    };
+    let kind = RefusalKind::Limited { retry_after_seconds: 30 };
+    exchange.app.gate.refuse_as(&exchange.attempt, &exchange.caller, Action::FileUpload, kind, reason).await.into()
 }
 
 fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
@@ -215,7 +232,7 @@ mod tests {
     use axum::http::HeaderValue;
     use futures_util::stream;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 64 << 20, idle: Duration::from_secs(30), grace: Duration::from_secs(60), drained: 1 << 20 };
+    const LIMITS: BodyLimits = BodyLimits::OF_TESTS;
 
     fn headers() -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=b"))])

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Gate, GateConfig, Recorder, RecorderConfig, ServerIdentity};
-use identity::{Identity, IdentityConfig};
-use model::{Clock, SystemClock};
+use gate::{Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, Target, break_glass};
+use identity::{CreateUser, Identity, IdentityConfig, NewTokenScope, RevokeToken};
+use model::{Clock, SystemClock, TokenId, UserId, UserName};
 use portcullis_http::{App, AppConfig, Route, routes};
 use registry::{Registry, RegistryConfig};
 use storage::Storage;
@@ -21,6 +21,8 @@ struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
+    storage: Storage,
+    identity: Identity,
     _folder: tempfile::TempDir,
 }
 
@@ -39,16 +41,16 @@ async fn start(configure: impl FnOnce(&mut AppConfig)) -> Server {
         server: ServerIdentity { id: model::DecisionId::new().0, host: "test".into(), pid: 1, started_at: clock.now() },
     });
     let identity = Identity::new(storage.clone(), clock.clone(), IdentityConfig::for_host("index.example")).unwrap();
-    let registry = Registry::new(storage, clock, RegistryConfig::new(folder.path().join("blobs"), "http://index.example")).unwrap();
+    let registry = Registry::new(storage.clone(), clock, RegistryConfig::new(folder.path().join("blobs"), "http://index.example")).unwrap();
     let mut config = AppConfig::new("http://index.example").unwrap();
     configure(&mut config);
-    let app = App::new(config, gate, identity, registry);
+    let app = App::new(config, gate, identity.clone(), registry);
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(portcullis_http::serve(listener, app, stop.clone()));
-    Server { address, stop, serving, _folder: folder }
+    Server { address, stop, serving, storage, identity, _folder: folder }
 }
 
 /// A connection that is read answer by answer.
@@ -80,6 +82,20 @@ impl Server {
         let mut connection = self.connect().await;
         connection.0.write_all(request.as_bytes()).await.unwrap();
         connection.answer(request.starts_with("HEAD")).await
+    }
+
+    async fn permit<T: Target>(&self, target: T) -> Permit<T> {
+        break_glass(&self.storage, &SystemClock, "operator", target).await.unwrap()
+    }
+
+    /// A new user and a token for all that the user may do.
+    async fn user_with_token(&self, name: &str) -> (UserId, TokenId, String) {
+        let name = UserName::parse(name).unwrap();
+        let target = CreateUser { name: name.clone(), email: None, email_verified: false, staff: false };
+        let user = self.identity.create_user(self.permit(target).await).await.unwrap();
+        let target = self.identity.token_to_create(&name, "test", NewTokenScope::Account, None, None).await.unwrap();
+        let created = self.identity.create_token(self.permit(target).await).await.unwrap();
+        (user, created.id, created.text.expose().clone())
     }
 
     async fn stop(self) {
@@ -157,6 +173,125 @@ async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
     server.stop().await;
 }
 
+/// The form of an upload without its end.
+fn begun_upload() -> String {
+    let field = |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let fields =
+        [(":action", "file_upload"), ("name", "demo"), ("version", "1.0"), ("metadata_version", "2.1"), ("filetype", "sdist"), ("pyversion", "source")];
+    let file = "--b\r\nContent-Disposition: form-data; name=\"content\"; filename=\"demo-1.0.tar.gz\"\r\n\r\nbytes";
+    fields.map(|(name, value)| field(name, value)).concat() + &field("sha256_digest", &"a".repeat(64)) + file
+}
+
+fn head_of_upload(token: &str, length: usize) -> String {
+    format!(
+        "POST /legacy/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+impl Server {
+    /// An upload whose credential was believed and which has its place: it was told to go on.
+    async fn begin_upload(&self, token: &str, length: usize) -> Connection {
+        let mut connection = self.connect().await;
+        let head = head_of_upload(token, length).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        connection.0.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(connection.answer(true).await.status(), 100);
+        connection
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_the_upload_arrives_is_refused() {
+    let server = start(|_| ()).await;
+    let (user, token, text) = server.user_with_token("ana").await;
+    let upload = begun_upload() + "\r\n--b--\r\n";
+    let mut first = server.begin_upload(&text, upload.len()).await;
+    let mut second = server.begin_upload(&text, upload.len()).await;
+    first.0.write_all(upload.as_bytes()).await.unwrap();
+    let answer = first.answer(false).await;
+    assert_eq!(answer.status(), 503, "it is believed, and no policy decides: {answer:?}");
+
+    server.identity.revoke_token(server.permit(RevokeToken { user, token }).await).await.unwrap();
+    second.0.write_all(upload.as_bytes()).await.unwrap();
+    let answer = second.answer(false).await;
+    assert!(answer.head.starts_with("HTTP/1.1 403 Invalid or non-existent authentication information."), "{answer:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_user_has_so_many_uploads_under_way_and_no_more() {
+    let server = start(|config| {
+        config.max_uploads_per_uploader = 1;
+        config.upload_wait = Duration::from_millis(50);
+    })
+    .await;
+    let (_, _, ana) = server.user_with_token("ana").await;
+    let (_, _, ben) = server.user_with_token("ben").await;
+    let slow = server.begin_upload(&ana, 100).await;
+    let refused = server.ask(&head_of_upload(&ana, 0)).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    assert!(
+        refused.head.contains("429 Too many of your uploads are under way; at most 1 may be at a time. Wait until one of them is done"),
+        "{}",
+        refused.head
+    );
+    assert_ne!(server.ask(&head_of_upload(&ben, 0)).await.status(), 429);
+    drop(slow);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_can_change_nothing() {
+    let server = start(|_| ()).await;
+    let (_, _, token) = server.user_with_token("ana").await;
+    for route in routes().iter().filter(|route| route.action().is_some() && route.verb == portcullis_http::routes::Verb::Post) {
+        for said in ["Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"] {
+            let request = request_to(route).replace("\r\n\r\n", &format!("\r\nAuthorization: Bearer {token}\r\n{said}\r\n\r\n"));
+            let answer = server.ask(&request).await;
+            assert!(answer.head.starts_with("HTTP/1.1 403 This request was made by a page of another site."), "{route:?} {said}: {answer:?}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_that_was_refused_is_stored_and_nothing_about_a_credential_is_shared() {
+    let server = start(|_| ()).await;
+    for route in routes() {
+        for credential in ["", "Authorization: Bearer pypi-AgE\r\n", "Authorization: Basic YTpi\r\n"] {
+            let answer = server.ask(&request_to(route).replace("\r\n\r\n", &format!("\r\n{credential}\r\n"))).await;
+            let control = answer.header("cache-control").unwrap_or_default();
+            let is_help = matches!(route.path, "/help/" | "/static/portcullis.css");
+            let expected = if is_help && credential.is_empty() { "public, max-age=300" } else { "no-store" };
+            assert_eq!(control, expected, "{route:?} {credential}");
+            let varies = answer.head.lines().any(|line| line.eq_ignore_ascii_case("vary: authorization"));
+            assert_eq!(varies, route.action().is_some(), "{route:?}");
+        }
+    }
+    server.stop().await;
+}
+
+/// twine, flit and hatch show the reason phrase and nothing else.
+#[tokio::test]
+async fn message_remedy_and_address_of_a_refused_upload_fit_its_reason_phrase() {
+    let server = start(|_| ()).await;
+    for (credential, expected) in [
+        ("", "403 Invalid or non-existent authentication information. Use an API token: user name __token__, and the token with its prefix as password. See"),
+        (
+            "Authorization: Basic YTpi\r\n",
+            "403 Uploads with a user name and password are not accepted. Make an API token and upload with __token__ as the user name and the token as the password. See",
+        ),
+        (
+            "Authorization: Bearer pypi-AgE\r\n",
+            "403 Invalid or non-existent authentication information. Check that the whole token was copied, that it was made by this registry, and that it was not revoked; or make a new one. See",
+        ),
+    ] {
+        let answer = server.ask(&format!("POST /legacy/ HTTP/1.1\r\nHost: x\r\n{credential}Content-Length: 0\r\n\r\n")).await;
+        assert_eq!(answer.head.lines().next().unwrap(), format!("HTTP/1.1 {expected} http://index.example/help/#tokens"));
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_client_that_asks_first_is_refused_before_it_sends() {
     let server = start(|_| ()).await;
@@ -216,8 +351,10 @@ async fn a_server_without_policies_lives_but_is_not_ready() {
 #[tokio::test]
 async fn metrics_are_not_for_who_came_through_an_unknown_proxy() {
     let server = start(|_| ()).await;
-    let answer = server.ask("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n").await;
-    assert_eq!(answer.status(), 403);
+    for header in ["X-Forwarded-For: 198.51.100.1", "X-Real-IP: 198.51.100.1", "Via: 1.1 proxy", "X-Forwarded-Host: index.example"] {
+        let answer = server.ask(&format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n")).await;
+        assert_eq!(answer.status(), 403, "{header}");
+    }
     // Allowed, and not found because this server gathers none.
     assert_eq!(server.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 404);
     server.stop().await;
@@ -234,6 +371,10 @@ async fn headers_that_do_not_end_in_time_or_size_end_the_connection() {
     let mut silent = server.connect().await;
     assert!(slow.is_closed().await);
     assert!(silent.is_closed().await);
+    let mut idle = server.connect().await;
+    idle.0.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(idle.answer(false).await.status(), 200);
+    assert!(idle.is_closed().await);
     let mut large = server.connect().await;
     let _ = large.0.write_all(format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(40 << 10)).as_bytes()).await;
     assert_eq!(large.answer(false).await.status(), 431);
