@@ -56,8 +56,9 @@ const MAX_UNPARSED_BYTES: u64 = 256 << 10;
 /// Longest time that the rest of a body is drained.
 const DRAIN_TIME: Duration = Duration::from_secs(120);
 
-/// Bodies drained at the same time; further connections are simply closed.
-static DRAINS: Semaphore = Semaphore::const_new(128);
+/// Bodies drained at the same time; further connections are simply closed. Several times
+/// what one address may have of connections, so that it cannot take this from all others.
+static DRAINS: Semaphore = Semaphore::const_new(1024);
 
 /// Why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

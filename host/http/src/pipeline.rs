@@ -159,6 +159,7 @@ async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &H
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
         body.limit_to(MAX_SMALL_BODY);
+        staged::refuse_forms(headers)?;
     }
     match (route.credentials, &presented, body) {
         (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,

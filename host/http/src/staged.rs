@@ -1,7 +1,7 @@
 //! Releases that wait for somebody to publish them: seen, published, rejected.
 
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use model::Version;
 use registry::staging::{Released, StagingError};
 use serde::Deserialize;
@@ -31,22 +31,29 @@ struct ProofBody {
     totp: Option<String>,
 }
 
-/// Reads `{"user": …, "password": …, "totp": …}`; none if the body is empty.
-///
-/// Only as `application/json`: no form of another site can send that on a person's behalf.
+/// Refuses what says to be anything but `application/json`, whether there is a body or not:
+/// forms are what pages of other sites can send on a person's behalf without asking.
+pub(crate) fn refuse_forms(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_json = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json"));
+    if headers.get_all(CONTENT_TYPE).iter().all(is_json) { Ok(()) } else { Err(not_json()) }
+}
+
+fn not_json() -> Problem {
+    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON.");
+    problem.remedy("Send it with Content-Type: application/json.", None)
+}
+
+/// Reads `{"user": …, "password": …, "totp": …}`; none if the body is empty. Only as
+/// `application/json`.
 pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<Option<Proof>, Problem> {
     let whole = body.read_whole(MAX_PROOF_BYTES).await?;
     if whole.is_empty() {
         return Ok(None);
     }
-    let is_json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let media_type = value.split(';').next().unwrap_or("").trim();
-        media_type.eq_ignore_ascii_case("application/json")
-    });
-    if !is_json {
-        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON.");
-        return Err(problem.remedy("Send it with Content-Type: application/json.", None));
+    if !headers.contains_key(CONTENT_TYPE) {
+        return Err(not_json());
     }
+    refuse_forms(headers)?;
     let whole = Secret::new(whole);
     let proof: ProofBody = serde_json::from_slice(whole.expose()).map_err(|_| {
         // The parser's own text may quote the password.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gate::{Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, Target, break_glass};
 use identity::{CreateUser, Identity, IdentityConfig, NewTokenScope, RevokeToken};
 use model::{Clock, SystemClock, TokenId, UserId, UserName};
-use portcullis_http::{App, AppConfig, Route, routes};
+use portcullis_http::{App, AppConfig, Credentials, Route, routes};
 use registry::{Registry, RegistryConfig};
 use storage::Storage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -249,6 +249,13 @@ async fn a_page_of_another_site_can_change_nothing() {
             let request = request_to(route).replace("\r\n\r\n", &format!("\r\nAuthorization: Bearer {token}\r\n{said}\r\n\r\n"));
             let answer = server.ask(&request).await;
             assert!(answer.head.starts_with("HTTP/1.1 403 This request was made by a page of another site."), "{route:?} {said}: {answer:?}");
+        }
+        // Browsers of old say nothing of where a form comes from.
+        for form in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"] {
+            let request = request_to(route).replace("\r\n\r\n", &format!("\r\nAuthorization: Bearer {token}\r\nContent-Type: {form}\r\n\r\n"));
+            if route.credentials == Credentials::HeadersOrPerson {
+                assert_eq!(server.ask(&request).await.status(), 415, "{route:?} {form}");
+            }
         }
     }
     server.stop().await;
