@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 /// The data folder.
 #[derive(Clone, Debug)]
@@ -36,6 +36,30 @@ impl DataFolder {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Holds the folder for one server until the value is dropped or the process ends,
+    /// however it ends.
+    ///
+    /// # Errors
+    /// Another server holds it.
+    pub(crate) fn lock_for_server(&self) -> anyhow::Result<fs::File> {
+        let path = self.path.join("server.lock");
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => bail!(
+                "another server uses the data folder {} with SQLite; stop it, name another folder with --data, or let both share PostgreSQL with --database",
+                self.path.display()
+            ),
+            Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
     }
 
     /// Folder of the files that were uploaded.
@@ -108,6 +132,16 @@ mod tests {
         let again = DataFolder::open(&path).unwrap();
         assert!(!again.created);
         assert_eq!(again.module_cache_key().unwrap(), key);
+    }
+
+    #[test]
+    fn one_server_at_a_time_holds_the_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(parent.path()).unwrap();
+        let held = folder.lock_for_server().unwrap();
+        assert!(DataFolder::open(parent.path()).unwrap().lock_for_server().unwrap_err().to_string().contains("another server"));
+        drop(held);
+        folder.lock_for_server().unwrap();
     }
 
     #[test]

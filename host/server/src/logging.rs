@@ -48,7 +48,14 @@ pub(crate) fn start_for_command(configuration: &Configuration) {
 
 fn filter(directives: &str) -> EnvFilter {
     // It parsed when the configuration was read.
-    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
+    EnvFilter::try_new(with_quiet_driver(directives)).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// The database driver repeats every notice of PostgreSQL at level info. It may speak from
+/// `warn` on, unless the list says otherwise.
+fn with_quiet_driver(directives: &str) -> String {
+    let says_otherwise = directives.split(',').map(str::trim).any(|directive| directive.starts_with("sqlx") || matches!(directive, "error" | "off" | "warn"));
+    if says_otherwise { directives.to_owned() } else { format!("{directives},sqlx=warn") }
 }
 
 impl Log {
@@ -69,6 +76,19 @@ impl Log {
                     told = now;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_driver_is_quiet_unless_it_is_asked_to_speak() {
+        assert_eq!(with_quiet_driver("info,request=warn"), "info,request=warn,sqlx=warn");
+        for directives in ["error", "off", "info,sqlx=debug", "warn, request=info"] {
+            assert_eq!(with_quiet_driver(directives), directives);
         }
     }
 }

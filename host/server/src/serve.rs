@@ -18,12 +18,11 @@ use gate::{Gate, GateConfig, Recorder, RecorderConfig, ServerIdentity};
 use model::{Clock, SystemClock};
 use policy_engine::Engine;
 use portcullis_http::{App, AppConfig, Metrics};
-use storage::Storage;
+use storage::{DatabaseKind, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::command_line::system_user;
 use crate::configuration::{Configuration, Key, Origin, PublicUrl};
 use crate::data_folder::DataFolder;
 use crate::logging::{self, Log};
@@ -83,6 +82,11 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     say(&format!("  data       {}{}", place.display(), if folder.created { " (new)" } else { "" }));
     let storage = wiring::open_storage(&configuration).await?;
     say(&format!("  database   {}", wiring::database_name(&storage)));
+    // Servers share PostgreSQL; a SQLite file and its folder belong to one.
+    let _alone = match storage.kind() {
+        DatabaseKind::Sqlite => Some(folder.lock_for_server()?),
+        DatabaseKind::Postgres => None,
+    };
 
     let parts = Parts::new(&configuration, &public_url, &folder, storage)?;
     let source = Source { policies: arguments.policies, watched: arguments.watch_policies };
@@ -152,7 +156,7 @@ impl Parts {
         tasks.spawn(housekeeping::run(self.registry.clone(), configuration.values.decision_retention, stop.clone()));
         tasks.spawn(log.account_for_losses(stop.clone()));
         if let Some(folder) = watched {
-            tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), system_user(), stop.clone()));
+            tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), stop.clone()));
         }
     }
 
@@ -164,7 +168,7 @@ impl Parts {
 }
 
 /// Name of this machine, for people.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .ok()

@@ -94,6 +94,9 @@ impl From<sqlx::Error> for StorageError {
             | sqlx::Error::Encode(_)
             | sqlx::Error::TypeNotFound { .. }
             | sqlx::Error::RowNotFound => Self::Corrupt(error.to_string()),
+            sqlx::Error::PoolTimedOut => {
+                Self::Unavailable("no connection became free in time: it is down, refuses connections, or has too much to do".to_owned())
+            }
             other => Self::Unavailable(other.to_string()),
         }
     }

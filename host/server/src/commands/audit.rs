@@ -46,6 +46,13 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
     let filter = AuditFilter { user, project, kind: arguments.kind };
     let events = collect(line, &filter, arguments.limit).await?;
 
+    if events.is_empty() {
+        let is_filtered = filter != AuditFilter::default();
+        let text =
+            if is_filtered { "no audit event matches; leave out a filter to see more" } else { "no audit event is recorded yet; every change leaves one" };
+        return Ok(Answer::new(text, json!([])));
+    }
+
     let mut rows = vec![["number", "time", "event", "by", "about", "detail"].map(str::to_owned).to_vec()];
     let mut values = Vec::with_capacity(events.len());
     for AuditRow { sequence, event } in &events {
@@ -79,7 +86,7 @@ async fn collect(line: &CommandLine, filter: &AuditFilter, limit: usize) -> anyh
     Ok(events)
 }
 
-async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<String> {
+pub(crate) async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<String> {
     Ok(match actor {
         Actor::System => "the server".to_owned(),
         Actor::CommandLine { system_user } => format!("{system_user} on the command line"),

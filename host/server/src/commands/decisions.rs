@@ -12,7 +12,7 @@ use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads are recorded up to a rate (recorded-reads-per-second); everything else always is."
+    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads are recorded up to a rate (recorded-reads-per-second); everything else always is."
 )]
 pub(crate) struct DecisionsArguments {
     /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;
@@ -28,6 +28,9 @@ pub(crate) struct DecisionsArguments {
     /// The user the credential stood for.
     #[arg(long, value_name = "user", value_parser = user_name)]
     user: Option<UserName>,
+    /// Only those that a policy in grade observe or warn would not have let through.
+    #[arg(long)]
+    would_refuse: bool,
     /// How many at most.
     #[arg(long, value_name = "number", default_value_t = 50)]
     limit: usize,
@@ -51,8 +54,13 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
         action: arguments.action.map(|action| action.as_str().to_owned()),
         project_name: arguments.project.as_deref().map(model::name::normalize),
         user: user.map(|user| user.id),
+        would_refuse: arguments.would_refuse,
     };
     let decisions = collect(line, &filter, only_refused, arguments.limit).await?;
+
+    if decisions.is_empty() {
+        return Ok(Answer::new(nothing_found(&arguments), json!([])));
+    }
 
     let mut names = std::collections::HashMap::new();
     for id in decisions.iter().filter_map(|decision| decision.user) {
@@ -63,9 +71,13 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
     }
     let name = |decision: &DecisionRow| decision.user.and_then(|id| names.get(&id).cloned());
 
-    let mut rows = vec![["time", "outcome", "action", "user", "project", "set", "µs", "decision"].map(str::to_owned).to_vec()];
+    // A column that is empty in most lists is shown only where somebody looks for it.
+    let tells_would_refuse = arguments.would_refuse || decisions.iter().any(|decision| decision.would_refuse.is_some());
+    let mut heading = ["time", "outcome", "action", "user", "project", "set", "µs", "decision"].map(str::to_owned).to_vec();
+    heading.extend(tells_would_refuse.then(|| "would refuse".to_owned()));
+    let mut rows = vec![heading];
     rows.extend(decisions.iter().map(|decision| {
-        vec![
+        let mut row = vec![
             moment(decision.at),
             decision.outcome.clone(),
             decision.action.clone(),
@@ -74,10 +86,21 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
             decision.set_number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
             decision.microseconds.to_string(),
             decision.id.to_string(),
-        ]
+        ];
+        row.extend(tells_would_refuse.then(|| printable(decision.would_refuse.as_deref().unwrap_or("-"))));
+        row
     }));
     let json: Value = decisions.iter().map(|decision| summary(decision, name(decision))).collect();
     Ok(Answer::new(columns(&rows), json))
+}
+
+fn nothing_found(arguments: &DecisionsArguments) -> &'static str {
+    let is_filtered = arguments.outcome.is_some() || arguments.action.is_some() || arguments.project.is_some() || arguments.user.is_some();
+    match (arguments.would_refuse, is_filtered) {
+        (true, false) => "no policy in grade observe or warn would have refused anything; `portcullis policy status` shows which grades are bound",
+        (_, true) => "no decision matches; leave out a filter to see more",
+        (false, false) => "no decision is recorded yet; requests to the running server leave them",
+    }
 }
 
 async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool, limit: usize) -> anyhow::Result<Vec<DecisionRow>> {
@@ -103,5 +126,6 @@ pub(crate) fn summary(decision: &DecisionRow, user: Option<String>) -> Value {
         "id": decision.id.to_string(), "time": decision.at.to_string(), "action": decision.action, "outcome": decision.outcome, "set": decision.set_number,
         "user": user, "token": decision.token.map(|token| token.to_string()), "project": decision.project_name, "route": decision.route,
         "remote-address": decision.remote_address, "microseconds": decision.microseconds,
+        "would-refuse": decision.would_refuse.iter().flat_map(|policies| policies.split(", ")).collect::<Vec<_>>(),
     })
 }

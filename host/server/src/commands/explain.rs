@@ -10,6 +10,7 @@ use policy_engine::{Decision, PolicyRecord};
 use serde_json::{Value, json};
 use storage::decisions::DecisionRow;
 
+use super::decision_id;
 use super::decisions::summary;
 use crate::answer::{Answer, columns, printable};
 use crate::command_line::CommandLine;
@@ -18,6 +19,7 @@ use crate::command_line::CommandLine;
 #[command(after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision.")]
 pub(crate) struct ExplainArguments {
     /// The decision's id.
+    #[arg(value_parser = decision_id)]
     id: DecisionId,
 }
 
@@ -67,6 +69,9 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record:
     if let Some(token) = row.token {
         head.push(vec!["token".into(), token.to_string()]);
     }
+    if let Some(policies) = &row.would_refuse {
+        head.push(vec!["would refuse".into(), printable(policies)]);
+    }
     if !row.remote_address.is_empty() {
         head.push(vec!["from".into(), printable(&row.remote_address)]);
     }
@@ -81,7 +86,7 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record:
     }
     if let Some(context) = record.get("context") {
         let _ = writeln!(text, "\ncontext");
-        write_tree(&mut text, context, 1);
+        write_tree(&mut text, &labelled(context), 1);
     }
     if let Some(settings) = record.get("owner-settings") {
         let _ = writeln!(text, "\nchosen by the project's owners");
@@ -157,6 +162,18 @@ fn write_reason(text: &mut String, reason: &Reason) {
     }
 }
 
+/// The context with the label that people know for the version of the metadata's own
+/// format, which is not the release's.
+fn labelled(context: &Value) -> Value {
+    let mut context = context.clone();
+    if let Some(metadata) = context.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(version) = metadata.remove("version")
+    {
+        metadata.insert("metadata-version".to_owned(), version);
+    }
+    context
+}
+
 /// A value as an indented tree, a leaf a line.
 fn write_tree(text: &mut String, value: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
@@ -205,7 +222,7 @@ mod tests {
             route: "/legacy/".to_owned(),
             remote_address: "192.0.2.1".to_owned(),
             microseconds: 17,
-            would_refuse: None,
+            would_refuse: Some("require-second-factor".to_owned()),
             record: String::new(),
         }
     }
@@ -214,7 +231,7 @@ mod tests {
     fn a_decision_of_policies_is_laid_out_with_every_verdict() {
         let record = json!({
             "request": "01890a5d-ac96-774b-bcce-b302099a8057",
-            "context": { "action": "file:upload", "principal": { "user": { "name": "alice\u{1b}[2J" } } },
+            "context": { "action": "file:upload", "metadata": { "version": "2.5" }, "principal": { "user": { "name": "alice\u{1b}[2J" } } },
             "decision": {
                 "outcome": "denied", "reasons": [{ "code": "nobody-permits", "message": "No policy permits this.", "remedy": "" }], "warnings": [], "obligations": [], "set-number": 3, "nanoseconds": 17_300,
                 "policies": [
@@ -239,6 +256,8 @@ mod tests {
             "nobody-permits: No policy permits this.",
             "seen",
             "17 µs",
+            "would refuse",
+            "metadata-version: 2.5",
             "4.2",
             "alice\u{fffd}[2J",
         ] {

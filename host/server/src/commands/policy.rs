@@ -49,10 +49,10 @@ pub(crate) enum PolicyCommand {
     },
     /// Make an earlier set the active one again.
     #[command(
-        after_help = "Examples:\n  portcullis policy rollback             to the set that was active before this one\n  portcullis policy rollback --to 3\n\nExit codes as for `apply`."
+        after_help = "Examples:\n  portcullis policy rollback             to the set before this one; again, to the one before that\n  portcullis policy rollback --to 3\n\nExit codes as for `apply`."
     )]
     Rollback {
-        /// Number of the set; without it, the one that was active before.
+        /// Number of the set; without it, the one in whose place the active one came.
         #[arg(long, value_name = "number")]
         to: Option<u64>,
         /// Seconds to wait until every server serves it.
@@ -92,7 +92,7 @@ pub(crate) enum PolicyCommand {
 pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
     match command {
         PolicyCommand::Check { folder } => Some(modules::check(folder, configuration)),
-        PolicyCommand::Pack { core, output } => Some(modules::pack(core, output)),
+        PolicyCommand::Pack { core, output } => Some(modules::pack(core, output, configuration)),
         PolicyCommand::Inspect { module } => Some(modules::inspect(module, configuration)),
         PolicyCommand::Apply { folder, dry_run: true, .. } => Some(modules::check(folder, configuration)),
         _ => None,

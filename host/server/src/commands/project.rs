@@ -126,6 +126,9 @@ async fn find(line: &CommandLine, project: &str) -> anyhow::Result<ProjectRow> {
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
     let projects = line.storage.index().await?;
+    if projects.is_empty() {
+        return Ok(Answer::new("readers see no project yet; a project is made by the first upload to it, and seen once a release is published", json!([])));
+    }
     let mut rows = vec![["name", "status", "serial"].map(str::to_owned).to_vec()];
     rows.extend(projects.iter().map(|project| vec![project.written.clone(), project.status.to_string(), project.last_serial.to_string()]));
     let json = projects
@@ -225,16 +228,34 @@ async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<
     let check = |policy: &str, form: &Value| {
         set.check_owner_settings(policy, form)
             .map(|_| ())
-            .map_err(|errors| errors.iter().map(|error| format!("{}: {}", error.setting, error.message)).collect::<Vec<_>>().join("; "))
+            .map_err(|errors| errors.iter().map(|error| problem(&error.setting, &error.message)).collect::<Vec<_>>().join("; "))
     };
     line.registry.configure_project(line.permit(target).await?, check).await?;
+    let text = match chosen.is_empty() {
+        true => format!("nothing is chosen for {policy} on {project} any more; its defaults hold"),
+        false => {
+            let chosen: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{policy} on {project}: {}", printable(&chosen.join(" ")))
+        }
+    };
     let chosen = Value::Object(chosen);
-    Ok(Answer::new(format!("{policy} on {project}: {}", printable(&chosen.to_string())), json!({ "project": project, "policy": policy, "settings": chosen })))
+    Ok(Answer::new(text, json!({ "project": project, "policy": policy, "settings": chosen })))
+}
+
+/// What is wrong with one setting, or with all of them when no name is given.
+fn problem(setting: &str, message: &str) -> String {
+    if setting.is_empty() { message.to_owned() } else { format!("{setting}: {message}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_names_its_setting_if_it_has_one() {
+        assert_eq!(problem("mode", "must be a word"), "mode: must be a word");
+        assert_eq!(problem("", "no such policy"), "no such policy");
+    }
 
     #[test]
     fn a_setting_is_json_or_else_text() {

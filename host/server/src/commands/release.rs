@@ -74,7 +74,7 @@ async fn list(line: &CommandLine, project: Option<&str>) -> anyhow::Result<Answe
     let target = line.registry.load_preview(None, project).await?;
     let releases = line.registry.staged_releases(line.permit(target).await?).await?;
     if releases.is_empty() {
-        return Ok(Answer::new("nothing is staged", json!([])));
+        return Ok(Answer::new("nothing is staged; uploads wait here once a policy stages them", json!([])));
     }
     let mut rows = vec![["project", "version", "files", "since"].map(str::to_owned).to_vec()];
     rows.extend(releases.iter().map(|staged| {
@@ -175,19 +175,27 @@ fn told(body: &Value) -> Answer {
 /// A refusal with everything that helps.
 fn refused(status: u16, body: &Value) -> Answer {
     let mut remarks = String::new();
+    let mut told = Vec::new();
     for reason in body["reasons"].as_array().into_iter().flatten() {
         let part = |name: &str| reason[name].as_str().map(printable).filter(|text| !text.is_empty());
         let parts: Vec<String> = [part("message"), part("remedy"), part("url")].into_iter().flatten().collect();
-        remarks.push_str(&format!("refused: {}\n", parts.join(" ")));
+        told.push(parts.join(" "));
     }
-    if remarks.is_empty() {
+    if told.is_empty() {
         let message = body["message"].as_str().map_or_else(|| format!("the registry answered with status {status}"), printable);
-        remarks = format!("refused: {message}\n");
+        told.push(message);
     }
+    remarks.extend(told.iter().map(|told| format!("refused: {told}\n")));
     if let Some(decision) = body["decision"].as_str() {
         remarks.push_str(&format!("Decision {}; `portcullis explain` tells its operators all about it.\n", printable(decision)));
     }
-    Answer::new("", body.clone()).with_remarks(remarks).with_code(1)
+    // As with every other command that fails, `error` says it all in one text.
+    let mut json = body.clone();
+    if !json.is_object() {
+        json = json!({});
+    }
+    json["error"] = told.join("; ").into();
+    Answer::new("", json).with_remarks(remarks).with_code(1)
 }
 
 #[cfg(test)]
@@ -214,6 +222,9 @@ mod tests {
         for part in ["No second factor. Enroll one. http://h/help/#second-factor", "0189"] {
             assert!(answer.remarks.contains(part), "{}", answer.remarks);
         }
-        assert!(refused(502, &Value::Null).remarks.contains("502"));
+        assert_eq!(answer.json["error"], "No second factor. Enroll one. http://h/help/#second-factor");
+        assert_eq!(answer.json["reasons"], body["reasons"]);
+        let unreadable = refused(502, &Value::Null);
+        assert!(unreadable.remarks.contains("502") && unreadable.json["error"].as_str().unwrap().contains("502"));
     }
 }

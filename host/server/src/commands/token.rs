@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use identity::{ListTokens, NewTokenScope, RevokeToken};
-use model::{ProjectName, Timestamp, TokenId, UserName};
+use model::{Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserName};
 use serde_json::json;
 
-use super::user_name;
+use super::{token_id, user_name};
 use crate::answer::{Answer, columns, moment, moment_or, printable};
 use crate::command_line::CommandLine;
 use crate::configuration::parse_span;
@@ -50,6 +50,7 @@ pub(crate) enum TokenCommand {
         #[arg(value_parser = user_name)]
         user: UserName,
         /// The token's id, as `token list` shows it.
+        #[arg(value_parser = token_id)]
         id: TokenId,
     },
 }
@@ -86,21 +87,29 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
         TokenCommand::List { user } => {
             let user = line.user(&user).await?;
             let tokens = line.identity.list_tokens(line.permit(ListTokens { user: user.id }).await?).await?;
+            if tokens.is_empty() {
+                let text = format!("{0} has no token; `portcullis token create {0} --description laptop --account` makes one", user.name);
+                return Ok(Answer::new(text, json!([])));
+            }
+            let mut restrictions = Vec::with_capacity(tokens.len());
+            for token in &tokens {
+                restrictions.push(in_words(line, &token.caveats).await?);
+            }
             let mut rows = vec![["id", "description", "created", "last used", "second factor", "restrictions"].map(str::to_owned).to_vec()];
-            rows.extend(tokens.iter().map(|token| {
+            rows.extend(tokens.iter().zip(&restrictions).map(|(token, restrictions)| {
                 vec![
                     token.id.to_string(),
                     printable(&token.description),
                     moment(token.created_at),
                     moment_or(token.last_used_at, "never"),
                     if token.made_with_second_factor { "yes" } else { "no" }.to_owned(),
-                    printable(&token.caveats.join(" ")),
+                    printable(restrictions),
                 ]
             }));
-            let json = tokens.iter().map(|token| {
+            let json = tokens.iter().zip(&restrictions).map(|(token, restrictions)| {
                 json!({
                     "id": token.id.to_string(), "description": token.description, "created": token.created_at.to_string(),
-                    "last-used": token.last_used_at.map(|at| at.to_string()), "made-with-second-factor": token.made_with_second_factor, "caveats": token.caveats,
+                    "last-used": token.last_used_at.map(|at| at.to_string()), "made-with-second-factor": token.made_with_second_factor, "caveats": token.caveats, "restrictions": restrictions,
                 })
             });
             Ok(Answer::new(columns(&rows), json.collect()))
@@ -111,6 +120,45 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             Ok(Answer::new(format!("token {id} of {} is revoked", user.name), json!({ "id": id.to_string(), "user": user.name.as_written() })))
         }
     }
+}
+
+/// What a token may be used for.
+async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<String> {
+    let mut parts = Vec::new();
+    let mut to_projects = false;
+    for text in caveats {
+        match Caveat::parse(text.as_bytes()) {
+            // Every token has this: it stands for the user whose list this is.
+            Ok(Caveat::RequestUser(_) | Caveat::LegacyUser) => {}
+            Ok(Caveat::Expiration { expires_at, .. }) => parts.push(format!("until {}", moment(Timestamp(expires_at.saturating_mul(1000))))),
+            Ok(Caveat::ProjectNames(names)) => {
+                to_projects = true;
+                parts.push(only_projects(&names));
+            }
+            Ok(Caveat::ProjectIds(ids)) => {
+                to_projects = true;
+                let mut names = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let project = match id.parse::<ProjectId>() {
+                        Ok(id) => line.storage.project_by_id(id).await?,
+                        Err(_) => None,
+                    };
+                    names.push(project.map_or_else(|| format!("{id} (gone)"), |project| project.name.to_string()));
+                }
+                parts.push(only_projects(&names));
+            }
+            Ok(Caveat::Publisher { id }) => parts.push(format!("only for the trusted publisher {id}")),
+            Err(_) => parts.push(format!("never valid, because of {text}")),
+        }
+    }
+    if !to_projects {
+        parts.insert(0, "all projects of the account".to_owned());
+    }
+    Ok(parts.join(", "))
+}
+
+fn only_projects(names: &[String]) -> String {
+    if names.is_empty() { "no project".to_owned() } else { format!("only {}", names.join(", ")) }
 }
 
 fn expiry(now: Timestamp, span: Duration) -> Timestamp {

@@ -177,6 +177,9 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
             _ => break,
         }
     }
+    if values.is_empty() {
+        return Ok(Answer::new("there is no user yet; `portcullis user create <name>` makes one", json!([])));
+    }
     Ok(Answer::new(columns(&rows), values.into()))
 }
 

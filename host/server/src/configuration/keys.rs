@@ -126,6 +126,7 @@ keys! {
     shutdown_deadline ("shutdown-deadline"): Duration = "20s";
     /// How log lines are written: "text" or "json".
     log_format ("log-format"): LogFormat = "text";
-    /// Which log lines are written: a level, or a list like "info,request=warn".
+    /// Which log lines are written: a level, or a list like "info,request=warn". The
+    /// database driver (sqlx) speaks from warn on, unless the list names it.
     log ("log"): LogFilter = "info";
 }

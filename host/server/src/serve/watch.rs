@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gate::Gate;
-use model::audit::Actor;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use policy_engine::Engine;
 use storage::policies::ActivationKind;
@@ -19,8 +18,7 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// Applies the set in `folder` now and whenever it changes, until `stop`. A set that fails
 /// is told of, and the last good one goes on serving.
-pub(super) async fn run(folder: PathBuf, gate: Gate, engine: Engine, system_user: String, stop: CancellationToken) {
-    let actor = Actor::CommandLine { system_user };
+pub(super) async fn run(folder: PathBuf, gate: Gate, engine: Engine, stop: CancellationToken) {
     let (changed, mut changes) = mpsc::channel(1);
     let _watcher = match watch(&folder, changed) {
         Ok(watcher) => watcher,
@@ -33,7 +31,7 @@ pub(super) async fn run(folder: PathBuf, gate: Gate, engine: Engine, system_user
     loop {
         // A result of a set that was overtaken is of no interest, but half an activation is
         // worse: an application that has begun is not cut short.
-        match apply_folder(&gate, &engine, &folder, ActivationKind::Apply, &actor).await {
+        match apply_folder(&gate, &engine, &folder, ActivationKind::Apply, "a watched file changed").await {
             Ok(number) => tracing::info!(set = number, folder = %folder.display(), "the watched policies are serving"),
             Err(error) => tracing::error!(folder = %folder.display(), "the watched policies are refused, the last good set goes on serving: {error:#}"),
         }

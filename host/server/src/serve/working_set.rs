@@ -64,7 +64,7 @@ pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> an
         None if Path::new(DEFAULT_FOLDER).join("set.toml").is_file() => PathBuf::from(DEFAULT_FOLDER),
         None => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
     };
-    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, &Actor::System)
+    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, "")
         .await
         .with_context(|| format!("cannot begin with the policy set in {}", folder.display()))?;
     let name = gate.active_spec().map(|spec| spec.name).unwrap_or_default();
@@ -99,16 +99,16 @@ async fn try_install(gate: &Gate, number: i64) -> Result<(), String> {
     gate.install(number).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Validates the set in a folder, stores it, makes it the active one, and serves it. The
-/// set's number; nothing happens if it is the active one already.
-pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, actor: &Actor) -> anyhow::Result<u64> {
+/// Validates the set in a folder, stores it, makes it the active one, and serves it, all
+/// of the server's own accord. The set's number; nothing happens if it is the active one already.
+pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, reason: &str) -> anyhow::Result<u64> {
     let package = SetPackage::read(folder)?;
     let engine = engine.clone();
     let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await??;
-    let number = verified.store(gate.storage(), actor, gate.clock().now()).await?;
+    let number = verified.store(gate.storage(), &Actor::System, gate.clock().now()).await?;
     let active = gate.storage().active_set().await?.map(|active| active.set_number);
     if active.and_then(|active| u64::try_from(active).ok()) != Some(number) {
-        gate::request_activation(gate.storage(), number, actor, gate.clock().now(), kind, "").await?;
+        gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), kind, reason).await?;
     }
     gate.install(number).await?;
     Ok(number)

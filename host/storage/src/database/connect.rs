@@ -5,10 +5,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 use tracing::log::LevelFilter;
 
 use super::Database;
@@ -89,6 +89,14 @@ async fn connect_postgres(url: &str) -> Result<Database> {
         .options([("lock_timeout", "30s"), ("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "60s")])
         .disable_statement_logging()
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
+    // A pool hides for long why it gets no connection; one by itself says so at once.
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await?,
+        // It is starting up, and the pool waits for it.
+        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("57P03") => {}
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(StorageError::Unavailable(format!("no answer within {} seconds", ACQUIRE_TIMEOUT.as_secs()))),
+    }
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options).await?;
     Ok(Database::Postgres(pool))
 }

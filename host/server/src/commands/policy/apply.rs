@@ -7,14 +7,18 @@ use anyhow::{Context as _, bail};
 use gate::{SetPackage, VerifiedPackage};
 use model::Timestamp;
 use serde_json::json;
-use storage::policies::{ActivationKind, ServerRow};
+use storage::policies::{ActivationKind, ActivationRow, ServerRow};
 use tokio::time::Instant;
 
-use crate::answer::{Answer, printable};
+use crate::answer::{Answer, moment, printable};
 use crate::command_line::CommandLine;
 
 /// How often the servers' reports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Waits that are longer are told of.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+/// Activations to look back through at most for the set to go back to.
+const LOOK_BACK: u32 = 1000;
 
 pub(super) async fn apply(line: &CommandLine, folder: &Path, allow_lockout: bool, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
     let verified = verify(line, folder).await?;
@@ -41,9 +45,14 @@ pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration
     let number = match to {
         Some(number) => number,
         None => {
-            let earlier = line.storage.activations(None, 1000).await?.into_iter().find(|activation| activation.set_number != active.set_number);
-            let Some(earlier) = earlier else { bail!("only set {} was ever active; `portcullis policy apply` brings another one", active.set_number) };
-            u64::try_from(earlier.set_number)?
+            let activations = line.storage.activations(None, LOOK_BACK).await?;
+            let Some(earlier) = set_before(&activations) else {
+                bail!(
+                    "there is no set before set {}; `portcullis policy rollback --to <set>` makes any one active that `portcullis policy history` lists",
+                    active.set_number
+                );
+            };
+            u64::try_from(earlier)?
         }
     };
     if line.storage.policy_set(i64::try_from(number)?).await?.is_none() {
@@ -55,11 +64,27 @@ pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration
     activate(line, number, ActivationKind::Rollback, wait, reason).await
 }
 
+/// The set in whose place the active one came. Going back takes the steps that led here
+/// back one by one, so that going back twice ends two sets earlier and not where it began.
+/// `activations` are newest first.
+fn set_before(activations: &[ActivationRow]) -> Option<i64> {
+    let mut steps: Vec<i64> = Vec::new();
+    for activation in activations.iter().rev() {
+        let number = activation.set_number;
+        match (activation.kind, steps.iter().rposition(|step| *step == number)) {
+            (ActivationKind::Rollback, Some(position)) => steps.truncate(position + 1),
+            _ if steps.last() == Some(&number) => {}
+            _ => steps.push(number),
+        }
+    }
+    steps.iter().rev().nth(1).copied()
+}
+
 async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
     let before = line.storage.active_set().await?;
     let asked_at = line.now();
     gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason).await.context("cannot ask the servers for the set")?;
-    let servers = wait_for_servers(line, number, asked_at, wait).await?;
+    let (servers, silent) = wait_for_servers(line, number, asked_at, wait).await?;
     let set = line.storage.policy_set(i64::try_from(number)?).await?.context("the set vanished")?;
 
     let mut text = format!("set {number} ({}) is the active one", set.name);
@@ -69,22 +94,34 @@ async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: D
     text.push('\n');
     let mut code = 0;
     for (server, state) in &servers {
-        if !matches!(state, State::Serving) {
+        if matches!(state, State::Failed | State::Waiting) {
             code = 2;
         }
         text.push_str(&format!("  {} (process {}): {}\n", printable(&server.host), server.pid, state.in_words(server)));
     }
-    let remarks = match (servers.is_empty(), code) {
+    let mut remarks: String = silent
+        .iter()
+        .map(|server| {
+            format!(
+                "Not waited for: {} (process {}), silent since {}. If it still runs, it follows by itself.\n",
+                printable(&server.host),
+                server.pid,
+                moment(server.heartbeat_at)
+            )
+        })
+        .collect();
+    remarks.push_str(match (servers.iter().all(|(_, state)| *state == State::Gone), code) {
         (true, _) => "No server is running; the next one to start loads it.",
         (false, 2) => "Not every server serves it. `portcullis policy status` shows how it goes on; `portcullis policy rollback` takes it back.",
         _ => "",
-    };
+    });
     let json = json!({
         "set": number, "name": set.name,
         "servers": servers.iter().map(|(server, state)| json!({
             "host": server.host, "pid": server.pid, "state": state.word(), "serves": server.set_number,
             "error": server.last_error.as_ref().filter(|_| matches!(state, State::Failed)),
         })).collect::<Vec<_>>(),
+        "silent": silent.iter().map(|server| json!({ "host": server.host, "pid": server.pid, "heartbeat": server.heartbeat_at.to_string() })).collect::<Vec<_>>(),
     });
     Ok(Answer::new(text, json).with_remarks(remarks).with_code(code))
 }
@@ -96,6 +133,8 @@ enum State {
     Failed,
     /// Not heard of in time.
     Waiting,
+    /// It ended without saying so.
+    Gone,
 }
 
 impl State {
@@ -104,6 +143,7 @@ impl State {
             State::Serving => "serving",
             State::Failed => "failed",
             State::Waiting => "no answer",
+            State::Gone => "gone",
         }
     }
 
@@ -113,6 +153,7 @@ impl State {
             State::Serving => "serves it".to_owned(),
             State::Failed => format!("could not load it, {still}: {}", printable(server.last_error.as_deref().unwrap_or("no reason given"))),
             State::Waiting => format!("has not answered, {still}"),
+            State::Gone => "is gone: no such process runs on this machine".to_owned(),
         }
     }
 }
@@ -130,29 +171,92 @@ fn state_of(server: &ServerRow, number: u64, asked_at: Timestamp) -> State {
     State::Waiting
 }
 
-async fn wait_for_servers(line: &CommandLine, number: u64, asked_at: Timestamp, wait: Duration) -> anyhow::Result<Vec<(ServerRow, State)>> {
-    let deadline = Instant::now() + wait;
+/// The servers with what they made of it, and those that have been silent for too long to
+/// be waited for.
+async fn wait_for_servers(line: &CommandLine, number: u64, asked_at: Timestamp, wait: Duration) -> anyhow::Result<(Vec<(ServerRow, State)>, Vec<ServerRow>)> {
+    let begin = Instant::now();
+    let mut told = false;
     loop {
         let alive_since = gate::silent_since(line.now());
         let servers = line.storage.servers().await.context("cannot ask what the servers serve")?;
-        let servers: Vec<_> = servers
+        let (heard_of, silent): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| server.heartbeat_at > alive_since);
+        let servers: Vec<_> = heard_of
             .into_iter()
-            .filter(|server| server.heartbeat_at > alive_since)
-            .map(|server| {
-                let state = state_of(&server, number, asked_at);
-                (server, state)
+            .map(|server| match state_of(&server, number, asked_at) {
+                State::Waiting | State::Serving if is_gone(&server) => (server, State::Gone),
+                state => (server, state),
             })
             .collect();
-        if servers.iter().all(|(_, state)| *state != State::Waiting) || Instant::now() >= deadline {
-            return Ok(servers);
+        let waiting: Vec<String> = servers
+            .iter()
+            .filter(|(_, state)| *state == State::Waiting)
+            .map(|(server, _)| format!("{} (process {})", printable(&server.host), server.pid))
+            .collect();
+        if waiting.is_empty() || begin.elapsed() >= wait {
+            return Ok((servers, silent));
+        }
+        if !told && begin.elapsed() >= TELL_AFTER {
+            told = true;
+            eprintln!("waiting for {}, for at most {} seconds …", waiting.join(", "), wait.as_secs());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
+/// Whether a server of this very machine ended without signing off. Of another machine's
+/// processes nothing is known.
+fn is_gone(server: &ServerRow) -> bool {
+    server.host == crate::serve::host_name() && Path::new("/proc/self").exists() && !Path::new("/proc").join(server.pid.to_string()).exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn activations(chronicle: &[(i64, ActivationKind)]) -> Vec<ActivationRow> {
+        let row = |(sequence, (set_number, kind)): (usize, &(i64, ActivationKind))| ActivationRow {
+            sequence: sequence as i64 + 1,
+            set_number: *set_number,
+            set_name: "set".to_owned(),
+            at: Timestamp(0),
+            by: None,
+            kind: *kind,
+            reason: String::new(),
+        };
+        chronicle.iter().enumerate().map(row).rev().collect()
+    }
+
+    #[test]
+    fn going_back_again_goes_further_back() {
+        use ActivationKind::{Apply, Rollback, Start};
+        let cases: [(&[(i64, ActivationKind)], Option<i64>); 9] = [
+            (&[], None),
+            (&[(1, Start)], None),
+            (&[(1, Start), (2, Apply)], Some(1)),
+            (&[(1, Start), (2, Apply), (3, Apply)], Some(2)),
+            (&[(1, Start), (2, Apply), (3, Apply), (2, Rollback)], Some(1)),
+            (&[(1, Start), (2, Apply), (3, Apply), (2, Rollback), (1, Rollback)], None),
+            // What was taken back is not gone back to; what is applied after it is.
+            (&[(1, Start), (2, Apply), (1, Rollback), (3, Apply)], Some(1)),
+            // The same set applied twice in a row is one step.
+            (&[(1, Start), (2, Apply), (2, Apply)], Some(1)),
+            // To a set that was taken back before: a step forward.
+            (&[(1, Start), (2, Apply), (1, Rollback), (2, Rollback)], Some(1)),
+        ];
+        for (chronicle, before) in cases {
+            assert_eq!(set_before(&activations(chronicle)), before, "{chronicle:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_this_machine_without_a_process_is_gone() {
+        let here = crate::serve::host_name();
+        let of = |host: &str, pid: u32| ServerRow { host: host.to_owned(), pid, ..server(None, None, 0) };
+        assert!(!is_gone(&of(&here, std::process::id())));
+        // No process has this number: it is above every kernel's limit.
+        assert!(is_gone(&of(&here, u32::MAX)));
+        assert!(!is_gone(&of("another-machine", u32::MAX)));
+    }
 
     fn server(serves: Option<i64>, failed: Option<i64>, heartbeat_at: i64) -> ServerRow {
         ServerRow {

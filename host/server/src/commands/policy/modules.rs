@@ -29,7 +29,13 @@ pub(super) fn check(folder: &Path, configuration: &Configuration) -> anyhow::Res
     let package = SetPackage::read(folder)?;
     let verified = package.verify(&engine(configuration)?).with_context(|| format!("{} is refused", folder.display()))?;
     let spec = verified.set().spec();
-    let mut text = format!("set {} is valid: {} policies, the cases of {} files hold\n", spec.name, spec.bindings.len(), verified.case_files());
+    let cases = match verified.case_files() {
+        0 => "it has no cases".to_owned(),
+        1 => "the cases of 1 file hold".to_owned(),
+        files => format!("the cases of {files} files hold"),
+    };
+    let policies = if spec.bindings.len() == 1 { "1 policy".to_owned() } else { format!("{} policies", spec.bindings.len()) };
+    let mut text = format!("set {} is valid: {policies}, {cases}\n", spec.name);
     for policy in verified.set().policies() {
         text.push_str(&format!("  {} {} in grade {}\n", policy.policy, policy.version, policy.grade.as_str()));
     }
@@ -49,7 +55,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Version and layer of a component, as the bytes after the magic number.
 const COMPONENT: [u8; 4] = [0x0d, 0x00, 0x01, 0x00];
 
-pub(super) fn pack(core: &Path, output: &Path) -> anyhow::Result<Answer> {
+pub(super) fn pack(core: &Path, output: &Path, configuration: &Configuration) -> anyhow::Result<Answer> {
     let bytes = read(core)?;
     ensure!(bytes.starts_with(b"\0asm"), "{} is no wasm module", core.display());
     ensure!(bytes.get(4..8) != Some(&COMPONENT), "{} is a component already; `portcullis policy inspect` tells about it", core.display());
@@ -59,6 +65,10 @@ pub(super) fn pack(core: &Path, output: &Path) -> anyhow::Result<Answer> {
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| anyhow::anyhow!("{error:#}"))
         .with_context(|| format!("{} was not built with the policy SDK, or imports something", core.display()))?;
+    // What would be refused by every registry is better refused here.
+    engine(configuration)?
+        .load(&component)
+        .with_context(|| format!("{} makes no policy module; nothing was written. Build it with the policy SDK for wasm32-unknown-unknown", core.display()))?;
     std::fs::write(output, &component).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(Answer::new(
         format!("{} ({} bytes)", output.display(), component.len()),

@@ -1,12 +1,15 @@
 //! What is active, what was, and what it offers.
 
 use anyhow::Context as _;
+use model::audit::{AuditEvent, EventKind};
 use policy_engine::contract::{Setting, SettingKind, SettingValue};
 use serde_json::{Value, json};
+use storage::audit::AuditFilter;
 use storage::policies::{ActivationKind, ActivationRow};
 
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
+use crate::commands::audit;
 
 fn kind_word(kind: ActivationKind) -> &'static str {
     match kind {
@@ -16,10 +19,10 @@ fn kind_word(kind: ActivationKind) -> &'static str {
     }
 }
 
-fn activation_json(activation: &ActivationRow) -> Value {
+fn activation_json(activation: &ActivationRow, by: &str) -> Value {
     json!({
         "sequence": activation.sequence, "set": activation.set_number, "name": activation.set_name, "time": activation.at.to_string(),
-        "kind": kind_word(activation.kind), "reason": activation.reason,
+        "kind": kind_word(activation.kind), "by": by, "reason": activation.reason,
     })
 }
 
@@ -31,7 +34,9 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
         );
     };
     let spec = spec_of(line, active.set_number).await?;
-    let mut text = format!("set {} ({}), active since {} by {}", active.set_number, active.set_name, moment(active.at), kind_word(active.kind));
+    let by = Actors::of(line, 1).await?.of_activation(line, &active).await?;
+    let mut text =
+        format!("set {} ({}), active since {} by {} ({})", active.set_number, active.set_name, moment(active.at), printable(&by), kind_word(active.kind));
     if !active.reason.is_empty() {
         text.push_str(&format!(": {}", printable(&active.reason)));
     }
@@ -67,7 +72,7 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
         }
     }
     let json = json!({
-        "active": activation_json(&active), "bindings": spec.bindings,
+        "active": activation_json(&active, &by), "bindings": spec.bindings,
         "servers": servers.iter().map(|server| json!({
             "host": server.host, "pid": server.pid, "started": server.started_at.to_string(), "heartbeat": server.heartbeat_at.to_string(),
             "set": server.set_number, "error": server.last_error, "error-set": server.last_error_set,
@@ -91,18 +96,49 @@ async fn spec_of(line: &CommandLine, number: i64) -> anyhow::Result<policy_engin
 
 pub(super) async fn history(line: &CommandLine, limit: u32) -> anyhow::Result<Answer> {
     let activations = line.storage.activations(None, limit).await?;
-    let mut rows = vec![["number", "set", "name", "active since", "by", "reason"].map(str::to_owned).to_vec()];
-    rows.extend(activations.iter().map(|activation| {
-        vec![
+    if activations.is_empty() {
+        return Ok(Answer::new("no policy set was ever active; `portcullis policy apply <folder>` makes one active", json!([])));
+    }
+    let actors = Actors::of(line, limit).await?;
+    let mut rows = vec![["number", "set", "name", "active since", "how", "by", "reason"].map(str::to_owned).to_vec()];
+    let mut values = Vec::with_capacity(activations.len());
+    for activation in &activations {
+        let by = actors.of_activation(line, activation).await?;
+        values.push(activation_json(activation, &by));
+        rows.push(vec![
             activation.sequence.to_string(),
             activation.set_number.to_string(),
             activation.set_name.clone(),
             moment(activation.at),
             kind_word(activation.kind).to_owned(),
+            printable(&by),
             printable(&activation.reason),
-        ]
-    }));
-    Ok(Answer::new(columns(&rows), activations.iter().map(activation_json).collect()))
+        ]);
+    }
+    Ok(Answer::new(columns(&rows), values.into()))
+}
+
+/// Who made sets active: the audit knows, by an event of each activation.
+struct Actors(Vec<AuditEvent>);
+
+impl Actors {
+    /// Those of the newest `limit` activations.
+    async fn of(line: &CommandLine, limit: u32) -> anyhow::Result<Self> {
+        let mut events = Vec::new();
+        for kind in [EventKind::PolicySetActivated, EventKind::PolicySetRolledBack] {
+            let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
+            events.extend(line.storage.events(&filter, None, limit).await?.into_iter().map(|row| row.event));
+        }
+        Ok(Self(events))
+    }
+
+    async fn of_activation(&self, line: &CommandLine, activation: &ActivationRow) -> anyhow::Result<String> {
+        let is_its = |event: &&AuditEvent| event.at == activation.at && event.detail["set"].as_i64() == Some(activation.set_number);
+        match self.0.iter().find(is_its) {
+            Some(event) => audit::actor(line, &event.actor).await,
+            None => Ok("somebody the audit does not name".to_owned()),
+        }
+    }
 }
 
 pub(super) async fn forms(line: &CommandLine) -> anyhow::Result<Answer> {
