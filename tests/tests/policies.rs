@@ -74,7 +74,7 @@ fn a_case_that_expects_another_decision_fails_and_tells_what_each_policy_said() 
     let text = "[[case]]\nname = \"wrong\"\ncaller = \"account-token\"\naction = \"index:read\"\nexpect = \"permit\"\ncodes = []\nowner.no-such-policy.x = 1";
     let failures = cases::run(&shipped("default"), &cases::parse(text).unwrap());
     let told = failures[0].to_string();
-    for part in ["case `wrong`", "expected permit, decided deny", "credential-not-allowed", "no-such-policy", "restrict-routes (enforce) said Deny"] {
+    for part in ["case `wrong`", "expected permit, decided deny", "credential-not-allowed", "no-such-policy", "restrict-routes (enforce) said deny"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
 }

@@ -275,7 +275,7 @@ fn check(set: &PolicySet, case: &Case) -> Option<CaseFailure> {
     if let Some(expected) = &case.codes
         && *expected != codes
     {
-        differences.push(format!("expected the reasons {expected:?}, got {codes:?}"));
+        differences.push(format!("expected {}, got {}", in_words("the reasons", expected), in_words("", &codes)));
     }
     if let Some(expected) = &case.requirements {
         let required = match &decision.outcome {
@@ -283,13 +283,13 @@ fn check(set: &PolicySet, case: &Case) -> Option<CaseFailure> {
             _ => &[],
         };
         if expected != required {
-            differences.push(format!("expected the requirements {expected:?}, got {required:?}"));
+            differences.push(format!("expected {}, got {}", in_words("the requirements", &words(expected)), in_words("", &words(required))));
         }
     }
     if let Some(expected) = &case.observed {
         let observed = observed(&decision);
         if *expected != observed {
-            differences.push(format!("expected {expected:?} to be observed, got {observed:?}"));
+            differences.push(format!("expected {} to be observed, got {}", in_words("", expected), in_words("", &observed)));
         }
     }
     if differences.is_empty() {
@@ -312,12 +312,47 @@ fn observed(decision: &Decision) -> Vec<String> {
 fn said(decision: &Decision) -> Vec<String> {
     let say = |record: &crate::PolicyRecord| match &record.result {
         Ok(verdict) => {
-            let reasons: Vec<String> = verdict.reasons.iter().map(|reason| format!("{}: {} {}", reason.code, reason.message, reason.remedy)).collect();
-            format!("{} ({}) said {:?} {}", record.policy, record.grade.as_str(), verdict.outcome, reasons.join("; "))
+            let reasons: Vec<String> =
+                verdict.reasons.iter().map(|reason| format!("{}: {} {}", reason.code, reason.message, reason.remedy).trim_end().to_owned()).collect();
+            let said = format!("{} ({}) said {}", record.policy, record.grade.as_str(), outcome(&verdict.outcome));
+            if reasons.is_empty() { said } else { format!("{said}: {}", reasons.join("; ")) }
         }
         Err(failure) => format!("{} ({}) failed: {failure}", record.policy, record.grade.as_str()),
     };
     decision.policies.iter().map(say).collect()
+}
+
+/// A list as people read it; `what` it is a list of comes first, unless it is empty.
+fn in_words(what: &str, list: &[String]) -> String {
+    match (what, list) {
+        ("", []) => "none".to_owned(),
+        ("", list) => list.join(", "),
+        (what, []) => format!("{what} to be none"),
+        (what, list) => format!("{what} {}", list.join(", ")),
+    }
+}
+
+/// Requirements in the words of case files.
+fn words(requirements: &[Requirement]) -> Vec<String> {
+    let word = |requirement: &Requirement| match requirement {
+        Requirement::EnrolledSecondFactor => "enrolled-second-factor".to_owned(),
+        Requirement::SecondFactorWithin(seconds) => format!("second-factor-within {seconds} seconds"),
+        Requirement::PasswordWithin(seconds) => format!("password-within {seconds} seconds"),
+        Requirement::VerifiedEmail => "verified-email".to_owned(),
+        Requirement::ProjectToken => "project-token".to_owned(),
+        Requirement::TokenMadeWithSecondFactor => "token-made-with-second-factor".to_owned(),
+    };
+    requirements.iter().map(word).collect()
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Abstain => "abstain".to_owned(),
+        Outcome::Permit => "permit".to_owned(),
+        Outcome::Stage => "stage".to_owned(),
+        Outcome::Require(requirements) => format!("require {}", words(requirements).join(", ")),
+        Outcome::Deny => "deny".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -362,6 +397,15 @@ mod tests {
         let text = "[[case]]\nname = \"who\"\ncaller = \"me\"\naction = \"index:read\"\nexpect = \"permit\"";
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains("`me`") && error.contains("anonymous"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_is_told_in_the_words_of_case_files() {
+        let requirements = [Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(300)];
+        assert_eq!(outcome(&Outcome::Require(requirements.to_vec())), "require enrolled-second-factor, second-factor-within 300 seconds");
+        assert_eq!(in_words("the requirements", &words(&requirements[..1])), "the requirements enrolled-second-factor");
+        assert_eq!(in_words("the reasons", &[]), "the reasons to be none");
+        assert_eq!(in_words("", &[]), "none");
     }
 
     #[test]

@@ -215,8 +215,13 @@ impl PolicySet {
     pub fn check_owner_settings(&self, policy: &str, form: &Value) -> Result<Vec<SettingValue>, Vec<SettingError>> {
         let whole = |message: &str| vec![SettingError { setting: String::new(), message: message.into() }];
         let set = &*self.inner;
-        let binding = set.leading(policy);
-        let binding = binding.ok_or_else(|| whole("the active policy set has no such policy; reload the page"))?;
+        let Some(binding) = set.leading(policy) else {
+            let known: Vec<String> = self.owner_forms().into_iter().map(|form| form.policy).collect();
+            return Err(whole(&match known.as_slice() {
+                [] => "the active policy set offers nothing to project owners".to_owned(),
+                known => format!("the active policy set has no such policy; settings are offered by {}", known.join(", ")),
+            }));
+        };
         let form = form.as_object().ok_or_else(|| whole("the settings must be an object of names and values"))?;
         let (values, problems) = settings::resolve(&binding.module.descriptor().owner_settings, form);
         if !problems.is_empty() {
@@ -372,7 +377,8 @@ impl Binding {
         if suspended {
             error!(policy, digest, grade, action, request, "policy `{policy}` {failure}; it is suspended now and its decisions fail, roll back or fix it");
         } else if !matches!(failure, EvaluateFailure::Suspended(_)) {
-            warn!(policy, digest, grade, action, request, "policy `{policy}` {failure}");
+            // The failure is in the decision; whoever asked for that tells of it.
+            debug!(policy, digest, grade, action, request, "policy `{policy}` {failure}");
         }
     }
 }

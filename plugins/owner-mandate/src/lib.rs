@@ -101,7 +101,7 @@ impl Policy for OwnerMandate {
             })
             .need_if(changing && fresh_within > 0, Requirement::SecondFactorWithin(fresh_within), || {
                 Reason::new("fresh-second-factor-required", "This project demands a second factor proven a short while ago.")
-                    .remedy("Prove it again.")
+                    .remedy("Prove one now, for example with a one-time code.")
                     .page(Page::StepUp)
             })
             .need_if(by_token && (operator.project_tokens_only || owner.project_tokens_only), Requirement::ProjectToken, || {
@@ -111,7 +111,7 @@ impl Policy for OwnerMandate {
             })
             .need_if(by_token && (operator.strong_tokens_only || owner.strong_tokens_only), Requirement::TokenMadeWithSecondFactor, || {
                 Reason::new("strong-token-required", "This project accepts only tokens made with a second factor.")
-                    .remedy("Log in with a second factor and make a new one.")
+                    .remedy("Make a new one with a second factor.")
                     .page(Page::Tokens)
             })
             .verdict()

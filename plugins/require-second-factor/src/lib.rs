@@ -62,11 +62,13 @@ impl Policy for RequireSecondFactor {
                 Reason::new("second-factor-required", message).remedy("Enroll one.").page(Page::SecondFactor)
             })
             .need_if(in_session && operator.fresh_within > 0, Requirement::SecondFactorWithin(operator.fresh_within), || {
-                Reason::new("fresh-second-factor-required", "This needs a second factor proven a short while ago.").remedy("Prove it again.").page(Page::StepUp)
+                Reason::new("fresh-second-factor-required", "This needs a second factor proven a short while ago.")
+                    .remedy("Prove one now, for example with a one-time code.")
+                    .page(Page::StepUp)
             })
             .need_if(by_token && operator.token_made_with_second_factor, Requirement::TokenMadeWithSecondFactor, || {
                 Reason::new("strong-token-required", "The token was made without a second factor.")
-                    .remedy("Log in with a second factor and make a new one.")
+                    .remedy("Make a new one with a second factor.")
                     .page(Page::Tokens)
             })
             .verdict()

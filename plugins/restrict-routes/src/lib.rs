@@ -78,7 +78,7 @@ fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> R
         CredentialKind::None if UPLOADS.contains(action) => Reason::new("credential-required", "Uploads need an API token.")
             .remedy("Create one and use it as password with the user name __token__.")
             .page(Page::Tokens),
-        CredentialKind::None => Reason::new("credential-required", "This is not open to everybody.").remedy("Log in first."),
+        CredentialKind::None => Reason::new("credential-required", "This is not open to everybody.").remedy(instead(operator, action)),
         CredentialKind::Session if UPLOADS.contains(action) => {
             reason("A browser session cannot upload.").remedy("Upload with an API token as password and the user name __token__.").page(Page::Tokens)
         }
@@ -108,9 +108,11 @@ fn instead(operator: &Operator, action: Action) -> &'static str {
     let allows = |credential| operator.allowed(credential).contains(action);
     match () {
         () if allows(CredentialKind::None) => "This needs no credential: leave it out of the request.",
-        () if allows(CredentialKind::Session) => "Log in with a browser instead.",
-        () if allows(CredentialKind::ApiToken) => "Use an API token instead.",
-        () if allows(CredentialKind::PublisherToken) => "Use a trusted publisher instead.",
+        // Before the session: tools that read an index have tokens, and no person at hand.
+        () if allows(CredentialKind::ApiToken) => "Use an API token.",
+        () if allows(CredentialKind::Session) => "A person does this, with password and second factor.",
+        () if allows(CredentialKind::BasicPassword) => "Use user name and password.",
+        () if allows(CredentialKind::PublisherToken) => "Use a trusted publisher.",
         () => "",
     }
 }

@@ -81,21 +81,21 @@ fn release(operator: &Operator, context: &Context) -> Verdict {
     if context.release.as_ref().is_some_and(|release| release.staged_by_this_credential) {
         return deny(
             Reason::new("staged-by-this-credential", "What staged a release cannot release it.")
-                .remedy("Log in and prove a second factor.")
+                .remedy("Use password and one-time code: portcullis release publish, or reject.")
                 .page(Page::StagedReleases),
         );
     }
     if context.credential != CredentialKind::Session || context.user().is_none() {
         return deny(
             Reason::new("person-required", "A staged release is published or rejected by a person.")
-                .remedy("Log in and prove a second factor.")
+                .remedy("Use password and one-time code: portcullis release publish, or reject.")
                 .page(Page::StagedReleases),
         );
     }
     Requirements::on(context)
         .need(Requirement::SecondFactorWithin(operator.second_factor_within), || {
             Reason::new("fresh-second-factor-required", "A staged release needs a second factor proven a short while ago.")
-                .remedy("Prove it again.")
+                .remedy("Prove one now, for example with a one-time code.")
                 .page(Page::StepUp)
         })
         .verdict()
