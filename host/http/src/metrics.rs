@@ -77,7 +77,7 @@ pub(crate) async fn render(exchange: OpenExchange) -> Answer {
     let allowed = !client.claims_unproven && app.config.metrics_allowed.iter().any(|network| network.contains(client.address));
     if !allowed {
         let problem = Problem::new(StatusCode::FORBIDDEN, "metrics-not-allowed", "Metrics are for the operators of the registry.");
-        return Err(problem.remedy("Add the address to the metrics networks of the configuration.", None));
+        return Err(problem.remedy("Add the address to metrics-allow, or the proxy in between to trusted-proxies.", None));
     }
     match &app.config.metrics {
         Some(metrics) => Ok(answer("text/plain; version=0.0.4; charset=utf-8", Body::from(metrics.render()))),
