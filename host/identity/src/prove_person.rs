@@ -88,18 +88,27 @@ impl Identity {
     pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
         let name = UserName::parse(proof.user_name).ok();
         let limits = &self.config().limits;
-        let mut counters = vec![limits.password_from(address)];
-        counters.extend(name.as_ref().map(|name| limits.password_of(name)));
-        if proof.totp_code.is_some() {
-            counters.push(limits.totp_from(address));
-            counters.extend(name.as_ref().map(|name| limits.totp_of(name)));
-        }
+        let mut passwords = vec![limits.password_from(address)];
+        passwords.extend(name.as_ref().map(|name| limits.password_of(name)));
         // Last: the others, which keep most of what one attacker does from counting here.
-        counters.push(limits.password_of_all());
+        passwords.push(limits.password_of_all());
+        let mut codes = Vec::new();
+        if proof.totp_code.is_some() {
+            codes.push(limits.totp_from(address));
+            codes.extend(name.as_ref().map(|name| limits.totp_of(name)));
+        }
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
-        limits::check(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
+        limits::check(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
+        limits::check(self.storage(), &codes, self.now()).await?.map_err(Problem::TooMany)?;
         let turn = self.inner.passwords.turn().await?;
-        let taken = limits::take(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
+        let taken = limits::take(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
+        let taken_codes = match limits::take(self.storage(), &codes, self.now()).await? {
+            Ok(taken_codes) => taken_codes,
+            Err(too_many) => {
+                taken.give_back(self.storage()).await?;
+                return Err(Problem::TooMany(too_many));
+            }
+        };
 
         let user = match &name {
             Some(name) => self.storage().user_by_name(name).await?,
@@ -112,17 +121,14 @@ impl Identity {
         let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
         let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
 
-        let Some(user) = user else {
-            return Err(Problem::Wrong { why: "unknown-user", user: None });
-        };
-        let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
         if !is_right_password {
-            return match (&user.password_disabled, &user.password_hash) {
-                (Some(_), _) => wrong("password-disabled"),
-                (None, None) => wrong("no-password"),
-                (None, Some(_)) => wrong("wrong-password"),
-            };
+            // Nobody learns anything about the code then. If it counted, any stranger could
+            // use up somebody's codes for the day, and with them publishing.
+            taken_codes.give_back(self.storage()).await?;
+            return Err(wrong_password(user.as_ref()));
         }
+        let Some(user) = user else { return Err(wrong_password(None)) };
+        let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
         let mut totp = false;
         if let (Some(step), true) = (step, user.totp_secret.is_some()) {
             match step {
@@ -135,6 +141,7 @@ impl Identity {
                 }
             }
         }
+        taken_codes.give_back(self.storage()).await?;
         taken.give_back(self.storage()).await?;
         if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {
             self.rehash(user.id, password, &outdated).await;
@@ -169,4 +176,15 @@ impl Identity {
             tracing::warn!(%error, %user, "a password could not be hashed anew");
         }
     }
+}
+
+/// Why a password is not right; for the audit log alone.
+fn wrong_password(user: Option<&UserRow>) -> Problem {
+    let why = match user {
+        None => "unknown-user",
+        Some(UserRow { password_disabled: Some(_), .. }) => "password-disabled",
+        Some(UserRow { password_hash: None, .. }) => "no-password",
+        Some(_) => "wrong-password",
+    };
+    Problem::Wrong { why, user: user.map(|user| user.id) }
 }

@@ -118,6 +118,19 @@ async fn wrong_and_repeated_codes_count_against_the_limit() {
     assert!(matches!(fixture.prove("ana", PASSWORD, Some(&next)).await.unwrap_err().kind, RefusalKind::Limited { .. }));
 }
 
+#[tokio::test]
+async fn a_stranger_cannot_use_up_the_codes_of_somebody() {
+    let some = |attempts| vec![identity::limits::Limit { attempts, window_seconds: 86_400 }];
+    let fixture = Fixture::with(Limits { totp_per_user: some(3), totp_per_address: some(3), ..limits(1000) }).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    for _ in 0..10 {
+        assert_eq!(fixture.prove("ana", "guess", Some("123456")).await.unwrap_err().kind, RefusalKind::Denied);
+        assert_eq!(fixture.prove("nobody", "guess", Some("123456")).await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    fixture.prove("ana", PASSWORD, Some(&fixture.code(&secret, 0))).await.unwrap();
+}
+
 /// The codes of a body that was sent slowly are judged by the time at which they are looked at.
 #[tokio::test]
 async fn an_old_code_does_not_live_on_in_a_request_that_began_early() {
