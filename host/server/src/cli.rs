@@ -177,6 +177,7 @@ mod tests {
             "portcullis release reject p 1.0 --user alice",
             "portcullis explain 01890a5d-ac96-774b-bcce-b302099a8057",
             "portcullis decisions --outcome denied --limit 5",
+            "portcullis decisions --would-refuse --json",
             "portcullis audit --project p --json",
             "portcullis config",
             "portcullis config --template",

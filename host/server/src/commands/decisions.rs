@@ -69,7 +69,16 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
             entry.insert(user.map_or_else(|| id.to_string(), |user| user.name.to_string()));
         }
     }
-    let name = |decision: &DecisionRow| decision.user.and_then(|id| names.get(&id).cloned());
+    let mut system_users = std::collections::HashMap::new();
+    for decision in decisions.iter().filter(|decision| decision.outcome == "break-glass") {
+        // Lists come without the record, and only that knows who it was.
+        let record = line.storage.decision(decision.id).await?.map(|whole| whole.record).unwrap_or_default();
+        let record: Value = serde_json::from_str(&record).unwrap_or(Value::Null);
+        if let Some(system_user) = record["system-user"].as_str() {
+            system_users.insert(decision.id, format!("{} on the command line", printable(system_user)));
+        }
+    }
+    let name = |decision: &DecisionRow| decision.user.and_then(|id| names.get(&id).cloned()).or_else(|| system_users.get(&decision.id).cloned());
 
     // A column that is empty in most lists is shown only where somebody looks for it.
     let tells_would_refuse = arguments.would_refuse || decisions.iter().any(|decision| decision.would_refuse.is_some());

@@ -32,8 +32,8 @@ pub(crate) enum ProjectCommand {
     },
     /// Show or set what a project's owners choose for a policy.
     ///
-    /// The settings a policy offers are listed by `portcullis policy forms`. Values that are
-    /// set replace all that were chosen for this policy before.
+    /// The settings a policy offers are listed by `portcullis policy forms`. What is not
+    /// named stays as it was chosen before.
     #[command(
         after_help = "Examples:\n  portcullis project settings my-project\n  portcullis project settings my-project owner-mandate require=true\n  portcullis project settings my-project owner-mandate --clear"
     )]
@@ -42,7 +42,7 @@ pub(crate) enum ProjectCommand {
         project: String,
         /// The policy.
         policy: Option<String>,
-        /// Settings as name=value; a value is JSON, or else text.
+        /// Settings as name=value; a value is JSON, or else text, and null takes the choice back.
         #[arg(value_name = "name=value", value_parser = assignment, requires = "policy")]
         settings: Vec<(String, Value)>,
         /// Take back everything chosen for this policy.
@@ -108,7 +108,7 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
             for (name, value) in settings {
                 ensure!(chosen.insert(name.clone(), value).is_none(), "setting `{name}` is given twice");
             }
-            configure(line, &project, &policy, chosen).await
+            configure(line, &project, &policy, chosen, clear).await
         }
         ProjectCommand::Status { project, status, reason } => {
             let target = line.registry.load_set_status(None, &project, status.into(), reason.as_deref()).await?;
@@ -218,12 +218,13 @@ async fn show_settings(line: &CommandLine, project: &str) -> anyhow::Result<Answ
     Ok(Answer::new(text, Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())))
 }
 
-async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<String, Value>) -> anyhow::Result<Answer> {
+async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<String, Value>, clear: bool) -> anyhow::Result<Answer> {
     // The form is the active set's: what it does not offer cannot be chosen, here as over HTTP.
     let active =
         line.storage.active_set().await?.context("no policy set is active, so no policy offers settings; `portcullis policy apply` makes one active")?;
     let engine = line.engine()?;
     let set = gate::load_set(&line.storage, &engine, u64::try_from(active.set_number)?).await?;
+    let chosen = if clear { Map::new() } else { with_earlier(line, &set, project, policy, chosen).await? };
     let target = line.registry.load_configure(None, project, policy, chosen.clone()).await?;
     let check = |policy: &str, form: &Value| {
         set.check_owner_settings(policy, form)
@@ -242,6 +243,32 @@ async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<
     Ok(Answer::new(text, json!({ "project": project, "policy": policy, "settings": chosen })))
 }
 
+/// Puts what is chosen now over what was chosen before, as far as the policy still offers it.
+async fn with_earlier(
+    line: &CommandLine,
+    set: &policy_engine::PolicySet,
+    project: &str,
+    policy: &str,
+    now: Map<String, Value>,
+) -> anyhow::Result<Map<String, Value>> {
+    let project = find(line, project).await?;
+    let forms = set.owner_forms();
+    let offered: Vec<&str> = forms.iter().filter(|form| form.policy == policy).flat_map(|form| &form.settings).map(|setting| setting.name.as_str()).collect();
+    let earlier = line.storage.project_settings(project.id).await?.into_iter().find(|(name, _)| name == policy).map(|(_, chosen)| chosen).unwrap_or_default();
+    Ok(laid_over(earlier.into_iter().filter(|(name, _)| offered.contains(&name.as_str())).collect(), now))
+}
+
+fn laid_over(mut earlier: Map<String, Value>, now: Map<String, Value>) -> Map<String, Value> {
+    for (name, value) in now {
+        if value.is_null() {
+            earlier.remove(&name);
+        } else {
+            earlier.insert(name, value);
+        }
+    }
+    earlier
+}
+
 /// What is wrong with one setting, or with all of them when no name is given.
 fn problem(setting: &str, message: &str) -> String {
     if setting.is_empty() { message.to_owned() } else { format!("{setting}: {message}") }
@@ -250,6 +277,14 @@ fn problem(setting: &str, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_named_stays_chosen() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let earlier = map(json!({ "second-factor": true, "fresh-within": 900 }));
+        let now = map(json!({ "project-tokens-only": true, "fresh-within": null }));
+        assert_eq!(laid_over(earlier, now), map(json!({ "second-factor": true, "project-tokens-only": true })));
+    }
 
     #[test]
     fn a_problem_names_its_setting_if_it_has_one() {

@@ -153,6 +153,7 @@ async fn ask(arguments: &PersonArguments, verb: &str, configuration: &Configurat
 /// A password goes out in clear text only to this machine, or where the operator said so.
 fn check_protected(url: &Url, configuration: &Configuration) -> anyhow::Result<()> {
     let host = url.host_str().unwrap_or("");
+    ensure!(matches!(url.scheme(), "https" | "http"), "{url} is no address of a registry; it begins with https://");
     let is_local = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
     ensure!(
         url.scheme() == "https" || is_local || configuration.values.insecure_http,
@@ -187,7 +188,7 @@ fn refused(status: u16, body: &Value) -> Answer {
     }
     remarks.extend(told.iter().map(|told| format!("refused: {told}\n")));
     if let Some(decision) = body["decision"].as_str() {
-        remarks.push_str(&format!("Decision {}; `portcullis explain` tells its operators all about it.\n", printable(decision)));
+        remarks.push_str(&format!("Its operators learn all about it with `portcullis explain {}`.\n", printable(decision)));
     }
     // As with every other command that fails, `error` says it all in one text.
     let mut json = body.clone();

@@ -83,10 +83,18 @@ fn set_before(activations: &[ActivationRow]) -> Option<i64> {
 async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
     let before = line.storage.active_set().await?;
     let asked_at = line.now();
-    gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason).await.context("cannot ask the servers for the set")?;
-    let (servers, silent) = wait_for_servers(line, number, asked_at, wait).await?;
+    let sequence =
+        gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason).await.context("cannot ask the servers for the set")?;
+    let Waited { servers, silent, overtaken } = wait_for_servers(line, number, sequence, asked_at, wait).await?;
     let set = line.storage.policy_set(i64::try_from(number)?).await?.context("the set vanished")?;
 
+    if let Some(by) = overtaken {
+        let text = format!(
+            "set {number} ({}) was made the active one, and then somebody else made set {} ({}) active; `portcullis policy status` shows what is served",
+            set.name, by.set_number, by.set_name
+        );
+        return Ok(Answer::new(text, json!({ "set": number, "name": set.name, "overtaken-by": by.set_number, "servers": [] })).with_code(2));
+    }
     let mut text = format!("set {number} ({}) is the active one", set.name);
     if let Some(before) = before.filter(|before| u64::try_from(before.set_number) != Ok(number)) {
         text.push_str(&format!("; before it was set {} ({})", before.set_number, before.set_name));
@@ -171,9 +179,17 @@ fn state_of(server: &ServerRow, number: u64, asked_at: Timestamp) -> State {
     State::Waiting
 }
 
-/// The servers with what they made of it, and those that have been silent for too long to
-/// be waited for.
-async fn wait_for_servers(line: &CommandLine, number: u64, asked_at: Timestamp, wait: Duration) -> anyhow::Result<(Vec<(ServerRow, State)>, Vec<ServerRow>)> {
+/// What came of waiting.
+struct Waited {
+    /// The servers with what they made of the set.
+    servers: Vec<(ServerRow, State)>,
+    /// Those that have been silent for too long to be waited for.
+    silent: Vec<ServerRow>,
+    /// The activation of another set that came after this one.
+    overtaken: Option<ActivationRow>,
+}
+
+async fn wait_for_servers(line: &CommandLine, number: u64, sequence: i64, asked_at: Timestamp, wait: Duration) -> anyhow::Result<Waited> {
     let begin = Instant::now();
     let mut told = false;
     loop {
@@ -193,7 +209,11 @@ async fn wait_for_servers(line: &CommandLine, number: u64, asked_at: Timestamp, 
             .map(|(server, _)| format!("{} (process {})", printable(&server.host), server.pid))
             .collect();
         if waiting.is_empty() || begin.elapsed() >= wait {
-            return Ok((servers, silent));
+            return Ok(Waited { servers, silent, overtaken: None });
+        }
+        let active = line.storage.active_set().await?;
+        if let Some(later) = active.filter(|active| active.sequence > sequence && u64::try_from(active.set_number) != Ok(number)) {
+            return Ok(Waited { servers, silent, overtaken: Some(later) });
         }
         if !told && begin.elapsed() >= TELL_AFTER {
             told = true;
