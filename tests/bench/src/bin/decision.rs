@@ -66,9 +66,9 @@ fn main() -> anyhow::Result<()> {
     };
     // In turns, and the best of each: the run that other work on the machine disturbed least.
     let (mut one, mut two) = (0.0_f64, 0.0_f64);
-    for _ in 0..5 {
-        one = one.max(rate(1, Duration::from_millis(600), decide));
-        two = two.max(rate(2, Duration::from_millis(600), decide));
+    for _ in 0..20 {
+        one = one.max(rate(1, Duration::from_millis(200), decide));
+        two = two.max(rate(2, Duration::from_millis(200), decide));
     }
     let scaling = two / one;
 

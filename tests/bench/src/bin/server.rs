@@ -33,16 +33,16 @@ fn main() -> anyhow::Result<()> {
     let clients = Clients::find().context("the Python clients are not set up")?;
     let folder = tempfile::tempdir()?;
 
-    let server = Setup::default().start();
+    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
     let idle_mb = megabytes(&server);
-    let alice = server.user("alice");
-    let token = basic_token(&server.setup.token(&alice, &["--account"]));
+    // Nobody may create hundreds of projects in an hour, so there are several owners.
+    let owners: Vec<Owner> = (0..PROJECTS.div_ceil(PROJECTS_OF_ONE)).map(|number| Owner::new(&server, number)).collect();
     let theirs = PypiServer::start(&clients, folder.path())?;
 
     eprintln!("filling both with {} files", PROJECTS * FILES);
     let files: Vec<Distribution> = (0..PROJECTS).flat_map(files_of).collect();
     files.iter().try_for_each(|file| theirs.put(file))?;
-    let fill: Vec<Request> = files.iter().map(|file| upload_request(file, Some(&token))).collect();
+    let fill: Vec<Request> = files.iter().enumerate().map(|(number, file)| owners[number / FILES / PROJECTS_OF_ONE].upload(file)).collect();
     send_all(server.address, UPLOADERS, &fill)?;
     drop(fill);
     // Their cache has seen the new files when it lists the last one.
@@ -73,9 +73,15 @@ fn main() -> anyhow::Result<()> {
     let our_files = load(server.address, &our_downloads, &[], SECONDS, folder.path())?;
 
     eprintln!("uploads, {UPLOADS} each over {UPLOADERS} connections");
-    let new: Vec<Distribution> = (0..UPLOADS).map(|number| Package::new(&format!("upload-{number:03}"), "1.0").with_payload(20_000).wheel()).collect();
+    let new: Vec<Distribution> = (0..UPLOADS)
+        .map(|number| Package::new(&project_name(number % PROJECTS), &format!("2.{}", number / PROJECTS)).with_payload(20_000 + number).wheel())
+        .collect();
     let their_uploads = send_all(theirs.address, UPLOADERS, &new.iter().map(to_pypiserver).collect::<Vec<_>>())?;
-    let our_uploads = send_all(server.address, UPLOADERS, &new.iter().map(|file| upload_request(file, Some(&token))).collect::<Vec<_>>())?;
+    let our_uploads = send_all(
+        server.address,
+        UPLOADERS,
+        &new.iter().enumerate().map(|(number, file)| owners[number % PROJECTS / PROJECTS_OF_ONE].upload(file)).collect::<Vec<_>>(),
+    )?;
     let loaded_mb = megabytes(&server);
 
     let rows = [
@@ -114,6 +120,26 @@ fn main() -> anyhow::Result<()> {
     broken.extend(limits.iter().filter(|(_, value, most)| value > most).map(|(what, value, most)| format!("{what}: {value:.1}, not below {most}")));
     ensure!(broken.is_empty(), "{}", broken.join("; "));
     Ok(())
+}
+
+/// Projects that one owner creates; the registry allows 20 in an hour.
+const PROJECTS_OF_ONE: usize = 16;
+
+/// Somebody who uploads, from an address of their own.
+struct Owner {
+    authorization: String,
+    address: String,
+}
+
+impl Owner {
+    fn new(server: &Server, number: usize) -> Self {
+        let user = server.user(&format!("owner-{number}"));
+        Self { authorization: basic_token(&server.setup.token(&user, &["--account"])), address: format!("10.0.0.{}", number + 1) }
+    }
+
+    fn upload(&self, file: &Distribution) -> Request {
+        upload_request(file, Some(&self.authorization)).header("X-Forwarded-For", &self.address)
+    }
 }
 
 fn megabytes(server: &Server) -> f64 {
