@@ -14,7 +14,7 @@ use model::DecisionId;
 use serde_json::{Value, json};
 
 use crate::negotiate::ProblemFormat;
-use crate::reason_phrase;
+use crate::reason_phrase::{self, ALSO, Told};
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -26,7 +26,7 @@ pub(crate) struct Problem(Box<Fields>);
 #[derive(Debug)]
 struct Fields {
     status: StatusCode,
-    /// Never empty; the first one stands for all where there is room for one only.
+    /// Never empty; the first one is the last to be left out where there is little room.
     reasons: Vec<Reason>,
     requirements: Vec<Requirement>,
     decision: Option<DecisionId>,
@@ -92,9 +92,7 @@ impl Problem {
     /// The answer, in the form that the client prefers.
     pub(crate) fn answer(self, format: ProblemFormat, public_url: &str) -> Response {
         let fields = *self.0;
-        let first = &fields.reasons[0];
-        let url = address(first, public_url);
-        let phrase = reason_phrase::compose(&sentence(first, public_url), &ended(&first.remedy, url.is_some()), url.as_deref());
+        let phrase = reason_phrase::compose(&told(&fields.reasons, public_url), &closing(fields.decision));
 
         let mut response = Response::new(Body::from(body(&fields, format, public_url)));
         *response.status_mut() = fields.status;
@@ -113,7 +111,11 @@ impl Problem {
 fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     let status = fields.status.as_u16();
     let title = fields.status.canonical_reason().unwrap_or("Refused");
-    let text = fields.reasons.iter().map(|reason| full_text(reason, public_url)).collect::<Vec<_>>().join(" ");
+    let told = told(&fields.reasons, public_url);
+    let mut text = told.iter().map(full_text).collect::<Vec<_>>().join(&format!(" {ALSO}"));
+    if fields.decision.is_some() {
+        text = format!("{text} {}", closing(fields.decision));
+    }
     let reasons = || -> Vec<Value> {
         let one = |reason: &Reason| json!({ "code": reason.code, "message": reason.message, "remedy": reason.remedy, "url": address(reason, public_url) });
         fields.reasons.iter().map(one).collect()
@@ -122,8 +124,8 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     match format {
         ProblemFormat::Plain => {
             let mut out = format!("{status} {title}\n\n");
-            for reason in &fields.reasons {
-                let _ = writeln!(out, "{}", full_text(reason, public_url));
+            for reason in &told {
+                let _ = writeln!(out, "{}", full_text(reason));
             }
             if let Some(decision) = decision {
                 let _ = writeln!(out, "\nDecision: {decision}");
@@ -191,24 +193,44 @@ fn address(reason: &Reason, public_url: &str) -> Option<String> {
     reason.page.map(|page| format!("{public_url}/help/#{}", page.as_str()))
 }
 
-/// The message; ended by a full stop where something follows it.
-fn sentence(reason: &Reason, public_url: &str) -> String {
-    let follows = !reason.remedy.is_empty() || address(reason, public_url).is_some();
-    ended(&reason.message, follows)
+/// What is told of the reasons, no text twice: several policies may demand the same.
+fn told(reasons: &[Reason], public_url: &str) -> Vec<Told> {
+    let mut all: Vec<Told> = Vec::with_capacity(reasons.len());
+    for (position, reason) in reasons.iter().enumerate() {
+        let url = address(reason, public_url);
+        let is_followed = position + 1 < reasons.len();
+        let sentence = ended(&reason.message, is_followed || url.is_some() || !reason.remedy.is_empty());
+        let remedy = ended(&reason.remedy, is_followed || url.is_some());
+        match all.iter_mut().find(|known| known.sentence == sentence) {
+            // The same complaint with another remedy: either helps.
+            Some(known) if known.remedy.is_empty() => (known.remedy, known.url) = (remedy, url),
+            Some(_) => {}
+            None => {
+                let url = url.filter(|url| all.iter().all(|known| known.url.as_ref() != Some(url)));
+                let remedy = if all.iter().any(|known| !remedy.is_empty() && known.remedy == remedy) { String::new() } else { remedy };
+                all.push(Told { sentence, remedy, url });
+            }
+        }
+    }
+    all
 }
 
 /// Message, remedy and address in one line.
-fn full_text(reason: &Reason, public_url: &str) -> String {
-    let mut text = sentence(reason, public_url);
-    let address = address(reason, public_url);
-    if !reason.remedy.is_empty() {
-        text.push(' ');
-        text.push_str(&ended(&reason.remedy, address.is_some()));
+fn full_text(told: &Told) -> String {
+    let Told { sentence, remedy, url } = told;
+    let mut text = sentence.clone();
+    if !remedy.is_empty() {
+        let _ = write!(text, " {remedy}");
     }
-    if let Some(address) = address {
-        let _ = write!(text, " See {address}");
+    if let Some(url) = url {
+        let _ = write!(text, " See {url}");
     }
     text
+}
+
+/// Names the decision at the end of a text; empty without one.
+fn closing(decision: Option<DecisionId>) -> String {
+    decision.map(|id| format!("(decision {id})")).unwrap_or_default()
 }
 
 fn ended(text: &str, follows: bool) -> String {
@@ -264,6 +286,22 @@ mod tests {
         assert_eq!(body["message"], SENTENCE);
         assert_eq!(body["requirements"], json!(["enrolled-second-factor", { "second-factor-within": 900 }]));
         assert_eq!(body["reasons"][0]["url"], "http://index.example/help/#second-factor");
+    }
+
+    #[tokio::test]
+    async fn every_reason_and_the_decision_reach_every_client_and_nothing_twice() {
+        let id = DecisionId::new();
+        let one = |message: &str, page| Reason { code: "c".to_owned(), message: message.to_owned(), remedy: format!("Mend {message}."), page };
+        let problem = || Problem::with_reasons(StatusCode::FORBIDDEN, vec![one("a", Some(Page::Email)), one("b", Some(Page::Email)), one("a", None)]).decided_by(id);
+        let expected = format!("a. Mend a. See {URL}/help/#email Also: b. Mend b. (decision {id})");
+        let (response, body) = text("*/*", problem()).await;
+        assert_eq!(response.extensions().get::<ReasonPhrase>().unwrap().as_bytes(), expected.as_bytes());
+        assert_eq!(body, format!("403 Forbidden\n\na. Mend a. See {URL}/help/#email\nb. Mend b.\n\nDecision: {id}\n"));
+        let body: Value = serde_json::from_str(&text("application/json", problem()).await.1).unwrap();
+        assert_eq!((&body["code"], &body["message"]), (&json!(format!("403 {expected}")), &json!(expected)));
+        assert_eq!(body["reasons"].as_array().unwrap().len(), 3);
+        let body: Value = serde_json::from_str(&text("application/problem+json", problem()).await.1).unwrap();
+        assert_eq!(body["detail"], expected);
     }
 
     #[tokio::test]
