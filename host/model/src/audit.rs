@@ -8,6 +8,8 @@ crate::project::words! {
     /// What happened.
     EventKind {
         AccountCreated = "account:created",
+        AccountDisabled = "account:disabled",
+        AccountEnabled = "account:enabled",
         PasswordSet = "account:password:set",
         PasswordRehashed = "account:password:rehashed",
         PasswordDisabled = "account:password:disabled",
@@ -15,7 +17,10 @@ crate::project::words! {
         TotpRemoved = "account:totp:removed",
         EmailAdded = "account:email:added",
         EmailVerified = "account:email:verified",
+        EmailPromoted = "account:email:promoted",
+        EmailRemoved = "account:email:removed",
         StaffGranted = "account:staff:granted",
+        StaffRevoked = "account:staff:revoked",
         AuthenticationSucceeded = "authentication:succeeded",
         AuthenticationFailed = "authentication:failed",
         TokenCreated = "token:created",

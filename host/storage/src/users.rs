@@ -30,6 +30,12 @@ pub struct UserRow {
     /// The shared secret in base32; none while TOTP is not enrolled.
     pub totp_secret: Option<Secret<String>>,
     pub totp_enrolled_at: Option<Timestamp>,
+    /// The last time step of which a code was accepted.
+    pub totp_last_step: Option<i64>,
+    /// Since when no credential of the user counts; none while they do.
+    pub disabled_at: Option<Timestamp>,
+    /// Why, for the operators.
+    pub disabled_reason: Option<String>,
     /// Whether the primary e-mail address is verified.
     pub email_verified: bool,
 }
@@ -65,6 +71,7 @@ macro_rules! user_columns {
         "users.id AS user_id, users.name AS user_name, users.created_at AS user_created_at, users.staff AS user_staff,
         users.password_hash AS user_password_hash, users.password_set_at AS user_password_set_at, users.password_disabled AS user_password_disabled,
         users.totp_secret AS user_totp_secret, users.totp_enrolled_at AS user_totp_enrolled_at,
+        users.totp_last_step AS user_totp_last_step, users.disabled_at AS user_disabled_at, users.disabled_reason AS user_disabled_reason,
         EXISTS (SELECT 1 FROM emails WHERE emails.user_id = users.id AND emails.is_primary AND emails.verified_at IS NOT NULL) AS user_email_verified"
     };
 }
@@ -88,6 +95,8 @@ statements! {
     /// The steps of a secret that stays are still spent.
     SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 THEN totp_last_step ELSE NULL END, totp_secret = $2, totp_enrolled_at = $3
         WHERE id = $1";
+    DISABLE = "UPDATE users SET disabled_at = $2, disabled_reason = $3 WHERE id = $1 AND disabled_at IS NULL";
+    ENABLE = "UPDATE users SET disabled_at = NULL, disabled_reason = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
     SET_STAFF = "UPDATE users SET staff = $2 WHERE id = $1";
     /// One at a time for each user: what follows depends on the user's other addresses.
     LOCK = "SELECT id FROM users WHERE id = $1", "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE";
@@ -170,6 +179,17 @@ impl UnitOfWork {
         self.must_touch(&SET_TOTP, &[user.into(), secret.into(), enrolled_at.into()]).await
     }
 
+    /// Disables the user until [`enable_user`](Self::enable_user): no credential of theirs counts
+    /// any more. Returns whether there was a user who was not disabled.
+    pub async fn disable_user(&mut self, user: UserId, reason: &str, at: Timestamp) -> Result<bool> {
+        Ok(self.execute(&DISABLE, &[user.into(), at.into(), reason.into()]).await? == 1)
+    }
+
+    /// Takes that back. Returns whether there was a user who was disabled.
+    pub async fn enable_user(&mut self, user: UserId) -> Result<bool> {
+        Ok(self.execute(&ENABLE, &[user.into()]).await? == 1)
+    }
+
     /// Makes the user staff, or not.
     pub async fn set_staff(&mut self, user: UserId, staff: bool) -> Result<()> {
         self.must_touch(&SET_STAFF, &[user.into(), staff.into()]).await
@@ -212,6 +232,9 @@ pub(crate) fn user_row(row: &Row) -> Result<UserRow> {
         password_disabled: row.optional_text("user_password_disabled")?,
         totp_secret: row.optional_text("user_totp_secret")?.map(Secret::new),
         totp_enrolled_at: row.optional_time("user_totp_enrolled_at")?,
+        totp_last_step: row.optional_integer("user_totp_last_step")?,
+        disabled_at: row.optional_time("user_disabled_at")?,
+        disabled_reason: row.optional_text("user_disabled_reason")?,
         email_verified: row.boolean("user_email_verified")?,
     })
 }

@@ -23,6 +23,8 @@ CREATE TABLE users (
     totp_secret TEXT,
     totp_enrolled_at BIGINT,
     totp_last_step BIGINT,
+    disabled_at BIGINT,
+    disabled_reason TEXT,
     CONSTRAINT user_id_taken PRIMARY KEY (id),
     CONSTRAINT user_name_taken UNIQUE (folded_name)
 );

@@ -22,6 +22,8 @@ CREATE TABLE users (
     totp_secret TEXT,
     totp_enrolled_at INTEGER,
     totp_last_step INTEGER,
+    disabled_at INTEGER,
+    disabled_reason TEXT,
     CONSTRAINT user_id_taken PRIMARY KEY (id),
     CONSTRAINT user_name_taken UNIQUE (folded_name)
 ) STRICT;

@@ -62,6 +62,42 @@ async fn a_disabled_password_is_enabled_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_user_is_disabled_once_and_enabled_once_and_keeps_all_else() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let standing = async |user| {
+            let row = storage.user(user).await.unwrap().unwrap();
+            (row.disabled_at, row.disabled_reason)
+        };
+        commit(storage, async |unit| unit.set_password_hash(ada, "$argon2id$one", at(20)).await).await.unwrap();
+        assert!(commit(storage, async |unit| unit.disable_user(ada, "left", at(30)).await).await.unwrap());
+        assert!(!commit(storage, async |unit| unit.disable_user(ada, "again", at(40)).await).await.unwrap());
+        assert_eq!(standing(ada).await, (Some(at(30)), Some("left".to_owned())), "the first reason stays");
+        assert_eq!(standing(bob).await, (None, None));
+        assert!(!commit(storage, async |unit| unit.enable_user(bob).await).await.unwrap());
+        assert!(commit(storage, async |unit| unit.enable_user(ada).await).await.unwrap());
+        assert_eq!(standing(ada).await, (None, None));
+        assert!(storage.user(ada).await.unwrap().unwrap().password_hash.is_some());
+        assert!(!commit(storage, async |unit| unit.disable_user(model::UserId::new(), "nobody", at(50)).await).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_found_with_the_standing_of_its_user() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let token = crate::fixture::try_token(storage, ada, "ci").await.unwrap();
+        assert_eq!(storage.token(token).await.unwrap().unwrap().user.disabled_at, None);
+        commit(storage, async |unit| unit.disable_user(ada, "left", at(30)).await).await.unwrap();
+        assert_eq!(storage.token(token).await.unwrap().unwrap().user.disabled_at, Some(at(30)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_password_that_changed_meanwhile_is_not_hashed_back() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
@@ -164,6 +200,7 @@ async fn enrolling_the_same_secret_again_frees_no_step() {
         let ada = user(storage, "ada").await;
         enroll(storage, ada, Some(SECRET)).await;
         assert!(storage.accept_totp_step(ada, 7).await.unwrap());
+        assert_eq!(storage.user(ada).await.unwrap().unwrap().totp_last_step, Some(7));
         enroll(storage, ada, Some(SECRET)).await;
         assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
         enroll(storage, ada, Some("KRSXG5CTMVRXEZLU")).await;
