@@ -54,7 +54,6 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("zip", &["registry"]),
     ("tar", &["registry"]),
     ("flate2", &["registry"]),
-    ("mailparse", &["registry"]),
     ("clap", &["server"]),
     ("notify", &["server"]),
     ("reqwest", &["server"]),

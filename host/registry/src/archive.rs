@@ -8,6 +8,7 @@ mod tar_gz;
 mod wheel;
 mod zip_frame;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -92,6 +93,25 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
     if path.split('/').any(|part| part == "..") {
         return Err(invalid("leads out of the archive"));
     }
+    // `a//b` and `a/./b` are `a/b` once unpacked: a second name for the same file.
+    if path.strip_suffix('/').unwrap_or(path).split('/').any(|part| part.is_empty() || part == ".") {
+        return Err(invalid("has an empty part or '.' in its path"));
+    }
+    Ok(())
+}
+
+/// Refuses `a` beside `a/b`: what is unpacked depends on which comes first. Folders may end
+/// in `/`; `files` are the paths that are no folders.
+fn check_no_file_is_a_folder(mut paths: Vec<&str>, files: &HashSet<&str>) -> Result<(), ArchiveError> {
+    // With `/` before every other byte, what lies in a folder follows it directly.
+    let order = |byte: u8| if byte == b'/' { 0 } else { byte };
+    paths.sort_unstable_by(|left, right| left.bytes().map(order).cmp(right.bytes().map(order)));
+    for pair in paths.windows(2) {
+        let (above, below) = (pair[0], pair[1]);
+        if below.strip_prefix(above).is_some_and(|rest| rest.starts_with('/')) && files.contains(above) {
+            return Err(ArchiveError::archive(format!("'{}' is a file and a folder.", crate::metadata::checks::excerpt(above))));
+        }
+    }
     Ok(())
 }
 
@@ -104,7 +124,7 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_archive_are_refused() {
-        for path in ["", "/etc/passwd", "../a", "a/../../b", "a\\b", "C:/a", "a\0b", "a\nb"] {
+        for path in ["", "/etc/passwd", "../a", "a/../../b", "a\\b", "C:/a", "a\0b", "a\nb", "./a", "a/./b", "a//b", "a//", "."] {
             assert!(check_path(path).is_err(), "{path:?}");
         }
         for path in ["a", "a/b.py", "a/..b", "a/b/", "ä/b"] {

@@ -4,6 +4,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod fields;
+mod headers;
 pub(crate) mod requirement;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::form::Fields;
 use fields::{FIELDS, Field};
+use headers::{Header, Headers};
 
 /// Largest `METADATA` or `PKG-INFO` that is read, in bytes.
 pub(crate) const MAX_METADATA_BYTES: u64 = 4 << 20;
@@ -32,6 +34,8 @@ pub(crate) enum MetadataError {
     NotUtf8,
     #[error("line {line} of the metadata is not of the form 'Name: value'")]
     Malformed { line: usize },
+    #[error("line {line} of the metadata {why}")]
+    Characters { line: usize, why: &'static str },
     #[error("the metadata has more than {MAX_HEADERS} fields")]
     TooManyFields,
     #[error("the metadata has '{0}' more than once")]
@@ -57,21 +61,15 @@ impl CoreMetadata {
     /// asks; a single field given twice is not: readers would differ in which they take.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
         let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8)?;
-        let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
-        let (headers, body) = mailparse::parse_headers(bytes).map_err(|_| MetadataError::Malformed { line: 1 })?;
+        let Headers { headers, body } = headers::read(text)?;
         if headers.len() > MAX_HEADERS {
             return Err(MetadataError::TooManyFields);
         }
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        for header in &headers {
-            let key = header.get_key_raw();
-            if key.is_empty() || !key.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
-                let offset = key.as_ptr() as usize - bytes.as_ptr() as usize;
-                return Err(MetadataError::Malformed { line: line_of(offset) });
-            }
-            let Some(field) = field_of_header(key) else { continue };
-            let value = std::str::from_utf8(header.get_value_raw()).map_err(|_| MetadataError::NotUtf8)?;
+        for Header { key, value, line } in headers {
+            let Some(field) = field_of_header(key.as_bytes()) else { continue };
             let value = unfold(field, value);
+            check_characters(field, &value).map_err(|why| MetadataError::Characters { line, why })?;
             if value.is_empty() || value == "UNKNOWN" {
                 continue;
             }
@@ -81,7 +79,6 @@ impl CoreMetadata {
             }
             given.push(value);
         }
-        let body = text.get(body..).unwrap_or_default();
         if !body.trim().is_empty() {
             if values.contains_key("description") {
                 return Err(MetadataError::Repeated("Description"));
@@ -154,6 +151,22 @@ fn unfold(field: &Field, value: &str) -> String {
     out.trim().to_owned()
 }
 
+/// Fields that are text for people. All others are read by programs.
+const PROSE: &[&str] = &["summary", "description", "keywords", "author", "author_email", "maintainer", "maintainer_email", "license"];
+
+/// What one reader takes literally, another for something else: control characters, and
+/// encoded words (`=?utf-8?q?…?=`, RFC 2047), which only some decode.
+fn check_characters(field: &Field, value: &str) -> Result<(), &'static str> {
+    let has_lines = matches!(field.form_names[0], "description" | "license");
+    if value.contains('\0') || !has_lines && value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("has control characters");
+    }
+    if !PROSE.contains(&field.form_names[0]) && value.contains("=?") {
+        return Err("has what looks like an encoded word ('=?')");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,6 +210,42 @@ mod tests {
     #[test]
     fn a_line_that_is_no_header_is_named() {
         assert_eq!(CoreMetadata::parse(format!("{SMALLEST}what is this\n").as_bytes()), Err(MetadataError::Malformed { line: 4 }));
+    }
+
+    /// For the parser of Python a carriage return ends a line, whatever follows it.
+    #[test]
+    fn no_field_hides_behind_a_carriage_return() {
+        for hidden in ["Summary: x\rRequires-Dist: evil @ https://example.org/e.whl\n", "Summary: x\r\r\nRequires-Dist: evil\n", "Unknown: x\ry\n", "\r"] {
+            let parsed = CoreMetadata::parse(format!("{SMALLEST}{hidden}").as_bytes());
+            assert!(matches!(parsed, Err(MetadataError::Characters { line: 4.., .. })), "{hidden:?}: {parsed:?}");
+        }
+        let crlf = CoreMetadata::parse(SMALLEST.replace('\n', "\r\n").as_bytes()).unwrap();
+        assert_eq!(crlf.one("version"), Some("1.0"));
+    }
+
+    #[test]
+    fn what_only_some_readers_decode_is_refused() {
+        for line in [
+            "Requires-Dist: a; os_name == \"=?utf-8?q?x?=\"",
+            "Requires-Python: ===1=?utf-8?q?x?=",
+            "Summary: a\u{b}b",
+            "Requires-Dist: a\0",
+            "Author: a\u{85}b",
+        ] {
+            let parsed = CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes());
+            assert!(matches!(parsed, Err(MetadataError::Characters { line: 4, .. })), "{line:?}: {parsed:?}");
+        }
+        // Licenses have page breaks, names of people encoded words.
+        CoreMetadata::parse(format!("{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_folded_field_is_one_value() {
+        let metadata = CoreMetadata::parse(format!("{SMALLEST}Requires-Dist: a\n\t>=1\nSummary: b\n \nKeywords: c\n").as_bytes()).unwrap();
+        assert_eq!((metadata.all("requires_dist"), metadata.one("summary"), metadata.one("keywords")), (["a >=1".to_owned()].as_slice(), Some("b"), Some("c")));
+        assert!(CoreMetadata::parse(format!(" x\n{SMALLEST}").as_bytes()).is_err());
+        assert!(CoreMetadata::parse(format!("{SMALLEST}Name : x\n").as_bytes()).is_err());
+        assert!(CoreMetadata::parse(format!("\u{feff}{SMALLEST}").as_bytes()).is_err());
     }
 
     #[test]

@@ -2,14 +2,19 @@
 //!
 //! Extension headers (long names, PAX) are read here and not by a library, because a
 //! library reads as much of them into memory as they say.
+//!
+//! As with [`super::zip_frame`], what two readers could read differently is refused: more
+//! than one gzip member (some readers stop after the first), content of entries that have
+//! none (some skip it, some read it as the next header), sizes that are not octal numbers,
+//! two sources of one name, a prefix where the format has none.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use tar::{EntryType, Header};
 
-use super::{ArchiveError, MAX_ENTRIES, check_path, unpacked_limit};
+use super::{ArchiveError, MAX_ENTRIES, check_no_file_is_a_folder, check_path, unpacked_limit};
 use crate::metadata::MAX_METADATA_BYTES;
 
 const BLOCK: usize = 512;
@@ -18,8 +23,20 @@ const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 
 /// Walks the whole archive, checks every entry, and returns the `PKG-INFO` of its one folder.
 pub(super) fn read_pkg_info(reader: impl BufRead, packed: u64) -> Result<Vec<u8>, ArchiveError> {
-    let mut walk = Walk { input: MultiGzDecoder::new(reader).take(unpacked_limit(packed) + 1), entries: 0, top: None, names: HashSet::new(), pkg_info: None };
+    let mut walk = Walk {
+        input: GzDecoder::new(reader).take(unpacked_limit(packed) + 1),
+        entries: 0,
+        top: None,
+        names: HashMap::new(),
+        folders: HashSet::new(),
+        pkg_info: None,
+    };
     walk.run()?;
+    walk.check_names()?;
+    let rest = walk.input.into_inner().into_inner().fill_buf().map_err(super::io_error)?.len();
+    if rest > 0 {
+        return Err(ArchiveError::archive("Something follows the gzipped tar archive."));
+    }
     let Some(top) = walk.top else { return Err(ArchiveError::archive("The archive is empty.")) };
     walk.pkg_info.ok_or_else(|| ArchiveError::archive(format!("PKG-INFO not found at {top}/PKG-INFO.")))
 }
@@ -28,7 +45,9 @@ struct Walk<R> {
     input: std::io::Take<R>,
     entries: usize,
     top: Option<String>,
-    names: HashSet<String>,
+    /// Everything that is no folder, and whether it is a file.
+    names: HashMap<String, bool>,
+    folders: HashSet<String>,
     pkg_info: Option<Vec<u8>>,
 }
 
@@ -37,6 +56,16 @@ struct Walk<R> {
 struct Extension {
     path: Option<String>,
     link: Option<String>,
+}
+
+impl Extension {
+    /// Readers differ in which of two names they take.
+    fn set(place: &mut Option<String>, name: String) -> Result<(), ArchiveError> {
+        match place.replace(name) {
+            None => Ok(()),
+            Some(_) => Err(ArchiveError::archive("The tar archive names an entry twice.")),
+        }
+    }
 }
 
 impl<R: Read> Walk<R> {
@@ -60,10 +89,11 @@ impl<R: Read> Walk<R> {
             if header.cksum().map_err(|_| damaged())? != sum {
                 return Err(damaged());
             }
-            let size = header.entry_size().map_err(|_| damaged())?;
+            let size = size_of(&block).ok_or_else(damaged)?;
+            check_prefix(header)?;
             match header.entry_type() {
-                EntryType::GNULongName => extension.path = Some(text(self.read_extension(size)?)?),
-                EntryType::GNULongLink => extension.link = Some(text(self.read_extension(size)?)?),
+                EntryType::GNULongName => Extension::set(&mut extension.path, text(self.read_extension(size)?)?)?,
+                EntryType::GNULongLink => Extension::set(&mut extension.link, text(self.read_extension(size)?)?)?,
                 EntryType::XHeader => {
                     let bytes = self.read_extension(size)?;
                     read_pax(&bytes, &mut extension)?;
@@ -73,7 +103,7 @@ impl<R: Read> Walk<R> {
                     let bytes = self.read_extension(size)?;
                     let mut global = Extension::default();
                     read_pax(&bytes, &mut global)?;
-                    if global.path.is_some() || global.link.is_some() {
+                    if global.path.is_some() || global.link.is_some() || extension.path.is_some() || extension.link.is_some() {
                         return Err(ArchiveError::archive("The tar archive renames all entries at once."));
                     }
                 }
@@ -96,32 +126,45 @@ impl<R: Read> Walk<R> {
     fn entry(&mut self, kind: EntryType, path: String, link: Option<String>, size: u64) -> Result<(), ArchiveError> {
         let path = path.strip_prefix("./").map(str::to_owned).unwrap_or(path);
         let is_folder = kind == EntryType::Directory;
-        if is_folder && (path.is_empty() || path == ".") {
-            return self.skip(size);
+        if is_folder && size != 0 {
+            return Err(ArchiveError::archive("The tar archive has a folder with content."));
+        }
+        if is_folder && (path.is_empty() || path == "." || path == "/") {
+            return Ok(());
         }
         check_path(&path)?;
+        if !is_folder && path.ends_with('/') {
+            return Err(ArchiveError::archive(format!("'{path}' is a file by its kind and a folder by its name.")));
+        }
         let top = path.split('/').next().unwrap_or_default();
         match &self.top {
             None => self.top = Some(top.to_owned()),
             Some(first) if first == top => {}
             Some(first) => return Err(ArchiveError::archive(format!("Incorrect number of top-level folders: '{first}' and '{top}'; only one is allowed."))),
         }
-        if !is_folder && !self.names.insert(path.clone()) {
+        if is_folder {
+            self.folders.insert(path.trim_end_matches('/').to_owned());
+            return Ok(());
+        }
+        if self.names.insert(path.clone(), matches!(kind, EntryType::Regular | EntryType::Continuous)).is_some() {
             return Err(ArchiveError::archive(format!("The tar archive has two entries named '{path}'.")));
         }
         match kind {
             EntryType::Regular | EntryType::Continuous => {}
-            EntryType::Directory => return self.skip(size),
             EntryType::Symlink | EntryType::Link => {
-                check_link(kind, &path, link.as_deref().unwrap_or_default())?;
+                self.check_link(kind, &path, link.as_deref().unwrap_or_default())?;
                 // A hard link repeats its target's size in some archives, without content.
                 return if size == 0 { Ok(()) } else { Err(ArchiveError::archive(format!("The link '{path}' has content."))) };
             }
             EntryType::GNUSparse => return Err(ArchiveError::archive("The tar archive has sparse files.")),
             _ => return Err(ArchiveError::archive(format!("'{path}' is neither a file nor a folder."))),
         }
-        let wanted = self.top.as_ref().is_some_and(|top| path.strip_prefix(top.as_str()) == Some("/PKG-INFO"));
-        if !wanted {
+        let inside = self.top.as_ref().and_then(|top| path.strip_prefix(top.as_str())).unwrap_or_default();
+        if inside != "/PKG-INFO" {
+            // Where file names have no case, it would take the place of the real one.
+            if inside.eq_ignore_ascii_case("/PKG-INFO") {
+                return Err(ArchiveError::archive(format!("'{path}' is PKG-INFO in other letters.")));
+            }
             return self.skip(size);
         }
         if size > MAX_METADATA_BYTES {
@@ -129,6 +172,36 @@ impl<R: Read> Walk<R> {
         }
         self.pkg_info = Some(self.read_content(size)?);
         Ok(())
+    }
+
+    /// A hard link names a file that came before. A symbolic link stays inside the folder: as
+    /// no entry lies behind a link, the folders above it are real, so going up from it leads
+    /// where it says. Going up behind a name would not: the name may be a link itself.
+    fn check_link(&self, kind: EntryType, path: &str, target: &str) -> Result<(), ArchiveError> {
+        let outside = || ArchiveError::archive(format!("The link '{path}' leads out of the archive."));
+        if target.is_empty() || target.starts_with('/') || target.contains('\\') || target.len() > super::MAX_PATH_BYTES || target.chars().any(char::is_control)
+        {
+            return Err(outside());
+        }
+        if kind == EntryType::Link {
+            let target = target.strip_prefix("./").unwrap_or(target);
+            return if self.names.get(target) == Some(&true) { Ok(()) } else { Err(outside()) };
+        }
+        let steps = || target.split('/').filter(|part| !matches!(*part, "" | "."));
+        let up = steps().take_while(|part| *part == "..").count();
+        let goes_up_again = steps().skip(up).any(|part| part == "..");
+        // The archive's one folder, the first part of the path, must not be left.
+        let folders = path.split('/').count() - 1;
+        if goes_up_again || up >= folders { Err(outside()) } else { Ok(()) }
+    }
+
+    /// No path is two things.
+    fn check_names(&self) -> Result<(), ArchiveError> {
+        let files: HashSet<&str> = self.names.keys().map(String::as_str).collect();
+        if let Some(both) = self.folders.iter().find(|folder| files.contains(folder.as_str())) {
+            return Err(ArchiveError::archive(format!("'{both}' is a file and a folder.")));
+        }
+        check_no_file_is_a_folder(files.iter().copied().chain(self.folders.iter().map(String::as_str)).collect(), &files)
     }
 
     fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
@@ -210,13 +283,16 @@ fn read_pax(mut bytes: &[u8], extension: &mut Extension) -> Result<(), ArchiveEr
     let damaged = || ArchiveError::archive("The tar archive has a damaged PAX header.");
     while !bytes.is_empty() {
         let blank = bytes.iter().take(8).position(|&c| c == b' ').ok_or_else(damaged)?;
-        let length: usize = std::str::from_utf8(&bytes[..blank]).ok().and_then(|digits| digits.parse().ok()).ok_or_else(damaged)?;
+        let length: usize =
+            std::str::from_utf8(&bytes[..blank]).ok().filter(|digits| !digits.starts_with('+')).and_then(|digits| digits.parse().ok()).ok_or_else(damaged)?;
         let record = bytes.get(blank + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(damaged)?;
         let equals = record.iter().position(|&c| c == b'=').ok_or_else(damaged)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
-            b"path" => extension.path = Some(text(value.to_vec())?),
-            b"linkpath" => extension.link = Some(text(value.to_vec())?),
+            b"path" | b"linkpath" if value.ends_with(b"\0") => return Err(damaged()),
+            b"path" => Extension::set(&mut extension.path, text(value.to_vec())?)?,
+            b"linkpath" => Extension::set(&mut extension.link, text(value.to_vec())?)?,
+            b"hdrcharset" => return Err(ArchiveError::archive("The tar archive has names in an encoding of its own.")),
             b"size" => return Err(ArchiveError::archive("The tar archive states a size in a PAX header.")),
             key if key.starts_with(b"GNU.sparse") => return Err(ArchiveError::archive("The tar archive has sparse files.")),
             _ => {}
@@ -226,29 +302,24 @@ fn read_pax(mut bytes: &[u8], extension: &mut Extension) -> Result<(), ArchiveEr
     Ok(())
 }
 
-/// A link must stay inside the archive: a hard link names an entry, a symbolic link is
-/// resolved from where it lies.
-fn check_link(kind: EntryType, path: &str, target: &str) -> Result<(), ArchiveError> {
-    let outside = || ArchiveError::archive(format!("The link '{path}' leads out of the archive."));
-    if target.is_empty() || target.starts_with('/') || target.contains('\\') || target.len() > super::MAX_PATH_BYTES || target.chars().any(char::is_control) {
-        return Err(outside());
+/// The size in a header: octal digits, with blanks before and blanks or NULs behind. The
+/// binary form for sizes beyond 8 GiB is read differently by different readers.
+fn size_of(block: &[u8; BLOCK]) -> Option<u64> {
+    let field = block[124..136].trim_ascii_start();
+    let digits = field.iter().take_while(|c| matches!(c, b'0'..=b'7')).count();
+    let (digits, padding) = field.split_at(digits);
+    if padding.iter().any(|c| !matches!(c, 0 | b' ')) {
+        return None;
     }
-    let mut depth = match kind {
-        EntryType::Symlink => path.split('/').count() as i64 - 1,
-        _ => 0,
-    };
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => depth -= 1,
-            _ => depth += 1,
-        }
-        // Depth 1 is the archive's one folder; above it lies somebody's disk.
-        if depth < 1 && kind == EntryType::Symlink || depth < 0 {
-            return Err(outside());
-        }
-    }
-    Ok(())
+    Some(digits.iter().fold(0, |size, digit| size * 8 + u64::from(digit - b'0')))
+}
+
+/// Only the format of POSIX has a second half of the name here; GNU's keeps times there, and
+/// some readers take those for a name.
+fn check_prefix(header: &Header) -> Result<(), ArchiveError> {
+    let block = header.as_bytes();
+    let is_plain = if header.as_ustar().is_some() { &block[508..] != b"tar\0" } else { block[345..500].iter().all(|&c| c == 0) };
+    if is_plain { Ok(()) } else { Err(ArchiveError::archive("The tar archive has a header that is read differently by different tools.")) }
 }
 
 #[cfg(test)]
@@ -316,7 +387,16 @@ mod tests {
             (EntryType::Symlink, "s-1/a", Some("../../etc/passwd"), "leads out of the archive"),
             (EntryType::Symlink, "s-1/a", Some("/etc/passwd"), "leads out of the archive"),
             (EntryType::Symlink, "s-1/a", Some("../other"), "leads out of the archive"),
+            (EntryType::Symlink, "s-1/a", Some("b/../c"), "leads out of the archive"),
             (EntryType::Link, "s-1/a", Some("../b"), "leads out of the archive"),
+            (EntryType::Link, "s-1/a", Some("etc/passwd"), "leads out of the archive"),
+            (EntryType::Regular, "s-1/a/", None, "folder by its name"),
+            (EntryType::Regular, "s-1//PKG-INFO", None, "empty part"),
+            (EntryType::Regular, "s-1/./PKG-INFO", None, "empty part"),
+            (EntryType::Regular, "./s-1/PKG-INFO", None, "two entries"),
+            (EntryType::Regular, "s-1/pkg-info", None, "in other letters"),
+            (EntryType::Regular, "s-1/PKG-INFO/a", None, "a file and a folder"),
+            (EntryType::Directory, "s-1/PKG-INFO", None, "a file and a folder"),
             (EntryType::Char, "s-1/a", None, "neither a file nor a folder"),
             (EntryType::Fifo, "s-1/a", None, "neither a file nor a folder"),
             (EntryType::GNUSparse, "s-1/a", None, "sparse"),
@@ -326,11 +406,81 @@ mod tests {
             assert!(error.contains(part), "{path}: {error}");
         }
         assert!(read(&entry(EntryType::Symlink, "s-1/a/b", Some("../PKG-INFO"), b"")).is_ok());
+        assert!(read(&entry(EntryType::Link, "s-1/a/b", Some("s-1/PKG-INFO"), b"")).is_ok());
+        assert!(read(&entry(EntryType::Directory, "s-1/a", None, b"")).is_ok());
+    }
+
+    #[test]
+    fn content_of_what_has_none_is_refused() {
+        // Some readers skip it, some take it for the next header.
+        let hidden = [0u8; BLOCK];
+        for (kind, part) in [(EntryType::Directory, "folder with content"), (EntryType::Symlink, "has content")] {
+            assert!(read(&entry(kind, "s-1/a", Some("b"), &hidden)).unwrap_err().contains(part));
+        }
+    }
+
+    #[test]
+    fn what_follows_the_first_gzip_member_is_refused() {
+        let plain = tar_gz(&[("s-1/PKG-INFO", b"x")]);
+        assert!(read(&plain).is_ok());
+        for more in [plain.as_slice(), &gzip(&[0; 1024]), b"junk", &[0; 8]] {
+            assert!(read(&[plain.as_slice(), more].concat()).unwrap_err().contains("Something follows"));
+        }
+        let half = tar_of(b"s-1/PKG-INFO");
+        assert!(read(&[gzip(&half[..512]), gzip(&half[512..])].concat()).is_err());
+    }
+
+    /// A plain archive of one empty file with a changed header.
+    fn tar_of(path: &[u8]) -> Vec<u8> {
+        tar_with(path, |_| {})
+    }
+
+    fn tar_with(path: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
+        let mut header = Header::new_gnu();
+        header.set_size(0);
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path);
+        change(&mut header);
+        header.set_cksum();
+        [header.as_bytes().to_vec(), vec![0; 1024]].concat()
+    }
+
+    #[test]
+    fn headers_that_are_read_differently_are_refused() {
+        assert!(read(&gzip(&tar_of(b"s-1/PKG-INFO"))).is_ok());
+        let with = |change: fn(&mut Header)| read(&gzip(&tar_with(b"s-1/PKG-INFO", change))).unwrap_err();
+        // GNU's format has no prefix; Python's reader applies one all the same.
+        assert!(with(|header| header.as_mut_bytes()[345..349].copy_from_slice(b"evil")).contains("read differently"));
+        assert!(with(|header| header.as_mut_bytes()[124..136].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])).contains("damaged header"));
+        assert!(with(|header| header.as_mut_bytes()[124..136].copy_from_slice(b"0\0777777777\0")).contains("damaged header"));
+    }
+
+    #[test]
+    fn an_entry_has_one_name() {
+        let long = |path: &str| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::GNULongName);
+            header.set_size(path.len() as u64);
+            header.set_cksum();
+            (header, path.as_bytes().to_vec())
+        };
+        let bytes = tar_gz_of(|builder| {
+            let (header, content) = long("s-1/one");
+            builder.append(&header, content.as_slice()).unwrap();
+            builder.append_pax_extensions([("path", b"s-1/PKG-INFO".as_slice())]).unwrap();
+            let mut header = Header::new_ustar();
+            header.set_size(0);
+            builder.append_data(&mut header, "s-1/two", b"".as_slice()).unwrap();
+        });
+        assert!(read(&bytes).unwrap_err().contains("names an entry twice"));
+        let bytes = tar_gz_of(|builder| {
+            builder.append_pax_extensions([("path", b"s-1/a".as_slice()), ("path", b"s-1/PKG-INFO")]).unwrap();
+        });
+        assert!(read(&bytes).unwrap_err().contains("names an entry twice"));
     }
 
     #[test]
     fn pax_headers_that_move_content_are_refused() {
-        for (key, part) in [("size", "states a size"), ("GNU.sparse.major", "sparse")] {
+        for (key, part) in [("size", "states a size"), ("GNU.sparse.major", "sparse"), ("hdrcharset", "encoding of its own")] {
             let bytes = tar_gz_of(|builder| builder.append_pax_extensions([(key, b"1".as_slice())]).unwrap());
             assert!(read(&bytes).unwrap_err().contains(part), "{key}");
         }

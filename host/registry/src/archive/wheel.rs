@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{BufRead, Seek};
 
 use model::{ProjectName, Version};
 
@@ -20,8 +20,9 @@ pub(super) fn inspect(file: File, file_name: &str, project: &ProjectName, versio
     inspect_frame(frame, file_name, project, version)
 }
 
-fn inspect_frame<R: Read + Seek>(mut frame: ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
+fn inspect_frame<R: BufRead + Seek>(mut frame: ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
     let folder = dist_info(&frame, file_name, project, version)?;
+    check_unambiguous(&frame, file_name)?;
     let find = |frame: &ZipFrame<R>, name: &str| {
         let path = format!("{folder}/{name}");
         frame.entries.iter().position(|entry| entry.name == path)
@@ -47,9 +48,10 @@ fn inspect_frame<R: Read + Seek>(mut frame: ZipFrame<R>, file_name: &str, projec
 }
 
 /// The one `.dist-info` folder, which must be of this project and version.
-fn dist_info<R: Read + Seek>(frame: &ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<String, ArchiveError> {
-    let folders: HashSet<&str> =
-        frame.entries.iter().filter_map(|entry| entry.name.split_once('/')).map(|(top, _)| top).filter(|top| top.ends_with(".dist-info")).collect();
+fn dist_info<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str, project: &ProjectName, version: &Version) -> Result<String, ArchiveError> {
+    // A file of such a name counts as well, and so does other case: installers differ in
+    // what they take for the folder, and file systems in whether they are two.
+    let folders: HashSet<&str> = frame.entries.iter().map(|entry| first_part(&entry.name)).filter(|top| is_dist_info(top)).collect();
     let mut folders = folders.into_iter();
     let (Some(folder), None) = (folders.next(), folders.next()) else {
         return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' must have exactly one .dist-info folder.")));
@@ -68,6 +70,35 @@ fn dist_info<R: Read + Seek>(frame: &ZipFrame<R>, file_name: &str, project: &Pro
     }
 }
 
+fn first_part(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default()
+}
+
+fn is_dist_info(part: &str) -> bool {
+    part.to_ascii_lowercase().trim_end_matches(['.', ' ']).ends_with(".dist-info")
+}
+
+/// What is in the `.dist-info` folder stays what was read here once it is installed: nothing
+/// else takes the place of one of its files, be it by a name that some file systems hold for
+/// the same, or from a `.data` folder, whose parts are unpacked beside it.
+fn check_unambiguous<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str) -> Result<(), ArchiveError> {
+    let mut folded = HashSet::new();
+    for entry in &frame.entries {
+        let name = &entry.name;
+        let mut parts = name.split('/');
+        let top = parts.next().unwrap_or_default();
+        if is_dist_info(top) {
+            let is_odd = name.contains(':') || name.trim_end_matches('/').split('/').any(|part| part.ends_with(['.', ' ']));
+            if is_odd || !folded.insert(name.to_lowercase()) {
+                return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' has a file in its .dist-info folder that may take the place of another: {name}")));
+            }
+        } else if top.to_ascii_lowercase().ends_with(".data") && parts.any(is_dist_info) {
+            return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' has a .dist-info folder inside its .data folder: {name}")));
+        }
+    }
+    Ok(())
+}
+
 fn check_wheel_file(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ArchiveError::Wheel(format!("Wheel '{file_name}' has a WHEEL file that is not UTF-8.")))?;
     let version = text.lines().find_map(|line| line.strip_prefix("Wheel-Version:")).map(str::trim);
@@ -78,13 +109,14 @@ fn check_wheel_file(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
 }
 
 /// PEP 639: what `License-File` names lies in `licenses`.
-fn check_license_files<R: Read + Seek>(frame: &ZipFrame<R>, file_name: &str, folder: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
+fn check_license_files<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str, folder: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
     if !matches!(metadata.one("metadata_version"), Some("2.4" | "2.5")) {
         return Ok(());
     }
+    let names: HashSet<&str> = frame.entries.iter().map(|entry| entry.name.as_str()).collect();
     for license in metadata.all("license_file") {
         let path = format!("{folder}/licenses/{license}");
-        if !frame.entries.iter().any(|entry| entry.name == path) {
+        if !names.contains(path.as_str()) {
             return Err(ArchiveError::Wheel(format!("License-File {license} does not exist in distribution file {file_name} at expected path {path}")));
         }
     }
@@ -119,7 +151,7 @@ fn check_entry_points(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError>
 
 /// `RECORD` should list every file. Installers do not agree on what a difference means, so
 /// it is told to the uploader and no reason to refuse.
-fn compare_record<R: Read + Seek>(frame: &ZipFrame<R>, folder: &str, file_name: &str, record: &[u8]) -> Result<Vec<String>, ArchiveError> {
+fn compare_record<R: BufRead + Seek>(frame: &ZipFrame<R>, folder: &str, file_name: &str, record: &[u8]) -> Result<Vec<String>, ArchiveError> {
     let text = std::str::from_utf8(record).map_err(|_| ArchiveError::Wheel(format!("Wheel '{file_name}' has a RECORD file that is not UTF-8.")))?;
     let listed: HashSet<String> = text.lines().filter(|line| !line.trim().is_empty()).map(record_path).collect();
     let unlisted = frame.entries.iter().find(|entry| {
@@ -215,5 +247,24 @@ mod tests {
         assert!(inspect_bytes(samples::wheel("sample", "1.1", "")).unwrap_err().contains("not of project 'sample'"));
         assert!(inspect_bytes(samples::zip(&[("a-1.0.dist-info/X", b""), ("sample-1.0.dist-info/X", b"")])).unwrap_err().contains("exactly one"));
         assert!(inspect_bytes(samples::zip(&[("a", b"")])).unwrap_err().contains("exactly one"));
+    }
+
+    #[test]
+    fn nothing_takes_the_place_of_what_was_read() {
+        let parts = |more: &'static str| {
+            let mut bytes = Vec::from([
+                ("sample-1.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n".as_slice()),
+                ("sample-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n"),
+                ("sample-1.0.dist-info/RECORD", b""),
+            ]);
+            bytes.push((more, b"evil"));
+            inspect_bytes(samples::zip(&bytes)).unwrap_err()
+        };
+        assert!(parts("sample-1.0.dist-info/metadata").contains("may take the place of another"));
+        assert!(parts("sample-1.0.dist-info/METADATA.").contains("may take the place of another"));
+        assert!(parts("sample-1.0.dist-info/METADATA::$DATA").contains("may take the place of another"));
+        assert!(parts("sample-1.0.DIST-INFO/METADATA").contains("exactly one .dist-info"));
+        assert!(parts("other-1.0.dist-info").contains("exactly one .dist-info"));
+        assert!(parts("sample-1.0.data/purelib/sample-1.0.dist-info/METADATA").contains("inside its .data folder"));
     }
 }

@@ -3,15 +3,24 @@
 //!
 //! The entries lie one after another from the first byte to the central directory, the
 //! directory reaches to its end record, and that ends the file. Each entry is in both
-//! lists with the same name, method, sizes and checksum. So there is nothing before,
-//! between or behind that another reader could take for an entry
+//! lists with the same name, flags, method, sizes and checksum, and unpacks to exactly
+//! that. So there is nothing before, between, inside or behind that another reader could
+//! take for an entry
 //! (<https://blog.pypi.org/posts/2025-08-07-wheel-archive-confusion-attacks/>).
+//!
+//! What no build tool writes and readers treat differently is refused altogether: ZIP64,
+//! comments, extra fields that rename an entry or that nobody knows, names that are not
+//! plain. Readers differ in where they begin: Python's looks for ZIP64 records before the
+//! end record, others search for the end record backwards, and streaming ones never see
+//! the directory and trust local headers, data descriptors and the end of compressed data.
+
+mod extra;
 
 use std::collections::HashSet;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 
 use flate2::Crc;
-use flate2::read::DeflateDecoder;
+use flate2::bufread::DeflateDecoder;
 
 use super::{ArchiveError, MAX_ENTRIES, check_path, io_error, unpacked_limit};
 
@@ -19,17 +28,20 @@ const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
 const END: u32 = 0x0605_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
+/// Records that a reader finds by searching backwards from the end: the end record, and
+/// the record and the locator of ZIP64.
+const SEARCHED_FOR: [u32; 3] = [END, 0x0606_4b50, 0x0706_4b50];
 const END_BYTES: usize = 22;
+const DESCRIPTOR_BYTES: u64 = 16;
 const LOCAL_BYTES: u64 = 30;
 const CENTRAL_BYTES: usize = 46;
 /// Largest central directory that is read.
 const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
 
-const FLAG_ENCRYPTED: u16 = 1;
+/// How hard the compressor tried; changes nothing for readers.
+const FLAGS_EFFORT: u16 = 3 << 1;
 const FLAG_DESCRIPTOR: u16 = 1 << 3;
-const FLAG_PATCH: u16 = 1 << 5;
-const FLAG_STRONG_ENCRYPTION: u16 = 1 << 6;
-const FLAG_MASKED: u16 = 1 << 13;
+const FLAG_UTF8: u16 = 1 << 11;
 
 /// One entry.
 #[derive(Clone, Debug)]
@@ -51,39 +63,55 @@ pub(crate) struct ZipFrame<R> {
     pub(crate) entries: Vec<Entry>,
 }
 
-impl<R: Read + Seek> ZipFrame<R> {
-    /// Checks the frame of the whole archive; reads no entry's content.
+impl<R: BufRead + Seek> ZipFrame<R> {
+    /// Checks the whole archive and unpacks every entry once, keeping nothing.
     pub(crate) fn open(mut reader: R) -> Result<Self, ArchiveError> {
         let length = reader.seek(SeekFrom::End(0)).map_err(io_error)?;
         let (entries, directory) = read_directory(&mut reader, length)?;
         let mut frame = Self { reader, entries };
         frame.check_entries(length)?;
         frame.check_layout(directory)?;
+        for index in 0..frame.entries.len() {
+            frame.unpack(index, &mut std::io::sink())?;
+        }
         Ok(frame)
     }
 
-    /// Unpacks one entry of at most `limit` bytes and checks its checksum.
+    /// Unpacks one entry of at most `limit` bytes.
     pub(crate) fn read(&mut self, index: usize, limit: u64) -> Result<Vec<u8>, ArchiveError> {
-        let entry = self.entries[index].clone();
+        let entry = &self.entries[index];
         if entry.unpacked > limit {
             return Err(ArchiveError::archive(format!("'{}' is larger than {limit} bytes.", entry.name)));
         }
+        let mut bytes = Vec::new();
+        self.unpack(index, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Unpacks an entry and checks that it is what both lists promise: its size, its
+    /// checksum, and that the compressed data ends where the entry does. A reader that
+    /// relies on one of them must not come to another end than one that relies on the others.
+    fn unpack(&mut self, index: usize, into: &mut impl Write) -> Result<(), ArchiveError> {
+        let entry = &self.entries[index];
+        let (promised, crc32) = (entry.unpacked, entry.crc32);
         self.reader.seek(SeekFrom::Start(entry.data)).map_err(io_error)?;
         let packed = (&mut self.reader).take(entry.packed);
-        let mut bytes = Vec::new();
-        // One byte more than promised is enough to know that the promise was a lie.
-        let read = if entry.deflated {
-            DeflateDecoder::new(packed).take(entry.unpacked + 1).read_to_end(&mut bytes)
+        let mut sink = Checked { into, crc: Crc::new() };
+        let (unpacked, used) = if entry.deflated {
+            let mut decoder = DeflateDecoder::new(packed);
+            // One byte more than promised is enough to know that the promise was a lie.
+            let unpacked = std::io::copy(&mut (&mut decoder).take(promised.saturating_add(1)), &mut sink);
+            (unpacked, decoder.total_in())
         } else {
-            packed.take(entry.unpacked + 1).read_to_end(&mut bytes)
+            let unpacked = std::io::copy(&mut { packed }, &mut sink);
+            (unpacked, entry.packed)
         };
-        read.map_err(|_| ArchiveError::archive(format!("'{}' cannot be unpacked.", entry.name)))?;
-        let mut crc = Crc::new();
-        crc.update(&bytes);
-        if bytes.len() as u64 != entry.unpacked || crc.sum() != entry.crc32 {
+        let entry = &self.entries[index];
+        let unpacked = unpacked.map_err(|_| ArchiveError::archive(format!("'{}' cannot be unpacked.", entry.name)))?;
+        if unpacked != promised || sink.crc.sum() != crc32 || used != entry.packed {
             return Err(ArchiveError::archive(format!("'{}' does not match its size or checksum.", entry.name)));
         }
-        Ok(bytes)
+        Ok(())
     }
 
     fn check_entries(&self, length: u64) -> Result<(), ArchiveError> {
@@ -91,11 +119,17 @@ impl<R: Read + Seek> ZipFrame<R> {
         let mut unpacked = 0u64;
         for entry in &self.entries {
             check_path(&entry.name)?;
-            if !names.insert(entry.name.as_str()) {
-                return Err(ArchiveError::archive(format!("The ZIP archive has two entries named '{}'.", entry.name)));
+            let path = entry.name.trim_end_matches('/');
+            if !names.insert(path) {
+                return Err(ArchiveError::archive(format!("The ZIP archive has two entries named '{path}'.")));
+            }
+            if path != entry.name && entry.unpacked != 0 {
+                return Err(ArchiveError::archive(format!("The folder '{path}' has content.")));
             }
             unpacked = unpacked.saturating_add(entry.unpacked);
         }
+        let files = self.entries.iter().filter(|entry| !entry.name.ends_with('/')).map(|entry| entry.name.as_str()).collect();
+        super::check_no_file_is_a_folder(self.entries.iter().map(|entry| entry.name.as_str()).collect(), &files)?;
         if unpacked > unpacked_limit(length) {
             return Err(ArchiveError::archive("The ZIP archive unpacks to too much: it looks like a bomb."));
         }
@@ -133,9 +167,12 @@ impl<R: Read + Seek> ZipFrame<R> {
         if name != entry.name.as_bytes() {
             return Err(differs("name"));
         }
+        let mut extra = vec![0u8; usize::from(extra_bytes)];
+        self.reader.read_exact(&mut extra).map_err(|_| truncated())?;
+        extra::check(&entry.name, &extra)?;
         let method = if entry.deflated { 8 } else { 0 };
-        if u16_at(&header, 8) != method || u16_at(&header, 6) & FLAG_DESCRIPTOR != entry.flags & FLAG_DESCRIPTOR {
-            return Err(differs("method"));
+        if u16_at(&header, 8) != method || u16_at(&header, 6) != entry.flags {
+            return Err(differs("method or flags"));
         }
         let stated = (u32_at(&header, 14), u64::from(u32_at(&header, 18)), u64::from(u32_at(&header, 22)));
         let known = (entry.crc32, entry.packed, entry.unpacked);
@@ -149,17 +186,35 @@ impl<R: Read + Seek> ZipFrame<R> {
         if !has_descriptor {
             return Ok(end);
         }
-        let gap = next.checked_sub(end).filter(|gap| matches!(gap, 12 | 16)).ok_or_else(|| differs("data descriptor"))?;
-        let mut descriptor = [0u8; 16];
-        let descriptor = &mut descriptor[..gap as usize];
-        self.reader.seek(SeekFrom::Start(end)).map_err(io_error)?;
-        self.reader.read_exact(descriptor).map_err(|_| truncated())?;
-        let start = if gap == 16 { 4 } else { 0 };
-        let told = (u32_at(descriptor, start), u64::from(u32_at(descriptor, start + 4)), u64::from(u32_at(descriptor, start + 8)));
-        if told != known || (gap == 16 && u32_at(descriptor, 0) != DESCRIPTOR) {
+        if next.checked_sub(end) != Some(DESCRIPTOR_BYTES) {
             return Err(differs("data descriptor"));
         }
-        Ok(end + gap)
+        let mut descriptor = [0u8; DESCRIPTOR_BYTES as usize];
+        self.reader.seek(SeekFrom::Start(end)).map_err(io_error)?;
+        self.reader.read_exact(&mut descriptor).map_err(|_| truncated())?;
+        let told = (u32_at(&descriptor, 4), u64::from(u32_at(&descriptor, 8)), u64::from(u32_at(&descriptor, 12)));
+        if u32_at(&descriptor, 0) != DESCRIPTOR || told != known {
+            return Err(differs("data descriptor"));
+        }
+        Ok(next)
+    }
+}
+
+/// Passes bytes on and sums them up.
+struct Checked<W> {
+    into: W,
+    crc: Crc,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.into.write(bytes)?;
+        self.crc.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.into.flush()
     }
 }
 
@@ -189,6 +244,13 @@ fn read_directory<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(Vec<En
     let mut directory = vec![0u8; usize::try_from(size).map_err(|_| truncated())?];
     reader.seek(SeekFrom::Start(offset)).map_err(io_error)?;
     reader.read_exact(&mut directory).map_err(|_| truncated())?;
+    // The directory holds names, numbers and dates. Were one of these signatures in it, a
+    // reader that searches could take what follows for another end of another archive.
+    if directory.windows(4).any(|window| SEARCHED_FOR.contains(&u32_at(window, 0))) {
+        return Err(ArchiveError::archive(
+            "The ZIP archive's list of entries holds what another reader takes for its end, or for ZIP64, which is not supported.",
+        ));
+    }
     let mut entries = Vec::with_capacity(usize::from(total));
     let mut rest = directory.as_slice();
     while !rest.is_empty() {
@@ -209,11 +271,19 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
         .ok_or_else(|| ArchiveError::archive("The ZIP archive's list of entries is damaged."))?;
     let (name_bytes, extra_bytes, comment_bytes) = (usize::from(u16_at(header, 28)), usize::from(u16_at(header, 30)), usize::from(u16_at(header, 32)));
     let used = CENTRAL_BYTES + name_bytes + extra_bytes + comment_bytes;
-    let name = bytes.get(CENTRAL_BYTES..CENTRAL_BYTES + name_bytes).filter(|_| bytes.len() >= used).ok_or_else(truncated)?;
+    let (name, extra) =
+        bytes.get(CENTRAL_BYTES..used).map(|variable| (&variable[..name_bytes], &variable[name_bytes..name_bytes + extra_bytes])).ok_or_else(truncated)?;
     let name = std::str::from_utf8(name).map_err(|_| ArchiveError::archive("The ZIP archive has a name that is not UTF-8."))?.to_owned();
+    if comment_bytes != 0 {
+        return Err(ArchiveError::archive(format!("'{name}' has a comment.")));
+    }
+    extra::check(&name, extra)?;
     let flags = u16_at(header, 8);
-    if flags & (FLAG_ENCRYPTED | FLAG_PATCH | FLAG_STRONG_ENCRYPTION | FLAG_MASKED) != 0 {
-        return Err(ArchiveError::archive(format!("'{name}' is encrypted.")));
+    if flags & !(FLAGS_EFFORT | FLAG_DESCRIPTOR | FLAG_UTF8) != 0 {
+        return Err(ArchiveError::archive(format!("'{name}' is encrypted or uses a feature of ZIP archives that is not supported.")));
+    }
+    if !name.is_ascii() && flags & FLAG_UTF8 == 0 {
+        return Err(ArchiveError::archive(format!("'{name}' has a name beyond ASCII without saying that it is UTF-8.")));
     }
     let deflated = match u16_at(header, 10) {
         0 => false,
@@ -224,10 +294,22 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
     if [packed, unpacked, offset].contains(&u32::MAX) {
         return Err(ArchiveError::archive("ZIP64 is not supported."));
     }
-    // Upper half of the external attributes, when written on Unix: the file's mode.
-    let mode = u32_at(header, 38) >> 16;
-    if header[5] == 3 && mode & 0o170_000 == 0o120_000 {
-        return Err(ArchiveError::archive(format!("'{name}' is a symbolic link.")));
+    if u16_at(header, 34) != 0 {
+        return Err(ArchiveError::archive("The ZIP archive has several parts."));
+    }
+    if !deflated && packed != unpacked {
+        return Err(ArchiveError::archive(format!("'{name}' is stored in another size than its own.")));
+    }
+    // A reader that sees the data first cannot know where it ends.
+    if !deflated && flags & FLAG_DESCRIPTOR != 0 && packed != 0 {
+        return Err(ArchiveError::archive(format!("'{name}' is neither compressed nor told its size in advance.")));
+    }
+    // Upper half of the external attributes: the file's mode on Unix. Whether it counts when
+    // the archive says that it was written elsewhere, readers do not agree.
+    match u32_at(header, 38) >> 16 & 0o170_000 {
+        0 | 0o040_000 | 0o100_000 => {}
+        0o120_000 => return Err(ArchiveError::archive(format!("'{name}' is a symbolic link."))),
+        _ => return Err(ArchiveError::archive(format!("'{name}' is neither a file nor a folder."))),
     }
     let entry = Entry { name, deflated, crc32: u32_at(header, 16), packed: packed.into(), unpacked: unpacked.into(), offset: offset.into(), data: 0, flags };
     Ok((entry, used))
@@ -246,117 +328,4 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::archive::samples::zip;
-
-    fn why(bytes: Vec<u8>) -> String {
-        ZipFrame::open(Cursor::new(bytes)).err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
-    fn find(bytes: &[u8], signature: u32) -> usize {
-        bytes.windows(4).position(|window| window == signature.to_le_bytes()).unwrap()
-    }
-
-    #[test]
-    fn an_ordinary_archive_reads_back() {
-        let mut frame = ZipFrame::open(Cursor::new(zip(&[("a.txt", b"one"), ("b/c.txt", &[b'x'; 5000])]))).unwrap();
-        assert_eq!(frame.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a.txt", "b/c.txt"]);
-        assert_eq!(frame.read(0, 10).unwrap(), b"one");
-        assert_eq!(frame.read(1, 5000).unwrap(), vec![b'x'; 5000]);
-        assert!(frame.read(1, 4999).is_err());
-    }
-
-    #[test]
-    fn nothing_may_lie_before_between_or_behind_the_entries() {
-        let plain = zip(&[("a", b"one"), ("b", b"two")]);
-        assert!(why([b"#!/bin/sh\n".as_slice(), &plain].concat()).contains("not where its end record says"));
-        assert!(why([plain.as_slice(), b"more"].concat()).contains("something follows it"));
-        let mut between = plain.clone();
-        let directory = find(&between, CENTRAL);
-        between.splice(directory..directory, *b"gap!");
-        let end = find(&between, END);
-        let moved = u32_at(&between, end + 16) + 4;
-        between[end + 16..end + 20].copy_from_slice(&moved.to_le_bytes());
-        assert!(why(between).contains("bytes that belong to no entry"));
-    }
-
-    #[test]
-    fn the_two_lists_must_agree() {
-        let mut renamed = zip(&[("a", b"one")]);
-        renamed[30] = b'z';
-        assert!(why(renamed).contains("differ in the name of 'a'"));
-        let mut resized = zip(&[("a", b"one")]);
-        resized[22] ^= 1;
-        assert!(why(resized).contains("differ in the sizes"));
-    }
-
-    #[test]
-    fn an_entry_listed_twice_is_refused() {
-        let plain = zip(&[("a", b"one"), ("b", b"two")]);
-        let doubled: Vec<u8> = {
-            let mut bytes = plain;
-            for at in (0..bytes.len() - 1).filter(|&at| bytes[at] == b'b').collect::<Vec<_>>() {
-                bytes[at] = b'a';
-            }
-            bytes
-        };
-        assert!(why(doubled).contains("two entries named 'a'"));
-    }
-
-    #[test]
-    fn content_that_does_not_match_its_checksum_is_refused() {
-        let mut bytes = zip(&[("a", b"one")]);
-        let at = find(&bytes, CENTRAL);
-        // Changed in both lists alike: only reading the content can tell.
-        bytes[14] ^= 1;
-        bytes[at + 16] ^= 1;
-        let mut frame = ZipFrame::open(Cursor::new(bytes)).unwrap();
-        assert!(frame.read(0, 10).unwrap_err().to_string().contains("does not match its size or checksum"));
-    }
-
-    #[test]
-    fn encryption_odd_compression_and_links_are_refused() {
-        let patched = |offset: usize, value: &[u8]| {
-            let mut bytes = zip(&[("a", b"one")]);
-            let at = find(&bytes, CENTRAL);
-            bytes[at + offset..at + offset + value.len()].copy_from_slice(value);
-            why(bytes)
-        };
-        assert!(patched(8, &1u16.to_le_bytes()).contains("is encrypted"));
-        assert!(patched(10, &14u16.to_le_bytes()).contains("compressed by method 14"));
-        assert!(patched(38, &(0o120_777u32 << 16).to_le_bytes()).contains("symbolic link"));
-        assert!(patched(24, &u32::MAX.to_le_bytes()).contains("ZIP64"));
-    }
-
-    #[test]
-    fn a_bomb_is_refused_before_it_is_unpacked() {
-        let zeros = vec![0u8; 70 << 20];
-        assert!(why(zip(&[("a", &zeros)])).contains("looks like a bomb"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = ZipFrame::open(Cursor::new(bytes));
-        }
-
-        #[test]
-        fn no_damage_panics_the_reader(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
-            let mut bytes = zip(&[("a", b"one"), ("dir/b", &[7; 300])]);
-            for (at, value) in changes {
-                let at = at.index(bytes.len());
-                bytes[at] = value;
-            }
-            if let Ok(mut frame) = ZipFrame::open(Cursor::new(bytes)) {
-                for index in 0..frame.entries.len() {
-                    let _ = frame.read(index, 1000);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! Row 8 of the checks of an upload: what the form's metadata says must be well-formed.
+//! Row 8 of the checks of an upload: what the form's metadata says must be well-formed. The
+//! same goes for the file's own (row 30), which is what is kept and shown.
 //! The texts are PyPI's where clients and people know them.
 
 use model::Version;
@@ -24,12 +25,6 @@ pub(crate) fn check(metadata: &CoreMetadata) -> Result<(), String> {
     check_urls(metadata)?;
     check_license(metadata)?;
     check_names(metadata)
-}
-
-/// What the file itself says must at least be readable by an installer.
-pub(crate) fn check_file(metadata: &CoreMetadata) -> Result<(), String> {
-    check_metadata_version(metadata)?;
-    check_requirements(metadata)
 }
 
 fn check_metadata_version(metadata: &CoreMetadata) -> Result<(u8, u8), String> {

@@ -36,8 +36,11 @@ pub(super) fn wheel(subject: &Subject<'_>) -> Result<Step, UploadError> {
     }
 }
 
-/// What installers read is what is in the file; what people and policies are told must be
-/// the same. `Metadata-Version` is not compared: flit states one and writes another.
+/// What installers read is what is in the file, and so is what people and policies are told:
+/// the file's metadata is what is decided about, kept and shown, held to the same rules as
+/// the form's. The form must agree with it in what says which file this is and for whom;
+/// the rest of the form is read by nobody. `Metadata-Version` is not compared: flit states
+/// one and writes another.
 fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, UploadError> {
     let submission = &subject.upload.submission;
     let metadata = &inspected.metadata;
@@ -53,7 +56,7 @@ fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, Uploa
     if specifiers(stated) != specifiers(found) {
         return Err(contradiction("Requires-Python", stated.unwrap_or_default(), found.unwrap_or_default()));
     }
-    checks::check_file(metadata).map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
+    checks::check(metadata).map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
     Ok(Step::Next)
 }
 
