@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use model::{DecisionId, Timestamp};
 
@@ -49,6 +49,7 @@ pub struct Attempt {
 struct Tally {
     first_taken: AtomicBool,
     deciding_ns: AtomicU64,
+    project: OnceLock<Box<str>>,
 }
 
 impl Attempt {
@@ -78,6 +79,16 @@ impl Attempt {
     /// Microseconds spent deciding so far, all decisions of this request together.
     pub fn deciding_microseconds(&self) -> u64 {
         self.tally.deciding_ns.load(Ordering::Relaxed) / 1000
+    }
+
+    /// Normalized name of the project that its first decision about one was about.
+    pub fn project(&self) -> Option<&str> {
+        self.tally.project.get().map(|name| &**name)
+    }
+
+    pub(crate) fn is_about(&self, normalized: &str) {
+        // For logs: bounded, and nothing that a terminal obeys, whatever a target calls a name.
+        self.tally.project.get_or_init(|| normalized.chars().filter(char::is_ascii_graphic).take(128).collect());
     }
 
     /// The id of the next decision: the request's own for the first one.

@@ -83,6 +83,7 @@ impl Gate {
         let decision = attempt.next_decision();
         let facts = target.facts();
         let action = facts.action;
+        note_project(attempt, &facts);
         if let Err(reason) = core_rules::check(attempt.at, caller, &facts) {
             attempt.spent(nanoseconds_since(started));
             return Err(self.refuse_by_core(attempt, caller, decision, &facts, *reason).await);
@@ -167,6 +168,7 @@ impl Gate {
     /// cause. The refusal is recorded like any other.
     pub async fn check_core<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: &T) -> Result<(), Refusal> {
         let facts = target.facts();
+        note_project(attempt, &facts);
         match core_rules::check(attempt.at, caller, &facts) {
             Ok(()) => Ok(()),
             Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, *reason).await),
@@ -327,6 +329,13 @@ impl Gate {
                 }
             }
         }
+    }
+}
+
+/// For the request's line in the log.
+fn note_project(attempt: &Attempt, facts: &TargetFacts<'_>) {
+    if let Some(project) = &facts.project {
+        attempt.is_about(project.normalized);
     }
 }
 

@@ -109,6 +109,7 @@ impl Gate {
         let result = self.build(number).await;
         let installed = match result {
             Ok(generation) => {
+                begin_counters(&generation.set);
                 self.inner.active.store(Some(Arc::new(generation)));
                 *last_failure = None;
                 metrics::gauge!("portcullis_policy_set").set(number as f64);
@@ -263,6 +264,16 @@ pub async fn load_set(storage: &Storage, engine: &policy_engine::Engine, number:
     tokio::task::spawn_blocking(move || assemble(&engine, number, &stored.spec, &modules, &stored.cases))
         .await
         .map_err(|error| InstallError::Interrupted(error.to_string()))?
+}
+
+/// Makes the counters of the set's policies begin at zero, so that the first failure is a rise.
+fn begin_counters(set: &PolicySet) {
+    for binding in &set.spec().bindings {
+        metrics::counter!("portcullis_policy_failures_total", "policy" => binding.policy.clone()).increment(0);
+        if binding.grade != policy_engine::Grade::Enforce {
+            metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => binding.policy.clone(), "grade" => binding.grade.as_str()).increment(0);
+        }
+    }
 }
 
 /// How long a server may be silent before it counts as gone.

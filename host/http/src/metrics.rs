@@ -1,12 +1,13 @@
 //! Numbers for Prometheus: those of requests, and the page that shows all of them.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use model::Action;
 
 use crate::exchange::{OpenExchange, answer};
 use crate::problem::{Answer, Problem};
@@ -14,6 +15,12 @@ use crate::routes::routes;
 
 const REQUESTS: &str = "portcullis_requests_total";
 const REQUEST_SECONDS: &str = "portcullis_request_seconds";
+const DECISIONS: &str = "portcullis_decisions_total";
+const DECISION_SECONDS: &str = "portcullis_decision_seconds";
+const BUILD_INFO: &str = "portcullis_build_info";
+// Prometheus' own names for what every process has.
+const RESIDENT_BYTES: &str = "process_resident_memory_bytes";
+const START_TIME: &str = "process_start_time_seconds";
 pub(crate) const UPLOADS_IN_FLIGHT: &str = "portcullis_uploads_in_flight";
 
 /// The route's name of requests to no route.
@@ -21,8 +28,35 @@ const NO_ROUTE: &str = "none";
 
 /// Upper bounds of what requests take, in seconds. A project page takes some 100 µs.
 const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// Upper bounds of what decisions take, in microseconds.
-const MICROSECONDS: &[f64] = &[5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 10_000.0];
+/// Upper bounds of what decisions take, in seconds: microseconds usually, 10 ms for one policy at most.
+const DECISION_BUCKETS: &[f64] =
+    &[0.000_005, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_075, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1];
+
+/// Counters without labels, wherever in the process they are counted. They are there from
+/// the start: an alert on something that does not exist yet never fires.
+const PLAIN_COUNTERS: &[(&str, &str)] = &[
+    ("portcullis_policy_set_failures_total", "Policy sets that were activated and that this server cannot load."),
+    ("portcullis_records_lost_total", "Decisions and audit events that could not be written to the database."),
+    ("portcullis_reads_not_recorded_total", "Permitted reads beyond the rate at which they are recorded."),
+    ("portcullis_refusals_not_recorded_total", "Refusals that were counted and not recorded one by one."),
+    ("portcullis_log_lines_lost_total", "Log lines that standard error did not take in time."),
+];
+
+/// Counters with labels; whoever counts them makes them begin at zero where labels are known.
+const LABELLED_COUNTERS: &[(&str, &str)] = &[
+    (REQUESTS, "HTTP requests by route, method and status."),
+    (DECISIONS, "Decisions by action and outcome."),
+    ("portcullis_policy_failures_total", "Evaluations that a policy did not finish: it trapped, overran its budget, or is suspended."),
+    ("portcullis_unenforced_verdicts_total", "Verdicts of policies in grade warn or observe that would not have let something through."),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    (UPLOADS_IN_FLIGHT, "Uploads being received."),
+    ("portcullis_policy_set", "Number of the policy set that serves."),
+    (BUILD_INFO, "Always 1; the label names the version of the program."),
+    (RESIDENT_BYTES, "Memory of the process that is resident, in bytes."),
+    (START_TIME, "When the process began to serve, in seconds since 1970."),
+];
 
 /// The numbers of this process, in the form Prometheus reads.
 #[derive(Clone)]
@@ -47,20 +81,18 @@ impl Metrics {
     /// Starts to gather what the whole process counts. Once per process, before the first
     /// request; while [`crate::serve`] runs, samples are folded into buckets in time.
     pub fn install() -> Result<Self, InstallMetricsError> {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
-            .set_buckets_for_metric(Matcher::Suffix("_microseconds".to_owned()), MICROSECONDS)?
-            .build_recorder();
+        let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| InstallMetricsError::InstalledAlready)?;
-        describe_counter!(REQUESTS, "HTTP requests by route, method and status.");
-        describe_histogram!(REQUEST_SECONDS, "Seconds from a request's headers to its answer's, by route.");
-        describe_gauge!(UPLOADS_IN_FLIGHT, "Uploads being received.");
+        begin();
         Ok(Self(handle))
     }
 
     /// The numbers as text.
     pub fn render(&self) -> String {
+        if let Some(bytes) = resident_bytes() {
+            gauge!(RESIDENT_BYTES).set(bytes as f64);
+        }
         self.0.render()
     }
 
@@ -68,6 +100,41 @@ impl Metrics {
     pub(crate) fn fold(&self) {
         self.0.run_upkeep();
     }
+}
+
+fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DECISION_SECONDS.to_owned()), DECISION_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), SECONDS)
+}
+
+/// Says what every number means, and begins to count at zero.
+fn begin() {
+    describe_histogram!(REQUEST_SECONDS, "Seconds from a request's headers to its answer's, by route.");
+    describe_histogram!(DECISION_SECONDS, "Seconds that the policies took for one decision.");
+    for &(name, help) in PLAIN_COUNTERS {
+        describe_counter!(name, help);
+        counter!(name).increment(0);
+    }
+    for &(name, help) in LABELLED_COUNTERS {
+        describe_counter!(name, help);
+    }
+    for action in Action::ALL {
+        counter!(DECISIONS, "action" => action.as_str(), "outcome" => "failed").increment(0);
+    }
+    for &(name, help) in GAUGES {
+        describe_gauge!(name, help);
+    }
+    gauge!(UPLOADS_IN_FLIGHT).set(0.0);
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!(START_TIME).set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64()));
+}
+
+/// Resident memory of this process; none where the system does not say it as Linux does.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// `GET /metrics`: for the configured addresses only, since it tells what people do.
@@ -144,5 +211,31 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn what_alerts_watch_is_there_before_it_happens_and_says_what_it_is() {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        let text = metrics::with_local_recorder(&recorder, || {
+            begin();
+            histogram!(DECISION_SECONDS).record(0.000_012);
+            Metrics(handle).render()
+        });
+        for line in [
+            "portcullis_policy_set_failures_total 0",
+            "portcullis_records_lost_total 0",
+            "portcullis_log_lines_lost_total 0",
+            "portcullis_decisions_total{action=\"file:upload\",outcome=\"failed\"} 0",
+            "portcullis_decision_seconds_bucket{le=\"0.00001\"} 0",
+            "portcullis_decision_seconds_bucket{le=\"0.000015\"} 1",
+            concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}\n{text}");
+        }
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

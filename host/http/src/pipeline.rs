@@ -1,6 +1,7 @@
 //! What every request goes through: client address, attempt, credential, handler, headers,
 //! one line in the log.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
 use identity::{InvalidAuthorization, Presented};
-use model::{Action, Caller, CredentialKind, DecisionId};
+use model::{Action, Caller, DecisionId, UserName};
 
 use crate::app::Shared;
 use crate::body::Incoming;
@@ -75,7 +76,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     };
     let found = methods.iter().find(|(_, route)| Some(route.verb) == verb).copied();
     let attempt = found.filter(|(_, route)| route.access != Access::Open).map(|(_, route)| begin(&app, route, &request, client));
-    let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, attempt.clone(), started);
+    let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, client, attempt.clone(), started);
 
     let format = ProblemFormat::preferred(&request.headers);
     let has_credential = request.headers.contains_key(AUTHORIZATION);
@@ -89,7 +90,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (Handler::Decided(handler), Some(attempt)) => {
                 refuse_other_sites(&app, route, &attempt, &request.headers).await?;
                 let (attempt, caller) = authenticate(&app, route, attempt, &request.headers, body.as_ref()).await?;
-                line.caller = Some(caller_word(&caller));
+                line.identify(&caller);
                 handler(Exchange { app: app.clone(), attempt, caller, request, parameters, body: body.clone() }).await
             }
             (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
@@ -261,13 +262,6 @@ fn strip_body(response: &mut Response) {
     *response.body_mut() = Body::empty();
 }
 
-fn caller_word(caller: &Caller) -> &'static str {
-    match caller.credential {
-        CredentialKind::None => "anonymous",
-        other => other.as_str(),
-    }
-}
-
 /// Largest body, in bytes, of a request that is no upload; what is larger is not even drained.
 const MAX_SMALL_BODY: u64 = 64 << 10;
 
@@ -280,6 +274,9 @@ fn logged_path(path: &str) -> String {
     path.bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect()
 }
 
+/// Stands in the log where there is nothing to name.
+const NOTHING: &str = "-";
+
 /// The one line a request leaves in the log; written on drop as well, when the client went
 /// away before there was an answer.
 struct Line {
@@ -289,13 +286,15 @@ struct Line {
     path: String,
     head: bool,
     attempt: Option<Attempt>,
-    caller: Option<&'static str>,
+    address: IpAddr,
+    credential: &'static str,
+    user: Option<UserName>,
     started: Instant,
     written: bool,
 }
 
 impl Line {
-    fn new(app: &Shared, route: Option<(usize, &'static str)>, request: &Parts, attempt: Option<Attempt>, started: Instant) -> Self {
+    fn new(app: &Shared, route: Option<(usize, &'static str)>, request: &Parts, client: Client, attempt: Option<Attempt>, started: Instant) -> Self {
         let method = match request.method {
             Method::GET => "GET",
             Method::HEAD => "HEAD",
@@ -307,7 +306,26 @@ impl Line {
             _ => "OTHER",
         };
         let path = logged_path(request.uri.path());
-        Self { app: app.clone(), route, method, path, head: request.method == Method::HEAD, attempt, caller: None, started, written: false }
+        Self {
+            app: app.clone(),
+            route,
+            method,
+            path,
+            head: request.method == Method::HEAD,
+            attempt,
+            address: client.address,
+            credential: NOTHING,
+            user: None,
+            started,
+            written: false,
+        }
+    }
+
+    /// Notes who asks, once that is known. Until then nobody is named: a name that was only
+    /// claimed is whatever its sender wanted it to be.
+    fn identify(&mut self, caller: &Caller) {
+        self.credential = caller.credential.as_str();
+        self.user = caller.user().map(|user| user.name.clone());
     }
 
     /// The request's id, made up where there was no attempt.
@@ -332,7 +350,10 @@ impl Line {
             set = attempt.map(Attempt::set_number),
             deciding_us = attempt.map(Attempt::deciding_microseconds),
             total_us = elapsed.as_micros() as u64,
-            principal = self.caller,
+            credential = self.credential,
+            user = self.user.as_ref().map_or(NOTHING, UserName::as_written),
+            project = attempt.and_then(Attempt::project).unwrap_or(NOTHING),
+            address = %self.address,
         );
         self.app.request_metrics.count(self.route, self.method, status, elapsed);
     }

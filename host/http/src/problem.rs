@@ -292,7 +292,8 @@ mod tests {
     async fn every_reason_and_the_decision_reach_every_client_and_nothing_twice() {
         let id = DecisionId::new();
         let one = |message: &str, page| Reason { code: "c".to_owned(), message: message.to_owned(), remedy: format!("Mend {message}."), page };
-        let problem = || Problem::with_reasons(StatusCode::FORBIDDEN, vec![one("a", Some(Page::Email)), one("b", Some(Page::Email)), one("a", None)]).decided_by(id);
+        let problem =
+            || Problem::with_reasons(StatusCode::FORBIDDEN, vec![one("a", Some(Page::Email)), one("b", Some(Page::Email)), one("a", None)]).decided_by(id);
         let expected = format!("a. Mend a. See {URL}/help/#email Also: b. Mend b. (decision {id})");
         let (response, body) = text("*/*", problem()).await;
         assert_eq!(response.extensions().get::<ReasonPhrase>().unwrap().as_bytes(), expected.as_bytes());
