@@ -114,6 +114,7 @@ fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Re
         Principal::Anonymous => format!("You must say who you are to {what} project '{name}'."),
     };
     let remedy = match needed {
+        _ if matches!(caller.principal, Principal::Anonymous) => "Uploads take an API token; everything else takes a person with password and one-time code.",
         Role::Maintainer => "Ask an owner of the project for the role of maintainer, or check the name of the project.",
         Role::Owner => "Ask an owner of the project.",
     };

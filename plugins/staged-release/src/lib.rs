@@ -72,7 +72,7 @@ fn upload(mode: Mode, context: &Context) -> Verdict {
     }
     stage(
         Reason::new("staged", "The release is held until somebody publishes it.")
-            .remedy("Publish it with a second factor once all its files are there.")
+            .remedy("A person does, once all its files are there: portcullis release publish.")
             .page(Page::StagedReleases),
     )
 }
