@@ -42,9 +42,13 @@ fn main() -> anyhow::Result<()> {
     eprintln!("filling both with {} files", PROJECTS * FILES);
     let files: Vec<Distribution> = (0..PROJECTS).flat_map(files_of).collect();
     files.iter().try_for_each(|file| theirs.put(file))?;
-    let fill: Vec<Request> = files.iter().enumerate().map(|(number, file)| owners[number / FILES / PROJECTS_OF_ONE].upload(file)).collect();
-    send_all(server.address, UPLOADERS, &fill)?;
-    drop(fill);
+    // The first file of each project creates it; the others come when it is there.
+    let numbered = || files.iter().enumerate().map(|(number, file)| (number, owners[number / FILES / PROJECTS_OF_ONE].upload(file)));
+    let first: Vec<Request> = numbered().filter(|(number, _)| number % FILES == 0).map(|(_, request)| request).collect();
+    send_all(server.address, UPLOADERS, &first)?;
+    let others: Vec<Request> = numbered().filter(|(number, _)| number % FILES != 0).map(|(_, request)| request).collect();
+    send_all(server.address, UPLOADERS, &others)?;
+    drop((first, others));
     // Their cache has seen the new files when it lists the last one.
     let last = format!("/simple/{}/", project_name(PROJECTS - 1));
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
