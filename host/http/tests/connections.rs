@@ -168,7 +168,9 @@ async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
         let answer = connection.answer(false).await;
         assert_eq!(answer.status(), 403);
         assert!(answer.head.starts_with("HTTP/1.1 403 Invalid or non-existent authentication information. Use an API token:"), "{}", answer.head);
-        assert!(answer.head.lines().next().unwrap().ends_with("See http://index.example/help/#tokens"), "{}", answer.head);
+        let decision = answer.header("portcullis-decision").unwrap();
+        let end = format!("See http://index.example/help/#tokens (decision {decision})");
+        assert!(answer.head.lines().next().unwrap().ends_with(&end), "{}", answer.head);
     }
     server.stop().await;
 }
@@ -294,7 +296,8 @@ async fn message_remedy_and_address_of_a_refused_upload_fit_its_reason_phrase() 
         ),
     ] {
         let answer = server.ask(&format!("POST /legacy/ HTTP/1.1\r\nHost: x\r\n{credential}Content-Length: 0\r\n\r\n")).await;
-        assert_eq!(answer.head.lines().next().unwrap(), format!("HTTP/1.1 {expected} http://index.example/help/#tokens"));
+        let decision = answer.header("portcullis-decision").unwrap();
+        assert_eq!(answer.head.lines().next().unwrap(), format!("HTTP/1.1 {expected} http://index.example/help/#tokens (decision {decision})"));
     }
     server.stop().await;
 }
