@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Attempt, Permit, Target};
+use identity::UnspentCode;
 use model::{Caller, ProjectName};
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ pub(crate) struct Exchange {
     pub(crate) app: Shared,
     pub(crate) attempt: Attempt,
     pub(crate) caller: Caller,
+    /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`].
+    pub(crate) code: Option<UnspentCode>,
     pub(crate) request: Parts,
     pub(crate) parameters: Parameters,
     /// None for methods without a body.
@@ -36,7 +39,22 @@ pub(crate) struct OpenExchange {
 impl Exchange {
     /// Lets the gate decide; the only way from a handler to a permit.
     pub(crate) async fn decide<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
-        Ok(self.app.gate.decide(&self.attempt, &self.caller, target).await?)
+        self.decide_possible(target, |_| Ok(())).await
+    }
+
+    /// The same for what may turn out to be impossible for a reason that is known already.
+    ///
+    /// Invariant: a one-time code is spent after the decision and before the permit is handed
+    /// out. So what is refused or impossible costs no code, one code leads to one permit, and
+    /// only who was permitted learns what is impossible: strangers are refused before.
+    pub(crate) async fn decide_possible<T: Target>(&self, target: T, possible: impl FnOnce(&T) -> Result<(), Problem>) -> Result<Permit<T>, Problem> {
+        let action = target.facts().action;
+        let permit = self.app.gate.decide(&self.attempt, &self.caller, target).await?;
+        possible(permit.target())?;
+        if let Some(code) = &self.code {
+            self.app.identity.spend_code(&self.app.gate, &self.attempt, action, code).await?;
+        }
+        Ok(permit)
     }
 
     /// The request's headers.

@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use model::Version;
 use registry::staging::{Released, StagingError};
+use registry::targets::{PublishRelease, RejectRelease};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::Secret;
@@ -78,7 +79,8 @@ pub(crate) async fn publish(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
     let target = registry.load_publish(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    let something = |target: &PublishRelease| if target.files().next().is_some() { Ok(()) } else { Err(nothing_staged(&exchange, &project, &version)) };
+    let permit = exchange.decide_possible(target, something).await?;
     let warnings = messages(permit.warnings());
     let released = registry.publish_release(permit).await.map_err(|error| failed(&exchange, error))?;
     json(&outcome("published", released, warnings))
@@ -89,7 +91,8 @@ pub(crate) async fn reject(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
     let target = registry.load_reject(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    let something = |target: &RejectRelease| if target.files().next().is_some() { Ok(()) } else { Err(nothing_staged(&exchange, &project, &version)) };
+    let permit = exchange.decide_possible(target, something).await?;
     let warnings = messages(permit.warnings());
     let released = registry.reject_release(permit).await.map_err(|error| failed(&exchange, error))?;
     json(&outcome("rejected", released, warnings))
@@ -104,6 +107,10 @@ fn release(exchange: &Exchange) -> Result<(String, Version), Problem> {
 
 fn no_such_name() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "No project can have this name.")
+}
+
+fn nothing_staged(exchange: &Exchange, project: &str, version: &Version) -> Problem {
+    failed(exchange, StagingError::NotStaged { project: project.to_owned(), version: version.to_string() })
 }
 
 fn failed(exchange: &Exchange, error: StagingError) -> Problem {

@@ -88,6 +88,8 @@ pub struct ListedToken {
 pub enum TokenError {
     #[error("the user does not exist")]
     UnknownUser,
+    #[error("the user is disabled, so no token of theirs counts; enable the user first")]
+    UserDisabled,
     #[error("a token's description has 1 to 100 characters, none of them a control character")]
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
@@ -169,6 +171,9 @@ impl Identity {
         let too_many = |TooMany { retry_after_seconds }| TokenError::Limited { retry_after_seconds };
         let taken = limits::take(self.storage(), &[counter], self.now()).await?.map_err(too_many)?;
         let user = self.storage().user_by_name(name).await?.ok_or(TokenError::UnknownUser)?;
+        if user.disabled_at.is_some() {
+            return Err(TokenError::UserDisabled);
+        }
         let secret = user.totp_secret.as_ref().ok_or(TokenError::WrongTotpCode)?;
         let step = totp::matched_step(secret, code, self.now()).map_err(|_| TokenError::WrongTotpCode)?.ok_or(TokenError::WrongTotpCode)?;
         if !self.storage().accept_totp_step(user.id, step).await? {
@@ -195,7 +200,11 @@ impl Identity {
         if expires_at.is_some_and(|at| at.seconds() <= loaded_at.seconds()) {
             return Err(TokenError::ExpiryInThePast);
         }
-        let user = self.storage().user_by_name(user).await?.ok_or(TokenError::UnknownUser)?.id;
+        let user = self.storage().user_by_name(user).await?.ok_or(TokenError::UnknownUser)?;
+        if user.disabled_at.is_some() {
+            return Err(TokenError::UserDisabled);
+        }
+        let user = user.id;
         if proof.as_ref().is_some_and(|proof| proof.user != user) {
             return Err(TokenError::ForeignProof);
         }

@@ -1,4 +1,8 @@
-//! Users, their passwords and their second factor.
+//! Users, their passwords and their second factor; their addresses and their standing in
+//! modules of their own.
+
+pub mod emails;
+pub mod standing;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
@@ -57,6 +61,18 @@ pub enum AccountError {
     EmailTaken,
     #[error("`{0}` is not an e-mail address")]
     InvalidEmail(String),
+    #[error("the user does not have the e-mail address")]
+    UnknownEmail,
+    #[error("the e-mail address is not verified; verify it first")]
+    EmailNotVerified,
+    #[error("the primary e-mail address cannot be removed; promote another one first")]
+    PrimaryEmail,
+    #[error("the user is disabled already; enable the user first")]
+    UserDisabled,
+    #[error("the user is not disabled")]
+    UserNotDisabled,
+    #[error("a reason has 1 to {} characters, none of them a control character", standing::MAX_REASON)]
+    InvalidReason,
     #[error(transparent)]
     Password(#[from] UnsuitablePassword),
     #[error("TOTP is enrolled already; remove it first")]

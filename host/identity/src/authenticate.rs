@@ -81,6 +81,9 @@ impl Identity {
         if token.revoked_at.is_some() {
             return Err(Failure::token("revoked-token", Some(user.id)));
         }
+        if user.disabled_at.is_some() {
+            return Err(Failure::token("disabled-user", Some(user.id)));
+        }
         let caveats = verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id))?;
         if token.last_used_at.is_none_or(|used| used.plus_ms(TOUCH_EVERY_MS) <= at)
             && let Err(error) = self.storage().touch_token(token.id, at).await
@@ -99,7 +102,8 @@ impl Identity {
 
     async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
         let credential = CredentialKind::BasicPassword;
-        let proof = Proof { user_name, password, totp_code: None };
+        // A password that is sent with every request has no place for a code.
+        let proof = Proof { user_name, password, totp_code: None, asks_for_code: false };
         match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };

@@ -30,10 +30,13 @@ use model::Clock;
 use storage::Storage;
 
 pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken, SecondFactorProof, TokenError};
+pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, VerifyEmail};
+pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use limits::Limits;
 pub use passwords::PasswordHashing;
 pub use presented::{InvalidAuthorization, Presented};
+pub use prove_person::UnspentCode;
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
 

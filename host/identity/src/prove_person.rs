@@ -18,13 +18,24 @@ pub(crate) struct Proof<'a> {
     pub(crate) user_name: &'a str,
     pub(crate) password: Secret<String>,
     pub(crate) totp_code: Option<&'a str>,
+    /// Whether somebody who has TOTP enrolled must send a code: where there is a place for one.
+    pub(crate) asks_for_code: bool,
+}
+
+/// A TOTP code that was verified and not yet used up. It authorises nothing until
+/// [`Identity::spend_code`] accepted it, which it does once.
+#[derive(Debug)]
+#[must_use = "a code that is not spent can be sent again"]
+pub struct UnspentCode {
+    user: UserId,
+    step: i64,
 }
 
 /// Who it is.
 pub(crate) struct Proven {
     pub(crate) user: UserRow,
-    /// Whether a TOTP code was proven beside the password.
-    pub(crate) totp: bool,
+    /// The TOTP code that was verified beside the password.
+    pub(crate) code: Option<UnspentCode>,
 }
 
 /// Why it is nobody.
@@ -47,11 +58,16 @@ impl From<Busy> for Problem {
 }
 
 impl Identity {
-    /// Proves a person by password and, if given, TOTP code, for this request alone: no
-    /// session remains. Yields credential `session` with the assurance of now. Without a
-    /// code, or for a user without TOTP, the assurance carries no second factor, and it is
-    /// for the policies to require one. Refused unverified where the attempt's policy set
-    /// could not permit a session.
+    /// Proves a person by password and TOTP code, for this request alone: no session
+    /// remains. Yields credential `session` with the assurance of now. For a user without
+    /// TOTP the assurance carries no second factor, and it is for the policies to require
+    /// one. For a user with TOTP a missing or wrong code is answered and counted like a wrong
+    /// password: who does not hold the code learns nothing about the password.
+    /// Refused unverified where the attempt's policy set could not permit a session.
+    ///
+    /// The code is verified here and used up by [`Self::spend_code`], between the decision
+    /// and the change: what is refused or cannot be done costs nobody a code, and no code
+    /// authorises two actions.
     pub async fn prove_person(
         &self,
         gate: &Gate,
@@ -60,23 +76,34 @@ impl Identity {
         user_name: &str,
         password: &str,
         totp_code: Option<&str>,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<(Caller, Option<UnspentCode>), Refusal> {
         let credential = CredentialKind::Session;
         if !gate.may_permit(attempt, action, credential) {
             return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);
         }
-        let proof = Proof { user_name, password: Secret::new(password.to_owned()), totp_code };
+        let proof = Proof { user_name, password: Secret::new(password.to_owned()), totp_code, asks_for_code: true };
         let failure = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
-                let second_factor = proven.totp.then_some(FactorUse { factor: Factor::Totp, at: attempt.at });
+                let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state: PasswordState::Unchecked };
                 let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, assurance };
-                return self.admit(gate, attempt, action, caller).await;
+                return Ok((self.admit(gate, attempt, action, caller).await?, proven.code));
             }
             Err(Problem::Wrong { why, user }) => Failure::person(why, user),
             Err(Problem::TooMany(too_many)) => Failure::limited(credential, too_many),
             Err(Problem::Busy) => Failure::busy(credential),
             Err(Problem::Storage(error)) => Failure::unavailable(credential, &error),
+        };
+        Err(self.refuse(gate, attempt, action, failure).await)
+    }
+
+    /// Uses up a code, once and for all: of any number of requests that carry it, one gets
+    /// past this. The others are refused like those with a wrong code.
+    pub async fn spend_code(&self, gate: &Gate, attempt: &Attempt, action: Action, code: &UnspentCode) -> Result<(), Refusal> {
+        let failure = match self.storage().accept_totp_step(code.user, code.step).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => Failure::person("code-used-before", Some(code.user)),
+            Err(error) => Failure::unavailable(CredentialKind::Session, &error),
         };
         Err(self.refuse(gate, attempt, action, failure).await)
     }
@@ -92,29 +119,17 @@ impl Identity {
         passwords.extend(name.as_ref().map(|name| limits.password_of(name)));
         // Last: the others, which keep most of what one attacker does from counting here.
         passwords.push(limits.password_of_all());
-        let mut codes = Vec::new();
-        if proof.totp_code.is_some() {
-            codes.push(limits.totp_from(address));
-            codes.extend(name.as_ref().map(|name| limits.totp_of(name)));
-        }
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
         limits::check(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
-        limits::check(self.storage(), &codes, self.now()).await?.map_err(Problem::TooMany)?;
         let turn = self.inner.passwords.turn().await?;
         let taken = limits::take(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
-        let taken_codes = match limits::take(self.storage(), &codes, self.now()).await? {
-            Ok(taken_codes) => taken_codes,
-            Err(too_many) => {
-                taken.give_back(self.storage()).await?;
-                return Err(Problem::TooMany(too_many));
-            }
-        };
 
         let user = match &name {
             Some(name) => self.storage().user_by_name(name).await?,
             None => None,
         };
-        let enabled_hash = user.as_ref().filter(|user| user.password_disabled.is_none()).and_then(|user| user.password_hash.clone());
+        let enabled_hash =
+            user.as_ref().filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
         let is_short_enough = proof.password.expose().len() <= 4 * MAX_CHARACTERS;
         let password = if is_short_enough { proof.password } else { Secret::new(String::new()) };
         let is_right_password = turn.verify(password.clone(), enabled_hash.clone()).await && is_short_enough;
@@ -122,17 +137,21 @@ impl Identity {
         let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
 
         if !is_right_password {
-            // Nobody learns anything about the code then. If it counted, any stranger could
-            // use up somebody's codes for the day, and with them publishing.
-            taken_codes.give_back(self.storage()).await?;
             return Err(wrong_password(user.as_ref()));
         }
         let Some(user) = user else { return Err(wrong_password(None)) };
         let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
-        let mut totp = false;
-        if let (Some(step), true) = (step, user.totp_secret.is_some()) {
+        let mut code = None;
+        if proof.asks_for_code && user.totp_secret.is_some() {
+            let Some(step) = step else { return wrong("no-code") };
+            // Counted only once the password is right: otherwise any stranger could use up
+            // somebody's codes for the day, and with them publishing. For the same reason who
+            // is over the limit hears what a wrong password hears: another answer would tell
+            // that the password is right.
+            let counters = [limits.totp_from(address), limits.totp_of(&user.name)];
+            let Ok(taken_codes) = limits::take(self.storage(), &counters, self.now()).await? else { return wrong("too-many-codes") };
             match step {
-                Ok(Some(step)) if self.storage().accept_totp_step(user.id, step).await? => totp = true,
+                Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode { user: user.id, step }),
                 Ok(Some(_)) => return wrong("code-used-before"),
                 Ok(None) => return wrong("wrong-code"),
                 Err(_) => {
@@ -140,13 +159,13 @@ impl Identity {
                     return wrong("unreadable-totp-secret");
                 }
             }
+            taken_codes.give_back(self.storage()).await?;
         }
-        taken_codes.give_back(self.storage()).await?;
         taken.give_back(self.storage()).await?;
         if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {
             self.rehash(user.id, password, &outdated).await;
         }
-        Ok(Proven { user, totp })
+        Ok(Proven { user, code })
     }
 
     /// Hashes a password that was proven with the cost of today: now is the only time that it
@@ -182,6 +201,7 @@ impl Identity {
 fn wrong_password(user: Option<&UserRow>) -> Problem {
     let why = match user {
         None => "unknown-user",
+        Some(UserRow { disabled_at: Some(_), .. }) => "disabled-user",
         Some(UserRow { password_disabled: Some(_), .. }) => "password-disabled",
         Some(UserRow { password_hash: None, .. }) => "no-password",
         Some(_) => "wrong-password",

@@ -78,8 +78,9 @@ impl Failure {
     }
 
     pub(crate) fn person(why: &'static str, user: Option<UserId>) -> Self {
-        let remedy = "Check all of them; a code is accepted once, so wait for the next one.";
-        let reason = reason("wrong-credentials", "The user name, the password or the code is wrong.", remedy, Page::SecondFactor);
+        let message = "The user name, the password or the code is wrong; a code is needed where a one-time password app is enrolled.";
+        let remedy = "Check all of them; a code is accepted once, so wait for the next one, and for some minutes after several wrong ones.";
+        let reason = reason("wrong-credentials", message, remedy, Page::SecondFactor);
         Self::denied(CredentialKind::Session, why, user, reason)
     }
 

@@ -116,8 +116,14 @@ impl Fixture {
         self.present(Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }, action).await
     }
 
+    /// Proves a person and spends the code, as an action that is permitted does.
     pub(crate) async fn prove(&self, user: &str, password: &str, code: Option<&str>) -> Result<Caller, Refusal> {
-        self.identity.prove_person(&self.gate, &self.attempt(), Action::ReleasePublish, user, password, code).await
+        let attempt = self.attempt();
+        let (caller, code) = self.identity.prove_person(&self.gate, &attempt, Action::ReleasePublish, user, password, code).await?;
+        if let Some(code) = code {
+            self.identity.spend_code(&self.gate, &attempt, Action::ReleasePublish, &code).await?;
+        }
+        Ok(caller)
     }
 
     /// The code of the step that lies this many steps after the current one.

@@ -7,4 +7,5 @@ mod fixture;
 mod accounts;
 mod passwords;
 mod persons;
+mod standing;
 mod tokens;

@@ -22,15 +22,65 @@ async fn password_and_code_prove_a_person_for_this_request() {
 }
 
 #[tokio::test]
-async fn without_a_code_or_without_totp_no_second_factor_is_proven() {
+async fn without_totp_no_second_factor_is_proven() {
     let fixture = Fixture::new().await;
-    let ana = fixture.user("ana").await;
-    fixture.enroll(ana).await;
     fixture.user("ben").await;
-    for (user, code) in [("ana", None), ("ben", None), ("ben", Some("123456"))] {
-        let caller = fixture.prove(user, PASSWORD, code).await.unwrap();
+    for code in [None, Some("123456")] {
+        let caller = fixture.prove("ben", PASSWORD, code).await.unwrap();
         assert_eq!((caller.assurance.password_at, caller.assurance.second_factor), (Some(NOW), None));
     }
+}
+
+#[tokio::test]
+async fn who_has_no_code_learns_nothing_about_the_password_of_somebody_with_totp() {
+    for password in [PASSWORD, "wrong horse"] {
+        let fixture = Fixture::with(limits(3)).await;
+        let ana = fixture.user("ana").await;
+        fixture.enroll(ana).await;
+        let unknown = fixture.prove("nobody", password, None).await.unwrap_err();
+        for _ in 0..2 {
+            let refusal = fixture.prove("ana", password, None).await.unwrap_err();
+            assert_eq!((refusal.kind, refusal.reasons), (unknown.kind.clone(), unknown.reasons.clone()));
+        }
+        let counted = fixture.prove("ana", password, None).await.unwrap_err();
+        assert!(matches!(counted.kind, RefusalKind::Limited { .. }), "{password}: a missing code counts like a wrong password");
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_codes_does_not_tell_that_the_password_is_right() {
+    let some = |attempts| vec![identity::limits::Limit { attempts, window_seconds: 300 }];
+    let fixture = Fixture::with(Limits { totp_per_user: some(2), ..limits(1000) }).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let wrong_password = fixture.prove("ana", "wrong horse", Some("000")).await.unwrap_err();
+    for why in ["wrong-code", "wrong-code", "too-many-codes"] {
+        let refusal = fixture.prove("ana", PASSWORD, Some("000")).await.unwrap_err();
+        assert_eq!((refusal.kind, refusal.reasons), (wrong_password.kind.clone(), wrong_password.reasons.clone()));
+        assert_eq!(fixture.last_failure().await, why);
+    }
+    fixture.prove("ana", PASSWORD, Some(&fixture.code(&secret, 0))).await.unwrap_err();
+    assert_eq!(fixture.last_failure().await, "too-many-codes", "a right one is not looked at either");
+}
+
+#[tokio::test]
+async fn a_code_that_was_proven_and_not_spent_can_be_sent_again_and_spent_once() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let code = fixture.code(&secret, 0);
+    let attempt = fixture.attempt();
+    let prove = async || fixture.identity.prove_person(&fixture.gate, &attempt, Action::ReleasePublish, "ana", PASSWORD, Some(&code)).await;
+    let (_, refused_later) = prove().await.unwrap();
+    drop(refused_later);
+    let [first, second] = [prove().await.unwrap().1.unwrap(), prove().await.unwrap().1.unwrap()];
+    let spend = async |code| fixture.identity.spend_code(&fixture.gate, &attempt, Action::ReleasePublish, code).await;
+    spend(&second).await.unwrap();
+    for code in [&first, &second] {
+        assert_eq!(spend(code).await.unwrap_err().kind, RefusalKind::Denied);
+        assert_eq!(fixture.last_failure().await, "code-used-before");
+    }
+    assert!(prove().await.is_err(), "a spent code proves nothing any more");
 }
 
 #[tokio::test]
@@ -42,13 +92,15 @@ async fn a_wrong_password_and_a_wrong_code_are_refused_in_the_same_words() {
     let wrong = fixture.code(&secret, 5);
     let mut answers = Vec::new();
     for (user, password, code, why) in [
-        ("ana", PASSWORD, &*wrong, "wrong-code"),
-        ("ana", PASSWORD, "", "wrong-code"),
-        ("ana", "wrong horse", &*right, "wrong-password"),
-        ("ana", "wrong horse", &*wrong, "wrong-password"),
-        ("nobody", PASSWORD, &*right, "unknown-user"),
+        ("ana", PASSWORD, Some(&*wrong), "wrong-code"),
+        ("ana", PASSWORD, Some(""), "wrong-code"),
+        ("ana", PASSWORD, None, "no-code"),
+        ("ana", "wrong horse", Some(&*right), "wrong-password"),
+        ("ana", "wrong horse", Some(&*wrong), "wrong-password"),
+        ("ana", "wrong horse", None, "wrong-password"),
+        ("nobody", PASSWORD, Some(&*right), "unknown-user"),
     ] {
-        let refusal = fixture.prove(user, password, Some(code)).await.unwrap_err();
+        let refusal = fixture.prove(user, password, code).await.unwrap_err();
         assert_eq!(fixture.last_failure().await, why);
         answers.push((refusal.kind, refusal.reasons));
     }

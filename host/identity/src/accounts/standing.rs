@@ -1,0 +1,94 @@
+//! Whether a user is staff, and whether a user is disabled.
+
+use gate::{Permit, Target, TargetFacts};
+use model::audit::EventKind;
+use model::{Action, UserId};
+use serde_json::json;
+
+use super::{AccountError, event};
+use crate::Identity;
+
+/// Longest reason, in characters.
+pub(super) const MAX_REASON: usize = 300;
+
+/// Make a user staff of the registry, or not.
+#[derive(Clone, Copy, Debug)]
+pub struct SetStaff {
+    pub user: UserId,
+    pub staff: bool,
+}
+
+/// Disable a user: no token and no password of theirs is accepted any more.
+#[derive(Clone, Debug)]
+pub struct DisableUser {
+    pub user: UserId,
+    /// Why, for the operators; 1 to 300 characters.
+    pub reason: String,
+}
+
+/// Enable a user who is disabled: what was accepted before is accepted again.
+#[derive(Clone, Copy, Debug)]
+pub struct EnableUser {
+    pub user: UserId,
+}
+
+impl Target for SetStaff {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountUpdate)
+    }
+}
+
+impl Target for DisableUser {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountUpdate)
+    }
+}
+
+impl Target for EnableUser {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountUpdate)
+    }
+}
+
+impl Identity {
+    /// Makes a user staff, or not. Returns whether that changed anything.
+    pub async fn set_staff(&self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
+        let SetStaff { user, staff } = *permit.target();
+        if self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?.staff == staff {
+            return Ok(false);
+        }
+        let mut unit = self.storage().begin().await?;
+        unit.set_staff(user, staff).await?;
+        let kind = if staff { EventKind::StaffGranted } else { EventKind::StaffRevoked };
+        unit.commit(&event(&permit, kind, user, json!({}))).await?;
+        Ok(true)
+    }
+
+    /// Disables a user, from the next look at a credential on.
+    pub async fn disable_user(&self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
+        let DisableUser { user, reason } = permit.target();
+        let reason = reason.trim();
+        if !(1..=MAX_REASON).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+            return Err(AccountError::InvalidReason);
+        }
+        self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        let mut unit = self.storage().begin().await?;
+        if !unit.disable_user(*user, reason, permit.at()).await? {
+            return Err(AccountError::UserDisabled);
+        }
+        unit.commit(&event(&permit, EventKind::AccountDisabled, *user, json!({ "reason": reason }))).await?;
+        Ok(())
+    }
+
+    /// Enables a user again.
+    pub async fn enable_user(&self, permit: Permit<EnableUser>) -> Result<(), AccountError> {
+        let EnableUser { user } = *permit.target();
+        self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?;
+        let mut unit = self.storage().begin().await?;
+        if !unit.enable_user(user).await? {
+            return Err(AccountError::UserNotDisabled);
+        }
+        unit.commit(&event(&permit, EventKind::AccountEnabled, user, json!({}))).await?;
+        Ok(())
+    }
+}
