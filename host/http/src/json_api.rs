@@ -32,7 +32,7 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
         return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/pypi/{normalized}/{rest}json"));
     }
     match registry.json_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? {
-        Some(page) => Ok(cacheable(&exchange, page, "application/json")),
+        Some(page) => Ok(cacheable(&exchange, page, "application/json").await),
         None => not_found(),
     }
 }
@@ -45,7 +45,7 @@ fn not_found() -> Answer {
 }
 
 /// A path segment with everything but plain characters percent-encoded.
-fn quoted(segment: &str) -> String {
+pub(crate) fn quoted(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         match byte {

@@ -1,7 +1,7 @@
 //! Content negotiation (RFC 9110 section 12.5.1): which representation a client prefers.
 
 use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use registry::index::PageFormat;
 
 /// How an answer that is no success is written.
@@ -81,6 +81,23 @@ impl SimpleFormat {
             SimpleFormat::JsonV1 => PageFormat::Json,
         }
     }
+}
+
+/// Whether the client takes an answer compressed with gzip (RFC 9110 section 12.5.3).
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut any = false;
+    for value in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+        for coding in value.split(',') {
+            let mut parameters = coding.split(';');
+            let name = parameters.next().unwrap_or("").trim();
+            let is_wanted = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q=").map(thousandths)).next().unwrap_or(1000) > 0;
+            if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+                return is_wanted;
+            }
+            any |= name == "*" && is_wanted;
+        }
+    }
+    any
 }
 
 /// The offer with the highest quality; the earlier one among equals. Without an `Accept`
@@ -177,6 +194,21 @@ mod tests {
     fn a_range_that_names_the_type_beats_a_wildcard() {
         check_simple("*/*, text/html;q=0.5, application/vnd.pypi.simple.v1+html;q=0.4", SimpleFormat::JsonV1);
         check_simple("application/*;q=0.9, text/html;q=0.1", SimpleFormat::HtmlV1);
+    }
+
+    #[test]
+    fn gzip_is_for_who_names_it_or_takes_anything() {
+        let check = |value: &'static str, expected| {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, axum::http::HeaderValue::from_static(value))]);
+            assert_eq!(accepts_gzip(&headers), expected, "{value}");
+        };
+        for value in ["gzip", "gzip, deflate", "br;q=1.0, GZIP;q=0.5", "*", "identity;q=0.5, *;q=0.1"] {
+            check(value, true);
+        }
+        for value in ["", "identity", "br", "gzip;q=0", "*, gzip;q=0", "*;q=0", "gzipped"] {
+            check(value, false);
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The few pages for people: what this is, and the help that refusals link to.
 
+pub(crate) mod project;
+
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Body;

@@ -113,8 +113,12 @@ static ROUTES: &[Route] = &[
     Route::decided(Get, "/simple/", Action::IndexRead, |exchange| Box::pin(simple::index(exchange))),
     Route::decided(Get, "/simple/{project}", Action::IndexRead, |exchange| Box::pin(simple::without_slash(exchange))),
     Route::decided(Get, "/simple/{project}/", Action::IndexRead, |exchange| Box::pin(simple::project(exchange))),
-    // Where flit says that a project is.
-    Route::decided(Get, "/project/{project}/", Action::IndexRead, |exchange| Box::pin(simple::of_people(exchange))),
+    // What the JSON API, flit and hatch send people to.
+    Route::decided(Get, "/project/{project}", Action::IndexRead, |exchange| Box::pin(pages::project::project_without_slash(exchange))),
+    Route::decided(Get, "/project/{project}/", Action::IndexRead, |exchange| Box::pin(pages::project::project(exchange))),
+    Route::decided(Get, "/project/{project}/{version}", Action::IndexRead, |exchange| Box::pin(pages::project::release_elsewhere(exchange))),
+    Route::decided(Get, "/project/{project}/{version}/", Action::IndexRead, |exchange| Box::pin(pages::project::release(exchange))),
+    Route::decided(Get, "/legacy/{project}/{version}/", Action::IndexRead, |exchange| Box::pin(pages::project::release_elsewhere(exchange))),
     Route::decided(Get, "/pypi/{project}/json", Action::IndexRead, |exchange| Box::pin(json_api::project(exchange))),
     Route::decided(Get, "/pypi/{project}/{version}/json", Action::IndexRead, |exchange| Box::pin(json_api::release(exchange))),
     Route::decided(Get, "/files/{first}/{second}/{rest}/{name}", Action::FileDownload, |exchange| Box::pin(files::download(exchange))),

@@ -1,14 +1,14 @@
 //! The Simple API (PEP 503, 629, 691, 700): what pip and uv read.
 
 use axum::body::Body;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use model::CredentialKind;
 use registry::index::Page;
 
 use crate::exchange::{Exchange, redirect};
-use crate::negotiate::SimpleFormat;
+use crate::negotiate::{SimpleFormat, accepts_gzip};
 use crate::problem::Answer;
 use crate::range::client_has;
 
@@ -23,7 +23,7 @@ pub(crate) async fn index(exchange: Exchange) -> Answer {
 pub(crate) async fn project(exchange: Exchange) -> Answer {
     let Some(name) = exchange.project() else { return no_such_project(exchange).await };
     if name.normalized() != exchange.parameters.get("project") {
-        return to_normalized(exchange, name.normalized(), StatusCode::MOVED_PERMANENTLY).await;
+        return to_normalized(exchange, name.normalized()).await;
     }
     page(exchange, Some(name.normalized())).await
 }
@@ -31,13 +31,7 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
 /// `GET /simple/{project}`: the page lies one slash further.
 pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
     let Some(name) = exchange.project() else { return no_such_project(exchange).await };
-    to_normalized(exchange, name.normalized(), StatusCode::MOVED_PERMANENTLY).await
-}
-
-/// `GET /project/{project}/`: for now, what people are shown of a project is what pip sees.
-pub(crate) async fn of_people(exchange: Exchange) -> Answer {
-    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
-    to_normalized(exchange, name.normalized(), StatusCode::FOUND).await
+    to_normalized(exchange, name.normalized()).await
 }
 
 async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
@@ -46,17 +40,17 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
     let format = SimpleFormat::preferred(exchange.headers());
     let page = exchange.app.registry.simple_page(permit, format.page_format()).await.map_err(|error| exchange.unavailable(error))?;
     Ok(match page {
-        Some(page) => cacheable(&exchange, page, format.content_type()),
+        Some(page) => cacheable(&exchange, page, format.content_type()).await,
         None => not_found(),
     })
 }
 
 /// A name that is not in its normalized form leads to the page of the one that is, whether
 /// there is such a project or not.
-async fn to_normalized(exchange: Exchange, normalized: &str, status: StatusCode) -> Answer {
+async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
     let target = exchange.app.registry.load_read_index(&exchange.caller, Some(normalized)).await.map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
-    redirect(&exchange.app, status, &format!("/simple/{normalized}/"))
+    redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/simple/{normalized}/"))
 }
 
 /// A name that no project can have. Decided like the index itself, so that whoever may not
@@ -68,12 +62,22 @@ async fn no_such_project(exchange: Exchange) -> Answer {
 }
 
 /// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
-pub(crate) fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Response {
-    let unchanged = client_has(exchange.headers(), &page.etag);
-    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(page.body) });
-    if unchanged {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Response {
+    // Other bytes, another validator; both stay good as long as the page does.
+    let compressed_etag = (page.is_large() && accepts_gzip(exchange.headers())).then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
+    let had = [compressed_etag.as_deref(), Some(&*page.etag)].into_iter().flatten().find(|etag| client_has(exchange.headers(), etag));
+    let compressed = match (had, compressed_etag.as_deref()) {
+        (None, Some(etag)) => page.gzip().await.map(|body| (body, etag)),
+        _ => None,
+    };
+    let is_compressed = compressed.is_some();
+    let (status, body, etag) = match (had, compressed) {
+        (Some(etag), _) => (StatusCode::NOT_MODIFIED, Body::empty(), etag),
+        (None, Some((body, etag))) => (StatusCode::OK, Body::from(body), etag),
+        (None, None) => (StatusCode::OK, Body::from(page.body.clone()), &*page.etag),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     // What somebody got by a credential is not for others' caches.
     let control = match exchange.caller.credential {
         CredentialKind::None => "public, max-age=600",
@@ -81,11 +85,14 @@ pub(crate) fn cacheable(exchange: &Exchange, page: Page, content_type: &'static 
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
-    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(X_PYPI_LAST_SERIAL.clone(), HeaderValue::from(page.last_serial));
-    if let Ok(etag) = HeaderValue::from_str(&page.etag) {
+    if let Ok(etag) = HeaderValue::from_str(etag) {
         headers.insert(ETAG, etag);
     }
     response

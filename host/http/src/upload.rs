@@ -52,7 +52,7 @@ pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
     authenticate_again(&mut exchange, Action::FileUpload).await?;
     let Exchange { attempt, caller, .. } = &exchange;
     let uploaded = app.registry.upload(&app.gate, attempt, caller, form.finish()).await.map_err(|error| failed(&exchange, error))?;
-    succeeded(exchange.headers(), &uploaded)
+    succeeded(exchange.headers(), uploaded, app.public_url())
 }
 
 async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, Problem> {
@@ -178,18 +178,26 @@ fn failed(exchange: &Exchange, error: UploadError) -> Problem {
 
 /// 200 with what there is to say, a line each; usually nothing. Clients that prefer JSON
 /// and read it are told all.
-fn succeeded(headers: &HeaderMap, uploaded: &Uploaded) -> Answer {
+fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> Answer {
+    if uploaded.staged {
+        uploaded.messages.push(how_to_publish(&uploaded, public_url));
+    }
     if ProblemFormat::preferred(headers) == ProblemFormat::Json {
         return json(&json!({
             "project": uploaded.project, "version": uploaded.version, "file": uploaded.file, "staged": uploaded.staged,
             "unchanged": uploaded.unchanged, "created_project": uploaded.created_project, "messages": uploaded.messages,
         }));
     }
-    let mut text = uploaded.messages.join("\n");
-    if uploaded.staged && text.is_empty() {
-        text = format!("{} is staged; readers see it once release {} is published.", uploaded.file, uploaded.version);
-    }
-    Ok(answer("text/plain; charset=utf-8", Body::from(text)))
+    Ok(answer("text/plain; charset=utf-8", Body::from(uploaded.messages.join("\n"))))
+}
+
+/// Where a release goes from here, for people and for programs.
+fn how_to_publish(uploaded: &Uploaded, public_url: &str) -> String {
+    let Uploaded { project, version, .. } = uploaded;
+    format!(
+        "A maintainer publishes the release with `portcullis release publish {project} {version} --url {public_url}`, or by POST {public_url}/api/projects/{project}/releases/{version}/publish. \
+         See {public_url}/help/#staged-releases"
+    )
 }
 
 /// `:action` of a query, where old tools put it.
@@ -274,6 +282,27 @@ mod tests {
         assert_eq!(body.failure(), Some(crate::body::BodyError::Unparsable));
         let answer = unreadable(&body, &error).answer(ProblemFormat::Plain, "http://index.example");
         assert_eq!(answer.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn a_staged_upload_says_how_it_is_published() {
+        let uploaded = Uploaded {
+            project: "demo".into(),
+            version: "1.0".into(),
+            file: "demo-1.0.tar.gz".into(),
+            staged: true,
+            unchanged: false,
+            created_project: false,
+            messages: vec!["It is held back.".into()],
+            decision: model::DecisionId::new(),
+            set_number: 1,
+        };
+        let response = succeeded(&HeaderMap::new(), uploaded, "http://index.example").ok().unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.starts_with("It is held back.\nA maintainer publishes"), "{text}");
+        assert!(text.contains("`portcullis release publish demo 1.0 --url http://index.example`"), "{text}");
+        assert!(text.contains("http://index.example/api/projects/demo/releases/1.0/publish."), "{text}");
     }
 
     #[tokio::test]

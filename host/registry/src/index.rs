@@ -8,6 +8,7 @@ mod html;
 mod project_json;
 mod simple_json;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,13 +42,45 @@ pub struct Page {
     pub etag: Arc<str>,
     /// `X-PyPI-Last-Serial`.
     pub last_serial: i64,
+    /// The body compressed, once somebody wanted it so.
+    gzip: Arc<tokio::sync::OnceCell<Bytes>>,
 }
+
+/// Bytes from which on a page is worth compressing.
+const LARGE: usize = 16 << 10;
 
 impl Page {
     fn new(body: Vec<u8>, last_serial: i64) -> Self {
         let digest = Sha256::digest(&body);
-        Self { etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..16])).into(), body: body.into(), last_serial }
+        Self { etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..16])).into(), body: body.into(), last_serial, gzip: Arc::default() }
     }
+
+    /// Whether the page is worth compressing.
+    pub fn is_large(&self) -> bool {
+        self.body.len() >= LARGE
+    }
+
+    /// The body compressed with gzip: once, away from the threads that serve, and then kept
+    /// beside it. None for a page that is not large, or if the work was cut short.
+    pub async fn gzip(&self) -> Option<Bytes> {
+        if !self.is_large() {
+            return None;
+        }
+        let body = self.body.clone();
+        let compress = async move { tokio::task::spawn_blocking(move || compressed(&body)).await? };
+        self.gzip.get_or_try_init(|| compress).await.ok().cloned()
+    }
+
+    /// Bytes in memory, those of the compressed body among them.
+    pub(crate) fn weight(&self) -> usize {
+        self.body.len() + if self.is_large() { self.body.len() / 2 } else { 0 }
+    }
+}
+
+fn compressed(body: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::new(5));
+    encoder.write_all(body)?;
+    Ok(encoder.finish()?.into())
 }
 
 /// Where things are for clients.

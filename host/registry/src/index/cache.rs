@@ -66,7 +66,7 @@ impl ProjectEntry {
     fn weight(&self) -> u32 {
         let files: usize = self.files.iter().map(|file| 600 + 2 * file.name.len()).sum();
         let settings = if self.settings.as_object().is_none_or(|settings| settings.is_empty()) { 0 } else { self.settings.to_string().len() };
-        u32::try_from(1000 + files + settings + self.html.body.len() + self.json.body.len()).unwrap_or(u32::MAX)
+        u32::try_from(1000 + files + settings + self.html.weight() + self.json.weight()).unwrap_or(u32::MAX)
     }
 }
 
@@ -130,7 +130,7 @@ impl IndexCache {
             projects: moka::sync::Cache::builder().max_capacity(bytes).weigher(|_: &String, entry: &Arc<ProjectEntry>| entry.weight()).build(),
             json: moka::sync::Cache::builder()
                 .max_capacity(bytes / 4)
-                .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.body.len() + 500).unwrap_or(u32::MAX))
+                .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.weight() + 500).unwrap_or(u32::MAX))
                 .build(),
             list: Mutex::default(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
