@@ -123,7 +123,7 @@ impl Registry {
             };
             match self.run_checks(permit.target()).await? {
                 Step::Next => {}
-                Step::Unchanged { staged } => return Ok(unchanged(&permit, staged)),
+                Step::Unchanged { staged } => return Ok(unchanged(&permit, staged, &self.inner.config.public_url)),
             }
             match self.store(permit, create).await? {
                 store::Outcome::Stored(uploaded) => return Ok(*uploaded),
@@ -206,13 +206,13 @@ async fn require_credential(gate: &Gate, attempt: &Attempt, caller: &Caller) -> 
     Err(refusal.into())
 }
 
-fn unchanged(permit: &Permit<UploadFile>, staged: bool) -> Uploaded {
+fn unchanged(permit: &Permit<UploadFile>, staged: bool, public_url: &str) -> Uploaded {
     let upload = permit.target();
     let mut messages = vec![format!("'{}' was uploaded before and is the same; nothing changed.", upload.submission.file_name)];
     if staged {
         messages.push("It is staged: nobody sees it until the release is published.".to_owned());
     }
-    messages.extend(permit.warnings().iter().map(store::sentence));
+    messages.extend(permit.warnings().iter().map(|reason| store::sentence(reason, public_url)));
     Uploaded {
         project: upload.project.normalized.clone(),
         version: upload.release.version.to_string(),

@@ -50,19 +50,20 @@ pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
             return Ok(Step::Unchanged { staged: file.state == ReleaseState::Staged });
         }
     }
+    let exists = |name: &str, digests: &model::Digests| exists(&subject.config.public_url, name, &digests.blake2_256_hex());
     match (same_name, same_content) {
         (None, None) => Ok(Step::Next),
-        (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => Err(exists(&other.name, &other.digests.blake2_256_hex())),
-        _ => Err(exists(&submission.file_name, &submission.digests.blake2_256_hex())),
+        (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => Err(exists(&other.name, &other.digests)),
+        _ => Err(exists(&submission.file_name, &submission.digests)),
     }
 }
 
 /// The text must start with these words: clients recognise it by them.
-fn exists(name: &str, blake2_256: &str) -> UploadError {
+fn exists(public_url: &str, name: &str, blake2_256: &str) -> UploadError {
     UploadError::rejected(
         "file-exists",
         format!(
-            "File already exists ('{name}', with blake2_256 hash '{blake2_256}'). A file name is never used again: upload a new version. See https://pypi.org/help/#file-name-reuse for more information."
+            "File already exists ('{name}', with blake2_256 hash '{blake2_256}'). A file name is never used again: upload a new version. See {public_url}/help/#file-names"
         ),
     )
 }
@@ -74,7 +75,10 @@ pub(super) fn burned_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
     }
     Err(UploadError::rejected(
         "filename-burned",
-        "This filename was previously used by a file that has since been deleted. Use a different version. See https://pypi.org/help/#file-name-reuse for more information.",
+        format!(
+            "This filename was previously used by a file that has since been deleted. Use a different version. See {}/help/#file-names",
+            subject.config.public_url
+        ),
     ))
 }
 

@@ -34,7 +34,7 @@ struct Granted {
 
 impl Registry {
     pub(super) async fn store(&self, permit: Permit<UploadFile>, create: Option<Permit<CreateProject>>) -> Result<Outcome, UploadError> {
-        let granted = Granted::of(&permit);
+        let granted = Granted::of(&permit, &self.inner.config.public_url);
         let mut upload = permit.into_target();
         let Some(Ok(inspected)) = upload.inspected.clone() else { return Err(UploadError::Unavailable("the file was not inspected".to_owned())) };
         if let Some(create) = &create {
@@ -127,21 +127,28 @@ enum Written {
 }
 
 impl Granted {
-    fn of(permit: &Permit<UploadFile>) -> Self {
+    fn of(permit: &Permit<UploadFile>, public_url: &str) -> Self {
         let state = if permit.is_staged() { ReleaseState::Staged } else { ReleaseState::Published };
         let mut messages: Vec<String> = Vec::new();
         if permit.is_staged() {
             messages.push(format!("'{}' is stored and staged: nobody sees it until the release is published.", permit.target().submission.file_name));
-            messages.extend(permit.reasons().iter().map(sentence));
+            messages.extend(permit.reasons().iter().map(|reason| sentence(reason, public_url)));
         }
-        messages.extend(permit.warnings().iter().map(|reason| format!("Warning: {}", sentence(reason))));
+        messages.extend(permit.warnings().iter().map(|reason| format!("Warning: {}", sentence(reason, public_url))));
         Self { decision: permit.decision(), set_number: permit.set_number(), at: permit.at(), state, actor: permit.actor().clone(), messages }
     }
 }
 
-/// A reason in one line.
-pub(super) fn sentence(reason: &Reason) -> String {
-    if reason.remedy.is_empty() { reason.message.clone() } else { format!("{} {}", reason.message, reason.remedy) }
+/// A reason in one line, with the address of the page that helps.
+pub(super) fn sentence(reason: &Reason, public_url: &str) -> String {
+    let mut text = reason.message.clone();
+    if !reason.remedy.is_empty() {
+        text = format!("{text} {}", reason.remedy);
+    }
+    match reason.page {
+        Some(page) => format!("{text} See {public_url}/help/#{page}"),
+        None => text,
+    }
 }
 
 async fn create_project(unit: &mut UnitOfWork, permit: &Permit<CreateProject>) -> Result<ProjectId, StorageError> {
