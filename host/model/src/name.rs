@@ -50,6 +50,17 @@ impl ProjectName {
     pub fn normalized(&self) -> &str {
         &self.normalized
     }
+
+    /// What the name looks like at a glance: normalized, separators gone, `l`, `i` and `1`
+    /// alike, `o` and `0` alike. Two projects must not share it.
+    pub fn looks(&self) -> String {
+        let fold = |c| match c {
+            'l' | 'i' => '1',
+            'o' => '0',
+            c => c,
+        };
+        self.normalized.chars().filter(|c| *c != '-').map(fold).collect()
+    }
 }
 
 /// Normalizes a project name by PEP 503. Total: any text has a normalized form.
@@ -140,6 +151,15 @@ mod tests {
         for text in ["Foo.Bar", "foo_bar", "FOO--bar", "foo-_.bar"] {
             assert_eq!(ProjectName::parse(text).unwrap().normalized(), "foo-bar");
         }
+    }
+
+    #[test]
+    fn names_that_a_person_could_confuse_look_alike() {
+        let looks = |text| ProjectName::parse(text).unwrap().looks();
+        for text in ["simil0r", "simiLor", "s1mil0r", "si-mil.or", "S1M11OR"] {
+            assert_eq!(looks(text), looks("similor"), "{text}");
+        }
+        assert_ne!(looks("pip"), looks("pop"));
     }
 
     #[test]

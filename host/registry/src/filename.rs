@@ -47,7 +47,7 @@ pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version) 
     if wheel.version != *version {
         return Err(format!("Version in filename should be '{version}' not '{}'.", wheel.version));
     }
-    match wheel.platforms.split('.').find(|platform| !is_supported_platform(platform)) {
+    match wheel.tags[2].split('.').find(|platform| !is_supported_platform(platform)) {
         Some(platform) => Err(format!("Binary wheel '{name}' has an unsupported platform tag '{platform}'.")),
         None => Ok(()),
     }
@@ -61,11 +61,34 @@ pub(crate) fn project_of(name: &str) -> Option<String> {
     ProjectName::parse(distribution).ok().map(|name| name.normalized().to_owned())
 }
 
+/// The text that all spellings of one file's name share: the project normalized, the version
+/// by its key, the build number, and the tags as sets. None if it is no distribution's name.
+pub(crate) fn key(name: &str) -> Option<String> {
+    if let Some(stem) = name.strip_suffix(".tar.gz") {
+        let (distribution, version) = stem.rsplit_once('-')?;
+        return Some(format!("{}/{}/sdist", model::name::normalize(distribution), Version::parse(version).ok()?.key()));
+    }
+    let wheel = Wheel::parse(name).ok()?;
+    // `01` and `1` are one build number for installers.
+    let build = wheel.build.unwrap_or_default().to_ascii_lowercase();
+    let rest = build.trim_start_matches('0');
+    let build = if rest.len() < build.len() && !rest.starts_with(|c: char| c.is_ascii_digit()) { format!("0{rest}") } else { rest.to_owned() };
+    let tags = wheel.tags.map(|tags| {
+        let mut tags: Vec<String> = tags.split('.').map(str::to_ascii_lowercase).collect();
+        tags.sort();
+        tags.dedup();
+        tags.join(".")
+    });
+    Some(format!("{}/{}/{build}/{}", model::name::normalize(wheel.distribution), wheel.version.key(), tags.join("/")))
+}
+
 /// A wheel's name in parts.
 struct Wheel<'a> {
     distribution: &'a str,
     version: Version,
-    platforms: &'a str,
+    build: Option<&'a str>,
+    /// Python, ABI and platforms, each joined by `.`.
+    tags: [&'a str; 3],
 }
 
 impl<'a> Wheel<'a> {
@@ -94,7 +117,7 @@ impl<'a> Wheel<'a> {
             return Err(invalid("its tags are not letters, digits and '_' joined by '.'"));
         }
         let version = Version::parse(version).map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { distribution, version, platforms: tags[2] })
+        Ok(Self { distribution, version, build, tags })
     }
 }
 
@@ -212,6 +235,27 @@ mod tests {
         let check = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap());
         assert_eq!(check("sample_project-1.0.tar.gz"), Ok(()));
         assert_eq!(check("Sample.Project-1.0.tar.gz").unwrap_err(), "Filename 'Sample.Project-1.0.tar.gz' is invalid, should be 'sample_project-1.0.tar.gz'.");
+    }
+
+    #[test]
+    fn spellings_of_one_file_share_a_key() {
+        let plain = key("sample_project-1.0-py2.py3-none-any.whl").unwrap();
+        for name in [
+            "Sample_Project-1.0-py2.py3-none-any.whl",
+            "sample.project-1.0.0-py2.py3-none-any.whl",
+            "sample_project-v1.0-PY3.py2-none-any.whl",
+            "sample_project-01-py2.py3.py3-NONE-any.whl",
+        ] {
+            assert_eq!(key(name).as_ref(), Some(&plain), "{name}");
+        }
+        for name in ["sample_project-1.0-1-py2.py3-none-any.whl", "sample_project-1.1-py2.py3-none-any.whl", "sample_project-1.0-py3-none-any.whl"] {
+            assert_ne!(key(name), Some(plain.clone()), "{name}");
+        }
+        let build = |number: &str| key(&format!("s-1.0-{number}-py3-none-any.whl"));
+        assert_eq!((build("01a"), build("00")), (build("1A"), build("0")));
+        assert!(build("0") != build("1") && build("0") != key("s-1.0-py3-none-any.whl"));
+        assert_eq!(key("sample-1.0rc1.tar.gz"), key("Sample-1.0.RC01.tar.gz"));
+        assert_eq!(key("no-name"), None);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 
 use crate::blobs::BlobStore;
 use crate::index::cache::IndexCache;
-use crate::upload::new_project::SimilarNames;
 
 /// Where things are and how large they may be.
 #[derive(Clone, Debug)]
@@ -74,7 +73,6 @@ pub(crate) struct Inner {
     /// One permit for each archive that is being looked into: unpacking costs processor and memory.
     pub(crate) inspection_slots: Semaphore,
     pub(crate) cache: IndexCache,
-    pub(crate) similar_names: tokio::sync::Mutex<SimilarNames>,
 }
 
 impl Registry {
@@ -84,9 +82,7 @@ impl Registry {
         let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
         let inspection_slots = Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
-        Ok(Self {
-            inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache, similar_names: tokio::sync::Mutex::default() }),
-        })
+        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache }) })
     }
 
     /// Where things are and how large they may be.

@@ -10,7 +10,7 @@ mod content_checks;
 mod error;
 mod existing;
 mod file_checks;
-pub(crate) mod new_project;
+mod new_project;
 mod store;
 pub(crate) mod submission;
 

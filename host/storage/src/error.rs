@@ -37,6 +37,8 @@ pub enum Conflict {
     TokenDescriptionTaken,
     #[error("the project name is taken")]
     ProjectNameTaken,
+    #[error("the project name looks like that of another project")]
+    ProjectNameSimilar,
     #[error("the project would be left without an owner")]
     LastOwner,
     #[error("the file name is taken, or was once")]
@@ -68,11 +70,13 @@ const RULES: &[(&str, &str, Conflict)] = &[
     ("token_description_taken", "tokens.user_id, tokens.description", Conflict::TokenDescriptionTaken),
     ("project_id_taken", "projects.id", Conflict::IdTaken),
     ("project_name_taken", "projects.normalized", Conflict::ProjectNameTaken),
+    ("project_name_similar", "projects.looks", Conflict::ProjectNameSimilar),
     ("role_raced", "project_roles.project_id, project_roles.user_id", Conflict::Raced),
     ("settings_raced", "project_settings.project_id, project_settings.policy", Conflict::Raced),
     ("release_id_taken", "releases.id", Conflict::IdTaken),
     ("release_raced", "releases.project_id, releases.version_key", Conflict::Raced),
     ("file_name_taken", "file_names.name", Conflict::FileNameTaken),
+    ("file_name_spelled", "file_names.name_key", Conflict::FileNameTaken),
     ("file_name_used", "files.name", Conflict::FileNameTaken),
     ("file_id_taken", "files.id", Conflict::IdTaken),
     ("file_content_taken", "files.blake2_256", Conflict::FileContentTaken),

@@ -13,6 +13,8 @@ pub struct NewFile<'a> {
     pub id: FileId,
     pub release: ReleaseId,
     pub name: &'a str,
+    /// The text that all spellings of the name share; no two files may have the same.
+    pub name_key: &'a str,
     pub kind: FileKind,
     /// In bytes.
     pub size: u64,
@@ -84,17 +86,18 @@ macro_rules! files {
 statements! {
     BY_ID = files!("files.id = $1");
     BY_NAME = files!("files.name = $1");
+    BY_KEY = files!("files.name = (SELECT name FROM file_names WHERE name_key = $1)");
     BY_BLAKE2 = files!("files.blake2_256 = $1");
     PUBLISHED = files!("files.project_id = $1 AND files.state = 'published' ORDER BY files.name");
     OF_RELEASE = files!("files.release_id = $1 ORDER BY files.name");
-    IS_BURNED = "SELECT name FROM file_names WHERE name = $1 AND burned_at IS NOT NULL";
+    IS_BURNED = "SELECT name FROM file_names WHERE name_key = $1 AND burned_at IS NOT NULL";
     PROJECT_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files WHERE project_id = $1";
     TOTAL_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files";
     HAS_BLOB = "SELECT id FROM files WHERE blake2_256 = $1";
     BLOBS = "SELECT blake2_256 FROM files WHERE blake2_256 > $1 ORDER BY blake2_256 LIMIT $2";
     /// Names live in a table of their own, so that one constraint holds for those in use
     /// and for burned ones, whatever runs at the same time.
-    TAKE_NAME = "INSERT INTO file_names (name) VALUES ($1)";
+    TAKE_NAME = "INSERT INTO file_names (name, name_key) VALUES ($1, $2)";
     CREATE = "INSERT INTO files (id, project_id, release_id, name, kind, size, md5, sha256, blake2_256, requires_python, metadata_sha256, python_version,
         comment, uploaded_at, uploaded_by, uploaded_with, state, published_at)
         SELECT CAST($1 AS TEXT), project_id, id, CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), $6, $7, $8, CAST($9 AS TEXT), $10, CAST($11 AS TEXT),
@@ -109,6 +112,11 @@ impl Storage {
     /// The file with this name, whatever its state.
     pub async fn file(&self, name: &str) -> Result<Option<FileRow>> {
         self.database().optional(&BY_NAME, &[name.into()]).await?.as_ref().map(file_row).transpose()
+    }
+
+    /// The file whose name is a spelling of this key, whatever its state.
+    pub async fn file_by_key(&self, name_key: &str) -> Result<Option<FileRow>> {
+        self.database().optional(&BY_KEY, &[name_key.into()]).await?.as_ref().map(file_row).transpose()
     }
 
     /// The file with this content, whatever its state.
@@ -126,10 +134,10 @@ impl Storage {
         self.database().all(&OF_RELEASE, &[release.into()]).await?.iter().map(file_row).collect()
     }
 
-    /// Whether the name was used by a file that was deleted after it was public. Such a
-    /// name is never free again.
-    pub async fn is_burned(&self, name: &str) -> Result<bool> {
-        Ok(self.database().optional(&IS_BURNED, &[name.into()]).await?.is_some())
+    /// Whether a spelling of this key was the name of a file that was deleted after it was
+    /// public. Such a name is never free again.
+    pub async fn is_burned(&self, name_key: &str) -> Result<bool> {
+        Ok(self.database().optional(&IS_BURNED, &[name_key.into()]).await?.is_some())
     }
 
     /// Bytes of all files of a project, staged ones included.
@@ -163,7 +171,7 @@ impl UnitOfWork {
             return self.refuse(Conflict::TextRefused);
         };
         let published_at = (file.state == ReleaseState::Published).then_some(file.uploaded_at);
-        self.execute(&TAKE_NAME, &[file.name.into()]).await?;
+        self.execute(&TAKE_NAME, &[file.name.into(), file.name_key.into()]).await?;
         let values = [
             file.id.into(),
             file.release.into(),

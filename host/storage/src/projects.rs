@@ -72,6 +72,7 @@ macro_rules! project_columns {
 statements! {
     BY_NAME = concat!("SELECT ", project_columns!(), " FROM projects WHERE normalized = $1");
     BY_ID = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
+    BY_LOOKS = concat!("SELECT ", project_columns!(), " FROM projects WHERE looks = $1");
     /// One row for each policy with settings, and one row if there is none.
     FACTS = concat!("SELECT ", project_columns!(), ",
         (SELECT role FROM project_roles WHERE project_roles.project_id = projects.id AND project_roles.user_id = $2) AS role,
@@ -85,7 +86,7 @@ statements! {
     OF_USER = concat!("SELECT ", project_columns!(), ", role
         FROM project_roles JOIN projects ON projects.id = project_roles.project_id WHERE user_id = $1 ORDER BY normalized");
     SETTINGS = "SELECT policy, settings FROM project_settings WHERE project_id = $1 ORDER BY policy";
-    CREATE = "INSERT INTO projects (id, normalized, written, status, created_at) VALUES ($1, $2, $3, $4, $5)";
+    CREATE = "INSERT INTO projects (id, normalized, looks, written, status, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
     SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
     /// Changes of roles and of status, uploads and publishing take turns on a project: two
     /// owners who leave at once must not both succeed, and nothing is uploaded by somebody
@@ -111,6 +112,11 @@ impl Storage {
     /// The project with this id.
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<ProjectRow>> {
         self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(project_row).transpose()
+    }
+
+    /// The project whose name a person could take for this one, whether readers see it or not.
+    pub async fn project_that_looks_like(&self, name: &ProjectName) -> Result<Option<ProjectRow>> {
+        self.database().optional(&BY_LOOKS, &[name.looks().into()]).await?.as_ref().map(project_row).transpose()
     }
 
     /// A project by normalized name with the role of `user` and the owners' settings.
@@ -157,11 +163,12 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Creates a project, active and without roles. `Conflict::ProjectNameTaken`.
+    /// Creates a project, active and without roles. `Conflict::ProjectNameTaken`,
+    /// `Conflict::ProjectNameSimilar`.
     pub async fn create_project(&mut self, project: &NewProject<'_>) -> Result<()> {
         let name = project.name;
         let status = ProjectStatus::Active.as_str();
-        let values = [project.id.into(), name.normalized().into(), name.as_written().into(), status.into(), project.created_at.into()];
+        let values = [project.id.into(), name.normalized().into(), name.looks().into(), name.as_written().into(), status.into(), project.created_at.into()];
         self.execute(&CREATE, &values).await.map(drop)
     }
 

@@ -27,10 +27,19 @@ impl Existing {
         // its bytes. Neither can be this project's file: a later row refuses both.
         let is_visible_here = |file: &FileRow| file.state != ReleaseState::Staged || Some(file.project) == own;
         let same_content = storage.file_by_blake2(&submission.digests.blake2_256).await?.filter(is_visible_here);
+        // Whatever the spelling: `1.0` and `1.0.0`, `Sample` and `sample` are one file. A name
+        // that has no key is no name of a distribution, which a later row says.
+        let key = crate::filename::key(&submission.file_name);
+        let (same_name, is_burned) = match &key {
+            Some(key) => (storage.file_by_key(key).await?, storage.is_burned(key).await?),
+            None => (None, false),
+        };
+        // A second source distribution of a release has a row of its own.
+        let is_wheel_or_named = |file: &FileRow| submission.kind == FileKind::Wheel || file.name == submission.file_name;
         Ok(Self {
-            same_name: storage.file(&submission.file_name).await?.filter(is_visible_here),
+            same_name: same_name.filter(is_visible_here).filter(is_wheel_or_named),
             same_content,
-            is_burned: storage.is_burned(&submission.file_name).await?,
+            is_burned,
             project_size: match own {
                 Some(id) => storage.project_size(id).await?,
                 None => 0,
@@ -45,7 +54,7 @@ pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
     let submission = &subject.upload.submission;
     let Existing { same_name, same_content, .. } = &subject.existing;
     if let Some(file) = same_name {
-        let is_same = file.digests == submission.digests && subject.upload.project.id() == Some(file.project);
+        let is_same = file.name == submission.file_name && file.digests == submission.digests && subject.upload.project.id() == Some(file.project);
         if is_same {
             return Ok(Step::Unchanged { staged: file.state == ReleaseState::Staged });
         }
@@ -54,6 +63,7 @@ pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
     match (same_name, same_content) {
         (None, None) => Ok(Step::Next),
         (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => Err(exists(&other.name, &other.digests)),
+        (Some(other), _) if other.name != submission.file_name => Err(exists(&other.name, &other.digests)),
         _ => Err(exists(&submission.file_name, &submission.digests)),
     }
 }

@@ -99,10 +99,13 @@ impl Registry {
         let release = NewRelease { id: ReleaseId::new(), project, version: &upload.submission.version, metadata: &metadata, created_at: granted.at };
         let release = unit.ensure_release(&release).await?;
         let submission = &upload.submission;
+        // The checks let no name without a key come this far; its own text is one as well.
+        let name_key = crate::filename::key(&submission.file_name).unwrap_or_else(|| submission.file_name.clone());
         unit.add_file(&NewFile {
             id: FileId::new(),
             release: release.id,
             name: &submission.file_name,
+            name_key: &name_key,
             kind: submission.kind,
             size: submission.size,
             digests: submission.digests,

@@ -110,3 +110,39 @@ async fn two_people_cannot_both_make_a_project() {
     let project = fixture.registry.storage().project("sample").await.unwrap().unwrap();
     assert_eq!(fixture.registry.storage().roles_on(project.id).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn of_names_that_look_alike_one_is_created_even_at_the_same_moment() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let caller = ana.token();
+    let upload = |name: &'static str| fixture.upload(&caller, File::wheel(name, "1.0"));
+    let (a, b, c, d, e) = tokio::join!(upload("similor"), upload("simil0r"), upload("s1mil0r"), upload("simi1or"), upload("simiior"));
+    let results = [a, b, c, d, e];
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    for error in results.into_iter().filter_map(Result::err) {
+        assert!(error.to_string().contains("is too similar to"), "{error:?}");
+    }
+    assert_eq!(fixture.registry.storage().index().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn spellings_of_one_file_name_are_one_file() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    fixture.upload(&ana.token(), File::wheel("sample", "4.0")).await.unwrap();
+    for name in ["sample-4.0.0-py3-none-any.whl", "SAMPLE-4.0-py3-none-any.whl", "sample-v4.0-py3-none-any.whl", "sample-4.0-py3.py3-none-any.whl"] {
+        let file = File::wheel_with("sample", "4.0", &format!("Summary: {name}\n")).named(name);
+        let result = fixture.upload(&ana.token(), file).await;
+        assert!(
+            matches!(&result, Err(UploadError::Rejected { message, .. }) if message.starts_with("File already exists ('sample-4.0-py3-none-any.whl'")),
+            "{name}: {result:?}"
+        );
+    }
+    let (one, other) =
+        (File::wheel_with("sample", "5.0", "Summary: a\n"), File::wheel_with("sample", "5.0", "Summary: b\n").named("Sample-5.0.0-py3-none-any.whl"));
+    let caller = ana.token();
+    let (first, second) = tokio::join!(fixture.upload(&caller, one), fixture.upload(&caller, other));
+    assert_eq!([&first, &second].iter().filter(|result| result.is_ok()).count(), 1, "{first:?} {second:?}");
+    assert_eq!(fixture.visible("sample").await.len(), 2);
+}

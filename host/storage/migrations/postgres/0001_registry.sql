@@ -58,13 +58,16 @@ CREATE UNIQUE INDEX token_description_taken ON tokens (user_id, description) WHE
 CREATE TABLE projects (
     id TEXT COLLATE "C" NOT NULL,
     normalized TEXT COLLATE "C" NOT NULL,
+    -- The text that all names share that a person could take for this one.
+    looks TEXT COLLATE "C" NOT NULL,
     written TEXT COLLATE "C" NOT NULL,
     status TEXT COLLATE "C" NOT NULL,
     status_reason TEXT,
     created_at BIGINT NOT NULL,
     published_at BIGINT,
     CONSTRAINT project_id_taken PRIMARY KEY (id),
-    CONSTRAINT project_name_taken UNIQUE (normalized)
+    CONSTRAINT project_name_taken UNIQUE (normalized),
+    CONSTRAINT project_name_similar UNIQUE (looks)
 );
 
 CREATE TABLE project_roles (
@@ -119,8 +122,11 @@ CREATE TABLE releases (
 -- Every name that a file has, or had while it was public. A name with a time is burned.
 CREATE TABLE file_names (
     name TEXT COLLATE "C" NOT NULL,
+    -- The text that all spellings of one name share.
+    name_key TEXT COLLATE "C" NOT NULL,
     burned_at BIGINT,
-    CONSTRAINT file_name_taken PRIMARY KEY (name)
+    CONSTRAINT file_name_taken PRIMARY KEY (name),
+    CONSTRAINT file_name_spelled UNIQUE (name_key)
 );
 
 CREATE TABLE files (

@@ -57,12 +57,17 @@ CREATE UNIQUE INDEX token_description_taken ON tokens (user_id, description) WHE
 CREATE TABLE projects (
     id TEXT NOT NULL,
     normalized TEXT NOT NULL,
+    -- The text that all names share that a person could take for this one.
+    looks TEXT NOT NULL,
     written TEXT NOT NULL,
     status TEXT NOT NULL,
     status_reason TEXT,
     created_at INTEGER NOT NULL,
     published_at INTEGER,
     CONSTRAINT project_id_taken PRIMARY KEY (id),
+    -- The last one is looked at first here, the first one by PostgreSQL: a name that is
+    -- taken looks like itself too, and is to be called taken.
+    CONSTRAINT project_name_similar UNIQUE (looks),
     CONSTRAINT project_name_taken UNIQUE (normalized)
 ) STRICT;
 
@@ -118,8 +123,11 @@ CREATE TABLE releases (
 -- Every name that a file has, or had while it was public. A name with a time is burned.
 CREATE TABLE file_names (
     name TEXT NOT NULL,
+    -- The text that all spellings of one name share.
+    name_key TEXT NOT NULL,
     burned_at INTEGER,
-    CONSTRAINT file_name_taken PRIMARY KEY (name)
+    CONSTRAINT file_name_taken PRIMARY KEY (name),
+    CONSTRAINT file_name_spelled UNIQUE (name_key)
 ) STRICT;
 
 CREATE TABLE files (

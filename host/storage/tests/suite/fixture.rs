@@ -154,6 +154,7 @@ impl<'a> Upload<'a> {
             id: FileId::new(),
             release,
             name: self.name,
+            name_key: &self.name.to_lowercase(),
             kind: self.kind,
             size: 1000,
             digests: digests(self.content),

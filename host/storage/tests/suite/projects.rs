@@ -19,6 +19,20 @@ async fn spellings_of_one_name_are_one_project() {
     .await;
 }
 
+#[tokio::test]
+async fn names_that_look_alike_are_not_two_projects() {
+    on_both(async |fixture| {
+        project(&fixture.storage, "si-milor").await;
+        for name in ["simil0r", "s1milor", "SIMIIOR"] {
+            assert_eq!(conflict(try_project(&fixture.storage, name).await), Conflict::ProjectNameSimilar);
+            let name = model::ProjectName::parse(name).unwrap();
+            assert_eq!(fixture.storage.project_that_looks_like(&name).await.unwrap().unwrap().name.as_written(), "si-milor");
+        }
+        try_project(&fixture.storage, "similar").await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_who_create_a_project_at_once_one_wins() {
     on_both(async |fixture| {

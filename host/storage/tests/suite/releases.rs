@@ -160,6 +160,9 @@ async fn the_name_of_a_deleted_file_is_burned_if_readers_saw_it() {
         }
         let burned = Upload { content: "newer", ..Upload::published(sample, "2.0", WHEEL) };
         assert_eq!(conflict(burned.to(storage).await), Conflict::FileNameTaken);
+        let spelled = WHEEL.to_uppercase();
+        let spelled = Upload { content: "newest", kind: model::FileKind::Wheel, ..Upload::published(sample, "2.0", &spelled) };
+        assert_eq!(conflict(spelled.to(storage).await), Conflict::FileNameTaken);
     })
     .await;
 }
