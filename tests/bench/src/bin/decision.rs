@@ -1,8 +1,8 @@
-//! A `file:upload` decision through the whole default set, beside the same rules written
-//! for Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
-//!
-//! Fails when an engine disagrees on any case, when our p50 is above Cedar's, or when two
-//! threads decide less than 1.7 times as many as one.
+// A `file:upload` decision through the whole default set, beside the same rules written
+// for Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
+//
+// Fails when an engine disagrees on any case, when our p50 is above Cedar's, or when two
+// threads decide less than 1.7 times as many as one.
 
 use std::cell::RefCell;
 use std::hint::black_box;
