@@ -353,9 +353,9 @@ impl Line {
             set = attempt.map(Attempt::set_number),
             deciding_us = attempt.map(Attempt::deciding_microseconds),
             total_us = elapsed.as_micros() as u64,
-            credential = self.credential,
-            user = self.user.as_ref().map_or(NOTHING, UserName::as_written),
-            project = attempt.and_then(Attempt::project).unwrap_or(NOTHING),
+            credential = %self.credential,
+            user = %self.user.as_ref().map_or(NOTHING, UserName::as_written),
+            project = %attempt.and_then(Attempt::project).unwrap_or(NOTHING),
             address = %self.address,
         );
         self.app.request_metrics.count(self.route, self.method, status, elapsed);

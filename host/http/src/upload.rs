@@ -193,10 +193,11 @@ fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> A
 
 /// Where a release goes from here, for people and for programs.
 fn how_to_publish(uploaded: &Uploaded, public_url: &str) -> String {
-    let Uploaded { project, version, .. } = uploaded;
+    let Uploaded { project, version, messages, .. } = uploaded;
+    let page = format!("{public_url}/help/#{}", Page::StagedReleases);
+    let see = if messages.iter().any(|message| message.contains(&page)) { String::new() } else { format!(" See {page}") };
     format!(
-        "A maintainer publishes the release with `portcullis release publish {project} {version} --url {public_url}`, or by POST {public_url}/api/projects/{project}/releases/{version}/publish. \
-         See {public_url}/help/#staged-releases"
+        "A maintainer publishes the release with `portcullis release publish {project} {version} --url {public_url}`, or by POST {public_url}/api/projects/{project}/releases/{version}/publish.{see}"
     )
 }
 
