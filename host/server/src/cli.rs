@@ -161,6 +161,15 @@ mod tests {
             "portcullis user totp enroll alice",
             "portcullis user totp remove alice",
             "portcullis user list",
+            "portcullis user email add alice alice@example.org",
+            "portcullis user email verify alice alice@example.org --data elsewhere",
+            "portcullis user email promote alice alice@example.org",
+            "portcullis user email remove alice alice@example.org",
+            "portcullis user email list alice --json",
+            "portcullis user staff alice on",
+            "portcullis user staff alice off",
+            "portcullis user disable alice --reason left",
+            "portcullis user enable alice",
             "portcullis user show alice",
             "portcullis token create alice --description ci --project p --project q --expires 90d",
             "portcullis token create alice --description laptop --account --second-factor-code 123456",
@@ -202,6 +211,13 @@ mod tests {
             "portcullis user set-password alice hunter2",
             "portcullis release publish p 1 --password x --user a",
         ] {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_disabled_without_a_reason_and_staff_is_on_or_off() {
+        for line in ["portcullis user disable alice", "portcullis user staff alice", "portcullis user staff alice maybe", "portcullis user email add alice"] {
             assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }
     }

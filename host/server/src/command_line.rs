@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -14,7 +15,8 @@ use registry::Registry;
 use storage::Storage;
 use storage::users::UserRow;
 
-use crate::configuration::Configuration;
+use crate::answer::printable;
+use crate::configuration::{self, Configuration, Key, Origin};
 use crate::data_folder::DataFolder;
 use crate::wiring;
 
@@ -60,6 +62,16 @@ impl CommandLine {
         self.clock.now()
     }
 
+    /// How to call this program for the same registry, for hints that people copy.
+    pub(crate) fn program(&self) -> String {
+        let data = (self.configuration.layers.origin(Key::data) == Origin::Flag).then(|| self.configuration.values.data.display().to_string());
+        let files = Key::ALL.iter().filter_map(|key| match self.configuration.layers.origin(*key) {
+            Origin::File(file) if file != Path::new(configuration::FILE) => Some(file.display().to_string()),
+            _ => None,
+        });
+        program_with(files.last().as_deref(), data.as_deref())
+    }
+
     /// A policy engine to look at sets with, the same as the servers' but for its size.
     pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
         wiring::engine(&self.configuration, &self.folder, 1)
@@ -69,6 +81,22 @@ impl CommandLine {
     pub(crate) async fn user(&self, name: &UserName) -> anyhow::Result<UserRow> {
         self.storage.user_by_name(name).await?.with_context(|| format!("there is no user `{name}`; `portcullis user list` shows them all"))
     }
+}
+
+fn program_with(file: Option<&str>, data: Option<&str>) -> String {
+    let mut program = "portcullis".to_owned();
+    for (flag, value) in [("--config", file), ("--data", data)] {
+        if let Some(value) = value {
+            program.push_str(&format!(" {flag} {}", quoted(value)));
+        }
+    }
+    program
+}
+
+/// As one word of a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "/._-+:@".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
 }
 
 /// Name of the system user who runs this process, by the owner of the process and not by
@@ -92,6 +120,14 @@ fn name_of(uid: u32, accounts: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_names_the_same_registry_and_is_safe_to_copy() {
+        assert_eq!(program_with(None, None), "portcullis");
+        assert_eq!(program_with(Some("/etc/p.toml"), Some("my data")), "portcullis --config /etc/p.toml --data 'my data'");
+        assert_eq!(quoted("o'neil`id`@example.org"), r"'o'\''neil`id`@example.org'");
+        assert_eq!(quoted("alice+x@example.org"), "alice+x@example.org");
+    }
 
     #[test]
     fn the_system_user_is_the_owner_of_the_process() {

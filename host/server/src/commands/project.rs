@@ -35,7 +35,7 @@ pub(crate) enum ProjectCommand {
     /// The settings a policy offers are listed by `portcullis policy forms`. What is not
     /// named stays as it was chosen before.
     #[command(
-        after_help = "Examples:\n  portcullis project settings my-project\n  portcullis project settings my-project owner-mandate require=true\n  portcullis project settings my-project owner-mandate --clear"
+        after_help = "Examples:\n  portcullis project settings my-project\n  portcullis project settings my-project owner-mandate second-factor=true\n  portcullis project settings my-project owner-mandate --clear"
     )]
     Settings {
         /// The project.

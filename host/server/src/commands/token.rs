@@ -72,8 +72,14 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let target = line.identity.token_to_create(&user, &description, scope, expires_at, proof).await?;
             let created = line.identity.create_token(line.permit(target).await?).await?;
             let names: Vec<&str> = projects.iter().map(ProjectName::normalized).collect();
+            let mut missing = String::new();
+            for name in &names {
+                if line.storage.project(name).await?.is_none() {
+                    missing.push_str(&format!("There is no project {name} yet: this token may make it, if that is what you want and no slip.\n"));
+                }
+            }
             let remarks = format!(
-                "Token {} of {user}, for {}, {}. It is shown this one time only.\nUse it as the password of the user __token__: TWINE_USERNAME=__token__ TWINE_PASSWORD=<token>",
+                "{missing}Token {} of {user}, for {}, {}. It is shown this one time only.\nUse it as the password of the user __token__: TWINE_USERNAME=__token__ TWINE_PASSWORD=<token>",
                 created.id,
                 if names.is_empty() { "all projects of the account".to_owned() } else { names.join(", ") },
                 expires_at.map_or_else(|| "without expiry".to_owned(), |at| format!("until {}", moment(at))),
@@ -109,7 +115,8 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let json = tokens.iter().zip(&restrictions).map(|(token, restrictions)| {
                 json!({
                     "id": token.id.to_string(), "description": token.description, "created": token.created_at.to_string(),
-                    "last-used": token.last_used_at.map(|at| at.to_string()), "made-with-second-factor": token.made_with_second_factor, "caveats": token.caveats, "restrictions": restrictions,
+                    "last-used": token.last_used_at.map(|at| at.to_string()), "made-with-second-factor": token.made_with_second_factor,
+                    "expires": expires_of(&token.caveats).map(|at| at.to_string()), "caveats": token.caveats, "restrictions": restrictions,
                 })
             });
             Ok(Answer::new(columns(&rows), json.collect()))
@@ -155,6 +162,15 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
         parts.insert(0, "all projects of the account".to_owned());
     }
     Ok(parts.join(", "))
+}
+
+/// When a token expires by what is stored for it: the earliest moment counts.
+fn expires_of(caveats: &[String]) -> Option<Timestamp> {
+    let expiry = |text: &String| match Caveat::parse(text.as_bytes()) {
+        Ok(Caveat::Expiration { expires_at, .. }) => Some(Timestamp(expires_at.saturating_mul(1000))),
+        _ => None,
+    };
+    caveats.iter().filter_map(expiry).min()
 }
 
 fn only_projects(names: &[String]) -> String {

@@ -1,14 +1,16 @@
 //! `portcullis user`.
 
+pub(crate) mod email;
+
 use anyhow::{Context as _, ensure};
-use clap::Subcommand;
-use identity::{CreateUser, EnrollTotp, RemoveTotp, Secret, SetPassword};
+use clap::{Subcommand, ValueEnum};
+use identity::{CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret, SetPassword, SetStaff};
 use model::UserName;
 use serde_json::json;
 
 use super::user_name;
 use crate::answer::{Answer, columns, moment, moment_or, printable};
-use crate::command_line::CommandLine;
+use crate::command_line::{CommandLine, quoted};
 use crate::terminal;
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +54,35 @@ pub(crate) enum UserCommand {
     /// Enroll or remove a second factor.
     #[command(subcommand)]
     Totp(TotpCommand),
+    /// E-mail addresses: add, verify, promote, remove, list.
+    #[command(subcommand)]
+    Email(email::EmailCommand),
+    /// Make a user staff of the registry, or not.
+    Staff {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// On makes the user staff, off takes it back.
+        staff: Switch,
+    },
+    /// Disable a user: no token and no password of theirs is accepted any more.
+    ///
+    /// Nothing is removed, and `user enable` makes all of it count again.
+    #[command(after_help = "Example:\n  portcullis user disable alice --reason 'left the company'")]
+    Disable {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// Why, for other operators.
+        #[arg(long, value_name = "text")]
+        reason: String,
+    },
+    /// Enable a user who is disabled.
+    Enable {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
     /// List all users.
     List,
     /// Show a user with e-mail addresses, factors, roles and tokens.
@@ -78,6 +109,12 @@ pub(crate) enum TotpCommand {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
 pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
         UserCommand::Create { name, email, verified, staff, password_stdin, no_password } => {
@@ -100,6 +137,17 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             line.identity.remove_totp(line.permit(RemoveTotp { user: user.id }).await?).await?;
             Ok(Answer::new(format!("{} has no one-time password app any more", user.name), json!({ "user": user.name.as_written() })))
         }
+        UserCommand::Email(command) => email::run(command, line).await,
+        UserCommand::Staff { name, staff } => set_staff(line, &name, staff == Switch::On).await,
+        UserCommand::Disable { name, reason } => disable(line, &name, reason).await,
+        UserCommand::Enable { name } => {
+            let user = line.user(&name).await?;
+            line.identity.enable_user(line.permit(EnableUser { user: user.id }).await?).await?;
+            Ok(Answer::new(
+                format!("{} is enabled; the tokens and the password count again", user.name),
+                json!({ "user": user.name.as_written(), "disabled": null }),
+            ))
+        }
         UserCommand::List => list(line).await,
         UserCommand::Show { name } => show(line, &name).await,
     }
@@ -111,23 +159,52 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
         // Before the user is there, so that a bad choice leaves nothing behind.
         identity::passwords::check_suitable(password, &name)?;
     }
-    let has_email = user.email.is_some();
+    let email = user.email.clone().map(|email| (email, user.email_verified));
     let id = line.identity.create_user(line.permit(user).await?).await?;
     let has_password = password.is_some();
     if let Some(password) = password {
         let set = line.identity.set_password(line.permit(SetPassword { user: id, password }).await?).await;
         set.with_context(|| format!("user {name} is created, but has no password yet; use `portcullis user set-password {name}`"))?;
     }
+    let program = line.program();
     let mut remarks = String::new();
     if !has_password {
-        remarks.push_str(&format!("No password is set; `portcullis user set-password {name}` sets one.\n"));
+        remarks.push_str(&format!("No password is set. Set one: {program} user set-password {name}\n"));
     }
-    if !has_email {
-        remarks.push_str("No e-mail address is set; policies may ask for a verified one.\n");
+    match &email {
+        None => remarks.push_str(&format!("No e-mail address is set; policies may ask for a verified one: {program} user email add {name} <address>\n")),
+        Some((email, false)) => {
+            remarks.push_str(&format!("The e-mail address is not verified; policies may ask for it: {program} user email verify {name} {}\n", quoted(email)))
+        }
+        Some((_, true)) => {}
     }
-    remarks.push_str(&format!("Make an API token: portcullis token create {name} --description laptop --account\n"));
+    remarks.push_str(&format!("Enroll a second factor: {program} user totp enroll {name}\n"));
+    remarks.push_str(&format!("Make an API token: {program} token create {name} --description laptop --account\n"));
     Ok(Answer::new(format!("user {name} is created"), json!({ "user": name.as_written(), "id": id.to_string(), "has-password": has_password }))
         .with_remarks(remarks))
+}
+
+async fn set_staff(line: &CommandLine, name: &UserName, staff: bool) -> anyhow::Result<Answer> {
+    let user = line.user(name).await?;
+    let changed = line.identity.set_staff(line.permit(SetStaff { user: user.id, staff }).await?).await?;
+    let before = if changed { "" } else { ", and was so before" };
+    let text = format!("{} is {}staff of the registry{before}", user.name, if staff { "" } else { "not " });
+    Ok(Answer::new(text, json!({ "user": user.name.as_written(), "staff": staff, "changed": changed })))
+}
+
+async fn disable(line: &CommandLine, name: &UserName, reason: String) -> anyhow::Result<Answer> {
+    let user = line.user(name).await?;
+    line.identity.disable_user(line.permit(DisableUser { user: user.id, reason: reason.clone() }).await?).await?;
+    let mut remarks = String::new();
+    for (project, role) in line.storage.projects_of(user.id).await? {
+        if role == model::Role::Owner && line.storage.roles_on(project.id).await?.iter().all(|other| other.role != model::Role::Owner || other.user == user.id)
+        {
+            let program = line.program();
+            remarks.push_str(&format!("{0} has no other owner now: {program} project role {0} <user> owner\n", project.name));
+        }
+    }
+    let json = json!({ "user": user.name.as_written(), "reason": reason.trim() });
+    Ok(Answer::new(format!("{} is disabled; no token and no password of theirs is accepted", user.name), json).with_remarks(remarks))
 }
 
 async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
@@ -152,7 +229,7 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
     const PAGE: u32 = 500;
-    let mut rows = vec![["name", "created", "password", "second factor", "e-mail", "staff"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["name", "created", "password", "second factor", "e-mail", "staff", "standing"].map(str::to_owned).to_vec()];
     let mut values = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -166,10 +243,12 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
             let factor = if user.totp_secret.is_some() { "totp" } else { "none" };
             let email = if user.email_verified { "verified" } else { "unverified" };
             let staff = if user.staff { "staff" } else { "" };
-            rows.push(vec![user.name.to_string(), moment(user.created_at), password.into(), factor.into(), email.into(), staff.into()]);
+            let standing = if user.disabled_at.is_some() { "disabled" } else { "" };
+            rows.push(vec![user.name.to_string(), moment(user.created_at), password.into(), factor.into(), email.into(), staff.into(), standing.into()]);
             values.push(json!({
                 "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
                 "second-factor": factor, "email-verified": user.email_verified, "staff": user.staff,
+                "disabled": user.disabled_at.map(|at| at.to_string()),
             }));
         }
         match page.last() {
@@ -191,6 +270,9 @@ async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
 
     let mut rows =
         vec![vec!["name".to_owned(), user.name.to_string()], vec!["id".to_owned(), user.id.to_string()], vec!["created".to_owned(), moment(user.created_at)]];
+    if let Some(at) = user.disabled_at {
+        rows.push(vec!["disabled".into(), format!("{}: {}", moment(at), printable(user.disabled_reason.as_deref().unwrap_or("")))]);
+    }
     let password = match (&user.password_hash, &user.password_disabled) {
         (None, _) => "none".to_owned(),
         (Some(_), Some(why)) => format!("disabled: {}", printable(why)),
@@ -210,6 +292,7 @@ async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let json = json!({
         "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
         "totp-enrolled": user.totp_enrolled_at.map(|at| at.to_string()), "staff": user.staff,
+        "disabled": user.disabled_at.map(|at| at.to_string()), "disabled-reason": user.disabled_reason,
         "emails": emails.iter().map(|email| json!({ "address": email.address, "primary": email.primary, "verified": email.verified_at.map(|at| at.to_string()) })).collect::<Vec<_>>(),
         "roles": projects.iter().map(|(project, role)| json!({ "project": project.name.normalized(), "role": role.as_str() })).collect::<Vec<_>>(),
         "tokens": tokens.iter().map(|token| token.id.to_string()).collect::<Vec<_>>(),
