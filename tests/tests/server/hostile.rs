@@ -97,7 +97,11 @@ fn a_policy_that_is_only_observed_refuses_nobody_however_it_fails() {
 fn a_set_in_which_nobody_permits_refuses_everything_decided() {
     let server = Setup::default().start();
     let set = SetFolder::new("silent", &binding("staged-release", "staged-release.wasm", ""));
-    server.command_line(&["policy", "apply", &set.text()]).ok();
+    let careful = server.command_line(&["policy", "apply", &set.text()]);
+    assert_eq!(careful.status.code(), Some(1), "{}", careful.all());
+    assert!(careful.stderr.contains("--allow-lockout"), "{}", careful.stderr);
+    assert_eq!(server.get("/simple/").status, 200);
+    server.command_line(&["policy", "apply", &set.text(), "--allow-lockout"]).ok();
     let answer = server.get("/simple/");
     assert_eq!(answer.status, 403, "{}", answer.reason);
     assert_eq!(server.get("/health").status, 200);
