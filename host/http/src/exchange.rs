@@ -15,6 +15,7 @@ use crate::app::Shared;
 use crate::body::Incoming;
 use crate::client_address::Client;
 use crate::problem::{Answer, Problem};
+use crate::staged::ExpectedFiles;
 
 /// A request that the gate decides about, with its caller.
 pub(crate) struct Exchange {
@@ -23,6 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) caller: Caller,
     /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`].
     pub(crate) code: Option<UnspentCode>,
+    /// The staged files that this person looked at; none if they did not say.
+    pub(crate) expected_files: Option<ExpectedFiles>,
     pub(crate) request: Parts,
     pub(crate) parameters: Parameters,
     /// None for methods without a body.

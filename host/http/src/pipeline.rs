@@ -27,7 +27,7 @@ use crate::exchange::{Exchange, OpenExchange, Parameters};
 use crate::negotiate::ProblemFormat;
 use crate::problem::Problem;
 use crate::routes::{Access, Credentials, Handler, Route, Verb};
-use crate::staged;
+use crate::staged::{self, ExpectedFiles};
 
 /// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
 pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
@@ -89,9 +89,9 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
             (Handler::Decided(handler), Some(attempt)) => {
                 refuse_other_sites(&app, route, &attempt, &request.headers).await?;
-                let (attempt, caller, code) = authenticate(&app, route, attempt, &request.headers, body.as_ref()).await?;
+                let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, body.as_ref()).await?;
                 line.identify(&caller);
-                handler(Exchange { app: app.clone(), attempt, caller, code, request, parameters, body: body.clone() }).await
+                handler(Exchange { app: app.clone(), attempt, caller, code, expected_files, request, parameters, body: body.clone() }).await
             }
             (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
         }
@@ -150,13 +150,14 @@ fn is_of_this_site(headers: &HeaderMap, public_url: &str) -> bool {
     headers.get_all(SEC_FETCH_SITE).iter().all(own_site) && headers.get_all(ORIGIN).iter().all(own)
 }
 
-/// The attempt to decide with, who asks, and the code that is spent by what is decided.
-type Authenticated = (Attempt, Caller, Option<UnspentCode>);
+/// The attempt to decide with, who asks, the code that is spent by what is decided, and the
+/// files that a person says to have looked at.
+type Authenticated = (Attempt, Caller, Option<UnspentCode>, Option<ExpectedFiles>);
 
 /// Who asks. The only place where a credential is looked at, beside [`authenticate_again`].
 /// The attempt is the one to decide with: renewed where a body had to be read first.
 async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &HeaderMap, body: Option<&Incoming>) -> Result<Authenticated, Problem> {
-    let Access::Decided(action) = route.access else { return Ok((attempt, Caller::anonymous(), None)) };
+    let Access::Decided(action) = route.access else { return Ok((attempt, Caller::anonymous(), None, None)) };
     let presented = match presented(headers) {
         Ok(presented) => presented,
         Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
@@ -169,7 +170,7 @@ async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &H
         (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,
         _ => {
             let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
-            Ok((attempt, caller, None))
+            Ok((attempt, caller, None, None))
         }
     }
 }
@@ -196,10 +197,10 @@ fn presented(headers: &HeaderMap) -> Result<Presented, InvalidAuthorization> {
 async fn prove_person(app: &Shared, attempt: Attempt, action: Action, headers: &HeaderMap, body: &Incoming) -> Result<Authenticated, Problem> {
     let proof = staged::read_proof(headers, body).await?;
     let attempt = app.gate.renew(&attempt);
-    let Some(proof) = proof else { return Ok((attempt, Caller::anonymous(), None)) };
+    let Some(proof) = proof else { return Ok((attempt, Caller::anonymous(), None, None)) };
     let totp = proof.totp.as_ref().map(|code| code.expose().as_str());
     let (caller, code) = app.identity.prove_person(&app.gate, &attempt, action, &proof.user, proof.password.expose(), totp).await?;
-    Ok((attempt, caller, code))
+    Ok((attempt, caller, code, proof.files))
 }
 
 /// The answer where the table has no row for path and method.

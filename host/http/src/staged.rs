@@ -1,5 +1,7 @@
 //! Releases that wait for somebody to publish them: seen, published, rejected.
 
+use std::collections::BTreeMap;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use model::Version;
@@ -15,14 +17,18 @@ use crate::exchange::{Exchange, json};
 use crate::problem::{Answer, Problem};
 
 /// Largest body with a person's proof, in bytes.
-const MAX_PROOF_BYTES: usize = 16 << 10;
+const MAX_PROOF_BYTES: usize = 64 << 10;
 
 /// What a person proves within the call.
 pub(crate) struct Proof {
     pub(crate) user: String,
     pub(crate) password: Secret<String>,
     pub(crate) totp: Option<Secret<String>>,
+    pub(crate) files: Option<ExpectedFiles>,
 }
+
+/// File names and their SHA-256 in hex: what the person looked at and speaks of.
+pub(crate) type ExpectedFiles = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +36,7 @@ struct ProofBody {
     user: String,
     password: String,
     totp: Option<String>,
+    files: Option<ExpectedFiles>,
 }
 
 /// Refuses what says to be anything but `application/json`, whether there is a body or not:
@@ -44,8 +51,8 @@ fn not_json() -> Problem {
     problem.remedy("Send it with Content-Type: application/json.", None)
 }
 
-/// Reads `{"user": …, "password": …, "totp": …}`; none if the body is empty. Only as
-/// `application/json`.
+/// Reads `{"user": …, "password": …, "totp": …, "files": …}`; none if the body is empty. Only
+/// as `application/json`.
 pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<Option<Proof>, Problem> {
     let whole = body.read_whole(MAX_PROOF_BYTES).await?;
     if whole.is_empty() {
@@ -61,7 +68,7 @@ pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<O
         let problem = Problem::new(StatusCode::BAD_REQUEST, "proof-malformed", "The body is no proof of a person.");
         problem.remedy(r#"Send {"user": "…", "password": "…", "totp": "123456"}."#.replace('…', "..."), Some(gate::Page::StagedReleases))
     })?;
-    Ok(Some(Proof { user: proof.user, password: Secret::new(proof.password), totp: proof.totp.map(Secret::new) }))
+    Ok(Some(Proof { user: proof.user, password: Secret::new(proof.password), totp: proof.totp.map(Secret::new), files: proof.files }))
 }
 
 /// `GET /api/projects/{project}/staged`, and `POST` for a person who proves it in the call.
@@ -79,8 +86,8 @@ pub(crate) async fn publish(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
     let target = registry.load_publish(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let something = |target: &PublishRelease| if target.files().next().is_some() { Ok(()) } else { Err(nothing_staged(&exchange, &project, &version)) };
-    let permit = exchange.decide_possible(target, something).await?;
+    let possible = |target: &PublishRelease| check_files(&exchange, &project, &version, target.files());
+    let permit = exchange.decide_possible(target, possible).await?;
     let warnings = messages(permit.warnings());
     let released = registry.publish_release(permit).await.map_err(|error| failed(&exchange, error))?;
     json(&outcome("published", released, warnings))
@@ -91,8 +98,8 @@ pub(crate) async fn reject(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
     let target = registry.load_reject(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let something = |target: &RejectRelease| if target.files().next().is_some() { Ok(()) } else { Err(nothing_staged(&exchange, &project, &version)) };
-    let permit = exchange.decide_possible(target, something).await?;
+    let possible = |target: &RejectRelease| check_files(&exchange, &project, &version, target.files());
+    let permit = exchange.decide_possible(target, possible).await?;
     let warnings = messages(permit.warnings());
     let released = registry.reject_release(permit).await.map_err(|error| failed(&exchange, error))?;
     json(&outcome("rejected", released, warnings))
@@ -109,8 +116,25 @@ fn no_such_name() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "No project can have this name.")
 }
 
-fn nothing_staged(exchange: &Exchange, project: &str, version: &Version) -> Problem {
-    failed(exchange, StagingError::NotStaged { project: project.to_owned(), version: version.to_string() })
+/// There are staged files, and they are those that the person looked at. From here on the
+/// use case makes sure that they stay the same.
+fn check_files<'a>(exchange: &Exchange, project: &str, version: &Version, staged: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Problem> {
+    let staged: Vec<(&str, &str)> = staged.collect();
+    if staged.is_empty() {
+        return Err(failed(exchange, StagingError::NotStaged { project: project.to_owned(), version: version.to_string() }));
+    }
+    match &exchange.expected_files {
+        Some(expected) if !are_expected(&staged, expected) => {
+            let message = format!("The staged files of release {version} of project '{project}' are not those of this request.");
+            let remedy = "Look at what is staged again: a file was added, removed or replaced since.";
+            Err(Problem::new(StatusCode::CONFLICT, "other-files", message).remedy(remedy, Some(gate::Page::StagedReleases)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn are_expected(staged: &[(&str, &str)], expected: &ExpectedFiles) -> bool {
+    staged.len() == expected.len() && staged.iter().all(|(name, sha256)| expected.get(*name).is_some_and(|expected| expected.eq_ignore_ascii_case(sha256)))
 }
 
 fn failed(exchange: &Exchange, error: StagingError) -> Problem {
@@ -159,6 +183,21 @@ mod tests {
         assert_eq!((proof.user.as_str(), proof.password.expose().as_str()), ("ada", "secret"));
         assert_eq!(proof.totp.unwrap().expose(), "123456");
         assert!(check("application/json", r#"{"user":"ada","password":"secret"}"#).await.ok().flatten().unwrap().totp.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_proof_may_say_which_files_it_speaks_of() {
+        let body = r#"{"user":"ada","password":"secret","files":{"a.whl":"AB","b.whl":"cd"}}"#;
+        let expected = check("application/json", body).await.ok().flatten().unwrap().files.unwrap();
+        assert!(are_expected(&[("a.whl", "ab"), ("b.whl", "cd")], &expected));
+        for staged in [
+            &[("a.whl", "ab")][..],
+            &[("a.whl", "ab"), ("b.whl", "ce")],
+            &[("a.whl", "ab"), ("c.whl", "cd")],
+            &[("a.whl", "ab"), ("b.whl", "cd"), ("c.whl", "ef")],
+        ] {
+            assert!(!are_expected(staged, &expected), "{staged:?}");
+        }
     }
 
     #[tokio::test]

@@ -45,6 +45,10 @@ pub(crate) struct PersonArguments {
     /// Who does it; asked for when left out.
     #[arg(long, value_name = "user", value_parser = user_name)]
     user: Option<UserName>,
+    /// A file you looked at and its SHA-256, once for each file: if anything else is staged
+    /// by now, nothing happens.
+    #[arg(long = "file", value_name = "name=sha256", value_parser = expected_file)]
+    files: Vec<(String, String)>,
     /// Address of the registry; public-url of the configuration when left out.
     #[arg(long, value_name = "url")]
     url: Option<Url>,
@@ -52,6 +56,14 @@ pub(crate) struct PersonArguments {
 
 fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).map_err(|error| error.to_string())
+}
+
+fn expected_file(text: &str) -> Result<(String, String), String> {
+    let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
+    match text.rsplit_once('=') {
+        Some((name, sha256)) if !name.is_empty() && is_digest(sha256) => Ok((name.to_owned(), sha256.to_ascii_lowercase())),
+        _ => Err("give the file name, =, and the SHA-256 of the file in 64 hexadecimal digits".to_owned()),
+    }
 }
 
 /// Commands that speak to the running registry and need no database.
@@ -85,7 +97,7 @@ async fn list(line: &CommandLine, project: Option<&str>) -> anyhow::Result<Answe
     let json = releases.iter().map(|staged| {
         json!({
             "project": staged.project_name.normalized(), "version": staged.release.version.to_string(),
-            "files": staged.files.iter().map(|file| json!({ "name": file.name, "bytes": file.size, "uploaded": file.uploaded_at.to_string() })).collect::<Vec<_>>(),
+            "files": staged.files.iter().map(|file| json!({ "name": file.name, "bytes": file.size, "sha256": file.digests.sha256_hex(), "uploaded": file.uploaded_at.to_string() })).collect::<Vec<_>>(),
         })
     });
     Ok(Answer::new(columns(&rows), json.collect()))
@@ -130,7 +142,10 @@ async fn ask(arguments: &PersonArguments, verb: &str, configuration: &Configurat
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         .build()?;
     let totp = Some(totp.trim()).filter(|code| !code.is_empty());
-    let body = json!({ "user": user.as_written(), "password": password.expose(), "totp": totp });
+    let mut body = json!({ "user": user.as_written(), "password": password.expose(), "totp": totp });
+    if !arguments.files.is_empty() {
+        body["files"] = arguments.files.iter().map(|(name, sha256)| (name.clone(), Value::from(sha256.as_str()))).collect();
+    }
     let response = client
         .post(url.clone())
         .header("accept", "application/json")
@@ -212,6 +227,15 @@ mod tests {
         }
         for address in ["http://packages.example.org", "http://127.0.0.1.example.org", "http://10.0.0.1", "ftp://localhost.example"] {
             assert!(check_protected(&Url::parse(address).unwrap(), &configuration).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_looked_at_is_a_name_and_a_digest() {
+        let digest = "Ab".repeat(32);
+        assert_eq!(expected_file(&format!("a-1.0.whl={digest}")), Ok(("a-1.0.whl".to_owned(), digest.to_lowercase())));
+        for text in ["a-1.0.whl", "a-1.0.whl=", "a-1.0.whl=abc", &format!("={digest}")] {
+            assert!(expected_file(text).is_err(), "{text}");
         }
     }
 
