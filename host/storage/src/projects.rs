@@ -81,6 +81,8 @@ statements! {
     INDEX = "SELECT normalized, written, status, COALESCE(serial, 0) AS serial
         FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id WHERE published_at IS NOT NULL ORDER BY normalized";
     ROLE = "SELECT role FROM project_roles WHERE project_id = $1 AND user_id = $2";
+    ROLE_OF_ENABLED = "SELECT role FROM project_roles JOIN users ON users.id = user_id
+        WHERE project_id = $1 AND user_id = $2 AND users.disabled_at IS NULL";
     ROLES = "SELECT project_id, user_id, users.name AS user_name, role, granted_at
         FROM project_roles JOIN users ON users.id = user_id WHERE project_id = $1 ORDER BY users.folded_name";
     OF_USER = concat!("SELECT ", project_columns!(), ", role
@@ -173,12 +175,12 @@ impl UnitOfWork {
     }
 
     /// Status of a project and the role of `user` on it, which stay as they are until the
-    /// unit ends; none if the project does not exist.
+    /// unit ends; none if the project does not exist. A disabled user has no role here.
     pub async fn hold_project(&mut self, project: ProjectId, user: Option<UserId>) -> Result<Option<(ProjectStatus, Option<Role>)>> {
         let Some(held) = self.optional(&LOCK, &[project.into()]).await? else {
             return Ok(None);
         };
-        let role = self.optional(&ROLE, &[project.into(), user.into()]).await?;
+        let role = self.optional(&ROLE_OF_ENABLED, &[project.into(), user.into()]).await?;
         let role = role.map(|row| row.read("role", Role::from_word)).transpose()?;
         Ok(Some((held.read("status", ProjectStatus::from_word)?, role)))
     }

@@ -164,6 +164,11 @@ async fn what_is_held_stays_as_it_is_until_the_unit_ends() {
         assert!(tokio::time::timeout(Duration::from_millis(200), &mut revoking).await.is_err(), "it did not wait");
         drop(holding);
         assert_eq!(revoking.await.unwrap().unwrap(), Some(Role::Maintainer));
+
+        // Who was disabled in between acts no more.
+        commit(storage, async |unit| unit.disable_user(ada, "left", at(9)).await).await.unwrap();
+        let mut holding = storage.begin().await.unwrap();
+        assert_eq!(holding.hold_project(sample, Some(ada)).await.unwrap(), Some((ProjectStatus::Active, None)));
     })
     .await;
 }
