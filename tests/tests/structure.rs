@@ -16,13 +16,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gate", &["policy-engine", "storage", "model"]),
     ("identity", &["gate", "storage", "model"]),
     ("registry", &["gate", "storage", "model"]),
+    ("mail", &["storage", "model"]),
     ("portcullis-http", &["registry", "identity", "gate", "storage", "model"]),
-    ("server", &["portcullis-http", "registry", "identity", "gate", "policy-engine", "storage", "model"]),
+    ("server", &["portcullis-http", "mail", "registry", "identity", "gate", "policy-engine", "storage", "model"]),
     ("policy-sdk", &[]),
     ("restrict-routes", &["policy-sdk"]),
     ("require-second-factor", &["policy-sdk"]),
     ("owner-mandate", &["policy-sdk"]),
     ("staged-release", &["policy-sdk"]),
+    ("refuse-breached-passwords", &["policy-sdk"]),
+    ("require-recent-proof", &["policy-sdk"]),
     ("guests", &["policy-sdk"]),
     ("xtask", &[]),
 ];
@@ -50,13 +53,18 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("password-hash", &["identity"]),
     ("macaroon", &["identity"]),
     ("totp-rs", &["identity"]),
+    ("webauthn-rs", &["identity"]),
+    ("zxcvbn", &["identity"]),
+    // Mail leaves by one door; pages and mails have templates.
+    ("lettre", &["mail"]),
+    ("askama", &["portcullis-http", "mail"]),
     // Archives of strangers are opened in one place.
     ("zip", &["registry"]),
     ("tar", &["registry"]),
     ("flate2", &["registry"]),
     ("clap", &["server"]),
     ("notify", &["server"]),
-    ("reqwest", &["server"]),
+    ("reqwest", &["server", "identity"]),
     // Never, in the server: a policy imports nothing, so there is nothing to provide.
     ("wasmtime-wasi", &[]),
     ("openssl", &[]),
@@ -64,7 +72,16 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no I/O and no async runtime.
-const PURE: &[&str] = &["model", "policy-sdk", "restrict-routes", "require-second-factor", "owner-mandate", "staged-release"];
+const PURE: &[&str] = &[
+    "model",
+    "policy-sdk",
+    "restrict-routes",
+    "require-second-factor",
+    "owner-mandate",
+    "staged-release",
+    "refuse-breached-passwords",
+    "require-recent-proof",
+];
 const RUNTIMES: &[&str] = &["tokio", "tokio-util", "futures-util", "reqwest", "hyper"];
 
 /// One crate as its manifest describes it.

@@ -170,6 +170,7 @@ mod tests {
             credential: CredentialKind::ApiToken,
             principal: Principal::User(user()),
             token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+            session: None,
             assurance: Assurance::NONE,
         }
     }

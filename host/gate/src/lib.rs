@@ -19,6 +19,7 @@ pub mod attempt;
 pub mod break_glass;
 pub mod context;
 pub mod core_rules;
+pub mod demands;
 mod decide;
 pub mod generations;
 pub mod obligations;

@@ -120,6 +120,7 @@ fn token_caller(factors: Factors, caveats: Vec<Caveat>) -> Caller {
         credential: CredentialKind::ApiToken,
         principal: person(factors),
         token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+        session: None,
         assurance: Assurance::NONE,
     }
 }
@@ -130,6 +131,7 @@ fn session(second_factor_at: Option<Timestamp>) -> Caller {
         credential: CredentialKind::Session,
         principal: person(ENROLLED),
         token: None,
+        session: None,
         assurance: Assurance { password_at: Some(NOW), second_factor, password_state: PasswordState::Unchecked },
     }
 }

@@ -25,6 +25,7 @@ mod json_api;
 mod listener;
 mod metrics;
 mod negotiate;
+mod people;
 mod pages;
 mod pipeline;
 mod problem;

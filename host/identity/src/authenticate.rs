@@ -97,7 +97,13 @@ impl Identity {
             made_with_second_factor: token.made_with_second_factor,
             caveats,
         };
-        Ok(Caller { credential: CredentialKind::ApiToken, principal: Principal::User(user.facts()), token: Some(facts), assurance: Assurance::NONE })
+        Ok(Caller {
+            credential: CredentialKind::ApiToken,
+            principal: Principal::User(user.facts()),
+            token: Some(facts),
+            session: None,
+            assurance: Assurance::NONE,
+        })
     }
 
     async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
@@ -107,7 +113,7 @@ impl Identity {
         match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };
-                Ok(Caller { credential, principal: Principal::User(proven.user.facts()), token: None, assurance })
+                Ok(Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance })
             }
             Err(Problem::Wrong { why, user }) => Err(Failure::password(why, user)),
             Err(Problem::TooMany(too_many)) => Err(Failure::limited(credential, too_many)),

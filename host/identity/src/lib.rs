@@ -13,18 +13,33 @@
 //! verified only where the attempt's policy set could permit one, and a TOTP code is
 //! accepted once.
 
-pub mod account_tokens;
-pub mod accounts;
-mod authenticate;
-pub mod limits;
-pub mod passwords;
 pub mod presented;
+mod authenticate;
 mod prove_person;
-mod refusals;
-pub mod tokens;
+pub mod sessions;
+pub mod login;
+pub mod step_up;
+pub mod devices;
+pub mod factors;
 pub mod totp;
+pub mod passwords;
+pub mod breaches;
+pub mod accounts;
+pub mod registration;
+pub mod password_change;
+pub mod password_reset;
+pub mod deletion;
+pub mod recovery;
+pub mod history;
+pub mod secure;
+pub mod account_tokens;
+pub mod tokens;
+pub mod limits;
+mod opaque;
+mod refusals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::Clock;
 use storage::Storage;
@@ -33,6 +48,7 @@ pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, New
 pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, VerifyEmail};
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
+pub use breaches::{BreachConfig, Unreachable};
 pub use limits::Limits;
 pub use passwords::PasswordHashing;
 pub use presented::{InvalidAuthorization, Presented};
@@ -54,6 +70,17 @@ pub struct IdentityConfig {
     pub password_hashing: PasswordHashing,
     /// How often somebody may fail.
     pub limits: Limits,
+    /// The registry's address as browsers see it, without a slash at its end: links in mails
+    /// begin with it, and WebAuthn is bound to it.
+    pub public_url: String,
+    /// How long a session lasts without being used.
+    pub session_idle: Duration,
+    /// How long a session lasts at most.
+    pub session_lifetime: Duration,
+    /// Whether passwords are looked for in known breaches.
+    pub breaches: BreachConfig,
+    /// How long staff's recovery of an account waits, so that its owner can stop it.
+    pub recovery_wait: Duration,
 }
 
 impl IdentityConfig {
@@ -66,6 +93,11 @@ impl IdentityConfig {
             totp_issuer: host.split(':').next().filter(|name| !name.is_empty()).unwrap_or("Portcullis").to_owned(),
             password_hashing: PasswordHashing::default(),
             limits: Limits::default(),
+            public_url: format!("https://{host}"),
+            session_idle: Duration::from_secs(12 * 3600),
+            session_lifetime: Duration::from_secs(30 * 24 * 3600),
+            breaches: BreachConfig::default(),
+            recovery_wait: Duration::from_secs(72 * 3600),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Identity {
             Ok(proven) => {
                 let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state: PasswordState::Unchecked };
-                let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, assurance };
+                let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance };
                 return Ok((self.admit(gate, attempt, action, caller).await?, proven.code));
             }
             Err(Problem::Wrong { why, user }) => Failure::person(why, user),

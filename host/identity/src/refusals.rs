@@ -118,7 +118,7 @@ impl Identity {
     /// Records a failed authentication and refuses.
     pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
         // Nobody in particular: what the credential claims was not proven.
-        let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, assurance: Assurance::NONE };
+        let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
         if gate.recorder().wants_refusal(attempt, &caller) {
             let event = AuditEvent {
                 at: attempt.at,

@@ -1,7 +1,7 @@
 //! Who asks, and how surely: credential, principal and assurance of one request.
 
 use crate::caveat::Caveat;
-use crate::id::{TokenId, UserId};
+use crate::id::{SessionId, TokenId, UserId};
 use crate::name::UserName;
 use crate::time::Timestamp;
 
@@ -157,6 +157,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The token, when the credential is one.
     pub token: Option<TokenFacts>,
+    /// The browser session, when the credential is one that lasts beyond this request.
+    pub session: Option<SessionId>,
     /// What has been proven.
     pub assurance: Assurance,
 }
@@ -164,7 +166,7 @@ pub struct Caller {
 impl Caller {
     /// A caller who presented nothing.
     pub fn anonymous() -> Self {
-        Self { credential: CredentialKind::None, principal: Principal::Anonymous, token: None, assurance: Assurance::NONE }
+        Self { credential: CredentialKind::None, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE }
     }
 
     /// The caller's user, if it is one.

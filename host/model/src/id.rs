@@ -45,6 +45,14 @@ ids! {
     TokenId,
     /// One decision, and the request it was made for.
     DecisionId,
+    /// A browser session, as its owner and the audit log know it. Not the secret in the cookie.
+    SessionId,
+    /// A security key or passkey of a user. Not the credential id that the authenticator made.
+    KeyId,
+    /// A mail in the outbox.
+    MailId,
+    /// The recovery of an account by staff.
+    RecoveryId,
 }
 
 /// The SHA-256 digest that names a policy module.

@@ -3,7 +3,8 @@
 //! Pure: no I/O, no async, no clock of its own. Everything here can be built in a test
 //! in one line. Read in the order of the `mod` lines: what is attempted ([`action`]),
 //! who asks and how surely ([`caller`]), what it is about ([`project`], [`release`],
-//! [`file`]), and what is remembered of it ([`audit`]).
+//! [`file`]), what is remembered of it ([`audit`]) and what
+//! people are told of it ([`mail`]).
 //!
 //! To add a noun: one file, its parsing at the edge (`parse` returns a typed error whose
 //! text says what would be right), no table or wire format derived on it.
@@ -14,6 +15,7 @@ pub mod caller;
 pub mod caveat;
 pub mod file;
 pub mod id;
+pub mod mail;
 pub mod name;
 pub mod project;
 pub mod release;
@@ -24,7 +26,8 @@ pub use action::Action;
 pub use caller::{Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, TokenFacts, UserFacts};
 pub use caveat::{Caveat, CaveatFailure};
 pub use file::{Digests, FileKind};
-pub use id::{DecisionId, FileId, ModuleDigest, ProjectId, ReleaseId, TokenId, UserId};
+pub use id::{DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId, TokenId, UserId};
+pub use mail::{Mail, MailField, MailKind};
 pub use name::{ProjectName, UserName};
 pub use project::{ProjectStatus, Role};
 pub use release::ReleaseState;

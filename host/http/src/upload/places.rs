@@ -80,7 +80,7 @@ mod tests {
 
     fn publisher(id: u128) -> Caller {
         let principal = Principal::Publisher { id: Uuid::from_u128(id), provider: "test".to_owned(), claims: Vec::new() };
-        Caller { credential: CredentialKind::PublisherToken, principal, token: None, assurance: Assurance::NONE }
+        Caller { credential: CredentialKind::PublisherToken, principal, token: None, session: None, assurance: Assurance::NONE }
     }
 
     #[tokio::test]

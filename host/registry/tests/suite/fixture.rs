@@ -63,14 +63,14 @@ impl Person {
     /// As an upload client with an API token.
     pub(crate) fn token(&self) -> Caller {
         let token = TokenFacts { id: self.token, created_at: NOW, last_used_at: None, made_with_second_factor: true, caveats: Vec::new() };
-        Caller { credential: CredentialKind::ApiToken, principal: self.principal(), token: Some(token), assurance: Assurance::NONE }
+        Caller { credential: CredentialKind::ApiToken, principal: self.principal(), token: Some(token), session: None, assurance: Assurance::NONE }
     }
 
     /// As a person who has just proven password and second factor.
     pub(crate) fn session(&self) -> Caller {
         let assurance =
             Assurance { password_at: Some(NOW), second_factor: Some(FactorUse { factor: Factor::Totp, at: NOW }), password_state: PasswordState::Unchecked };
-        Caller { credential: CredentialKind::Session, principal: self.principal(), token: None, assurance }
+        Caller { credential: CredentialKind::Session, principal: self.principal(), token: None, session: None, assurance }
     }
 }
 

@@ -1,0 +1,1 @@
+//! The pages of people: becoming someone on the registry, and proving it.

@@ -1,0 +1,1 @@
+//! Browsers that a user has logged in from.

@@ -1,0 +1,1 @@
+//! Second factors of people: TOTP, security keys and passkeys, recovery codes.

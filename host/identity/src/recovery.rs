@@ -1,0 +1,1 @@
+//! Recovery of an account by staff: announced, delayed, audited.

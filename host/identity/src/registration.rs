@@ -1,0 +1,1 @@
+//! Registering, and the first user of an empty registry.

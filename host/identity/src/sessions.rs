@@ -1,0 +1,1 @@
+//! Browser sessions: started, renewed, listed, ended.

@@ -1,0 +1,1 @@
+//! Proving a factor again within a session.

@@ -1,0 +1,171 @@
+//! What people are told by mail. One list of mails and of the words they are filled with;
+//! `mail` has a template for each, and the outbox keeps them until they are sent.
+
+crate::project::words! {
+    /// Which mail it is.
+    MailKind {
+        /// Finish a registration: a link.
+        RegistrationConfirm = "registration-confirm",
+        /// Somebody registered with an address that has an account already.
+        RegistrationExisting = "registration-existing",
+        /// Prove that an address is one's own: a link.
+        EmailVerify = "email-verify",
+        /// An address was added; to the primary address.
+        EmailAdded = "email-added",
+        /// An address was removed; to the primary address and to the one that was removed.
+        EmailRemoved = "email-removed",
+        /// Another address became the primary one; to both.
+        PrimaryEmailChanged = "primary-email-changed",
+        /// Set a new password: a link.
+        PasswordResetLink = "password-reset-link",
+        /// The password was changed by somebody who knew the old one.
+        PasswordChanged = "password-changed",
+        /// The password was set anew through a link.
+        PasswordReset = "password-reset",
+        /// The password was found in a breach and is disabled.
+        PasswordBreached = "password-breached",
+        /// A second factor was added.
+        FactorAdded = "factor-added",
+        /// A second factor was removed.
+        FactorRemoved = "factor-removed",
+        /// Recovery codes were generated.
+        RecoveryCodesGenerated = "recovery-codes-generated",
+        /// A recovery code was used.
+        RecoveryCodeUsed = "recovery-code-used",
+        /// Few recovery codes are left.
+        RecoveryCodesLow = "recovery-codes-low",
+        /// Somebody with password and code logs in from a device that was never seen: a link.
+        DeviceConfirm = "device-confirm",
+        /// Everything was ended because the owner said "this wasn't me": a link for a new password.
+        AccountSecured = "account-secured",
+        /// The account is gone.
+        AccountDeleted = "account-deleted",
+        /// Staff began to recover the account; a link to stop it.
+        RecoveryStarted = "recovery-started",
+        /// The recovery was stopped.
+        RecoveryCancelled = "recovery-cancelled",
+        /// Staff recovered the account: a link for a new password.
+        RecoveryCompleted = "recovery-completed",
+        /// An API token was made.
+        TokenCreated = "token-created",
+        /// A role on a project was given, changed or taken; to the one who has it.
+        RoleChanged = "role-changed",
+        /// The same; to the other owners of the project.
+        CollaboratorChanged = "collaborator-changed",
+        /// For operators: whether mail arrives.
+        Test = "test",
+    }
+}
+
+crate::project::words! {
+    /// A word that a mail is filled with.
+    MailField {
+        /// Name of the user it is about.
+        UserName = "user-name",
+        /// An e-mail address it is about.
+        Address = "address",
+        /// The other e-mail address.
+        OtherAddress = "other-address",
+        /// A whole address of this registry, to be opened once. A secret.
+        Link = "link",
+        /// How long the link counts, in words.
+        LinkLifetime = "link-lifetime",
+        /// Where the request came from.
+        RemoteAddress = "remote-address",
+        /// The browser or program, as far as it is known.
+        Device = "device",
+        /// When it happened, RFC 3339 in UTC to the second.
+        At = "at",
+        /// Which second factor, in words.
+        Factor = "factor",
+        /// Description of a token, name of a key.
+        Name = "name",
+        /// What a token may be used for, in words.
+        Scope = "scope",
+        /// How many are left.
+        Left = "left",
+        /// Why, in words.
+        Reason = "reason",
+        /// When something will happen, RFC 3339 in UTC to the second.
+        EffectiveAt = "effective-at",
+        /// Name of a project.
+        Project = "project",
+        /// A role, or `none`.
+        Role = "role",
+        /// Who did it.
+        Actor = "actor",
+    }
+}
+
+impl MailKind {
+    /// The words this mail needs, each once.
+    pub fn fields(self) -> &'static [MailField] {
+        use MailField::*;
+        match self {
+            Self::RegistrationConfirm => &[UserName, Link, LinkLifetime, RemoteAddress],
+            Self::RegistrationExisting => &[UserName, RemoteAddress],
+            Self::EmailVerify => &[UserName, Address, Link, LinkLifetime],
+            Self::EmailAdded | Self::EmailRemoved => &[UserName, Address, RemoteAddress, Device, At],
+            Self::PrimaryEmailChanged => &[UserName, Address, OtherAddress, RemoteAddress, Device, At],
+            Self::PasswordResetLink => &[UserName, Link, LinkLifetime, RemoteAddress],
+            Self::PasswordChanged | Self::PasswordReset | Self::RecoveryCodesGenerated | Self::AccountDeleted => &[UserName, RemoteAddress, Device, At],
+            Self::PasswordBreached => &[UserName, RemoteAddress, At],
+            Self::FactorAdded | Self::FactorRemoved => &[UserName, Factor, Name, RemoteAddress, Device, At],
+            Self::RecoveryCodeUsed => &[UserName, Left, RemoteAddress, Device, At],
+            Self::RecoveryCodesLow => &[UserName, Left],
+            Self::DeviceConfirm => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
+            Self::AccountSecured => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
+            Self::RecoveryStarted => &[UserName, Reason, EffectiveAt, Link, At],
+            Self::RecoveryCancelled => &[UserName, At],
+            Self::RecoveryCompleted => &[UserName, Link, LinkLifetime, At],
+            Self::TokenCreated => &[UserName, Name, Scope, RemoteAddress, Device, At],
+            Self::RoleChanged => &[UserName, Project, Role, Actor, At],
+            Self::CollaboratorChanged => &[UserName, Project, Role, Actor, At],
+            Self::Test => &[At],
+        }
+    }
+}
+
+/// A mail, before it has an addressee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub kind: MailKind,
+    /// The words it is filled with, in the order of [`MailKind::fields`].
+    pub fields: Vec<(MailField, String)>,
+}
+
+impl Mail {
+    /// A mail with its words. Panics when they are not exactly those of its kind: that is a
+    /// mistake of ours, found by the first test that sends it.
+    pub fn new<const N: usize>(kind: MailKind, words: [(MailField, String); N]) -> Self {
+        let given = Vec::from(words);
+        assert_eq!(given.len(), kind.fields().len(), "the words of {kind}");
+        let word = |field: &MailField| given.iter().find(|(known, _)| known == field).unwrap_or_else(|| panic!("{kind} needs {field}")).clone();
+        Self { kind, fields: kind.fields().iter().map(word).collect() }
+    }
+
+    /// A word; empty if the mail has none of this name.
+    pub fn field(&self, field: MailField) -> &str {
+        self.fields.iter().find(|(known, _)| *known == field).map_or("", |(_, text)| text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mail_needs_a_word_twice() {
+        for kind in MailKind::ALL {
+            let fields = kind.fields();
+            assert!(fields.iter().enumerate().all(|(place, field)| !fields[..place].contains(field)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn words_stand_in_the_order_of_the_kind() {
+        let mail = Mail::new(MailKind::RecoveryCodesLow, [(MailField::Left, "2".to_owned()), (MailField::UserName, "ana".to_owned())]);
+        assert_eq!(mail.fields[0].0, MailField::UserName);
+        assert_eq!((mail.field(MailField::Left), mail.field(MailField::Link)), ("2", ""));
+    }
+}
