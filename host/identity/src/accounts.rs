@@ -15,6 +15,9 @@ use crate::passwords::{Busy, UnsuitablePassword, check_suitable};
 use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Identity, totp};
 
+/// Most e-mail addresses of one user.
+pub const MAX_EMAILS: usize = 10;
+
 /// Create a user without a password.
 #[derive(Clone, Debug)]
 pub struct CreateUser {
@@ -71,6 +74,12 @@ pub enum AccountError {
     UserDisabled,
     #[error("the user is not disabled")]
     UserNotDisabled,
+    #[error("a user has at most {MAX_EMAILS} e-mail addresses; remove one first")]
+    TooManyEmails,
+    #[error("too many mails were asked for; try again in {retry_after_seconds} seconds")]
+    Limited { retry_after_seconds: u64 },
+    #[error("the user is the only owner of {}; give each another owner first", .0.join(", "))]
+    SoleOwner(Vec<String>),
     #[error("a reason has 1 to {} characters, none of them a control character", standing::MAX_REASON)]
     InvalidReason,
     #[error(transparent)]

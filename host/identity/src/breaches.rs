@@ -4,6 +4,12 @@
 
 use std::time::Duration;
 
+use gate::{Attempt, Gate, Refusal};
+use model::{Action, PasswordState, UserId};
+use storage::Secret;
+
+use crate::Identity;
+
 /// What happens to a login while the service cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
@@ -29,5 +35,52 @@ pub struct BreachConfig {
 impl Default for BreachConfig {
     fn default() -> Self {
         Self { base_url: None, timeout: Duration::from_secs(3), keep: Duration::from_secs(24 * 3600), unreachable: Unreachable::Allow }
+    }
+}
+
+/// What a look for a password in known breaches came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreachOutcome {
+    /// It is in none.
+    Clean,
+    /// It is in one.
+    Breached,
+    /// Nobody answered in time, or with what the protocol knows.
+    Unavailable,
+    /// The operators ask nobody.
+    Off,
+}
+
+impl BreachOutcome {
+    /// As a decision knows it.
+    pub fn state(self) -> PasswordState {
+        match self {
+            Self::Clean => PasswordState::Clean,
+            Self::Breached => PasswordState::Breached,
+            Self::Unavailable | Self::Off => PasswordState::Unchecked,
+        }
+    }
+}
+
+impl Identity {
+    /// Looks for a password in known breaches. Only for one that was proven, or that is about
+    /// to be set.
+    pub async fn breach_state(&self, password: &Secret<String>) -> BreachOutcome {
+        let _ = password;
+        todo!()
+    }
+
+    /// The same for a decision: what cannot be asked is recorded, with the user it was about,
+    /// and refused where the operators want that.
+    pub(crate) async fn password_state(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        password: &Secret<String>,
+        user: Option<UserId>,
+    ) -> Result<PasswordState, Refusal> {
+        let _ = (gate, attempt, action, user);
+        Ok(self.breach_state(password).await.state())
     }
 }

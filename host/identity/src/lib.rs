@@ -45,14 +45,18 @@ use model::Clock;
 use storage::Storage;
 
 pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken, SecondFactorProof, TokenError};
-pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, VerifyEmail};
+pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail};
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
-pub use breaches::{BreachConfig, Unreachable};
+pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
+pub use deletion::DeleteAccount;
 pub use limits::Limits;
-pub use passwords::PasswordHashing;
+pub use password_change::PasswordProblem;
+pub use passwords::{PasswordHashing, UnsuitablePassword};
 pub use presented::{InvalidAuthorization, Presented};
 pub use prove_person::UnspentCode;
+pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError};
+pub use registration::{ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem};
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
 

@@ -37,7 +37,7 @@ impl Default for PasswordHashing {
 }
 
 /// Why a password is not accepted as a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsuitablePassword {
     #[error("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
     Length,
@@ -45,6 +45,12 @@ pub enum UnsuitablePassword {
     ControlCharacter,
     #[error("a password must not be the user name; choose another one")]
     UserName,
+    /// Somebody who knows what people choose finds it in few tries.
+    #[error("{advice}")]
+    TooGuessable {
+        /// Why, and what would be better; sentences for people, without the last full stop.
+        advice: String,
+    },
 }
 
 /// Whether a password may be set for a user.

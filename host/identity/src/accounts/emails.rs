@@ -1,9 +1,10 @@
 //! The e-mail addresses of a user.
 
-use gate::{Permit, Target, TargetFacts};
+use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::EventKind;
-use model::{Action, UserId};
+use model::{Action, UserId, UserName};
 use serde_json::json;
+use storage::StorageError;
 use storage::users::EmailRow;
 
 use super::{AccountError, check_email, event};
@@ -35,9 +36,43 @@ targets! {
     PromoteEmail = EmailPromote;
     /// Remove an address that is not the primary one.
     RemoveEmail = EmailRemove;
+    /// Mail a link to an address that is not verified yet.
+    SendVerification = EmailVerify;
+}
+
+/// The address that a mailed link would verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnverifiedEmail {
+    pub user: UserName,
+    pub address: String,
 }
 
 impl Identity {
+    /// Mails a link that verifies an address, to that address.
+    pub async fn send_verification(&self, permit: Permit<SendVerification>) -> Result<(), AccountError> {
+        let _ = permit;
+        todo!()
+    }
+
+    /// The address that a link would verify, for the page that asks for a confirmation.
+    /// Changes nothing.
+    pub async fn email_link(&self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
+        let _ = link;
+        todo!()
+    }
+
+    /// Verifies the address of a link, which is then used up. The address; none for a link
+    /// that does not count.
+    pub async fn confirm_email(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<Option<String>, Refusal> {
+        let _ = (gate, attempt, link);
+        todo!()
+    }
+
+    /// A user's addresses, the primary one first.
+    pub async fn emails_of(&self, user: UserId) -> Result<Vec<EmailRow>, StorageError> {
+        self.storage().emails(user).await
+    }
+
     /// Adds an unverified address.
     pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
         let AddEmail { user, address } = permit.target();
