@@ -6,7 +6,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use data_encoding::HEXLOWER;
 use model::{Timestamp, UserName};
+use sha2::{Digest, Sha256};
 use storage::{Storage, StorageError};
 
 /// So many in so long.
@@ -18,7 +20,7 @@ pub struct Limit {
     pub window_seconds: u32,
 }
 
-/// The limits on failed authentications.
+/// How often somebody may fail, ask for a mail, or make the server work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Failed passwords for one account.
@@ -31,20 +33,63 @@ pub struct Limits {
     pub totp_per_user: Vec<Limit>,
     /// TOTP codes tried from one address.
     pub totp_per_address: Vec<Limit>,
+    /// TOTP codes tried in all.
+    pub totp_of_all: Vec<Limit>,
+    /// Failed answers of security keys and passkeys for one account.
+    pub webauthn_per_user: Vec<Limit>,
+    /// The same from one address.
+    pub webauthn_per_address: Vec<Limit>,
+    /// The same in all.
+    pub webauthn_of_all: Vec<Limit>,
+    /// Recovery codes tried for one account.
+    pub recovery_code_per_user: Vec<Limit>,
+    /// Recovery codes tried from one address.
+    pub recovery_code_per_address: Vec<Limit>,
+    /// Recovery codes tried in all.
+    pub recovery_code_of_all: Vec<Limit>,
+    /// Challenges for security keys and passkeys asked for from one address.
+    pub challenges_per_address: Vec<Limit>,
+    /// Registrations from one address.
+    pub registrations_per_address: Vec<Limit>,
+    /// Links for a new password asked for by one account, known or not.
+    pub resets_per_user: Vec<Limit>,
+    /// The same from one address.
+    pub resets_per_address: Vec<Limit>,
+    /// E-mail addresses added from one address.
+    pub added_emails_per_address: Vec<Limit>,
+    /// Mails that verify an address, asked for by one user.
+    pub verifications_per_user: Vec<Limit>,
     /// Credentials refused without a look at them, and tokens that did not verify, from
     /// one address.
     pub refused_per_address: Vec<Limit>,
 }
 
 impl Default for Limits {
+    /// pypi.org's where it has one, for a code of each kind as for TOTP.
     fn default() -> Self {
         let limit = |attempts, window_seconds| Limit { attempts, window_seconds };
+        let codes_per_user = vec![limit(5, 300), limit(20, 3600), limit(50, 86_400)];
+        let codes_per_address = vec![limit(10, 300), limit(50, 3600)];
+        let codes_of_all = vec![limit(1000, 300)];
         Self {
             password_per_user: vec![limit(10, 300)],
             password_per_address: vec![limit(10, 300)],
             password_of_all: vec![limit(1000, 300)],
-            totp_per_user: vec![limit(5, 300), limit(20, 3600), limit(50, 86_400)],
-            totp_per_address: vec![limit(10, 300), limit(50, 3600)],
+            totp_per_user: codes_per_user.clone(),
+            totp_per_address: codes_per_address.clone(),
+            totp_of_all: codes_of_all.clone(),
+            webauthn_per_user: codes_per_user.clone(),
+            webauthn_per_address: codes_per_address.clone(),
+            webauthn_of_all: codes_of_all.clone(),
+            recovery_code_per_user: codes_per_user,
+            recovery_code_per_address: codes_per_address,
+            recovery_code_of_all: codes_of_all,
+            challenges_per_address: vec![limit(60, 300)],
+            registrations_per_address: vec![limit(10, 3600), limit(50, 86_400)],
+            resets_per_user: vec![limit(5, 86_400)],
+            resets_per_address: vec![limit(10, 3600), limit(50, 86_400)],
+            added_emails_per_address: vec![limit(10, 3600)],
+            verifications_per_user: vec![limit(3, 6 * 3600)],
             refused_per_address: vec![limit(100, 300)],
         }
     }
@@ -60,34 +105,156 @@ pub(crate) struct Counter {
 impl Limits {
     /// The longest window in seconds; attempts older than that count nowhere.
     fn longest_window_seconds(&self) -> u32 {
-        let passwords = [&self.password_per_user, &self.password_per_address, &self.password_of_all];
-        let all = passwords.into_iter().chain([&self.totp_per_user, &self.totp_per_address, &self.refused_per_address]);
-        all.flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
+        // Every field by name, so that none is forgotten.
+        let Self {
+            password_per_user,
+            password_per_address,
+            password_of_all,
+            totp_per_user,
+            totp_per_address,
+            totp_of_all,
+            webauthn_per_user,
+            webauthn_per_address,
+            webauthn_of_all,
+            recovery_code_per_user,
+            recovery_code_per_address,
+            recovery_code_of_all,
+            challenges_per_address,
+            registrations_per_address,
+            resets_per_user,
+            resets_per_address,
+            added_emails_per_address,
+            verifications_per_user,
+            refused_per_address,
+        } = self;
+        let all = [
+            password_per_user,
+            password_per_address,
+            password_of_all,
+            totp_per_user,
+            totp_per_address,
+            totp_of_all,
+            webauthn_per_user,
+            webauthn_per_address,
+            webauthn_of_all,
+            recovery_code_per_user,
+            recovery_code_per_address,
+            recovery_code_of_all,
+            challenges_per_address,
+            registrations_per_address,
+            resets_per_user,
+            resets_per_address,
+            added_emails_per_address,
+            verifications_per_user,
+            refused_per_address,
+        ];
+        all.into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
     }
 
     pub(crate) fn password_of(&self, name: &UserName) -> Counter {
-        Counter { key: format!("password:user:{}", name.folded()), limits: self.password_per_user.clone() }
+        of_user("password", name, &self.password_per_user)
+    }
+
+    /// For an e-mail address in the place of a name, known or not. An account has so two
+    /// counters, one for its name and one for each address; both are bounded.
+    pub(crate) fn password_of_address(&self, email: &str) -> Counter {
+        of_email("password", email, &self.password_per_user)
     }
 
     pub(crate) fn password_from(&self, address: IpAddr) -> Counter {
-        Counter { key: format!("password:address:{}", network_of(address)), limits: self.password_per_address.clone() }
+        from("password", address, &self.password_per_address)
     }
 
     pub(crate) fn password_of_all(&self) -> Counter {
-        Counter { key: "password:all".to_owned(), limits: self.password_of_all.clone() }
+        of_all("password", &self.password_of_all)
     }
 
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {
-        Counter { key: format!("totp:user:{}", name.folded()), limits: self.totp_per_user.clone() }
+        of_user("totp", name, &self.totp_per_user)
     }
 
     pub(crate) fn totp_from(&self, address: IpAddr) -> Counter {
-        Counter { key: format!("totp:address:{}", network_of(address)), limits: self.totp_per_address.clone() }
+        from("totp", address, &self.totp_per_address)
+    }
+
+    pub(crate) fn totp_of_all(&self) -> Counter {
+        of_all("totp", &self.totp_of_all)
+    }
+
+    pub(crate) fn webauthn_of(&self, name: &UserName) -> Counter {
+        of_user("webauthn", name, &self.webauthn_per_user)
+    }
+
+    pub(crate) fn webauthn_from(&self, address: IpAddr) -> Counter {
+        from("webauthn", address, &self.webauthn_per_address)
+    }
+
+    pub(crate) fn webauthn_of_all(&self) -> Counter {
+        of_all("webauthn", &self.webauthn_of_all)
+    }
+
+    pub(crate) fn recovery_code_of(&self, name: &UserName) -> Counter {
+        of_user("recovery-code", name, &self.recovery_code_per_user)
+    }
+
+    pub(crate) fn recovery_code_from(&self, address: IpAddr) -> Counter {
+        from("recovery-code", address, &self.recovery_code_per_address)
+    }
+
+    pub(crate) fn recovery_code_of_all(&self) -> Counter {
+        of_all("recovery-code", &self.recovery_code_of_all)
+    }
+
+    pub(crate) fn challenges_from(&self, address: IpAddr) -> Counter {
+        from("challenge", address, &self.challenges_per_address)
+    }
+
+    pub(crate) fn registrations_from(&self, address: IpAddr) -> Counter {
+        from("registration", address, &self.registrations_per_address)
+    }
+
+    pub(crate) fn resets_of(&self, name: &UserName) -> Counter {
+        of_user("reset", name, &self.resets_per_user)
+    }
+
+    /// For an e-mail address in the place of a name, known or not.
+    pub(crate) fn resets_of_address(&self, email: &str) -> Counter {
+        of_email("reset", email, &self.resets_per_user)
+    }
+
+    pub(crate) fn resets_from(&self, address: IpAddr) -> Counter {
+        from("reset", address, &self.resets_per_address)
+    }
+
+    pub(crate) fn added_emails_from(&self, address: IpAddr) -> Counter {
+        from("added-email", address, &self.added_emails_per_address)
+    }
+
+    pub(crate) fn verifications_of(&self, name: &UserName) -> Counter {
+        of_user("verification", name, &self.verifications_per_user)
     }
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {
-        Counter { key: format!("refused:address:{}", network_of(address)), limits: self.refused_per_address.clone() }
+        from("refused", address, &self.refused_per_address)
     }
+}
+
+fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
+    Counter { key: format!("{what}:user:{}", name.folded()), limits: limits.to_vec() }
+}
+
+/// By its hash: an address may be longer than a key.
+fn of_email(what: &str, email: &str, limits: &[Limit]) -> Counter {
+    let hash = Sha256::digest(email.to_ascii_lowercase().as_bytes());
+    Counter { key: format!("{what}:email:{}", HEXLOWER.encode(&hash)), limits: limits.to_vec() }
+}
+
+fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
+    Counter { key: format!("{what}:address:{}", network_of(address)), limits: limits.to_vec() }
+}
+
+fn of_all(what: &str, limits: &[Limit]) -> Counter {
+    Counter { key: format!("{what}:all"), limits: limits.to_vec() }
 }
 
 impl crate::Identity {
@@ -203,7 +370,7 @@ mod tests {
     fn keys_fit_the_database_for_the_longest_names() {
         let limits = Limits::default();
         let name = UserName::parse(&"a".repeat(50)).unwrap();
-        for (key, _) in windows(&[limits.password_of(&name), limits.totp_of(&name), limits.refused_from("2001:db8:1111:2222::".parse().unwrap())]) {
+        for (key, _) in windows(&[limits.password_of(&name), limits.recovery_code_of(&name), limits.resets_of_address(&"a".repeat(254)), limits.recovery_code_from("2001:db8:1111:2222::".parse().unwrap())]) {
             assert!(key.len() <= 200, "{key}");
         }
     }

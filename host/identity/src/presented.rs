@@ -1,4 +1,5 @@
-//! What a client presents, parsed once from all its `Authorization` headers.
+//! What a client presents, parsed once from all its `Authorization` headers, or its session
+//! cookie where it sent none.
 
 use data_encoding::BASE64;
 use storage::Secret;
@@ -23,6 +24,8 @@ pub enum Presented {
     Token(Secret<String>),
     /// `Basic` with any other user name.
     Basic { user: String, password: Secret<String> },
+    /// The cookie of a browser session.
+    Session(Secret<String>),
 }
 
 /// The `Authorization` header cannot be read. The text says what would be right, and
@@ -82,6 +85,17 @@ impl Presented {
         }
     }
 
+    /// The session cookie, where nothing else was presented: whoever sends a header as well
+    /// is a program, and must not act with more than it named.
+    #[must_use]
+    pub fn with_session_cookie(self, cookie: Option<&str>) -> Self {
+        match (self, cookie) {
+            // What has not the form of one is none.
+            (Self::None, Some(cookie)) if cookie.len() == crate::opaque::LENGTH => Self::Session(Secret::new(cookie.to_owned())),
+            (presented, _) => presented,
+        }
+    }
+
     fn parse_basic(credentials: &str) -> Result<Self, InvalidAuthorization> {
         let decoded = Zeroizing::new(BASE64.decode(credentials.as_bytes()).map_err(|_| InvalidAuthorization::Malformed)?);
         let text = std::str::from_utf8(&decoded).map_err(|_| InvalidAuthorization::Malformed)?;
@@ -135,6 +149,22 @@ mod tests {
     #[test]
     fn no_header_presents_nothing() {
         assert_eq!(Presented::parse([]), Ok(Presented::None));
+    }
+
+    #[test]
+    fn a_session_cookie_counts_where_nothing_else_was_presented() {
+        let cookie = "A".repeat(43);
+        let session = Presented::Session(Secret::new(cookie.clone()));
+        assert_eq!(Presented::None.with_session_cookie(Some(&cookie)), session);
+        for (presented, cookie) in [
+            (Presented::None, None),
+            (Presented::None, Some("")),
+            (Presented::None, Some("A")),
+            (parse("Bearer pypi-AgE").unwrap(), Some(&*cookie)),
+            (parse(&basic("ana:pw")).unwrap(), Some(&*cookie)),
+        ] {
+            assert_eq!(presented.clone().with_session_cookie(cookie), presented);
+        }
     }
 
     #[test]
