@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
-use policy_engine::{Compiler, Engine, EngineConfig, Module, PolicySet, SetSpec, cases, table};
+use policy_engine::cases::profile::Caller;
+use policy_engine::contract::{Action, Obligation, Outcome, PasswordState};
+use policy_engine::{Compiler, Decision, DecisionOutcome, Engine, EngineConfig, Grade, Module, PolicySet, SetSpec, cases, table};
 
 const SETS: &[&str] = &["default", "strict", "observe"];
 
@@ -101,4 +103,33 @@ fn every_set_is_stored_and_read_back_as_it_was_written() {
         let stored = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<SetSpec>(&stored).unwrap(), spec);
     }
+}
+
+/// What the shipped set decides when somebody logs in with a breached password.
+fn log_in_with_a_breached_password(set: &str) -> Decision {
+    let mut context = Caller::SessionWithoutFactor.context(Action::SessionStart);
+    context.assurance.as_mut().expect("a session has proven something").password_state = PasswordState::Breached;
+    let set = shipped(set);
+    set.decide(&context, &set.resolve_owner_settings(&serde_json::json!({})))
+}
+
+#[test]
+fn a_refused_breached_password_is_disabled_and_its_owner_told() {
+    for set in ["default", "strict"] {
+        let decision = log_in_with_a_breached_password(set);
+        assert_eq!(decision.outcome, DecisionOutcome::Denied, "{set}");
+        assert_eq!(decision.obligations, [Obligation::DisablePassword, Obligation::SendMail("password-breached".to_owned())], "{set}");
+    }
+}
+
+/// Who only measures must not lock people out: what an observer asks the host to do is
+/// recorded with its verdict and goes no further.
+#[test]
+fn a_breached_password_that_is_only_observed_is_neither_disabled_nor_told() {
+    let decision = log_in_with_a_breached_password("observe");
+    assert_eq!(decision.outcome, DecisionOutcome::Permitted);
+    assert_eq!(decision.obligations, []);
+    let observer = decision.policies.iter().find(|record| record.policy == "refuse-breached-passwords").expect("it is bound");
+    let said = observer.result.as_ref().expect("it did not fail");
+    assert_eq!((observer.grade, &said.outcome, said.obligations.len()), (Grade::Observe, &Outcome::Deny, 2));
 }

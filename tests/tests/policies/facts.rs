@@ -17,7 +17,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Ages around the spans that policies ask for.
 fn age() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), 290..310u64, 3_590..3_610u64, any::<u64>()]
+    prop_oneof![Just(0), 290..310u64, 1_790..1_810u64, 3_590..3_610u64, any::<u64>()]
 }
 
 fn user() -> impl Strategy<Value = Principal> {

@@ -86,6 +86,16 @@ fn staged_release_says_the_same_natively_and_as_wasm() {
     agree::<staged_release::StagedRelease>();
 }
 
+#[test]
+fn refuse_breached_passwords_says_the_same_natively_and_as_wasm() {
+    agree::<refuse_breached_passwords::RefuseBreachedPasswords>();
+}
+
+#[test]
+fn require_recent_proof_says_the_same_natively_and_as_wasm() {
+    agree::<require_recent_proof::RequireRecentProof>();
+}
+
 /// The twins would also agree if both read the wrong settings: a list of values has no
 /// names. What is described must therefore be what the module describes, name by name.
 #[test]
@@ -112,6 +122,8 @@ fn a_module_describes_what_its_source_describes() {
     check::<require_second_factor::RequireSecondFactor>();
     check::<owner_mandate::OwnerMandate>();
     check::<staged_release::StagedRelease>();
+    check::<refuse_breached_passwords::RefuseBreachedPasswords>();
+    check::<require_recent_proof::RequireRecentProof>();
 }
 
 const REQUIREMENTS: [Requirement; 6] = [
