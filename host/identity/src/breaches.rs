@@ -1,14 +1,27 @@
 //! Whether a password is known from a breach, asked of a service that speaks the range
 //! protocol of Have I Been Pwned: five hex characters of the password's SHA-1 leave, never
-//! more.
+//! more, and padding hides from whoever watches the line how long the answer is.
+//!
+//! <https://haveibeenpwned.com/API/v3#SearchingPwnedPasswordsByRange>
 
+mod range;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Attempt, Gate, Refusal};
-use model::{Action, PasswordState, UserId};
+use gate::recorder::actor_of;
+use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Caller, CredentialKind, PasswordState, UserId};
+use moka::future::Cache;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use serde_json::json;
 use storage::Secret;
 
 use crate::Identity;
+use crate::refusals::Failure;
+use range::{Fingerprint, Range};
 
 /// What happens to a login while the service cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +75,120 @@ impl BreachOutcome {
     }
 }
 
+/// Most bytes of an answer; real ones have some 40 KB with their padding.
+const MAX_ANSWER: usize = 512 * 1024;
+/// Most bytes of answers kept in memory.
+const MAX_KEPT: u64 = 16 * 1024 * 1024;
+
+/// Why the service cannot be asked with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidBreachConfig {
+    #[error("`{0}` is not an http or https address without user, query and fragment")]
+    Address(String),
+    #[error("no HTTP client: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Why there is no answer. Never with the address that was asked: its end is of a password.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("{0}")]
+    Request(#[source] reqwest::Error),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("more than {MAX_ANSWER} bytes")]
+    TooLong,
+    #[error("not in the range format")]
+    Format,
+}
+
+/// The one place that asks the service.
+pub(crate) struct Breaches {
+    service: Option<Service>,
+}
+
+struct Service {
+    client: Client,
+    base_url: String,
+    /// By prefix. One request at a time for each prefix; failures are not kept.
+    answers: Cache<String, Arc<Range>>,
+}
+
+impl Breaches {
+    pub(crate) fn new(config: &BreachConfig) -> Result<Self, InvalidBreachConfig> {
+        let Some(base_url) = &config.base_url else { return Ok(Self { service: None }) };
+        let is_plain = |url: Url| {
+            let has_more = !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && !has_more
+        };
+        if !Url::parse(base_url).is_ok_and(is_plain) {
+            return Err(InvalidBreachConfig::Address(base_url.clone()));
+        }
+        let client = Client::builder()
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .timeout(config.timeout)
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(4)
+            .build()
+            .map_err(InvalidBreachConfig::Client)?;
+        let answers = Cache::builder()
+            .max_capacity(MAX_KEPT)
+            .weigher(|_: &String, range: &Arc<Range>| u32::try_from(range.bytes()).unwrap_or(u32::MAX))
+            .time_to_live(config.keep)
+            .build();
+        Ok(Self { service: Some(Service { client, base_url: base_url.trim_end_matches('/').to_owned(), answers }) })
+    }
+
+    async fn look_for(&self, password: &Secret<String>) -> BreachOutcome {
+        let Some(service) = &self.service else { return BreachOutcome::Off };
+        let fingerprint = Fingerprint::of(password);
+        let prefix = fingerprint.prefix();
+        let outcome = match service.answers.try_get_with(prefix.clone(), service.ask(&prefix)).await {
+            Ok(range) if range.holds(&fingerprint) => BreachOutcome::Breached,
+            Ok(_) => BreachOutcome::Clean,
+            Err(error) => {
+                tracing::warn!(%error, "the service for breached passwords gave no answer");
+                BreachOutcome::Unavailable
+            }
+        };
+        let label = match outcome {
+            BreachOutcome::Clean | BreachOutcome::Off => "clean",
+            BreachOutcome::Breached => "breached",
+            BreachOutcome::Unavailable => "unavailable",
+        };
+        metrics::counter!("portcullis_breach_checks_total", "outcome" => label).increment(1);
+        outcome
+    }
+}
+
+impl Service {
+    async fn ask(&self, prefix: &str) -> Result<Arc<Range>, NoAnswer> {
+        let without_url = |error: reqwest::Error| NoAnswer::Request(error.without_url());
+        let request = self.client.get(format!("{}/range/{prefix}", self.base_url)).header("Add-Padding", "true");
+        let mut response = request.send().await.map_err(without_url)?;
+        if response.status() != StatusCode::OK {
+            return Err(NoAnswer::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(NoAnswer::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Range::parse(&body).map(Arc::new).ok_or(NoAnswer::Format)
+    }
+}
+
 impl Identity {
     /// Looks for a password in known breaches. Only for one that was proven, or that is about
     /// to be set.
     pub async fn breach_state(&self, password: &Secret<String>) -> BreachOutcome {
-        let _ = password;
-        todo!()
+        self.inner.breaches.look_for(password).await
     }
 
-    /// The same for a decision: what cannot be asked is recorded, with the user it was about,
-    /// and refused where the operators want that.
+    /// The same for a decision. That nobody could be asked is recorded, with the user it was
+    /// about, and refused where the operators want that.
     pub(crate) async fn password_state(
         &self,
         gate: &Gate,
@@ -80,7 +197,38 @@ impl Identity {
         password: &Secret<String>,
         user: Option<UserId>,
     ) -> Result<PasswordState, Refusal> {
-        let _ = (gate, attempt, action, user);
-        Ok(self.breach_state(password).await.state())
+        let outcome = self.breach_state(password).await;
+        if outcome != BreachOutcome::Unavailable {
+            return Ok(outcome.state());
+        }
+        // Strangers who register could fill the log; the metric counts them.
+        if let Some(user) = user {
+            let event = AuditEvent {
+                at: attempt.at,
+                kind: EventKind::BreachCheckUnavailable,
+                actor: actor_of(attempt, &Caller::anonymous()),
+                user: Some(user),
+                project: None,
+                decision: Some(attempt.id),
+                detail: json!({ "action": action.as_str() }),
+            };
+            if let Err(error) = gate.recorder().audit(event).await {
+                return Err(self.refuse(gate, attempt, action, Failure::unavailable(CredentialKind::Session, &error)).await);
+            }
+        }
+        match self.config().breaches.unreachable {
+            Unreachable::Allow => Ok(outcome.state()),
+            Unreachable::Refuse => Err(self.refuse(gate, attempt, action, not_checked(user)).await),
+        }
     }
+}
+
+fn not_checked(user: Option<UserId>) -> Failure {
+    let reason = Reason {
+        code: "password-not-checked".to_owned(),
+        message: "The password cannot be checked against known breaches now.".to_owned(),
+        remedy: "Try again in some minutes.".to_owned(),
+        page: Some(Page::Contact),
+    };
+    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", user, kind: RefusalKind::Failed, reason }
 }

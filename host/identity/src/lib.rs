@@ -141,6 +141,8 @@ pub enum InvalidConfig {
     TotpIssuer,
     #[error("the password hashing parameters are refused by argon2: {0}")]
     PasswordHashing(String),
+    #[error("breached passwords cannot be looked for: {0}")]
+    BreachCheck(String),
 }
 
 /// Who are you, how surely. Cheap to clone.
@@ -154,6 +156,7 @@ pub(crate) struct IdentityInner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: IdentityConfig,
     pub(crate) passwords: passwords::Passwords,
+    pub(crate) breaches: breaches::Breaches,
     /// Stands in for the key of a token that does not exist, so that the answer takes as long.
     pub(crate) dummy_key: Secret<[u8; 32]>,
     /// Stands in for the TOTP secret of a user who has none.
@@ -166,8 +169,9 @@ impl Identity {
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: IdentityConfig) -> Result<Self, InvalidConfig> {
         config.check()?;
         let passwords = passwords::Passwords::new(config.password_hashing).map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
+        let breaches = breaches::Breaches::new(&config.breaches).map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
         let (dummy_key, dummy_totp) = (tokens::generate_key(), totp::generate_secret());
-        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, dummy_key, dummy_totp }) })
+        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, dummy_key, dummy_totp }) })
     }
 
     pub(crate) fn storage(&self) -> &Storage {

@@ -1,4 +1,6 @@
-//! Passwords: argon2id, off the async threads, few at a time.
+//! Passwords: argon2id, off the async threads, few at a time; what may become one.
+
+mod strength;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +12,8 @@ use model::UserName;
 use storage::Secret;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
+
+use crate::Identity;
 
 /// Fewest and most characters of a password.
 pub const MIN_CHARACTERS: usize = 8;
@@ -67,6 +71,34 @@ pub fn check_suitable(password: &Secret<String>, name: &UserName) -> Result<(), 
         return Err(UnsuitablePassword::UserName);
     }
     Ok(())
+}
+
+/// Why a password was not hashed.
+#[derive(Debug)]
+pub(crate) enum NotHashed {
+    Unsuitable(UnsuitablePassword),
+    Busy(Busy),
+}
+
+impl From<UnsuitablePassword> for NotHashed {
+    fn from(unsuitable: UnsuitablePassword) -> Self {
+        Self::Unsuitable(unsuitable)
+    }
+}
+
+impl From<Busy> for NotHashed {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy)
+    }
+}
+
+impl Identity {
+    /// The hash of a new password of a user with this name and these addresses, if it is suitable.
+    pub(crate) async fn hash_new_password(&self, password: &Secret<String>, name: &UserName, addresses: &[&str]) -> Result<String, NotHashed> {
+        check_suitable(password, name)?;
+        let known = strength::known_words(name, addresses, &self.config().token_location);
+        Ok(self.inner.passwords.turn().await?.hash_new(password.clone(), known).await?)
+    }
 }
 
 /// More passwords are waiting to be checked than this server lets wait.
@@ -139,6 +171,16 @@ impl Turn<'_> {
     pub(crate) async fn hash(self, password: Secret<String>) -> String {
         let hasher = self.passwords.hasher.clone();
         self.run(move || hash(&hasher, password.expose().as_bytes())).await
+    }
+
+    /// The hash of a new password, unless somebody who knows these words guesses it easily.
+    pub(crate) async fn hash_new(self, password: Secret<String>, known: Vec<String>) -> Result<String, UnsuitablePassword> {
+        let hasher = self.passwords.hasher.clone();
+        self.run(move || {
+            strength::check(&password, &known)?;
+            Ok(hash(&hasher, password.expose().as_bytes()))
+        })
+        .await
     }
 
     /// Whether the password is the one that was hashed. Without a hash the answer is no,

@@ -1,0 +1,87 @@
+//! How many tries somebody needs who knows what people choose.
+
+use model::UserName;
+use storage::Secret;
+use zxcvbn::{Score, zxcvbn};
+
+use super::UnsuitablePassword;
+
+/// Characters that are looked at: the work grows faster than the text.
+const MOST_CHARACTERS: usize = 100;
+/// Shorter words say nothing about a person.
+const SHORTEST_WORD: usize = 3;
+
+/// Words that an attacker tries first on this account: its name, its addresses, the registry.
+pub(crate) fn known_words(name: &UserName, addresses: &[&str], host: &str) -> Vec<String> {
+    let mut words = vec![name.folded().to_owned(), host.to_owned()];
+    for address in addresses {
+        words.push((*address).to_owned());
+        words.extend(address.split('@').map(str::to_owned));
+    }
+    let parts: Vec<String> = words.iter().flat_map(|word| word.split(['.', '-', '_', '+', ':', '@'])).map(str::to_owned).collect();
+    words.extend(parts);
+    words.retain(|word| word.len() >= SHORTEST_WORD);
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// Refuses what is found in few tries. Work for a blocking thread.
+pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), UnsuitablePassword> {
+    let text = password.expose();
+    let start = text.char_indices().nth(MOST_CHARACTERS).map_or(&**text, |(end, _)| &text[..end]);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let estimate = zxcvbn(start, &known);
+    if estimate.score() >= Score::Two {
+        return Ok(());
+    }
+    let mut advice = vec!["the password is easy to guess".to_owned()];
+    if let Some(feedback) = estimate.feedback() {
+        advice.extend(feedback.warning().map(|warning| clause(&warning.to_string())));
+        advice.extend(feedback.suggestions().iter().map(|suggestion| clause(&suggestion.to_string())));
+    }
+    Err(UnsuitablePassword::TooGuessable { advice: advice.join("; ") })
+}
+
+/// A sentence as a part of one.
+fn clause(sentence: &str) -> String {
+    let text = sentence.trim_end_matches('.');
+    let mut characters = text.chars();
+    characters.next().map(|first| format!("{}{}", first.to_lowercase(), characters.as_str())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_with(password: &str, name: &str, address: &str) -> Result<(), UnsuitablePassword> {
+        let known = known_words(&UserName::parse(name).unwrap(), &[address], "pypi.example.org");
+        check(&Secret::new(password.to_owned()), &known)
+    }
+
+    #[test]
+    fn what_people_choose_first_is_too_easy_to_guess() {
+        for password in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Passw0rd"] {
+            let Err(UnsuitablePassword::TooGuessable { advice }) = check_with(password, "ana", "ana@example.org") else { panic!("{password}") };
+            assert!(advice.starts_with("the password is easy to guess; ") && !advice.ends_with('.') && !advice.contains(password), "{advice}");
+        }
+        for password in ["correct horse", "x8#Kd02-pq", "Tür und Angel im Wind"] {
+            assert_eq!(check_with(password, "ana", "ana@example.org"), Ok(()), "{password}");
+        }
+    }
+
+    #[test]
+    fn name_address_and_registry_are_no_secrets() {
+        assert_eq!(check_with("kwisatz-haderach", "ana", "ana@example.org"), Ok(()));
+        for (name, address) in [("kwisatz-haderach", "ana@example.org"), ("ana", "kwisatz-haderach@example.org"), ("ana", "ana@kwisatz-haderach.org")] {
+            assert!(check_with("kwisatz-haderach", name, address).is_err(), "{name} {address}");
+        }
+        assert!(check_with("pypi.example.org", "ana", "ana@mail.net").is_err());
+    }
+
+    #[test]
+    fn a_long_password_is_looked_at_in_part() {
+        let text = "ä".repeat(MOST_CHARACTERS) + &"correct horse battery staple".repeat(30);
+        assert!(check_with(&text, "ana", "ana@example.org").is_err(), "the rest does not count");
+    }
+}
