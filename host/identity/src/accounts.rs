@@ -191,13 +191,8 @@ impl Identity {
             None => None,
         };
         let mut unit = self.storage().begin().await?;
-        unit.set_totp(user.id, Some(secret.expose()), permit.at()).await?;
+        unit.set_totp(user.id, secret.expose(), step, permit.at()).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;
-        // After the commit, because a new secret starts without accepted steps. Whoever gets
-        // in between with this very code has used it up just the same.
-        if let Some(step) = step {
-            self.storage().accept_totp_step(user.id, step).await?;
-        }
         Ok(enrolled)
     }
 
@@ -208,7 +203,7 @@ impl Identity {
             return Err(AccountError::TotpNotEnrolled);
         }
         let mut unit = self.storage().begin().await?;
-        unit.set_totp(user.id, None, permit.at()).await?;
+        unit.remove_totp(user.id, false).await?;
         unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({}))).await?;
         Ok(())
     }

@@ -35,6 +35,16 @@ pub enum Conflict {
     EmailTaken,
     #[error("the user has a token with this description already")]
     TokenDescriptionTaken,
+    #[error("the security key is enrolled already")]
+    KeyTaken,
+    #[error("the user has a key with this name already")]
+    KeyNameTaken,
+    #[error("the user would be left without a second factor")]
+    LastFactor,
+    #[error("the user is the only owner of a project")]
+    SoleOwner,
+    #[error("a recovery of the account is running already")]
+    RecoveryRunning,
     #[error("the project name is taken")]
     ProjectNameTaken,
     #[error("the project name looks like that of another project")]
@@ -68,6 +78,18 @@ const RULES: &[(&str, &str, Conflict)] = &[
     ("email_primary_raced", "emails.user_id", Conflict::Raced),
     ("token_id_taken", "tokens.id", Conflict::IdTaken),
     ("token_description_taken", "tokens.user_id, tokens.description", Conflict::TokenDescriptionTaken),
+    ("session_secret_taken", "sessions.secret_hash", Conflict::IdTaken),
+    ("session_id_taken", "sessions.id", Conflict::IdTaken),
+    ("key_id_taken", "security_keys.id", Conflict::IdTaken),
+    ("key_credential_taken", "security_keys.credential_id", Conflict::KeyTaken),
+    ("key_name_taken", "security_keys.user_id, security_keys.folded_name", Conflict::KeyNameTaken),
+    ("recovery_code_raced", "recovery_codes.user_id, recovery_codes.code_hash", Conflict::Raced),
+    ("ceremony_taken", "ceremonies.secret_hash", Conflict::IdTaken),
+    ("link_taken", "links.secret_hash", Conflict::IdTaken),
+    ("device_raced", "devices.user_id, devices.secret_hash", Conflict::Raced),
+    ("mail_id_taken", "outbox.id", Conflict::IdTaken),
+    ("recovery_id_taken", "recoveries.id", Conflict::IdTaken),
+    ("recovery_running", "recoveries.user_id", Conflict::RecoveryRunning),
     ("project_id_taken", "projects.id", Conflict::IdTaken),
     ("project_name_taken", "projects.normalized", Conflict::ProjectNameTaken),
     ("project_name_similar", "projects.looks", Conflict::ProjectNameSimilar),

@@ -5,7 +5,7 @@
 //! [`UnitOfWork`], which [`Storage::begin`] starts and only [`UnitOfWork::commit`] ends,
 //! with the audit event of the change: no event, no change. Bookkeeping that changes no
 //! state of the registry (when a token was last used, the decision log, heartbeats,
-//! attempt counters, the last TOTP step) is a method of [`Storage`] and says so.
+//! attempt counters, the last TOTP step, recovery codes, ceremonies, what became of a mail) is a method of [`Storage`] and says so.
 //!
 //! To add a noun: a table in both `migrations/` folders, a file with the same parts in the
 //! same order as its siblings (rows, statements, reads, writes, how a row is read), its
@@ -21,12 +21,21 @@ mod unit;
 
 pub mod attempts;
 pub mod audit;
+pub mod ceremonies;
 pub mod decisions;
+pub mod deletion;
+pub mod devices;
 pub mod files;
+pub mod keys;
+pub mod links;
+pub mod outbox;
 pub mod policies;
 pub mod projects;
+pub mod recoveries;
+pub mod recovery_codes;
 pub mod releases;
 pub mod serials;
+pub mod sessions;
 pub mod tokens;
 pub mod users;
 
@@ -34,6 +43,10 @@ pub use error::{Conflict, StorageError};
 pub use secret::Secret;
 pub use storage::{DatabaseKind, Storage};
 pub use unit::{Committed, UnitOfWork};
+
+/// SHA-256 of a secret of 32 random bytes that a browser or a mail carries. All that the
+/// database knows of it: who reads the tables can present none.
+pub type SecretHash = [u8; 32];
 
 /// What every method answers.
 pub type Result<T, E = StorageError> = std::result::Result<T, E>;

@@ -66,6 +66,7 @@ statements! {
     TOUCH = "UPDATE tokens SET last_used_at = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
     CREATE = "INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+    REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
     LOCK_CAVEATS = "SELECT stored_caveats FROM tokens WHERE id = $1 AND revoked_at IS NULL",
         "SELECT stored_caveats FROM tokens WHERE id = $1 AND revoked_at IS NULL FOR NO KEY UPDATE";
     SET_CAVEATS = "UPDATE tokens SET stored_caveats = $2 WHERE id = $1";
@@ -114,6 +115,11 @@ impl UnitOfWork {
     /// Revokes a token for good. Returns whether it was live.
     pub async fn revoke_token(&mut self, id: TokenId, at: Timestamp) -> Result<bool> {
         Ok(self.execute(&REVOKE, &[id.into(), at.into()]).await? == 1)
+    }
+
+    /// Revokes every live token of the user for good; how many.
+    pub async fn revoke_tokens_of(&mut self, user: UserId, at: Timestamp) -> Result<u64> {
+        self.execute(&REVOKE_ALL, &[user.into(), at.into()]).await
     }
 
     /// Restricts a token that exists. Returns whether it is live.

@@ -4,7 +4,7 @@ use model::{Factors, Timestamp, UserFacts, UserId, UserName};
 
 use crate::database::Row;
 use crate::statement::statements;
-use crate::{Result, Secret, Storage, UnitOfWork};
+use crate::{Conflict, Result, Secret, Storage, UnitOfWork};
 
 /// A user to create.
 #[derive(Clone, Debug)]
@@ -36,8 +36,15 @@ pub struct UserRow {
     pub disabled_at: Option<Timestamp>,
     /// Why, for the operators.
     pub disabled_reason: Option<String>,
+    /// Since when the account is gone; only the name is kept, so that nobody takes it. A
+    /// deleted user is disabled too.
+    pub deleted_at: Option<Timestamp>,
+    /// Since when a recovery code was used to prove that they were kept; none before.
+    pub recovery_confirmed_at: Option<Timestamp>,
     /// Whether the primary e-mail address is verified.
     pub email_verified: bool,
+    /// Whether there is a security key or a passkey.
+    pub webauthn_enrolled: bool,
 }
 
 impl UserRow {
@@ -48,7 +55,7 @@ impl UserRow {
             name: self.name.clone(),
             created_at: self.created_at,
             email_verified: self.email_verified,
-            factors: Factors { totp: self.totp_secret.is_some(), webauthn: false },
+            factors: Factors { totp: self.totp_secret.is_some(), webauthn: self.webauthn_enrolled },
             staff: self.staff,
         }
     }
@@ -72,6 +79,8 @@ macro_rules! user_columns {
         users.password_hash AS user_password_hash, users.password_set_at AS user_password_set_at, users.password_disabled AS user_password_disabled,
         users.totp_secret AS user_totp_secret, users.totp_enrolled_at AS user_totp_enrolled_at,
         users.totp_last_step AS user_totp_last_step, users.disabled_at AS user_disabled_at, users.disabled_reason AS user_disabled_reason,
+        users.deleted_at AS user_deleted_at, users.recovery_confirmed_at AS user_recovery_confirmed_at,
+        EXISTS (SELECT 1 FROM security_keys WHERE security_keys.user_id = users.id) AS user_webauthn_enrolled,
         EXISTS (SELECT 1 FROM emails WHERE emails.user_id = users.id AND emails.is_primary AND emails.verified_at IS NOT NULL) AS user_email_verified"
     };
 }
@@ -79,9 +88,11 @@ pub(crate) use user_columns;
 
 statements! {
     BY_ID = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
-    BY_NAME = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name = $1");
+    BY_NAME = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name = $1 AND deleted_at IS NULL");
+    BY_EMAIL = concat!("SELECT ", user_columns!(), " FROM emails JOIN users ON users.id = emails.user_id
+        WHERE emails.folded_address = $1 AND emails.verified_at IS NOT NULL AND users.deleted_at IS NULL");
     COUNT = "SELECT COUNT(*) AS users FROM users";
-    LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 ORDER BY folded_name LIMIT $2");
+    LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 AND deleted_at IS NULL ORDER BY folded_name LIMIT $2");
     EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
     EMAIL = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE folded_address = $1";
     /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
@@ -89,20 +100,29 @@ statements! {
     ACCEPT_TOTP_STEP = "UPDATE users SET totp_last_step = $2
         WHERE id = $1 AND totp_secret IS NOT NULL AND (totp_last_step IS NULL OR totp_last_step < $2)";
     CREATE = "INSERT INTO users (id, folded_name, name, created_at, staff) VALUES ($1, $2, $3, $4, $5)";
-    SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1";
+    SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1 AND deleted_at IS NULL";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1";
     /// The steps of a secret that stays are still spent.
-    SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 THEN totp_last_step ELSE NULL END, totp_secret = $2, totp_enrolled_at = $3
-        WHERE id = $1";
+    SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 AND totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
+        THEN totp_last_step ELSE $3 END, totp_secret = $2, totp_enrolled_at = $4 WHERE id = $1 AND deleted_at IS NULL";
+    REMOVE_TOTP = "UPDATE users SET totp_secret = NULL, totp_enrolled_at = NULL, totp_last_step = NULL WHERE id = $1 AND totp_secret IS NOT NULL";
+    HAS_FACTOR = "SELECT id FROM users WHERE id = $1
+        AND (totp_secret IS NOT NULL OR EXISTS (SELECT 1 FROM security_keys WHERE security_keys.user_id = users.id))";
     DISABLE = "UPDATE users SET disabled_at = $2, disabled_reason = $3 WHERE id = $1 AND disabled_at IS NULL";
-    ENABLE = "UPDATE users SET disabled_at = NULL, disabled_reason = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
-    SET_STAFF = "UPDATE users SET staff = $2 WHERE id = $1";
-    /// One at a time for each user: what follows depends on the user's other addresses.
-    LOCK = "SELECT id FROM users WHERE id = $1", "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE";
+    ENABLE = "UPDATE users SET disabled_at = NULL, disabled_reason = NULL WHERE id = $1 AND disabled_at IS NOT NULL AND deleted_at IS NULL";
+    SET_STAFF = "UPDATE users SET staff = $2 WHERE id = $1 AND deleted_at IS NULL";
+    /// One at a time for each user: what follows depends on the user's other addresses,
+    /// factors or sessions, and is read by a later statement. `NO KEY`, so that references
+    /// from new rows do not have to wait.
+    LOCK = "SELECT disabled_at FROM users WHERE id = $1 AND deleted_at IS NULL",
+        "SELECT disabled_at FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE";
+    /// The first user is created by one unit at a time. On SQLite every unit is. On PostgreSQL
+    /// there is no row to lock yet.
+    LOCK_FIRST = "SELECT 1 AS locked", "SELECT 1 AS locked FROM (SELECT pg_advisory_xact_lock(7202)) AS locked";
     ADD_EMAIL = "INSERT INTO emails (folded_address, address, user_id, added_at, is_primary)
         SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), id, CAST($4 AS BIGINT), NOT EXISTS (SELECT 1 FROM emails WHERE user_id = $3 AND is_primary)
-        FROM users WHERE id = $3";
+        FROM users WHERE id = $3 AND deleted_at IS NULL";
     VERIFY_EMAIL = "UPDATE emails SET verified_at = COALESCE(verified_at, $3) WHERE folded_address = $2 AND user_id = $1";
     CLEAR_PRIMARY = "UPDATE emails SET is_primary = FALSE WHERE user_id = $1 AND is_primary AND folded_address <> $2
         AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
@@ -121,7 +141,12 @@ impl Storage {
         self.database().optional(&BY_NAME, &[name.folded().into()]).await?.as_ref().map(user_row).transpose()
     }
 
-    /// How many users there are.
+    /// The user who proved to have this e-mail address, whatever its case.
+    pub async fn user_by_email(&self, address: &str) -> Result<Option<UserRow>> {
+        self.database().optional(&BY_EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(user_row).transpose()
+    }
+
+    /// How many users there are or ever were: a registry that everybody left is not a new one.
     pub async fn user_count(&self) -> Result<u64> {
         self.database().one(&COUNT, &[]).await?.count("users")
     }
@@ -156,6 +181,38 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
+    /// Creates the first user, if there is none and never was. Returns whether it was so: of
+    /// several that try at once, one does.
+    pub async fn create_first_user(&mut self, user: &NewUser<'_>) -> Result<bool> {
+        self.one(&LOCK_FIRST, &[]).await?;
+        if self.one(&COUNT, &[]).await?.count("users")? > 0 {
+            return Ok(false);
+        }
+        self.create_user(user).await?;
+        Ok(true)
+    }
+
+    /// The user as they are, which stays so until the unit ends; none if there is none or
+    /// they were deleted. To compare with what was proven before the unit began.
+    pub async fn hold_user(&mut self, user: UserId) -> Result<Option<UserRow>> {
+        if !self.lock_user(user).await? {
+            return Ok(None);
+        }
+        self.optional(&BY_ID, &[user.into()]).await?.as_ref().map(user_row).transpose()
+    }
+
+    /// Waits for every other unit that called this for the user. Returns whether there is
+    /// such a user who was not deleted.
+    pub(crate) async fn lock_user(&mut self, user: UserId) -> Result<bool> {
+        Ok(self.optional(&LOCK, &[user.into()]).await?.is_some())
+    }
+
+    /// The same, for one who is not disabled either.
+    pub(crate) async fn lock_enabled_user(&mut self, user: UserId) -> Result<bool> {
+        let row = self.optional(&LOCK, &[user.into()]).await?;
+        Ok(row.map(|row| row.optional_time("disabled_at")).transpose()?.is_some_and(|disabled_at| disabled_at.is_none()))
+    }
+
     /// Sets the password's hash and enables the password.
     pub async fn set_password_hash(&mut self, user: UserId, hash: &str, at: Timestamp) -> Result<()> {
         self.must_touch(&SET_PASSWORD, &[user.into(), hash.into(), at.into()]).await
@@ -172,11 +229,29 @@ impl UnitOfWork {
         self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()]).await
     }
 
-    /// Enrolls TOTP with a secret in base32, or removes it. Forgets the accepted steps: they
-    /// were those of the old secret.
-    pub async fn set_totp(&mut self, user: UserId, secret: Option<&str>, at: Timestamp) -> Result<()> {
-        let enrolled_at = secret.map(|_| at);
-        self.must_touch(&SET_TOTP, &[user.into(), secret.into(), enrolled_at.into()]).await
+    /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was shown to
+    /// enroll it, which is spent by that; earlier steps of another secret are forgotten.
+    pub async fn set_totp(&mut self, user: UserId, secret: &str, last_step: Option<i64>, at: Timestamp) -> Result<()> {
+        self.must_touch(&SET_TOTP, &[user.into(), secret.into(), last_step.into(), at.into()]).await
+    }
+
+    /// Removes TOTP. Returns whether it was enrolled. `Conflict::LastFactor` if a factor must be
+    /// left and none would be.
+    pub async fn remove_totp(&mut self, user: UserId, must_leave_factor: bool) -> Result<bool> {
+        self.lock_user(user).await?;
+        let removed = self.execute(&REMOVE_TOTP, &[user.into()]).await? == 1;
+        if removed && must_leave_factor {
+            self.keep_a_factor(user).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Fails the unit if it left the user, whom it has locked, without a second factor.
+    pub(crate) async fn keep_a_factor(&mut self, user: UserId) -> Result<()> {
+        match self.optional(&HAS_FACTOR, &[user.into()]).await? {
+            Some(_) => Ok(()),
+            None => self.refuse(Conflict::LastFactor),
+        }
     }
 
     /// Disables the user until [`enable_user`](Self::enable_user): no credential of theirs counts
@@ -197,7 +272,7 @@ impl UnitOfWork {
 
     /// Adds an unverified address; the first one becomes the primary. `Conflict::EmailTaken`.
     pub async fn add_email(&mut self, user: UserId, address: &str, at: Timestamp) -> Result<()> {
-        self.optional(&LOCK, &[user.into()]).await?;
+        self.lock_user(user).await?;
         self.must_touch(&ADD_EMAIL, &[address.to_ascii_lowercase().into(), address.into(), user.into(), at.into()]).await
     }
 
@@ -209,7 +284,7 @@ impl UnitOfWork {
     /// Makes an address of the user the primary one. Returns whether the user has the address.
     pub async fn promote_email(&mut self, user: UserId, address: &str) -> Result<bool> {
         let folded = address.to_ascii_lowercase();
-        self.optional(&LOCK, &[user.into()]).await?;
+        self.lock_user(user).await?;
         self.execute(&CLEAR_PRIMARY, &[user.into(), (&folded).into()]).await?;
         Ok(self.execute(&SET_PRIMARY, &[user.into(), folded.into()]).await? == 1)
     }
@@ -235,7 +310,10 @@ pub(crate) fn user_row(row: &Row) -> Result<UserRow> {
         totp_last_step: row.optional_integer("user_totp_last_step")?,
         disabled_at: row.optional_time("user_disabled_at")?,
         disabled_reason: row.optional_text("user_disabled_reason")?,
+        deleted_at: row.optional_time("user_deleted_at")?,
+        recovery_confirmed_at: row.optional_time("user_recovery_confirmed_at")?,
         email_verified: row.boolean("user_email_verified")?,
+        webauthn_enrolled: row.boolean("user_webauthn_enrolled")?,
     })
 }
 

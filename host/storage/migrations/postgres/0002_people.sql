@@ -117,6 +117,7 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_by_due ON outbox (due_at) WHERE state = 'waiting';
 CREATE INDEX outbox_by_time ON outbox (created_at);
+CREATE INDEX outbox_failed ON outbox (created_at) WHERE state = 'failed';
 
 CREATE TABLE recoveries (
     id TEXT COLLATE "C" NOT NULL,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use model::{DecisionId, FileId, ModuleDigest, ProjectId, ReleaseId, Timestamp, TokenId, UserId};
+use model::{DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 /// A value for a `$N`. Nulls are typed, because PostgreSQL asks. No `Debug`: it may be a secret.
@@ -51,6 +51,10 @@ values! {
     ProjectId => |value| Text(Cow::Owned(value.to_string())),
     ReleaseId => |value| Text(Cow::Owned(value.to_string())),
     FileId => |value| Text(Cow::Owned(value.to_string())),
+    SessionId => |value| Text(Cow::Owned(value.to_string())),
+    KeyId => |value| Text(Cow::Owned(value.to_string())),
+    MailId => |value| Text(Cow::Owned(value.to_string())),
+    RecoveryId => |value| Text(Cow::Owned(value.to_string())),
     DecisionId => |value| Text(Cow::Owned(value.to_string())),
     ModuleDigest => |value| Text(Cow::Owned(value.to_string())),
     &'a [u8] => |value| Bytes(Cow::Borrowed(value)),

@@ -9,7 +9,11 @@ use crate::fixture::{at, commit, conflict, event, on_both, user};
 const SECRET: &str = "JBSWY3DPEHPK3PXP";
 
 async fn enroll(storage: &Storage, user: model::UserId, secret: Option<&str>) {
-    commit(storage, async |unit| unit.set_totp(user, secret, at(50)).await).await.unwrap();
+    let work = async |unit: &mut storage::UnitOfWork| match secret {
+        Some(secret) => unit.set_totp(user, secret, None, at(50)).await,
+        None => unit.remove_totp(user, false).await.map(drop),
+    };
+    commit(storage, work).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,108 @@
+//! Ceremonies: what a server asked a browser and waits to hear, for example a challenge, a
+//! password that awaits its second factor, a secret that awaits its first code. Taken once.
+
+use model::{SessionId, Timestamp, UserId};
+
+use crate::database::Row;
+use crate::statement::statements;
+use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
+
+/// A ceremony to open.
+#[derive(Clone, Debug)]
+pub struct NewCeremony<'a> {
+    /// SHA-256 of what the browser will present.
+    pub secret: &'a SecretHash,
+    /// What it is for; it can be taken for nothing else.
+    pub kind: &'a str,
+    pub user: Option<UserId>,
+    /// The session it belongs to; none for those before one.
+    pub session: Option<SessionId>,
+    /// What the server has to know of it, at most 64 KiB.
+    pub state: &'a str,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A ceremony.
+#[derive(Clone, Debug)]
+pub struct CeremonyRow {
+    pub user: Option<UserId>,
+    pub session: Option<SessionId>,
+    pub state: Secret<String>,
+    pub created_at: Timestamp,
+}
+
+/// Longest state, in bytes.
+const MAX_STATE: usize = 64 * 1024;
+
+statements! {
+    OPEN = "INSERT INTO ceremonies (secret_hash, kind, user_id, session_id, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    LOOK = "SELECT user_id, session_id, state, created_at FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3";
+    /// Of two that delete one row, the second finds none.
+    TAKE = "DELETE FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3 RETURNING user_id, session_id, state, created_at";
+    FORGET = "DELETE FROM ceremonies WHERE expires_at <= $1";
+    DROP = "DELETE FROM ceremonies WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR session_id IS NULL OR session_id <> $2)";
+    DROP_OF_SESSION = "DELETE FROM ceremonies WHERE user_id = $1 AND session_id = $2";
+}
+
+impl Storage {
+    /// Opens a ceremony. Bookkeeping: nothing of the registry changes until it is taken.
+    pub async fn open_ceremony(&self, ceremony: &NewCeremony<'_>) -> Result<()> {
+        if ceremony.state.len() > MAX_STATE {
+            return Err(Conflict::TextRefused.into());
+        }
+        let values = [
+            ceremony.secret.into(),
+            ceremony.kind.into(),
+            ceremony.user.into(),
+            ceremony.session.into(),
+            ceremony.state.into(),
+            ceremony.created_at.into(),
+            ceremony.expires_at.into(),
+        ];
+        self.database().execute(&OPEN, &values).await.map(drop)
+    }
+
+    /// Looks at a ceremony that has not expired, without taking it.
+    pub async fn ceremony(&self, secret: &SecretHash, kind: &str, now: Timestamp) -> Result<Option<CeremonyRow>> {
+        self.database().optional(&LOOK, &[secret.into(), kind.into(), now.into()]).await?.as_ref().map(ceremony_row).transpose()
+    }
+
+    /// Takes a ceremony that has not expired: one caller gets it, across processes. Outside of
+    /// any unit of work on purpose: a challenge is spent even when what it was for fails.
+    pub async fn take_ceremony(&self, secret: &SecretHash, kind: &str, now: Timestamp) -> Result<Option<CeremonyRow>> {
+        // First without a lock: a flood of made-up secrets must not keep writers waiting.
+        if self.ceremony(secret, kind, now).await?.is_none() {
+            return Ok(None);
+        }
+        let mut transaction = self.database().begin().await?;
+        let rows = transaction.all(&TAKE, &[secret.into(), kind.into(), now.into()]).await?;
+        transaction.commit().await?;
+        rows.first().map(ceremony_row).transpose()
+    }
+
+    /// Deletes ceremonies that have expired; how many. Bookkeeping.
+    pub async fn forget_ended_ceremonies(&self, now: Timestamp) -> Result<u64> {
+        self.database().execute(&FORGET, &[now.into()]).await
+    }
+}
+
+impl UnitOfWork {
+    /// Deletes the user's ceremonies but for those of one session, if one is named; how many.
+    pub async fn drop_ceremonies(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
+        self.execute(&DROP, &[user.into(), except.into()]).await
+    }
+
+    pub(crate) async fn drop_ceremonies_of_session(&mut self, user: UserId, session: SessionId) -> Result<u64> {
+        self.execute(&DROP_OF_SESSION, &[user.into(), session.into()]).await
+    }
+}
+
+fn ceremony_row(row: &Row) -> Result<CeremonyRow> {
+    Ok(CeremonyRow {
+        user: row.optional_parsed("user_id")?,
+        session: row.optional_parsed("session_id")?,
+        state: Secret::new(row.text("state")?),
+        created_at: row.time("created_at")?,
+    })
+}

@@ -1,0 +1,79 @@
+//! Recovery codes: what is left when every other factor is lost. Stored hashed, burned once.
+
+use model::{Timestamp, UserId};
+
+use crate::statement::statements;
+use crate::{Conflict, Result, SecretHash, Storage, UnitOfWork};
+
+/// What a user's recovery codes look like from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryCodes {
+    /// How many were generated; 0 if none ever were.
+    pub total: u32,
+    pub unused: u32,
+    pub generated_at: Option<Timestamp>,
+    /// Since when one of them was used to prove that they were kept; none before.
+    pub confirmed_at: Option<Timestamp>,
+}
+
+/// Most codes of one user.
+const MAX_CODES: usize = 32;
+
+statements! {
+    OF_USER = "SELECT COUNT(code_hash) AS total, COUNT(CASE WHEN used_at IS NULL THEN code_hash END) AS unused, MIN(generated_at) AS generated_at,
+        (SELECT recovery_confirmed_at FROM users WHERE id = $1) AS confirmed_at FROM recovery_codes WHERE user_id = $1";
+    /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
+    /// concurrent requests with one code one finds nothing to update.
+    SPEND = "UPDATE recovery_codes SET used_at = $3 WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
+    UNCONFIRM = "UPDATE users SET recovery_confirmed_at = NULL WHERE id = $1 AND deleted_at IS NULL";
+    DROP = "DELETE FROM recovery_codes WHERE user_id = $1";
+    ADD = "INSERT INTO recovery_codes (user_id, code_hash, generated_at) VALUES ($1, $2, $3)";
+    /// Only with codes that there are: those that were confirmed may just have been replaced.
+    CONFIRM = "UPDATE users SET recovery_confirmed_at = $2 WHERE id = $1 AND recovery_confirmed_at IS NULL
+        AND EXISTS (SELECT 1 FROM recovery_codes WHERE user_id = $1 AND used_at IS NOT NULL)";
+}
+
+impl Storage {
+    /// How a user stands with recovery codes.
+    pub async fn recovery_codes_of(&self, user: UserId) -> Result<RecoveryCodes> {
+        let row = self.database().one(&OF_USER, &[user.into()]).await?;
+        // Never more than `MAX_CODES`.
+        let count = |column| row.count(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(RecoveryCodes {
+            total: count("total")?,
+            unused: count("unused")?,
+            generated_at: row.optional_time("generated_at")?,
+            confirmed_at: row.optional_time("confirmed_at")?,
+        })
+    }
+
+    /// Burns a code: true only if it is one of the user's and was not used before. Atomic
+    /// across processes. Outside of any unit of work on purpose: a code is spent even when
+    /// what it was for fails.
+    pub async fn spend_recovery_code(&self, user: UserId, code: &SecretHash, at: Timestamp) -> Result<bool> {
+        Ok(self.database().execute(&SPEND, &[user.into(), code.into(), at.into()]).await? == 1)
+    }
+}
+
+impl UnitOfWork {
+    /// Replaces the user's codes, used or not, by these (at most 32; none to have no codes).
+    /// They are to be confirmed anew.
+    pub async fn replace_recovery_codes(&mut self, user: UserId, codes: &[SecretHash], at: Timestamp) -> Result<()> {
+        if codes.len() > MAX_CODES {
+            return self.refuse(Conflict::TextRefused);
+        }
+        self.must_touch(&UNCONFIRM, &[user.into()]).await?;
+        self.execute(&DROP, &[user.into()]).await?;
+        for code in codes {
+            self.execute(&ADD, &[user.into(), code.into(), at.into()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that one of the user's codes was used to prove that they were kept. Returns
+    /// whether it was the first, and one of the present codes was used indeed.
+    pub async fn confirm_recovery_codes(&mut self, user: UserId, at: Timestamp) -> Result<bool> {
+        self.lock_user(user).await?;
+        Ok(self.execute(&CONFIRM, &[user.into(), at.into()]).await? == 1)
+    }
+}
