@@ -1,0 +1,87 @@
+//! From a letter to a message as it travels (RFC 5322, MIME).
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+use model::{MailId, Timestamp};
+
+use crate::letter::Letter;
+
+/// Why no message could be made. Trying again does not help.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MessageError {
+    #[error("the recipient is no e-mail address")]
+    Recipient,
+    #[error("the template cannot be filled: {0}")]
+    Template(#[from] askama::Error),
+    #[error("the message cannot be put together: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// The message that carries `letter`. The same mail makes the same `Message-ID` and `Date`
+/// however often it is sent, so that whoever gets it twice can tell.
+pub(crate) fn message(id: MailId, at: Timestamp, from: &Mailbox, recipient: &str, letter: &Letter) -> Result<Message, MessageError> {
+    // An address alone, parsed: no name, no second address and no line can hide in it.
+    let to: Address = recipient.parse().map_err(|_| MessageError::Recipient)?;
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or(0));
+    // Nobody's holiday answer shall come back (RFC 3834).
+    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    let message = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .subject(&letter.subject)
+        .date(date)
+        .message_id(Some(format!("<{id}@{}>", from.email.domain())))
+        .raw_header(automatic)
+        .multipart(MultiPart::alternative_plain_html(letter.text()?, letter.html()?))?;
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Mail, MailField, MailKind};
+
+    use super::*;
+    use crate::letter::Registry;
+
+    fn formatted(recipient: &str, user: &str) -> Result<String, MessageError> {
+        let registry = Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() };
+        let mail = Mail::new(MailKind::RecoveryCodesLow, [(MailField::UserName, user.to_owned()), (MailField::Left, "2".to_owned())]);
+        let from = "Packages <noreply@packages.example.org>".parse().unwrap();
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let message = message(id, Timestamp::from_seconds(1_767_614_400), &from, recipient, &Letter::new(&mail, &registry))?;
+        Ok(String::from_utf8(message.formatted()).unwrap())
+    }
+
+    #[test]
+    fn a_message_is_the_same_each_time_but_for_its_boundary() {
+        let text = formatted("ana@example.org", "ana").unwrap();
+        let (headers, _) = text.split_once("\r\n\r\n").unwrap();
+        assert!(headers.contains("Message-ID: <01890a5d-ac96-774b-bcce-b302099a8057@packages.example.org>"), "{headers}");
+        assert!(headers.contains("Date: Mon, 05 Jan 2026 12:00:00 +0000") && headers.contains("To: ana@example.org"), "{headers}");
+        assert!(headers.contains("Auto-Submitted: auto-generated") && headers.contains("From: Packages <noreply@packages.example.org>"), "{headers}");
+        assert!(text.contains("text/plain") && text.contains("text/html") && text.contains("multipart/alternative"), "{text}");
+    }
+
+    #[test]
+    fn a_recipient_is_one_address_and_nothing_else() {
+        for recipient in [
+            "",
+            "ana",
+            "ana@example.org, bert@example.org",
+            "ana@example.org\r\nBcc: bert@example.org",
+            "Ana <ana@example.org>",
+            "ana@example.org>\r\nRCPT TO:<bert@example.org",
+        ] {
+            assert!(matches!(formatted(recipient, "ana"), Err(MessageError::Recipient)), "{recipient:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_adds_no_header() {
+        let text = formatted("ana@example.org", "ana\r\nBcc: bert@example.org\r\n\r\n").unwrap();
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+    }
+}
