@@ -88,6 +88,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     RENAME = "UPDATE security_keys SET name = $3, folded_name = $4 WHERE user_id = $1 AND id = $2";
     REMOVE = "DELETE FROM security_keys WHERE user_id = $1 AND id = $2";
+    COUNT = "SELECT COUNT(id) AS keys FROM security_keys WHERE user_id = $1";
     REMOVE_ALL = "DELETE FROM security_keys WHERE user_id = $1";
 }
 
@@ -117,6 +118,11 @@ impl Storage {
 }
 
 impl UnitOfWork {
+    /// How many keys the user has, as far as this unit can see; exact once the user is held.
+    pub async fn count_keys(&mut self, user: UserId) -> Result<u64> {
+        self.one(&COUNT, &[user.into()]).await?.count("keys")
+    }
+
     /// Adds a key. `Conflict::KeyTaken`, `Conflict::KeyNameTaken`.
     pub async fn add_key(&mut self, key: &NewKey<'_>) -> Result<()> {
         if key.credential_id.len() > MAX_CREDENTIAL_ID || key.credential.len() > MAX_CREDENTIAL {
