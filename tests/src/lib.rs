@@ -1,8 +1,9 @@
 //! What the black-box tests are made of: a real server process and its command line
 //! ([`server`]), a client that hides nothing ([`http`]), small real packages ([`package`]),
-//! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), and
-//! a throw-away PostgreSQL ([`postgres`]).
+//! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), a real
+//! browser ([`browser`]), and a throw-away PostgreSQL ([`postgres`]).
 
+pub mod browser;
 pub mod clients;
 pub mod http;
 pub mod package;
@@ -10,6 +11,7 @@ pub mod postgres;
 pub mod server;
 pub mod totp;
 
+pub use browser::Browser;
 pub use clients::Clients;
 pub use http::{Connection, Request, Response};
 pub use package::{Distribution, Package};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench [decision|server] [--json]`: what Portcullis costs, beside what it
-//! stands in for, in one run on one machine.
+//! `cargo xtask bench [decision|server|timing] [--json]`: what Portcullis costs, beside
+//! what it stands in for, and what its answers' times tell, in one run on one machine.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -12,14 +12,15 @@ use crate::{clients, debian};
 /// Builds everything optimised, then runs the programs of `tests/bench`. Each fails when a
 /// bound it states is broken.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
-    let mut wanted = vec!["decision", "server"];
+    let mut wanted = vec!["decision", "server", "timing"];
     let mut passed_on = Vec::new();
     for argument in arguments {
         match argument.to_str() {
             Some("decision") => wanted = vec!["decision"],
             Some("server") => wanted = vec!["server"],
+            Some("timing") => wanted = vec!["timing"],
             Some("--json") => passed_on.push("--json"),
-            _ => bail!("usage: cargo xtask bench [decision|server] [--json]"),
+            _ => bail!("usage: cargo xtask bench [decision|server|timing] [--json]"),
         }
     }
     plugins::build()?;

@@ -10,6 +10,7 @@ mod serve;
 mod tables;
 mod test;
 
+mod browser;
 mod clients;
 mod debian;
 mod postgres;
@@ -18,7 +19,7 @@ mod steps;
 const USAGE: &str = "usage: cargo xtask <task>
 
   serve [arguments…]            build everything and start the registry; arguments go to `portcullis serve`
-  test [filter]                 prove everything, with real clients and both databases
+  test [filter]                 prove everything, with real clients, a real browser and both databases
   bench [decision|server]       measure beside other engines and another index; --json for programs
   build-plugins                 compile the policy modules and pack them into components
   decision-table                write policies/*/decisions.md anew";

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::plugins::{self, cargo, workspace};
 use crate::steps::Steps;
-use crate::{clients, postgres};
+use crate::{browser, clients, postgres};
 
 /// All of the workspace but the benchmark, whose dependencies take minutes to build. The
 /// same selection everywhere, so that each dependency is built once with one set of features.
@@ -20,6 +20,7 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     let mut steps = Steps::default();
     let programs = steps.set_up("Python clients", clients::set_up);
     steps.set_up("PostgreSQL", postgres::set_up);
+    steps.set_up("browser", browser::set_up);
     steps.take("formatting", || cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`"));
     let modules = steps.take("policy modules", plugins::build);
     let built = modules.and_then(|()| {

@@ -5,6 +5,7 @@ mod durability;
 mod hostile;
 mod index;
 mod operations;
+mod people;
 mod publishing;
 mod refusals;
 mod replicas;

@@ -1,0 +1,77 @@
+// Logging in with nothing but a keyboard: everything is reached in order, and where one is can be
+// seen.
+
+import assert from "node:assert/strict";
+
+import { App } from "./authenticator.mjs";
+import { walk } from "./browser.mjs";
+import { mail } from "./mailbox.mjs";
+
+const { NAME, EMAIL, OLD_PASSWORD, SECRET } = process.env;
+
+await walk(async (start) => {
+  const browser = await start("browser");
+  const { keyboard } = browser.page;
+  const app = new App(SECRET);
+
+  const focused = () =>
+    browser.page.evaluate(() => {
+      const element = document.activeElement;
+      const style = getComputedStyle(element);
+      const box = element.getBoundingClientRect();
+      const label = element.labels?.[0]?.innerText ?? "";
+      return {
+        name: (label || element.innerText || "").trim(),
+        onPage: element !== document.body,
+        seen: (style.outlineStyle !== "none" && Number.parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none",
+        inView: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+      };
+    });
+  /// Moves on until this is focused.
+  const reach = async (name) => {
+    const passed = [];
+    for (let presses = 0; presses < 60; presses += 1) {
+      await keyboard.press("Tab");
+      const at = await focused();
+      if (!at.onPage) continue;
+      assert.ok(at.seen, `the focus on “${at.name}” cannot be seen`);
+      assert.ok(at.inView, `“${at.name}” is focused out of sight`);
+      passed.push(at.name);
+      if (at.name === name) return passed;
+    }
+    return assert.fail(`“${name}” is not reached; passed ${passed.join(", ")}`);
+  };
+
+  await browser.open("/");
+  await keyboard.press("Tab");
+  assert.match((await focused()).name, /^Skip to/, "the first stop skips what is on every page");
+  await browser.follow(async () => {
+    await reach("Log in");
+    await keyboard.press("Enter");
+  });
+  assert.equal(browser.path(), "/login");
+
+  // Twice: first the browser is unknown, then it is let in.
+  for (const known of [false, true]) {
+    await reach("User name or e-mail address");
+    await keyboard.type(NAME);
+    await reach("Password");
+    await keyboard.type(OLD_PASSWORD);
+    await browser.follow(() => keyboard.press("Enter"));
+    await reach("Code from the app");
+    await keyboard.type(await app.next());
+    await browser.follow(() => keyboard.press("Enter"));
+    if (known) break;
+    const { link } = await mail("device-confirm", EMAIL);
+    await browser.open(link);
+    await reach("Yes, let this browser in");
+    await browser.follow(() => keyboard.press("Enter"));
+    assert.equal(browser.path(), "/login");
+  }
+  assert.equal(browser.path(), "/account/");
+  await browser.follow(async () => {
+    await reach("Log out");
+    await keyboard.press("Space");
+  });
+  assert.equal(await browser.isLoggedIn(), false);
+});

@@ -1,0 +1,56 @@
+// Somebody sees in their history what was not them, and ends everything.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { App } from "./authenticator.mjs";
+import { SERVER, walk } from "./browser.mjs";
+import { mail } from "./mailbox.mjs";
+import { giveCode, logIn, logInFromElsewhere } from "./people.mjs";
+
+const run = promisify(execFile);
+const { NAME, EMAIL, OLD_PASSWORD, SECRET, TOKEN } = process.env;
+
+await walk(async (start) => {
+  const app = new App(SECRET);
+  const person = { name: NAME, email: EMAIL, password: OLD_PASSWORD };
+  const home = await start("home");
+  await logIn(home, NAME, OLD_PASSWORD);
+  await giveCode(home, await app.next());
+  await home.says("Confirm this browser");
+  await home.look("confirm this browser");
+  const { link } = await mail("device-confirm", EMAIL);
+  await home.open(link);
+  await home.look("was this you");
+  await home.press("Yes, let this browser in");
+  await logIn(home, NAME, OLD_PASSWORD);
+  await giveCode(home, await app.next());
+  assert.equal(home.path(), "/account/");
+
+  // Somebody who has the password, and the app, and the mails.
+  const stranger = await start("stranger");
+  await logInFromElsewhere(stranger, person, app);
+
+  await home.open("/account/history/");
+  await home.click("secure your account");
+  await home.look("this was not me");
+  await home.press("End everything");
+  await home.look("everything is ended");
+  assert.equal(await home.isLoggedIn(), false);
+  assert.equal(await stranger.isLoggedIn(), false, "every session has ended");
+  await logIn(stranger, NAME, OLD_PASSWORD);
+  assert.notEqual(stranger.path(), "/login/factor", "the password counts no more");
+
+  const upload = run(process.env.TWINE, ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", `${SERVER}/legacy/`, "--username", "__token__", "--password", TOKEN, process.env.WHEEL]);
+  await assert.rejects(upload, /403/, "the token is revoked");
+
+  const secured = await mail("account-secured", EMAIL);
+  await home.open(secured.link);
+  await home.fill("New password", "copper violin meadow 83 rain");
+  await home.press("Set the password");
+  await logIn(home, NAME, "copper violin meadow 83 rain");
+  await giveCode(home, await app.next());
+  // Everything was ended, so this browser is unknown again.
+  await home.says("Confirm this browser");
+});

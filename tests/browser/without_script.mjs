@@ -1,0 +1,36 @@
+// Registering, logging in, recovery codes and an app, in a browser that runs no script.
+
+import assert from "node:assert/strict";
+
+import { walk } from "./browser.mjs";
+import { mail } from "./mailbox.mjs";
+import { PASSWORD, giveCode, keepRecoveryCodes, leaveOpen, logIn, logOut, register, setUpApp } from "./people.mjs";
+
+const ben = { name: "ben", email: "ben@example.org", password: PASSWORD };
+
+await walk(async (start) => {
+  const browser = await start("browser", { javaScriptEnabled: false });
+  await register(browser, ben);
+  await browser.open((await mail("registration-confirm", ben.email)).link);
+  await browser.press("Create the account");
+  await logIn(browser, ben.name, PASSWORD);
+  assert.equal(browser.path(), "/account/");
+  await keepRecoveryCodes(browser);
+  const app = await setUpApp(browser);
+  await browser.look("second factors without script");
+  await logOut(browser);
+  await logIn(browser, ben.name, PASSWORD);
+  await browser.look("second step without script");
+  await giveCode(browser, await app.next());
+  assert.equal(browser.path(), "/account/");
+
+  // What a form was filled with survives proving who one is.
+  await leaveOpen(ben.name);
+  await browser.open("/account/tokens/");
+  await browser.fill("Description", "without any script");
+  await browser.press("Create the token");
+  await browser.look("step-up without script");
+  await browser.fill("Code from the app", await app.next());
+  await browser.press("Confirm with the code");
+  await browser.says("without any script");
+});
