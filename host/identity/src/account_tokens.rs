@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
+use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserId, UserName};
 use serde_json::json;
 use storage::tokens::{NewToken, TokenRow};
 use storage::{Conflict, Secret, StorageError};
 
 use crate::accounts::event;
+use crate::accounts::notices::{self, device, remote_address};
 use crate::limits::{self, TooMany};
 use crate::{Identity, tokens, totp};
 
@@ -154,6 +156,15 @@ impl CreateToken {
         expiry.into_iter().chain(scope).map(|caveat| caveat.to_json()).collect()
     }
 
+    /// What it may be used for, for people.
+    fn scope_in_words(&self) -> String {
+        match &self.scope {
+            ScopeFacts::Account => "all projects of the account".to_owned(),
+            ScopeFacts::Projects(names) if names.len() == 1 => format!("the project {}", names[0]),
+            ScopeFacts::Projects(names) => format!("the projects {}", names.join(", ")),
+        }
+    }
+
     /// Whether a second factor of the token's owner was proven for it, by the caller
     /// within the permitted request or by a code.
     fn is_made_with_second_factor(permit: &Permit<Self>) -> bool {
@@ -246,6 +257,16 @@ impl Identity {
         let detail = json!({
             "token": id.to_string(), "description": target.description, "caveats": caveats, "made-with-second-factor": made_with_second_factor,
         });
+        let owner = self.storage().user(target.user).await?.ok_or(TokenError::UnknownUser)?;
+        let mailbox = self.mailbox(&owner).await?;
+        let words = [
+            mailbox.user_name(),
+            (MailField::Name, target.description.clone()),
+            (MailField::Scope, target.scope_in_words()),
+            remote_address(permit.actor()),
+            device(permit.actor()),
+            notices::at(permit.at()),
+        ];
         let mut unit = self.storage().begin().await?;
         let token = NewToken {
             id,
@@ -257,6 +278,7 @@ impl Identity {
             made_with_second_factor,
         };
         unit.create_token(&token).await?;
+        mailbox.tell(&mut unit, &Mail::new(MailKind::TokenCreated, words), permit.at()).await?;
         unit.commit(&event(&permit, EventKind::TokenCreated, target.user, detail)).await?;
         Ok(CreatedToken { id, text })
     }

@@ -2,16 +2,17 @@
 //! modules of their own.
 
 pub mod emails;
+pub(crate) mod notices;
 pub mod standing;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Factor, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, PasswordState, Principal, UserId, UserName};
 use serde_json::json;
-use storage::users::NewUser;
+use storage::users::{NewUser, UserRow};
 use storage::{Conflict, Secret, StorageError};
 
-use crate::passwords::{Busy, UnsuitablePassword, check_suitable};
+use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Identity, totp};
 
@@ -68,6 +69,8 @@ pub enum AccountError {
     UnknownEmail,
     #[error("the e-mail address is not verified; verify it first")]
     EmailNotVerified,
+    #[error("an address is verified by the link that was mailed to it; ask for another link")]
+    VerifiedByLink,
     #[error("the primary e-mail address cannot be removed; promote another one first")]
     PrimaryEmail,
     #[error("the user is disabled already; enable the user first")]
@@ -105,6 +108,15 @@ impl From<StorageError> for AccountError {
             Some(Conflict::EmailTaken) => Self::EmailTaken,
             Some(Conflict::ReferenceGone) => Self::UnknownUser,
             _ => Self::Storage(error),
+        }
+    }
+}
+
+impl From<NotHashed> for AccountError {
+    fn from(problem: NotHashed) -> Self {
+        match problem {
+            NotHashed::Unsuitable(unsuitable) => Self::Password(unsuitable),
+            NotHashed::Busy(busy) => Self::Busy(busy),
         }
     }
 }
@@ -159,15 +171,17 @@ impl Identity {
         Ok(id)
     }
 
-    /// Sets a user's password.
+    /// Sets a user's password, and ends what the old one began.
     pub async fn set_password(&self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
         let target = permit.target();
         let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
-        check_suitable(&target.password, &user.name)?;
-        let hash = self.inner.passwords.turn().await?.hash(target.password.clone()).await;
+        let mailbox = self.mailbox(&user).await?;
+        let hash = self.hash_new_password(&target.password, &user.name, &mailbox.addresses()).await?;
         let mut unit = self.storage().begin().await?;
+        unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
         unit.set_password_hash(user.id, &hash, permit.at()).await?;
-        unit.commit(&event(&permit, EventKind::PasswordSet, user.id, json!({}))).await?;
+        let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
+        unit.commit(&event(&permit, EventKind::PasswordSet, user.id, json!({ "ended-sessions": ended }))).await?;
         Ok(())
     }
 
@@ -214,16 +228,32 @@ pub(crate) fn event<T>(permit: &Permit<T>, kind: EventKind, user: UserId, detail
     AuditEvent { at: permit.at(), kind, actor: permit.actor().clone(), user: Some(user), project: None, decision: Some(permit.decision()), detail }
 }
 
+/// Somebody who proved by a mailed link to be this user, for this request alone.
+pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
+    let assurance = Assurance { password_state, ..Assurance::NONE };
+    Caller { credential: CredentialKind::Session, principal: Principal::User(user.facts()), token: None, session: None, assurance }
+}
+
 /// As much as can be said without sending a mail (RFC 5321 4.5.3.1): a local part of at
-/// most 64, a domain of at most 255 and at most 254 characters in all, nothing that could
-/// reach into another header or another address.
-fn check_email(address: &str) -> Result<(), AccountError> {
-    let is_address = address.rsplit_once('@').is_some_and(|(local, domain)| {
-        let is_plain = |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "@<>()[]\\,;:\"".contains(c));
-        let labels_are_plain = domain.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'));
-        is_plain(local) && local.len() <= 64 && is_plain(domain) && labels_are_plain
-    });
-    if is_address && address.len() <= 254 { Ok(()) } else { Err(AccountError::InvalidEmail(address.chars().take(254).filter(|c| !c.is_control()).collect())) }
+/// most 64 bytes that needs no quoting (RFC 5322 3.2.3), a domain of labels of at most 63,
+/// and at most 254 bytes in all. Nothing that could reach into another header or another
+/// address, nothing that a relay takes for a route of its own.
+pub(crate) fn check_email(address: &str) -> Result<(), AccountError> {
+    let is_address = address.len() <= 254 && address.rsplit_once('@').is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain));
+    if is_address { Ok(()) } else { Err(AccountError::InvalidEmail(address.chars().take(254).filter(|c| !c.is_control()).collect())) }
+}
+
+fn is_local_part(local: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "#$&'*+-/=?^_{}~".contains(c);
+    local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_plain))
+}
+
+fn is_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_edge_plain = !label.starts_with('-') && !label.ends_with('-');
+        (1..=63).contains(&label.len()) && is_edge_plain && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    domain.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -236,6 +266,7 @@ mod tests {
             assert!(check_email(address).is_ok(), "{address}");
         }
         let long = format!("{}@example.org", "a".repeat(65));
+        let far = format!("ana@{}.org", "a".repeat(64));
         for address in [
             "",
             "ana",
@@ -247,7 +278,19 @@ mod tests {
             "a b@example.org",
             "ana@example.org\r\nBcc: x@y",
             "<ana@example.org>",
+            "ana@example.org\0",
+            "ana@example.org\u{2028}Bcc: x@y",
+            "ana%example.net@example.org",
+            "example.net!ana@example.org",
+            "ana|ben@example.org",
+            ".ana@example.org",
+            "ana.@example.org",
+            "a..b@example.org",
+            "ana@-example.org",
+            "ana@[192.0.2.1]",
+            "ana@example.org,ben@example.org",
             &long,
+            &far,
         ] {
             assert!(check_email(address).is_err(), "{address}");
         }

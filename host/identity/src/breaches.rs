@@ -230,5 +230,5 @@ fn not_checked(user: Option<UserId>) -> Failure {
         remedy: "Try again in some minutes.".to_owned(),
         page: Some(Page::Contact),
     };
-    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", user, kind: RefusalKind::Failed, reason }
+    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", factor: None, user, kind: RefusalKind::Failed, reason }
 }

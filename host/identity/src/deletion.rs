@@ -1,9 +1,14 @@
 //! Deleting one's own account.
 
 use gate::{Permit, Target, TargetFacts};
+use model::audit::EventKind;
+use model::mail::{Mail, MailKind};
 use model::{Action, UserId};
-use storage::StorageError;
+use serde_json::json;
+use storage::{Conflict, StorageError};
 
+use crate::accounts::event;
+use crate::accounts::notices::{at, device, enqueue, remote_address};
 use crate::{AccountError, Identity};
 
 /// Delete an account. Its name is never free again.
@@ -19,15 +24,35 @@ impl Target for DeleteAccount {
 }
 
 impl Identity {
-    /// What keeps an account from being deleted: the projects that it alone owns, in order of name.
+    /// What keeps an account from being deleted: the projects that it alone owns, by
+    /// normalized name.
     pub async fn sole_owner_of(&self, user: UserId) -> Result<Vec<String>, StorageError> {
-        let _ = user;
-        todo!()
+        self.storage().sole_owner_of(user).await
     }
 
-    /// Deletes an account: what it proves itself with goes, its name stays behind.
+    /// Deletes an account: what it proves itself with goes, its name stays behind. Every
+    /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
-        let _ = permit;
-        todo!()
+        let DeleteAccount { user } = *permit.target();
+        let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none()).ok_or(AccountError::UnknownUser)?;
+        let mailbox = self.mailbox(&row).await?;
+        let mut unit = self.storage().begin().await?;
+        match unit.delete_user(user, permit.at()).await {
+            Ok(true) => {}
+            Ok(false) => return Err(AccountError::UnknownUser),
+            // Asked after the write, whose answer is the one that counts.
+            Err(error) if error.conflict() == Some(Conflict::SoleOwner) => {
+                drop(unit);
+                return Err(AccountError::SoleOwner(self.storage().sole_owner_of(user).await?));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(permit.at())];
+        let mail = Mail::new(MailKind::AccountDeleted, words);
+        for address in mailbox.verified() {
+            enqueue(&mut unit, &mail, Some(user), Some(address), permit.at()).await?;
+        }
+        unit.commit(&event(&permit, EventKind::AccountDeleted, user, json!({ "name": row.name.as_written() }))).await?;
+        Ok(())
     }
 }

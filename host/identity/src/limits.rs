@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use data_encoding::HEXLOWER;
 use model::{Timestamp, UserName};
 use sha2::{Digest, Sha256};
-use storage::{Storage, StorageError};
+use storage::{SecretHash, Storage, StorageError};
 
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,10 @@ pub struct Limits {
     pub added_emails_per_address: Vec<Limit>,
     /// Mails that verify an address, asked for by one user.
     pub verifications_per_user: Vec<Limit>,
+    /// Mails that ask whether a browser is the user's, for one browser.
+    pub device_mails_per_device: Vec<Limit>,
+    /// The same for one user.
+    pub device_mails_per_user: Vec<Limit>,
     /// Credentials refused without a look at them, and tokens that did not verify, from
     /// one address.
     pub refused_per_address: Vec<Limit>,
@@ -90,6 +94,10 @@ impl Default for Limits {
             resets_per_address: vec![limit(10, 3600), limit(50, 86_400)],
             added_emails_per_address: vec![limit(10, 3600)],
             verifications_per_user: vec![limit(3, 6 * 3600)],
+            device_mails_per_device: vec![limit(1, 900)],
+            // More than one: who knows a password must not keep its owner from confirming a
+            // browser of their own, by having asked for another one's mail just before.
+            device_mails_per_user: vec![limit(4, 3600), limit(10, 86_400)],
             refused_per_address: vec![limit(100, 300)],
         }
     }
@@ -125,6 +133,8 @@ impl Limits {
             resets_per_address,
             added_emails_per_address,
             verifications_per_user,
+            device_mails_per_device,
+            device_mails_per_user,
             refused_per_address,
         } = self;
         let all = [
@@ -146,6 +156,8 @@ impl Limits {
             resets_per_address,
             added_emails_per_address,
             verifications_per_user,
+            device_mails_per_device,
+            device_mails_per_user,
             refused_per_address,
         ];
         all.into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
@@ -232,6 +244,19 @@ impl Limits {
 
     pub(crate) fn verifications_of(&self, name: &UserName) -> Counter {
         of_user("verification", name, &self.verifications_per_user)
+    }
+
+    pub(crate) fn device_mails_for(&self, device: &SecretHash) -> Counter {
+        Counter { key: format!("device-mail:device:{}", HEXLOWER.encode(device)), limits: self.device_mails_per_device.clone() }
+    }
+
+    pub(crate) fn device_mails_of(&self, name: &UserName) -> Counter {
+        of_user("device-mail", name, &self.device_mails_per_user)
+    }
+
+    /// For the address that the mails go to, whoever asks for them.
+    pub(crate) fn verifications_of_address(&self, email: &str) -> Counter {
+        of_email("verification", email, &self.verifications_per_user)
     }
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {

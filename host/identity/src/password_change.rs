@@ -1,11 +1,22 @@
 //! A new password for somebody who knows the old one.
 
-use gate::{Attempt, Gate, Refusal};
-use model::Caller;
-use storage::{Secret, StorageError};
+use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
+use model::audit::EventKind;
+use model::mail::{Mail, MailKind};
+use model::{Action, Assurance, Caller, SessionId, UserId};
+use serde_json::json;
+use storage::users::UserRow;
+use storage::{Secret, StorageError, UnitOfWork};
 
 use crate::Identity;
-use crate::passwords::{Busy, UnsuitablePassword};
+use crate::accounts::emails::EMAIL_VERIFY;
+use crate::accounts::event;
+use crate::accounts::notices::{at, device, remote_address};
+use crate::devices::DEVICE_CONFIRM;
+use crate::password_reset::PASSWORD_RESET;
+use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
+use crate::prove_person::{Problem, Proof};
+use crate::refusals::Failure;
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +35,32 @@ pub enum PasswordProblem {
     Storage(#[from] StorageError),
 }
 
+impl From<NotHashed> for PasswordProblem {
+    fn from(problem: NotHashed) -> Self {
+        match problem {
+            NotHashed::Unsuitable(unsuitable) => Self::Unsuitable(unsuitable),
+            NotHashed::Busy(busy) => Self::Busy(busy),
+        }
+    }
+}
+
+/// Change one's own password.
+struct ChangePassword {
+    user: UserId,
+    /// The session that goes on.
+    keep: Option<SessionId>,
+    password_hash: Secret<String>,
+}
+
+impl Target for ChangePassword {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordChange)
+    }
+}
+
 impl Identity {
-    /// Changes the caller's own password. Ends the caller's other sessions.
+    /// Changes the caller's own password. Ends the caller's other sessions. A password that is
+    /// disabled is not the current one: it is set anew by a mailed link only.
     pub async fn change_password(
         &self,
         gate: &Gate,
@@ -34,7 +69,58 @@ impl Identity {
         current: Secret<String>,
         new: Secret<String>,
     ) -> Result<(), PasswordProblem> {
-        let _ = (gate, attempt, caller, current, new);
-        todo!()
+        let action = Action::PasswordChange;
+        // As for every password: it is looked at only where it could be of use.
+        let person = caller.user().filter(|_| gate.may_permit(attempt, action, caller.credential));
+        let Some(person) = person else {
+            return Err(PasswordProblem::Refused(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await));
+        };
+        let proof = Proof { user_name: person.name.as_written(), password: current, totp_code: None, asks_for_code: false };
+        let user = match self.prove(attempt.remote_address, proof).await {
+            Ok(proven) if proven.user.id == person.id => proven.user,
+            Ok(_) => return Err(PasswordProblem::WrongCurrent),
+            Err(Problem::Wrong { why, user }) => {
+                let failure = Failure::person(why, user);
+                let _recorded = self.refuse(gate, attempt, action, failure).await;
+                return Err(PasswordProblem::WrongCurrent);
+            }
+            Err(Problem::TooMany(too_many)) => {
+                let failure = Failure::limited(caller.credential, too_many);
+                return Err(PasswordProblem::Refused(self.refuse(gate, attempt, action, failure).await));
+            }
+            Err(Problem::Busy) => return Err(Busy.into()),
+            Err(Problem::Storage(error)) => return Err(error.into()),
+        };
+        let mailbox = self.mailbox(&user).await?;
+        let password_hash = Secret::new(self.hash_new_password(&new, &user.name, &mailbox.addresses()).await?);
+        let password_state = self.password_state(gate, attempt, action, &new, Some(user.id)).await.map_err(PasswordProblem::Refused)?;
+        let assurance = Assurance { password_at: Some(attempt.at), password_state, ..caller.assurance };
+        let proven = Caller { assurance, ..caller.clone() };
+        let target = ChangePassword { user: user.id, keep: caller.session, password_hash };
+        let permit = gate.decide(attempt, &proven, target).await.map_err(PasswordProblem::Refused)?;
+
+        let (target, now) = (permit.target(), permit.at());
+        let mut unit = self.storage().begin().await?;
+        // Proven a moment ago is not proven now: a reset, or a breach, may have come between.
+        let still = |held: &UserRow| held.password_set_at == user.password_set_at && held.password_disabled.is_none() && held.disabled_at.is_none();
+        unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
+        unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
+        let ended = self.void_after_new_password(&mut unit, target.user, target.keep).await?;
+        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
+        mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now).await?;
+        unit.commit(&event(&permit, EventKind::PasswordSet, target.user, json!({ "ended-sessions": ended }))).await?;
+        Ok(())
+    }
+
+    /// Ends what the old password began: sessions but for one, logins that wait for a second
+    /// step, and links that somebody may have asked for who had it. Not the link that stops a
+    /// recovery, which protects the account whoever has the password. How many sessions ended.
+    pub(crate) async fn void_after_new_password(&self, unit: &mut UnitOfWork, user: UserId, keep: Option<SessionId>) -> Result<u64, StorageError> {
+        let ended = unit.end_sessions(user, keep).await?;
+        unit.drop_ceremonies(user, keep).await?;
+        for purpose in [PASSWORD_RESET, DEVICE_CONFIRM, EMAIL_VERIFY] {
+            unit.drop_links(user, Some(purpose)).await?;
+        }
+        Ok(ended)
     }
 }

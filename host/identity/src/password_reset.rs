@@ -1,40 +1,177 @@
 //! A new password by a mailed link.
+//!
+//! Whoever asks for a link learns nothing about accounts: the same statements run, and the
+//! same mail is written, to nobody where there is nobody to write to. The link goes to the
+//! primary address as it is stored, never to what was typed, and only once that is verified.
 
-use gate::{Attempt, Gate, Refusal};
-use model::{Timestamp, UserId, UserName};
-use storage::{Secret, StorageError, UnitOfWork};
+use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
+use model::audit::{AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, Caller, CredentialKind, Timestamp, UserId, UserName};
+use serde_json::json;
+use storage::links::NewLink;
+use storage::users::UserRow;
+use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
-use crate::Identity;
+use crate::accounts::notices::{at, device, enqueue, remote_address};
+use crate::accounts::{check_email, event, person};
+use crate::limits;
 use crate::password_change::PasswordProblem;
+use crate::refusals::Failure;
+use crate::{Identity, opaque};
 
 /// The purpose of the links in storage.
 pub(crate) const PASSWORD_RESET: &str = "password-reset";
+
+/// How long a link counts.
+const LINK_MS: i64 = 6 * 3600 * 1000;
+pub(crate) const LINK_LIFETIME: &str = "6 hours";
+
+/// What somebody typed who forgot the password.
+enum Asked {
+    Name(UserName),
+    Address(String),
+    /// Neither; nobody has it.
+    Nonsense,
+}
+
+impl Asked {
+    fn read(text: &str) -> Self {
+        let text = text.trim();
+        if let Ok(name) = UserName::parse(text) {
+            return Self::Name(name);
+        }
+        if check_email(text).is_ok() { Self::Address(text.to_owned()) } else { Self::Nonsense }
+    }
+}
+
+/// Ask for a link to set a new password. Which account it is for is no fact of the decision:
+/// who asks must not learn whether there is one.
+struct RequestReset;
+
+impl Target for RequestReset {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordReset)
+    }
+}
+
+/// Set a new password by a link.
+struct ResetPassword {
+    user: UserId,
+    link: SecretHash,
+    password_hash: Secret<String>,
+}
+
+impl Target for ResetPassword {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordReset)
+    }
+}
 
 impl Identity {
     /// Asks for a link to set a new password, by user name or e-mail address. The answer, the
     /// work and the statements are the same whether there is an account or not; only a
     /// verified primary address gets the link.
     pub async fn request_password_reset(&self, gate: &Gate, attempt: &Attempt, name_or_email: &str) -> Result<(), Refusal> {
-        let _ = (gate, attempt, name_or_email);
-        todo!()
+        let asked = Asked::read(name_or_email);
+        let limits = &self.config().limits;
+        let mut counters = vec![limits.resets_from(attempt.remote_address)];
+        match &asked {
+            Asked::Name(name) => counters.push(limits.resets_of(name)),
+            Asked::Address(address) => counters.push(limits.resets_of_address(address)),
+            Asked::Nonsense => {}
+        }
+        let failure = match limits::take(self.storage(), &counters, self.now()).await {
+            Ok(Ok(_counted)) => {
+                let permit = gate.decide(attempt, &Caller::anonymous(), RequestReset).await?;
+                match self.mail_reset_link(&permit, &asked).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => Failure::unavailable(CredentialKind::None, &error),
+                }
+            }
+            Ok(Err(too_many)) => Failure::limited(CredentialKind::None, too_many),
+            Err(error) => Failure::unavailable(CredentialKind::None, &error),
+        };
+        Err(self.refuse(gate, attempt, Action::PasswordReset, failure).await)
+    }
+
+    async fn mail_reset_link(&self, permit: &gate::Permit<RequestReset>, asked: &Asked) -> Result<(), StorageError> {
+        let user = match asked {
+            Asked::Name(name) => self.storage().user_by_name(name).await?,
+            Asked::Address(address) => self.storage().user_by_email(address).await?,
+            Asked::Nonsense => None,
+        };
+        let user = user.filter(is_there);
+        // Nobody has a new id, but asking takes as long.
+        let emails = self.storage().emails(user.as_ref().map_or_else(UserId::new, |user| user.id)).await?;
+        let recipient = emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str());
+        let name = user.as_ref().map_or("-", |user| user.name.as_written());
+
+        let (id, now) = (user.as_ref().map(|user| user.id), permit.at());
+        let (secret, stored) = opaque::generate();
+        let words = [
+            (MailField::UserName, name.to_owned()),
+            self.link("/password/reset", secret.expose()),
+            (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+            remote_address(permit.actor()),
+        ];
+        let mut unit = self.storage().begin().await?;
+        // One that is mailed to nobody is known to nobody.
+        unit.create_link(&new_link(&stored, id, now)).await?;
+        enqueue(&mut unit, &Mail::new(MailKind::PasswordResetLink, words), id, recipient, now).await?;
+        let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some() });
+        unit.commit(&AuditEvent { user: id, ..event(permit, EventKind::PasswordResetRequested, UserId::new(), detail) }).await?;
+        Ok(())
     }
 
     /// Whose password a link would set, for the page with the form. Changes nothing.
     pub async fn password_reset(&self, link: &str) -> Result<Option<UserName>, StorageError> {
-        let _ = link;
-        todo!()
+        Ok(self.pending_reset(link).await?.map(|(_, user)| user.name))
     }
 
-    /// Sets a new password by a link, which enables the password. Ends every session.
+    async fn pending_reset(&self, link: &str) -> Result<Option<(SecretHash, UserRow)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else { return Ok(None) };
+        let Some(user) = self.storage().link(&stored, PASSWORD_RESET, self.now()).await?.and_then(|row| row.user) else { return Ok(None) };
+        Ok(self.storage().user(user).await?.filter(is_there).map(|user| (stored, user)))
+    }
+
+    /// Sets a new password by a link, which enables the password. Ends every session, and
+    /// with them every login that waits for its second step.
     pub async fn reset_password(&self, gate: &Gate, attempt: &Attempt, link: &str, new: Secret<String>) -> Result<(), PasswordProblem> {
-        let _ = (gate, attempt, link, new);
-        todo!()
+        let (stored, user) = self.pending_reset(link).await?.ok_or(PasswordProblem::UnknownLink)?;
+        let mailbox = self.mailbox(&user).await?;
+        let password_hash = Secret::new(self.hash_new_password(&new, &user.name, &mailbox.addresses()).await?);
+        let state = self.password_state(gate, attempt, Action::PasswordReset, &new, Some(user.id)).await.map_err(PasswordProblem::Refused)?;
+        let target = ResetPassword { user: user.id, link: stored, password_hash };
+        let permit = gate.decide(attempt, &person(&user, state), target).await.map_err(PasswordProblem::Refused)?;
+
+        let (target, now) = (permit.target(), permit.at());
+        let mut unit = self.storage().begin().await?;
+        // The user first, as everywhere, so that nobody waits in a circle.
+        unit.hold_user(target.user).await?.filter(is_there).ok_or(PasswordProblem::UnknownLink)?;
+        unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;
+        unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
+        let ended = self.void_after_new_password(&mut unit, target.user, None).await?;
+        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
+        mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordReset, words), now).await?;
+        unit.commit(&event(&permit, EventKind::PasswordReset, target.user, json!({ "ended-sessions": ended }))).await?;
+        Ok(())
     }
 
     /// A link for a new password, as a whole address for a mail, made in the unit of the
-    /// change that the mail tells of. The user's earlier ones count no more.
+    /// change that the mail tells of. It counts for [`LINK_LIFETIME`].
     pub(crate) async fn password_link(&self, unit: &mut UnitOfWork, user: UserId, at: Timestamp) -> Result<Secret<String>, StorageError> {
-        let _ = (unit, user, at);
-        todo!()
+        let (secret, stored) = opaque::generate();
+        unit.create_link(&new_link(&stored, Some(user), at)).await?;
+        Ok(Secret::new(self.link("/password/reset", secret.expose()).1))
     }
+}
+
+fn new_link(secret: &SecretHash, user: Option<UserId>, at: Timestamp) -> NewLink<'_> {
+    NewLink { secret, purpose: PASSWORD_RESET, user, data: "", created_at: at, expires_at: at.plus_ms(LINK_MS) }
+}
+
+/// Whether there is somebody for whom a new password could be of use.
+fn is_there(user: &UserRow) -> bool {
+    user.disabled_at.is_none() && user.deleted_at.is_none()
 }

@@ -1,10 +1,24 @@
-//! Recovery of an account by staff: announced, delayed, audited.
+//! Recovery of an account by staff: announced, delayed, audited. Staff never see a secret:
+//! what comes of it is a link to the account's own address.
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
-use model::{Action, RecoveryId, Timestamp, UserId, UserName};
-use storage::StorageError;
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, PasswordState, RecoveryId, Timestamp, UserId, UserName};
+use serde_json::json;
+use storage::links::NewLink;
+use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
+use storage::{Conflict, SecretHash, StorageError};
 
-use crate::Identity;
+use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
+use crate::accounts::{event, person};
+use crate::password_reset::LINK_LIFETIME;
+use crate::{Identity, opaque};
+
+/// The purpose of the links in storage.
+const RECOVERY_CANCEL: &str = "recovery-cancel";
+/// Recoveries completed in one go.
+const AT_ONCE: u32 = 50;
 
 /// Fewest and most characters of a reason.
 pub const MIN_REASON: usize = 10;
@@ -61,6 +75,8 @@ pub enum RecoveryError {
     UnknownUser,
     #[error("a reason has {MIN_REASON} to {MAX_REASON} characters, none of them a control character")]
     InvalidReason,
+    #[error("only the staff of the registry recovers accounts")]
+    NotStaff,
     #[error("nobody recovers their own account; ask another member of the staff")]
     OwnAccount,
     #[error("an account of the staff is recovered on the command line only")]
@@ -77,6 +93,19 @@ pub enum RecoveryError {
     Storage(StorageError),
 }
 
+impl From<StorageError> for RecoveryError {
+    fn from(error: StorageError) -> Self {
+        match error.conflict() {
+            Some(Conflict::RecoveryRunning) => Self::Running,
+            Some(Conflict::ReferenceGone) => Self::UnknownUser,
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+/// Stop a recovery of one's own account, by the mailed link.
+struct StopRecovery;
+
 impl Target for RecoverAccount {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::AccountRecover)
@@ -86,6 +115,13 @@ impl Target for RecoverAccount {
 impl Target for CancelRecovery {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::AccountRecover)
+    }
+}
+
+/// The account's own, so not what staff may do: whoever holds the link is its owner.
+impl Target for StopRecovery {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountUpdate)
     }
 }
 
@@ -99,37 +135,156 @@ impl Identity {
     /// Announces a recovery to every verified address of the user. It happens after the
     /// configured wait unless it is stopped.
     pub async fn start_recovery(&self, permit: Permit<RecoverAccount>) -> Result<RecoveryId, RecoveryError> {
-        let _ = permit;
-        todo!()
+        let RecoverAccount { user, reason } = permit.target();
+        let reason = reason.trim();
+        if !(MIN_REASON..=MAX_REASON).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+            return Err(RecoveryError::InvalidReason);
+        }
+        let user = self.storage().user(*user).await?.filter(|user| user.deleted_at.is_none()).ok_or(RecoveryError::UnknownUser)?;
+        let started_by = match permit.actor() {
+            Actor::CommandLine { system_user } => system_user.clone(),
+            Actor::Caller { user: Some(actor), .. } => {
+                let actor = self.storage().user(*actor).await?.filter(|actor| actor.staff).ok_or(RecoveryError::NotStaff)?;
+                // Whoever took over one account of the staff must not get the others by it.
+                match user.staff {
+                    _ if actor.id == user.id => return Err(RecoveryError::OwnAccount),
+                    true => return Err(RecoveryError::StaffAccount),
+                    false => actor.name.as_written().to_owned(),
+                }
+            }
+            Actor::Caller { user: None, .. } | Actor::System => return Err(RecoveryError::NotStaff),
+        };
+        let mailbox = self.mailbox(&user).await?;
+        // The link for a new password will go to the primary one.
+        if mailbox.primary().is_none() {
+            return Err(RecoveryError::NobodyToTell);
+        }
+        let (id, now) = (RecoveryId::new(), permit.at());
+        let wait_ms = i64::try_from(self.config().recovery_wait.as_millis()).unwrap_or(i64::MAX / 4);
+        let effective_at = now.plus_ms(wait_ms);
+        let (secret, stored) = opaque::generate();
+        let words = [
+            mailbox.user_name(),
+            (MailField::Reason, reason.to_owned()),
+            (MailField::EffectiveAt, to_the_second(effective_at)),
+            self.link("/recovery/cancel", secret.expose()),
+            at(now),
+        ];
+        let mail = Mail::new(MailKind::RecoveryStarted, words);
+        let mut unit = self.storage().begin().await?;
+        unit.start_recovery(&NewRecovery { id, user: user.id, started_by: &started_by, reason, started_at: now, effective_at }).await?;
+        let data = id.to_string();
+        let link = NewLink { secret: &stored, purpose: RECOVERY_CANCEL, user: Some(user.id), data: &data, created_at: now, expires_at: effective_at };
+        unit.create_link(&link).await?;
+        for address in mailbox.verified() {
+            enqueue(&mut unit, &mail, Some(user.id), Some(address), now).await?;
+        }
+        let detail = json!({ "recovery": id.to_string(), "by": started_by, "reason": reason, "effective-at": to_the_second(effective_at) });
+        unit.commit(&event(&permit, EventKind::RecoveryStarted, user.id, detail)).await?;
+        Ok(id)
     }
 
     /// Stops a recovery that waits.
     pub async fn cancel_recovery(&self, permit: Permit<CancelRecovery>) -> Result<(), RecoveryError> {
-        let _ = permit;
-        todo!()
+        let recovery = self.storage().recovery(permit.target().recovery).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        self.stop_recovery(&permit, &recovery, None, "the staff").await
     }
 
     /// Recoveries for staff, the newest first.
     pub async fn recoveries(&self, permit: Permit<ListRecoveries>) -> Result<Vec<ListedRecovery>, StorageError> {
-        let _ = permit;
-        todo!()
+        let listed = |row: RecoveryRow| ListedRecovery {
+            id: row.id,
+            user: row.user_name,
+            started_by: row.started_by,
+            reason: row.reason,
+            started_at: row.started_at,
+            effective_at: row.effective_at,
+            ended_at: row.ended_at,
+            outcome: row.outcome.map(|outcome| outcome.as_str().to_owned()),
+        };
+        Ok(self.storage().recoveries(permit.target().limit).await?.into_iter().map(listed).collect())
     }
 
     /// The recovery that a mailed link would stop. Changes nothing.
     pub async fn announced_recovery(&self, link: &str) -> Result<Option<AnnouncedRecovery>, StorageError> {
-        let _ = link;
-        todo!()
+        let announced = |row: RecoveryRow| AnnouncedRecovery { user: row.user_name, reason: row.reason, effective_at: row.effective_at };
+        Ok(self.running_recovery(link).await?.map(|(_, row)| announced(row)))
+    }
+
+    async fn running_recovery(&self, link: &str) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else { return Ok(None) };
+        let Some(row) = self.storage().link(&stored, RECOVERY_CANCEL, self.now()).await? else { return Ok(None) };
+        let Ok(id) = row.data.expose().parse() else { return Ok(None) };
+        Ok(self.storage().recovery(id).await?.filter(|recovery| recovery.ended_at.is_none()).map(|recovery| (stored, recovery)))
     }
 
     /// Stops a recovery by the mailed link. `UnknownRecovery` for a link that does not count.
     pub async fn cancel_recovery_by_link(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<(), RecoveryError> {
-        let _ = (gate, attempt, link);
-        todo!()
+        let (stored, recovery) = self.running_recovery(link).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        let user = self.storage().user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        let permit = gate.decide(attempt, &person(&user, PasswordState::Unchecked), StopRecovery).await.map_err(RecoveryError::Refused)?;
+        self.stop_recovery(&permit, &recovery, Some(&stored), "the link that was mailed").await
+    }
+
+    async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {
+        let emails = self.storage().emails(recovery.user).await?;
+        let mut unit = self.storage().begin().await?;
+        let user = unit.hold_user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        if let Some(link) = link {
+            unit.take_link(link, RECOVERY_CANCEL, self.now()).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        }
+        if !unit.end_recovery(recovery.id, RecoveryOutcome::Cancelled, permit.at()).await? {
+            return Err(RecoveryError::UnknownRecovery);
+        }
+        unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
+        let mailbox = Mailbox { user: user.id, name: user.name, emails };
+        let mail = Mail::new(MailKind::RecoveryCancelled, [mailbox.user_name(), at(permit.at())]);
+        for address in mailbox.verified() {
+            enqueue(&mut unit, &mail, Some(user.id), Some(address), permit.at()).await?;
+        }
+        let detail = json!({ "recovery": recovery.id.to_string(), "by": by });
+        unit.commit(&event(permit, EventKind::RecoveryCancelled, user.id, detail)).await?;
+        Ok(())
     }
 
     /// Completes the recoveries whose time has come; how many. For a task in the background,
-    /// on any number of servers.
+    /// on any number of servers. One that fails keeps no other from being completed.
     pub async fn complete_due_recoveries(&self) -> Result<u64, StorageError> {
-        todo!()
+        let mut completed = 0;
+        for recovery in self.storage().due_recoveries(self.now(), AT_ONCE).await? {
+            match self.complete_recovery(&recovery).await {
+                Ok(done) => completed += u64::from(done),
+                Err(error) => tracing::error!(%error, recovery = %recovery.id, "a recovery could not be completed"),
+            }
+        }
+        Ok(completed)
+    }
+
+    /// Removes what the owner has lost and what somebody else may have got, and mails a link
+    /// for a new password. False when another server was first, or it was stopped.
+    async fn complete_recovery(&self, recovery: &RecoveryRow) -> Result<bool, StorageError> {
+        let now = self.now();
+        let emails = self.storage().emails(recovery.user).await?;
+        let mut unit = self.storage().begin().await?;
+        let Some(user) = unit.hold_user(recovery.user).await? else { return Ok(false) };
+        if !unit.end_recovery(recovery.id, RecoveryOutcome::Completed, now).await? {
+            return Ok(false);
+        }
+        let mailbox = Mailbox { user: user.id, name: user.name, emails };
+        let had_totp = unit.remove_totp(user.id, false).await?;
+        let keys = unit.remove_keys(user.id).await?;
+        unit.replace_recovery_codes(user.id, &[], now).await?;
+        unit.disable_password(user.id, "recovery").await?;
+        unit.drop_devices(user.id).await?;
+        let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
+        unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
+        let link = self.password_link(&mut unit, user.id, now).await?;
+        let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), at(now)];
+        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCompleted, words), now).await?;
+        let detail = json!({ "recovery": recovery.id.to_string(), "removed-totp": had_totp, "removed-keys": keys, "ended-sessions": ended });
+        let completed =
+            AuditEvent { at: now, kind: EventKind::RecoveryCompleted, actor: Actor::System, user: Some(user.id), project: None, decision: None, detail };
+        unit.commit(&completed).await?;
+        Ok(true)
     }
 }

@@ -1,11 +1,33 @@
 //! Registering, and the first user of an empty registry.
+//!
+//! Nothing a stranger sees depends on whether a name or an address is taken: the same checks,
+//! the same hashing, the same statements, the same answer. What differs is the mail, and that
+//! goes to the owner of the address. Until its link is opened there is no account, no row that
+//! reserves the name, and no address that anybody has claimed.
 
-use gate::{Attempt, Gate, Refusal};
-use model::UserName;
-use storage::{Secret, StorageError};
+use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, Assurance, Caller, CredentialKind, PasswordState, UserId, UserName};
+use serde_json::json;
+use storage::links::NewLink;
+use storage::users::NewUser;
+use storage::{Conflict, Secret, StorageError};
 
-use crate::Identity;
-use crate::passwords::Busy;
+use crate::accounts::notices::{enqueue, remote_address};
+use crate::accounts::{check_email, event};
+use crate::limits;
+use crate::passwords::{Busy, NotHashed};
+use crate::refusals::Failure;
+use crate::{Identity, opaque};
+
+/// The purposes of the links in storage.
+const REGISTRATION: &str = "registration";
+const FIRST_USER: &str = "first-user";
+
+/// How long the links count.
+const LINK_MS: i64 = 24 * 3600 * 1000;
+const LINK_LIFETIME: &str = "24 hours";
 
 /// What somebody who registers typed.
 #[derive(Clone, Debug)]
@@ -20,7 +42,7 @@ pub struct RegisterForm {
 pub struct FieldError {
     /// `user-name`, `email` or `password`.
     pub field: &'static str,
-    /// A sentence for people, without a full stop.
+    /// For people, without a full stop.
     pub message: String,
 }
 
@@ -29,6 +51,9 @@ pub struct FieldError {
 pub struct PendingRegistration {
     pub user_name: UserName,
     pub email: String,
+    /// Whether somebody else has the name meanwhile, or had it before. Whoever sees this has
+    /// the mailbox, and could not register the name without learning it.
+    pub name_taken: bool,
 }
 
 /// Why nothing was registered.
@@ -61,41 +86,248 @@ pub enum ConfirmProblem {
     Storage(StorageError),
 }
 
+impl From<StorageError> for ConfirmProblem {
+    fn from(error: StorageError) -> Self {
+        match error.conflict() {
+            Some(Conflict::UserNameTaken) => Self::NameTaken,
+            Some(Conflict::EmailTaken) => Self::EmailTaken,
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+/// Create an account, now or once a link was opened.
+struct Register {
+    user_name: UserName,
+    email: String,
+    password_hash: Secret<String>,
+    password_state: PasswordState,
+}
+
+impl Target for Register {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountCreate)
+    }
+}
+
+impl Register {
+    /// What the link's row remembers.
+    fn to_data(&self) -> Secret<String> {
+        let data = json!({
+            "user-name": self.user_name.as_written(),
+            "email": self.email,
+            "password-hash": self.password_hash.expose(),
+            "password-state": self.password_state.as_str(),
+        });
+        Secret::new(data.to_string())
+    }
+
+    fn from_data(data: &Secret<String>) -> Option<Self> {
+        let data: serde_json::Value = serde_json::from_str(data.expose()).ok()?;
+        let text = |field: &str| data[field].as_str();
+        Some(Self {
+            user_name: UserName::parse(text("user-name")?).ok()?,
+            email: text("email")?.to_owned(),
+            password_hash: Secret::new(text("password-hash")?.to_owned()),
+            password_state: PasswordState::from_word(text("password-state")?)?,
+        })
+    }
+
+    /// Nobody yet, who has typed this password.
+    fn caller(&self) -> Caller {
+        Caller { assurance: Assurance { password_state: self.password_state, ..Assurance::NONE }, ..Caller::anonymous() }
+    }
+}
+
 impl Identity {
     /// Begins a registration. The answer, the work and the statements are the same whether the
     /// name and the address are free or not; the owner of the address learns it by mail.
     pub async fn register(&self, gate: &Gate, attempt: &Attempt, form: RegisterForm) -> Result<(), RegisterProblem> {
-        let _ = (gate, attempt, form);
-        todo!()
+        let (user_name, email) = check_form(&form)?;
+        let limits = &self.config().limits;
+        // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
+        let counters = [limits.registrations_from(attempt.remote_address), limits.verifications_of_address(&email)];
+        match limits::take(self.storage(), &counters, self.now()).await? {
+            Ok(_counted) => {}
+            Err(too_many) => {
+                let failure = Failure::limited(CredentialKind::None, too_many);
+                return Err(RegisterProblem::Refused(self.refuse(gate, attempt, Action::AccountCreate, failure).await));
+            }
+        }
+        let target = self.prepare_registration(gate, attempt, user_name, email, &form.password).await?;
+        let caller = target.caller();
+        let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
+        self.mail_registration(permit).await?;
+        Ok(())
+    }
+
+    /// The work on a password that is to be set, the same for every name and address.
+    async fn prepare_registration(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        user_name: UserName,
+        email: String,
+        password: &Secret<String>,
+    ) -> Result<Register, RegisterProblem> {
+        let password_hash = match self.hash_new_password(password, &user_name, &[&email]).await {
+            Ok(hash) => Secret::new(hash),
+            Err(NotHashed::Busy(busy)) => return Err(busy.into()),
+            Err(NotHashed::Unsuitable(unsuitable)) => {
+                return Err(RegisterProblem::Invalid(vec![FieldError { field: "password", message: unsuitable.to_string() }]));
+            }
+        };
+        let password_state = self.password_state(gate, attempt, Action::AccountCreate, password, None).await.map_err(RegisterProblem::Refused)?;
+        Ok(Register { user_name, email, password_hash, password_state })
+    }
+
+    /// Mails the owner of the address: a link to whoever has no account with it, a notice to
+    /// whoever has one. Both ways write a link, a mail and an event; the link of a notice is
+    /// known to nobody.
+    async fn mail_registration(&self, permit: Permit<Register>) -> Result<(), StorageError> {
+        let target = permit.target();
+        let known = self.storage().email(&target.email).await?.filter(|email| email.verified_at.is_some());
+        let owner = self.storage().user(known.as_ref().map_or_else(UserId::new, |email| email.user)).await?;
+        let (secret, stored) = opaque::generate();
+        let link = self.link("/register/confirm", secret.expose());
+        let from = remote_address(permit.actor());
+        let (mail, recipient) = match (&owner, &known) {
+            (Some(owner), Some(known)) => {
+                let words = [(MailField::UserName, owner.name.as_written().to_owned()), from];
+                (Mail::new(MailKind::RegistrationExisting, words), known.address.as_str())
+            }
+            _ => {
+                let name = (MailField::UserName, target.user_name.as_written().to_owned());
+                let words = [name, link, (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), from];
+                (Mail::new(MailKind::RegistrationConfirm, words), target.email.as_str())
+            }
+        };
+        let data = target.to_data();
+        let mut unit = self.storage().begin().await?;
+        unit.create_link(&NewLink {
+            secret: &stored,
+            purpose: REGISTRATION,
+            user: None,
+            data: data.expose(),
+            created_at: permit.at(),
+            expires_at: permit.at().plus_ms(LINK_MS),
+        })
+        .await?;
+        let owner = owner.map(|owner| owner.id);
+        enqueue(&mut unit, &mail, owner, Some(recipient), permit.at()).await?;
+        let detail = json!({ "name": target.user_name.as_written(), "address": target.email, "mail": mail.kind.as_str() });
+        unit.commit(&AuditEvent { user: owner, ..event(&permit, EventKind::RegistrationRequested, UserId::new(), detail) }).await?;
+        Ok(())
     }
 
     /// The registration behind a link, for the page that asks for a confirmation. Changes nothing.
     pub async fn registration(&self, link: &str) -> Result<Option<PendingRegistration>, StorageError> {
-        let _ = link;
-        todo!()
+        let Some((_, Register { user_name, email, .. })) = self.pending_registration(link).await? else { return Ok(None) };
+        let name_taken = self.storage().is_name_taken(&user_name).await?;
+        Ok(Some(PendingRegistration { user_name, email, name_taken }))
+    }
+
+    async fn pending_registration(&self, link: &str) -> Result<Option<(storage::SecretHash, Register)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else { return Ok(None) };
+        let row = self.storage().link(&stored, REGISTRATION, self.now()).await?;
+        Ok(row.and_then(|row| Register::from_data(&row.data)).map(|register| (stored, register)))
     }
 
     /// Creates the user of a confirmed registration, with a verified address and the password.
     pub async fn confirm_registration(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<UserName, ConfirmProblem> {
-        let _ = (gate, attempt, link);
-        todo!()
+        let (stored, target) = self.pending_registration(link).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        let caller = target.caller();
+        let permit = gate.decide(attempt, &caller, target).await.map_err(ConfirmProblem::Refused)?;
+        let (target, at, id) = (permit.target(), permit.at(), UserId::new());
+        let mut unit = self.storage().begin().await?;
+        unit.take_link(&stored, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        // The link proves whose the address is; whoever only claimed it gives way.
+        if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
+            let detail = json!({ "address": target.email, "because": "another account proved that the address is its own" });
+            unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
+        }
+        unit.create_user(&NewUser { id, name: &target.user_name, created_at: at, staff: false }).await?;
+        unit.add_email(id, &target.email, at).await?;
+        unit.verify_email(id, &target.email, at).await?;
+        unit.set_password_hash(id, target.password_hash.expose(), at).await?;
+        for kind in [EventKind::EmailAdded, EventKind::EmailVerified] {
+            unit.also(&event(&permit, kind, id, json!({ "address": target.email })));
+        }
+        unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
+        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.user_name.as_written(), "staff": false }))).await?;
+        Ok(target.user_name.clone())
     }
 
     /// The secret of a link that makes one first user, as long as there is no user. Each call
     /// makes a new one, and the ones before count no more.
     pub async fn first_user_link(&self) -> Result<Option<Secret<String>>, StorageError> {
-        todo!()
+        if self.storage().user_count().await? > 0 {
+            return Ok(None);
+        }
+        let (secret, stored) = opaque::generate();
+        let at = self.now();
+        let mut unit = self.storage().begin().await?;
+        unit.drop_links_for(FIRST_USER).await?;
+        unit.create_link(&NewLink { secret: &stored, purpose: FIRST_USER, user: None, data: "", created_at: at, expires_at: at.plus_ms(LINK_MS) }).await?;
+        let detail = json!({ "first-user": true });
+        let event = AuditEvent { at, kind: EventKind::RegistrationRequested, actor: Actor::System, user: None, project: None, decision: None, detail };
+        unit.commit(&event).await?;
+        Ok(Some(secret))
     }
 
     /// Whether a link would make the first user. Changes nothing.
     pub async fn is_first_user_link(&self, link: &str) -> Result<bool, StorageError> {
-        let _ = link;
-        todo!()
+        let Some(stored) = opaque::hash(link) else { return Ok(false) };
+        Ok(self.storage().link(&stored, FIRST_USER, self.now()).await?.is_some() && self.storage().user_count().await? == 0)
     }
 
-    /// Creates the first user, who is staff.
+    /// Creates the first user, who is staff. The link came with the server's own output, so
+    /// the address still has to be verified.
     pub async fn create_first_user(&self, gate: &Gate, attempt: &Attempt, link: &str, form: RegisterForm) -> Result<UserName, RegisterProblem> {
-        let _ = (gate, attempt, link, form);
-        todo!()
+        let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
+        // Before any costly work is done for it.
+        if !self.is_first_user_link(link).await? {
+            return Err(RegisterProblem::UnknownLink);
+        }
+        let (user_name, email) = check_form(&form)?;
+        let target = self.prepare_registration(gate, attempt, user_name, email, &form.password).await?;
+        let caller = target.caller();
+        let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
+        let (target, at, id) = (permit.target(), permit.at(), UserId::new());
+        let mut unit = self.storage().begin().await?;
+        unit.take_link(&stored, FIRST_USER, self.now()).await?.ok_or(RegisterProblem::UnknownLink)?;
+        if !unit.create_first_user(&NewUser { id, name: &target.user_name, created_at: at, staff: true }).await? {
+            return Err(RegisterProblem::UnknownLink);
+        }
+        unit.drop_links_for(FIRST_USER).await?;
+        unit.add_email(id, &target.email, at).await?;
+        unit.set_password_hash(id, target.password_hash.expose(), at).await?;
+        self.mail_verification(&mut unit, id, &target.user_name, &target.email, at).await?;
+        unit.also(&event(&permit, EventKind::EmailAdded, id, json!({ "address": target.email })));
+        unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
+        unit.also(&event(&permit, EventKind::StaffGranted, id, json!({ "because": "the first user" })));
+        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.user_name.as_written(), "staff": true }))).await?;
+        Ok(target.user_name.clone())
+    }
+}
+
+/// Every field that is wrong by itself; the password's strength is looked at later, where
+/// hashing has its turn.
+fn check_form(form: &RegisterForm) -> Result<(UserName, String), RegisterProblem> {
+    let email = form.email.trim();
+    let mut errors = Vec::new();
+    let mut wrong = |field, message: String| errors.push(FieldError { field, message });
+    let user_name = UserName::parse(form.user_name.trim()).map_err(|error| wrong("user-name", error.to_string())).ok();
+    if let Err(error) = check_email(email) {
+        wrong("email", error.to_string());
+    }
+    // A name that is no name is not compared with the password.
+    let compared = user_name.clone().unwrap_or_else(|| UserName::parse("x").expect("a user name"));
+    if let Err(error) = crate::passwords::check_suitable(&form.password, &compared) {
+        wrong("password", error.to_string());
+    }
+    match user_name {
+        Some(user_name) if errors.is_empty() => Ok((user_name, email.to_owned())),
+        _ => Err(RegisterProblem::Invalid(errors)),
     }
 }

@@ -94,6 +94,7 @@ statements! {
     COUNT = "SELECT COUNT(*) AS users FROM users";
     LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 AND deleted_at IS NULL ORDER BY folded_name LIMIT $2");
     EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
+    NAME_TAKEN = "SELECT id FROM users WHERE folded_name = $1";
     EMAIL = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE folded_address = $1";
     /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
     /// concurrent requests with one code one finds nothing to update.
@@ -102,7 +103,7 @@ statements! {
     CREATE = "INSERT INTO users (id, folded_name, name, created_at, staff) VALUES ($1, $2, $3, $4, $5)";
     SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1 AND deleted_at IS NULL";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
-    DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1";
+    DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL";
     /// The steps of a secret that stays are still spent.
     SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 AND totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
         THEN totp_last_step ELSE $3 END, totp_secret = $2, totp_enrolled_at = $4 WHERE id = $1 AND deleted_at IS NULL";
@@ -127,6 +128,7 @@ statements! {
     CLEAR_PRIMARY = "UPDATE emails SET is_primary = FALSE WHERE user_id = $1 AND is_primary AND folded_address <> $2
         AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
     SET_PRIMARY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = $2 AND user_id = $1";
+    RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND verified_at IS NULL RETURNING user_id";
     REMOVE_EMAIL = "DELETE FROM emails WHERE folded_address = $2 AND user_id = $1 AND NOT is_primary";
 }
 
@@ -149,6 +151,11 @@ impl Storage {
     /// How many users there are or ever were: a registry that everybody left is not a new one.
     pub async fn user_count(&self) -> Result<u64> {
         self.database().one(&COUNT, &[]).await?.count("users")
+    }
+
+    /// Whether nobody can have this name any more, be it that its user was deleted.
+    pub async fn is_name_taken(&self, name: &UserName) -> Result<bool> {
+        Ok(self.database().optional(&NAME_TAKEN, &[name.folded().into()]).await?.is_some())
     }
 
     /// Users in order of their folded names, those after `after` (a folded name), at most `limit`.
@@ -287,6 +294,13 @@ impl UnitOfWork {
         self.lock_user(user).await?;
         self.execute(&CLEAR_PRIMARY, &[user.into(), (&folded).into()]).await?;
         Ok(self.execute(&SET_PRIMARY, &[user.into(), folded.into()]).await? == 1)
+    }
+
+    /// Takes an address from whoever has it and never verified it, be it their primary one.
+    /// Returns whose it was. For an address that somebody else has just proved to be theirs.
+    pub async fn release_unverified_email(&mut self, address: &str) -> Result<Option<UserId>> {
+        let row = self.optional(&RELEASE_UNVERIFIED, &[address.to_ascii_lowercase().into()]).await?;
+        row.map(|row| row.parsed("user_id")).transpose()
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.

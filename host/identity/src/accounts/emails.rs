@@ -1,14 +1,27 @@
 //! The e-mail addresses of a user.
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
-use model::audit::EventKind;
-use model::{Action, UserId, UserName};
+use model::audit::{Actor, EventKind};
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, CredentialKind, PasswordState, Timestamp, UserId, UserName};
 use serde_json::json;
-use storage::StorageError;
-use storage::users::EmailRow;
+use storage::links::NewLink;
+use storage::users::{EmailRow, UserRow};
+use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
-use super::{AccountError, check_email, event};
-use crate::Identity;
+use super::notices::{self, Mailbox, device, enqueue, remote_address};
+use super::{AccountError, MAX_EMAILS, check_email, event, person};
+use crate::limits::{self, TooMany};
+use crate::password_reset::PASSWORD_RESET;
+use crate::refusals::Failure;
+use crate::{Identity, opaque};
+
+/// The purpose of the links in storage.
+pub(crate) const EMAIL_VERIFY: &str = "email-verify";
+
+/// How long a link counts.
+const LINK_MS: i64 = 24 * 3600 * 1000;
+const LINK_LIFETIME: &str = "24 hours";
 
 macro_rules! targets {
     ($($(#[$doc:meta])* $name:ident = $action:ident;)*) => {$(
@@ -40,6 +53,19 @@ targets! {
     SendVerification = EmailVerify;
 }
 
+/// Make the address of a mailed link a verified one of its user.
+struct ConfirmEmail {
+    user: UserId,
+    link: SecretHash,
+    address: String,
+}
+
+impl Target for ConfirmEmail {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::EmailVerify)
+    }
+}
+
 /// The address that a mailed link would verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnverifiedEmail {
@@ -48,24 +74,168 @@ pub struct UnverifiedEmail {
 }
 
 impl Identity {
-    /// Mails a link that verifies an address, to that address.
+    /// Adds an unverified address, on the command line. Whoever asks over the network gets a
+    /// link mailed to the address, and has it once that was opened: until then the answer and
+    /// the work are the same whether the address is anybody's or not, and nobody can keep an
+    /// address from its owner by claiming it.
+    pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
+        let AddEmail { user, address } = permit.target();
+        check_email(address)?;
+        let Actor::Caller { remote_address, .. } = permit.actor() else { return self.add_unverified(&permit).await };
+        let row = self.storage().user(*user).await?.filter(is_there).ok_or(AccountError::UnknownUser)?;
+        let own = self.storage().emails(*user).await?;
+        if own.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
+            return Err(AccountError::EmailTaken);
+        }
+        if own.len() >= MAX_EMAILS {
+            return Err(AccountError::TooManyEmails);
+        }
+        let limits = &self.config().limits;
+        let mut counters = vec![limits.verifications_of(&row.name), limits.verifications_of_address(address)];
+        counters.extend(remote_address.parse().ok().map(|from| limits.added_emails_from(from)));
+        self.count_mails(&counters).await?;
+        let is_taken = self.storage().email(address).await?.is_some_and(|email| email.verified_at.is_some());
+        let mut unit = self.storage().begin().await?;
+        let recipient = (!is_taken).then_some(address.as_str());
+        self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at()).await?;
+        unit.commit(&event(&permit, EventKind::MailRequested, *user, json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }))).await?;
+        Ok(())
+    }
+
+    async fn add_unverified(&self, permit: &Permit<AddEmail>) -> Result<(), AccountError> {
+        let AddEmail { user, address } = permit.target();
+        if self.storage().emails(*user).await?.len() >= MAX_EMAILS {
+            return Err(AccountError::TooManyEmails);
+        }
+        let mut unit = self.storage().begin().await?;
+        unit.add_email(*user, address, permit.at()).await?;
+        unit.commit(&event(permit, EventKind::EmailAdded, *user, json!({ "address": address }))).await?;
+        Ok(())
+    }
+
+    /// Mails a link that verifies an address of the user, to that address.
     pub async fn send_verification(&self, permit: Permit<SendVerification>) -> Result<(), AccountError> {
-        let _ = permit;
-        todo!()
+        let SendVerification { user, address } = permit.target();
+        let row = self.storage().user(*user).await?.filter(is_there).ok_or(AccountError::UnknownUser)?;
+        let known = self.email_of(*user, address).await?;
+        if known.verified_at.is_some() {
+            return Ok(());
+        }
+        let limits = &self.config().limits;
+        self.count_mails(&[limits.verifications_of(&row.name), limits.verifications_of_address(address)]).await?;
+        let mut unit = self.storage().begin().await?;
+        self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at()).await?;
+        let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
+        unit.commit(&event(&permit, EventKind::MailRequested, *user, detail)).await?;
+        Ok(())
+    }
+
+    async fn count_mails(&self, counters: &[limits::Counter]) -> Result<(), AccountError> {
+        let too_many = |TooMany { retry_after_seconds }| AccountError::Limited { retry_after_seconds };
+        limits::take(self.storage(), counters, self.now()).await?.map(drop).map_err(too_many)
+    }
+
+    /// Mails a link that makes an address the user's own, to that address.
+    pub(crate) async fn mail_verification(
+        &self,
+        unit: &mut UnitOfWork,
+        user: UserId,
+        name: &UserName,
+        address: &str,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.mail_verification_link(unit, user, name, address, Some(address), at).await
+    }
+
+    async fn mail_verification_link(
+        &self,
+        unit: &mut UnitOfWork,
+        user: UserId,
+        name: &UserName,
+        address: &str,
+        recipient: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (secret, stored) = opaque::generate();
+        let words = [
+            (MailField::UserName, name.as_written().to_owned()),
+            (MailField::Address, address.to_owned()),
+            self.link("/email/confirm", secret.expose()),
+            (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+        ];
+        let link = NewLink { secret: &stored, purpose: EMAIL_VERIFY, user: Some(user), data: address, created_at: at, expires_at: at.plus_ms(LINK_MS) };
+        unit.create_link(&link).await?;
+        enqueue(unit, &Mail::new(MailKind::EmailVerify, words), Some(user), recipient, at).await
     }
 
     /// The address that a link would verify, for the page that asks for a confirmation.
     /// Changes nothing.
     pub async fn email_link(&self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
-        let _ = link;
-        todo!()
+        let pending = self.pending_email(link).await?;
+        Ok(pending.map(|(_, user, address)| UnverifiedEmail { user: user.name, address }))
+    }
+
+    async fn pending_email(&self, link: &str) -> Result<Option<(SecretHash, UserRow, String)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else { return Ok(None) };
+        let Some(row) = self.storage().link(&stored, EMAIL_VERIFY, self.now()).await? else { return Ok(None) };
+        let Some(user) = row.user else { return Ok(None) };
+        let user = self.storage().user(user).await?.filter(is_there);
+        Ok(user.map(|user| (stored, user, row.data.expose().clone())))
     }
 
     /// Verifies the address of a link, which is then used up. The address; none for a link
-    /// that does not count.
+    /// that does not count, or an address that is another account's meanwhile.
     pub async fn confirm_email(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<Option<String>, Refusal> {
-        let _ = (gate, attempt, link);
-        todo!()
+        let (pending, caller) = match self.pending_email(link).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(pending)) => {
+                let caller = person(&pending.1, PasswordState::Unchecked);
+                (pending, caller)
+            }
+            Err(error) => return Err(self.refuse(gate, attempt, Action::EmailVerify, Failure::unavailable(CredentialKind::None, &error)).await),
+        };
+        let (stored, user, address) = pending;
+        let permit = gate.decide(attempt, &caller, ConfirmEmail { user: user.id, link: stored, address }).await?;
+        match self.own_confirmed_address(&permit).await {
+            Ok(true) => Ok(Some(permit.into_target().address)),
+            Ok(false) => Ok(None),
+            Err(error) if error.conflict() == Some(Conflict::EmailTaken) => Ok(None),
+            Err(error) => Err(self.refuse(gate, attempt, Action::EmailVerify, Failure::unavailable(CredentialKind::None, &error)).await),
+        }
+    }
+
+    async fn own_confirmed_address(&self, permit: &Permit<ConfirmEmail>) -> Result<bool, StorageError> {
+        let ConfirmEmail { user, link, address } = permit.target();
+        let at = permit.at();
+        let emails = self.storage().emails(*user).await?;
+        let own = emails.iter().find(|email| email.address.eq_ignore_ascii_case(address));
+        if own.is_none() && emails.len() >= MAX_EMAILS {
+            return Ok(false);
+        }
+        let mut unit = self.storage().begin().await?;
+        let Some(row) = unit.hold_user(*user).await?.filter(is_there) else { return Ok(false) };
+        if unit.take_link(link, EMAIL_VERIFY, self.now()).await?.is_none() {
+            return Ok(false);
+        }
+        let is_new = own.is_none();
+        let mailbox = Mailbox { user: *user, name: row.name, emails };
+        if is_new {
+            // The link proves whose the address is; whoever only claimed it gives way.
+            if let Some(claimant) = unit.release_unverified_email(address).await? {
+                let detail = json!({ "address": address, "because": "another account proved that the address is its own" });
+                unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
+            }
+            unit.add_email(*user, address, at).await?;
+            let mail = Mail::new(MailKind::EmailAdded, change_words(permit, &mailbox, address));
+            mailbox.tell(&mut unit, &mail, at).await?;
+            unit.also(&event(permit, EventKind::EmailAdded, *user, json!({ "address": address })));
+        }
+        // Gone meanwhile when it was the user's own and no longer is.
+        if !unit.verify_email(*user, address, at).await? {
+            return Ok(false);
+        }
+        unit.commit(&event(permit, EventKind::EmailVerified, *user, json!({ "address": address }))).await?;
+        Ok(true)
     }
 
     /// A user's addresses, the primary one first.
@@ -73,18 +243,12 @@ impl Identity {
         self.storage().emails(user).await
     }
 
-    /// Adds an unverified address.
-    pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
-        let AddEmail { user, address } = permit.target();
-        check_email(address)?;
-        let mut unit = self.storage().begin().await?;
-        unit.add_email(*user, address, permit.at()).await?;
-        unit.commit(&event(&permit, EventKind::EmailAdded, *user, json!({ "address": address }))).await?;
-        Ok(())
-    }
-
-    /// Marks an address as verified. Returns whether it was not.
+    /// Marks an address as verified, on the command line: somebody there knows whose it is.
+    /// Over the network the mailed link is what proves it. Returns whether it was not.
     pub async fn verify_email(&self, permit: Permit<VerifyEmail>) -> Result<bool, AccountError> {
+        if matches!(permit.actor(), Actor::Caller { .. }) {
+            return Err(AccountError::VerifiedByLink);
+        }
         let VerifyEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
         if known.verified_at.is_some() {
@@ -99,7 +263,8 @@ impl Identity {
     }
 
     /// Makes an address the primary one. Returns whether it was not. Only a verified one: what
-    /// policies ask for is a primary address that is.
+    /// policies ask for is a primary address that is. Links for a new password that went to
+    /// the old one count no more.
     pub async fn promote_email(&self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
         let PromoteEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
@@ -109,22 +274,40 @@ impl Identity {
         if known.verified_at.is_none() {
             return Err(AccountError::EmailNotVerified);
         }
+        let row = self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        let mailbox = self.mailbox(&row).await?;
         let mut unit = self.storage().begin().await?;
         if !unit.promote_email(*user, address).await? {
             return Err(AccountError::UnknownEmail);
+        }
+        unit.drop_links(*user, Some(PASSWORD_RESET)).await?;
+        if let Some(old) = mailbox.primary() {
+            let [name, address_word, from, device, at] = change_words(&permit, &mailbox, &known.address);
+            let words = [name, address_word, (MailField::OtherAddress, old.to_owned()), from, device, at];
+            let mail = Mail::new(MailKind::PrimaryEmailChanged, words);
+            for recipient in [old, &known.address] {
+                enqueue(&mut unit, &mail, Some(*user), Some(recipient), permit.at()).await?;
+            }
         }
         unit.commit(&event(&permit, EventKind::EmailPromoted, *user, json!({ "address": known.address }))).await?;
         Ok(true)
     }
 
-    /// Removes an address.
+    /// Removes an address. It is told itself, if it was verified, and so is the primary one.
     pub async fn remove_email(&self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
         let RemoveEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
+        let row = self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        let mailbox = self.mailbox(&row).await?;
         let mut unit = self.storage().begin().await?;
         // The write itself leaves the primary one alone, also one that became it just now.
         if known.primary || !unit.remove_email(*user, address).await? {
             return Err(AccountError::PrimaryEmail);
+        }
+        let mail = Mail::new(MailKind::EmailRemoved, change_words(&permit, &mailbox, &known.address));
+        mailbox.tell(&mut unit, &mail, permit.at()).await?;
+        if known.verified_at.is_some() {
+            enqueue(&mut unit, &mail, Some(*user), Some(&known.address), permit.at()).await?;
         }
         unit.commit(&event(&permit, EventKind::EmailRemoved, *user, json!({ "address": known.address }))).await?;
         Ok(())
@@ -134,4 +317,14 @@ impl Identity {
         let known = self.storage().email(address).await?.filter(|email| email.user == user);
         known.ok_or(AccountError::UnknownEmail)
     }
+}
+
+fn is_there(user: &UserRow) -> bool {
+    user.disabled_at.is_none() && user.deleted_at.is_none()
+}
+
+/// The words that mails about a changed address have in common.
+fn change_words<T>(permit: &Permit<T>, mailbox: &Mailbox, address: &str) -> [(MailField, String); 5] {
+    let actor = permit.actor();
+    [mailbox.user_name(), (MailField::Address, address.to_owned()), remote_address(actor), device(actor), notices::at(permit.at())]
 }

@@ -1,0 +1,105 @@
+//! What a user is told by mail about the account, in the unit of the change.
+
+use model::audit::Actor;
+use model::mail::{Mail, MailField};
+use model::{MailId, Timestamp, UserId, UserName};
+use storage::outbox::NewMail;
+use storage::users::{EmailRow, UserRow};
+use storage::{StorageError, UnitOfWork};
+
+use crate::Identity;
+use crate::history::device_in_words;
+
+/// A user and where mails about the account go: to the primary address, once it is verified.
+pub(crate) struct Mailbox {
+    pub(crate) user: UserId,
+    pub(crate) name: UserName,
+    pub(crate) emails: Vec<EmailRow>,
+}
+
+impl Mailbox {
+    /// The primary address, if it is verified.
+    pub(crate) fn primary(&self) -> Option<&str> {
+        self.emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str())
+    }
+
+    /// Every address, verified or not.
+    pub(crate) fn addresses(&self) -> Vec<&str> {
+        self.emails.iter().map(|email| email.address.as_str()).collect()
+    }
+
+    /// Every verified address, the primary one first.
+    pub(crate) fn verified(&self) -> impl Iterator<Item = &str> {
+        self.emails.iter().filter(|email| email.verified_at.is_some()).map(|email| email.address.as_str())
+    }
+
+    /// Tells the user. Whoever has no verified primary address cannot be told.
+    pub(crate) async fn tell(&self, unit: &mut UnitOfWork, mail: &Mail, at: Timestamp) -> Result<(), StorageError> {
+        match self.primary() {
+            Some(address) => enqueue(unit, mail, Some(self.user), Some(address), at).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The user's name, as a mail's word.
+    pub(crate) fn user_name(&self) -> (MailField, String) {
+        (MailField::UserName, self.name.as_written().to_owned())
+    }
+}
+
+impl Identity {
+    /// Where mails to this user go.
+    pub(crate) async fn mailbox(&self, user: &UserRow) -> Result<Mailbox, StorageError> {
+        Ok(Mailbox { user: user.id, name: user.name.clone(), emails: self.storage().emails(user.id).await? })
+    }
+
+    /// The whole address of a link in a mail.
+    pub(crate) fn link(&self, path: &str, secret: &str) -> (MailField, String) {
+        (MailField::Link, format!("{}{path}?link={secret}", self.config().public_url))
+    }
+}
+
+/// Writes a mail to an address, or with none the same that is never sent.
+pub(crate) async fn enqueue(unit: &mut UnitOfWork, mail: &Mail, user: Option<UserId>, recipient: Option<&str>, at: Timestamp) -> Result<(), StorageError> {
+    unit.enqueue_mail(&NewMail { id: MailId::new(), mail, user, recipient, at }).await
+}
+
+/// Where a change came from, as mails tell it.
+pub(crate) fn remote_address(actor: &Actor) -> (MailField, String) {
+    let text = match actor {
+        Actor::Caller { remote_address, .. } => remote_address.clone(),
+        Actor::CommandLine { .. } | Actor::System => "the registry's own server".to_owned(),
+    };
+    (MailField::RemoteAddress, text)
+}
+
+/// The browser or program that a change was made with.
+pub(crate) fn device(actor: &Actor) -> (MailField, String) {
+    let text = match actor {
+        Actor::Caller { user_agent, .. } => device_in_words(user_agent),
+        Actor::CommandLine { .. } => "the command line of its operators".to_owned(),
+        Actor::System => "the registry itself".to_owned(),
+    };
+    (MailField::Device, text)
+}
+
+/// When it happened.
+pub(crate) fn at(at: Timestamp) -> (MailField, String) {
+    (MailField::At, to_the_second(at))
+}
+
+/// RFC 3339 in UTC to the second.
+pub(crate) fn to_the_second(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mails_tell_the_time_to_the_second() {
+        assert_eq!(to_the_second(Timestamp(1_800_000_000_999)), "2027-01-15T08:00:00Z");
+    }
+}
