@@ -42,6 +42,7 @@ statements! {
     TAKE = "DELETE FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3 RETURNING user_id, session_id, state, created_at";
     FORGET = "DELETE FROM ceremonies WHERE expires_at <= $1";
     DROP = "DELETE FROM ceremonies WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR session_id IS NULL OR session_id <> $2)";
+    DROP_BEFORE_SESSIONS = "DELETE FROM ceremonies WHERE user_id = $1 AND session_id IS NULL";
     DROP_OF_SESSION = "DELETE FROM ceremonies WHERE user_id = $1 AND session_id = $2";
 }
 
@@ -91,6 +92,12 @@ impl UnitOfWork {
     /// Deletes the user's ceremonies but for those of one session, if one is named; how many.
     pub async fn drop_ceremonies(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
         self.execute(&DROP, &[user.into(), except.into()]).await
+    }
+
+    /// Deletes the user's ceremonies that belong to no session: logins that wait for something.
+    /// How many.
+    pub async fn drop_ceremonies_before_sessions(&mut self, user: UserId) -> Result<u64> {
+        self.execute(&DROP_BEFORE_SESSIONS, &[user.into()]).await
     }
 
     pub(crate) async fn drop_ceremonies_of_session(&mut self, user: UserId, session: SessionId) -> Result<u64> {

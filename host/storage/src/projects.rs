@@ -199,6 +199,10 @@ impl UnitOfWork {
         if before == Some(Role::Owner) && role != Role::Owner {
             self.keep_an_owner(project, user).await?;
         }
+        // After the project, as everywhere: nobody is given a role while being deleted.
+        if !self.lock_user(user).await? {
+            return self.refuse(Conflict::ReferenceGone);
+        }
         self.execute(&GRANT, &[project.into(), user.into(), role.as_str().into(), at.into()]).await?;
         Ok(before)
     }

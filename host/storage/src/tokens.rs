@@ -100,6 +100,9 @@ impl UnitOfWork {
         if token.description.chars().count() > MAX_DESCRIPTION {
             return self.refuse(Conflict::TextRefused);
         }
+        if !self.lock_user(token.user).await? {
+            return self.refuse(Conflict::ReferenceGone);
+        }
         let values = [
             token.id.into(),
             token.user.into(),

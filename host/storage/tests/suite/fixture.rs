@@ -1,5 +1,7 @@
 //! A database for one test, and small registries to put into it.
 
+use std::sync::Arc;
+
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
 use serde_json::json;
@@ -9,7 +11,8 @@ use storage::projects::NewProject;
 use storage::releases::NewRelease;
 use storage::tokens::NewToken;
 use storage::users::NewUser;
-use storage::{Committed, Conflict, DatabaseKind, Result, Secret, Storage, UnitOfWork};
+use storage::{Committed, Conflict, DatabaseKind, Result, Secret, SecretHash, Storage, UnitOfWork};
+use tokio::sync::Barrier;
 
 use crate::postgres;
 
@@ -53,6 +56,37 @@ pub(crate) async fn on_both(test: impl AsyncFn(Fixture)) {
     if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
         test(Fixture::at(database.url.clone()).await).await;
     }
+}
+
+/// Has `count` tasks do the same at the same time, through two servers; what each came to.
+pub(crate) async fn at_once<T, F>(fixture: &Fixture, count: usize, work: impl Fn(Storage, usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let storages = [fixture.storage.clone(), fixture.again().await];
+    let start = Arc::new(Barrier::new(count));
+    let task = |number: usize| {
+        let storage = storages[number % 2].clone();
+        let (start, work) = (start.clone(), work(storage.clone(), number));
+        tokio::spawn(async move {
+            // Opens the connection before, so that they meet in the database.
+            storage.ping().await.unwrap();
+            start.wait().await;
+            work.await
+        })
+    };
+    let tasks: Vec<_> = (0..count).map(task).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
+
+/// A hash that differs with the number, for what a browser or a mail carries.
+pub(crate) fn hash(number: u8) -> SecretHash {
+    [number; 32]
 }
 
 /// A moment, in seconds.

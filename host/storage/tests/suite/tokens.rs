@@ -37,6 +37,24 @@ async fn a_description_is_unique_among_the_live_tokens_of_a_user() {
 }
 
 #[tokio::test]
+async fn all_tokens_of_a_user_are_revoked_at_once() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let early = try_token(storage, ada, "early").await.unwrap();
+        commit(storage, async |unit| unit.revoke_token(early, at(5)).await).await.unwrap();
+        for description in ["ci", "laptop"] {
+            try_token(storage, ada, description).await.unwrap();
+        }
+        try_token(storage, bob, "ci").await.unwrap();
+        assert_eq!(commit(storage, async |unit| unit.revoke_tokens_of(ada, at(9)).await).await.unwrap(), 2);
+        assert_eq!((storage.tokens_of(ada).await.unwrap().len(), storage.tokens_of(bob).await.unwrap().len()), (0, 1));
+        assert_eq!(storage.token(early).await.unwrap().unwrap().token.revoked_at, Some(at(5)), "it was before");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_description_has_at_most_100_characters() {
     on_both(async |fixture| {
         let ada = user(&fixture.storage, "ada").await;

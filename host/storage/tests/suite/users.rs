@@ -3,8 +3,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use storage::Conflict;
 use storage::Storage;
+use storage::users::NewUser;
 
-use crate::fixture::{at, commit, conflict, event, on_both, user};
+use crate::fixture::{at, at_once, commit, conflict, event, on_both, user};
 
 const SECRET: &str = "JBSWY3DPEHPK3PXP";
 
@@ -209,6 +210,66 @@ async fn enrolling_the_same_secret_again_frees_no_step() {
         assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
         enroll(storage, ada, Some("KRSXG5CTMVRXEZLU")).await;
         assert!(storage.accept_totp_step(ada, 7).await.unwrap(), "a new secret has steps of its own");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_enrolling_code_never_works_again() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let set = async |secret: &'static str, step| commit(storage, async |unit| unit.set_totp(ada, secret, step, at(50)).await).await.unwrap();
+        let last = async || storage.user(ada).await.unwrap().unwrap().totp_last_step;
+        set(SECRET, Some(7)).await;
+        assert!(!storage.accept_totp_step(ada, 6).await.unwrap() && !storage.accept_totp_step(ada, 7).await.unwrap());
+        assert!(storage.accept_totp_step(ada, 9).await.unwrap());
+        set(SECRET, Some(8)).await;
+        assert_eq!(last().await, Some(9), "the same secret: what is spent stays spent");
+        set("KRSXG5CTMVRXEZLU", Some(8)).await;
+        assert_eq!(last().await, Some(8), "another secret");
+        assert!(commit(storage, async |unit| unit.remove_totp(ada, false).await).await.unwrap());
+        assert!(!storage.accept_totp_step(ada, 100).await.unwrap());
+        set(SECRET, None).await;
+        assert_eq!(last().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_an_address_that_is_verified_only() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| unit.add_email(ada, "Ada@Example.org", at(1)).await).await.unwrap();
+        let found = async || storage.user_by_email("aDA@example.ORG").await.unwrap().map(|user| user.id);
+        assert_eq!(found().await, None);
+        commit(storage, async |unit| unit.verify_email(ada, "ada@example.org", at(2)).await).await.unwrap();
+        assert_eq!(found().await, Some(ada));
+        assert!(storage.user_by_email("bob@example.org").await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn there_is_one_first_user() {
+    on_both(async |fixture| {
+        let first = at_once(&fixture, 6, |storage, number| async move {
+            let name = model::UserName::parse(&format!("user{number}")).unwrap();
+            let new = NewUser { id: model::UserId::new(), name: &name, created_at: at(1), staff: true };
+            commit(&storage, async |unit| unit.create_first_user(&new).await).await.unwrap().then_some(new.id)
+        })
+        .await;
+        let first: Vec<_> = first.into_iter().flatten().collect();
+        assert_eq!(first.len(), 1);
+        let users = fixture.storage.users(None, 10).await.unwrap();
+        assert_eq!(users.iter().map(|user| (user.id, user.staff)).collect::<Vec<_>>(), [(first[0], true)]);
+        commit(&fixture.storage, async |unit| unit.delete_user(first[0], at(5)).await).await.unwrap();
+        let name = model::UserName::parse("second").unwrap();
+        let new = NewUser { id: model::UserId::new(), name: &name, created_at: at(6), staff: true };
+        let created = commit(&fixture.storage, async |unit| unit.create_first_user(&new).await).await.unwrap();
+        assert!(!created, "a registry that everybody left is not a new one");
+        assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
     })
     .await;
 }

@@ -1,0 +1,62 @@
+use storage::Conflict;
+
+use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
+
+#[tokio::test]
+async fn a_device_is_known_to_its_user_only_and_stays_confirmed() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let see = async |user, secret, now, confirmed| {
+            commit(storage, async |unit| unit.see_device(user, &hash(secret), at(now), "192.0.2.7", "Firefox", confirmed).await).await
+        };
+        let confirm = async |user, secret, now| commit(storage, async |unit| unit.confirm_device(user, &hash(secret), at(now)).await).await.unwrap();
+        see(ada, 1, 10, false).await.unwrap();
+        let device = storage.device(ada, &hash(1)).await.unwrap().unwrap();
+        assert_eq!((device.first_seen_at, device.last_seen_at, device.confirmed_at), (at(10), at(10), None));
+        assert_eq!((device.remote_address.as_str(), device.user_agent.as_str()), ("192.0.2.7", "Firefox"));
+        assert_eq!(storage.device(bob, &hash(1)).await.unwrap(), None);
+        assert!(!confirm(bob, 1, 20).await && !confirm(ada, 2, 20).await);
+        assert!(confirm(ada, 1, 20).await);
+        see(ada, 1, 30, false).await.unwrap();
+        assert!(confirm(ada, 1, 40).await);
+        let device = storage.device(ada, &hash(1)).await.unwrap().unwrap();
+        assert_eq!((device.first_seen_at, device.last_seen_at, device.confirmed_at), (at(10), at(30), Some(at(20))));
+        see(bob, 1, 50, true).await.unwrap();
+        assert_eq!(storage.device(bob, &hash(1)).await.unwrap().unwrap().confirmed_at, Some(at(50)), "two people at one browser");
+        assert_eq!(conflict(see(model::UserId::new(), 1, 50, true).await), Conflict::ReferenceGone);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn devices_are_dropped_with_their_user_and_forgotten_when_unseen() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        for (user, secret, now) in [(ada, 1, 10), (ada, 2, 10), (bob, 3, 10), (bob, 4, 30)] {
+            commit(storage, async |unit| unit.see_device(user, &hash(secret), at(now), "", "", true).await).await.unwrap();
+        }
+        assert_eq!(commit(storage, async |unit| unit.drop_devices(ada).await).await.unwrap(), 2);
+        assert_eq!(storage.device(ada, &hash(1)).await.unwrap(), None);
+        assert_eq!(storage.forget_unseen_devices(at(9)).await.unwrap(), 0);
+        assert_eq!(storage.forget_unseen_devices(at(10)).await.unwrap(), 1);
+        assert!(storage.device(bob, &hash(4)).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_device_seen_twice_at_once_is_one_device() {
+    on_both(async |fixture| {
+        let ada = user(&fixture.storage, "ada").await;
+        for round in 1..=6 {
+            at_once(&fixture, 6, |storage, number| async move {
+                commit(&storage, async |unit| unit.see_device(ada, &hash(round), at(10), "", "", number == 3).await).await.unwrap();
+            })
+            .await;
+            assert_eq!(fixture.storage.device(ada, &hash(round)).await.unwrap().unwrap().confirmed_at, Some(at(10)));
+        }
+    })
+    .await;
+}

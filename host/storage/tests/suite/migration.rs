@@ -1,0 +1,98 @@
+//! From the tables of an earlier version to those of this one.
+
+use std::borrow::Cow;
+
+use model::{Role, SessionId, UserName};
+use sqlx::Connection;
+use sqlx::migrate::Migrator;
+use storage::Storage;
+use storage::sessions::NewSession;
+
+use crate::fixture::{at, commit, hash};
+use crate::postgres;
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The steps up to and with this one.
+fn until(version: i64, all: &Migrator) -> Migrator {
+    let steps = all.iter().filter(|step| step.version <= version).cloned().collect::<Vec<_>>();
+    assert!(!steps.is_empty());
+    Migrator { migrations: Cow::Owned(steps), ..Migrator::DEFAULT }
+}
+
+/// A registry in use, as the first version wrote it.
+const SQLITE_DATA: &str = "
+    INSERT INTO users (id, folded_name, name, created_at, staff, password_hash, password_set_at, totp_secret, totp_enrolled_at, totp_last_step)
+        VALUES ('01890000-0000-7000-8000-000000000001', 'ada', 'Ada', 1000, TRUE, '$argon2id$one', 2000, 'JBSWY3DPEHPK3PXP', 3000, 7);
+    INSERT INTO users (id, folded_name, name, created_at, staff, disabled_at, disabled_reason)
+        VALUES ('01890000-0000-7000-8000-000000000002', 'bob', 'bob', 1000, FALSE, 5000, 'left');
+    INSERT INTO emails (folded_address, address, user_id, added_at, verified_at, is_primary)
+        VALUES ('ada@example.org', 'Ada@example.org', '01890000-0000-7000-8000-000000000001', 1000, 2000, TRUE);
+    INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor)
+        VALUES ('01890000-0000-7000-8000-000000000003', '01890000-0000-7000-8000-000000000001', 'ci',
+        x'0707070707070707070707070707070707070707070707070707070707070707', '[]', 4000, TRUE);
+    INSERT INTO projects (id, normalized, looks, written, status, created_at)
+        VALUES ('01890000-0000-7000-8000-000000000004', 'sample', 'samp1e', 'Sample', 'active', 4000);
+    INSERT INTO project_roles (project_id, user_id, role, granted_at)
+        VALUES ('01890000-0000-7000-8000-000000000004', '01890000-0000-7000-8000-000000000001', 'owner', 4000);
+    INSERT INTO audit_events (at, kind, actor_kind, user_id, detail)
+        VALUES (1000, 'account:created', 'system', '01890000-0000-7000-8000-000000000001', '{}');
+    UPDATE registry_state SET revision = 12, serial = 3;";
+
+const ADA: &str = "01890000-0000-7000-8000-000000000001";
+const BOB: &str = "01890000-0000-7000-8000-000000000002";
+
+/// The registry of [`SQLITE_DATA`] in both databases, not yet migrated.
+async fn on_both(test: impl AsyncFn(Storage)) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/registry.db", folder.path().display());
+    let storage = Storage::connect(&url).await.unwrap();
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    until(1, &SQLITE).run(&mut connection).await.unwrap();
+    sqlx::raw_sql(SQLITE_DATA).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    test(storage).await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+        let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
+        until(1, &POSTGRES).run(&mut connection).await.unwrap();
+        // The one thing that PostgreSQL writes in another way.
+        let data = sqlx::AssertSqlSafe(SQLITE_DATA.replace("x'07", "'\\x07"));
+        sqlx::raw_sql(data).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        test(Storage::connect(&database.url).await.unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
+    on_both(async |storage| {
+        assert!(storage.user(ADA.parse().unwrap()).await.is_err(), "it waits for the migration");
+        storage.migrate().await.unwrap();
+        storage.migrate().await.unwrap();
+        let ada = storage.user_by_name(&UserName::parse("ada").unwrap()).await.unwrap().unwrap();
+        assert_eq!((ada.id.to_string().as_str(), ada.name.as_written(), ada.staff, ada.email_verified), (ADA, "Ada", true, true));
+        assert_eq!((ada.password_hash.as_ref().unwrap().expose().as_str(), ada.totp_last_step), ("$argon2id$one", Some(7)));
+        assert_eq!((ada.deleted_at, ada.recovery_confirmed_at, ada.webauthn_enrolled), (None, None, false));
+        assert!(!storage.accept_totp_step(ada.id, 7).await.unwrap() && storage.accept_totp_step(ada.id, 8).await.unwrap());
+        assert_eq!(storage.user_by_email("ada@EXAMPLE.org").await.unwrap().unwrap().id, ada.id);
+        assert_eq!(storage.user(BOB.parse().unwrap()).await.unwrap().unwrap().disabled_reason.as_deref(), Some("left"));
+        assert_eq!(storage.tokens_of(ada.id).await.unwrap()[0].key.expose(), &[7; 32]);
+        let projects = storage.projects_of(ada.id).await.unwrap();
+        assert_eq!(projects.iter().map(|(project, role)| (project.name.as_written(), *role)).collect::<Vec<_>>(), [("Sample", Role::Owner)]);
+        assert_eq!(storage.events(&Default::default(), None, 10).await.unwrap().len(), 1);
+        let session = NewSession {
+            secret: &hash(1),
+            id: SessionId::new(),
+            user: ada.id,
+            created_at: at(100),
+            expires_at: at(1000),
+            remote_address: "",
+            user_agent: "",
+            assurance: model::Assurance::NONE,
+        };
+        commit(&storage, async |unit| unit.create_session(&session).await).await.unwrap();
+        assert!(storage.session(&hash(1), at(0), at(200)).await.unwrap().is_some());
+    })
+    .await;
+}

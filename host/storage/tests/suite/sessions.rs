@@ -1,0 +1,271 @@
+use model::{Assurance, Factor, FactorUse, PasswordState, SessionId, UserId};
+use storage::ceremonies::NewCeremony;
+use storage::sessions::NewSession;
+use storage::{Conflict, Result, SecretHash, Storage};
+
+use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
+
+const PROVEN: Assurance =
+    Assurance { password_at: Some(at_100()), second_factor: Some(FactorUse { factor: Factor::Totp, at: at_100() }), password_state: PasswordState::Clean };
+
+const fn at_100() -> model::Timestamp {
+    model::Timestamp::from_seconds(100)
+}
+
+async fn try_session(storage: &Storage, user: UserId, secret: &SecretHash, created_at: i64) -> Result<SessionId> {
+    let id = SessionId::new();
+    let session = NewSession {
+        secret,
+        id,
+        user,
+        created_at: at(created_at),
+        expires_at: at(10_000),
+        remote_address: "192.0.2.7",
+        user_agent: "Firefox",
+        assurance: PROVEN,
+    };
+    commit(storage, async |unit| unit.create_session(&session).await).await?;
+    Ok(id)
+}
+
+async fn session(storage: &Storage, user: UserId, secret: &SecretHash, created_at: i64) -> SessionId {
+    try_session(storage, user, secret, created_at).await.unwrap()
+}
+
+async fn lives(storage: &Storage, secret: &SecretHash) -> bool {
+    storage.session(secret, at(0), at(200)).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_session_is_found_with_its_user_and_what_was_proven() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let id = session(storage, ada, &hash(1), 100).await;
+        let found = storage.session(&hash(1), at(0), at(200)).await.unwrap().unwrap();
+        assert_eq!((found.user.id, found.session.id, found.session.user), (ada, id, ada));
+        assert_eq!((found.session.created_at, found.session.last_used_at, found.session.expires_at), (at(100), at(100), at(10_000)));
+        assert_eq!((found.session.remote_address.as_str(), found.session.user_agent.as_str()), ("192.0.2.7", "Firefox"));
+        assert_eq!(found.session.assurance, PROVEN);
+        assert!(!lives(storage, &hash(2)).await);
+        assert_eq!(conflict(try_session(storage, ada, &hash(1), 100).await), Conflict::IdTaken);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_at_its_end() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        session(storage, ada, &hash(1), 100).await;
+        let lives = async |idle_since, now| {
+            let found = storage.session(&hash(1), at(idle_since), at(now)).await.unwrap().is_some();
+            assert_eq!(storage.sessions_of(ada, at(idle_since), at(now)).await.unwrap().len(), usize::from(found));
+            found
+        };
+        assert!(lives(99, 9_999).await);
+        assert!(!lives(100, 9_999).await, "last used at 100");
+        assert!(!lives(99, 10_000).await, "the end");
+        assert_eq!(storage.forget_ended_sessions(at(99), at(9_999)).await.unwrap(), 0);
+        assert_eq!(storage.forget_ended_sessions(at(100), at(9_999)).await.unwrap(), 1);
+        session(storage, ada, &hash(1), 100).await;
+        assert_eq!(storage.forget_ended_sessions(at(0), at(10_000)).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_use_puts_the_idle_end_off_and_is_written_at_most_once_a_minute() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let id = session(storage, ada, &hash(1), 100).await;
+        let last_used = async || storage.session(&hash(1), at(0), at(200)).await.unwrap().unwrap().session.last_used_at;
+        for (touched_at, written) in [(159, 100), (160, 160), (219, 160), (220, 220), (150, 220)] {
+            storage.touch_session(id, at(touched_at)).await.unwrap();
+            assert_eq!(last_used().await, at(written), "touched at {touched_at}");
+        }
+        storage.touch_session(SessionId::new(), at(300)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_session_of_a_disabled_user_lives_and_none_is_made() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let id = session(storage, ada, &hash(1), 100).await;
+        commit(storage, async |unit| unit.disable_user(ada, "left", at(110)).await).await.unwrap();
+        assert!(!lives(storage, &hash(1)).await);
+        assert_eq!(conflict(try_session(storage, ada, &hash(2), 120).await), Conflict::ReferenceGone);
+        assert_eq!(conflict(try_session(storage, UserId::new(), &hash(2), 120).await), Conflict::ReferenceGone);
+        let renewed = commit(storage, async |unit| unit.renew_session(id, &hash(1), &hash(3), PROVEN, at(130)).await).await.unwrap();
+        assert!(!renewed, "a step-up revives nothing");
+        commit(storage, async |unit| unit.enable_user(ada).await).await.unwrap();
+        assert!(lives(storage, &hash(1)).await && !lives(storage, &hash(3)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewed_session_keeps_its_id_and_forgets_the_old_secret() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let id = session(storage, ada, &hash(1), 100).await;
+        let stepped_up = Assurance { password_at: None, second_factor: Some(FactorUse { factor: Factor::Webauthn, at: at(150) }), ..PROVEN };
+        let renew = async |old: u8, new: u8, now| commit(storage, async |unit| unit.renew_session(id, &hash(old), &hash(new), stepped_up, at(now)).await).await;
+        assert!(!renew(9, 2, 150).await.unwrap(), "not the secret it has");
+        assert!(renew(1, 2, 150).await.unwrap());
+        assert!(!lives(storage, &hash(1)).await);
+        let found = storage.session(&hash(2), at(0), at(200)).await.unwrap().unwrap().session;
+        assert_eq!((found.id, found.created_at, found.last_used_at, found.assurance), (id, at(100), at(150), stepped_up));
+        assert!(!renew(1, 3, 160).await.unwrap(), "the old secret renews nothing");
+        assert!(!renew(2, 3, 10_000).await.unwrap(), "it has ended");
+        session(storage, ada, &hash(4), 100).await;
+        assert_eq!(conflict(renew(2, 4, 160).await), Conflict::IdTaken);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_renewals_at_once_one_counts() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        for round in 0..6 {
+            let old = hash(200 + round);
+            let id = session(storage, ada, &old, 100).await;
+            let renewed = at_once(&fixture, 6, |storage, number| async move {
+                let new = hash(number as u8 + 10 * round);
+                commit(&storage, async |unit| unit.renew_session(id, &old, &new, PROVEN, at(150)).await).await.unwrap()
+            })
+            .await;
+            assert_eq!(renewed.iter().filter(|renewed| **renewed).count(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_are_listed_newest_first_and_ended_by_their_owner_only() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let first = session(storage, ada, &hash(1), 100).await;
+        let second = session(storage, ada, &hash(2), 110).await;
+        let third = session(storage, ada, &hash(3), 105).await;
+        let of_bob = session(storage, bob, &hash(4), 100).await;
+        let ids = async |user| storage.sessions_of(user, at(0), at(200)).await.unwrap().iter().map(|session| session.id).collect::<Vec<_>>();
+        assert_eq!(ids(ada).await, [second, third, first]);
+        assert!(!commit(storage, async |unit| unit.end_session(bob, first).await).await.unwrap());
+        assert!(commit(storage, async |unit| unit.end_session(ada, first).await).await.unwrap());
+        assert!(!commit(storage, async |unit| unit.end_session(ada, first).await).await.unwrap(), "only once");
+        assert_eq!(commit(storage, async |unit| unit.end_sessions(ada, Some(third)).await).await.unwrap(), 1);
+        assert_eq!((ids(ada).await, ids(bob).await), (vec![third], vec![of_bob]));
+        assert_eq!(commit(storage, async |unit| unit.end_sessions(ada, None).await).await.unwrap(), 1);
+        assert_eq!((ids(ada).await, ids(bob).await), (vec![], vec![of_bob]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_session_ends_what_was_asked_of_its_browser() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let (kept, ended) = (session(storage, ada, &hash(1), 100).await, session(storage, ada, &hash(2), 100).await);
+        let open = async |secret: u8, session| {
+            let secret = hash(secret);
+            let ceremony = NewCeremony { secret: &secret, kind: "step-up", user: Some(ada), session, state: "{}", created_at: at(100), expires_at: at(300) };
+            storage.open_ceremony(&ceremony).await.unwrap();
+        };
+        let open_ones = async || {
+            let mut open = Vec::new();
+            for secret in 11..=14 {
+                open.extend(storage.ceremony(&hash(secret), "step-up", at(200)).await.unwrap().map(|_| secret));
+            }
+            open
+        };
+        open(11, Some(kept)).await;
+        open(12, Some(ended)).await;
+        open(13, None).await;
+        commit(storage, async |unit| unit.end_session(ada, ended).await).await.unwrap();
+        assert_eq!(open_ones().await, [11, 13]);
+        commit(storage, async |unit| unit.end_sessions(ada, Some(kept)).await).await.unwrap();
+        assert_eq!(open_ones().await, [11], "a login that waited for its second factor has ended too");
+        commit(storage, async |unit| unit.end_sessions(ada, None).await).await.unwrap();
+        assert!(open_ones().await.is_empty());
+    })
+    .await;
+}
+
+/// A login with the old password and the password's change at once: whichever comes first,
+/// no session is left that the old password made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_session_of_an_old_password_outlives_its_change() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        for round in 0..12 {
+            let ada = user(storage, &format!("ada{round}")).await;
+            commit(storage, async |unit| unit.set_password_hash(ada, "old", at(90)).await).await.unwrap();
+            at_once(&fixture, 2, |storage, number| async move {
+                if number == 0 {
+                    let change = async |unit: &mut storage::UnitOfWork| {
+                        unit.set_password_hash(ada, "new", at(100)).await?;
+                        unit.end_sessions(ada, None).await
+                    };
+                    commit(&storage, change).await.unwrap();
+                    return;
+                }
+                let secret = hash(round + 1);
+                let login = async |unit: &mut storage::UnitOfWork| {
+                    let held = unit.hold_user(ada).await?.unwrap();
+                    if held.password_hash.unwrap().expose() != "old" {
+                        return Ok(());
+                    }
+                    let session = NewSession {
+                        secret: &secret,
+                        id: SessionId::new(),
+                        user: ada,
+                        created_at: at(100),
+                        expires_at: at(10_000),
+                        remote_address: "192.0.2.7",
+                        user_agent: "Firefox",
+                        assurance: PROVEN,
+                    };
+                    unit.create_session(&session).await
+                };
+                commit(&storage, login).await.unwrap();
+            })
+            .await;
+            assert_eq!(storage.sessions_of(ada, at(0), at(200)).await.unwrap(), []);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_browser_says_of_itself_is_cut() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let session = NewSession {
+            secret: &hash(1),
+            id: SessionId::new(),
+            user: ada,
+            created_at: at(100),
+            expires_at: at(10_000),
+            remote_address: "192.0.2.7",
+            user_agent: &format!("a\0{}", "ü".repeat(9_000)),
+            assurance: Assurance::NONE,
+        };
+        commit(storage, async |unit| unit.create_session(&session).await).await.unwrap();
+        let found = storage.session(&hash(1), at(0), at(200)).await.unwrap().unwrap().session;
+        assert_eq!((found.user_agent.chars().count(), found.user_agent.contains('\0')), (500, false));
+        assert_eq!(found.assurance, Assurance::NONE);
+    })
+    .await;
+}
