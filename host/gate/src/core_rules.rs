@@ -1,4 +1,4 @@
-//! What no policy may widen: token caveats, roles, project status.
+//! What no policy may widen: token caveats, roles, project status, what is staff's.
 //!
 //! These hold before any policy is asked. A policy can only narrow what is left.
 
@@ -59,9 +59,15 @@ pub fn required_role(action: Action) -> Option<Role> {
     }
 }
 
-/// Checks the core's rules in PyPI's order: caveats, role, status.
+/// Whether an action is for the registry's staff alone.
+pub fn is_for_staff(action: Action) -> bool {
+    matches!(action, Action::AccountRecover | Action::PolicySetRead | Action::PolicySetActivate | Action::DecisionRead | Action::AuditRead)
+}
+
+/// Checks the core's rules in PyPI's order: caveats, staff, role, status.
 pub fn check(now: Timestamp, caller: &Caller, facts: &TargetFacts<'_>) -> Result<(), Box<Reason>> {
     check_caveats(now, caller, facts.project.as_ref())?;
+    check_staff(caller, facts.action)?;
     if let Some(project) = &facts.project {
         check_role(caller, facts.action, project)?;
         check_status(facts.action, project)?;
@@ -91,6 +97,17 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
         return Ok(());
     }
     Err(reason("token-caveat", format!("Invalid API Token: {}.", failures.join(", ")), "Use a token that is valid for this.", Some(Page::Tokens)))
+}
+
+fn check_staff(caller: &Caller, action: Action) -> Result<(), Box<Reason>> {
+    if !is_for_staff(action) || caller.user().is_some_and(|user| user.staff) {
+        return Ok(());
+    }
+    let message = match &caller.principal {
+        Principal::Anonymous => "You must log in as a member of the registry's staff to do this.".to_owned(),
+        _ => "Only the staff of the registry may do this.".to_owned(),
+    };
+    Err(reason("staff-only", message, "Ask the operators of the registry.", Some(Page::Contact)))
 }
 
 fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
@@ -182,6 +199,13 @@ mod tests {
         }
     }
 
+    fn of_staff(mut caller: Caller) -> Caller {
+        if let Principal::User(user) = &mut caller.principal {
+            user.staff = true;
+        }
+        caller
+    }
+
     fn code(result: Result<(), Box<Reason>>) -> Option<String> {
         result.err().map(|reason| reason.code)
     }
@@ -202,8 +226,20 @@ mod tests {
     #[test]
     fn without_a_role_nothing_on_a_project_is_allowed_but_reading() {
         for &action in Action::ALL {
-            let refused = code(check(Timestamp(0), &with_token(vec![]), &about(action, None, ProjectStatus::Active)));
+            let refused = code(check(Timestamp(0), &of_staff(with_token(vec![])), &about(action, None, ProjectStatus::Active)));
             assert_eq!(refused.is_some(), required_role(action).is_some(), "{action}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_staff_is_refused_to_everybody_else_whatever_they_own() {
+        for &action in Action::ALL {
+            for caller in [with_token(vec![]), Caller::anonymous()] {
+                let refused = code(check(Timestamp(0), &caller, &about(action, Some(Role::Owner), ProjectStatus::Active)));
+                assert_eq!(refused.as_deref() == Some("staff-only"), is_for_staff(action), "{action}");
+            }
+            let alone = code(check(Timestamp(0), &of_staff(with_token(vec![])), &TargetFacts::of(action)));
+            assert_eq!(alone, None, "{action}");
         }
     }
 

@@ -114,19 +114,20 @@ impl Gate {
         if !decided.obligations.is_empty() {
             if let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations).await {
                 tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
-                kind = Some(match error {
-                    obligations::ObligationError::Storage(_) => RefusalKind::Failed,
-                    _ => RefusalKind::Denied,
-                });
-                reasons.insert(
-                    0,
-                    own_reason(
-                        "unknown-obligation",
-                        "A policy allows this only under a condition this registry cannot meet.",
-                        "Ask the operators of the registry.",
-                        Some(Page::Contact),
-                    ),
-                );
+                let has_failed = matches!(error, obligations::ObligationError::Storage(_));
+                // A denial stands as its policy explains it.
+                if has_failed || kind != Some(RefusalKind::Denied) {
+                    kind = Some(if has_failed { RefusalKind::Failed } else { RefusalKind::Denied });
+                    reasons.insert(
+                        0,
+                        own_reason(
+                            "unknown-obligation",
+                            "A policy allows this only under a condition this registry cannot meet.",
+                            "Ask the operators of the registry.",
+                            Some(Page::Contact),
+                        ),
+                    );
+                }
             }
         }
         self.log_policies(decision, action, &decided);

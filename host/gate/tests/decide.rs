@@ -11,14 +11,15 @@ use gate::{Gate, GateConfig, Method, PackageError, ProjectFacts, Recorder, Recor
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
-    Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp,
-    TokenFacts, TokenId, UserFacts, UserId, UserName,
+    Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, MailKind, PasswordState, Principal, ProjectId, ProjectStatus, Role,
+    Timestamp, TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
 use policy_engine::Grade;
 use storage::Storage;
 use storage::audit::AuditFilter;
 use storage::decisions::DecisionFilter;
 use storage::policies::{ActivationKind, NewPolicySet};
+use storage::users::NewUser;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -63,6 +64,16 @@ impl Fixture {
 fn package(set: &str) -> SetPackage {
     let policies: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     SetPackage::read(&policies.join(set)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A set of one guest that has obligations.
+fn package_with_obligations() -> SetPackage {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/asks_for_much.wasm");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(&module, folder.path().join("asks.wasm")).unwrap_or_else(|cause| panic!("{}: {cause}; run `cargo xtask build-plugins`", module.display()));
+    let set = "name = \"obliging\"\nsummary = \"Asks for much.\"\n[[binding]]\npolicy = \"asks-for-much\"\nmodule = \"asks.wasm\"\n";
+    std::fs::write(folder.path().join("set.toml"), set).unwrap();
+    SetPackage::read(folder.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Something about a project, or about nothing.
@@ -139,7 +150,7 @@ fn session(second_factor_at: Option<Timestamp>) -> Caller {
 #[tokio::test]
 async fn without_a_set_everything_fails_and_nothing_is_permitted() {
     let fixture = Fixture::new().await;
-    for &action in Action::ALL {
+    for &action in Action::ALL.iter().filter(|&&action| !gate::core_rules::is_for_staff(action)) {
         let refusal = fixture.decide(&session(Some(NOW)), Thing::alone(action)).await.unwrap_err();
         assert_eq!(refusal.kind, RefusalKind::Failed, "{action}");
         assert_eq!(refusal.reasons[0].code, "no-policy-set");
@@ -192,6 +203,98 @@ async fn publishing_takes_a_second_factor_proven_just_now() {
         let refusal = fixture.decide(&session(stale), publish()).await.unwrap_err();
         assert_eq!(refusal.kind, RefusalKind::Required(vec![gate::Requirement::SecondFactorWithin(300)]));
     }
+}
+
+impl Fixture {
+    async fn obliging() -> Self {
+        let fixture = Self::new().await;
+        let number = fixture.store(package_with_obligations()).await;
+        fixture.gate.install(number).await.unwrap();
+        fixture
+    }
+
+    /// A caller who is in the database, with a password and an address.
+    async fn known_person(&self, verified: bool) -> Caller {
+        let storage = self.gate.storage();
+        let caller = session(Some(NOW));
+        let user = caller.user().unwrap();
+        let mut unit = storage.begin().await.unwrap();
+        unit.create_user(&NewUser { id: user.id, name: &user.name, created_at: NOW, staff: false }).await.unwrap();
+        unit.add_email(user.id, "ana@example.org", NOW).await.unwrap();
+        if verified {
+            unit.verify_email(user.id, "ana@example.org", NOW).await.unwrap();
+        }
+        unit.set_password_hash(user.id, "hash", NOW).await.unwrap();
+        unit.commit(&event(EventKind::AccountCreated)).await.unwrap();
+        caller
+    }
+
+    async fn has_password(&self, caller: &Caller) -> bool {
+        self.gate.storage().user(caller.user().unwrap().id).await.unwrap().unwrap().password_disabled.is_none()
+    }
+
+    async fn mails(&self) -> Vec<(MailKind, String)> {
+        self.gate.storage().outbox(None, 100).await.unwrap().into_iter().map(|mail| (mail.kind, mail.recipient)).collect()
+    }
+
+    async fn count(&self, kind: EventKind) -> usize {
+        self.gate.storage().events(&AuditFilter { kind: Some(kind), ..AuditFilter::default() }, None, 100).await.unwrap().len()
+    }
+}
+
+fn event(kind: EventKind) -> AuditEvent {
+    AuditEvent { at: NOW, kind, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) }
+}
+
+#[tokio::test]
+async fn a_denial_disables_the_password_and_tells_its_owner_in_the_policys_words() {
+    let fixture = Fixture::obliging().await;
+    let caller = fixture.known_person(true).await;
+    let refusal = fixture.decide(&caller, Thing::alone(Action::SessionStart)).await.unwrap_err();
+    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "asked"));
+    assert!(!fixture.has_password(&caller).await);
+    assert_eq!(fixture.mails().await, [(MailKind::PasswordBreached, "ana@example.org".to_owned())]);
+    assert_eq!((fixture.count(EventKind::PasswordDisabled).await, fixture.count(EventKind::MailRequested).await), (1, 1));
+}
+
+#[tokio::test]
+async fn nobody_is_told_the_same_again_and_again() {
+    let fixture = Fixture::obliging().await;
+    let caller = fixture.known_person(true).await;
+    for _ in 0..3 {
+        assert!(fixture.decide(&caller, Thing::alone(Action::TokenCreate)).await.is_ok());
+    }
+    assert_eq!(fixture.mails().await.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_written_to_is_protected_and_gets_nothing_that_a_mail_was_the_price_of() {
+    let fixture = Fixture::obliging().await;
+    let caller = fixture.known_person(false).await;
+    let refusal = fixture.decide(&caller, Thing::alone(Action::TokenCreate)).await.unwrap_err();
+    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "unknown-obligation"));
+    assert!(fixture.has_password(&caller).await);
+    let refusal = fixture.decide(&caller, Thing::alone(Action::SessionStart)).await.unwrap_err();
+    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "asked"));
+    assert!(!fixture.has_password(&caller).await);
+    assert_eq!(fixture.mails().await, []);
+}
+
+#[tokio::test]
+async fn a_mail_that_a_policy_made_up_is_not_sent_and_nothing_else_is_done() {
+    let fixture = Fixture::obliging().await;
+    let caller = fixture.known_person(true).await;
+    let refusal = fixture.decide(&caller, Thing::alone(Action::TokenList)).await.unwrap_err();
+    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "unknown-obligation"));
+    assert!(fixture.has_password(&caller).await);
+    assert_eq!(fixture.mails().await, []);
+}
+
+#[tokio::test]
+async fn nobody_in_particular_has_no_password_to_disable() {
+    let fixture = Fixture::obliging().await;
+    let refusal = fixture.decide(&Caller::anonymous(), Thing::alone(Action::TokenCreate)).await.unwrap_err();
+    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "unknown-obligation"));
 }
 
 #[tokio::test]

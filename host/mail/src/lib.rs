@@ -19,5 +19,5 @@ mod message;
 mod smtp;
 
 pub use letter::{Letter, Link, Registry};
-pub use mailer::{Delivery, InvalidConfig, MailConfig, Mailer, SendError, Transport};
+pub use mailer::{Delivery, InvalidConfig, MailConfig, Mailer, SendError, Transport, is_sender};
 pub use smtp::{Encryption, InvalidSmtpUrl, SmtpServer};

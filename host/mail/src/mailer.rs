@@ -76,6 +76,11 @@ impl MailConfig {
     }
 }
 
+/// Whether mails can be from this: an address, or a name and `<address>`.
+pub fn is_sender(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
 /// Why the configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
@@ -182,7 +187,7 @@ impl Mailer {
     /// whoever asks learns at once what is wrong.
     pub async fn send_test(&self, address: &str) -> Result<Delivery, SendError> {
         let at = self.inner.clock.now();
-        let mail = Mail::new(MailKind::Test, [(MailField::At, to_the_second(at))]);
+        let mail = Mail::new(MailKind::Test, [(MailField::At, at.to_the_second())]);
         self.deliver(MailId::new(), at, address, &mail).await
     }
 
@@ -276,15 +281,10 @@ fn milliseconds(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 1000)
 }
 
-/// RFC 3339 in UTC to the second.
-fn to_the_second(at: Timestamp) -> String {
-    Timestamp::from_seconds(at.seconds()).to_string().replace(".000Z", "Z")
-}
-
 /// Sorts by time, tells what it is, and is the same each time. Without colons: not every
 /// file system takes them.
 fn file_name(id: MailId, at: Timestamp, kind: MailKind) -> String {
-    format!("{}-{kind}-{id}.eml", to_the_second(at).replace(':', "").replace('-', ""))
+    format!("{}-{kind}-{id}.eml", at.to_the_second().replace(':', "").replace('-', ""))
 }
 
 #[cfg(test)]

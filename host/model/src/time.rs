@@ -23,6 +23,14 @@ impl Timestamp {
         u64::try_from(now.seconds() - self.seconds()).unwrap_or(0)
     }
 
+    /// RFC 3339 in UTC with whole seconds, as mails tell it: `2026-01-05T12:00:00Z`.
+    pub fn to_the_second(self) -> String {
+        match jiff::Timestamp::from_second(self.seconds()) {
+            Ok(moment) => moment.to_string(),
+            Err(_) => format!("{}s", self.seconds()),
+        }
+    }
+
     /// This moment moved by `milliseconds`.
     pub const fn plus_ms(self, milliseconds: i64) -> Self {
         Self(self.0 + milliseconds)

@@ -40,7 +40,7 @@ impl Fixture {
 
     async fn enqueue(&self, recipient: Option<&str>) -> MailId {
         let (id, at) = (MailId::new(), self.clock.now());
-        let mail = Mail::new(MailKind::Test, [(MailField::At, to_the_second(at))]);
+        let mail = Mail::new(MailKind::Test, [(MailField::At, at.to_the_second())]);
         let mut unit = self.storage.begin().await.unwrap();
         unit.enqueue_mail(&NewMail { id, mail: &mail, user: None, recipient, at }).await.unwrap();
         let event = AuditEvent { at, kind: EventKind::MailRequested, actor: Actor::System, user: None, project: None, decision: None, detail: json!({}) };
