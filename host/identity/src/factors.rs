@@ -11,15 +11,21 @@
 
 pub mod keys;
 pub mod challenges;
+pub(crate) mod ceremonies;
 pub mod recovery_codes;
 pub mod apps;
 pub mod removal;
 
+use std::net::IpAddr;
+
 use gate::demands::Demand;
+use model::audit::Actor;
 use model::{Timestamp, UserId};
 use storage::StorageError;
+use storage::users::UserRow;
 
-use crate::Identity;
+use crate::limits::{Counter, Taken};
+use crate::{Identity, limits};
 
 pub use apps::{ConfirmTotp, ProposeTotp, ProposedTotp};
 pub use challenges::{KeyAnswer, KeyChallenge};
@@ -79,19 +85,50 @@ pub struct FactorsOverview {
 }
 
 /// The recovery codes of a user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryOverview {
-    /// How many were generated.
-    pub total: u32,
-    pub unused: u32,
-    pub generated_at: Option<Timestamp>,
-    /// Since when it is known that they were kept: one of them was used.
-    pub confirmed_at: Option<Timestamp>,
+pub use storage::recovery_codes::RecoveryCodes as RecoveryOverview;
+
+/// What a one-time password app is called in mails.
+const APP: &str = "one-time password app";
+
+/// What a key is called in mails.
+fn words(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::SecurityKey => "security key",
+        KeyKind::Passkey => "passkey",
+    }
 }
 
 impl Identity {
     /// The second factors of a user. For pages that were decided.
-    pub async fn factors_of(&self, _user: UserId) -> Result<FactorsOverview, StorageError> {
-        todo!()
+    pub async fn factors_of(&self, user: UserId) -> Result<FactorsOverview, StorageError> {
+        let keys = self.storage().keys_of(user).await?.into_iter().map(ListedKey::from).collect();
+        let recovery = self.storage().recovery_codes_of(user).await?;
+        let user = self.storage().user(user).await?;
+        let (totp, email_verified) = user.map_or((None, false), |user| (user.totp_enrolled_at.filter(|_| user.totp_secret.is_some()), user.email_verified));
+        Ok(FactorsOverview { totp, keys, recovery, email_verified })
+    }
+
+    /// A user who can be reached, so that nothing about their factors changes unnoticed.
+    async fn user_with_verified_email(&self, user: UserId) -> Result<UserRow, FactorError> {
+        let user = self.storage().user(user).await?.filter(|user| user.disabled_at.is_none()).ok_or(FactorError::UnknownUser)?;
+        if user.email_verified { Ok(user) } else { Err(FactorError::EmailNotVerified) }
+    }
+
+    /// A user who has what a factor needs: without recovery codes at hand, a lost device is a
+    /// lost account.
+    async fn user_who_may_enroll(&self, user: UserId) -> Result<UserRow, FactorError> {
+        let user = self.user_with_verified_email(user).await?;
+        if user.recovery_confirmed_at.is_some() { Ok(user) } else { Err(FactorError::RecoveryCodesNotConfirmed) }
+    }
+
+    /// Counts an attempt of somebody who is logged in, for the account and for the address.
+    async fn take_attempts(&self, actor: &Actor, of_user: Counter, from: impl Fn(IpAddr) -> Counter) -> Result<Taken, FactorError> {
+        let address = match actor {
+            Actor::Caller { remote_address, .. } => remote_address.parse::<IpAddr>().ok(),
+            Actor::CommandLine { .. } | Actor::System => None,
+        };
+        let counters: Vec<Counter> = address.map(from).into_iter().chain([of_user]).collect();
+        let taken = limits::take(self.storage(), &counters, self.now()).await?;
+        taken.map_err(|too_many| FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds })
     }
 }

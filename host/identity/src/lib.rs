@@ -157,6 +157,7 @@ pub(crate) struct IdentityInner {
     pub(crate) config: IdentityConfig,
     pub(crate) passwords: passwords::Passwords,
     pub(crate) breaches: breaches::Breaches,
+    pub(crate) relying_party: factors::ceremonies::RelyingParty,
     /// Stands in for the key of a token that does not exist, so that the answer takes as long.
     pub(crate) dummy_key: Secret<[u8; 32]>,
     /// Stands in for the TOTP secret of a user who has none.
@@ -170,8 +171,9 @@ impl Identity {
         config.check()?;
         let passwords = passwords::Passwords::new(config.password_hashing).map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
         let breaches = breaches::Breaches::new(&config.breaches).map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
+        let relying_party = factors::ceremonies::RelyingParty::new(&config.public_url);
         let (dummy_key, dummy_totp) = (tokens::generate_key(), totp::generate_secret());
-        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, dummy_key, dummy_totp }) })
+        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, relying_party, dummy_key, dummy_totp }) })
     }
 
     pub(crate) fn storage(&self) -> &Storage {

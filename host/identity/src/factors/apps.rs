@@ -1,11 +1,21 @@
 //! A one-time password app (TOTP) enrolled by its owner, in a browser.
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::{Action, Factor, SessionId, UserId};
+use model::audit::EventKind;
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, Factor, SessionId, UserId, UserName};
+use serde_json::json;
 use storage::Secret;
+use storage::ceremonies::{CeremonyRow, NewCeremony};
 
-use super::FactorError;
-use crate::Identity;
+use super::{APP, FactorError};
+use crate::accounts::{event, notices};
+use crate::{Identity, opaque, totp};
+
+/// The kind of ceremony that holds a secret until a code of it comes back.
+const ENROLLMENT: &str = "totp-enroll";
+/// How long a secret waits for its first code: time to install an app.
+const LIFETIME_MS: i64 = 15 * 60 * 1000;
 
 /// Show a person a fresh secret.
 #[derive(Clone, Debug)]
@@ -48,18 +58,84 @@ impl Target for ConfirmTotp {
 }
 
 impl Identity {
-    /// A fresh secret that stays here until a code of it comes back.
-    pub async fn propose_totp_for(&self, _permit: Permit<ProposeTotp>) -> Result<ProposedTotp, FactorError> {
-        todo!()
+    /// A fresh secret that stays here until a code of it comes back: what a browser sends can
+    /// name a secret, and never choose one.
+    pub async fn propose_totp_for(&self, permit: Permit<ProposeTotp>) -> Result<ProposedTotp, FactorError> {
+        let ProposeTotp { user, session } = *permit.target();
+        let user = self.user_who_may_enroll(user).await?;
+        if user.totp_secret.is_some() {
+            return Err(FactorError::TotpEnrolled);
+        }
+        let secret = totp::generate_secret();
+        let (ceremony, hash) = opaque::generate();
+        let now = self.now();
+        let new = NewCeremony {
+            secret: &hash,
+            kind: ENROLLMENT,
+            user: Some(user.id),
+            session: Some(session),
+            state: secret.expose(),
+            created_at: now,
+            expires_at: now.plus_ms(LIFETIME_MS),
+        };
+        self.storage().open_ceremony(&new).await?;
+        self.shown(&user.name, ceremony, &secret)
     }
 
     /// Shows the secret of a running enrollment again, after a wrong code.
-    pub async fn proposed_totp(&self, _user: UserId, _session: SessionId, _ceremony: &str) -> Result<ProposedTotp, FactorError> {
-        todo!()
+    pub async fn proposed_totp(&self, user: UserId, session: SessionId, ceremony: &str) -> Result<ProposedTotp, FactorError> {
+        let running = self.running_enrollment(user, session, ceremony).await?;
+        let user = self.storage().user(user).await?.ok_or(FactorError::UnknownUser)?;
+        self.shown(&user.name, Secret::new(ceremony.to_owned()), &running.state)
     }
 
-    /// Enrolls the app. A wrong code leaves the secret for another try.
-    pub async fn confirm_totp(&self, _permit: Permit<ConfirmTotp>) -> Result<(), FactorError> {
-        todo!()
+    /// Enrolls the app. A wrong code leaves the secret for another try. The right one is used
+    /// up in the same write: it logs nobody in.
+    pub async fn confirm_totp(&self, permit: Permit<ConfirmTotp>) -> Result<(), FactorError> {
+        let ConfirmTotp { user, session, ceremony, code } = permit.target();
+        let user = self.user_who_may_enroll(*user).await?;
+        let running = self.running_enrollment(user.id, *session, ceremony).await?;
+        let limits = &self.config().limits;
+        let taken = self.take_attempts(permit.actor(), limits.totp_of(&user.name), |address| limits.totp_from(address)).await?;
+        let matched = totp::matched_step(&running.state, code, self.now()).map_err(|_| FactorError::UnknownCeremony)?;
+        let step = matched.ok_or(FactorError::WrongCode)?;
+        taken.give_back(self.storage()).await?;
+        let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
+        let taken = self.storage().take_ceremony(&hash, ENROLLMENT, self.now()).await?.ok_or(FactorError::UnknownCeremony)?;
+
+        let at = permit.at();
+        let mailbox = self.mailbox(&user).await?;
+        let mut unit = self.storage().begin().await?;
+        // Another app over an enrolled one would be a factor removed unnoticed.
+        let held = unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
+        if held.totp_secret.is_some() {
+            return Err(FactorError::TotpEnrolled);
+        }
+        unit.set_totp(user.id, taken.state.expose(), Some(step), at).await?;
+        let mail = Mail::new(
+            MailKind::FactorAdded,
+            [
+                mailbox.user_name(),
+                (MailField::Factor, APP.to_owned()),
+                (MailField::Name, self.config().totp_issuer.clone()),
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(at),
+            ],
+        );
+        mailbox.tell(&mut unit, &mail, at).await?;
+        unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": true }))).await?;
+        Ok(())
+    }
+
+    fn shown(&self, name: &UserName, ceremony: Secret<String>, secret: &Secret<String>) -> Result<ProposedTotp, FactorError> {
+        let described = totp::describe(secret, &self.config().totp_issuer, name).map_err(|_| FactorError::UnknownCeremony)?;
+        Ok(ProposedTotp { ceremony, secret: described.secret, url: described.url })
+    }
+
+    async fn running_enrollment(&self, user: UserId, session: SessionId, ceremony: &str) -> Result<CeremonyRow, FactorError> {
+        let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
+        let running = self.storage().ceremony(&hash, ENROLLMENT, self.now()).await?;
+        running.filter(|running| running.user == Some(user) && running.session == Some(session)).ok_or(FactorError::UnknownCeremony)
     }
 }

@@ -1,25 +1,24 @@
 //! Security keys and passkeys (WebAuthn): enrolled, named, listed.
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
+use model::audit::EventKind;
+use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Factor, KeyId, SessionId, Timestamp, UserId};
+use serde_json::json;
+use storage::keys::{KeyRow, NewKey};
+use storage::{Conflict, StorageError};
 
-use super::FactorError;
-use super::challenges::{KeyAnswer, KeyChallenge};
+use super::challenges::{KeyAnswer, KeyChallenge, Purpose};
+use super::{FactorError, words};
 use crate::Identity;
+use crate::accounts::{event, notices};
+
+pub use storage::keys::KeyKind;
 
 /// Longest name of a key, in characters.
 pub const MAX_NAME: usize = 64;
 /// Most keys of one user.
 pub const MAX_KEYS: usize = 20;
-
-/// What a key is enrolled as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyKind {
-    /// A second factor beside the password.
-    SecurityKey,
-    /// Logs in by itself, too: it is found without a name and verifies its owner.
-    Passkey,
-}
 
 /// Ask the browser of a session for a new key.
 #[derive(Clone, Debug)]
@@ -57,6 +56,12 @@ pub struct ListedKey {
     pub last_used_at: Option<Timestamp>,
 }
 
+impl From<KeyRow> for ListedKey {
+    fn from(row: KeyRow) -> Self {
+        Self { id: row.id, name: row.name, kind: row.kind, added_at: row.added_at, last_used_at: row.last_used_at }
+    }
+}
+
 impl Target for ProposeKey {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts { change: ChangeFacts::Factor(Factor::Webauthn), ..TargetFacts::of(Action::FactorEnroll) }
@@ -76,23 +81,112 @@ impl Target for RenameKey {
 }
 
 impl Identity {
-    /// Why keys cannot be used at this registry's address; none if they can.
+    /// Why keys cannot be used at this registry's address, for people; none if they can.
     pub fn webauthn_unavailable(&self) -> Option<&'static str> {
-        todo!()
+        self.inner.relying_party.unavailable()
     }
 
-    /// What the browser is asked so that it makes a key. Answered by [`Self::enroll_key`].
-    pub async fn propose_key(&self, _permit: Permit<ProposeKey>) -> Result<KeyChallenge, FactorError> {
-        todo!()
+    /// What the browser is asked so that it makes a key. Answered by [`Self::enroll_key`],
+    /// within five minutes and from the same session.
+    pub async fn propose_key(&self, permit: Permit<ProposeKey>) -> Result<KeyChallenge, FactorError> {
+        let ProposeKey { user, session, kind } = *permit.target();
+        if let Some(why) = self.webauthn_unavailable() {
+            return Err(FactorError::WebauthnUnavailable(why));
+        }
+        let user = self.user_who_may_enroll(user).await?;
+        let known = self.storage().keys_of(user.id).await?;
+        if known.len() >= MAX_KEYS {
+            return Err(FactorError::TooManyKeys);
+        }
+        let asked = self.inner.relying_party.ask_for_new_key(kind, &user, &known).map_err(|_| FactorError::KeyNotAccepted)?;
+        Ok(self.open_challenge(Purpose::Enroll, Some(user.id), Some(session), asked).await?)
     }
 
-    /// Enrolls the key that the browser made.
-    pub async fn enroll_key(&self, _permit: Permit<EnrollKey>) -> Result<KeyId, FactorError> {
-        todo!()
+    /// Enrolls the key that the browser made. The challenge is used up by that, whatever comes
+    /// of it; a bad name is told before.
+    pub async fn enroll_key(&self, permit: Permit<EnrollKey>) -> Result<KeyId, FactorError> {
+        let EnrollKey { user, session, name, answer } = permit.target();
+        let name = check_name(name)?;
+        let user = self.user_who_may_enroll(*user).await?;
+        let known = self.storage().keys_of(user.id).await?;
+        if known.len() >= MAX_KEYS {
+            return Err(FactorError::TooManyKeys);
+        }
+        if known.iter().any(|key| key.name.to_lowercase() == name.to_lowercase()) {
+            return Err(FactorError::KeyNameTaken);
+        }
+        let ceremony = self.take_challenge(Purpose::Enroll, &answer.ceremony, self.now()).await?.ok_or(FactorError::UnknownCeremony)?;
+        if ceremony.user != Some(user.id) || ceremony.session != Some(*session) {
+            return Err(FactorError::UnknownCeremony);
+        }
+        let made = self.inner.relying_party.new_key(ceremony.state.expose(), &answer.response).map_err(|rejected| {
+            tracing::info!(user = %user.id, reason = rejected.0, "a new key was not accepted");
+            FactorError::KeyNotAccepted
+        })?;
+
+        let (id, at) = (KeyId::new(), permit.at());
+        let mailbox = self.mailbox(&user).await?;
+        let mut unit = self.storage().begin().await?;
+        let key = NewKey {
+            id,
+            user: user.id,
+            name,
+            kind: made.kind,
+            credential_id: &made.credential_id,
+            credential: &made.credential,
+            counter: made.counter,
+            added_at: at,
+        };
+        // Held, so that keys enrolled at the same time are counted one after the other.
+        unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
+        if unit.count_keys(user.id).await? >= MAX_KEYS as u64 {
+            return Err(FactorError::TooManyKeys);
+        }
+        unit.add_key(&key).await?;
+        let mail = Mail::new(
+            MailKind::FactorAdded,
+            [
+                mailbox.user_name(),
+                (MailField::Factor, words(made.kind).to_owned()),
+                (MailField::Name, name.to_owned()),
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(at),
+            ],
+        );
+        mailbox.tell(&mut unit, &mail, at).await?;
+        unit.commit(&event(&permit, EventKind::KeyEnrolled, user.id, json!({ "key": id, "name": name, "kind": made.kind.as_str() }))).await?;
+        Ok(id)
     }
 
     /// Calls a key something else.
-    pub async fn rename_key(&self, _permit: Permit<RenameKey>) -> Result<(), FactorError> {
-        todo!()
+    pub async fn rename_key(&self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
+        let RenameKey { user, key, name } = permit.target();
+        let name = check_name(name)?;
+        let before = self.storage().keys_of(*user).await?.into_iter().find(|known| known.id == *key).ok_or(FactorError::UnknownKey)?;
+        let mut unit = self.storage().begin().await?;
+        if !unit.rename_key(*user, *key, name).await? {
+            return Err(FactorError::UnknownKey);
+        }
+        unit.commit(&event(&permit, EventKind::KeyRenamed, *user, json!({ "key": key, "name": name, "before": before.name }))).await?;
+        Ok(())
     }
+}
+
+impl From<StorageError> for FactorError {
+    fn from(error: StorageError) -> Self {
+        match error.conflict() {
+            Some(Conflict::KeyTaken) => Self::KeyTaken,
+            Some(Conflict::KeyNameTaken) => Self::KeyNameTaken,
+            Some(Conflict::ReferenceGone) => Self::UnknownUser,
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+/// The name without white space around it.
+fn check_name(name: &str) -> Result<&str, FactorError> {
+    let name = name.trim();
+    let is_name = (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if is_name { Ok(name) } else { Err(FactorError::InvalidKeyName) }
 }

@@ -1,15 +1,31 @@
-//! Recovery codes: eight, shown once, each good once.
+//! Recovery codes: eight, shown once, each good once. For whoever has lost every other
+//! factor, and proof that they were kept comes before any other factor is enrolled.
 
 use gate::{Attempt, Permit, Target, TargetFacts};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
 use model::{Action, UserId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
+use zeroize::Zeroizing;
 
 use super::FactorError;
 use crate::Identity;
+use crate::accounts::{event, notices};
 
 /// How many there are.
 pub const CODES: usize = 8;
+/// Characters of a code, hyphens left out: 80 bits, which nobody guesses, so that a plain hash
+/// keeps them.
+const CHARACTERS: usize = 16;
+/// Longest text that is looked at as a code: hyphens and the spaces people type.
+const MAX_TEXT: usize = 64;
+/// With so few left, the person is told to make new ones.
+const FEW: u32 = 2;
+/// Crockford's, without the letters that look like digits.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Generate recovery codes; those before count no more.
 #[derive(Clone, Debug)]
@@ -38,7 +54,6 @@ impl Target for ConfirmRecoveryCodes {
 
 /// Why a recovery code proves nothing.
 #[derive(Debug, thiserror::Error)]
-#[allow(dead_code)]
 pub(crate) enum RecoveryCodeProblem {
     /// `why` is for the audit log alone.
     #[error("wrong: {why}")]
@@ -48,20 +63,155 @@ pub(crate) enum RecoveryCodeProblem {
 }
 
 impl Identity {
-    /// Eight fresh codes, to be shown once.
-    pub async fn generate_recovery_codes(&self, _permit: Permit<GenerateRecoveryCodes>) -> Result<Vec<Secret<String>>, FactorError> {
-        todo!()
+    /// Eight fresh codes, to be shown once. They are to be confirmed anew.
+    pub async fn generate_recovery_codes(&self, permit: Permit<GenerateRecoveryCodes>) -> Result<Vec<Secret<String>>, FactorError> {
+        let user = self.user_with_verified_email(permit.target().user).await?;
+        let codes: Vec<Secret<String>> = (0..CODES).map(|_| generate()).collect();
+        let hashes = codes.iter().filter_map(|code| stored(user.id, code.expose())).collect::<Vec<_>>();
+        let at = permit.at();
+        let mailbox = self.mailbox(&user).await?;
+        let mut unit = self.storage().begin().await?;
+        unit.replace_recovery_codes(user.id, &hashes, at).await?;
+        let words = [mailbox.user_name(), notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at)];
+        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodesGenerated, words), at).await?;
+        unit.commit(&event(&permit, EventKind::RecoveryCodesGenerated, user.id, json!({ "codes": codes.len() }))).await?;
+        Ok(codes)
     }
 
     /// Uses up a code; from now on second factors can be enrolled.
-    pub async fn confirm_recovery_codes(&self, _permit: Permit<ConfirmRecoveryCodes>) -> Result<(), FactorError> {
-        todo!()
+    pub async fn confirm_recovery_codes(&self, permit: Permit<ConfirmRecoveryCodes>) -> Result<(), FactorError> {
+        let target = permit.target();
+        let user = self.user_with_verified_email(target.user).await?;
+        let limits = &self.config().limits;
+        let taken = self.take_attempts(permit.actor(), limits.recovery_code_of(&user.name), |address| limits.recovery_code_from(address)).await?;
+        let Some(hash) = stored(user.id, &target.code) else { return Err(FactorError::WrongCode) };
+        if !self.storage().spend_recovery_code(user.id, &hash, self.now()).await? {
+            return Err(FactorError::WrongCode);
+        }
+        taken.give_back(self.storage()).await?;
+        let left = self.storage().recovery_codes_of(user.id).await?.unused;
+        let mut unit = self.storage().begin().await?;
+        let is_first = unit.confirm_recovery_codes(user.id, permit.at()).await?;
+        let kind = if is_first { EventKind::RecoveryCodesConfirmed } else { EventKind::RecoveryCodeUsed };
+        unit.commit(&event(&permit, kind, user.id, json!({ "left": left }))).await?;
+        Ok(())
     }
 
     /// Uses up a code in place of a second factor, with its event and its mails; how many are
     /// left. Does not count attempts: the login does.
-    #[allow(dead_code)]
-    pub(crate) async fn spend_recovery_code(&self, _attempt: &Attempt, _user: &UserRow, _code: &str) -> Result<u32, RecoveryCodeProblem> {
-        todo!()
+    pub(crate) async fn spend_recovery_code(&self, attempt: &Attempt, user: &UserRow, code: &str) -> Result<u32, RecoveryCodeProblem> {
+        let Some(hash) = stored(user.id, code) else { return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-malformed" }) };
+        let at = self.now();
+        if !self.storage().spend_recovery_code(user.id, &hash, at).await? {
+            return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-unknown-or-used" });
+        }
+        let left = self.storage().recovery_codes_of(user.id).await?.unused;
+        let actor =
+            Actor::Caller { user: Some(user.id), token: None, remote_address: attempt.remote_address.to_string(), user_agent: attempt.user_agent.to_string() };
+        let mailbox = self.mailbox(user).await?;
+        let mut unit = self.storage().begin().await?;
+        let left_word = || (MailField::Left, left.to_string());
+        let words = [mailbox.user_name(), left_word(), notices::remote_address(&actor), notices::device(&actor), notices::at(at)];
+        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at).await?;
+        if left <= FEW {
+            mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodesLow, [mailbox.user_name(), left_word()]), at).await?;
+        }
+        let event = AuditEvent {
+            at,
+            kind: EventKind::RecoveryCodeUsed,
+            actor,
+            user: Some(user.id),
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({ "left": left }),
+        };
+        unit.commit(&event).await?;
+        Ok(left)
+    }
+}
+
+/// A fresh code, `xxxx-xxxx-xxxx-xxxx`.
+fn generate() -> Secret<String> {
+    let mut bytes = Zeroizing::new([0_u8; CHARACTERS]);
+    getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
+    let mut code = String::with_capacity(CHARACTERS + 3);
+    for (position, byte) in bytes.iter().enumerate() {
+        if position > 0 && position % 4 == 0 {
+            code.push('-');
+        }
+        // 256 is a multiple of 32, so every character is as likely as any other.
+        code.push(char::from(ALPHABET[usize::from(byte % 32)]));
+    }
+    Secret::new(code)
+}
+
+/// What is stored of a code; none for a text that is no code. The user is part of it, so that
+/// nobody finds out from the table that two users have the same code.
+fn stored(user: UserId, text: &str) -> Option<[u8; 32]> {
+    let code = Zeroizing::new(plain(text)?);
+    Some(Sha256::new().chain_update(user.0.as_bytes()).chain_update(code.as_bytes()).finalize().into())
+}
+
+/// As it was generated, whatever of `-`, spaces, capitals and look-alikes was typed.
+fn plain(text: &str) -> Option<String> {
+    if text.len() > MAX_TEXT {
+        return None;
+    }
+    let mut code = String::with_capacity(CHARACTERS);
+    for character in text.chars().filter(|character| !character.is_whitespace() && *character != '-') {
+        let character = match character.to_ascii_lowercase() {
+            'o' => '0',
+            'i' | 'l' => '1',
+            other => other,
+        };
+        if !character.is_ascii() || !ALPHABET.contains(&(character as u8)) {
+            return None;
+        }
+        code.push(character);
+    }
+    (code.len() == CHARACTERS).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_code_has_four_groups_of_four() {
+        let code = generate();
+        let groups: Vec<&str> = code.expose().split('-').collect();
+        assert!(groups.len() == 4 && groups.iter().all(|group| group.len() == 4 && group.bytes().all(|byte| ALPHABET.contains(&byte))), "{groups:?}");
+        assert_ne!(code, generate());
+    }
+
+    #[test]
+    fn a_code_is_the_same_however_it_is_typed() {
+        let user = UserId::new();
+        let code = "0123-4567-89ab-cd1z";
+        for typed in [code, "0123456789abcd1z", " 0123 4567 89AB CDIZ ", "O123-4567-89ab-cdLz", "0123\u{2003}4567-89ab-cd1z"] {
+            assert_eq!(stored(user, typed), stored(user, code), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_is_not_looked_for() {
+        let long = format!("{}0123-4567-89ab-cd1z", " ".repeat(60));
+        for typed in ["", "0123-4567-89ab-cd1", "0123-4567-89ab-cd1zz", "0123-4567-89ab-cduz", "0123-4567-89ab-cd1ä", "0123_4567_89ab_cd1z", &long] {
+            assert_eq!(stored(UserId::new(), typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_same_code_of_another_user_is_stored_differently() {
+        assert_ne!(stored(UserId::new(), "0123-4567-89ab-cd1z"), stored(UserId::new(), "0123-4567-89ab-cd1z"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = stored(UserId::new(), &text);
+        }
     }
 }

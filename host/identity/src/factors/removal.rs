@@ -1,11 +1,18 @@
 //! Removing a second factor, and the rule about the last one.
 
-use gate::demands::Demand;
-use gate::{Attempt, ChangeFacts, Gate, Permit, Target, TargetFacts};
-use model::{Action, Caller, Factor, KeyId, UserId};
+use std::borrow::Cow;
 
-use super::FactorError;
+use gate::demands::Demand;
+use gate::{Attempt, ChangeFacts, Gate, Permit, ProjectFacts, Target, TargetFacts};
+use model::audit::EventKind;
+use model::mail::{Mail, MailField, MailKind};
+use model::{Action, Caller, Factor, KeyId, UserId};
+use serde_json::{Map, Value, json};
+use storage::{Conflict, StorageError};
+
+use super::{APP, FactorError, words};
 use crate::Identity;
+use crate::accounts::{event, notices};
 
 /// Which factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +26,10 @@ pub enum FactorName {
 pub struct RemoveFactor {
     user: UserId,
     which: FactorName,
+    /// What its owner calls it.
+    name: String,
+    /// What it is, for people.
+    word: &'static str,
     is_last: bool,
     demands: Vec<Demand>,
 }
@@ -32,7 +43,12 @@ impl RemoveFactor {
         self.which
     }
 
-    /// Whether no other factor is left without it.
+    /// What its owner calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether no other factor was left without it when it was looked up.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
@@ -55,13 +71,83 @@ impl Target for RemoveFactor {
 }
 
 impl Identity {
-    /// Looks a factor of the caller up and asks what would be lost without it.
-    pub async fn factor_to_remove(&self, _gate: &Gate, _attempt: &Attempt, _caller: &Caller, _which: FactorName) -> Result<RemoveFactor, FactorError> {
-        todo!()
+    /// Looks a factor of the caller up and asks what would be lost without it, of the set that
+    /// decides this request.
+    pub async fn factor_to_remove(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, which: FactorName) -> Result<RemoveFactor, FactorError> {
+        let caller_facts = caller.user().ok_or(FactorError::UnknownUser)?;
+        let user = self.storage().user(caller_facts.id).await?.ok_or(FactorError::UnknownUser)?;
+        let keys = self.storage().keys_of(user.id).await?;
+        let has_totp = user.totp_secret.is_some();
+        let (name, word) = match which {
+            FactorName::Totp if !has_totp => return Err(FactorError::TotpNotEnrolled),
+            FactorName::Totp => (self.config().totp_issuer.clone(), APP),
+            FactorName::Key(id) => {
+                let key = keys.iter().find(|key| key.id == id).ok_or(FactorError::UnknownKey)?;
+                (key.name.clone(), words(key.kind))
+            }
+        };
+        let demands = self.demands_of(gate, attempt, caller).await?;
+        Ok(RemoveFactor { user: user.id, which, name, word, is_last: keys.len() + usize::from(has_totp) == 1, demands })
     }
 
-    /// Removes a factor.
-    pub async fn remove_factor(&self, _permit: Permit<RemoveFactor>) -> Result<(), FactorError> {
-        todo!()
+    /// What demands a second factor of the caller: for the page that lists the factors.
+    pub async fn demands_of(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<Vec<Demand>, StorageError> {
+        let Some(user) = caller.user() else { return Ok(Vec::new()) };
+        let mut projects = Vec::new();
+        for (project, role) in self.storage().projects_of(user.id).await? {
+            let chosen = self.storage().project_settings(project.id).await?;
+            let owner_settings: Map<String, Value> = chosen.into_iter().map(|(policy, settings)| (policy, Value::Object(settings))).collect();
+            projects.push((project, role, Value::Object(owner_settings)));
+        }
+        let facts: Vec<ProjectFacts<'_>> = projects
+            .iter()
+            .map(|(project, role, owner_settings)| ProjectFacts {
+                id: Some(project.id),
+                normalized: project.name.normalized(),
+                status: project.status,
+                role: Some(*role),
+                owner_settings: Cow::Borrowed(owner_settings),
+            })
+            .collect();
+        Ok(gate.demands_second_factor(attempt, caller, &facts).await)
+    }
+
+    /// Removes a factor. While one is demanded, the write itself leaves one: of two that are
+    /// removed at once, one stays.
+    pub async fn remove_factor(&self, permit: Permit<RemoveFactor>) -> Result<(), FactorError> {
+        let RemoveFactor { user, which, name, word, demands, .. } = permit.target();
+        let user = self.storage().user(*user).await?.ok_or(FactorError::UnknownUser)?;
+        let must_leave_factor = !demands.is_empty();
+        let at = permit.at();
+        let mailbox = self.mailbox(&user).await?;
+        let mut unit = self.storage().begin().await?;
+        let removed = match which {
+            FactorName::Totp => unit.remove_totp(user.id, must_leave_factor).await,
+            FactorName::Key(key) => unit.remove_key(user.id, *key, must_leave_factor).await,
+        };
+        let removed = removed.map_err(|error| match error.conflict() {
+            Some(Conflict::LastFactor) => FactorError::Demanded(demands.clone()),
+            _ => error.into(),
+        })?;
+        let event = match which {
+            FactorName::Totp if !removed => return Err(FactorError::TotpNotEnrolled),
+            FactorName::Key(_) if !removed => return Err(FactorError::UnknownKey),
+            FactorName::Totp => event(&permit, EventKind::TotpRemoved, user.id, json!({})),
+            FactorName::Key(key) => event(&permit, EventKind::KeyRemoved, user.id, json!({ "key": key, "name": name })),
+        };
+        let mail = Mail::new(
+            MailKind::FactorRemoved,
+            [
+                mailbox.user_name(),
+                (MailField::Factor, (*word).to_owned()),
+                (MailField::Name, name.clone()),
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(at),
+            ],
+        );
+        mailbox.tell(&mut unit, &mail, at).await?;
+        unit.commit(&event).await?;
+        Ok(())
     }
 }
