@@ -1,11 +1,14 @@
 //! Roles, settings and status of projects.
 
+mod notices;
+
 use gate::Permit;
 use model::audit::{AuditEvent, EventKind};
 use model::{Caller, ProjectStatus, Role, UserName};
 use serde_json::{Map, Value};
 use storage::{Conflict, StorageError};
 
+use self::notices::RoleChange;
 use crate::Registry;
 use crate::targets::{ConfigureProject, GrantRole, KnownProject, RevokeRole, SetProjectStatus};
 
@@ -88,8 +91,21 @@ impl Registry {
     pub async fn grant_role(&self, permit: Permit<GrantRole>) -> Result<Option<Role>, ManageError> {
         let target = permit.target();
         let (project, role) = (existing_id(&target.project)?, target.after.unwrap_or(Role::Maintainer));
+        let change = RoleChange {
+            project,
+            project_name: &target.project.normalized,
+            user: target.user,
+            user_name: &target.user_name,
+            role: Some(role),
+            actor: permit.actor(),
+            at: permit.at(),
+        };
+        let notices = change.notices(&self.inner.storage).await?;
         let mut unit = self.inner.storage.begin().await?;
         let before = unit.grant_role(project, target.user, role, permit.at()).await.map_err(|error| last_owner(error, &target.user_name))?;
+        if before != Some(role) {
+            notices.enqueue(&mut unit, permit.at()).await?;
+        }
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::RoleGranted,
@@ -107,9 +123,20 @@ impl Registry {
     pub async fn revoke_role(&self, permit: Permit<RevokeRole>) -> Result<Role, ManageError> {
         let target = permit.target();
         let project = existing_id(&target.project)?;
+        let change = RoleChange {
+            project,
+            project_name: &target.project.normalized,
+            user: target.user,
+            user_name: &target.user_name,
+            role: None,
+            actor: permit.actor(),
+            at: permit.at(),
+        };
+        let notices = change.notices(&self.inner.storage).await?;
         let mut unit = self.inner.storage.begin().await?;
         let before = unit.revoke_role(project, target.user).await.map_err(|error| last_owner(error, &target.user_name))?;
         let before = before.ok_or_else(|| ManageError::NoRole { user: target.user_name.to_string(), project: target.project.normalized.clone() })?;
+        notices.enqueue(&mut unit, permit.at()).await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::RoleRevoked,

@@ -100,6 +100,18 @@ impl Fixture {
         Registry::new(connect(self.folder.path()).await, self.clock.clone(), self.registry.config().clone()).unwrap()
     }
 
+    /// Gives a person a primary address.
+    pub(crate) async fn has_address(&self, person: &Person, address: &str, verified: bool) {
+        let mut unit = self.registry.storage().begin().await.unwrap();
+        unit.add_email(person.id, address, NOW).await.unwrap();
+        if verified {
+            unit.verify_email(person.id, address, NOW).await.unwrap();
+        }
+        let (kind, user) = (EventKind::EmailAdded, Some(person.id));
+        let event = AuditEvent { at: NOW, kind, actor: Actor::System, user, project: None, decision: None, detail: serde_json::json!({}) };
+        unit.commit(&event).await.unwrap();
+    }
+
     pub(crate) async fn person(&self, name: &str) -> Person {
         let (id, token, name) = (UserId::new(), TokenId::new(), UserName::parse(name).unwrap());
         let mut unit = self.registry.storage().begin().await.unwrap();

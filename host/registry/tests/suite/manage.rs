@@ -40,6 +40,48 @@ async fn an_owner_grants_and_takes_roles_and_the_last_one_stays() {
 }
 
 #[tokio::test]
+async fn a_change_of_role_is_told_to_whoever_has_it_and_to_the_other_owners_once() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    for (name, verified) in [("bob", true), ("carla", true), ("dora", false)] {
+        let person = fixture.person(name).await;
+        fixture.has_address(&person, &format!("{name}@example.org"), verified).await;
+    }
+    fixture.has_address(&ana, "ana@example.org", true).await;
+    fixture.upload(&ana.token(), File::wheel("sample", "1.0")).await.unwrap();
+    let registry = &fixture.registry;
+    let grant = async |user: &str, role: Role| {
+        let target = registry.load_grant_role(Some(&ana.session()), "sample", &name(user), role).await.unwrap();
+        registry.grant_role(fixture.decide(&ana.session(), target).await.unwrap()).await.unwrap();
+    };
+    let told = async || {
+        let mut mails: Vec<(String, &str)> =
+            registry.storage().outbox(None, 100).await.unwrap().into_iter().map(|mail| (mail.recipient, mail.kind.as_str())).collect();
+        mails.sort();
+        mails
+    };
+
+    grant("bob", Role::Owner).await;
+    let first = [("ana@example.org".to_owned(), "collaborator-changed"), ("bob@example.org".to_owned(), "role-changed")];
+    assert_eq!(told().await, first);
+    // The same role again is no change.
+    grant("bob", Role::Owner).await;
+    assert_eq!(told().await, first);
+    // Whoever has no verified address cannot be told; the owners still are. A maintainer is not.
+    grant("carla", Role::Maintainer).await;
+    grant("dora", Role::Maintainer).await;
+    let target = registry.load_revoke_role(None, "sample", &name("bob")).await.unwrap();
+    registry.revoke_role(fixture.permit(target).await).await.unwrap();
+    let count = |mails: &[(String, &str)], who: &str| mails.iter().filter(|(address, _)| address.starts_with(who)).count();
+    let mails = told().await;
+    assert_eq!(["ana", "bob", "carla", "dora"].map(|who| count(&mails, who)), [4, 4, 1, 0]);
+    // A change that fails tells nobody.
+    let target = registry.load_revoke_role(None, "sample", &name("ana")).await.unwrap();
+    assert!(registry.revoke_role(fixture.permit(target).await).await.is_err());
+    assert_eq!(told().await.len(), 9);
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_named() {
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
