@@ -3,11 +3,12 @@
 use gate::{Attempt, Gate, Refusal};
 use model::{Action, Assurance, Caller, CredentialKind, PasswordState, Principal, Timestamp, TokenFacts};
 use storage::Secret;
+use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
 
-use crate::prove_person::{Problem, Proof};
+use crate::prove_person::Proof;
 use crate::refusals::Failure;
-use crate::{Identity, InvalidAuthorization, Presented, tokens};
+use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
 
 /// How often it is written down that a token was used.
 const TOUCH_EVERY_MS: i64 = 60_000;
@@ -15,7 +16,7 @@ const TOUCH_EVERY_MS: i64 = 60_000;
 impl Identity {
     /// Turns what was presented into a caller, or refuses it.
     ///
-    /// Nothing presented is an anonymous caller. A token is verified and yields its user on
+    /// Nothing presented is an anonymous caller, and so is a session that has ended. A token is verified and yields its user on
     /// any route; its caveats are the gate's to check. A password is verified only where
     /// the attempt's policy set could permit one, and refused unverified elsewhere: nobody
     /// learns whether it is right, and nobody makes the server hash.
@@ -33,8 +34,11 @@ impl Identity {
                 Err(failure) => Err(self.refuse_counted(gate, attempt, action, failure).await),
             },
             Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
-                match self.verify_password(attempt, &user, password).await {
-                    Ok(caller) => self.admit(gate, attempt, action, caller).await,
+                match self.verify_password(attempt, &user, password.clone()).await {
+                    Ok(mut caller) => {
+                        caller.assurance.password_state = self.password_state(gate, attempt, action, &password, caller.user().map(|user| user.id)).await?;
+                        self.admit(gate, attempt, action, caller).await
+                    }
                     Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
                 }
             }
@@ -55,7 +59,11 @@ impl Identity {
             Presented::Session(cookie) => self.verify_session(&cookie, attempt.at).await,
             Presented::Token(text) => self.verify_token(&text, attempt.at).await,
             Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
-                self.verify_password(attempt, &user, password).await
+                let mut again = self.verify_password(attempt, &user, password.clone()).await;
+                if let Ok(caller) = &mut again {
+                    caller.assurance.password_state = self.password_state(gate, attempt, action, &password, caller.user().map(|user| user.id)).await?;
+                }
+                again
             }
             Presented::Basic { .. } => Err(Failure::password_not_accepted(action, false)),
         };
@@ -74,9 +82,23 @@ impl Identity {
         text.trim_start().strip_prefix(&self.config().token_prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
+    /// The caller of a session; one that has ended is nobody's, and no failure: browsers keep
+    /// cookies longer than we keep sessions.
     async fn verify_session(&self, cookie: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
-        let _ = (cookie, at);
-        todo!()
+        let Some(secret) = opaque::hash(cookie.expose()) else { return Ok(Caller::anonymous()) };
+        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error);
+        let found = self.storage().session(&secret, self.idle_since(at), at).await.map_err(unavailable)?;
+        let Some(SessionWithUser { session, user }) = found else { return Ok(Caller::anonymous()) };
+        if let Err(error) = self.storage().touch_session(session.id, at).await {
+            tracing::warn!(%error, session = %session.id, "the use of a session could not be noted");
+        }
+        Ok(Caller {
+            credential: CredentialKind::Session,
+            principal: Principal::User(user.facts()),
+            token: None,
+            session: Some(session.id),
+            assurance: session.assurance,
+        })
     }
 
     /// A token that does not exist takes the same work as one with a wrong signature.
@@ -116,6 +138,7 @@ impl Identity {
         })
     }
 
+    /// Whether it is known from a breach is left to whoever calls this.
     async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
         let credential = CredentialKind::BasicPassword;
         // A password that is sent with every request has no place for a code.
@@ -125,10 +148,7 @@ impl Identity {
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };
                 Ok(Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance })
             }
-            Err(Problem::Wrong { why, user }) => Err(Failure::password(why, user)),
-            Err(Problem::TooMany(too_many)) => Err(Failure::limited(credential, too_many)),
-            Err(Problem::Busy) => Err(Failure::busy(credential)),
-            Err(Problem::Storage(error)) => Err(Failure::unavailable(credential, &error)),
+            Err(problem) => Err(problem.into_failure(credential, Failure::password)),
         }
     }
 }

@@ -395,7 +395,12 @@ mod tests {
     fn keys_fit_the_database_for_the_longest_names() {
         let limits = Limits::default();
         let name = UserName::parse(&"a".repeat(50)).unwrap();
-        for (key, _) in windows(&[limits.password_of(&name), limits.recovery_code_of(&name), limits.resets_of_address(&"a".repeat(254)), limits.recovery_code_from("2001:db8:1111:2222::".parse().unwrap())]) {
+        for (key, _) in windows(&[
+            limits.password_of(&name),
+            limits.recovery_code_of(&name),
+            limits.resets_of_address(&"a".repeat(254)),
+            limits.recovery_code_from("2001:db8:1111:2222::".parse().unwrap()),
+        ]) {
             assert!(key.len() <= 200, "{key}");
         }
     }

@@ -1,12 +1,40 @@
 //! Logging in: the password, then the second factor, or a passkey alone.
+//!
+//! Between the two steps nothing is remembered but a row that counts for five minutes and
+//! for the browser that has its secret in a cookie. It is void once the user has logged in,
+//! or changed the password. Nobody learns whether an account has a second factor who does not
+//! know its password.
 
-use gate::{Attempt, Gate, Refusal};
-use model::UserName;
+pub(crate) mod second_factor;
+
+use data_encoding::HEXLOWER;
+use gate::recorder::actor_of;
+use gate::{Attempt, Gate, Permit, Refusal, RefusalKind};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, PasswordState, Principal, Timestamp, UserId, UserName};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use storage::ceremonies::NewCeremony;
+use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
-use crate::Identity;
+use crate::devices::Device;
 use crate::factors::KeyAnswer;
-use crate::sessions::StartedSession;
+use crate::factors::challenges::{KeyBinding, KeyProblem};
+use crate::prove_person::Proof;
+use crate::refusals::Failure;
+use crate::sessions::{StartSession, StartedSession};
+use crate::{Identity, limits, opaque};
+
+use second_factor::Offered;
+
+/// The kind of the ceremonies in storage: logins that wait for their second step.
+pub(crate) const PENDING: &str = "login";
+/// How long they wait.
+const PENDING_MS: i64 = 5 * 60 * 1000;
+
+const ACTION: Action = Action::SessionStart;
 
 /// Where a login stands.
 #[derive(Debug)]
@@ -16,8 +44,8 @@ pub enum LoginStep {
     /// The password was right; now the second factor. What is pending belongs into a cookie
     /// and counts five minutes.
     SecondFactor { pending: Secret<String> },
-    /// All was right, from a browser that was never seen: the person confirms it by mail and
-    /// logs in again. `mailed_before` when the mail was sent a while ago and none now.
+    /// All was right so far, from a browser that was never seen: the person confirms it by
+    /// mail and logs in again. `mailed_before` when the mail was sent a while ago and none now.
     ConfirmDevice { device: Secret<String>, mailed_before: bool },
 }
 
@@ -33,12 +61,29 @@ pub struct PendingLogin {
     pub recovery_codes_left: u32,
 }
 
+/// What is remembered of the first step.
+#[derive(Serialize, Deserialize)]
+struct FirstStep {
+    password_at: Timestamp,
+    password_state: String,
+    /// Digest of the password's hash as it was: a password that was changed was not proven.
+    password: String,
+}
+
+/// A login that waits, and whose it is.
+struct Waiting {
+    user: UserRow,
+    password_at: Timestamp,
+    password_state: PasswordState,
+}
+
 impl Identity {
     /// The first step: a user name or verified e-mail address, and the password. `device` is
     /// the cookie by which the browser is known, if it sent one.
     ///
     /// Unknown and disabled users, disabled and wrong passwords are refused in the same words
-    /// after the same work.
+    /// after the same work. What is decided here without a second factor is final for those
+    /// who have none; for the others a refusal that only requires one is not.
     pub async fn log_in(
         &self,
         gate: &Gate,
@@ -47,21 +92,45 @@ impl Identity {
         password: Secret<String>,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        let _ = (gate, attempt, name_or_email, password, device);
-        todo!()
+        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
+            return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
+        }
+        let proof = Proof { user_name: name_or_email, password: password.clone(), totp_code: None, asks_for_code: false };
+        let user = match self.prove(attempt.remote_address, proof).await {
+            Ok(proven) => proven.user,
+            Err(problem) => return Err(self.refuse(gate, attempt, ACTION, problem.into_failure(CredentialKind::Session, Failure::login)).await),
+        };
+        let password_state = self.password_state(gate, attempt, ACTION, &password, Some(user.id)).await?;
+        let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state };
+        let caller = caller(&user, assurance);
+        let decided = gate.decide(attempt, &caller, StartSession).await;
+        if !user.facts().factors.any() {
+            return self.start(gate, attempt, &decided?, &user, assurance, device).await;
+        }
+        match decided {
+            // Decided again once the factor was proven.
+            Ok(_) => {}
+            Err(Refusal { kind: RefusalKind::Required(_), .. }) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        match self.wait_for_second_factor(gate, attempt, &caller, &user, assurance).await {
+            Ok(pending) => Ok(LoginStep::SecondFactor { pending }),
+            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
     }
 
     /// What the page for the second factor offers; none when nothing is pending. Uses nothing up.
     pub async fn pending_login(&self, pending: &str) -> Result<Option<PendingLogin>, StorageError> {
-        let _ = pending;
-        todo!()
+        let Ok(Waiting { user, .. }) = self.waiting(pending).await? else { return Ok(None) };
+        let factors = user.facts().factors;
+        let recovery_codes_left = self.storage().recovery_codes_of(user.id).await?.unused;
+        Ok(Some(PendingLogin { user: user.name, totp: factors.totp, keys: factors.webauthn, recovery_codes_left }))
     }
 
     /// The second step by a code of a one-time password app. A wrong one leaves the login
     /// pending.
     pub async fn log_in_with_totp(&self, gate: &Gate, attempt: &Attempt, pending: &str, code: &str, device: Option<&str>) -> Result<LoginStep, Refusal> {
-        let _ = (gate, attempt, pending, code, device);
-        todo!()
+        self.second_step(gate, attempt, pending, Offered::Totp(code), device).await
     }
 
     /// The second step by a recovery code.
@@ -73,26 +142,195 @@ impl Identity {
         code: &str,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        let _ = (gate, attempt, pending, code, device);
-        todo!()
+        self.second_step(gate, attempt, pending, Offered::RecoveryCode(code), device).await
     }
 
     /// The second step by a security key or passkey.
-    pub async fn log_in_with_key(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        pending: &str,
-        answer: &KeyAnswer,
-        device: Option<&str>,
-    ) -> Result<LoginStep, Refusal> {
-        let _ = (gate, attempt, pending, answer, device);
-        todo!()
+    pub async fn log_in_with_key(&self, gate: &Gate, attempt: &Attempt, pending: &str, answer: &KeyAnswer, device: Option<&str>) -> Result<LoginStep, Refusal> {
+        self.second_step(gate, attempt, pending, Offered::Key(KeyBinding::Pending(pending), answer), device).await
     }
 
     /// Everything in one step: a passkey says who it is and proves it.
     pub async fn log_in_with_passkey(&self, gate: &Gate, attempt: &Attempt, answer: &KeyAnswer, device: Option<&str>) -> Result<LoginStep, Refusal> {
-        let _ = (gate, attempt, answer, device);
-        todo!()
+        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
+            return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
+        }
+        let (user, at) = match self.look_at_passkey(attempt, answer).await {
+            Ok(found) => found,
+            Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
+        };
+        let second_factor = Some(FactorUse { factor: Factor::Webauthn, at });
+        let assurance = Assurance { password_at: None, second_factor, password_state: PasswordState::Unchecked };
+        let permit = gate.decide(attempt, &caller(&user, assurance), StartSession).await?;
+        self.start(gate, attempt, &permit, &user, assurance, device).await
     }
+
+    async fn second_step(&self, gate: &Gate, attempt: &Attempt, pending: &str, offered: Offered<'_>, device: Option<&str>) -> Result<LoginStep, Refusal> {
+        let waiting = match self.waiting(pending).await {
+            Ok(Ok(waiting)) => waiting,
+            Ok(Err(why)) => return Err(self.refuse_counted(gate, attempt, ACTION, Failure::login_expired(why, None)).await),
+            Err(error) => return Err(self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, &error)).await),
+        };
+        let user = &waiting.user;
+        let asked = match &offered {
+            // Asked before the code is looked at: each counts once, and the login that is
+            // repeated after the mail needs one that was not used up by the first.
+            Offered::RecoveryCode(_) => self.ask_about_device(attempt, user, device).await,
+            Offered::Totp(_) | Offered::Key(..) => Ok(None),
+        };
+        match asked {
+            Ok(Some(step)) => return Ok(step),
+            Ok(None) => {}
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
+        let right = match self.look_at(attempt, user, &offered).await {
+            Ok(right) => right,
+            Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
+        };
+        let second_factor = Some(FactorUse { factor: right.factor, at: right.at });
+        let assurance = Assurance { password_at: Some(waiting.password_at), second_factor, password_state: waiting.password_state };
+        let permit = gate.decide(attempt, &caller(user, assurance), StartSession).await?;
+        if let Err(failure) = self.settle(attempt, user, &right).await {
+            return Err(self.refuse(gate, attempt, ACTION, failure).await);
+        }
+        // After the factor: a wrong one must leave the login pending. One request gets it.
+        let taken = match opaque::hash(pending) {
+            Some(hash) => self.storage().take_ceremony(&hash, PENDING, self.now()).await,
+            None => Ok(None),
+        };
+        match taken {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("login-finished-before", Some(user.id))).await),
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
+        if let Offered::Totp(_) = offered {
+            match self.ask_about_device(attempt, user, device).await {
+                Ok(Some(step)) => return Ok(step),
+                Ok(None) => {}
+                Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+            }
+        }
+        self.start(gate, attempt, &permit, user, assurance, device).await
+    }
+
+    /// Asks the user to confirm the browser, if that is needed.
+    async fn ask_about_device(&self, attempt: &Attempt, user: &UserRow, cookie: Option<&str>) -> Result<Option<LoginStep>, StorageError> {
+        let device = self.device_of(user.id, cookie).await?;
+        if !self.must_be_confirmed(user, &device).await? {
+            return Ok(None);
+        }
+        let mailed_before = self.ask_to_confirm(attempt, user, &device).await?;
+        Ok(Some(LoginStep::ConfirmDevice { device: device.secret, mailed_before }))
+    }
+
+    async fn start(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        permit: &Permit<StartSession>,
+        user: &UserRow,
+        assurance: Assurance,
+        cookie: Option<&str>,
+    ) -> Result<LoginStep, Refusal> {
+        let started = async {
+            let device: Device = self.device_of(user.id, cookie).await?;
+            self.start_session(permit, attempt, user, assurance, &device).await
+        };
+        match started.await {
+            Ok(Some(started)) => Ok(LoginStep::Started(started)),
+            Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("account-changed", Some(user.id))).await),
+            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
+    }
+
+    /// Remembers the first step; what the browser is to remember. That the password was right
+    /// is recorded: whoever knows it and has no second factor comes this far.
+    async fn wait_for_second_factor(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        user: &UserRow,
+        assurance: Assurance,
+    ) -> Result<Secret<String>, StorageError> {
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::AuthenticationSucceeded,
+            actor: actor_of(attempt, caller),
+            user: Some(user.id),
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({ "method": CredentialKind::Session.as_str(), "second-factor": "pending", "action": ACTION.as_str(), "route": attempt.route }),
+        };
+        gate.recorder().audit(event).await?;
+        let (secret, hash) = opaque::generate();
+        let first = FirstStep { password_at: attempt.at, password_state: assurance.password_state.as_str().to_owned(), password: digest_of_password(user) };
+        let state = serde_json::to_string(&first).map_err(|error| StorageError::Corrupt(error.to_string()))?;
+        let ceremony = NewCeremony {
+            secret: &hash,
+            kind: PENDING,
+            user: Some(user.id),
+            session: None,
+            state: &state,
+            created_at: attempt.at,
+            expires_at: attempt.at.plus_ms(PENDING_MS),
+        };
+        self.storage().open_ceremony(&ceremony).await?;
+        Ok(secret)
+    }
+
+    /// The login that waits under this secret, or why there is none.
+    async fn waiting(&self, pending: &str) -> Result<Result<Waiting, &'static str>, StorageError> {
+        let Some(hash) = opaque::hash(pending) else { return Ok(Err("no-pending-login")) };
+        let Some(row) = self.storage().ceremony(&hash, PENDING, self.now()).await? else { return Ok(Err("no-pending-login")) };
+        let unreadable = || StorageError::Corrupt("the state of a pending login".to_owned());
+        let first: FirstStep = serde_json::from_str(row.state.expose()).map_err(|_| unreadable())?;
+        let password_state = PasswordState::from_word(&first.password_state).ok_or_else(unreadable)?;
+        let user = match row.user {
+            Some(user) => self.storage().user(user).await?,
+            None => None,
+        };
+        let may_log_in = |user: &UserRow| user.disabled_at.is_none() && user.deleted_at.is_none() && user.password_disabled.is_none();
+        match user {
+            Some(user) if may_log_in(&user) && digest_of_password(&user) == first.password => {
+                Ok(Ok(Waiting { user, password_at: first.password_at, password_state }))
+            }
+            _ => Ok(Err("account-changed")),
+        }
+    }
+
+    /// Whose passkey it is. Counted for the address and for all: which account is meant is not
+    /// known before the passkey was right.
+    async fn look_at_passkey(&self, attempt: &Attempt, answer: &KeyAnswer) -> Result<(UserRow, Timestamp), Failure> {
+        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).with_factor(Factor::Webauthn);
+        let limits = &self.config().limits;
+        let counters = [limits.webauthn_from(attempt.remote_address), limits.webauthn_of_all()];
+        let taken = limits::take(self.storage(), &counters, self.now()).await.map_err(unavailable)?;
+        let taken = taken.map_err(|too_many| Failure::limited(CredentialKind::Session, too_many).with_factor(Factor::Webauthn))?;
+        let at = self.now();
+        let user = match self.verify_passkey(answer, at).await {
+            Ok(user) => user,
+            Err(KeyProblem::Wrong { why, user }) => return Err(Failure::passkey(why, user)),
+            Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
+        };
+        if user.disabled_at.is_some() || user.deleted_at.is_some() {
+            return Err(Failure::passkey("disabled-user", Some(user.id)));
+        }
+        taken.give_back(self.storage()).await.map_err(unavailable)?;
+        Ok((user, at))
+    }
+
+    async fn login_unavailable(&self, gate: &Gate, attempt: &Attempt, error: &StorageError, user: UserId) -> Refusal {
+        self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, error).of(user)).await
+    }
+}
+
+/// Somebody who was proven in a form, without a session yet.
+fn caller(user: &UserRow, assurance: Assurance) -> Caller {
+    Caller { credential: CredentialKind::Session, principal: Principal::User(user.facts()), token: None, session: None, assurance }
+}
+
+fn digest_of_password(user: &UserRow) -> String {
+    let hash = user.password_hash.as_ref().map_or("", |hash| hash.expose().as_str());
+    HEXLOWER.encode(&Sha256::digest(hash.as_bytes()))
 }

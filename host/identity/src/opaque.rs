@@ -45,7 +45,17 @@ mod tests {
     fn a_secret_has_one_spelling() {
         let (zeros, filled) = ("A".repeat(LENGTH), "A".repeat(LENGTH - 1));
         assert!(hash(&zeros).is_some());
-        for text in ["", "A", &filled, &format!("{zeros}A"), &format!("{filled}="), &format!("{filled}B"), &format!("{filled}+"), &format!("{filled} "), &"ä".repeat(43)] {
+        for text in [
+            "",
+            "A",
+            &filled,
+            &format!("{zeros}A"),
+            &format!("{filled}="),
+            &format!("{filled}B"),
+            &format!("{filled}+"),
+            &format!("{filled} "),
+            &"ä".repeat(43),
+        ] {
             assert_eq!(hash(text), None, "{text}");
         }
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use gate::{Attempt, Gate, Refusal};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, PasswordState, Principal, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, Principal, UserId, UserName};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
@@ -15,6 +15,7 @@ use crate::{Identity, totp};
 
 /// What a person typed.
 pub(crate) struct Proof<'a> {
+    /// The user name, or a verified e-mail address.
     pub(crate) user_name: &'a str,
     pub(crate) password: Secret<String>,
     pub(crate) totp_code: Option<&'a str>,
@@ -28,7 +29,38 @@ pub(crate) struct Proof<'a> {
 #[must_use = "a code that is not spent can be sent again"]
 pub struct UnspentCode {
     user: UserId,
+    name: UserName,
     step: i64,
+}
+
+impl UnspentCode {
+    /// A code that matched this step of the user's secret.
+    pub(crate) fn new(user: &UserRow, step: i64) -> Self {
+        Self { user: user.id, name: user.name.clone(), step }
+    }
+}
+
+/// Whom a text could name.
+pub(crate) enum Login<'a> {
+    Name(UserName),
+    /// An e-mail address; no user name has an `@`.
+    Email(&'a str),
+    /// Neither.
+    Nobody,
+}
+
+/// Longest e-mail address that is looked for, in bytes (RFC 5321 4.5.3.1).
+const MAX_EMAIL: usize = 254;
+
+impl<'a> Login<'a> {
+    pub(crate) fn parse(text: &'a str) -> Self {
+        let text = text.trim();
+        match UserName::parse(text) {
+            Ok(name) => Self::Name(name),
+            Err(_) if text.contains('@') && text.len() <= MAX_EMAIL && !text.chars().any(char::is_control) => Self::Email(text),
+            Err(_) => Self::Nobody,
+        }
+    }
 }
 
 /// Who it is.
@@ -49,6 +81,18 @@ pub(crate) enum Problem {
     Storage(#[from] StorageError),
     #[error("busy")]
     Busy,
+}
+
+impl Problem {
+    /// As a refusal; `wrong` says it in the words of the place.
+    pub(crate) fn into_failure(self, credential: CredentialKind, wrong: impl FnOnce(&'static str, Option<UserId>) -> Failure) -> Failure {
+        match self {
+            Self::Wrong { why, user } => wrong(why, user),
+            Self::TooMany(too_many) => Failure::limited(credential, too_many),
+            Self::Busy => Failure::busy(credential),
+            Self::Storage(error) => Failure::unavailable(credential, &error),
+        }
+    }
 }
 
 impl From<Busy> for Problem {
@@ -81,18 +125,17 @@ impl Identity {
         if !gate.may_permit(attempt, action, credential) {
             return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);
         }
-        let proof = Proof { user_name, password: Secret::new(password.to_owned()), totp_code, asks_for_code: true };
+        let password = Secret::new(password.to_owned());
+        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true };
         let failure = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
-                let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state: PasswordState::Unchecked };
+                let password_state = self.password_state(gate, attempt, action, &password, Some(proven.user.id)).await?;
+                let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state };
                 let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance };
                 return Ok((self.admit(gate, attempt, action, caller).await?, proven.code));
             }
-            Err(Problem::Wrong { why, user }) => Failure::person(why, user),
-            Err(Problem::TooMany(too_many)) => Failure::limited(credential, too_many),
-            Err(Problem::Busy) => Failure::busy(credential),
-            Err(Problem::Storage(error)) => Failure::unavailable(credential, &error),
+            Err(problem) => problem.into_failure(credential, Failure::person),
         };
         Err(self.refuse(gate, attempt, action, failure).await)
     }
@@ -100,7 +143,7 @@ impl Identity {
     /// Uses up a code, once and for all: of any number of requests that carry it, one gets
     /// past this. The others are refused like those with a wrong code.
     pub async fn spend_code(&self, gate: &Gate, attempt: &Attempt, action: Action, code: &UnspentCode) -> Result<(), Refusal> {
-        let failure = match self.storage().accept_totp_step(code.user, code.step).await {
+        let failure = match self.accept_code(attempt.remote_address, code).await {
             Ok(true) => return Ok(()),
             Ok(false) => Failure::person("code-used-before", Some(code.user)),
             Err(error) => Failure::unavailable(CredentialKind::Session, &error),
@@ -108,15 +151,31 @@ impl Identity {
         Err(self.refuse(gate, attempt, action, failure).await)
     }
 
+    /// Whether the code was not used before; it is used up now. One that was is counted like a
+    /// wrong one, so that nobody tries old codes without an end.
+    pub(crate) async fn accept_code(&self, address: IpAddr, code: &UnspentCode) -> Result<bool, StorageError> {
+        if self.storage().accept_totp_step(code.user, code.step).await? {
+            return Ok(true);
+        }
+        let limits = &self.config().limits;
+        // Refused in any case: whether it still fits the limits changes nothing.
+        let _counted = limits::take(self.storage(), &[limits.totp_from(address), limits.totp_of(&code.name), limits.totp_of_all()], self.now()).await?;
+        Ok(false)
+    }
+
     /// Limits first, then the same work for every user, known or not: one hash, one code.
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly
     /// must not keep an old code alive.
     pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
-        let name = UserName::parse(proof.user_name).ok();
+        let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
         let mut passwords = vec![limits.password_from(address)];
-        passwords.extend(name.as_ref().map(|name| limits.password_of(name)));
+        passwords.extend(match &name {
+            Login::Name(name) => Some(limits.password_of(name)),
+            Login::Email(address) => Some(limits.password_of_address(address)),
+            Login::Nobody => None,
+        });
         // Last: the others, which keep most of what one attacker does from counting here.
         passwords.push(limits.password_of_all());
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
@@ -125,8 +184,9 @@ impl Identity {
         let taken = limits::take(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
 
         let user = match &name {
-            Some(name) => self.storage().user_by_name(name).await?,
-            None => None,
+            Login::Name(name) => self.storage().user_by_name(name).await?,
+            Login::Email(address) => self.storage().user_by_email(address).await?,
+            Login::Nobody => None,
         };
         let enabled_hash =
             user.as_ref().filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
@@ -139,7 +199,7 @@ impl Identity {
         if !is_right_password {
             return Err(wrong_password(user.as_ref()));
         }
-        let Some(user) = user else { return Err(wrong_password(None)) };
+        let Some(mut user) = user else { return Err(wrong_password(None)) };
         let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
         let mut code = None;
         if proof.asks_for_code && user.totp_secret.is_some() {
@@ -148,10 +208,10 @@ impl Identity {
             // somebody's codes for the day, and with them publishing. For the same reason who
             // is over the limit hears what a wrong password hears: another answer would tell
             // that the password is right.
-            let counters = [limits.totp_from(address), limits.totp_of(&user.name)];
+            let counters = [limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()];
             let Ok(taken_codes) = limits::take(self.storage(), &counters, self.now()).await? else { return wrong("too-many-codes") };
             match step {
-                Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode { user: user.id, step }),
+                Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode::new(&user, step)),
                 Ok(Some(_)) => return wrong("code-used-before"),
                 Ok(None) => return wrong("wrong-code"),
                 Err(_) => {
@@ -163,21 +223,21 @@ impl Identity {
         }
         taken.give_back(self.storage()).await?;
         if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {
-            self.rehash(user.id, password, &outdated).await;
+            user.password_hash = self.rehash(user.id, password, &outdated).await.or(user.password_hash);
         }
         Ok(Proven { user, code })
     }
 
     /// Hashes a password that was proven with the cost of today: now is the only time that it
-    /// is known. Who proves it is not kept from anything if that fails.
-    async fn rehash(&self, user: UserId, password: Secret<String>, outdated: &Secret<String>) {
-        let Ok(turn) = self.inner.passwords.turn().await else { return };
-        let hash = turn.hash(password).await;
+    /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
+    async fn rehash(&self, user: UserId, password: Secret<String>, outdated: &Secret<String>) -> Option<Secret<String>> {
+        let turn = self.inner.passwords.turn().await.ok()?;
+        let hash = Secret::new(turn.hash(password).await);
         let replace = async {
             let mut unit = self.storage().begin().await?;
-            if !unit.rehash_password(user, outdated.expose(), &hash).await? {
+            if !unit.rehash_password(user, outdated.expose(), hash.expose()).await? {
                 // Set anew in this very moment; that one counts.
-                return Ok(());
+                return Ok(false);
             }
             let event = AuditEvent {
                 at: self.now(),
@@ -188,11 +248,15 @@ impl Identity {
                 decision: None,
                 detail: serde_json::json!({}),
             };
-            unit.commit(&event).await.map(drop)
+            unit.commit(&event).await.map(|_| true)
         };
-        if let Err(error) = replace.await {
-            let error: StorageError = error;
-            tracing::warn!(%error, %user, "a password could not be hashed anew");
+        match replace.await {
+            Ok(replaced) => replaced.then_some(hash),
+            Err(error) => {
+                let error: StorageError = error;
+                tracing::warn!(%error, %user, "a password could not be hashed anew");
+                None
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Principal, UserId};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, UserId};
 use serde_json::json;
 use storage::StorageError;
 
@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) credential: CredentialKind,
     /// Why, for the audit log alone.
     pub(crate) why: &'static str,
+    /// The second factor that was tried.
+    pub(crate) factor: Option<Factor>,
     /// Whose credential it would have been, if that is known.
     pub(crate) user: Option<UserId>,
     pub(crate) kind: RefusalKind,
@@ -33,7 +35,7 @@ fn reason(code: &str, message: impl Into<String>, remedy: impl Into<String>, pag
 
 impl Failure {
     fn denied(credential: CredentialKind, why: &'static str, user: Option<UserId>, reason: Reason) -> Self {
-        Self { credential, why, user, kind: RefusalKind::Denied, reason }
+        Self { credential, why, factor: None, user, kind: RefusalKind::Denied, reason }
     }
 
     /// The message is PyPI's, which clients and people know.
@@ -84,6 +86,67 @@ impl Failure {
         Self::denied(CredentialKind::Session, why, user, reason)
     }
 
+    /// A login's first step. Which of the three is wrong is not told.
+    pub(crate) fn login(why: &'static str, user: Option<UserId>) -> Self {
+        let message = "The user name, the e-mail address or the password is wrong.";
+        let remedy = "Check them; if the password was forgotten, or does not work any more, set a new one.";
+        let reason = reason("wrong-credentials", message, remedy, Page::PasswordReset);
+        Self::denied(CredentialKind::Session, why, user, reason)
+    }
+
+    /// A login's second step without the first, or long after it.
+    pub(crate) fn login_expired(why: &'static str, user: Option<UserId>) -> Self {
+        let message = "This login has expired, was finished before, or was begun in another browser.";
+        Self::denied(CredentialKind::Session, why, user, reason("login-expired", message, "Log in again.", Page::StepUp))
+    }
+
+    /// A second factor that was not right, of somebody who is known by now.
+    pub(crate) fn second_factor(why: &'static str, factor: Factor, user: UserId) -> Self {
+        let (code, message, remedy) = match factor {
+            Factor::Totp => {
+                ("wrong-code", "The code is wrong, or was used before.", "Wait for the next code of your app, and check that your device's clock is right.")
+            }
+            Factor::Webauthn => {
+                ("wrong-key", "The security key or passkey was not accepted.", "Try again, or use another one that is registered for this account.")
+            }
+            Factor::RecoveryCode => (
+                "wrong-recovery-code",
+                "The recovery code is wrong, or was used before.",
+                "Try another one; each counts once, and none but those generated last.",
+            ),
+        };
+        Self { factor: Some(factor), ..Self::denied(CredentialKind::Session, why, Some(user), reason(code, message, remedy, Page::SecondFactor)) }
+    }
+
+    /// A passkey in the place of name and password.
+    pub(crate) fn passkey(why: &'static str, user: Option<UserId>) -> Self {
+        let message = "The passkey was not accepted.";
+        let remedy = "Try again, use another one, or log in with user name and password.";
+        let reason = reason("wrong-passkey", message, remedy, Page::SecondFactor);
+        Self { factor: Some(Factor::Webauthn), ..Self::denied(CredentialKind::Session, why, user, reason) }
+    }
+
+    /// The password of somebody who is logged in.
+    pub(crate) fn own_password(why: &'static str, user: Option<UserId>) -> Self {
+        let reason = reason("wrong-password", "The password is wrong.", "Check it; if it was forgotten, set a new one.", Page::PasswordReset);
+        Self::denied(CredentialKind::Session, why, user, reason)
+    }
+
+    /// A session that ended, or got another cookie, while the request was on its way.
+    pub(crate) fn session_ended(user: Option<UserId>) -> Self {
+        let reason = reason("session-ended", "The session has ended.", "Log in again.", Page::StepUp);
+        Self::denied(CredentialKind::Session, "session-ended", user, reason)
+    }
+
+    /// The same failure, known to concern this user.
+    pub(crate) fn of(self, user: UserId) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    pub(crate) fn with_factor(self, factor: Factor) -> Self {
+        Self { factor: Some(factor), ..self }
+    }
+
     pub(crate) fn authorization(invalid: InvalidAuthorization) -> Self {
         let reason = reason(invalid.code(), "The Authorization header was not understood.", sentence(&invalid.to_string()), Page::Tokens);
         Self::denied(CredentialKind::None, invalid.code(), None, reason)
@@ -93,18 +156,18 @@ impl Failure {
         let TooMany { retry_after_seconds } = too_many;
         let remedy = format!("Wait {retry_after_seconds} seconds, then try again.");
         let reason = reason("too-many-attempts", "Too many failed attempts.", remedy, Page::Contact);
-        Self { credential, why: "too-many-attempts", user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
+        Self { credential, why: "too-many-attempts", factor: None, user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
     }
 
     pub(crate) fn busy(credential: CredentialKind) -> Self {
         let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "busy", user: None, kind: RefusalKind::Failed, reason }
+        Self { credential, why: "busy", factor: None, user: None, kind: RefusalKind::Failed, reason }
     }
 
     pub(crate) fn unavailable(credential: CredentialKind, error: &StorageError) -> Self {
         tracing::error!(%error, "a credential could not be checked");
         let reason = reason("authentication-failed", "The credentials could not be checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "unavailable", user: None, kind: RefusalKind::Failed, reason }
+        Self { credential, why: "unavailable", factor: None, user: None, kind: RefusalKind::Failed, reason }
     }
 }
 
@@ -127,7 +190,13 @@ impl Identity {
                 user: failure.user,
                 project: None,
                 decision: Some(attempt.id),
-                detail: json!({ "method": failure.credential.as_str(), "reason": failure.why, "action": action.as_str(), "route": attempt.route }),
+                detail: json!({
+                    "method": failure.credential.as_str(),
+                    "second-factor": failure.factor.map(Factor::as_str),
+                    "reason": failure.why,
+                    "action": action.as_str(),
+                    "route": attempt.route,
+                }),
             };
             if let Err(error) = gate.recorder().audit(event).await {
                 // The answer is a refusal either way; it must not turn into anything else.
@@ -195,6 +264,14 @@ mod tests {
             Failure::person_not_accepted(),
             Failure::password("x", None),
             Failure::person("x", None),
+            Failure::login("x", None),
+            Failure::login_expired("x", None),
+            Failure::second_factor("x", Factor::Totp, UserId::new()),
+            Failure::second_factor("x", Factor::Webauthn, UserId::new()),
+            Failure::second_factor("x", Factor::RecoveryCode, UserId::new()),
+            Failure::passkey("x", None),
+            Failure::own_password("x", None),
+            Failure::session_ended(None),
             Failure::limited(CredentialKind::BasicPassword, TooMany { retry_after_seconds: 3 }),
             Failure::busy(CredentialKind::Session),
         ]);

@@ -1,10 +1,15 @@
 //! "This wasn't me": everything that lets somebody in is ended at once.
 
 use gate::{Permit, Target, TargetFacts};
+use model::audit::EventKind;
+use model::mail::{Mail, MailField, MailKind};
 use model::{Action, UserId};
+use serde_json::json;
 use storage::StorageError;
 
 use crate::Identity;
+use crate::accounts::{event, notices};
+use crate::password_reset::LINK_LIFETIME;
 
 /// End every session, revoke every token and disable the password of a user.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +17,8 @@ pub struct SecureAccount {
     pub user: UserId,
 }
 
+/// It ends sessions, and whoever may end theirs may do this: nothing must stand between a
+/// person and the end of somebody else's access.
 impl Target for SecureAccount {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::SessionEnd)
@@ -19,9 +26,40 @@ impl Target for SecureAccount {
 }
 
 impl Identity {
-    /// Ends what lets anybody in, this session included, and mails a link for a new password.
+    /// Ends what lets anybody in, this session included: sessions, API tokens, the password,
+    /// logins and links under way, browsers that are known. Mails a link for a new password to
+    /// the primary address, if that is verified. Second factors stay: they are what an
+    /// intruder did not have, or can be removed once the account is its owner's again.
     pub async fn secure_account(&self, permit: Permit<SecureAccount>) -> Result<(), StorageError> {
-        let _ = permit;
-        todo!()
+        let (id, at) = (permit.target().user, permit.at());
+        let Some(user) = self.storage().user(id).await? else { return Ok(()) };
+        let mailbox = self.mailbox(&user).await?;
+        let mut unit = self.storage().begin().await?;
+        // Held first: a login that is just being finished is either ended below or sees that
+        // the password is disabled.
+        if unit.hold_user(id).await?.is_none() {
+            return Ok(());
+        }
+        unit.disable_password(id, "secured by its owner").await?;
+        let sessions = unit.end_sessions(id, None).await?;
+        let tokens = unit.revoke_tokens_of(id, at).await?;
+        unit.drop_ceremonies(id, None).await?;
+        unit.drop_devices(id).await?;
+        unit.drop_links(id, None).await?;
+        if mailbox.primary().is_some() {
+            let link = self.password_link(&mut unit, id, at).await?;
+            let words = [
+                mailbox.user_name(),
+                (MailField::Link, link.expose().clone()),
+                (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(at),
+            ];
+            mailbox.tell(&mut unit, &Mail::new(MailKind::AccountSecured, words), at).await?;
+        }
+        let detail = json!({ "sessions": sessions, "tokens": tokens, "mailed": mailbox.primary().is_some() });
+        unit.commit(&event(&permit, EventKind::AccountSecured, id, detail)).await?;
+        Ok(())
     }
 }

@@ -1,10 +1,22 @@
 //! Browser sessions: started, listed, ended.
+//!
+//! A session is a row, found by the hash of the secret in its cookie. The secret is made here
+//! at the login and again at each step-up: none that anybody else could have known before
+//! ever counts.
 
-use gate::{Permit, Target, TargetFacts};
-use model::{Action, Factor, SessionId, Timestamp, UserId, UserName};
+use gate::{Attempt, Permit, Target, TargetFacts};
+use model::audit::EventKind;
+use model::{Action, Assurance, Factor, SessionId, Timestamp, UserId, UserName};
+use serde_json::json;
+use storage::sessions::{NewSession, SessionRow};
+use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
-use crate::Identity;
+use crate::accounts::event;
+use crate::devices::Device;
+use crate::history::device_in_words;
+use crate::password_reset::PASSWORD_RESET;
+use crate::{Identity, opaque};
 
 /// Start a session for whoever was proven.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +64,7 @@ pub struct ListedSession {
     pub last_used_at: Timestamp,
     /// Where it was started from.
     pub remote_address: String,
-    /// The browser in words, see [`crate::history::device_in_words`].
+    /// The browser in words, see [`device_in_words`].
     pub device: String,
     pub user_agent: String,
     /// The second factor proven last.
@@ -84,22 +96,118 @@ impl Target for EndSessions {
 }
 
 impl Identity {
+    /// Sessions that were last used then or before have ended.
+    pub(crate) fn idle_since(&self, now: Timestamp) -> Timestamp {
+        now.plus_ms(-milliseconds(self.config().session_idle))
+    }
+
+    /// Starts a session of this user, who was proven as the row says. None if the row is out
+    /// of date: the password or the app was changed, or the account disabled, while the login
+    /// was under way.
+    ///
+    /// Whatever else waits to let somebody in is dropped: logins between their two steps, and
+    /// links for a new password.
+    pub(crate) async fn start_session(
+        &self,
+        permit: &Permit<StartSession>,
+        attempt: &Attempt,
+        user: &UserRow,
+        assurance: Assurance,
+        device: &Device,
+    ) -> Result<Option<StartedSession>, StorageError> {
+        let (secret, hash) = opaque::generate();
+        let (id, at) = (SessionId::new(), permit.at());
+        let expires_at = at.plus_ms(milliseconds(self.config().session_lifetime));
+        let remote_address = attempt.remote_address.to_string();
+        let mut unit = self.storage().begin().await?;
+        let held = unit.hold_user(user.id).await?;
+        if !held.is_some_and(|held| is_still(user, &held, assurance)) {
+            return Ok(None);
+        }
+        let session = NewSession {
+            secret: &hash,
+            id,
+            user: user.id,
+            created_at: at,
+            expires_at,
+            remote_address: &remote_address,
+            user_agent: &attempt.user_agent,
+            assurance,
+        };
+        unit.create_session(&session).await?;
+        unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, true).await?;
+        unit.drop_ceremonies_before_sessions(user.id).await?;
+        unit.drop_links(user.id, Some(PASSWORD_RESET)).await?;
+        let factor = assurance.second_factor.map(|used| used.factor.as_str());
+        let detail = json!({
+            "session": id.to_string(),
+            "method": if assurance.password_at.is_some() { "password" } else { "passkey" },
+            "second-factor": factor,
+            "device": if device.is_confirmed() { "known" } else { "new" },
+        });
+        unit.commit(&event(permit, EventKind::SessionStarted, user.id, detail)).await?;
+        Ok(Some(StartedSession { secret, session: id, user: user.name.clone(), device: Some(device.secret.clone()), expires_at }))
+    }
+
     /// A user's live sessions, the newest first.
     pub async fn list_sessions(&self, permit: Permit<ListSessions>) -> Result<Vec<ListedSession>, StorageError> {
-        let _ = permit;
-        todo!()
+        let now = self.now();
+        let rows = self.storage().sessions_of(permit.target().user, self.idle_since(now), now).await?;
+        let listed = |row: SessionRow| ListedSession {
+            id: row.id,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            remote_address: row.remote_address,
+            device: device_in_words(&row.user_agent),
+            user_agent: row.user_agent,
+            factor: row.assurance.second_factor.map(|used| used.factor),
+        };
+        Ok(rows.into_iter().map(listed).collect())
     }
 
     /// Ends one of a user's sessions; whether it lived. One that is another user's does not
     /// exist.
     pub async fn end_session(&self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
-        let _ = permit;
-        todo!()
+        let EndSession { user, session } = *permit.target();
+        let mut unit = self.storage().begin().await?;
+        if !unit.end_session(user, session).await? {
+            return Ok(false);
+        }
+        unit.commit(&event(&permit, EventKind::SessionEnded, user, json!({ "session": session.to_string() }))).await?;
+        Ok(true)
     }
 
     /// Ends a user's sessions but one; how many.
     pub async fn end_sessions(&self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
-        let _ = permit;
-        todo!()
+        let EndSessions { user, except } = *permit.target();
+        let mut unit = self.storage().begin().await?;
+        let ended = unit.end_sessions(user, except).await?;
+        if ended == 0 {
+            return Ok(0);
+        }
+        let detail = json!({ "sessions": ended, "kept": except.map(|kept| kept.to_string()) });
+        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail)).await?;
+        Ok(ended)
     }
+
+    /// Deletes the rows of sessions, pending steps and links that have ended; how many.
+    /// Housekeeping, for now and then: none of them counts any more.
+    pub async fn forget_what_ended(&self) -> Result<u64, StorageError> {
+        let now = self.now();
+        let sessions = self.storage().forget_ended_sessions(self.idle_since(now), now).await?;
+        let ceremonies = self.storage().forget_ended_ceremonies(now).await?;
+        Ok(sessions + ceremonies + self.storage().forget_ended_links(now).await?)
+    }
+}
+
+/// Whether what was proven of a user in this request still holds.
+pub(crate) fn is_still(proven: &UserRow, held: &UserRow, assurance: Assurance) -> bool {
+    let may_log_in = held.disabled_at.is_none() && held.deleted_at.is_none();
+    let has_password = assurance.password_at.is_none() || held.password_disabled.is_none() && held.password_hash == proven.password_hash;
+    let used_totp = assurance.second_factor.is_some_and(|used| used.factor == Factor::Totp);
+    may_log_in && has_password && (!used_totp || held.totp_secret == proven.totp_secret)
+}
+
+fn milliseconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }

@@ -24,7 +24,7 @@ policy = "restrict-routes"
 module = "restrict-routes.wasm"
 
 [binding.settings]
-none = ["index:read"]
+none = ["index:read", "account:create", "password:reset", "email:verify"]
 basic-password = ["file:upload"]
 api-token = ["file:upload"]
 "#;
@@ -59,6 +59,7 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         added_emails_per_address: some(),
         verifications_per_user: some(),
         refused_per_address: some(),
+        ..Limits::default()
     }
 }
 
@@ -68,6 +69,11 @@ impl Fixture {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::configured("", |config| config.limits = limits).await
+    }
+
+    /// With further bindings in the policy set, and whatever else an operator chooses.
+    pub(crate) async fn configured(bindings: &str, configure: impl FnOnce(&mut IdentityConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
         storage.migrate().await.unwrap();
@@ -75,12 +81,13 @@ impl Fixture {
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
         let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
-        let set = package(folder.path()).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
+        let set = package(folder.path(), bindings).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
         let number = set.store(&storage, &Actor::System, NOW).await.unwrap();
         let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
         gate.install(number).await.unwrap();
         let password_hashing = PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 4, waiting: 256 };
-        let config = IdentityConfig { password_hashing, limits, ..IdentityConfig::for_host("pypi.example.org") };
+        let mut config = IdentityConfig { password_hashing, limits: limits(1000), ..IdentityConfig::for_host("pypi.example.org") };
+        configure(&mut config);
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
         Self { gate, identity, storage, clock, _folder: folder }
     }
@@ -168,9 +175,12 @@ pub(crate) fn user_name(text: &str) -> UserName {
     UserName::parse(text).unwrap()
 }
 
-fn package(folder: &Path) -> SetPackage {
+fn package(folder: &Path, bindings: &str) -> SetPackage {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/modules");
-    std::fs::copy(modules.join("restrict-routes.wasm"), folder.join("restrict-routes.wasm")).expect("policy modules are built: cargo xtask build-plugins");
-    std::fs::write(folder.join("set.toml"), SET).unwrap();
+    let set = format!("{SET}{bindings}");
+    for module in set.lines().filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"')) {
+        std::fs::copy(modules.join(module), folder.join(module)).expect("policy modules are built: cargo xtask build-plugins");
+    }
+    std::fs::write(folder.join("set.toml"), set).unwrap();
     SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,0 +1,104 @@
+//! The second factor of somebody who is known, in a login or within a session.
+
+use gate::Attempt;
+use model::{CredentialKind, Factor, Timestamp};
+use storage::users::UserRow;
+
+use crate::factors::KeyAnswer;
+use crate::factors::challenges::{KeyBinding, KeyProblem};
+use crate::factors::recovery_codes::RecoveryCodeProblem;
+use crate::limits::{self, Counter};
+use crate::prove_person::UnspentCode;
+use crate::refusals::Failure;
+use crate::{Identity, totp};
+
+/// What somebody offers as a second factor.
+pub(crate) enum Offered<'a> {
+    /// A code of a one-time password app.
+    Totp(&'a str),
+    RecoveryCode(&'a str),
+    Key(KeyBinding<'a>, &'a KeyAnswer),
+}
+
+/// A second factor that was right. It authorises nothing until [`Identity::settle`] accepted it.
+#[must_use = "a code that is not settled can be sent again"]
+pub(crate) struct Right {
+    pub(crate) factor: Factor,
+    /// When it was looked at.
+    pub(crate) at: Timestamp,
+    /// Still to be used up.
+    code: Option<UnspentCode>,
+}
+
+impl Offered<'_> {
+    pub(crate) fn factor(&self) -> Factor {
+        match self {
+            Self::Totp(_) => Factor::Totp,
+            Self::RecoveryCode(_) => Factor::RecoveryCode,
+            Self::Key(..) => Factor::Webauthn,
+        }
+    }
+
+    fn counters(&self, limits: &limits::Limits, attempt: &Attempt, user: &UserRow) -> [Counter; 3] {
+        let (address, name) = (attempt.remote_address, &user.name);
+        match self {
+            Self::Totp(_) => [limits.totp_from(address), limits.totp_of(name), limits.totp_of_all()],
+            Self::RecoveryCode(_) => [limits.recovery_code_from(address), limits.recovery_code_of(name), limits.recovery_code_of_all()],
+            Self::Key(..) => [limits.webauthn_from(address), limits.webauthn_of(name), limits.webauthn_of_all()],
+        }
+    }
+}
+
+impl Identity {
+    /// Whether it is right: counted first, so that no more are looked at than the limits say,
+    /// however many come at once. Whose limits cannot be read is refused.
+    ///
+    /// The clock is asked here and not when the request began: a body that is sent slowly must
+    /// not keep an old code alive.
+    pub(crate) async fn look_at(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>) -> Result<Right, Failure> {
+        let factor = offered.factor();
+        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(factor);
+        let wrong = |why| Failure::second_factor(why, factor, user.id);
+        let counters = offered.counters(&self.config().limits, attempt, user);
+        let taken = limits::take(self.storage(), &counters, self.now()).await.map_err(unavailable)?;
+        let taken = taken.map_err(|too_many| Failure::limited(CredentialKind::Session, too_many).of(user.id).with_factor(factor))?;
+        let at = self.now();
+        let code = match offered {
+            Offered::Totp(code) => {
+                let secret = user.totp_secret.as_ref().ok_or_else(|| wrong("totp-not-enrolled"))?;
+                let step = totp::matched_step(secret, code, at).map_err(|_| {
+                    tracing::error!(user = %user.id, "a stored TOTP secret is unreadable; remove it and enroll again");
+                    wrong("unreadable-totp-secret")
+                })?;
+                let step = step.ok_or_else(|| wrong("wrong-code"))?;
+                if user.totp_last_step.is_some_and(|last| step <= last) {
+                    return Err(wrong("code-used-before"));
+                }
+                Some(UnspentCode::new(user, step))
+            }
+            Offered::RecoveryCode(code) => match self.spend_recovery_code(attempt, user, code).await {
+                Ok(_left) => None,
+                Err(RecoveryCodeProblem::Wrong { why }) => return Err(wrong(why)),
+                Err(RecoveryCodeProblem::Storage(error)) => return Err(unavailable(error)),
+            },
+            Offered::Key(binding, answer) => match self.verify_key(user.id, *binding, answer, at).await {
+                Ok(()) => None,
+                Err(KeyProblem::Wrong { why, .. }) => return Err(wrong(why)),
+                Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
+            },
+        };
+        taken.give_back(self.storage()).await.map_err(unavailable)?;
+        Ok(Right { factor, at, code })
+    }
+
+    /// Uses up a code, once and for all: of any number of requests with one code, one gets past
+    /// this. After the decision, so that what a policy refuses costs nobody a code.
+    pub(crate) async fn settle(&self, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<(), Failure> {
+        let Some(code) = &right.code else { return Ok(()) };
+        match self.accept_code(attempt.remote_address, code).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::second_factor("code-used-before", right.factor, user.id)),
+            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor)),
+        }
+    }
+}
