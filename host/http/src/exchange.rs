@@ -6,15 +6,19 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use gate::{Attempt, Permit, Target};
+use gate::{Attempt, Permit, Refusal, Target};
 use identity::UnspentCode;
-use model::{Caller, ProjectName};
+use model::{Caller, ProjectName, UserFacts};
 use serde::Serialize;
 
 use crate::app::Shared;
 use crate::body::Incoming;
 use crate::client_address::Client;
+use crate::cookies::Browser;
+use crate::form::{Form, query_value};
+use crate::json_api::quoted;
 use crate::problem::{Answer, Problem};
+use crate::routes;
 use crate::staged::ExpectedFiles;
 
 /// A request that the gate decides about, with its caller.
@@ -26,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) code: Option<UnspentCode>,
     /// The staged files that this person looked at; none if they did not say.
     pub(crate) expected_files: Option<ExpectedFiles>,
+    /// What the browser remembers of us.
+    pub(crate) browser: Browser,
     pub(crate) request: Parts,
     pub(crate) parameters: Parameters,
     /// None for methods without a body.
@@ -58,6 +64,71 @@ impl Exchange {
             self.app.identity.spend_code(&self.app.gate, &self.attempt, action, code).await?;
         }
         Ok(permit)
+    }
+
+    /// The same for a page: where all that is missing is a proof that the person can give now,
+    /// the answer is the page that asks for it, and `form` is sent once more after that.
+    /// Secrets of the form are not kept, so a form with secrets is decided about before it is
+    /// shown as well.
+    pub(crate) async fn decide_page<T: Target>(&self, target: T, form: &Form) -> Result<Permit<T>, Problem> {
+        match self.app.gate.decide(&self.attempt, &self.caller, target).await {
+            Ok(permit) => Ok(permit),
+            Err(refusal) => Err(self.refused(refusal, form).await),
+        }
+    }
+
+    /// A refusal as [`decide_page`](Self::decide_page) answers it, for use cases that decide
+    /// by themselves.
+    pub(crate) async fn refused(&self, refusal: Refusal, form: &Form) -> Problem {
+        crate::step_up::refused(self, refusal, form).await
+    }
+
+    /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
+    pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
+        self.caller.user().ok_or_else(|| {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "not-logged-in", "Nobody is logged in.");
+            let problem = problem.remedy("Log in with a browser; this page is for people.", None);
+            let path = match self.body {
+                None => self.request.uri.path_and_query().map_or("/account/", |path| path.as_str()),
+                // What a form would have changed is asked for once more, on its page.
+                Some(_) => Some(self.request.uri.path()).filter(|path| routes::page_at(path)).unwrap_or("/account/"),
+            };
+            let notice = if self.browser.session_cookie.is_some() { "session-ended" } else { "log-in" };
+            match see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path))) {
+                Ok(response) => problem.in_browsers(response),
+                Err(_) => problem,
+            }
+        })
+    }
+
+    /// The form in the body. After a step-up, which sends it once more, it has no secrets.
+    pub(crate) async fn form(&self) -> Result<Form, Problem> {
+        Ok(self.whole_form().await?.after_step_up())
+    }
+
+    /// The form with what a step-up asked for.
+    pub(crate) async fn whole_form(&self) -> Result<Form, Problem> {
+        match &self.body {
+            Some(body) => Form::read(self.headers(), body).await,
+            None => Ok(Form::none()),
+        }
+    }
+
+    /// A parameter of the query, the first of several; empty if there is none.
+    pub(crate) fn query(&self, name: &str) -> String {
+        query_value(self.request.uri.query(), name).unwrap_or_default()
+    }
+
+    /// A page of ours to go on to: `wanted` if it is one, else the account's.
+    ///
+    /// Invariant: nobody is ever sent to an address that the table of routes does not have.
+    pub(crate) fn next<'a>(&self, wanted: &'a str) -> &'a str {
+        if routes::page_at(wanted) { wanted } else { "/account/" }
+    }
+
+    /// To another page, after a change: the browser asks for it with `GET`.
+    pub(crate) fn see_other(&self, path: &str) -> Answer {
+        see_other(&self.app, path)
     }
 
     /// The request's headers.
@@ -105,6 +176,11 @@ pub(crate) fn answer(content_type: &'static str, body: Body) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// To another page of ours, to be asked for with `GET`.
+pub(crate) fn see_other(app: &Shared, path: &str) -> Answer {
+    redirect(app, StatusCode::SEE_OTHER, path)
 }
 
 /// A redirect to a path below the public address. `path` is ours or normalized, so it needs

@@ -1,9 +1,30 @@
-//! The few pages for people: what this is, and the help that refusals link to.
+//! Pages for people: what this is, what there is, and the help that refusals link to.
+//!
+//! How to add a page: a template in `templates/` that extends `layout.html` and fills its
+//! block `main`; a struct with `layout: Layout` and what the template shows, named in
+//! [`layout::pages!`]; a handler that decides, makes the frame with
+//! `exchange.layout("Title")` and ends with `exchange.render(&page)`; a row
+//! `Route::page(path, action, handler)` in `routes`, and its line in `docs/http-api.md`.
+//!
+//! How to add a form: the macros of `templates/forms.html` draw fields with what is wrong
+//! beside them; `Route::form(path, action, handler)` is where it is sent. The handler reads
+//! `exchange.form()`, checks, decides with `exchange.decide_page(target, &form)`, which asks
+//! the person to prove what is missing and sends the form once more after that (but for
+//! passwords and codes: decide about a form with secrets before it is shown as well), and
+//! ends with `exchange.see_other("/path/?notice=saved")`, or with
+//! `exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &page)` and `Errors` when fields
+//! are wrong. `exchange.person()?` comes first where somebody must be logged in.
+//!
+//! Everything is escaped by the templates; `|safe` is for markup made here, such as
+//! [`layout::time`]. No page has inline style or script: the policy that goes with it forbids
+//! both.
 
+pub(crate) mod layout;
 pub(crate) mod project;
 
 use std::sync::{Mutex, PoisonError};
 
+use askama::Template;
 use axum::body::Body;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
@@ -13,12 +34,29 @@ use storage::StorageError;
 
 use crate::app::Shared;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
-use crate::problem::{Answer, Problem, document, escape};
+use crate::pipeline::Security;
+use crate::problem::{Answer, Problem};
+use layout::{Layout, Viewer, pages};
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLESHEET: &str = include_str!("pages/portcullis.css");
-const HELP: &str = include_str!("pages/help.html");
-const FRONT: &str = include_str!("pages/front.html");
+const WEBAUTHN_SCRIPT: &str = include_str!("pages/webauthn.js");
+
+/// What refusals link to, one section for each of its anchors.
+#[derive(Template)]
+#[template(path = "registry/help.html")]
+struct Help {
+    layout: Layout,
+}
+
+#[derive(Template)]
+#[template(path = "registry/front.html")]
+struct Front {
+    layout: Layout,
+    projects: String,
+}
+
+pages!(Help, Front);
 
 /// Pages made once, when the public address is known.
 pub(crate) struct Pages {
@@ -29,7 +67,9 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(public_url: &str) -> Self {
-        let help = document("Help", &HELP.replace("{url}", &escape(public_url)), public_url);
+        let mut layout = Layout::new(public_url, "Help", Viewer::Unknown);
+        layout.path = "/help/".to_owned();
+        let help = Help { layout }.render().expect("the help page has no parts that could fail");
         Self { help: help.into(), projects: Mutex::new(None) }
     }
 
@@ -54,13 +94,19 @@ pub(crate) async fn front(exchange: Exchange) -> Answer {
     let _ = exchange.decide(target).await?;
     let count = app.pages.project_count(app).await.map_err(|error| exchange.unavailable(error))?;
     let projects = if count == 1 { "1 project".to_owned() } else { format!("{count} projects") };
-    let main = FRONT.replace("{url}", &escape(app.public_url())).replace("{projects}", &projects);
-    Ok(answer(HTML, Body::from(document("Portcullis", &main, app.public_url()))))
+    exchange.render(&Front { layout: exchange.layout("Portcullis"), projects })
 }
 
-/// `GET /help/`: the page that refusals link to, one section for each of its anchors.
+/// `GET /help/`
 pub(crate) async fn help(exchange: OpenExchange) -> Answer {
-    Ok(kept(answer(HTML, Body::from(exchange.app.pages.help.clone()))))
+    let mut response = kept(answer(HTML, Body::from(exchange.app.pages.help.clone())));
+    response.extensions_mut().insert(Security::Page);
+    Ok(response)
+}
+
+/// `GET /static/webauthn.js`
+pub(crate) async fn webauthn_script(_: OpenExchange) -> Answer {
+    Ok(kept(answer("text/javascript; charset=utf-8", Body::from(WEBAUTHN_SCRIPT))))
 }
 
 /// `GET /static/portcullis.css`
@@ -90,17 +136,20 @@ mod tests {
     use super::*;
     use gate::Page;
 
+    fn help() -> String {
+        String::from_utf8(Pages::new("https://pypi.example.org").help.to_vec()).unwrap()
+    }
+
     #[test]
     fn every_page_that_a_refusal_can_name_has_a_section() {
         for page in Page::ALL {
-            assert!(HELP.contains(&format!("id=\"{page}\"")), "{page}");
+            assert!(help().contains(&format!("id=\"{page}\"")), "{page}");
         }
     }
 
     #[test]
     fn pages_name_the_public_address_and_leave_no_hole() {
-        let pages = Pages::new("https://pypi.example.org");
-        let help = String::from_utf8(pages.help.to_vec()).unwrap();
-        assert!(help.contains("https://pypi.example.org/legacy/") && !help.contains("{url}"));
+        let help = help();
+        assert!(help.contains("https://pypi.example.org/legacy/") && !help.contains("{{"));
     }
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, ORIGIN, REFERRER_POLICY, USER_AGENT, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE,
+    USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -18,15 +18,17 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
 use identity::{InvalidAuthorization, Presented, UnspentCode};
-use model::{Action, Caller, DecisionId, UserName};
+use model::{Action, Caller, CredentialKind, DecisionId, UserName};
 
 use crate::app::Shared;
 use crate::body::Incoming;
 use crate::client_address::{self, Client};
+use crate::cookies::{self, Browser};
 use crate::exchange::{Exchange, OpenExchange, Parameters};
 use crate::negotiate::ProblemFormat;
+use crate::pages::layout::{Layout, Viewer};
 use crate::problem::Problem;
-use crate::routes::{Access, Credentials, Handler, Route, Verb};
+use crate::routes::{Access, Audience, Credentials, Handler, Route, Verb};
 use crate::staged::{self, ExpectedFiles};
 
 /// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
@@ -36,6 +38,8 @@ pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-p
 
 /// Where a browser's request comes from (Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Keeps pages that opened this one, and that this one opened, out of its window.
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// Address and port of the peer, set by the listener among a request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -79,19 +83,27 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, client, attempt.clone(), started);
 
     let format = ProblemFormat::preferred(&request.headers);
-    let has_credential = request.headers.contains_key(AUTHORIZATION);
+    let browser = Browser::of(&app, &request.headers);
+    let has_credential = request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
+    let frame = Layout::of_request(app.public_url(), &request.uri, bodiless);
+    let (mut viewer, mut session_is_dead) = (Viewer::Unknown, false);
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
         let Some((_, route)) = found else { return Err(not_served(&app, &methods, &request)) };
         let Some(parameters) = parameters else { return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")) };
+        if let Some(response) = to_public_address(&app, route, &request, format) {
+            return Ok(response);
+        }
         match (route.handler, attempt) {
             (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
             (Handler::Decided(handler), Some(attempt)) => {
-                refuse_other_sites(&app, route, &attempt, &request.headers).await?;
-                let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, body.as_ref()).await?;
+                refuse_other_sites(&app, route, &attempt, &request.headers, &browser).await?;
+                let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
                 line.identify(&caller);
-                handler(Exchange { app: app.clone(), attempt, caller, code, expected_files, request, parameters, body: body.clone() }).await
+                viewer = Viewer::of(&caller);
+                session_is_dead = browser.session_cookie.is_some() && caller.credential == CredentialKind::None && is_page(route);
+                handler(Exchange { app: app.clone(), attempt, caller, code, expected_files, browser, request, parameters, body: body.clone() }).await
             }
             (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
         }
@@ -102,14 +114,17 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Ok(response) => (response, None),
         Err(problem) => {
             let decision = problem.decision();
-            (problem.answer(format, app.public_url()), decision)
+            (problem.answer(format, Layout { viewer, ..frame }), decision)
         }
     };
+    if session_is_dead && !response.headers().contains_key(SET_COOKIE) {
+        cookies::clear_session(&app, &mut response);
+    }
     if body.is_some_and(|body| body.finish(expects_continue)) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);
-    secure(response.headers_mut());
+    secure(&mut response);
     keep_from_others(response.headers_mut(), line.attempt.is_some(), has_credential);
     if line.head {
         strip_body(&mut response);
@@ -129,25 +144,90 @@ fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -
     app.gate.begin(route.path, method, client.address, user_agent)
 }
 
-/// A page of another site must not act with what this browser remembers, be it a password
-/// that was once part of an address (RFC 7617) or the network it is in. Browsers say where a
-/// `POST` comes from (`Origin`; Fetch Metadata); upload clients say nothing.
-async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap) -> Result<(), Problem> {
-    let Access::Decided(action) = route.access else { return Ok(()) };
-    if route.verb != Verb::Post || is_of_this_site(headers, app.public_url()) {
-        return Ok(());
-    }
-    let (message, remedy) = ("This request was made by a page of another site.", "Use an upload client, or a program of your own.");
-    Err(app.gate.refuse(attempt, &Caller::anonymous(), action, "cross-site-request", message, remedy, None).await.into())
+/// Whether it is a page, as opposed to a form of one.
+fn is_page(route: &Route) -> bool {
+    route.audience == Audience::People && route.verb == Verb::Get
 }
 
-/// Whether no header tells of another site.
-fn is_of_this_site(headers: &HeaderMap, public_url: &str) -> bool {
-    // Scheme, host and port: the address up to the slash after its `://`.
-    let own_origin = public_url.match_indices('/').nth(2).map_or(public_url, |(path, _)| &public_url[..path]);
-    let own_site = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
-    let own = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(own_origin.as_bytes());
-    headers.get_all(SEC_FETCH_SITE).iter().all(own_site) && headers.get_all(ORIGIN).iter().all(own)
+/// A browser that asks for a page under another name is sent to the public address: cookies,
+/// security keys and the origin of forms belong to that one name.
+///
+/// Invariant: where to is the configured address, whatever `Host` says. Programs are answered
+/// where they ask. A proxy that hides the name from us makes every request look like this, so
+/// a browser that was sent a moment ago is answered.
+fn to_public_address(app: &Shared, route: &Route, request: &Parts, format: ProblemFormat) -> Option<Response> {
+    if !is_page(route) || format != ProblemFormat::Html || is_public_host(&request.headers, app.public_url()) || cookies::was_moved(app, &request.headers) {
+        return None;
+    }
+    let path = request.uri.path_and_query()?.as_str();
+    let mut response = crate::exchange::redirect(app, StatusCode::TEMPORARY_REDIRECT, path).ok()?;
+    cookies::set_moved(app, &mut response);
+    response.headers().contains_key(LOCATION).then_some(response)
+}
+
+/// Whether the request names the public address's host, or none.
+fn is_public_host(headers: &HeaderMap, public_url: &str) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return true };
+    let origin = origin_of(public_url);
+    let (default_port, own) = match origin.strip_prefix("https://") {
+        Some(own) => (":443", own),
+        None => (":80", origin.strip_prefix("http://").unwrap_or(origin)),
+    };
+    let without_port = |host: &'_ str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
+    without_port(host) == without_port(own)
+}
+
+/// Scheme, host and port: the address up to the slash after its `://`.
+fn origin_of(public_url: &str) -> &str {
+    public_url.match_indices('/').nth(2).map_or(public_url, |(path, _)| &public_url[..path])
+}
+
+/// What a request's headers tell of the page that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MadeBy {
+    /// A page of this registry.
+    Us,
+    /// A page of another site, or of this one under another name.
+    Others,
+    /// They do not tell: a program, or a person with the address bar.
+    Unknown,
+}
+
+/// A page of another site must not act with what this browser remembers, be it a session, a
+/// password that was once part of an address (RFC 7617) or the network it is in. Browsers say
+/// where a `POST` comes from (`Origin`; Fetch Metadata); upload clients say nothing, and need
+/// not as long as they do not look like a browser.
+async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap, browser: &Browser) -> Result<(), Problem> {
+    let Access::Decided(action) = route.access else { return Ok(()) };
+    if route.verb != Verb::Post {
+        return Ok(());
+    }
+    let must_tell = route.credentials == Credentials::Form || (browser.is_any() && !headers.contains_key(AUTHORIZATION));
+    let again = format!("Open {} in your browser, go to the page from there, and send the form again.", app.public_url());
+    let (code, message, remedy) = match (made_by(headers, app.public_url()), route.audience) {
+        (MadeBy::Us, _) => return Ok(()),
+        (MadeBy::Unknown, _) if !must_tell => return Ok(()),
+        (MadeBy::Others, Audience::Programs) => {
+            ("cross-site-request", "This request was made by a page of another site.", "Use an upload client, or a program of your own.".to_owned())
+        }
+        (MadeBy::Others, Audience::People) => ("cross-site-request", "This form was sent by a page of another site, or of this one under another name.", again),
+        (MadeBy::Unknown, _) => (
+            "unknown-origin",
+            "Your browser did not say which page this was sent from, so it could have been any.",
+            format!("{again} If that does not help, something between you and the registry removes the header Origin."),
+        ),
+    };
+    Err(app.gate.refuse(attempt, &Caller::anonymous(), action, code, message, &remedy, None).await.into())
+}
+
+fn made_by(headers: &HeaderMap, public_url: &str) -> MadeBy {
+    let own_origin = origin_of(public_url).as_bytes();
+    let sites = || headers.get_all(SEC_FETCH_SITE).iter().map(HeaderValue::as_bytes);
+    let origins = || headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes().eq_ignore_ascii_case(own_origin));
+    if sites().any(|site| !matches!(site, b"same-origin" | b"none")) || origins().any(|is_own| !is_own) {
+        return MadeBy::Others;
+    }
+    if sites().any(|site| site == b"same-origin") || origins().any(|is_own| is_own) { MadeBy::Us } else { MadeBy::Unknown }
 }
 
 /// The attempt to decide with, who asks, the code that is spent by what is decided, and the
@@ -156,9 +236,16 @@ type Authenticated = (Attempt, Caller, Option<UnspentCode>, Option<ExpectedFiles
 
 /// Who asks. The only place where a credential is looked at, beside [`authenticate_again`].
 /// The attempt is the one to decide with: renewed where a body had to be read first.
-async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &HeaderMap, body: Option<&Incoming>) -> Result<Authenticated, Problem> {
+async fn authenticate(
+    app: &Shared,
+    route: &Route,
+    attempt: Attempt,
+    headers: &HeaderMap,
+    browser: &Browser,
+    body: Option<&Incoming>,
+) -> Result<Authenticated, Problem> {
     let Access::Decided(action) = route.access else { return Ok((attempt, Caller::anonymous(), None, None)) };
-    let presented = match presented(headers) {
+    let presented = match presented(headers, browser) {
         Ok(presented) => presented,
         Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
     };
@@ -179,9 +266,9 @@ async fn authenticate(app: &Shared, route: &Route, attempt: Attempt, headers: &H
 /// have expired, while the body was made to take hours. What is decided after this is
 /// decided about the caller and at the time of now.
 pub(crate) async fn authenticate_again(exchange: &mut Exchange, action: Action) -> Result<(), Problem> {
-    let Exchange { app, attempt, request, .. } = &*exchange;
+    let Exchange { app, attempt, request, browser, .. } = &*exchange;
     let attempt = app.gate.renew(attempt);
-    let caller = match presented(&request.headers) {
+    let caller = match presented(&request.headers, browser) {
         Ok(presented) => app.identity.authenticate_again(&app.gate, &attempt, presented, action).await?,
         Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
     };
@@ -189,8 +276,10 @@ pub(crate) async fn authenticate_again(exchange: &mut Exchange, action: Action) 
     Ok(())
 }
 
-fn presented(headers: &HeaderMap) -> Result<Presented, InvalidAuthorization> {
-    Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+/// What was presented: in the header, which wins, or by the browser's session.
+fn presented(headers: &HeaderMap, browser: &Browser) -> Result<Presented, InvalidAuthorization> {
+    let presented = Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
+    Ok(presented.with_session_cookie(browser.session()))
 }
 
 /// A person who proves password and second factor in the body of this very call.
@@ -234,22 +323,43 @@ fn name_decision(response: &mut Response, attempt: Option<&Attempt>, decision: O
     response.headers_mut().insert(POLICY_SET_HEADER.clone(), HeaderValue::from(attempt.set_number()));
 }
 
-/// What every answer says to browsers. Nothing served here runs scripts or is framed.
-fn secure(headers: &mut HeaderMap) {
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    );
+/// What kind of page an answer is, for what it may do in a browser; among an answer's
+/// extensions. Without it, an answer may do nothing at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// A page with forms and without scripts.
+    Page,
+    /// The same with the script for security keys.
+    PageWithScript,
+}
+
+/// What every answer says to browsers. Nothing served here is framed, no script stands within
+/// a page, and forms go nowhere else.
+fn secure(response: &mut Response) {
+    let kind = response.extensions().get::<Security>().copied();
+    let policy = match kind {
+        None => "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        Some(Security::Page) => "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        Some(Security::PageWithScript) => {
+            "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'"
+        }
+    };
+    // Without a referrer, browsers send `Origin: null` with the forms of the page.
+    let referrer = if kind.is_some() { "same-origin" } else { "no-referrer" };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// Caches that serve many people: no answer to a credential is for them, and what was decided
 /// for one credential is not what another one gets. Handlers choose the rest.
 fn keep_from_others(headers: &mut HeaderMap, is_decided: bool, has_credential: bool) {
     if is_decided {
-        headers.append(VARY, HeaderValue::from_static("Authorization"));
+        headers.append(VARY, HeaderValue::from_static("Authorization, Cookie"));
     }
     let is_private = |control: &HeaderValue| matches!(control.to_str(), Ok(text) if text.starts_with("private") || text.starts_with("no-store"));
     if !headers.get(CACHE_CONTROL).is_some_and(is_private) && (has_credential || !headers.contains_key(CACHE_CONTROL)) {
@@ -391,18 +501,39 @@ mod tests {
     fn a_browser_on_another_site_is_told_from_a_client() {
         let check = |public_url: &str, said: &[(&'static str, &'static str)], expected| {
             let headers = said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-            assert_eq!(is_of_this_site(&headers, public_url), expected, "{said:?}");
+            assert_eq!(made_by(&headers, public_url), expected, "{said:?}");
         };
         let url = "https://index.example:8443/pypi";
-        check(url, &[], true);
-        check(url, &[("origin", "https://index.example:8443"), ("sec-fetch-site", "same-origin")], true);
-        check(url, &[("sec-fetch-site", "none")], true);
-        check("http://index.example", &[("origin", "http://index.example")], true);
+        check(url, &[], MadeBy::Unknown);
+        check(url, &[("sec-fetch-site", "none")], MadeBy::Unknown);
+        check(url, &[("sec-fetch-site", "same-origin")], MadeBy::Us);
+        check(url, &[("origin", "https://index.example:8443"), ("sec-fetch-site", "same-origin")], MadeBy::Us);
+        check(url, &[("origin", "https://INDEX.example:8443")], MadeBy::Us);
+        check("http://index.example", &[("origin", "http://index.example")], MadeBy::Us);
         for origin in ["https://evil.example", "null", "https://index.example", "http://index.example:8443", "https://index.example:8443.evil.example", ""] {
-            check(url, &[("origin", origin)], false);
+            check(url, &[("origin", origin)], MadeBy::Others);
+            check(url, &[("origin", origin), ("sec-fetch-site", "same-origin")], MadeBy::Others);
         }
-        check(url, &[("sec-fetch-site", "cross-site")], false);
-        check(url, &[("sec-fetch-site", "same-site")], false);
+        check(url, &[("sec-fetch-site", "cross-site")], MadeBy::Others);
+        check(url, &[("sec-fetch-site", "same-site"), ("origin", "https://index.example:8443")], MadeBy::Others);
+        check(url, &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], MadeBy::Others);
+    }
+
+    #[test]
+    fn a_page_is_at_home_under_one_name() {
+        let check = |public_url: &str, host: Option<&'static str>, expected| {
+            let headers = host.into_iter().map(|host| (HOST, HeaderValue::from_static(host))).collect();
+            assert_eq!(is_public_host(&headers, public_url), expected, "{public_url} {host:?}");
+        };
+        for host in [None, Some("index.example"), Some("INDEX.example"), Some("index.example:443")] {
+            check("https://index.example/pypi", host, true);
+        }
+        for host in ["index.example:80", "index.example:8443", "other.example", "127.0.0.1:8080", "index.example.evil.example", ""] {
+            check("https://index.example", Some(host), false);
+        }
+        check("http://localhost:8080", Some("localhost:8080"), true);
+        check("http://localhost:8080", Some("127.0.0.1:8080"), false);
+        check("http://index.example", Some("index.example:80"), true);
     }
 
     #[test]
@@ -410,7 +541,7 @@ mod tests {
         let check = |control: Option<&'static str>, has_credential, expected: &str| {
             let mut headers: HeaderMap = control.map(|control| (CACHE_CONTROL, HeaderValue::from_static(control))).into_iter().collect();
             keep_from_others(&mut headers, true, has_credential);
-            assert_eq!((headers[CACHE_CONTROL].to_str().unwrap(), headers[VARY].to_str().unwrap()), (expected, "Authorization"));
+            assert_eq!((headers[CACHE_CONTROL].to_str().unwrap(), headers[VARY].to_str().unwrap()), (expected, "Authorization, Cookie"));
         };
         check(Some("public, max-age=600"), true, "no-store");
         check(Some("public, max-age=600"), false, "public, max-age=600");

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use askama::Template;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -14,6 +15,7 @@ use model::DecisionId;
 use serde_json::{Value, json};
 
 use crate::negotiate::ProblemFormat;
+use crate::pages::layout::{Layout, Viewer, html};
 use crate::reason_phrase::{self, ALSO, Told};
 
 /// What a handler answers.
@@ -31,6 +33,8 @@ struct Fields {
     requirements: Vec<Requirement>,
     decision: Option<DecisionId>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What a browser is answered instead.
+    in_browsers: Option<Response>,
 }
 
 impl Problem {
@@ -45,7 +49,7 @@ impl Problem {
             let message = status.canonical_reason().unwrap_or("Refused").to_owned();
             reasons.push(Reason { code: "refused".to_owned(), message, remedy: String::new(), page: None });
         }
-        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new() }))
+        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new(), in_browsers: None }))
     }
 
     /// What to do, and the page that helps.
@@ -76,6 +80,12 @@ impl Problem {
         self.header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Another answer for browsers: to log in, or to prove something first.
+    pub(crate) fn in_browsers(mut self, response: Response) -> Self {
+        self.0.in_browsers = Some(response);
+        self
+    }
+
     /// Something of ours failed. The cause is for the log, the answer says only that.
     pub(crate) fn unavailable(cause: &dyn std::fmt::Display, id: DecisionId) -> Self {
         tracing::error!(request = %id, cause = %cause, "a request failed");
@@ -89,16 +99,22 @@ impl Problem {
         self.0.decision
     }
 
-    /// The answer, in the form that the client prefers.
-    pub(crate) fn answer(self, format: ProblemFormat, public_url: &str) -> Response {
-        let fields = *self.0;
-        let phrase = reason_phrase::compose(&told(&fields.reasons, public_url), &closing(fields.decision));
-
-        let mut response = Response::new(Body::from(body(&fields, format, public_url)));
-        *response.status_mut() = fields.status;
-        response.extensions_mut().insert(phrase);
+    /// The answer, in the form that the client prefers. `frame` is for a page.
+    pub(crate) fn answer(self, format: ProblemFormat, frame: Layout) -> Response {
+        let mut fields = *self.0;
+        let phrase = reason_phrase::compose(&told(&fields.reasons, &frame.url), &closing(fields.decision));
+        let mut response = match (format, fields.in_browsers.take()) {
+            (ProblemFormat::Html, Some(response)) => response,
+            (ProblemFormat::Html, None) => page(&fields, frame),
+            _ => {
+                let mut response = Response::new(Body::from(body(&fields, format, &frame.url)));
+                *response.status_mut() = fields.status;
+                response.extensions_mut().insert(phrase);
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+                response
+            }
+        };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VARY, HeaderValue::from_static("Accept"));
         for (name, value) in fields.headers {
@@ -122,7 +138,7 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     };
     let decision = fields.decision.map(|id| id.to_string());
     match format {
-        ProblemFormat::Plain => {
+        ProblemFormat::Plain | ProblemFormat::Html => {
             let mut out = format!("{status} {title}\n\n");
             for reason in &told {
                 let _ = writeln!(out, "{}", full_text(reason));
@@ -134,42 +150,132 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
         }
         ProblemFormat::Json => json!({
             "code": format!("{status} {text}"), "message": text, "title": title,
-            "decision": decision, "reasons": reasons(), "requirements": fields.requirements,
+            "decision": decision, "reasons": reasons(), "requirements": fields.requirements, "step-up": step_up_address(&fields.requirements, public_url),
         })
         .to_string(),
         ProblemFormat::Problem => json!({
             "type": fields.reasons.first().and_then(|reason| address(reason, public_url)).unwrap_or_else(|| "about:blank".to_owned()),
             "status": status, "title": title, "detail": text,
-            "decision": decision, "reasons": reasons(), "requirements": fields.requirements,
+            "decision": decision, "reasons": reasons(), "requirements": fields.requirements, "step-up": step_up_address(&fields.requirements, public_url),
         })
         .to_string(),
-        ProblemFormat::Html => html_body(fields, public_url, status, title, decision),
     }
 }
 
-fn html_body(fields: &Fields, public_url: &str, status: u16, title: &str, decision: Option<String>) -> String {
-    let mut main = format!("<h1>{status} {title}</h1>\n");
+/// A refusal as a page: what is wrong, why, and the button that mends it.
+#[derive(Template)]
+#[template(path = "registry/problem.html")]
+struct ProblemPage {
+    layout: Layout,
+    heading: &'static str,
+    reasons: Vec<ToldReason>,
+    /// How long to wait, in words; empty if that does not matter.
+    wait: String,
+    /// Whether logging in may help.
+    log_in: bool,
+    decision: Option<String>,
+    status: u16,
+}
+
+/// A reason on a page.
+struct ToldReason {
+    message: String,
+    remedy: String,
+    /// The page where it is mended, below the registry's address, and what its button says.
+    mend: Option<(&'static str, &'static str)>,
+    /// The section of the help page; empty if there is none.
+    help: String,
+}
+
+fn page(fields: &Fields, mut frame: Layout) -> Response {
+    let mut reasons: Vec<ToldReason> = Vec::new();
     for reason in &fields.reasons {
-        let _ = write!(main, "<p><strong>{}</strong> {}", escape(&reason.message), escape(&reason.remedy));
-        if let Some(url) = address(reason, public_url) {
-            let _ = write!(main, " <a href=\"{}\">How to do that</a>", escape(&url));
+        let told = ToldReason {
+            message: ended(&reason.message, true),
+            remedy: ended(&reason.remedy, true),
+            mend: reason.page.and_then(mended_at),
+            help: reason.page.map(|page| page.as_str().to_owned()).unwrap_or_default(),
+        };
+        // Several policies may demand the same: one button for it is enough.
+        let is_known = |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
+        if !reasons.iter().any(is_known) {
+            let mend = told.mend.filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
+            reasons.push(ToldReason { mend, ..told });
         }
-        main.push_str("</p>\n");
     }
-    if let Some(decision) = decision {
-        let _ = writeln!(main, "<p class=\"small\">Decision {decision}</p>");
+    let heading = heading(fields.status);
+    let seconds = fields.headers.iter().find(|(name, _)| name == RETRY_AFTER).and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    frame.title = heading.to_owned();
+    let page = ProblemPage {
+        heading,
+        reasons,
+        wait: seconds.map(wait_in_words).unwrap_or_default(),
+        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody,
+        decision: fields.decision.map(|id| id.to_string()),
+        status: fields.status.as_u16(),
+        layout: frame,
+    };
+    match page.render() {
+        Ok(text) => html(fields.status, text, &page.layout),
+        Err(error) => {
+            tracing::error!(cause = %error, "the page of a problem could not be written");
+            let mut response = Response::new(Body::from(body(fields, ProblemFormat::Plain, &page.layout.url)));
+            *response.status_mut() = fields.status;
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(ProblemFormat::Plain.content_type()));
+            response
+        }
     }
-    document(&format!("{status} {title}"), &main, public_url)
 }
 
-/// A whole HTML page.
-pub(crate) fn document(title: &str, main: &str, public_url: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-         <link rel=\"stylesheet\" href=\"{url}/static/portcullis.css\">\n</head>\n<body>\n<main>\n{main}</main>\n</body>\n</html>\n",
-        title = escape(title),
-        url = escape(public_url),
-    )
+fn heading(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 409 | 422 => "That did not work",
+        403 => "Not allowed",
+        404 => "Not found",
+        405 => "Not like this",
+        408 => "That took too long",
+        410 => "No longer here",
+        413 => "Too much at once",
+        415 => "Not in this form",
+        429 => "Too many attempts",
+        500 => "A mistake of ours",
+        503 => "Not possible right now",
+        _ => "Refused",
+    }
+}
+
+/// Where a person mends what a reason's page is about.
+fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
+    match page {
+        Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
+        Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),
+        Page::StepUp => Some(("/account/step-up", "Prove that it is you")),
+        Page::Email => Some(("/account/emails/", "Verify your e-mail address")),
+        Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
+        Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
+    }
+}
+
+/// A time to wait, as people say it.
+pub(crate) fn wait_in_words(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..=90 => (seconds.max(1), "second"),
+        91..=5400 => (seconds.div_ceil(60), "minute"),
+        5401..=129_600 => (seconds.div_ceil(3600), "hour"),
+        _ => (seconds.div_ceil(86_400), "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Where a browser proves what is missing, for programs that show it to somebody.
+fn step_up_address(requirements: &[Requirement], public_url: &str) -> Option<String> {
+    let path = requirements.iter().find_map(|requirement| match requirement {
+        Requirement::EnrolledSecondFactor => Some("/account/factors/"),
+        Requirement::VerifiedEmail => Some("/account/emails/"),
+        Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_) => Some("/account/step-up"),
+        Requirement::ProjectToken | Requirement::TokenMadeWithSecondFactor => None,
+    });
+    path.map(|path| format!("{public_url}{path}"))
 }
 
 /// Text made safe for HTML, in content and in quoted attributes.
@@ -260,7 +366,7 @@ mod tests {
 
     async fn text(accept: &'static str, problem: Problem) -> (Response, String) {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let (parts, body) = problem.answer(ProblemFormat::preferred(&headers), URL).into_parts();
+        let (parts, body) = problem.answer(ProblemFormat::preferred(&headers), Layout::new(URL, "", Viewer::Nobody)).into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         (Response::from_parts(parts, Body::empty()), String::from_utf8(bytes.to_vec()).unwrap())
     }

@@ -29,6 +29,7 @@ impl From<Refusal> for Problem {
 mod tests {
     use super::*;
     use crate::negotiate::ProblemFormat;
+    use crate::pages::layout::{Layout, Viewer};
     use axum::http::header::RETRY_AFTER;
     use gate::Reason;
     use model::DecisionId;
@@ -37,7 +38,7 @@ mod tests {
         let reasons = vec![Reason { code: "a".into(), message: "b".into(), remedy: "c".into(), page: None }];
         let problem = Problem::from(Refusal { decision: DecisionId::new(), set_number: 1, kind, reasons });
         assert!(problem.decision().is_some());
-        let response = problem.answer(ProblemFormat::Plain, "http://index.example");
+        let response = problem.answer(ProblemFormat::Plain, Layout::new("http://index.example", "", Viewer::Unknown));
         assert_eq!(response.status(), status);
         assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
     }

@@ -3,15 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use axum::body::Body;
+use askama::Template;
 use axum::http::StatusCode;
 use model::Version;
 use serde::Deserialize;
 
-use super::HTML;
-use crate::exchange::{Exchange, answer, redirect};
+use super::layout::{Layout, pages};
+use crate::exchange::{Exchange, redirect};
 use crate::json_api::quoted;
-use crate::problem::{Answer, Problem, document, escape};
+use crate::problem::{Answer, Problem, escape};
+
+#[derive(Template)]
+#[template(source = "{% extends \"layout.html\" %}{% block main %}{{ main|safe }}{% endblock %}", ext = "html")]
+struct ProjectPage {
+    layout: Layout,
+    main: String,
+}
+
+pages!(ProjectPage);
 
 /// Releases listed at most, the newest first; programs read all of them.
 const LISTED_RELEASES: usize = 200;
@@ -101,8 +110,9 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
         return Err(not_found());
     };
     let page: Page = serde_json::from_slice(&page.body).map_err(|error| exchange.unavailable(error))?;
-    let url = exchange.app.public_url();
-    Ok(answer(HTML, Body::from(document(&format!("{} {}", page.info.name, page.info.version), &main(&page, normalized, url), url))))
+    let layout = exchange.layout(&format!("{} {}", page.info.name, page.info.version));
+    let main = main(&page, normalized, exchange.app.public_url());
+    exchange.render(&ProjectPage { layout, main })
 }
 
 fn not_found() -> Problem {

@@ -1,0 +1,160 @@
+//! The cookies: a session, a login that is half done, and what a browser is known by.
+//!
+//! Each holds 32 random bytes of `identity`; nothing else is ever remembered in a browser.
+
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use identity::StartedSession;
+use storage::Secret;
+
+use crate::app::{AppInner, Shared};
+
+/// Seconds that a half-done login counts; the database forgets it as well.
+const PENDING_SECONDS: u64 = 5 * 60;
+/// Seconds that a browser is known after it was used last.
+const DEVICE_SECONDS: u64 = 400 * 24 * 3600;
+/// Seconds within which nobody is sent to the public address twice.
+const MOVED_SECONDS: u64 = 10;
+/// Longest value that is looked at.
+const MAX_VALUE_BYTES: usize = 64;
+
+/// One of our cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cookie {
+    Session,
+    /// A login whose password was right.
+    Pending,
+    Device,
+    /// That this browser was just sent to the public address.
+    Moved,
+}
+
+impl Cookie {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Session => "portcullis-session",
+            Self::Pending => "portcullis-login",
+            Self::Device => "portcullis-device",
+            Self::Moved => "portcullis-moved",
+        }
+    }
+
+    /// A session arrives with a link from elsewhere, or people would seem logged out there;
+    /// the others are of use within the login pages only.
+    fn same_site(self) -> &'static str {
+        match self {
+            Self::Session | Self::Moved => "Lax",
+            Self::Pending | Self::Device => "Strict",
+        }
+    }
+}
+
+/// What a browser sent of our cookies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Browser {
+    pub(crate) session_cookie: Option<Secret<String>>,
+    pub(crate) pending_cookie: Option<Secret<String>>,
+    pub(crate) device_cookie: Option<Secret<String>>,
+}
+
+impl Browser {
+    pub(crate) fn of(app: &AppInner, headers: &HeaderMap) -> Self {
+        // The usual case of programs, and the fastest.
+        if !headers.contains_key(COOKIE) {
+            return Self::default();
+        }
+        let secure = is_https(app);
+        let read = |cookie| value(headers, cookie, secure).map(|value| Secret::new(value.to_owned()));
+        Self { session_cookie: read(Cookie::Session), pending_cookie: read(Cookie::Pending), device_cookie: read(Cookie::Device) }
+    }
+
+    /// Whether the browser sent anything that it can act with.
+    pub(crate) fn is_any(&self) -> bool {
+        self.session_cookie.is_some() || self.pending_cookie.is_some() || self.device_cookie.is_some()
+    }
+
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.session_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+    }
+
+    pub(crate) fn pending(&self) -> Option<&str> {
+        self.pending_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+    }
+
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+    }
+}
+
+/// The `__Host-` prefix (RFC 6265bis 4.1.3.2) keeps other hosts of the domain from setting
+/// the cookie. Browsers take it over TLS only.
+fn name(cookie: Cookie, secure: bool) -> String {
+    format!("{}{}", if secure { "__Host-" } else { "" }, cookie.word())
+}
+
+fn is_https(app: &AppInner) -> bool {
+    app.public_url().starts_with("https://")
+}
+
+/// The value of a cookie; none when it was sent twice: somebody else set one of them.
+fn value(headers: &HeaderMap, cookie: Cookie, secure: bool) -> Option<&str> {
+    let name = name(cookie, secure);
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(known, _)| *known == name).map(|(_, value)| value);
+    let value = values.next()?;
+    (values.next().is_none() && !value.is_empty() && value.len() <= MAX_VALUE_BYTES).then_some(value)
+}
+
+fn set(app: &AppInner, response: &mut Response, cookie: Cookie, value: &str, seconds: u64) {
+    let secure = is_https(app);
+    let tail = if secure { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={}{tail}", name(cookie, secure), cookie.same_site());
+    // Values are base64url, so this always holds.
+    if let Ok(mut value) = HeaderValue::try_from(text) {
+        value.set_sensitive(true);
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+/// Logs the browser in: the session, and what the browser is known by where that is new.
+/// Whatever login was half done is over.
+pub(crate) fn set_session(app: &Shared, response: &mut Response, started: &StartedSession) {
+    let seconds = app.gate.clock().now().age_at(started.expires_at);
+    set(app, response, Cookie::Session, started.secret.expose(), seconds);
+    set(app, response, Cookie::Pending, "", 0);
+    if let Some(device) = &started.device {
+        set_device(app, response, device);
+    }
+}
+
+/// Logs the browser out.
+pub(crate) fn clear_session(app: &Shared, response: &mut Response) {
+    set(app, response, Cookie::Session, "", 0);
+}
+
+/// Remembers a login whose password was right.
+pub(crate) fn set_pending(app: &Shared, response: &mut Response, pending: &Secret<String>) {
+    set(app, response, Cookie::Pending, pending.expose(), PENDING_SECONDS);
+}
+
+/// Forgets a half-done login.
+pub(crate) fn clear_pending(app: &Shared, response: &mut Response) {
+    set(app, response, Cookie::Pending, "", 0);
+}
+
+/// Remembers by what this browser is known.
+pub(crate) fn set_device(app: &Shared, response: &mut Response, device: &Secret<String>) {
+    set(app, response, Cookie::Device, device.expose(), DEVICE_SECONDS);
+}
+
+/// Remembers that the browser was sent to the public address, so that a proxy which hides
+/// the name it was asked under sends nobody in circles.
+pub(crate) fn set_moved(app: &Shared, response: &mut Response) {
+    set(app, response, Cookie::Moved, "1", MOVED_SECONDS);
+}
+
+/// Whether the browser was sent to the public address a moment ago.
+pub(crate) fn was_moved(app: &Shared, headers: &HeaderMap) -> bool {
+    value(headers, Cookie::Moved, is_https(app)).is_some()
+}

@@ -1,0 +1,240 @@
+//! What all pages have in common: the frame around them, and how they become answers.
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use model::{Caller, Timestamp};
+
+use super::HTML;
+use crate::exchange::{Exchange, answer};
+use crate::form::query_value;
+use crate::json_api::quoted;
+use crate::pipeline::Security;
+use crate::problem::{Answer, escape};
+
+/// Whom a page is shown to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Viewer {
+    /// Nobody looked: the page is the same for all.
+    Unknown,
+    /// Somebody without a session.
+    Nobody,
+    /// Somebody with one.
+    Person { name: String, staff: bool },
+}
+
+impl Viewer {
+    /// Whoever asks with this. Only a session makes a person of a browser: who presents
+    /// anything else is a program, and has no use for a menu.
+    pub(crate) fn of(caller: &Caller) -> Self {
+        match caller.user().filter(|_| caller.session.is_some()) {
+            Some(user) => Self::Person { name: user.name.as_written().to_owned(), staff: user.staff },
+            None => Self::Nobody,
+        }
+    }
+}
+
+/// What kind of thing a notice says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoticeKind {
+    /// Something was done.
+    Done,
+    /// Something to know.
+    Note,
+    /// Something that should be looked at.
+    Warning,
+}
+
+impl NoticeKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Note => "note",
+            Self::Warning => "warning",
+        }
+    }
+
+    pub(crate) fn role(self) -> &'static str {
+        if self == Self::Warning { "alert" } else { "status" }
+    }
+}
+
+/// A sentence on top of a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Notice {
+    pub(crate) kind: NoticeKind,
+    pub(crate) text: String,
+}
+
+/// What `?notice=<word>` may say on the page that somebody is sent to after a change. A
+/// closed list: a link of somebody else must not put words into the registry's mouth, so
+/// each is harmless where nothing happened.
+const NOTICES: &[(&str, NoticeKind, &str)] = &[
+    ("saved", NoticeKind::Done, "Saved."),
+    ("logged-in", NoticeKind::Done, "You are logged in."),
+    ("logged-out", NoticeKind::Done, "You are logged out."),
+    ("log-in", NoticeKind::Note, "Log in to go on."),
+    ("session-ended", NoticeKind::Note, "You were logged out, because you were away for long or because the session was ended. Log in to go on."),
+    ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in once more."),
+    ("account-created", NoticeKind::Done, "Your account is made. Log in to go on."),
+    ("account-deleted", NoticeKind::Done, "The account is deleted."),
+    ("account-secured", NoticeKind::Done, "Every session is ended and every token revoked. We have mailed you a link to set a new password."),
+    ("password-changed", NoticeKind::Done, "Your password is changed."),
+    ("password-reset", NoticeKind::Done, "Your password is changed. Log in with it."),
+    ("email-added", NoticeKind::Done, "We have sent a link to the address. Open it to verify the address."),
+    ("email-verified", NoticeKind::Done, "The address is verified."),
+    ("email-promoted", NoticeKind::Done, "Your primary address is changed."),
+    ("email-removed", NoticeKind::Done, "The address is removed."),
+    ("email-link-sent", NoticeKind::Done, "We have sent the link again."),
+    ("factor-added", NoticeKind::Done, "The second factor is added."),
+    ("factor-removed", NoticeKind::Done, "The second factor is removed."),
+    ("key-added", NoticeKind::Done, "The key is added."),
+    ("key-renamed", NoticeKind::Done, "The key has its new name."),
+    ("key-removed", NoticeKind::Done, "The key is removed."),
+    ("codes-confirmed", NoticeKind::Done, "Your recovery codes are confirmed. Now add a second factor."),
+    ("session-ended-by-you", NoticeKind::Done, "The session is ended."),
+    ("sessions-ended", NoticeKind::Done, "All other sessions are ended."),
+    ("token-revoked", NoticeKind::Done, "The token is revoked: it works nowhere any more."),
+    ("proven", NoticeKind::Done, "Proven. Now go on with what you were doing."),
+    ("recovery-started", NoticeKind::Done, "The recovery is started, and its owner told."),
+    ("recovery-cancelled", NoticeKind::Done, "The recovery is stopped."),
+];
+
+/// The frame around a page; the field `layout` of each template.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// The registry's address, without a slash at the end.
+    pub(crate) url: String,
+    pub(crate) title: String,
+    pub(crate) viewer: Viewer,
+    /// Path and query of this page, below the registry's address.
+    pub(crate) path: String,
+    /// Whether this page can be asked for again, and so be returned to.
+    pub(crate) is_get: bool,
+    /// What was searched for.
+    pub(crate) search: String,
+    pub(crate) notices: Vec<Notice>,
+    /// Whether the script for security keys runs.
+    pub(crate) script: bool,
+}
+
+impl Layout {
+    pub(crate) fn new(public_url: &str, title: &str, viewer: Viewer) -> Self {
+        let (url, title) = (public_url.to_owned(), title.to_owned());
+        Self { url, title, viewer, path: "/".to_owned(), is_get: true, search: String::new(), notices: Vec::new(), script: false }
+    }
+
+    /// The frame of what is answered to this request.
+    pub(crate) fn of_request(public_url: &str, uri: &Uri, is_get: bool) -> Self {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Self { path, is_get, ..Self::new(public_url, "", Viewer::Unknown) }
+    }
+
+    /// The page runs the script for security keys and passkeys.
+    pub(crate) fn with_script(mut self) -> Self {
+        self.script = true;
+        self
+    }
+
+    /// Says something on top of the page.
+    pub(crate) fn notice(mut self, kind: NoticeKind, text: impl Into<String>) -> Self {
+        self.notices.push(Notice { kind, text: text.into() });
+        self
+    }
+
+    /// Name of who is logged in, and whether they are staff.
+    pub(crate) fn person(&self) -> Option<(&str, bool)> {
+        match &self.viewer {
+            Viewer::Person { name, staff } => Some((name, *staff)),
+            Viewer::Unknown | Viewer::Nobody => None,
+        }
+    }
+
+    /// Whether nobody looked who asks.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.viewer == Viewer::Unknown
+    }
+
+    /// The registry's name in titles: its host.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    /// Path of the registry's address: what the style sheet is found by under any host name.
+    pub(crate) fn base(&self) -> &str {
+        self.url.match_indices('/').nth(2).map_or("", |(place, _)| &self.url[place..])
+    }
+
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        self.path.split('?').next() == Some(path)
+    }
+
+    /// Where one logs in, to come back here.
+    pub(crate) fn login_address(&self) -> String {
+        if !self.is_get || ["/login", "/register", "/logout", "/password", "/first-user"].iter().any(|start| self.path.starts_with(start)) || self.path == "/" {
+            return format!("{}/login", self.url);
+        }
+        format!("{}/login?next={}", self.url, quoted(&self.path))
+    }
+
+    fn security(&self) -> Security {
+        if self.script { Security::PageWithScript } else { Security::Page }
+    }
+}
+
+impl Exchange {
+    /// The frame of a page with this title, for whoever asks.
+    pub(crate) fn layout(&self, title: &str) -> Layout {
+        let uri = &self.request.uri;
+        let mut layout = Layout::of_request(self.app.public_url(), uri, self.body.is_none());
+        (layout.title, layout.viewer) = (title.to_owned(), Viewer::of(&self.caller));
+        let word = query_value(uri.query(), "notice").unwrap_or_default();
+        layout.notices.extend(NOTICES.iter().filter(|(known, ..)| *known == word).map(|(_, kind, text)| Notice { kind: *kind, text: (*text).to_owned() }));
+        layout
+    }
+
+    /// A page; never stored by anybody.
+    pub(crate) fn render<T: Page>(&self, page: &T) -> Answer {
+        self.render_with(StatusCode::OK, page)
+    }
+
+    /// A page with this status, for example 422 for a form that must be filled in again.
+    pub(crate) fn render_with<T: Page>(&self, status: StatusCode, page: &T) -> Answer {
+        let text = page.render().map_err(|error| self.unavailable(error))?;
+        Ok(html(status, text, page.layout()))
+    }
+}
+
+/// A template within the frame.
+pub(crate) trait Page: Template {
+    fn layout(&self) -> &Layout;
+}
+
+/// Says of templates that they have the field `layout`.
+macro_rules! pages {
+    ($($page:ty),* $(,)?) => {
+        $(impl $crate::pages::layout::Page for $page {
+            fn layout(&self) -> &$crate::pages::layout::Layout {
+                &self.layout
+            }
+        })*
+    };
+}
+pub(crate) use pages;
+
+/// A rendered page as an answer.
+pub(crate) fn html(status: StatusCode, text: String, layout: &Layout) -> Response {
+    let mut response = answer(HTML, Body::from(text));
+    *response.status_mut() = status;
+    response.extensions_mut().insert(layout.security());
+    response
+}
+
+/// A time as people read it, with the exact one for programs; markup.
+pub(crate) fn time(at: Timestamp) -> String {
+    let text = at.to_string();
+    let shown = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("<time datetime=\"{}\">{} UTC</time>", escape(&text), escape(&shown))
+}

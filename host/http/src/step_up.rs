@@ -1,0 +1,246 @@
+//! Proving once more who one is, in the middle of something, and going on with it.
+//!
+//! A refusal that names what must be proven becomes a page that asks for exactly that. It
+//! keeps the form that was sent, but for its secrets; once the proof is given, the browser is
+//! sent back with 307, so that it sends the form again by itself, with the session's new
+//! cookie. Programs get the requirements and the page's address instead.
+
+use askama::Template;
+use axum::http::StatusCode;
+use gate::{Refusal, RefusalKind, Requirement};
+use identity::factors::KeyAnswer;
+use serde_json::json;
+
+use crate::cookies;
+use crate::exchange::{Exchange, json, redirect};
+use crate::form::{Errors, Form};
+use crate::pages::layout::{Layout, Page as _, html, pages};
+use crate::problem::{Answer, Problem};
+use crate::routes;
+
+/// Where the forms of this page are sent.
+const PATH: &str = "/account/step-up";
+/// Longest answer of a security key, in bytes.
+const MAX_ANSWER_BYTES: usize = 60 << 10;
+
+/// What is to be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Factor,
+    Password,
+}
+
+impl Need {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Factor => "factor",
+            Self::Password => "password",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        if text == "password" { Self::Password } else { Self::Factor }
+    }
+}
+
+/// What goes on afterwards.
+#[derive(Clone, Debug)]
+struct Return {
+    /// Path and query, of a page or of a form.
+    to: String,
+    is_form: bool,
+    /// The fields of the form.
+    kept: Vec<(String, String)>,
+}
+
+impl Return {
+    /// Back to a page.
+    fn page(to: &str) -> Self {
+        Self { to: to.to_owned(), is_form: false, kept: Vec::new() }
+    }
+
+    /// Back to what this request is.
+    fn of(exchange: &Exchange, form: &Form) -> Self {
+        let path = exchange.request.uri.path_and_query().map_or("", |path| path.as_str());
+        if exchange.body.is_none() {
+            return Self::page(exchange.next(path));
+        }
+        if !routes::form_at(path) {
+            return Self::page("/account/");
+        }
+        Self { to: path.to_owned(), is_form: true, kept: owned(form.kept()) }
+    }
+
+    /// As the step-up page's own form carries it. What is no address of ours is none: nobody
+    /// is sent anywhere else.
+    fn parse(exchange: &Exchange, form: &Form) -> Self {
+        let to = form.text("step-up-to");
+        if form.text("step-up-method") == "post" && routes::form_at(to) && to.split('?').next() != Some(PATH) {
+            return Self { to: to.to_owned(), is_form: true, kept: owned(form.kept()) };
+        }
+        Self::page(if to.is_empty() { "/account/?notice=proven" } else { exchange.next(to) })
+    }
+
+    fn method(&self) -> &'static str {
+        if self.is_form { "post" } else { "get" }
+    }
+}
+
+fn owned(fields: Vec<(&str, &str)>) -> Vec<(String, String)> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The page that asks for a proof.
+#[derive(Template)]
+#[template(path = "registry/step_up.html")]
+struct StepUpPage {
+    layout: Layout,
+    errors: Errors,
+    /// Why, in the words of the policies.
+    reasons: Vec<String>,
+    need: Need,
+    back: Return,
+    has_app: bool,
+    has_keys: bool,
+    keys_unavailable: Option<&'static str>,
+    recovery_codes: u32,
+}
+
+pages!(StepUpPage);
+
+impl StepUpPage {
+    /// Whether there is anything to prove it with.
+    fn is_possible(&self) -> bool {
+        self.need == Need::Password || self.has_app || self.has_keys
+    }
+}
+
+/// What a refusal comes to on a page: the page that asks for what is missing, where the
+/// person can prove that now, else the refusal.
+pub(crate) async fn refused(exchange: &Exchange, refusal: Refusal, form: &Form) -> Problem {
+    let need = match &refusal.kind {
+        RefusalKind::Required(requirements) if exchange.caller.session.is_some() => provable(requirements),
+        _ => None,
+    };
+    let reasons = refusal.reasons.iter().map(|reason| reason.message.clone()).collect();
+    let problem = Problem::from(refusal);
+    let Some(need) = need else { return problem };
+    let page = match page(exchange, need, Return::of(exchange, form), Errors::new(), reasons).await {
+        Ok(page) if page.is_possible() => page,
+        Ok(_) => return problem,
+        Err(problem) => return problem,
+    };
+    match page.render() {
+        Ok(text) => problem.in_browsers(html(StatusCode::FORBIDDEN, text, page.layout())),
+        Err(error) => exchange.unavailable(error),
+    }
+}
+
+/// What a person with a session can prove at once; none when something else is missing too,
+/// which proofs do not mend. The factor comes first: it is what most rules are about.
+fn provable(requirements: &[Requirement]) -> Option<Need> {
+    let is_proof = |requirement: &Requirement| matches!(requirement, Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_));
+    if !requirements.iter().all(is_proof) {
+        return None;
+    }
+    let is_factor = |requirement: &Requirement| matches!(requirement, Requirement::SecondFactorWithin(_));
+    requirements.first().map(|_| if requirements.iter().any(is_factor) { Need::Factor } else { Need::Password })
+}
+
+async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, reasons: Vec<String>) -> Result<StepUpPage, Problem> {
+    let identity = &exchange.app.identity;
+    let person = exchange.person()?;
+    let factors = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let keys_unavailable = identity.webauthn_unavailable();
+    let has_keys = !factors.keys.is_empty();
+    let mut layout = exchange.layout("Prove that it is you");
+    layout.script = need == Need::Factor && has_keys && keys_unavailable.is_none();
+    let (has_app, recovery_codes) = (factors.totp.is_some(), factors.recovery.unused);
+    Ok(StepUpPage { layout, errors, reasons, need, back, has_app, has_keys, keys_unavailable, recovery_codes })
+}
+
+/// `GET /account/step-up`: to prove it before something asks.
+pub(crate) async fn show(exchange: Exchange) -> Answer {
+    let person = exchange.person()?;
+    let has_factor = person.factors.any();
+    let target = Look;
+    let _ = exchange.app.gate.decide(&exchange.attempt, &exchange.caller, target).await?;
+    let wanted = exchange.query("next");
+    let back = Return::page(if wanted.is_empty() { "/account/?notice=proven" } else { exchange.next(&wanted) });
+    let need = if has_factor && exchange.query("need") != "password" { Need::Factor } else { Need::Password };
+    exchange.render(&page(&exchange, need, back, Errors::new(), Vec::new()).await?)
+}
+
+/// `POST /account/step-up`
+pub(crate) async fn prove(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    let form = exchange.whole_form().await?;
+    let (back, need) = (Return::parse(&exchange, &form), Need::parse(form.text("step-up-need")));
+    let Exchange { app, attempt, caller, browser, .. } = &exchange;
+    let (identity, gate, cookie) = (&app.identity, &app.gate, browser.session().unwrap_or(""));
+    let (field, proven) = match form.text("step-up-proof") {
+        "password" => ("step-up-password", identity.step_up_with_password(gate, attempt, caller, cookie, form.secret("step-up-password")).await),
+        "totp" => ("step-up-code", identity.step_up_with_totp(gate, attempt, caller, cookie, form.text("step-up-code")).await),
+        "recovery-code" => {
+            ("step-up-recovery-code", identity.step_up_with_recovery_code(gate, attempt, caller, cookie, form.text("step-up-recovery-code")).await)
+        }
+        "key" if form.text("response").len() <= MAX_ANSWER_BYTES && !form.text("response").is_empty() => {
+            let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
+            ("", identity.step_up_with_key(gate, attempt, caller, cookie, &answer).await)
+        }
+        _ => {
+            return exchange.render_with(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &page(&exchange, need, back, Errors::of_field("", "Choose one of the ways below."), Vec::new()).await?,
+            );
+        }
+    };
+    let started = match proven {
+        Ok(started) => started,
+        Err(refusal) if refusal.kind == RefusalKind::Denied => {
+            let message = refusal.reasons.first().map_or_else(|| refusal.to_string(), |reason| format!("{} {}", reason.message, reason.remedy));
+            let page = page(&exchange, need, back, Errors::of_field(field, message.trim_end()), Vec::new()).await?;
+            return exchange.render_with(StatusCode::FORBIDDEN, &page);
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    // 307 keeps method and body: the browser sends the form again by itself.
+    let status = if back.is_form { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::SEE_OTHER };
+    let mut response = redirect(app, status, &back.to)?;
+    cookies::set_session(app, &mut response, &started);
+    Ok(response)
+}
+
+/// `POST /account/step-up/options`: a challenge for the security key.
+pub(crate) async fn options(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    let Exchange { app, attempt, caller, .. } = &exchange;
+    let challenge = app.identity.challenge_for_step_up(&app.gate, attempt, caller).await?;
+    json(&json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options }))
+}
+
+/// Look at the page.
+struct Look;
+
+impl gate::Target for Look {
+    fn facts(&self) -> gate::TargetFacts<'_> {
+        gate::TargetFacts::of(model::Action::SessionStepUp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_asks_only_for_what_a_proof_mends() {
+        use Requirement::{EnrolledSecondFactor, PasswordWithin, SecondFactorWithin, TokenMadeWithSecondFactor, VerifiedEmail};
+        assert_eq!(provable(&[SecondFactorWithin(60)]), Some(Need::Factor));
+        assert_eq!(provable(&[PasswordWithin(60)]), Some(Need::Password));
+        assert_eq!(provable(&[PasswordWithin(60), SecondFactorWithin(60)]), Some(Need::Factor));
+        for other in [EnrolledSecondFactor, VerifiedEmail, TokenMadeWithSecondFactor] {
+            assert_eq!(provable(&[SecondFactorWithin(60), other]), None);
+        }
+        assert_eq!(provable(&[]), None);
+    }
+}
