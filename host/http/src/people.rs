@@ -1,1 +1,216 @@
-//! The pages of people: becoming someone on the registry, and proving it.
+//! What people do to become someone on the registry and to prove it: pages, one file for
+//! each topic, with the same parts in the same order: the template, what a `GET` shows, what
+//! a `POST` does.
+//!
+//! `GET` shows and changes nothing, whoever opens a link: mail scanners open them all. `POST`
+//! changes and answers with a redirect, or with the same page and what is wrong with it.
+//! Nothing here tells somebody who is not logged in whether an account exists.
+
+pub(crate) mod register;
+pub(crate) mod login;
+pub(crate) mod second_step;
+pub(crate) mod passkeys;
+pub(crate) mod devices;
+pub(crate) mod password;
+pub(crate) mod emails;
+pub(crate) mod overview;
+pub(crate) mod factors;
+pub(crate) mod sessions;
+pub(crate) mod history;
+pub(crate) mod secure;
+pub(crate) mod delete;
+pub(crate) mod recoveries;
+mod qr_code;
+
+use askama::Template;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use gate::{Refusal, RefusalKind, Target, TargetFacts};
+use identity::factors::KeyChallenge;
+use model::{Action, SessionId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::exchange::Exchange;
+use crate::form::{Errors, Form};
+use crate::json_api::quoted;
+use crate::pages::layout::{Layout, Viewer, pages};
+use crate::problem::{Answer, Problem};
+
+/// Look at the page of an action, without doing anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look(pub(crate) Action);
+
+impl Target for Look {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(self.0)
+    }
+}
+
+/// What happened, and what comes next.
+struct Told<'a> {
+    heading: &'a str,
+    paragraphs: &'a [&'a str],
+    /// Path and text.
+    links: &'a [(&'a str, &'a str)],
+}
+
+/// What the page behind a mailed link would do with its one button.
+struct Confirm<'a> {
+    heading: &'a str,
+    paragraphs: &'a [&'a str],
+    facts: &'a [(&'a str, &'a str)],
+    /// A fact that is a time.
+    time: Option<(&'a str, Timestamp)>,
+    /// Path that the button sends to.
+    action: &'a str,
+    link: &'a str,
+    button: &'a str,
+    danger: bool,
+    after: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "people/told.html")]
+struct ToldPage<'a> {
+    layout: Layout,
+    page: &'a Told<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "people/confirm.html")]
+struct ConfirmPage<'a> {
+    layout: Layout,
+    page: &'a Confirm<'a>,
+}
+
+pages!(ToldPage<'_>, ConfirmPage<'_>);
+
+impl Told<'_> {
+    fn answer(&self, exchange: &Exchange) -> Answer {
+        exchange.render(&ToldPage { layout: exchange.layout(self.heading), page: self })
+    }
+
+    /// The same for somebody whose session has just ended.
+    fn answer_logged_out(&self, exchange: &Exchange) -> Answer {
+        let layout = Layout { viewer: Viewer::Nobody, ..exchange.layout(self.heading) };
+        exchange.render(&ToldPage { layout, page: self })
+    }
+}
+
+impl Confirm<'_> {
+    fn answer(&self, exchange: &Exchange) -> Answer {
+        exchange.render(&ConfirmPage { layout: exchange.layout(self.heading), page: self })
+    }
+}
+
+/// The page for a link that does not count: used before, too old, cut off, or made up.
+fn link_void(exchange: &Exchange, remedy: &str) -> Answer {
+    let heading = "This link does not count any more";
+    let paragraphs = ["It was used before, is too old, was replaced by a newer one, or was not copied as a whole.", remedy];
+    with_status(StatusCode::NOT_FOUND, Told { heading, paragraphs: &paragraphs, links: &[("/login", "Log in")] }.answer(exchange))
+}
+
+/// The frame of a page with a form; its title says when something is wrong.
+fn form_layout(exchange: &Exchange, title: &str, errors: &Errors) -> Layout {
+    match errors.is_empty() {
+        true => exchange.layout(title),
+        false => exchange.layout(&format!("Error: {title}")),
+    }
+}
+
+/// `path` with where to go on afterwards.
+fn with_next(path: &str, next: &str) -> String {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{mark}next={}", quoted(next))
+}
+
+/// The session of a person. Whoever presents something else is refused by the policies,
+/// where they do not let it pass, and cannot go on in any case.
+async fn session(exchange: &Exchange, action: Action) -> Result<SessionId, Problem> {
+    if let Some(session) = exchange.caller.session {
+        return Ok(session);
+    }
+    exchange.person()?;
+    let _ = exchange.decide(Look(action)).await?;
+    let problem = Problem::new(StatusCode::FORBIDDEN, "session-required", "This is done in a browser that is logged in.");
+    Err(problem.remedy("Log in with a browser.", None))
+}
+
+/// Answers with a page whose form was not right.
+fn with_status(status: StatusCode, page: Answer) -> Answer {
+    let mut response = page?;
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Like [`with_status`], for who has to wait.
+fn limited(retry_after_seconds: u64, page: Answer) -> Answer {
+    let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, page)?;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
+    Ok(response)
+}
+
+/// Codes of refusals that are about what was typed, and so are told beside it. Everything
+/// else is a decision, and has a page of its own that says what mends it.
+const TOLD_IN_FORM: &[&str] = &[
+    "wrong-credentials",
+    "wrong-password",
+    "wrong-code",
+    "wrong-key",
+    "wrong-recovery-code",
+    "wrong-passkey",
+    "too-many-attempts",
+    "busy",
+    "authentication-failed",
+];
+
+/// A refusal of what was typed: the form once more. `field` is what was typed wrong.
+async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'static str, show: impl FnOnce(Errors) -> Answer) -> Answer {
+    let Some(reason) = refusal.reasons.first().filter(|reason| TOLD_IN_FORM.contains(&reason.code.as_str())) else {
+        return Err(exchange.refused(refusal, form).await);
+    };
+    let text = format!("{} {}", reason.message, reason.remedy);
+    // What is wrong with everybody's attempts is not wrong with a field.
+    let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
+    let page = show(Errors::of_field(field, text.trim_end()));
+    match refusal.kind {
+        RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
+        RefusalKind::Failed => with_status(StatusCode::SERVICE_UNAVAILABLE, page),
+        RefusalKind::Denied | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
+    }
+}
+
+/// Too many passwords are being hashed: the form once more.
+fn busy(show: impl FnOnce(Errors) -> Answer) -> Answer {
+    let page = show(Errors::of_field("", "Too many passwords are being checked. Try again in a moment."));
+    with_status(StatusCode::SERVICE_UNAVAILABLE, page)
+}
+
+/// What the script for security keys is answered.
+fn challenge(challenge: &KeyChallenge) -> Value {
+    json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options })
+}
+
+/// A library's words as a sentence: upper case at the front.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| format!("{}{}", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_go_on_is_quoted() {
+        assert_eq!(with_next("/login/factor", "/account/?a=b&c=d"), "/login/factor?next=%2Faccount%2F%3Fa%3Db%26c%3Dd");
+        assert_eq!(with_next("/login?notice=login-expired", "/"), "/login?notice=login-expired&next=%2F");
+    }
+
+    #[test]
+    fn words_become_a_sentence() {
+        assert_eq!(sentence("the code is wrong"), "The code is wrong");
+        assert_eq!(sentence(""), "");
+    }
+}

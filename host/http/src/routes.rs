@@ -237,7 +237,7 @@ static ROUTES: &[Route] = &[
     Route::form("/account/emails/verify", Action::EmailVerify, |exchange| Box::pin(people::emails::send_link(exchange))),
     Route::form("/account/emails/promote", Action::EmailPromote, |exchange| Box::pin(people::emails::promote(exchange))),
     Route::form("/account/emails/remove", Action::EmailRemove, |exchange| Box::pin(people::emails::remove(exchange))),
-    Route::page("/account/password", Action::AccountRead, |exchange| Box::pin(people::password::page(exchange))),
+    Route::page("/account/password", Action::PasswordChange, |exchange| Box::pin(people::password::page(exchange))),
     Route::form("/account/password", Action::PasswordChange, |exchange| Box::pin(people::password::change(exchange))),
     Route::page("/account/factors/", Action::AccountRead, |exchange| Box::pin(people::factors::page(exchange))),
     Route::page("/account/factors/recovery-codes", Action::AccountRead, |exchange| Box::pin(people::factors::recovery_codes::page(exchange))),

@@ -1,0 +1,59 @@
+//! Deleting one's account.
+
+use askama::Template;
+use axum::http::StatusCode;
+use identity::{AccountError, DeleteAccount};
+use model::Action;
+
+use super::{Look, form_layout};
+use crate::cookies;
+use crate::exchange::Exchange;
+use crate::form::Errors;
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/delete.html")]
+struct DeletePage<'a> {
+    layout: Layout,
+    errors: Errors,
+    hint: &'a str,
+    /// The projects that nobody else owns.
+    projects: Vec<String>,
+}
+
+pages!(DeletePage<'_>);
+
+/// `GET /account/delete`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let projects = exchange.app.identity.sole_owner_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    show(&exchange, Errors::new(), projects)
+}
+
+fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
+    let layout = form_layout(exchange, "Delete your account", &errors);
+    let hint = format!("Type it as it stands here: {}", exchange.person()?.name);
+    exchange.render(&DeletePage { layout, errors, hint: &hint, projects })
+}
+
+/// `POST /account/delete`
+pub(crate) async fn delete(exchange: Exchange) -> Answer {
+    let person = exchange.person()?;
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(DeleteAccount { user: person.id }, &form).await?;
+    if form.text("user-name").trim() != person.name.as_written() {
+        let errors = Errors::of_field("user-name", format!("Type {} to delete this account", person.name));
+        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, Vec::new()));
+    }
+    match exchange.app.identity.delete_account(permit).await {
+        Ok(()) => {
+            let mut response = exchange.see_other("/?notice=account-deleted")?;
+            cookies::clear_session(&exchange.app, &mut response);
+            Ok(response)
+        }
+        Err(AccountError::SoleOwner(projects)) => super::with_status(StatusCode::CONFLICT, show(&exchange, Errors::new(), projects)),
+        Err(error) => Err(exchange.unavailable(error)),
+    }
+}

@@ -1,0 +1,136 @@
+//! The e-mail addresses of an account, and the mailed link that verifies one.
+
+use askama::Template;
+use axum::http::StatusCode;
+use identity::{AccountError, AddEmail, PromoteEmail, RemoveEmail, SendVerification};
+use model::Action;
+
+use super::{Confirm, Look, form_layout, link_void};
+use crate::exchange::Exchange;
+use crate::form::Errors;
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/emails.html")]
+struct EmailsPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    emails: Vec<Email>,
+    address: &'a str,
+}
+
+pages!(EmailsPage<'_>);
+
+struct Email {
+    address: String,
+    primary: bool,
+    verified: bool,
+}
+
+/// `GET /account/emails/`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    show(&exchange, Errors::new(), "").await
+}
+
+async fn show(exchange: &Exchange, errors: Errors, address: &str) -> Answer {
+    let user = exchange.person()?.id;
+    let rows = exchange.app.identity.emails_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let emails = rows.into_iter().map(|row| Email { address: row.address, primary: row.primary, verified: row.verified_at.is_some() }).collect();
+    let layout = form_layout(exchange, "E-mail addresses", &errors);
+    exchange.render(&EmailsPage { layout, errors, emails, address })
+}
+
+/// The page once more, with what is wrong.
+async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answer {
+    let (status, text) = match error {
+        AccountError::Storage(error) => return Err(exchange.unavailable(error)),
+        AccountError::Limited { retry_after_seconds } => {
+            let page = show(exchange, Errors::of_field("address", super::sentence(&error.to_string())), address).await;
+            return super::limited(retry_after_seconds, page);
+        }
+        AccountError::InvalidEmail(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Type an e-mail address, for example ana@example.org".to_owned()),
+        error => (StatusCode::CONFLICT, super::sentence(&error.to_string())),
+    };
+    super::with_status(status, show(exchange, Errors::of_field("address", text), address).await)
+}
+
+/// `POST /account/emails/`
+pub(crate) async fn add(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let address = form.text("address").trim().to_owned();
+    let permit = exchange.decide_page(AddEmail { user, address: address.clone() }, &form).await?;
+    match exchange.app.identity.add_email(permit).await {
+        Ok(()) => exchange.see_other("/account/emails/?notice=email-added"),
+        Err(error) => again(&exchange, error, &address).await,
+    }
+}
+
+/// `POST /account/emails/verify`
+pub(crate) async fn send_link(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(SendVerification { user, address: form.text("address").to_owned() }, &form).await?;
+    match exchange.app.identity.send_verification(permit).await {
+        Ok(()) => exchange.see_other("/account/emails/?notice=email-link-sent"),
+        Err(error) => again(&exchange, error, "").await,
+    }
+}
+
+/// `POST /account/emails/promote`
+pub(crate) async fn promote(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(PromoteEmail { user, address: form.text("address").to_owned() }, &form).await?;
+    match exchange.app.identity.promote_email(permit).await {
+        Ok(_) => exchange.see_other("/account/emails/?notice=email-promoted"),
+        Err(error) => again(&exchange, error, "").await,
+    }
+}
+
+/// `POST /account/emails/remove`
+pub(crate) async fn remove(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(RemoveEmail { user, address: form.text("address").to_owned() }, &form).await?;
+    match exchange.app.identity.remove_email(permit).await {
+        Ok(()) => exchange.see_other("/account/emails/?notice=email-removed"),
+        Err(error) => again(&exchange, error, "").await,
+    }
+}
+
+const SEND_AGAIN: &str = "Log in and send another link from the page of your e-mail addresses. If the address is verified already, nothing is left to do.";
+
+/// `GET /email/confirm`
+pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
+    let _ = exchange.decide(Look(Action::EmailVerify)).await?;
+    let link = exchange.query("link");
+    match exchange.app.identity.email_link(&link).await.map_err(|error| exchange.unavailable(error))? {
+        Some(email) => Confirm {
+            heading: "Verify your e-mail address",
+            paragraphs: &["With this the address counts as yours."],
+            facts: &[("Account", email.user.as_written()), ("E-mail address", &email.address)],
+            time: None,
+            action: "/email/confirm",
+            link: &link,
+            button: "Verify the address",
+            danger: false,
+            after: "This is not your account? Then close this page: without the button nothing happens.",
+        }
+        .answer(&exchange),
+        None => link_void(&exchange, SEND_AGAIN),
+    }
+}
+
+/// `POST /email/confirm`
+pub(crate) async fn confirm(exchange: Exchange) -> Answer {
+    let form = exchange.form().await?;
+    match exchange.app.identity.confirm_email(&exchange.app.gate, &exchange.attempt, form.text("link")).await? {
+        Some(_) if exchange.caller.session.is_some() => exchange.see_other("/account/?notice=email-verified"),
+        Some(_) => exchange.see_other("/login?notice=email-verified"),
+        None => link_void(&exchange, SEND_AGAIN),
+    }
+}

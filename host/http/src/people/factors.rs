@@ -1,0 +1,186 @@
+//! Second factors: the page with all of them, and how one is removed.
+
+pub(crate) mod keys;
+pub(crate) mod recovery_codes;
+pub(crate) mod totp;
+
+use askama::Template;
+use axum::http::StatusCode;
+use gate::demands::{Demand, DemandedBy};
+use identity::factors::{FactorError, FactorName, KeyKind, RecoveryOverview, RemoveFactor};
+use model::{Action, KeyId};
+
+use super::{Look, form_layout};
+use crate::exchange::Exchange;
+use crate::form::Errors;
+use crate::pages::layout::{Layout, pages, time};
+use crate::problem::{Answer, Problem};
+
+#[derive(Template)]
+#[template(path = "people/factors.html")]
+struct FactorsPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    email_verified: bool,
+    recovery: RecoveryOverview,
+    /// Since when an app is set up.
+    totp: Option<String>,
+    keys: Vec<Key>,
+    keys_unavailable: Option<&'static str>,
+    /// Whether factors can be added.
+    is_open: bool,
+    /// What the form for a new key was filled in with.
+    kind: &'a str,
+    kinds: Vec<(String, String)>,
+    key_name: &'a str,
+}
+
+/// What a key can be added as.
+const KINDS: &[(&str, &str)] = &[
+    ("security-key", "A security key: beside the password, for example a key on a USB stick"),
+    ("passkey", "A passkey: logs you in without a password, for example by the fingerprint of your phone"),
+];
+
+struct Key {
+    id: KeyId,
+    name: String,
+    kind: &'static str,
+    added: String,
+    used: String,
+}
+
+#[derive(Template)]
+#[template(path = "people/remove_factor.html")]
+struct RemovePage<'a> {
+    layout: Layout,
+    what: &'a str,
+    action: &'a str,
+    is_last: bool,
+    demands: Vec<String>,
+}
+
+pages!(FactorsPage<'_>, RemovePage<'_>);
+
+/// `GET /account/factors/`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    show(&exchange, Errors::new(), "", "").await
+}
+
+async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> Answer {
+    let user = exchange.person()?.id;
+    let identity = &exchange.app.identity;
+    let overview = identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let key = |key: identity::factors::ListedKey| Key {
+        id: key.id,
+        name: key.name,
+        kind: match key.kind {
+            KeyKind::SecurityKey => "Security key",
+            KeyKind::Passkey => "Passkey",
+        },
+        added: time(key.added_at),
+        used: key.last_used_at.map_or_else(|| "Never".to_owned(), time),
+    };
+    let page = FactorsPage {
+        layout: form_layout(exchange, "Second factors", &errors).with_script(),
+        errors,
+        email_verified: overview.email_verified,
+        is_open: overview.email_verified && overview.recovery.confirmed_at.is_some(),
+        recovery: overview.recovery,
+        totp: overview.totp.map(time),
+        keys: overview.keys.into_iter().map(key).collect(),
+        keys_unavailable: identity.webauthn_unavailable(),
+        kind: if kind.is_empty() { "security-key" } else { kind },
+        kinds: KINDS.iter().map(|(value, text)| ((*value).to_owned(), (*text).to_owned())).collect(),
+        key_name: name,
+    };
+    exchange.render(&page)
+}
+
+/// The page with all factors once more, with what went wrong.
+async fn again(exchange: &Exchange, error: FactorError, field: &'static str, kind: &str, name: &str) -> Answer {
+    let (status, text) = told(exchange, error)?;
+    status.of(show(exchange, Errors::of_field(field, text), kind, name).await)
+}
+
+/// The status of what went wrong.
+#[derive(Clone, Copy, Debug)]
+enum Status {
+    Code(StatusCode),
+    Limited { retry_after_seconds: u64 },
+}
+
+impl Status {
+    /// A page with this status.
+    fn of(self, page: Answer) -> Answer {
+        match self {
+            Self::Code(code) => super::with_status(code, page),
+            Self::Limited { retry_after_seconds } => super::limited(retry_after_seconds, page),
+        }
+    }
+
+    /// An answer that has no page.
+    fn problem(self, code: &str, text: &str) -> Problem {
+        match self {
+            Self::Code(status) => Problem::new(status, code, text),
+            Self::Limited { retry_after_seconds } => Problem::new(StatusCode::TOO_MANY_REQUESTS, code, text).retry_after(retry_after_seconds.max(1)),
+        }
+    }
+}
+
+/// Status and sentence of what went wrong.
+fn told(exchange: &Exchange, error: FactorError) -> Result<(Status, String), Problem> {
+    let text = super::sentence(&error.to_string());
+    let status = match error {
+        FactorError::Storage(error) => return Err(exchange.unavailable(error)),
+        FactorError::Limited { retry_after_seconds } => Status::Limited { retry_after_seconds },
+        FactorError::UnknownKey | FactorError::UnknownUser => return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text)),
+        FactorError::WrongCode | FactorError::InvalidKeyName | FactorError::KeyNotAccepted | FactorError::UnknownCeremony => {
+            Status::Code(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        _ => Status::Code(StatusCode::CONFLICT),
+    };
+    Ok((status, text))
+}
+
+/// The page that says what would be lost without a factor, or that it must stay.
+async fn removal(exchange: &Exchange, which: FactorName, what: &str, action: &str) -> Answer {
+    let target = to_remove(exchange, which).await?;
+    show_removal(exchange, target.is_last(), target.demands(), what, action)
+}
+
+fn show_removal(exchange: &Exchange, is_last: bool, demands: &[Demand], what: &str, action: &str) -> Answer {
+    let layout = exchange.layout(&format!("Remove {what}"));
+    let demands = demands.iter().map(demand).collect();
+    exchange.render(&RemovePage { layout, what, action, is_last, demands })
+}
+
+async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFactor, Problem> {
+    match exchange.app.identity.factor_to_remove(&exchange.app.gate, &exchange.attempt, &exchange.caller, which).await {
+        Ok(target) => Ok(target),
+        Err(error) => {
+            let (status, text) = told(exchange, error)?;
+            Err(status.problem("no-such-factor", &text))
+        }
+    }
+}
+
+fn demand(demand: &Demand) -> String {
+    match &demand.by {
+        DemandedBy::Policy(policy) => format!("The registry, by its policy {policy}, for what you do here."),
+        DemandedBy::Project { name, policy } => format!("The project {name}, by the policy {policy}."),
+    }
+}
+
+/// Removes a factor, or says why it stays.
+async fn remove(exchange: &Exchange, which: FactorName, what: &str, action: &str) -> Answer {
+    let form = exchange.form().await?;
+    let target = to_remove(exchange, which).await?;
+    let permit = exchange.decide_page(target, &form).await?;
+    match exchange.app.identity.remove_factor(permit).await {
+        Ok(()) => exchange.see_other("/account/factors/?notice=factor-removed"),
+        Err(FactorError::Demanded(demands)) => super::with_status(StatusCode::CONFLICT, show_removal(exchange, true, &demands, what, action)),
+        Err(error) => again(exchange, error, "", "", "").await,
+    }
+}

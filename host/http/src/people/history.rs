@@ -1,0 +1,214 @@
+//! What happened to an account, for the one whose it is.
+
+use askama::Template;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_DISPOSITION;
+use identity::{HistoryEntry, ReadHistory};
+use model::UserId;
+use serde_json::json;
+
+use crate::exchange::{Exchange, json};
+use crate::pages::layout::{Layout, pages, time};
+use crate::problem::{Answer, Problem};
+
+/// Entries on one page.
+const LISTED: usize = 50;
+/// Entries read at once, while looking for those that are shown.
+const READ: u32 = 1_000;
+/// Entries looked at for one page at most: the page then says that it goes on.
+const LOOKED_AT: usize = 2_000;
+/// Entries in one export at most; the last one says where the next export begins.
+const EXPORTED: usize = 10_000;
+
+#[derive(Template)]
+#[template(path = "people/history.html")]
+struct HistoryPage {
+    layout: Layout,
+    choices: Vec<Choice>,
+    caption: &'static str,
+    nothing: &'static str,
+    entries: Vec<Entry>,
+    /// Query of the page with what is older.
+    older: Option<String>,
+    /// Query of the first page; none on it.
+    newest: Option<String>,
+}
+
+pages!(HistoryPage);
+
+struct Choice {
+    text: &'static str,
+    query: String,
+    current: bool,
+}
+
+struct Entry {
+    at: String,
+    sentence: String,
+    address: String,
+    device: String,
+    alarming: bool,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    All,
+    LogIns,
+    Refusals,
+    Changes,
+}
+
+impl Filter {
+    const ALL: [Filter; 4] = [Filter::All, Filter::LogIns, Filter::Refusals, Filter::Changes];
+
+    fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|filter| filter.word() == word).unwrap_or(Self::All)
+    }
+
+    /// Its word in an address; empty for everything.
+    fn word(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::LogIns => "log-ins",
+            Self::Refusals => "refusals",
+            Self::Changes => "changes",
+        }
+    }
+
+    /// Its words on the page: the choice, the caption, and what stands there for nothing.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::All => ("Everything", "Everything that happened", "Nothing has happened yet."),
+            Self::LogIns => ("Log-ins", "Log-ins, failed ones included", "There are no log-ins here."),
+            Self::Refusals => ("Refusals", "What was refused", "Nothing was refused."),
+            Self::Changes => ("Changes", "What was changed", "Nothing was changed."),
+        }
+    }
+
+    /// Whether an event of this kind is shown. Everything is a log-in, a refusal or a change,
+    /// and a log-in that failed is two of them.
+    fn shows(self, kind: &str) -> bool {
+        let log_in = kind.starts_with("session:") || kind.starts_with("authentication:") || kind.starts_with("account:device:");
+        let refusal = kind == "authentication:failed" || kind.starts_with("request:");
+        match self {
+            Self::All => true,
+            Self::LogIns => log_in,
+            Self::Refusals => refusal,
+            Self::Changes => !log_in && !refusal,
+        }
+    }
+
+    fn query(self, before: Option<i64>) -> String {
+        let before = before.map(|before| format!("before={before}"));
+        let show = (self != Self::All).then(|| format!("show={}", self.word()));
+        let parts: Vec<String> = show.into_iter().chain(before).collect();
+        if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+    }
+}
+
+/// `GET /account/history/`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let filter = Filter::of(&exchange.query("show"));
+    let before: Option<i64> = exchange.query("before").parse().ok();
+    let (found, next) = read(&exchange, user, before, LISTED, LOOKED_AT, |entry| filter.shows(entry.kind)).await?;
+    let entry = |entry: HistoryEntry| Entry {
+        at: time(entry.at),
+        sentence: entry.sentence,
+        address: entry.remote_address.unwrap_or_else(|| "The registry itself".to_owned()),
+        device: entry.device.unwrap_or_default(),
+        alarming: entry.alarming,
+    };
+    let choice = |choice: Filter| Choice { text: choice.words().0, query: choice.query(None), current: choice == filter };
+    let (_, caption, nothing) = filter.words();
+    let page = HistoryPage {
+        layout: exchange.layout("Security history"),
+        choices: Filter::ALL.into_iter().map(choice).collect(),
+        caption,
+        nothing: if next.is_some() { "Nothing of this kind among the newest; there may be more among the older." } else { nothing },
+        entries: found.into_iter().map(entry).collect(),
+        older: next.map(|next| filter.query(Some(next))),
+        newest: before.map(|_| filter.query(None)),
+    };
+    exchange.render(&page)
+}
+
+/// `GET /account/history/history.json`
+pub(crate) async fn export(exchange: Exchange) -> Answer {
+    let person = exchange.person()?.clone();
+    let before = exchange.query("before").parse().ok();
+    let (found, next) = read(&exchange, person.id, before, EXPORTED, EXPORTED, |_| true).await?;
+    let entry = |entry: HistoryEntry| {
+        json!({
+            "sequence": entry.sequence, "at": entry.at.to_string(), "kind": entry.kind, "sentence": entry.sentence,
+            "remote-address": entry.remote_address, "device": entry.device, "alarming": entry.alarming, "detail": entry.detail,
+        })
+    };
+    let next = next.map(|next| format!("{}/account/history/history.json?before={next}", exchange.app.public_url()));
+    let events: Vec<_> = found.into_iter().map(entry).collect();
+    let mut response = json(&json!({ "user": person.name.as_written(), "at": exchange.attempt.at.to_string(), "events": events, "next": next }))?;
+    response.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"history.json\""));
+    Ok(response)
+}
+
+/// Entries that are wanted, the newest first, and what the rest begins before.
+async fn read(
+    exchange: &Exchange,
+    user: UserId,
+    mut before: Option<i64>,
+    wanted: usize,
+    looked_at: usize,
+    wants: impl Fn(&HistoryEntry) -> bool,
+) -> Result<(Vec<HistoryEntry>, Option<i64>), Problem> {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    loop {
+        // A permit is for one reading; each is decided alike, as of this request.
+        let permit = exchange.decide(ReadHistory { user }).await?;
+        let history = exchange.app.identity.history(permit, before, READ).await.map_err(|error| exchange.unavailable(error))?;
+        for entry in history.entries {
+            seen += 1;
+            before = Some(entry.sequence);
+            if wants(&entry) {
+                found.push(entry);
+            }
+            if found.len() == wanted {
+                return Ok((found, before));
+            }
+        }
+        let Some(next) = history.next else { return Ok((found, None)) };
+        before = Some(next);
+        if seen >= looked_at {
+            return Ok((found, before));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::audit::EventKind;
+
+    #[test]
+    fn every_event_is_a_log_in_a_refusal_or_a_change() {
+        for kind in EventKind::ALL {
+            let shown = [Filter::LogIns, Filter::Refusals, Filter::Changes].iter().filter(|filter| filter.shows(kind.as_str())).count();
+            let failed = *kind == EventKind::AuthenticationFailed;
+            assert_eq!(shown, if failed { 2 } else { 1 }, "{kind}");
+            assert!(Filter::All.shows(kind.as_str()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_filter_shows_everything() {
+        assert_eq!(Filter::of("\"><script>"), Filter::All);
+        assert_eq!(Filter::of("refusals"), Filter::Refusals);
+    }
+
+    #[test]
+    fn a_query_keeps_filter_and_place() {
+        assert_eq!(Filter::All.query(None), "");
+        assert_eq!(Filter::All.query(Some(7)), "?before=7");
+        assert_eq!(Filter::LogIns.query(Some(7)), "?show=log-ins&before=7");
+    }
+}

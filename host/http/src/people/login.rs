@@ -1,0 +1,104 @@
+//! Logging in with a password, and logging out.
+
+use askama::Template;
+use axum::http::StatusCode;
+use identity::{EndSession, LoginStep, StartSession};
+use model::Action;
+
+use super::{Told, form_layout, session, with_next};
+use crate::cookies;
+use crate::exchange::Exchange;
+use crate::form::Errors;
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/login.html")]
+struct LoginPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    next: &'a str,
+    user: &'a str,
+    keys_unavailable: Option<&'static str>,
+}
+
+pages!(LoginPage<'_>);
+
+/// `GET /login`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    let wanted = exchange.query("next");
+    let next = exchange.next(&wanted);
+    if exchange.caller.session.is_some() {
+        return exchange.see_other(next);
+    }
+    let _ = exchange.decide(StartSession).await?;
+    show(&exchange, Errors::new(), next, "")
+}
+
+pub(super) fn show(exchange: &Exchange, errors: Errors, next: &str, user: &str) -> Answer {
+    let layout = form_layout(exchange, "Log in", &errors).with_script();
+    let keys_unavailable = exchange.app.identity.webauthn_unavailable();
+    exchange.render(&LoginPage { layout, errors, next, user, keys_unavailable })
+}
+
+/// `POST /login`
+pub(crate) async fn log_in(exchange: Exchange) -> Answer {
+    let form = exchange.form().await?;
+    let (next, user) = (exchange.next(form.text("next")), form.text("user").trim());
+    let mut errors = Errors::new();
+    if user.is_empty() {
+        errors.add("user", "Type your user name or e-mail address");
+    }
+    if form.text("password").is_empty() {
+        errors.add("password", "Type your password");
+    }
+    if !errors.is_empty() {
+        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, next, user));
+    }
+    match exchange.app.identity.log_in(&exchange.app.gate, &exchange.attempt, user, form.secret("password"), exchange.browser.device()).await {
+        Ok(step) => go_on(&exchange, step, next),
+        Err(refusal) => super::refused(&exchange, &form, refusal, "user", |errors| show(&exchange, errors, next, user)).await,
+    }
+}
+
+/// What comes after a step that went well.
+pub(super) fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer {
+    let app = &exchange.app;
+    match step {
+        LoginStep::Started(session) => {
+            let mut response = exchange.see_other(next)?;
+            cookies::set_session(app, &mut response, &session);
+            Ok(response)
+        }
+        LoginStep::SecondFactor { pending } => {
+            let mut response = exchange.see_other(&with_next("/login/factor", next))?;
+            cookies::set_pending(app, &mut response, &pending);
+            Ok(response)
+        }
+        LoginStep::ConfirmDevice { device, mailed_before } => {
+            let mailed = match mailed_before {
+                false => "We sent a link to your primary e-mail address. Open it, press the button there, and then log in here again. It counts for six hours.",
+                true => {
+                    "We sent a link to your primary e-mail address some minutes ago, and send no second one for now. Open it, press the button there, and then log in here again."
+                }
+            };
+            let paragraphs = ["Everything you typed was right, but nobody logged in to your account from this browser before.", mailed];
+            let mut response = Told { heading: "Confirm this browser", paragraphs: &paragraphs, links: &[("/login", "Log in again")] }.answer(exchange)?;
+            cookies::set_device(app, &mut response, &device);
+            cookies::clear_pending(app, &mut response);
+            Ok(response)
+        }
+    }
+}
+
+/// `POST /logout`
+pub(crate) async fn log_out(exchange: Exchange) -> Answer {
+    let mut response = exchange.see_other("/login?notice=logged-out")?;
+    if let Some(user) = exchange.caller.user().map(|user| user.id) {
+        let session = session(&exchange, Action::SessionEnd).await?;
+        let permit = exchange.decide_page(EndSession { user, session }, &exchange.form().await?).await?;
+        exchange.app.identity.end_session(permit).await.map_err(|error| exchange.unavailable(error))?;
+    }
+    cookies::clear_session(&exchange.app, &mut response);
+    Ok(response)
+}

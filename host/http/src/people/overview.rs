@@ -1,0 +1,95 @@
+//! The account at a glance, and what is still to do before the first upload.
+
+use askama::Template;
+use identity::ListTokens;
+use identity::factors::FactorsOverview;
+use model::{Action, UserFacts};
+
+use super::Look;
+use crate::exchange::Exchange;
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/overview.html")]
+struct OverviewPage<'a> {
+    layout: Layout,
+    user: &'a str,
+    staff: bool,
+    steps: Vec<Step>,
+    /// Whether nothing is left to do.
+    is_ready: bool,
+    emails: String,
+    factors: String,
+    tokens: String,
+}
+
+pages!(OverviewPage<'_>);
+
+/// One step from a new account to an upload.
+struct Step {
+    done: bool,
+    text: &'static str,
+    why: &'static str,
+    path: &'static str,
+}
+
+/// `GET /account/`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    let person = exchange.person()?.clone();
+    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let identity = &exchange.app.identity;
+    let overview = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let emails = identity.emails_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange.decide(ListTokens { user: person.id }).await?;
+    let tokens = identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?.len();
+    let steps = steps(&person, &overview, tokens);
+    let page = OverviewPage {
+        layout: exchange.layout("Your account"),
+        user: person.name.as_written(),
+        staff: person.staff,
+        is_ready: steps.iter().all(|step| step.done),
+        steps,
+        emails: match emails.iter().find(|email| email.primary) {
+            Some(email) if email.verified_at.is_some() => format!("{} is the primary one.", email.address),
+            Some(email) => format!("{} is the primary one, and not verified yet.", email.address),
+            None => "None yet.".to_owned(),
+        },
+        factors: in_words(&overview),
+        tokens: match tokens {
+            0 => "None yet.".to_owned(),
+            1 => "One.".to_owned(),
+            count => format!("{count}."),
+        },
+    };
+    exchange.render(&page)
+}
+
+fn steps(person: &UserFacts, overview: &FactorsOverview, tokens: usize) -> Vec<Step> {
+    let step = |done, text, why, path| Step { done, text, why, path };
+    vec![
+        step(person.email_verified, "Verify your primary e-mail address", "Open the link that we sent, or send another one.", "/account/emails/"),
+        step(
+            overview.recovery.confirmed_at.is_some(),
+            "Keep recovery codes",
+            "They let you in if you lose your other second factors.",
+            if overview.recovery.total == 0 { "/account/factors/" } else { "/account/factors/recovery-codes" },
+        ),
+        step(person.factors.any(), "Add a second factor", "An app on your phone, a security key or a passkey.", "/account/factors/"),
+        step(tokens > 0, "Make an API token", "It stands in for your password when a program uploads.", "/account/tokens/"),
+    ]
+}
+
+fn in_words(overview: &FactorsOverview) -> String {
+    let app = overview.totp.map(|_| "a one-time password app".to_owned());
+    let keys = match overview.keys.len() {
+        0 => None,
+        1 => Some("one key".to_owned()),
+        count => Some(format!("{count} keys")),
+    };
+    let all: Vec<String> = app.into_iter().chain(keys).collect();
+    if all.is_empty() {
+        return "None yet.".to_owned();
+    }
+    format!("{}; {} of {} recovery codes unused.", super::sentence(&all.join(" and ")), overview.recovery.unused, overview.recovery.total)
+}

@@ -1,0 +1,26 @@
+//! Logging in with a passkey alone.
+
+use identity::StartSession;
+use identity::factors::KeyAnswer;
+
+use super::login;
+use crate::exchange::{Exchange, json};
+use crate::problem::Answer;
+
+/// `POST /login/passkey/options`
+pub(crate) async fn options(exchange: Exchange) -> Answer {
+    let _ = exchange.decide(StartSession).await?;
+    let challenge = exchange.app.identity.challenge_for_passkey(&exchange.app.gate, &exchange.attempt).await?;
+    json(&super::challenge(&challenge))
+}
+
+/// `POST /login/passkey`
+pub(crate) async fn log_in(exchange: Exchange) -> Answer {
+    let form = exchange.form().await?;
+    let next = exchange.next(form.text("next"));
+    let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
+    match exchange.app.identity.log_in_with_passkey(&exchange.app.gate, &exchange.attempt, &answer, exchange.browser.device()).await {
+        Ok(step) => login::go_on(&exchange, step, next),
+        Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| login::show(&exchange, errors, next, "")).await,
+    }
+}

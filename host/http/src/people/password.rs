@@ -1,0 +1,151 @@
+//! Passwords: changed by who knows the old one, or set anew by a mailed link.
+
+use askama::Template;
+use axum::http::StatusCode;
+use identity::PasswordProblem;
+use model::Action;
+
+use super::{Look, Told, form_layout, link_void};
+use crate::cookies;
+use crate::exchange::Exchange;
+use crate::form::{Errors, Form};
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/password.html")]
+struct ChangePage<'a> {
+    layout: Layout,
+    errors: Errors,
+    user: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "people/forgot.html")]
+struct ForgotPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    user: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "people/reset.html")]
+struct ResetPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    link: &'a str,
+    user: &'a str,
+}
+
+pages!(ChangePage<'_>, ForgotPage<'_>, ResetPage<'_>);
+
+/// `GET /account/password`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    // What else is demanded for a change is asked for before the form is filled in: passwords
+    // are not kept while somebody proves something. The password itself is proven by the form.
+    let mut caller = exchange.caller.clone();
+    caller.assurance.password_at = caller.assurance.password_at.map(|_| exchange.attempt.at);
+    match exchange.app.gate.decide(&exchange.attempt, &caller, Look(Action::PasswordChange)).await {
+        Ok(_) => show(&exchange, Errors::new()),
+        Err(refusal) => Err(exchange.refused(refusal, &Form::none()).await),
+    }
+}
+
+fn show(exchange: &Exchange, errors: Errors) -> Answer {
+    let layout = form_layout(exchange, "Change your password", &errors);
+    exchange.render(&ChangePage { layout, errors, user: exchange.person()?.name.as_written() })
+}
+
+/// `POST /account/password`
+pub(crate) async fn change(exchange: Exchange) -> Answer {
+    exchange.person()?;
+    let form = exchange.form().await?;
+    let (current, new) = (form.secret("current"), form.secret("password"));
+    match exchange.app.identity.change_password(&exchange.app.gate, &exchange.attempt, &exchange.caller, current, new).await {
+        Ok(()) => exchange.see_other("/account/?notice=password-changed"),
+        Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors)).await,
+    }
+}
+
+/// The form once more, with what is wrong.
+async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show: impl FnOnce(Errors) -> Answer) -> Answer {
+    let errors = match problem {
+        PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
+        PasswordProblem::WrongCurrent => Errors::of_field("current", "This is not your current password"),
+        PasswordProblem::UnknownLink => return link_void(exchange, FORGOT_AGAIN),
+        PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
+        PasswordProblem::Busy(_) => return super::busy(show),
+        PasswordProblem::Storage(error) => return Err(exchange.unavailable(error)),
+    };
+    super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
+}
+
+const FORGOT_AGAIN: &str = "Ask for another link. Each counts six hours, and until you log in or set a password.";
+
+/// `GET /password/forgot`
+pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
+    let _ = exchange.decide(Look(Action::PasswordReset)).await?;
+    show_forgot(&exchange, Errors::new(), "")
+}
+
+fn show_forgot(exchange: &Exchange, errors: Errors, user: &str) -> Answer {
+    let layout = form_layout(exchange, "Set a new password", &errors);
+    exchange.render(&ForgotPage { layout, errors, user })
+}
+
+/// `POST /password/forgot`
+pub(crate) async fn forgot(exchange: Exchange) -> Answer {
+    let form = exchange.form().await?;
+    let user = form.text("user").trim();
+    if user.is_empty() {
+        let errors = Errors::of_field("user", "Type your user name or e-mail address");
+        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show_forgot(&exchange, errors, user));
+    }
+    match exchange.app.identity.request_password_reset(&exchange.app.gate, &exchange.attempt, user).await {
+        // The same whether there is such an account or not.
+        Ok(()) => Told {
+            heading: "Look into your mail",
+            paragraphs: &[
+                "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It counts for six hours.",
+                "If nothing comes within some minutes, look among unwanted mail. If your address was never verified, ask the operators of the registry.",
+            ],
+            links: &[("/login", "Log in")],
+        }
+        .answer(&exchange),
+        Err(refusal) => super::refused(&exchange, &form, refusal, "user", |errors| show_forgot(&exchange, errors, user)).await,
+    }
+}
+
+/// `GET /password/reset`
+pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
+    let _ = exchange.decide(Look(Action::PasswordReset)).await?;
+    let link = exchange.query("link");
+    match exchange.app.identity.password_reset(&link).await.map_err(|error| exchange.unavailable(error))? {
+        Some(user) => show_reset(&exchange, Errors::new(), &link, user.as_written()),
+        None => link_void(&exchange, FORGOT_AGAIN),
+    }
+}
+
+fn show_reset(exchange: &Exchange, errors: Errors, link: &str, user: &str) -> Answer {
+    let layout = form_layout(exchange, "Set a new password", &errors);
+    exchange.render(&ResetPage { layout, errors, link, user })
+}
+
+/// `POST /password/reset`
+pub(crate) async fn reset(exchange: Exchange) -> Answer {
+    let form = exchange.form().await?;
+    let (link, identity) = (form.text("link"), &exchange.app.identity);
+    let Some(user) = identity.password_reset(link).await.map_err(|error| exchange.unavailable(error))? else {
+        return link_void(&exchange, FORGOT_AGAIN);
+    };
+    match identity.reset_password(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
+        Ok(()) => {
+            let mut response = exchange.see_other("/login?notice=password-reset")?;
+            // Every session ended, the one of this browser included if it was this account's.
+            cookies::clear_session(&exchange.app, &mut response);
+            Ok(response)
+        }
+        Err(problem) => again(&exchange, &form, problem, |errors| show_reset(&exchange, errors, link, user.as_written())).await,
+    }
+}

@@ -1,0 +1,47 @@
+//! "This was not me": everything that lets somebody in ends at once.
+
+use askama::Template;
+use identity::SecureAccount;
+use model::Action;
+
+use super::{Look, Told};
+use crate::cookies;
+use crate::exchange::Exchange;
+use crate::pages::layout::{Layout, pages};
+use crate::problem::Answer;
+
+#[derive(Template)]
+#[template(path = "people/secure.html")]
+struct SecurePage {
+    layout: Layout,
+    /// Whether the link for a new password will reach anybody.
+    can_mail: bool,
+}
+
+pages!(SecurePage);
+
+/// `GET /account/secure`
+pub(crate) async fn page(exchange: Exchange) -> Answer {
+    let can_mail = exchange.person()?.email_verified;
+    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    exchange.render(&SecurePage { layout: exchange.layout("This was not me"), can_mail })
+}
+
+/// `POST /account/secure`
+pub(crate) async fn secure(exchange: Exchange) -> Answer {
+    let person = exchange.person()?.clone();
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(SecureAccount { user: person.id }, &form).await?;
+    exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let next = match person.email_verified {
+        true => {
+            "We sent a link for a new password to your primary e-mail address. When you are back, look through your second factors, keys and e-mail addresses, and make new tokens."
+        }
+        false => "Your primary e-mail address is not verified, so no link could be sent. Ask the operators of the registry to help you.",
+    };
+    let paragraphs = ["Every session ended, every API token is revoked, and your password counts no more.", next];
+    let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links: &[("/password/forgot", "Send me another link")] }
+        .answer_logged_out(&exchange)?;
+    cookies::clear_session(&exchange.app, &mut response);
+    Ok(response)
+}
