@@ -40,6 +40,17 @@ pub struct IndexEntry {
     pub last_serial: i64,
 }
 
+/// A project in a list for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedProject {
+    pub normalized: String,
+    /// The name as written.
+    pub written: String,
+    pub status: ProjectStatus,
+    /// When readers last saw something change.
+    pub changed_at: Option<Timestamp>,
+}
+
 /// A role that a user has on a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRow {
@@ -69,6 +80,18 @@ macro_rules! project_columns {
     };
 }
 
+/// What [`listed_project`] reads, of projects that readers see.
+macro_rules! listed {
+    ($condition:literal) => {
+        concat!(
+            "SELECT normalized, written, status, journal.at AS changed_at
+            FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id LEFT JOIN journal ON journal.serial = project_serials.serial
+            WHERE published_at IS NOT NULL",
+            $condition
+        )
+    };
+}
+
 statements! {
     BY_NAME = concat!("SELECT ", project_columns!(), " FROM projects WHERE normalized = $1");
     BY_ID = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
@@ -80,6 +103,11 @@ statements! {
         FROM projects LEFT JOIN project_settings ON project_settings.project_id = projects.id WHERE normalized = $1 ORDER BY project_settings.policy");
     INDEX = "SELECT normalized, written, status, COALESCE(serial, 0) AS serial
         FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id WHERE published_at IS NOT NULL ORDER BY normalized";
+    LISTED = listed!(" AND normalized > $1 ORDER BY normalized LIMIT $2");
+    NEWEST = listed!(" ORDER BY published_at DESC, normalized LIMIT $1");
+    /// The name itself first, then what begins like it, then what holds it.
+    FOUND = listed!(" AND normalized LIKE $1 ORDER BY CASE WHEN normalized = $2 THEN 0 WHEN normalized LIKE $3 THEN 1 ELSE 2 END, normalized LIMIT $4 OFFSET $5");
+    PUBLISHED_COUNT = "SELECT COUNT(*) AS count FROM projects WHERE published_at IS NOT NULL";
     ROLE = "SELECT role FROM project_roles WHERE project_id = $1 AND user_id = $2";
     ROLE_OF_ENABLED = "SELECT role FROM project_roles JOIN users ON users.id = user_id
         WHERE project_id = $1 AND user_id = $2 AND users.disabled_at IS NULL";
@@ -139,6 +167,34 @@ impl Storage {
     /// Every project that has published something, in order of normalized names.
     pub async fn index(&self) -> Result<Vec<IndexEntry>> {
         self.database().all(&INDEX, &[]).await?.iter().map(index_entry).collect()
+    }
+
+    /// Projects that readers see, in order of normalized names, after this one; from the
+    /// first for an empty one.
+    pub async fn list_projects(&self, after: &str, limit: u32) -> Result<Vec<ListedProject>> {
+        self.database().all(&LISTED, &[after.into(), limit.into()]).await?.iter().map(listed_project).collect()
+    }
+
+    /// The projects that readers saw first most lately.
+    pub async fn newest_projects(&self, limit: u32) -> Result<Vec<ListedProject>> {
+        self.database().all(&NEWEST, &[limit.into()]).await?.iter().map(listed_project).collect()
+    }
+
+    /// Projects that readers see and whose name holds this text; the most alike first. Names
+    /// hold lower-case letters, digits and hyphens, so any other text is in none of them.
+    pub async fn find_projects(&self, text: &str, offset: u32, limit: u32) -> Result<Vec<ListedProject>> {
+        // Also what keeps `%` and `_` from meaning something.
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            return Ok(Vec::new());
+        }
+        let values = [format!("%{text}%").into(), text.into(), format!("{text}%").into(), limit.into(), offset.into()];
+        self.database().all(&FOUND, &values).await?.iter().map(listed_project).collect()
+    }
+
+    /// How many projects readers see.
+    pub async fn count_projects(&self) -> Result<u64> {
+        let row = self.database().optional(&PUBLISHED_COUNT, &[]).await?;
+        row.map_or(Ok(0), |row| row.integer("count")).map(|count| u64::try_from(count).unwrap_or(0))
     }
 
     /// The role of a user on a project.
@@ -251,6 +307,15 @@ fn project_row(row: &Row) -> Result<ProjectRow> {
         created_at: row.time("project_created_at")?,
         published_at: row.optional_time("project_published_at")?,
         last_serial: row.integer("project_last_serial")?,
+    })
+}
+
+fn listed_project(row: &Row) -> Result<ListedProject> {
+    Ok(ListedProject {
+        normalized: row.text("normalized")?,
+        written: row.text("written")?,
+        status: row.read("status", ProjectStatus::from_word)?,
+        changed_at: row.optional_time("changed_at")?,
     })
 }
 

@@ -128,7 +128,12 @@ statements! {
     CLEAR_PRIMARY = "UPDATE emails SET is_primary = FALSE WHERE user_id = $1 AND is_primary AND folded_address <> $2
         AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
     SET_PRIMARY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = $2 AND user_id = $1";
-    RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND verified_at IS NULL RETURNING user_id";
+    UNVERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NULL";
+    RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND user_id = $2 AND verified_at IS NULL";
+    /// The one that was verified first, or else added first.
+    PROMOTE_ANY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = (
+            SELECT folded_address FROM emails WHERE user_id = $1 ORDER BY COALESCE(verified_at, 9223372036854775807), added_at, folded_address LIMIT 1)
+        AND NOT EXISTS (SELECT 1 FROM emails AS present WHERE present.user_id = $1 AND present.is_primary)";
     REMOVE_EMAIL = "DELETE FROM emails WHERE folded_address = $2 AND user_id = $1 AND NOT is_primary";
 }
 
@@ -296,11 +301,20 @@ impl UnitOfWork {
         Ok(self.execute(&SET_PRIMARY, &[user.into(), folded.into()]).await? == 1)
     }
 
-    /// Takes an address from whoever has it and never verified it, be it their primary one.
-    /// Returns whose it was. For an address that somebody else has just proved to be theirs.
+    /// Takes an address from whoever has it and never verified it, be it their primary one:
+    /// another of theirs is the primary one then. Returns whose it was. For an address that somebody else has just proved to be theirs.
     pub async fn release_unverified_email(&mut self, address: &str) -> Result<Option<UserId>> {
-        let row = self.optional(&RELEASE_UNVERIFIED, &[address.to_ascii_lowercase().into()]).await?;
-        row.map(|row| row.parsed("user_id")).transpose()
+        let folded = address.to_ascii_lowercase();
+        let Some(row) = self.optional(&UNVERIFIED, &[(&folded).into()]).await? else {
+            return Ok(None);
+        };
+        let user: UserId = row.parsed("user_id")?;
+        self.lock_user(user).await?;
+        if self.execute(&RELEASE_UNVERIFIED, &[(&folded).into(), user.into()]).await? == 0 {
+            return Ok(None);
+        }
+        self.execute(&PROMOTE_ANY, &[user.into()]).await?;
+        Ok(Some(user))
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.

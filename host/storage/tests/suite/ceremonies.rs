@@ -63,6 +63,9 @@ async fn ended_ceremonies_are_forgotten_and_a_users_dropped() {
         };
         assert_eq!(commit(storage, async |unit| unit.drop_ceremonies(ada, Some(kept)).await).await.unwrap(), 2);
         assert_eq!(left().await, [2, 4, 5]);
+        assert_eq!(commit(storage, async |unit| unit.drop_ceremonies_before_sessions(bob).await).await.unwrap(), 1);
+        open(storage, 4, Some(bob), None).await.unwrap();
+        assert_eq!(commit(storage, async |unit| unit.drop_ceremonies_before_sessions(ada).await).await.unwrap(), 0);
         assert_eq!(commit(storage, async |unit| unit.drop_ceremonies(ada, None).await).await.unwrap(), 1);
         assert_eq!(left().await, [4, 5]);
         assert_eq!(storage.forget_ended_ceremonies(at(69)).await.unwrap(), 0);

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use model::audit::EventKind;
 use model::{KeyId, RecoveryId, Role, SessionId, UserName};
 use storage::ceremonies::NewCeremony;
 use storage::keys::{KeyKind, NewKey};
@@ -7,7 +10,7 @@ use storage::sessions::NewSession;
 use storage::users::NewUser;
 use storage::{Conflict, Result, Storage};
 
-use crate::fixture::{at, at_once, commit, conflict, grant, hash, on_both, project, try_token, user};
+use crate::fixture::{at, at_once, commit, conflict, event, grant, hash, on_both, project, try_token, user};
 
 async fn delete(storage: &Storage, user: model::UserId) -> Result<bool> {
     commit(storage, async |unit| unit.delete_user(user, at(500)).await).await
@@ -72,6 +75,7 @@ async fn of_a_deleted_account_the_name_is_left() {
         assert!(row.password_hash.is_none() && row.password_set_at.is_none() && row.totp_secret.is_none() && row.totp_last_step.is_none());
         assert!(!row.facts().factors.any() && !row.facts().email_verified && row.recovery_confirmed_at.is_none());
         assert!(storage.user_by_name(&name).await.unwrap().is_none());
+        assert!(storage.is_name_taken(&name).await.unwrap());
         assert!(storage.user_by_email("ada@example.org").await.unwrap().is_none());
         assert_eq!(storage.users(None, 10).await.unwrap().iter().map(|user| user.id).collect::<Vec<_>>(), [other]);
         assert_eq!(storage.emails(ada).await.unwrap(), []);
@@ -174,6 +178,25 @@ async fn of_all_owners_who_leave_at_once_one_stays() {
             let refused = results[1..].iter().filter_map(|result| result.as_ref().err()).map(|error| error.conflict().unwrap()).collect::<Vec<_>>();
             assert!(refused.iter().all(|conflict| *conflict == Conflict::SoleOwner), "{refused:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_leaves_waits_for_another_owner_who_is_leaving() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob, shared) = (user(storage, "ada").await, user(storage, "bob").await, project(storage, "shared").await);
+        for owner in [ada, bob] {
+            grant(storage, shared, owner, Role::Owner).await.unwrap();
+        }
+        let mut leaving = storage.begin().await.unwrap();
+        assert!(leaving.delete_user(ada, at(500)).await.unwrap());
+        let other = fixture.again().await;
+        let mut second = tokio::spawn(async move { delete(&other, bob).await });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut second).await.is_err(), "it did not wait");
+        leaving.commit(&event(EventKind::AccountDeleted)).await.unwrap();
+        assert_eq!(conflict(second.await.unwrap()), Conflict::SoleOwner);
     })
     .await;
 }

@@ -114,6 +114,7 @@ async fn the_last_factor_stays_where_one_must_be_left() {
         let remove_key = async |user, key, must| commit(storage, async |unit| unit.remove_key(user, key, must).await).await;
         let remove_totp = async |must| commit(storage, async |unit| unit.remove_totp(ada, must).await).await;
         assert!(!remove_key(bob, first, false).await.unwrap(), "the key of somebody else");
+        assert_eq!(storage.begin().await.unwrap().count_keys(ada).await.unwrap(), 2);
         assert!(remove_key(ada, first, true).await.unwrap());
         assert!(!remove_key(ada, first, true).await.unwrap(), "gone already");
         assert_eq!(conflict(remove_key(ada, second, true).await), Conflict::LastFactor);

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
+use model::audit::EventKind;
 use model::{Assurance, Factor, FactorUse, PasswordState, SessionId, UserId};
 use storage::ceremonies::NewCeremony;
 use storage::sessions::NewSession;
-use storage::{Conflict, Result, SecretHash, Storage};
+use storage::{Conflict, Result, SecretHash, Storage, UnitOfWork};
 
-use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
+use crate::fixture::{at, at_once, commit, conflict, event, hash, on_both, user};
 
 const PROVEN: Assurance =
     Assurance { password_at: Some(at_100()), second_factor: Some(FactorUse { factor: Factor::Totp, at: at_100() }), password_state: PasswordState::Clean };
@@ -202,47 +205,81 @@ async fn with_a_session_ends_what_was_asked_of_its_browser() {
     .await;
 }
 
-/// A login with the old password and the password's change at once: whichever comes first,
-/// no session is left that the old password made.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_session_of_an_old_password_outlives_its_change() {
+/// What a login does whose password was proven to be `password` before: a session, unless
+/// the password was changed in between.
+async fn log_in(unit: &mut UnitOfWork, user: UserId, password: &str, secret: u8) -> Result<bool> {
+    let held = unit.hold_user(user).await?.unwrap();
+    if held.password_hash.unwrap().expose() != password {
+        return Ok(false);
+    }
+    let session = NewSession {
+        secret: &hash(secret),
+        id: SessionId::new(),
+        user,
+        created_at: at(100),
+        expires_at: at(10_000),
+        remote_address: "192.0.2.7",
+        user_agent: "Firefox",
+        assurance: PROVEN,
+    };
+    unit.create_session(&session).await?;
+    Ok(true)
+}
+
+async fn change_password(unit: &mut UnitOfWork, user: UserId, password: &str) -> Result<u64> {
+    unit.set_password_hash(user, password, at(100)).await?;
+    unit.end_sessions(user, None).await
+}
+
+#[tokio::test]
+async fn a_login_waits_for_a_change_of_the_password_and_sees_it() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
-        for round in 0..12 {
-            let ada = user(storage, &format!("ada{round}")).await;
-            commit(storage, async |unit| unit.set_password_hash(ada, "old", at(90)).await).await.unwrap();
-            at_once(&fixture, 2, |storage, number| async move {
-                if number == 0 {
-                    let change = async |unit: &mut storage::UnitOfWork| {
-                        unit.set_password_hash(ada, "new", at(100)).await?;
-                        unit.end_sessions(ada, None).await
-                    };
-                    commit(&storage, change).await.unwrap();
-                    return;
-                }
-                let secret = hash(round + 1);
-                let login = async |unit: &mut storage::UnitOfWork| {
-                    let held = unit.hold_user(ada).await?.unwrap();
-                    if held.password_hash.unwrap().expose() != "old" {
-                        return Ok(());
-                    }
-                    let session = NewSession {
-                        secret: &secret,
-                        id: SessionId::new(),
-                        user: ada,
-                        created_at: at(100),
-                        expires_at: at(10_000),
-                        remote_address: "192.0.2.7",
-                        user_agent: "Firefox",
-                        assurance: PROVEN,
-                    };
-                    unit.create_session(&session).await
-                };
-                commit(&storage, login).await.unwrap();
-            })
-            .await;
-            assert_eq!(storage.sessions_of(ada, at(0), at(200)).await.unwrap(), []);
-        }
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| unit.set_password_hash(ada, "old", at(90)).await).await.unwrap();
+        let mut changing = storage.begin().await.unwrap();
+        change_password(&mut changing, ada, "new").await.unwrap();
+        let other = fixture.again().await;
+        let mut login = tokio::spawn(async move { commit(&other, async |unit| log_in(unit, ada, "old", 1).await).await.unwrap() });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut login).await.is_err(), "it did not wait");
+        changing.commit(&event(EventKind::PasswordSet)).await.unwrap();
+        assert!(!login.await.unwrap());
+        assert!(!lives(storage, &hash(1)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_password_waits_for_a_login_and_ends_its_session() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| unit.set_password_hash(ada, "old", at(90)).await).await.unwrap();
+        let mut login = storage.begin().await.unwrap();
+        assert!(log_in(&mut login, ada, "old", 1).await.unwrap());
+        let other = fixture.again().await;
+        let mut change = tokio::spawn(async move { commit(&other, async |unit| change_password(unit, ada, "new").await).await.unwrap() });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut change).await.is_err(), "it did not wait");
+        login.commit(&event(EventKind::SessionStarted)).await.unwrap();
+        assert_eq!(change.await.unwrap(), 1);
+        assert!(!lives(storage, &hash(1)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ending_all_sessions_waits_for_one_that_is_being_created() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| unit.set_password_hash(ada, "old", at(90)).await).await.unwrap();
+        let mut login = storage.begin().await.unwrap();
+        assert!(log_in(&mut login, ada, "old", 1).await.unwrap());
+        let other = fixture.again().await;
+        let mut ending = tokio::spawn(async move { commit(&other, async |unit| unit.end_sessions(ada, None).await).await.unwrap() });
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut ending).await.is_err(), "it did not wait");
+        login.commit(&event(EventKind::SessionStarted)).await.unwrap();
+        assert_eq!(ending.await.unwrap(), 1);
     })
     .await;
 }

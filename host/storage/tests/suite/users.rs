@@ -180,6 +180,34 @@ async fn an_address_belongs_to_one_user_and_only_that_user_changes_it() {
 }
 
 #[tokio::test]
+async fn an_address_that_was_never_verified_goes_to_whoever_proves_it() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        commit(storage, async |unit| {
+            for address in ["squatted@example.org", "late@example.org", "ada@example.org"] {
+                unit.add_email(ada, address, at(1)).await?;
+            }
+            unit.verify_email(ada, "ada@example.org", at(2)).await
+        })
+        .await
+        .unwrap();
+        let release = async |address: &'static str| commit(storage, async |unit| unit.release_unverified_email(address).await).await.unwrap();
+        assert_eq!(release("ada@example.org").await, None, "a verified one stays");
+        assert_eq!(release("nobody@example.org").await, None);
+        assert_eq!(release("Squatted@Example.org").await, Some(ada));
+        assert_eq!(release("squatted@example.org").await, None);
+        let emails = storage.emails(ada).await.unwrap();
+        assert_eq!(
+            emails.iter().map(|email| (email.address.as_str(), email.primary)).collect::<Vec<_>>(),
+            [("ada@example.org", true), ("late@example.org", false)],
+            "a verified one takes the place of the primary one"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_address_is_never_added_to_a_user_who_does_not_exist() {
     on_both(async |fixture| {
         let mut unit = fixture.storage.begin().await.unwrap();
