@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
 use identity::limits::Limit;
-use identity::{CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword};
+use identity::{CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword, StartedSession};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{Action, Caller, Clock, Timestamp, UserId, UserName};
@@ -75,9 +75,20 @@ impl Fixture {
     /// With further bindings in the policy set, and whatever else an operator chooses.
     pub(crate) async fn configured(bindings: &str, configure: impl FnOnce(&mut IdentityConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
+        Self::at(&url, folder, Arc::new(ManualClock::at(NOW)), bindings, configure).await
+    }
+
+    /// A server on a database, for tests with several of both.
+    pub(crate) async fn at(
+        url: &str,
+        folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        bindings: &str,
+        configure: impl FnOnce(&mut IdentityConfig),
+    ) -> Self {
+        let storage = Storage::connect(url).await.unwrap();
         storage.migrate().await.unwrap();
-        let clock = Arc::new(ManualClock::at(NOW));
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
         let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
@@ -151,6 +162,21 @@ impl Fixture {
         code_at(secret, self.clock.now().seconds() + 30 * steps)
     }
 
+    /// Logs in by password, in a browser with this device cookie.
+    pub(crate) async fn log_in(&self, name: &str, password: &str, device: Option<&str>) -> Result<LoginStep, Refusal> {
+        self.identity.log_in(&self.gate, &self.attempt(), name, Secret::new(password.to_owned()), device).await
+    }
+
+    /// The session of a user without a second factor.
+    pub(crate) async fn logged_in(&self, name: &str) -> StartedSession {
+        started(self.log_in(name, PASSWORD, None).await.unwrap())
+    }
+
+    /// What the session cookie makes of a request.
+    pub(crate) async fn present_session(&self, secret: &Secret<String>) -> Caller {
+        self.present(Presented::None.with_session_cookie(Some(secret.expose())), Action::AccountRead).await.unwrap()
+    }
+
     /// Every event, oldest first.
     pub(crate) async fn events(&self) -> Vec<AuditEvent> {
         let rows = self.storage.events(&AuditFilter::default(), None, 1000).await.unwrap();
@@ -162,6 +188,20 @@ impl Fixture {
         let events = self.events().await;
         let event = events.iter().rev().find(|event| event.kind == EventKind::AuthenticationFailed).expect("an authentication failed");
         event.detail["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn started(step: LoginStep) -> StartedSession {
+    match step {
+        LoginStep::Started(session) => session,
+        other => panic!("not logged in: {other:?}"),
+    }
+}
+
+pub(crate) fn pending(step: LoginStep) -> Secret<String> {
+    match step {
+        LoginStep::SecondFactor { pending } => pending,
+        other => panic!("no second step: {other:?}"),
     }
 }
 

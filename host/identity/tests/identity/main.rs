@@ -3,8 +3,10 @@
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
 mod fixture;
+mod mails;
 
 mod accounts;
+mod breaches;
 mod passwords;
 mod persons;
 mod standing;
