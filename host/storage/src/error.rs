@@ -165,3 +165,28 @@ fn from_code(error: &dyn DatabaseError) -> StorageError {
         _ => StorageError::Corrupt(message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::RULES;
+
+    const SQLITE: [&str; 2] = [include_str!("../migrations/sqlite/0001_registry.sql"), include_str!("../migrations/sqlite/0002_people.sql")];
+    const POSTGRES: [&str; 2] = [include_str!("../migrations/postgres/0001_registry.sql"), include_str!("../migrations/postgres/0002_people.sql")];
+
+    /// The names that tables give to what must be unique.
+    fn named(migrations: [&'static str; 2]) -> BTreeSet<&'static str> {
+        let name_after = |line: &'static str, start| line.trim_start().strip_prefix(start).and_then(|rest| rest.split(' ').next());
+        let names = migrations.iter().flat_map(|text| text.lines());
+        names.filter_map(|line| name_after(line, "CONSTRAINT ").or_else(|| name_after(line, "CREATE UNIQUE INDEX "))).collect()
+    }
+
+    #[test]
+    fn every_constraint_has_a_meaning_on_both_databases() {
+        let known: BTreeSet<_> = RULES.iter().map(|(name, _, _)| *name).collect();
+        assert_eq!(named(SQLITE), known);
+        assert_eq!(named(POSTGRES), known);
+        assert_eq!(known.len(), RULES.len(), "each once");
+    }
+}

@@ -5,7 +5,11 @@
 //! [`UnitOfWork`], which [`Storage::begin`] starts and only [`UnitOfWork::commit`] ends,
 //! with the audit event of the change: no event, no change. Bookkeeping that changes no
 //! state of the registry (when a token was last used, the decision log, heartbeats,
-//! attempt counters, the last TOTP step, recovery codes, ceremonies, what became of a mail) is a method of [`Storage`] and says so.
+//! attempt counters, what is spent whatever comes of it: TOTP steps, key counters, recovery
+//! codes, ceremonies; what became of a mail) is a method of [`Storage`] and says so.
+//!
+//! Who locks several rows locks projects first, then releases or a user, so that nobody
+//! waits in a circle. Should two do so all the same, one fails with `Conflict::Raced`.
 //!
 //! To add a noun: a table in both `migrations/` folders, a file with the same parts in the
 //! same order as its siblings (rows, statements, reads, writes, how a row is read), its

@@ -194,7 +194,7 @@ impl Storage {
     /// How many projects readers see.
     pub async fn count_projects(&self) -> Result<u64> {
         let row = self.database().optional(&PUBLISHED_COUNT, &[]).await?;
-        row.map_or(Ok(0), |row| row.integer("count")).map(|count| u64::try_from(count).unwrap_or(0))
+        row.map_or(Ok(0), |row| row.count("count"))
     }
 
     /// The role of a user on a project.
