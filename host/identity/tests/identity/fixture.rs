@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
 use identity::limits::Limit;
-use identity::{CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword, StartedSession};
+use identity::{
+    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword, StartedSession,
+};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{Action, Caller, Clock, Timestamp, UserId, UserName};
@@ -80,13 +82,7 @@ impl Fixture {
     }
 
     /// A server on a database, for tests with several of both.
-    pub(crate) async fn at(
-        url: &str,
-        folder: tempfile::TempDir,
-        clock: Arc<ManualClock>,
-        bindings: &str,
-        configure: impl FnOnce(&mut IdentityConfig),
-    ) -> Self {
+    pub(crate) async fn at(url: &str, folder: tempfile::TempDir, clock: Arc<ManualClock>, bindings: &str, configure: impl FnOnce(&mut IdentityConfig)) -> Self {
         let storage = Storage::connect(url).await.unwrap();
         storage.migrate().await.unwrap();
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();

@@ -7,7 +7,13 @@ mod mails;
 
 mod accounts;
 mod breaches;
+mod devices;
+mod login;
+mod password_change;
+mod password_reset;
 mod passwords;
 mod persons;
+mod registration;
+mod sessions;
 mod standing;
 mod tokens;

@@ -1,0 +1,198 @@
+use gate::RefusalKind;
+use identity::{DeviceInWords, LoginStep, Secret};
+use model::audit::EventKind;
+use model::mail::{MailField, MailKind};
+
+use crate::fixture::{Fixture, NOW, PASSWORD, pending, started, user_name};
+use crate::mails::link_in;
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+impl Fixture {
+    /// Both steps, from a browser with this cookie.
+    async fn log_in_with_code(&self, secret: &Secret<String>, steps: i64, device: Option<&str>) -> Result<LoginStep, gate::Refusal> {
+        let attempt = self.gate.begin("/test", gate::Method::Post, "198.51.100.7".parse().unwrap(), FIREFOX);
+        let waiting = pending(self.log_in("ana", PASSWORD, device).await.unwrap());
+        self.identity.log_in_with_totp(&self.gate, &attempt, waiting.expose(), &self.code(secret, steps), device).await
+    }
+
+    async fn confirm_device(&self, link: &str) -> Result<bool, gate::Refusal> {
+        self.identity.confirm_device(&self.gate, &self.attempt(), link).await
+    }
+}
+
+fn unknown(step: LoginStep) -> (Secret<String>, bool) {
+    match step {
+        LoginStep::ConfirmDevice { device, mailed_before } => (device, mailed_before),
+        other => panic!("not asked to confirm: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_by_code_from_an_unknown_browser_waits_for_its_mail() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let (device, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    assert!(!mailed_before);
+    assert_eq!(fixture.sessions(ana).await, []);
+
+    let mail = fixture.mail().await;
+    assert_eq!((mail.mail.kind, mail.recipient.as_str()), (MailKind::DeviceConfirm, "ana@example.org"));
+    let told = [MailField::RemoteAddress, MailField::Device, MailField::LinkLifetime].map(|field| mail.mail.field(field).to_owned());
+    assert_eq!(told, ["198.51.100.7", "Firefox on Linux", "6 hours"]);
+    let link = link_in(&mail, "/login/device");
+    assert_ne!(&link, device.expose(), "who has the browser alone cannot confirm it");
+    let shown = DeviceInWords { user: user_name("ana"), remote_address: "198.51.100.7".into(), device: "Firefox on Linux".into(), at: NOW };
+    for _ in 0..2 {
+        assert_eq!(fixture.identity.device_to_confirm(&link).await.unwrap().as_ref(), Some(&shown), "looking changes nothing");
+    }
+    fixture.clock.advance_seconds(30);
+    unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+
+    assert!(fixture.confirm_device(&link).await.unwrap());
+    assert!(!fixture.confirm_device(&link).await.unwrap(), "a link counts once");
+    fixture.clock.advance_seconds(30);
+    let session = started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    assert_eq!(session.device, Some(device.clone()));
+    fixture.clock.advance_seconds(30);
+    unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+
+    let kinds: Vec<_> = fixture.events().await.into_iter().map(|event| event.kind).collect();
+    let count = |kind| kinds.iter().filter(|found| **found == kind).count();
+    assert_eq!((count(EventKind::DeviceUnrecognized), count(EventKind::DeviceConfirmed)), (3, 1));
+}
+
+#[tokio::test]
+async fn the_mail_for_one_browser_is_not_repeated_at_once() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    fixture.mail().await;
+    fixture.clock.advance_seconds(600);
+    let (same, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    assert_eq!((&same, mailed_before), (&device, true), "the browser stays the one that the mail is about");
+    assert_eq!(fixture.mails().await.len(), 0);
+    fixture.clock.advance_seconds(300);
+    let (_, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    assert!(!mailed_before);
+    fixture.mail().await;
+}
+
+#[tokio::test]
+async fn who_has_asked_for_another_browser_does_not_keep_one_from_confirming_ones_own() {
+    let fixture = Fixture::configured("", |config| config.limits = identity::Limits::default()).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let mut links = Vec::new();
+    for expected in [false, false, false, false, true] {
+        fixture.clock.advance_seconds(30);
+        let (_, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+        assert_eq!(mailed_before, expected);
+        links.extend(fixture.mails().await.iter().map(|mail| link_in(mail, "/login/device")));
+    }
+    assert_eq!(links.len(), 4);
+    for link in links {
+        assert!(fixture.confirm_device(&link).await.unwrap(), "one's own link counts whatever came after it");
+    }
+}
+
+#[tokio::test]
+async fn a_link_confirms_the_browser_that_asked_and_of_its_user_alone() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let (first, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    let link = link_in(&fixture.mail().await, "/login/device");
+    fixture.clock.advance_seconds(30);
+    let (second, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    assert!(fixture.confirm_device(&link).await.unwrap());
+    fixture.clock.advance_seconds(30);
+    unknown(fixture.log_in_with_code(&secret, 0, Some(second.expose())).await.unwrap());
+    fixture.clock.advance_seconds(30);
+    started(fixture.log_in_with_code(&secret, 0, Some(first.expose())).await.unwrap());
+
+    // The same browser is unknown to another user.
+    let ben = fixture.user("ben").await;
+    let secret = fixture.enroll(ben).await;
+    let waiting = pending(fixture.log_in("ben", PASSWORD, Some(first.expose())).await.unwrap());
+    let code = fixture.code(&secret, 0);
+    let step = fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &code, Some(first.expose())).await.unwrap();
+    assert_ne!(unknown(step).0, first, "and gets a name of its own there");
+}
+
+#[tokio::test]
+async fn a_link_counts_six_hours() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    let link = link_in(&fixture.mail().await, "/login/device");
+    fixture.clock.advance_seconds(6 * 3600 - 1);
+    assert!(fixture.identity.device_to_confirm(&link).await.unwrap().is_some());
+    fixture.clock.advance_seconds(1);
+    assert_eq!(fixture.identity.device_to_confirm(&link).await.unwrap(), None);
+    assert!(!fixture.confirm_device(&link).await.unwrap());
+    for text in ["", "x", &"A".repeat(43)] {
+        assert!(!fixture.confirm_device(text).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_led_to_the_mail_is_used_up() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    fixture.confirm_device(&link_in(&fixture.mail().await, "/login/device")).await.unwrap();
+    let refusal = fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap_err();
+    assert_eq!((refusal.kind, refusal.reasons[0].code.as_str()), (RefusalKind::Denied, "wrong-code"));
+}
+
+#[tokio::test]
+async fn a_browser_that_logged_in_before_there_was_a_second_factor_is_known() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let device = fixture.logged_in("ana").await.device.unwrap();
+    let secret = fixture.enroll(ana).await;
+    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    assert_eq!(fixture.mails().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let generate = identity::factors::GenerateRecoveryCodes { user: ana };
+    let codes = fixture.identity.generate_recovery_codes(fixture.permit(generate).await).await.unwrap();
+    fixture.enroll(ana).await;
+    fixture.mails().await;
+    let log_in = async |code: &str, device: Option<&str>| {
+        let waiting = pending(fixture.log_in("ana", PASSWORD, device).await.unwrap());
+        fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), code, device).await
+    };
+    let (device, _) = unknown(log_in(codes[0].expose(), None).await.unwrap());
+    let link = link_in(&fixture.mail().await, "/login/device");
+    // Who has no code is answered alike.
+    assert_eq!(unknown(log_in("0000-0000-0000-0000", Some(device.expose())).await.unwrap()), (device.clone(), true));
+    fixture.confirm_device(&link).await.unwrap();
+    let session = started(log_in(codes[0].expose(), Some(device.expose())).await.unwrap());
+    let assurance = fixture.present_session(&session.secret).await.assurance;
+    assert_eq!(assurance.second_factor.map(|used| used.factor), Some(model::Factor::RecoveryCode));
+    let refusal = log_in(codes[0].expose(), Some(device.expose())).await.unwrap_err();
+    assert_eq!(refusal.reasons[0].code, "wrong-recovery-code", "a code counts once");
+    let refusal = log_in("0000-0000-0000-0000", Some(device.expose())).await.unwrap_err();
+    assert_eq!(refusal.reasons[0].code, "wrong-recovery-code");
+}
+
+#[tokio::test]
+async fn who_has_no_verified_address_is_not_asked_by_mail() {
+    let fixture = Fixture::new().await;
+    let target = identity::CreateUser { name: user_name("ana"), email: None, email_verified: false, staff: false };
+    let ana = fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
+    let target = identity::SetPassword { user: ana, password: Secret::new(PASSWORD.to_owned()) };
+    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
+    let secret = fixture.enroll(ana).await;
+    started(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+}
