@@ -18,6 +18,7 @@ use std::sync::{Mutex, OnceLock};
 use policy_engine::cases::profile::Caller;
 use policy_engine::contract::{Action, Obligation, Outcome, PasswordState};
 use policy_engine::{Compiler, Decision, DecisionOutcome, Engine, EngineConfig, Grade, Module, PolicySet, SetSpec, cases, table};
+use portcullis_http::Credentials;
 
 const SETS: &[&str] = &["default", "strict", "observe"];
 
@@ -119,6 +120,22 @@ fn a_refused_breached_password_is_disabled_and_its_owner_told() {
         let decision = log_in_with_a_breached_password(set);
         assert_eq!(decision.outcome, DecisionOutcome::Denied, "{set}");
         assert_eq!(decision.obligations, [Obligation::DisablePassword, Obligation::SendMail("password-breached".to_owned())], "{set}");
+    }
+}
+
+/// A set says where the policy listens; a route that takes a password in its call must be among it.
+#[test]
+fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
+    let carrying = portcullis_http::routes().into_iter().filter(|route| route.credentials == Credentials::HeadersOrPerson);
+    let actions: Vec<&str> = carrying.filter_map(|route| route.action()).map(|action| action.as_str()).collect();
+    assert!(!actions.is_empty());
+    for set in SETS {
+        let set = shipped(set);
+        let listens = set.spec().bindings.iter().find(|binding| binding.policy == "refuse-breached-passwords").and_then(|binding| binding.actions.as_ref());
+        let listens: Vec<&str> = listens.expect("the shipped sets list the actions").iter().map(|action| action.as_str()).collect();
+        for action in &actions {
+            assert!(listens.contains(action), "{action} takes a password, and {} does not look at it", set.spec().name);
+        }
     }
 }
 

@@ -47,7 +47,7 @@ const SENSITIVE: ActionSet = ActionSet::of(&[
 settings! {
     /// What is sensitive, and how long a proof lasts for it.
     pub struct Operator {
-        /// These need a recent proof. Reading, logging in, proving, ending sessions and revoking tokens are never among them.
+        /// These need a recent proof. Reading, uploading, logging in, proving, ending sessions and revoking tokens are never among them.
         pub actions: ActionSet = actions("Sensitive actions", SENSITIVE),
         /// How long ago the second factor, or the password of who has none, may have been proven.
         pub within: u32 = seconds("Proven within", 60..=86_400, 1_800),

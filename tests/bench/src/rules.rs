@@ -1,4 +1,5 @@
-//! The rules of the default set for engines to compare with.
+//! The rules of the default set for engines to compare with. That of breached passwords is
+//! not among them: it is not asked about uploads, and no case has a password.
 //!
 //! Each engine takes a [`Case`](crate::contexts::Case), converts it to what it understands
 //! (that is part of what is measured, as it is for the sandboxed policies) and answers
@@ -41,3 +42,6 @@ pub fn outcome(objections: &Objections) -> &'static str {
 
 /// Seconds a second factor for publishing may be old.
 pub const RELEASE_WITHIN: u64 = 300;
+
+/// Seconds a proof may be old for what is sensitive.
+pub const PROOF_WITHIN: u64 = 1_800;

@@ -47,9 +47,7 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
         "file:upload",
         "permitted",
         "restrict-routes",
-        "refuse-breached-passwords",
         "require-second-factor",
-        "require-recent-proof",
         "owner-mandate",
         "staged-release",
         "alice",
@@ -61,7 +59,7 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
     }
     let json = server.command_line(&["explain", &id, "--json"]).ok().json();
     assert_eq!(json["record"]["context"]["action"], "file:upload");
-    assert_eq!(json["record"]["decision"]["policies"].as_array().map(Vec::len), Some(6));
+    assert_eq!(json["record"]["decision"]["policies"].as_array().map(Vec::len), Some(4));
     let text = json.to_string();
     assert!(!text.contains(&token[20..60]), "no token in the record");
 

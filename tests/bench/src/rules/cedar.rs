@@ -37,6 +37,16 @@ unless { context.user.email_verified };
 forbid(principal is User, action in Action::"guarded", resource)
 unless { context.user.totp || context.user.webauthn };
 
+@id("require-recent-proof/recent-second-factor-required")
+forbid(principal is User, action in Action::"sensitive", resource)
+when { context.credential == "session" && (context.user.totp || context.user.webauthn) }
+unless { context.assurance has second_factor_age && context.assurance.second_factor_age <= 1800 };
+
+@id("require-recent-proof/recent-password-required")
+forbid(principal is User, action in Action::"sensitive", resource)
+when { context.credential == "session" && !(context.user.totp || context.user.webauthn) }
+unless { context.assurance has password_age && context.assurance.password_age <= 1800 };
+
 @id("owner-mandate/trusted-publisher-required")
 forbid(principal, action in Action::"uploads", resource)
 when { context.owner.publishers_only && context.credential != "publisher-token" };
@@ -162,6 +172,34 @@ const GROUPS: &[(&str, &[&str])] = &[
             "publisher:remove",
         ],
     ),
+    (
+        "sensitive",
+        &[
+            "file:delete",
+            "release:yank",
+            "release:unyank",
+            "release:delete",
+            "project:configure",
+            "project:archive",
+            "project:unarchive",
+            "project:transfer",
+            "project:delete",
+            "role:grant",
+            "role:revoke",
+            "token:create",
+            "publisher:add",
+            "publisher:remove",
+            "account:delete",
+            "account:recover",
+            "email:add",
+            "email:promote",
+            "email:remove",
+            "factor:enroll",
+            "factor:remove",
+            "recovery-codes:generate",
+            "policy-set:activate",
+        ],
+    ),
     ("open", &["index:read", "file:download", "session:start", "account:create", "password:reset", "email:verify", "token:mint"]),
     ("uploads", &["file:upload", "project:create"]),
     ("releases", &["release:publish", "release:reject"]),
@@ -248,7 +286,7 @@ fn record(fields: Vec<(&str, RestrictedExpression)>) -> anyhow::Result<Restricte
     Ok(RestrictedExpression::new_record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)))?)
 }
 
-/// The facts that the four policies ask for, and no others.
+/// The facts that the policies ask for, and no others.
 fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
     let flag = RestrictedExpression::new_bool;
     let contract::Context { now, credential, principal, token, assurance, project, release, .. } = &case.context;

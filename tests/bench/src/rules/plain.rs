@@ -2,7 +2,7 @@
 
 use policy_engine::contract::{Action, Context, CredentialKind, Principal, TokenScope, User};
 
-use super::{Objections, RELEASE_WITHIN};
+use super::{Objections, PROOF_WITHIN, RELEASE_WITHIN};
 use crate::contexts::{Case, OwnerChoices};
 
 /// Decides on a copy of the context, as an engine that converts its input would have one.
@@ -17,6 +17,7 @@ pub fn objections(case: &Case) -> Vec<&'static str> {
     let Case { context, owner } = case;
     restrict_routes(context, &mut found);
     require_second_factor(context, &mut found);
+    require_recent_proof(context, &mut found);
     owner_mandate(context, owner, &mut found);
     staged_release(context, owner, &mut found);
     found
@@ -90,6 +91,45 @@ fn require_second_factor(context: &Context, found: &mut Vec<&'static str>) {
     }
     if user.factors.is_empty() {
         found.push("require-second-factor/second-factor-required");
+    }
+}
+
+fn require_recent_proof(context: &Context, found: &mut Vec<&'static str>) {
+    use Action as A;
+    let sensitive = matches!(
+        context.action,
+        A::FileDelete
+            | A::ReleaseYank
+            | A::ReleaseUnyank
+            | A::ReleaseDelete
+            | A::ProjectConfigure
+            | A::ProjectArchive
+            | A::ProjectUnarchive
+            | A::ProjectTransfer
+            | A::ProjectDelete
+            | A::RoleGrant
+            | A::RoleRevoke
+            | A::TokenCreate
+            | A::PublisherAdd
+            | A::PublisherRemove
+            | A::AccountDelete
+            | A::AccountRecover
+            | A::EmailAdd
+            | A::EmailPromote
+            | A::EmailRemove
+            | A::FactorEnroll
+            | A::FactorRemove
+            | A::RecoveryCodesGenerate
+            | A::PolicySetActivate
+    );
+    let Some(user) = user(context).filter(|_| sensitive && context.credential == CredentialKind::Session) else { return };
+    let password_age = context.assurance.as_ref().and_then(|assurance| assurance.password_age);
+    if user.factors.is_empty() {
+        if password_age.is_none_or(|age| age > PROOF_WITHIN) {
+            found.push("require-recent-proof/recent-password-required");
+        }
+    } else if !proven_within(context, PROOF_WITHIN) {
+        found.push("require-recent-proof/recent-second-factor-required");
     }
 }
 

@@ -21,6 +21,7 @@ looking := {"release:preview", "project:manage"}
 mandated := {"file:upload", "file:delete", "release:preview", "release:publish", "release:reject", "release:yank", "release:unyank", "release:delete", "project:create", "project:manage", "project:configure", "project:archive", "project:unarchive", "project:transfer", "project:delete", "role:grant", "role:accept", "role:revoke", "publisher:add", "publisher:remove"}
 releases := {"release:publish", "release:reject"}
 guarded := {"file:upload", "file:delete", "release:preview", "release:publish", "release:reject", "release:yank", "release:unyank", "release:delete", "project:create", "project:manage", "project:configure", "project:archive", "project:unarchive", "project:transfer", "project:delete", "role:grant", "role:accept", "role:revoke", "token:create", "publisher:add", "publisher:remove", "account:recover", "policy-set:read", "policy-set:activate", "decision:read", "audit:read"}
+sensitive := {"file:delete", "release:yank", "release:unyank", "release:delete", "project:configure", "project:archive", "project:unarchive", "project:transfer", "project:delete", "role:grant", "role:revoke", "token:create", "publisher:add", "publisher:remove", "account:delete", "account:recover", "email:add", "email:promote", "email:remove", "factor:enroll", "factor:remove", "recovery-codes:generate", "policy-set:activate"}
 
 allowed if { input.credential == "api-token"; input.action in uploads }
 allowed if { input.credential == "session"; not input.action in uploads; input.action != "token:mint" }
@@ -36,6 +37,12 @@ objections contains "restrict-routes/credential-not-allowed" if { input.credenti
 
 objections contains "require-second-factor/verified-email-required" if { input.action in guarded; input.user; not input.user.email_verified }
 objections contains "require-second-factor/second-factor-required" if { input.action in guarded; input.user; not has_factor }
+
+asked_for_proof if { input.credential == "session"; input.action in sensitive; input.user }
+factor_is_recent if input.assurance.second_factor_age <= 1800
+password_is_recent if input.assurance.password_age <= 1800
+objections contains "require-recent-proof/recent-second-factor-required" if { asked_for_proof; has_factor; not factor_is_recent }
+objections contains "require-recent-proof/recent-password-required" if { asked_for_proof; not has_factor; not password_is_recent }
 
 objections contains "owner-mandate/trusted-publisher-required" if publishers_only
 objections contains "owner-mandate/second-factor-required" if { input.owner.second_factor; input.action in mandated; input.user; not publishers_only; not has_factor }
@@ -97,7 +104,7 @@ fn text(value: &str) -> Value {
     Value::String(Arc::from(value))
 }
 
-/// The facts that the four policies ask for, and no others.
+/// The facts that the policies ask for, and no others.
 fn convert(case: &Case) -> Value {
     let contract::Context { action, now, credential, principal, token, assurance, project, release, .. } = &case.context;
     let mut facts = vec![("action", text(action.as_str())), ("now", Value::from(*now)), ("credential", text(credential.as_str()))];
