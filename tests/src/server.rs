@@ -210,7 +210,7 @@ impl Server {
         server.address = server.wait_for("the address it listens on", |server| {
             let log = server.log();
             // The port is told once it is bound.
-            let rest = log.split("serving    http://127.0.0.1:").nth(1)?;
+            let rest = log.split("serving    http://localhost:").nth(1)?;
             let port: u16 = rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
             (port != 0).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
         });

@@ -46,6 +46,7 @@ const PLAIN_COUNTERS: &[(&str, &str)] = &[
 const LABELLED_COUNTERS: &[(&str, &str)] = &[
     (REQUESTS, "HTTP requests by route, method and status."),
     (DECISIONS, "Decisions by action and outcome."),
+    ("portcullis_mails_total", "Attempts to send a mail, by outcome: sent, deferred, failed."),
     ("portcullis_policy_failures_total", "Evaluations that a policy did not finish: it trapped, overran its budget, or is suspended."),
     ("portcullis_unenforced_verdicts_total", "Verdicts of policies in grade warn or observe that would not have let something through."),
 ];
@@ -53,6 +54,8 @@ const LABELLED_COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     (UPLOADS_IN_FLIGHT, "Uploads being received."),
     ("portcullis_policy_set", "Number of the policy set that serves."),
+    ("portcullis_mails_waiting", "Mails in the outbox that are still to be sent."),
+    ("portcullis_mails_failed", "Mails of the last thirty days that were given up."),
     (BUILD_INFO, "Always 1; the label names the version of the program."),
     (RESIDENT_BYTES, "Memory of the process that is resident, in bytes."),
     (START_TIME, "When the process began to serve, in seconds since 1970."),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, configuration, decisions, explain, policy, project, release, token, user};
+use crate::commands::{audit, configuration, decisions, explain, mail, policy, project, release, token, user};
 use crate::configuration::Key;
 use crate::serve;
 
@@ -52,6 +52,9 @@ pub(crate) enum Task {
     /// Staged releases, through the running registry and its policies.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
+    /// Mails: what is in the outbox, whether any arrives.
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Tell all about one decision.
     Explain(explain::ExplainArguments),
     /// List recorded decisions, newest first.
@@ -171,6 +174,13 @@ mod tests {
             "portcullis user disable alice --reason left",
             "portcullis user enable alice",
             "portcullis user show alice",
+            "portcullis user sessions alice",
+            "portcullis user end-sessions alice --json",
+            "portcullis user recover alice --reason 'lost-the-phone'",
+            "portcullis user recover-cancel alice",
+            "portcullis mail list --state failed --limit 5 --json",
+            "portcullis mail test alice@example.org",
+            "portcullis mail retry",
             "portcullis token create alice --description ci --project p --project q --expires 90d",
             "portcullis token create alice --description laptop --account --second-factor-code 123456",
             "portcullis token list alice",
@@ -217,7 +227,13 @@ mod tests {
 
     #[test]
     fn nobody_is_disabled_without_a_reason_and_staff_is_on_or_off() {
-        for line in ["portcullis user disable alice", "portcullis user staff alice", "portcullis user staff alice maybe", "portcullis user email add alice"] {
+        for line in [
+            "portcullis user disable alice",
+            "portcullis user staff alice",
+            "portcullis user staff alice maybe",
+            "portcullis user email add alice",
+            "portcullis user recover alice",
+        ] {
             assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod configuration;
 pub(crate) mod decisions;
 pub(crate) mod explain;
+pub(crate) mod mail;
 pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod release;

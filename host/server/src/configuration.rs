@@ -6,11 +6,12 @@
 
 mod keys;
 mod print;
+mod services;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use toml::Value;
@@ -179,7 +180,10 @@ impl Configuration {
     /// The address under which clients reach the registry; `listening` is the true
     /// address, which differs from the configured one when that has port 0.
     pub(crate) fn public_url(&self, listening: SocketAddr) -> PublicUrl {
-        self.values.public_url.clone().unwrap_or_else(|| PublicUrl(format!("http://{listening}")))
+        self.values.public_url.clone().unwrap_or_else(|| match listening.ip() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => PublicUrl(format!("http://localhost:{}", listening.port())),
+            _ => PublicUrl(format!("http://{listening}")),
+        })
     }
 
     /// Where the database is.
@@ -243,7 +247,9 @@ mod tests {
     fn every_default_is_valid() {
         let configuration = load("", &[], &[]).unwrap();
         assert_eq!(configuration.values.listen, "127.0.0.1:8080".parse().unwrap());
-        assert_eq!(configuration.public_url(configuration.values.listen).0, "http://127.0.0.1:8080");
+        assert_eq!(configuration.public_url(configuration.values.listen).0, "http://localhost:8080");
+        assert_eq!(configuration.public_url("[::1]:9000".parse().unwrap()).0, "http://localhost:9000");
+        assert_eq!(configuration.public_url("127.0.0.2:9000".parse().unwrap()).0, "http://127.0.0.2:9000");
         assert_eq!(configuration.database().expose(), "sqlite:data/portcullis.sqlite");
         assert!(configuration.worker_threads() >= 1);
     }

@@ -67,6 +67,11 @@ impl DataFolder {
         self.path.join("blobs")
     }
 
+    /// Folder of the mails that no SMTP server takes.
+    pub(crate) fn outbox(&self) -> PathBuf {
+        self.path.join("outbox")
+    }
+
     /// Folder of compiled policy modules.
     pub(crate) fn modules(&self) -> PathBuf {
         self.path.join("modules")

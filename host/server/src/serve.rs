@@ -1,11 +1,12 @@
 //! `portcullis serve`: the registry, from the first line to a clean end.
 
+mod first_steps;
 mod housekeeping;
+mod minutely;
 mod shutdown;
 mod watch;
 mod working_set;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use gate::{Gate, GateConfig, Recorder, RecorderConfig, ServerIdentity};
+use mail::Transport;
 use model::{Clock, SystemClock};
 use policy_engine::Engine;
 use portcullis_http::{App, AppConfig, Metrics};
@@ -23,10 +25,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::configuration::{Configuration, Key, Origin, PublicUrl};
+use crate::configuration::{Configuration, PublicUrl};
 use crate::data_folder::DataFolder;
 use crate::logging::{self, Log};
 use crate::wiring;
+use housekeeping::Kept;
 use working_set::{Source, WorkingSet};
 
 /// Stack of a thread that serves requests. A policy may use a part of it, and what calls
@@ -93,6 +96,8 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     let working_set = working_set::install(&parts.gate, &parts.engine, &source).await?;
     say(&format!("  policies   {}", working_set.in_words()));
 
+    say(&format!("  mail       {}", mail_in_words(&configuration, &folder)));
+
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     parts.start_background(&configuration, source.watched, log, &stop, &tasks);
     shutdown::on_signal(stop.clone(), configuration.values.shutdown_deadline)?;
@@ -100,8 +105,8 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     if let WorkingSet::None(why) = &working_set {
         tracing::error!("no policy set is active, so every request that must be decided is answered with 503: {why}");
     }
-    if parts.storage.user_count().await? == 0 {
-        say(&first_steps(&configuration, &public_url));
+    if let Some(link) = parts.identity.first_user_link().await.context("cannot make the first user's link")? {
+        say(&first_steps::in_words(&configuration, &public_url, &link, &place.join("outbox")));
     }
 
     portcullis_http::serve(listener, parts.app.clone(), stop.clone()).await;
@@ -121,6 +126,8 @@ struct Parts {
     recorder: Recorder,
     gate: Gate,
     registry: registry::Registry,
+    identity: identity::Identity,
+    mailer: mail::Mailer,
     app: App,
 }
 
@@ -136,6 +143,7 @@ impl Parts {
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: host_name(), pid: std::process::id(), started_at: clock.now() };
         let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine.clone(), recorder: recorder.clone(), clock: clock.clone(), server });
         let identity = wiring::identity(configuration, public_url, storage.clone(), clock.clone())?;
+        let mailer = wiring::mailer(configuration, public_url, folder, storage.clone(), clock.clone())?;
         let registry = wiring::registry(configuration, public_url, folder, storage.clone(), clock)?;
 
         let mut config = AppConfig::new(&public_url.0)?;
@@ -143,8 +151,8 @@ impl Parts {
         config.metrics_allowed.clone_from(&values.metrics_allow);
         config.metrics = Some(metrics);
         config.shutdown_grace = values.shutdown_deadline;
-        let app = App::new(config, gate.clone(), identity, registry.clone());
-        Ok(Self { storage, engine, recorder, gate, registry, app })
+        let app = App::new(config, gate.clone(), identity.clone(), registry.clone());
+        Ok(Self { storage, engine, recorder, gate, registry, identity, mailer, app })
     }
 
     /// What goes on beside requests, until `stop`.
@@ -153,7 +161,11 @@ impl Parts {
         tasks.spawn(async move { gate.follow_activations(stopped.cancelled()).await });
         let (registry, stopped) = (self.registry.clone(), stop.clone());
         tasks.spawn(async move { registry.follow_changes(stopped.cancelled()).await });
-        tasks.spawn(housekeeping::run(self.registry.clone(), configuration.values.decision_retention, stop.clone()));
+        let (mailer, stopped) = (self.mailer.clone(), stop.clone());
+        tasks.spawn(async move { mailer.run(stopped.cancelled()).await });
+        tasks.spawn(minutely::run(self.identity.clone(), self.storage.clone(), stop.clone()));
+        let kept = Kept { decisions: configuration.values.decision_retention, idle_sessions: configuration.values.session_idle };
+        tasks.spawn(housekeeping::run(self.registry.clone(), kept, stop.clone()));
         tasks.spawn(log.account_for_losses(stop.clone()));
         if let Some(folder) = watched {
             tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), stop.clone()));
@@ -182,45 +194,10 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// The exact commands that lead from nothing to a first upload.
-fn first_steps(configuration: &Configuration, public_url: &PublicUrl) -> String {
-    let mut portcullis = std::env::args_os().next().map_or_else(|| "portcullis".to_owned(), |program| shell_word(&program.to_string_lossy()));
-    // What was said on this command line must be said on those, too.
-    for key in Key::ALL.iter().copied().filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix)) {
-        if configuration.layers.origin(key) == Origin::Flag {
-            let value = match configuration.layers.get(key) {
-                Some((toml::Value::String(value), _)) if key != Key::database => shell_word(value),
-                _ => "<database>".to_owned(),
-            };
-            let _ = write!(portcullis, " --{} {value}", key.name());
-        }
-    }
-    let url = &public_url.0;
-    format!(
-        "\nThere is no user yet. In another terminal:\n\
-         \x20 {portcullis} user create alice --email alice@example.org --verified\n\
-         \x20 {portcullis} user totp enroll alice\n\
-         \x20 {portcullis} token create alice --description laptop --account\n\
-         \x20 TWINE_USERNAME=__token__ TWINE_PASSWORD=<token> twine upload --repository-url {url}/legacy/ dist/*\n\
-         \x20 pip install --index-url {url}/simple/ <project>\n"
-    )
-}
-
-/// A word as a shell reads it.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+');
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_for_the_shell_stays_one_word() {
-        assert_eq!(shell_word("target/debug/portcullis"), "target/debug/portcullis");
-        assert_eq!(shell_word("my data"), "'my data'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
-        assert_eq!(shell_word(""), "''");
+/// Where mails go.
+fn mail_in_words(configuration: &Configuration, folder: &DataFolder) -> String {
+    match wiring::mail_transport(configuration, folder) {
+        Transport::Smtp(server) => server.to_string(),
+        Transport::Folder(path) => format!("files in {} (no smtp-url is configured)", path.canonicalize().unwrap_or(path).display()),
     }
 }

@@ -1,10 +1,12 @@
 //! From the configuration to the parts that do the work.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use identity::{Identity, IdentityConfig};
+use mail::{MailConfig, Mailer, Transport};
 use model::Clock;
 use policy_engine::{Budget, Compiler, Engine, EngineConfig, ModuleCache};
 use registry::{Registry, RegistryConfig};
@@ -33,12 +35,61 @@ pub(crate) fn database_name(storage: &Storage) -> &'static str {
 }
 
 pub(crate) fn identity(configuration: &Configuration, public_url: &PublicUrl, storage: Storage, clock: Arc<dyn Clock>) -> anyhow::Result<Identity> {
-    let host = reqwest::Url::parse(&public_url.0).ok().and_then(|url| url.host_str().map(str::to_owned)).context("the public URL has no host")?;
-    let mut config = IdentityConfig::for_host(host.trim_matches(['[', ']']));
-    config.token_prefix.clone_from(&configuration.values.token_prefix.0);
+    let values = &configuration.values;
+    let mut config = IdentityConfig::for_host(host_of(public_url)?.trim_matches(['[', ']']));
+    config.token_prefix.clone_from(&values.token_prefix.0);
+    config.public_url.clone_from(&public_url.0);
+    config.session_idle = values.session_idle;
+    config.session_lifetime = values.session_lifetime;
+    config.recovery_wait = values.recovery_wait;
+    config.breaches.base_url = values.breach_check_url.as_ref().map(|url| url.0.clone());
+    config.breaches.unreachable = values.breach_check_unreachable.0;
     // A colon separates the issuer from the account in an `otpauth` URL.
     config.totp_issuer = config.totp_issuer.replace(':', "-");
     Ok(Identity::new(storage, clock, config)?)
+}
+
+/// What sends mails, or writes them into the data folder.
+pub(crate) fn mailer(
+    configuration: &Configuration,
+    public_url: &PublicUrl,
+    folder: &DataFolder,
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Mailer> {
+    let values = &configuration.values;
+    let host = host_of(public_url)?;
+    let name = public_url.0.split_once("://").map_or(host.as_str(), |(_, name)| name).to_owned();
+    let from = match &values.mail_from {
+        Some(sender) => sender.0.clone(),
+        None => format!("noreply@{}", mail_domain(&host)),
+    };
+    let registry = mail::Registry { name, public_url: public_url.0.clone() };
+    let mut config = MailConfig::new(from, mail_transport(configuration, folder), registry);
+    config.first_retry = values.mail_retry;
+    config.give_up_after = values.mail_give_up;
+    Ok(Mailer::new(storage, clock, config)?)
+}
+
+/// Where mails go.
+pub(crate) fn mail_transport(configuration: &Configuration, folder: &DataFolder) -> Transport {
+    match &configuration.values.smtp_url {
+        Some(server) => Transport::Smtp(server.0.clone()),
+        None => Transport::Folder(folder.outbox()),
+    }
+}
+
+/// What stands after the `@` for this host. An address in numbers is a literal (RFC 5321, section 4.1.3).
+fn mail_domain(host: &str) -> String {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(address)) => format!("[{address}]"),
+        Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+        Err(_) => host.to_owned(),
+    }
+}
+
+fn host_of(public_url: &PublicUrl) -> anyhow::Result<String> {
+    reqwest::Url::parse(&public_url.0).ok().and_then(|url| url.host_str().map(str::to_owned)).context("the public URL has no host")
 }
 
 pub(crate) fn registry(
@@ -83,4 +134,19 @@ pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
 pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
     let link = PathBuf::from("/proc/self/exe");
     if link.exists() { Ok(link) } else { std::env::current_exe().context("cannot find this program's own file") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mails_come_from_an_address_wherever_the_registry_is() {
+        for (host, domain) in
+            [("packages.example.org", "packages.example.org"), ("localhost", "localhost"), ("10.0.0.1", "[10.0.0.1]"), ("[2001:db8::1]", "[IPv6:2001:db8::1]")]
+        {
+            assert_eq!(mail_domain(host), domain);
+            assert!(mail::is_sender(&format!("noreply@{domain}")), "{domain}");
+        }
+    }
 }

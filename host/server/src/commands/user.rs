@@ -1,15 +1,18 @@
 //! `portcullis user`.
 
 pub(crate) mod email;
+mod recovery;
+mod sessions;
+mod show;
 
 use anyhow::{Context as _, ensure};
 use clap::{Subcommand, ValueEnum};
 use identity::{CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret, SetPassword, SetStaff};
-use model::UserName;
+use model::{Factors, UserName};
 use serde_json::json;
 
 use super::user_name;
-use crate::answer::{Answer, columns, moment, moment_or, printable};
+use crate::answer::{Answer, columns, moment};
 use crate::command_line::{CommandLine, quoted};
 use crate::terminal;
 
@@ -83,9 +86,42 @@ pub(crate) enum UserCommand {
         #[arg(value_parser = user_name)]
         name: UserName,
     },
+    /// List where a user is logged in.
+    Sessions {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
+    /// End all sessions of a user.
+    EndSessions {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
+    /// Begin the recovery of an account whose owner has lost the second factor.
+    ///
+    /// The owner is told by mail at every verified address and can stop it. After the time in
+    /// `recovery-wait` a running server removes the second factors and the recovery codes,
+    /// ends the sessions, disables the password, and mails a link to set a new one. Nobody
+    /// else gets to see a secret.
+    #[command(after_help = "Example:\n  portcullis user recover alice --reason 'lost the phone, identity checked in a video call'")]
+    Recover {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// Why, for the user and for other operators.
+        #[arg(long, value_name = "text")]
+        reason: String,
+    },
+    /// Stop the recovery of an account.
+    RecoverCancel {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+    },
     /// List all users.
     List,
-    /// Show a user with e-mail addresses, factors, roles and tokens.
+    /// Show a user with e-mail addresses, factors, recovery codes, sessions, roles and tokens.
     Show {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -149,7 +185,11 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             ))
         }
         UserCommand::List => list(line).await,
-        UserCommand::Show { name } => show(line, &name).await,
+        UserCommand::Sessions { name } => sessions::list(line, &name).await,
+        UserCommand::EndSessions { name } => sessions::end(line, &name).await,
+        UserCommand::Recover { name, reason } => recovery::start(line, &name, reason).await,
+        UserCommand::RecoverCancel { name } => recovery::cancel(line, &name).await,
+        UserCommand::Show { name } => show::show(line, &name).await,
     }
 }
 
@@ -240,7 +280,12 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
                 (Some(_), Some(_)) => "disabled",
                 (Some(_), None) => "set",
             };
-            let factor = if user.totp_secret.is_some() { "totp" } else { "none" };
+            let factor = match user.facts().factors {
+                Factors { totp: true, webauthn: true } => "totp, webauthn",
+                Factors { totp: true, webauthn: false } => "totp",
+                Factors { totp: false, webauthn: true } => "webauthn",
+                Factors { totp: false, webauthn: false } => "none",
+            };
             let email = if user.email_verified { "verified" } else { "unverified" };
             let staff = if user.staff { "staff" } else { "" };
             let standing = if user.disabled_at.is_some() { "disabled" } else { "" };
@@ -260,42 +305,4 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
         return Ok(Answer::new("there is no user yet; `portcullis user create <name>` makes one", json!([])));
     }
     Ok(Answer::new(columns(&rows), values.into()))
-}
-
-async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
-    let user = line.user(name).await?;
-    let emails = line.storage.emails(user.id).await?;
-    let projects = line.storage.projects_of(user.id).await?;
-    let tokens = line.storage.tokens_of(user.id).await?;
-
-    let mut rows =
-        vec![vec!["name".to_owned(), user.name.to_string()], vec!["id".to_owned(), user.id.to_string()], vec!["created".to_owned(), moment(user.created_at)]];
-    if let Some(at) = user.disabled_at {
-        rows.push(vec!["disabled".into(), format!("{}: {}", moment(at), printable(user.disabled_reason.as_deref().unwrap_or("")))]);
-    }
-    let password = match (&user.password_hash, &user.password_disabled) {
-        (None, _) => "none".to_owned(),
-        (Some(_), Some(why)) => format!("disabled: {}", printable(why)),
-        (Some(_), None) => format!("set {}", moment_or(user.password_set_at, "")),
-    };
-    rows.push(vec!["password".into(), password.clone()]);
-    rows.push(vec!["second factor".into(), user.totp_enrolled_at.map_or_else(|| "none".to_owned(), |at| format!("totp, enrolled {}", moment(at)))]);
-    rows.push(vec!["staff".into(), if user.staff { "yes" } else { "no" }.into()]);
-    for email in &emails {
-        let state = email.verified_at.map_or_else(|| "not verified".to_owned(), |at| format!("verified {}", moment(at)));
-        rows.push(vec!["e-mail".into(), format!("{}{}, {state}", printable(&email.address), if email.primary { " (primary)" } else { "" })]);
-    }
-    for (project, role) in &projects {
-        rows.push(vec!["role".into(), format!("{role} of {}", project.name)]);
-    }
-    rows.push(vec!["tokens".into(), tokens.len().to_string()]);
-    let json = json!({
-        "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
-        "totp-enrolled": user.totp_enrolled_at.map(|at| at.to_string()), "staff": user.staff,
-        "disabled": user.disabled_at.map(|at| at.to_string()), "disabled-reason": user.disabled_reason,
-        "emails": emails.iter().map(|email| json!({ "address": email.address, "primary": email.primary, "verified": email.verified_at.map(|at| at.to_string()) })).collect::<Vec<_>>(),
-        "roles": projects.iter().map(|(project, role)| json!({ "project": project.name.normalized(), "role": role.as_str() })).collect::<Vec<_>>(),
-        "tokens": tokens.iter().map(|token| token.id.to_string()).collect::<Vec<_>>(),
-    });
-    Ok(Answer::new(columns(&rows), json))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use portcullis_http::Network;
 use toml::Value;
 
+use super::services::{BreachUrl, Sender, SmtpUrl, Unreachable};
 use super::value::{ByteSize, DatabaseUrl, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
 use super::{ConfigurationError, Layers, Origin};
 
@@ -82,7 +83,9 @@ keys! {
     /// Address and port to listen on. Port 0 takes a free one.
     listen ("listen"): SocketAddr = "127.0.0.1:8080";
     /// Address under which clients reach the registry. It is written into pages, refusals
-    /// and file links. Empty: http:// and the address listened on.
+    /// and file links. Browsers hold people's sessions, security keys and passkeys for this
+    /// address alone. Empty: http:// and the address listened on, or http://localhost and its
+    /// port when that is 127.0.0.1 or ::1, because security keys know no addresses in numbers.
     public_url ("public-url"): Option<PublicUrl> = "";
     /// Listen beyond this machine although public-url is http://. Passwords and tokens
     /// then travel in clear text for everyone on the way to read.
@@ -97,6 +100,33 @@ keys! {
     /// What API tokens begin with. "pypi" is what most clients and secret scanners know.
     /// Tokens made under another prefix stop being accepted.
     token_prefix ("token-prefix"): TokenPrefix = "pypi";
+    /// Whom mails are from: an address, or a name and an address. Empty: noreply at the host
+    /// of public-url.
+    mail_from ("mail-from"): Option<Sender> = "";
+    /// SMTP server that takes mails: "smtp://<user>:<password>@<host>:587" (with STARTTLS,
+    /// always, but for localhost) or "smtps://<user>:<password>@<host>:465" (TLS from the
+    /// start); user and password percent-encoded, or left out. Empty: mails are written as
+    /// files into the folder outbox in the data folder.
+    smtp_url ("smtp-url"): Option<SmtpUrl> = "";
+    /// Pause before a mail that could not be sent is tried again. The pauses after that are
+    /// 5, 15 and then always 60 times as long.
+    mail_retry ("mail-retry"): Duration = "1m";
+    /// How long a mail is tried. After that it is given up, which is audited.
+    mail_give_up ("mail-give-up"): Duration = "3d";
+    /// Service that knows breached passwords, by the range protocol of Have I Been Pwned:
+    /// "https://api.pwnedpasswords.com" or a mirror. Only the first five of forty characters
+    /// of a password's SHA-1 leave this machine. Empty: nobody is asked.
+    breach_check_url ("breach-check-url"): Option<BreachUrl> = "";
+    /// A login while that service cannot be asked: "allow" lets in and asks at the next
+    /// login, "refuse" tells the person to come back.
+    breach_check_unreachable ("breach-check-unreachable"): Unreachable = "allow";
+    /// How long a person stays logged in without doing anything.
+    session_idle ("session-idle"): Duration = "12h";
+    /// How long a person stays logged in at most.
+    session_lifetime ("session-lifetime"): Duration = "30d";
+    /// How long the recovery of an account by staff waits, so that the account's owner, who
+    /// is told by mail, can stop it.
+    recovery_wait ("recovery-wait"): Duration = "3d";
     /// Largest file that may be uploaded.
     max_file_size ("max-file-size"): ByteSize = "100 MiB";
     /// Largest sum of the files of one project.

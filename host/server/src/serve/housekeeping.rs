@@ -1,11 +1,11 @@
 //! What must be tidied up while the server runs: orphaned files, old decisions, stale
-//! counters, servers that are gone. Several servers may do it at once.
+//! counters, servers that are gone, sessions, links and mails that have ended. Several servers may do it at once.
 
 use std::time::Duration;
 
 use model::Timestamp;
 use registry::Registry;
-use storage::StorageError;
+use storage::{Storage, StorageError};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(3600);
@@ -16,9 +16,21 @@ const BATCH: u32 = 1000;
 /// Beyond the longest window of any limit (a day).
 const ATTEMPTS_KEPT_MS: i64 = 2 * 86_400_000;
 const SERVERS_KEPT_MS: i64 = 86_400_000;
+/// Mails that were sent or given up, without their words: long enough to answer "did it go out?".
+const MAILS_KEPT_MS: i64 = 30 * 86_400_000;
+/// Browsers that nobody logged in with any more. Whoever comes back later confirms it once more.
+const DEVICES_KEPT_MS: i64 = 400 * 86_400_000;
+
+/// What the operator chose to keep for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) decisions: Duration,
+    /// Sessions that are not used.
+    pub(super) idle_sessions: Duration,
+}
 
 /// Tidies up once an hour until `stop`.
-pub(super) async fn run(registry: Registry, decision_retention: Duration, stop: CancellationToken) {
+pub(super) async fn run(registry: Registry, kept: Kept, stop: CancellationToken) {
     let mut pause = FIRST_AFTER;
     loop {
         tokio::select! {
@@ -29,12 +41,12 @@ pub(super) async fn run(registry: Registry, decision_retention: Duration, stop: 
         // A shutdown does not wait for a sweep; what is left is swept next time.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tidy_up(&registry, decision_retention) => {}
+            () = tidy_up(&registry, kept) => {}
         }
     }
 }
 
-async fn tidy_up(registry: &Registry, decision_retention: Duration) {
+async fn tidy_up(registry: &Registry, kept: Kept) {
     match registry.sweep_orphans().await {
         Ok(swept) if swept != Default::default() => {
             tracing::info!(blobs = swept.blobs, incoming = swept.incoming, bytes = swept.bytes, "removed files that nothing refers to")
@@ -43,8 +55,7 @@ async fn tidy_up(registry: &Registry, decision_retention: Duration) {
         Err(error) => tracing::warn!(%error, "cannot look for files that nothing refers to"),
     }
     let now = registry.clock().now();
-    let kept_ms = i64::try_from(decision_retention.as_millis()).unwrap_or(i64::MAX);
-    match forget_decisions(registry, Timestamp(now.0.saturating_sub(kept_ms))).await {
+    match forget_decisions(registry, before(now, kept.decisions)).await {
         Ok(0) => {}
         Ok(decisions) => tracing::info!(decisions, "forgot decisions older than decision-retention"),
         Err(error) => tracing::warn!(%error, "cannot forget old decisions"),
@@ -55,6 +66,23 @@ async fn tidy_up(registry: &Registry, decision_retention: Duration) {
     if let Err(error) = registry.storage().remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS)).await {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }
+    if let Err(error) = forget_ended(registry.storage(), now, kept.idle_sessions).await {
+        tracing::warn!(%error, "cannot forget sessions, links and mails that have ended");
+    }
+}
+
+/// Ended sessions, ceremonies and links count no more before they are deleted.
+async fn forget_ended(storage: &Storage, now: Timestamp, idle_sessions: Duration) -> Result<(), StorageError> {
+    storage.forget_ended_sessions(before(now, idle_sessions), now).await?;
+    storage.forget_ended_ceremonies(now).await?;
+    storage.forget_ended_links(now).await?;
+    storage.forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS)).await?;
+    storage.forget_ended_mails(now.plus_ms(-MAILS_KEPT_MS)).await?;
+    Ok(())
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }
 
 async fn forget_decisions(registry: &Registry, before: Timestamp) -> Result<u64, StorageError> {

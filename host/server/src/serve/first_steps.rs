@@ -1,0 +1,62 @@
+//! What a new registry says at its start: how to make the first user, and what comes then.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use identity::Secret;
+
+use crate::configuration::{Configuration, Key, Origin, PublicUrl};
+
+/// What leads from nothing to a first upload, in a browser and without one. `link` is the
+/// secret of the first user's link: whoever reads this output may become staff.
+pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, link: &Secret<String>, outbox: &Path) -> String {
+    let mut portcullis = std::env::args_os().next().map_or_else(|| "portcullis".to_owned(), |program| shell_word(&program.to_string_lossy()));
+    // What was said on this command line must be said on those, too.
+    for key in Key::ALL.iter().copied().filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix)) {
+        if configuration.layers.origin(key) == Origin::Flag {
+            let value = match configuration.layers.get(key) {
+                Some((toml::Value::String(value), _)) if key != Key::database => shell_word(value),
+                _ => "<database>".to_owned(),
+            };
+            let _ = write!(portcullis, " --{} {value}", key.name());
+        }
+    }
+    let url = &public_url.0;
+    let link = format!("{url}/first-user?link={}", link.expose());
+    let mails = match &configuration.values.smtp_url {
+        Some(_) => "Confirm the address with the link that is mailed to it".to_owned(),
+        None => format!("Confirm the address with the link in the mail, a file in {}", shell_word(&outbox.display().to_string())),
+    };
+    format!(
+        "\nThere is no user yet. Whoever opens this address first makes the first one, who is staff\n\
+         (the link counts for a day; a new start prints a new one):\n\
+         \x20 {link}\n\
+         {mails},\n\
+         then the account's pages lead to recovery codes, a second factor and an API token. With the token:\n\
+         \x20 TWINE_USERNAME=__token__ TWINE_PASSWORD=<token> twine upload --repository-url {url}/legacy/ dist/*\n\
+         \x20 pip install --index-url {url}/simple/ <project>\n\
+         \nThe same without a browser, in another terminal:\n\
+         \x20 {portcullis} user create alice --email alice@example.org --verified --staff\n\
+         \x20 {portcullis} user totp enroll alice\n\
+         \x20 {portcullis} token create alice --description laptop --account\n"
+    )
+}
+
+/// A word as a shell reads it.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+');
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_the_shell_stays_one_word() {
+        assert_eq!(shell_word("target/debug/portcullis"), "target/debug/portcullis");
+        assert_eq!(shell_word("my data"), "'my data'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+}
