@@ -102,7 +102,7 @@ impl Identity {
         let (target, now) = (permit.target(), permit.at());
         let mut unit = self.storage().begin().await?;
         // Proven a moment ago is not proven now: a reset, or a breach, may have come between.
-        let still = |held: &UserRow| held.password_set_at == user.password_set_at && held.password_disabled.is_none() && held.disabled_at.is_none();
+        let still = |held: &UserRow| held.password_hash == user.password_hash && held.password_disabled.is_none() && held.disabled_at.is_none();
         unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
         let ended = self.void_after_new_password(&mut unit, target.user, target.keep).await?;

@@ -4,16 +4,25 @@
 
 mod fixture;
 mod mails;
+// Written as a public module of the crate `tests`.
+#[allow(unreachable_pub)]
+#[path = "../../../../tests/src/postgres.rs"]
+mod postgres;
 
 mod accounts;
 mod breaches;
 mod devices;
+mod history;
 mod login;
+mod deletion;
+mod emails;
 mod password_change;
 mod password_reset;
 mod passwords;
 mod persons;
+mod recovery;
 mod registration;
+mod replay;
 mod sessions;
 mod standing;
 mod tokens;

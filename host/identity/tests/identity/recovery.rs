@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use identity::{CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, Secret, SetStaff};
+use model::audit::{Actor, EventKind};
+use model::mail::{MailField, MailKind};
+use model::{RecoveryId, UserId};
+
+use crate::fixture::{Fixture, PASSWORD, user_name};
+use crate::mails::{link_in, told};
+
+const PAGE: &str = "/recovery/cancel";
+const REASON: &str = "Lost the phone and the codes; showed a passport.";
+const WAIT: i64 = 72 * 3600;
+
+impl Fixture {
+    async fn staff(&self, name: &str) -> UserId {
+        let user = self.user(name).await;
+        self.identity.set_staff(self.permit(SetStaff { user, staff: true }).await).await.unwrap();
+        user
+    }
+
+    async fn recover(&self, by: UserId, user: UserId, reason: &str) -> Result<RecoveryId, RecoveryError> {
+        self.identity.start_recovery(self.permit_person(by, RecoverAccount { user, reason: reason.to_owned() }).await).await
+    }
+
+    async fn outcomes(&self) -> Vec<Option<String>> {
+        let listed = self.identity.recoveries(self.permit(ListRecoveries { limit: 10 }).await).await.unwrap();
+        listed.into_iter().map(|recovery| recovery.outcome).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    fixture.enroll(ana).await;
+    fixture.session(ana).await;
+    let mut unit = fixture.storage.begin().await.unwrap();
+    unit.replace_recovery_codes(ana, &[[7; 32]], crate::fixture::NOW).await.unwrap();
+    unit.commit(&fixture.some_event()).await.unwrap();
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    let announced = fixture.mail().await;
+    assert_eq!((announced.recipient.as_str(), announced.mail.kind), ("ana@example.org", MailKind::RecoveryStarted));
+    assert_eq!((announced.mail.field(MailField::Reason), announced.mail.field(MailField::EffectiveAt)), (REASON, "2027-01-18T08:00:00Z"));
+    assert_eq!(fixture.outcomes().await, [None]);
+
+    fixture.clock.advance_seconds(WAIT - 1);
+    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert!(fixture.storage.user(ana).await.unwrap().unwrap().totp_secret.is_some());
+    fixture.session(ana).await;
+    fixture.clock.advance_seconds(1);
+    let (one, other) = tokio::join!(fixture.identity.complete_due_recoveries(), fixture.identity.complete_due_recoveries());
+    assert_eq!(one.unwrap() + other.unwrap(), 1, "of two servers one completes it");
+
+    let row = fixture.storage.user(ana).await.unwrap().unwrap();
+    assert!(row.totp_secret.is_none() && row.password_disabled.is_some());
+    assert_eq!(fixture.storage.recovery_codes_of(ana).await.unwrap().total, 0);
+    assert!(fixture.sessions(ana).await.is_empty());
+    assert!(fixture.prove("ana", PASSWORD, None).await.is_err());
+    assert_eq!(fixture.outcomes().await, [Some("completed".to_owned())]);
+    let mail = fixture.mail().await;
+    assert_eq!((mail.recipient.as_str(), mail.mail.kind), ("ana@example.org", MailKind::RecoveryCompleted));
+    let link = link_in(&mail, "/password/reset");
+    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, Secret::new("battery staple".to_owned())).await.unwrap();
+    assert!(fixture.prove("ana", "battery staple", None).await.is_ok());
+
+    let events = fixture.events().await;
+    let about: Vec<_> = events.iter().filter(|event| matches!(event.kind, EventKind::RecoveryStarted | EventKind::RecoveryCompleted)).collect();
+    assert!(about.iter().all(|event| event.user == Some(ana)));
+    assert!(matches!(&about[0].actor, Actor::Caller { user: Some(actor), .. } if *actor == staff));
+    assert_eq!((about[0].detail["by"].as_str(), about[0].detail["reason"].as_str()), (Some("operator"), Some(REASON)));
+    let log = format!("{events:?}");
+    assert!(!log.contains(&link) && !log.contains(&link_in(&announced, PAGE)));
+}
+
+#[tokio::test]
+async fn its_owner_stops_a_recovery_by_the_mailed_link() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    let link = link_in(&fixture.mail().await, PAGE);
+    // A new password is no reason to go without the link.
+    let reset = fixture.reset_link("ana").await;
+    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &reset, Secret::new("battery staple".to_owned())).await.unwrap();
+    fixture.mails().await;
+    for _ in 0..3 {
+        let shown = fixture.identity.announced_recovery(&link).await.unwrap().unwrap();
+        assert_eq!((shown.user, shown.reason.as_str()), (user_name("ana"), REASON));
+    }
+    fixture.identity.cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link).await.unwrap();
+    assert_eq!(told(&fixture.mails().await), [("ana@example.org".to_owned(), MailKind::RecoveryCancelled)]);
+    let again = fixture.identity.cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link).await;
+    assert!(matches!(again, Err(RecoveryError::UnknownRecovery)));
+    assert!(fixture.identity.announced_recovery(&link).await.unwrap().is_none());
+    fixture.clock.advance_seconds(2 * WAIT);
+    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert!(fixture.prove("ana", "battery staple", None).await.is_ok());
+    assert_eq!(fixture.outcomes().await, [Some("cancelled".to_owned())]);
+}
+
+#[tokio::test]
+async fn staff_stop_a_recovery_and_start_another() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    let recovery = fixture.recover(staff, ana, REASON).await.unwrap();
+    assert!(matches!(fixture.recover(staff, ana, REASON).await, Err(RecoveryError::Running)));
+    fixture.identity.cancel_recovery(fixture.permit_person(staff, CancelRecovery { recovery }).await).await.unwrap();
+    for unknown in [recovery, RecoveryId::new()] {
+        let again = fixture.identity.cancel_recovery(fixture.permit_person(staff, CancelRecovery { recovery: unknown }).await).await;
+        assert!(matches!(again, Err(RecoveryError::UnknownRecovery)));
+    }
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    let listed = fixture.identity.recoveries(fixture.permit_person(staff, ListRecoveries { limit: 10 }).await).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|recovery| (recovery.started_by.as_str(), recovery.outcome.as_deref())).collect::<Vec<_>>(),
+        [("operator", None), ("operator", Some("cancelled"))]
+    );
+}
+
+#[tokio::test]
+async fn over_the_network_staff_recover_neither_themselves_nor_each_other() {
+    let fixture = Fixture::new().await;
+    let (staff, other) = (fixture.staff("operator").await, fixture.staff("other").await);
+    assert!(matches!(fixture.recover(staff, staff, REASON).await, Err(RecoveryError::OwnAccount)));
+    assert!(matches!(fixture.recover(staff, other, REASON).await, Err(RecoveryError::StaffAccount)));
+    let local = RecoverAccount { user: other, reason: REASON.to_owned() };
+    fixture.identity.start_recovery(fixture.permit(local).await).await.unwrap();
+    let listed = fixture.identity.recoveries(fixture.permit(ListRecoveries { limit: 1 }).await).await.unwrap();
+    assert_eq!(listed[0].started_by, "operator", "the system user");
+}
+
+#[tokio::test]
+async fn a_recovery_needs_a_reason_and_somebody_to_tell() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    for reason in ["", "lost it", "   lost it    ", &"x".repeat(301), "lost the phone\nand the codes"] {
+        assert!(matches!(fixture.recover(staff, ana, reason).await, Err(RecoveryError::InvalidReason)), "{reason:?}");
+    }
+    assert!(matches!(fixture.recover(staff, UserId::new(), REASON).await, Err(RecoveryError::UnknownUser)));
+    let target = identity::CreateUser { name: user_name("carl"), email: Some("carl@example.org".into()), email_verified: false, staff: false };
+    let carl = fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
+    assert!(matches!(fixture.recover(staff, carl, REASON).await, Err(RecoveryError::NobodyToTell)));
+    assert!(fixture.mails().await.is_empty() && fixture.outcomes().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_wait_is_what_operators_choose() {
+    let fixture = Fixture::configured("", |config| config.recovery_wait = Duration::from_secs(60)).await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    fixture.clock.advance_seconds(59);
+    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    fixture.clock.advance_seconds(1);
+    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 1);
+}

@@ -1,0 +1,231 @@
+use gate::RefusalKind;
+use identity::{ConfirmProblem, FieldError, RegisterForm, RegisterProblem, Secret};
+use model::audit::{Actor, EventKind};
+use model::mail::{MailField, MailKind};
+use storage::outbox::OutboxRow;
+
+use crate::fixture::{Fixture, PASSWORD, limits, user_name};
+use crate::mails::{link_in, told};
+
+const PAGE: &str = "/register/confirm";
+
+fn form(user_name: &str, email: &str) -> RegisterForm {
+    RegisterForm { user_name: user_name.to_owned(), email: email.to_owned(), password: Secret::new(PASSWORD.to_owned()) }
+}
+
+impl Fixture {
+    async fn register(&self, user_name: &str, email: &str) -> Result<(), RegisterProblem> {
+        self.identity.register(&self.gate, &self.attempt(), form(user_name, email)).await
+    }
+
+    /// The mail that a registration makes.
+    async fn registered(&self, user_name: &str, email: &str) -> OutboxRow {
+        self.register(user_name, email).await.unwrap();
+        self.mail().await
+    }
+
+    async fn confirm(&self, link: &str) -> Result<model::UserName, ConfirmProblem> {
+        self.identity.confirm_registration(&self.gate, &self.attempt(), link).await
+    }
+}
+
+#[tokio::test]
+async fn a_registration_is_an_account_once_its_link_is_confirmed() {
+    let fixture = Fixture::new().await;
+    let mail = fixture.registered(" Ana ", " Ana@example.org ").await;
+    assert_eq!((mail.mail.kind, mail.recipient.as_str()), (MailKind::RegistrationConfirm, "Ana@example.org"));
+    assert_eq!((mail.mail.field(MailField::UserName), mail.mail.field(MailField::RemoteAddress)), ("Ana", "192.0.2.1"));
+    let link = link_in(&mail, PAGE);
+    for _ in 0..3 {
+        // Programs that open every link of a mail change nothing.
+        let pending = fixture.identity.registration(&link).await.unwrap().unwrap();
+        assert_eq!((pending.user_name, pending.email.as_str(), pending.name_taken), (user_name("Ana"), "Ana@example.org", false));
+        assert_eq!(fixture.storage.user_count().await.unwrap(), 0);
+    }
+    assert_eq!(fixture.confirm(&link).await.unwrap(), user_name("Ana"));
+    let ana = fixture.storage.user_by_name(&user_name("ana")).await.unwrap().unwrap();
+    assert!(ana.email_verified && !ana.staff);
+    assert!(fixture.prove("ana", PASSWORD, None).await.is_ok());
+    assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::UnknownLink)));
+    assert!(fixture.identity.registration(&link).await.unwrap().is_none());
+    let made = [EventKind::RegistrationRequested, EventKind::EmailAdded, EventKind::EmailVerified, EventKind::PasswordSet, EventKind::AccountCreated];
+    let events = fixture.events().await;
+    let seen: Vec<_> = events.iter().filter(|event| made.contains(&event.kind)).collect();
+    assert_eq!(seen.iter().map(|event| event.kind).collect::<Vec<_>>(), made);
+    assert!(seen.iter().all(|event| matches!(&event.actor, Actor::Caller { user: None, remote_address, .. } if remote_address == "192.0.2.1")));
+    assert!(seen[1..].iter().all(|event| event.user == Some(ana.id)));
+}
+
+/// The answer is the same, and so is what is written; who owns the address reads more.
+#[tokio::test]
+async fn a_stranger_cannot_tell_what_is_taken() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let deleted = fixture.user("gone").await;
+    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted }).await).await.unwrap();
+    fixture.mails().await;
+    for (name, address, kind, owner) in [
+        ("ben", "ben@example.org", MailKind::RegistrationConfirm, None),
+        ("ANA", "ben@example.org", MailKind::RegistrationConfirm, None),
+        ("gone", "gone@example.org", MailKind::RegistrationConfirm, None),
+        ("ben", "ANA@example.org", MailKind::RegistrationExisting, Some(ana)),
+        ("ana", "ana@example.org", MailKind::RegistrationExisting, Some(ana)),
+    ] {
+        let before = fixture.events().await.len();
+        fixture.register(name, address).await.unwrap();
+        let mail = fixture.mail().await;
+        assert_eq!((mail.mail.kind, mail.user), (kind, owner), "{name} {address}");
+        assert!(mail.recipient.eq_ignore_ascii_case(address));
+        let events = fixture.events().await.split_off(before);
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((event.kind, event.user), (EventKind::RegistrationRequested, owner));
+    }
+    assert_eq!(fixture.void_mails().await, 0);
+    assert_eq!(fixture.storage.forget_ended_links(crate::fixture::NOW.plus_ms(i64::MAX / 4)).await.unwrap(), 5, "each wrote a link");
+}
+
+#[tokio::test]
+async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let deleted = fixture.user("gone").await;
+    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted }).await).await.unwrap();
+    fixture.mails().await;
+    for name in ["Ana", "gone"] {
+        let link = link_in(&fixture.registered(name, "ben@example.org").await, PAGE);
+        assert!(fixture.identity.registration(&link).await.unwrap().unwrap().name_taken);
+        assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::NameTaken)));
+    }
+    assert!(fixture.storage.email("ben@example.org").await.unwrap().is_none(), "nothing stays behind");
+}
+
+#[tokio::test]
+async fn of_several_registrations_of_one_name_or_address_one_becomes_an_account() {
+    let fixture = Fixture::new().await;
+    let first = link_in(&fixture.registered("ana", "ana@example.org").await, PAGE);
+    let same_name = link_in(&fixture.registered("ana", "ana@example.net").await, PAGE);
+    let same_address = link_in(&fixture.registered("ben", "ANA@example.org").await, PAGE);
+    let (one, other) = tokio::join!(fixture.confirm(&first), fixture.confirm(&first));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    assert!(matches!(fixture.confirm(&same_name).await, Err(ConfirmProblem::NameTaken)));
+    assert!(matches!(fixture.confirm(&same_address).await, Err(ConfirmProblem::EmailTaken)));
+    assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_was_only_claimed_goes_to_whoever_proves_it() {
+    let fixture = Fixture::new().await;
+    let target = identity::CreateUser { name: user_name("mallory"), email: Some("ana@example.org".into()), email_verified: false, staff: false };
+    let mallory = fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
+    let mail = fixture.registered("ana", "ana@example.org").await;
+    assert_eq!((mail.mail.kind, mail.user), (MailKind::RegistrationConfirm, None), "a claim is nobody's account");
+    fixture.confirm(&link_in(&mail, PAGE)).await.unwrap();
+    assert!(fixture.storage.emails(mallory).await.unwrap().is_empty());
+    assert!(fixture.events().await.iter().any(|event| event.kind == EventKind::EmailRemoved && event.user == Some(mallory)));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_form_is_said_by_field() {
+    let fixture = Fixture::new().await;
+    let wrong = async |name: &str, email: &str, password: &str| {
+        let form = RegisterForm { user_name: name.to_owned(), email: email.to_owned(), password: Secret::new(password.to_owned()) };
+        match fixture.identity.register(&fixture.gate, &fixture.attempt(), form).await {
+            Err(RegisterProblem::Invalid(errors)) => errors.into_iter().map(|FieldError { field, .. }| field).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(wrong("", "", "").await, ["user-name", "email", "password"]);
+    assert_eq!(wrong("__token__", "ana@example.org", PASSWORD).await, ["user-name"]);
+    assert_eq!(wrong("ana", "ana@example.org\r\nBcc: ben@example.org", PASSWORD).await, ["email"]);
+    assert_eq!(wrong("ana", "ana@example.org", "password1").await, ["password"]);
+    assert_eq!(wrong("kwisatz-haderach", "ana@example.org", "kwisatz-haderach").await, ["password"]);
+    assert_eq!(wrong("ana", "ana@example.org", &"x".repeat(1_000_000)).await, ["password"]);
+    assert!(fixture.mails().await.is_empty() && fixture.void_mails().await == 0);
+}
+
+#[tokio::test]
+async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
+    let fixture = Fixture::with(limits(3)).await;
+    fixture.user("ana").await;
+    for address in ["ana@example.org", "ben@example.org"] {
+        let mut kinds = Vec::new();
+        for number in 0..4 {
+            let attempt = fixture.attempt_from(&format!("198.51.100.{number}"));
+            let answer = fixture.identity.register(&fixture.gate, &attempt, form("carl", address)).await;
+            kinds.push(match answer {
+                Ok(()) => None,
+                Err(RegisterProblem::Refused(refusal)) => Some((refusal.kind, refusal.reasons)),
+                Err(problem) => panic!("{problem}"),
+            });
+        }
+        assert!(kinds[..3].iter().all(Option::is_none), "{kinds:?}");
+        assert!(matches!(kinds[3], Some((RefusalKind::Limited { retry_after_seconds: 300 }, _))), "{kinds:?}");
+    }
+    for number in 0..3 {
+        fixture.register("dora", &format!("dora{number}@example.org")).await.unwrap();
+    }
+    assert!(matches!(fixture.register("dora", "dora@example.org").await, Err(RegisterProblem::Refused(_))), "from one address");
+}
+
+#[tokio::test]
+async fn a_link_counts_for_a_day_and_for_nothing_else() {
+    let fixture = Fixture::new().await;
+    let link = link_in(&fixture.registered("ana", "ana@example.org").await, PAGE);
+    assert!(fixture.identity.password_reset(&link).await.unwrap().is_none());
+    assert!(fixture.identity.email_link(&link).await.unwrap().is_none());
+    assert!(!fixture.identity.is_first_user_link(&link).await.unwrap());
+    fixture.clock.advance_seconds(24 * 3600);
+    assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::UnknownLink)));
+    for nonsense in ["", "x", &"A".repeat(43), &"A".repeat(10_000)] {
+        assert!(matches!(fixture.confirm(nonsense).await, Err(ConfirmProblem::UnknownLink)));
+    }
+}
+
+#[tokio::test]
+async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
+    let fixture = Fixture::new().await;
+    let outdated = fixture.identity.first_user_link().await.unwrap().unwrap();
+    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    let create = async |link: &str, name: &str| {
+        let form = form(name, &format!("{name}@example.org"));
+        fixture.identity.create_first_user(&fixture.gate, &fixture.attempt(), link, form).await
+    };
+    assert!(!fixture.identity.is_first_user_link(outdated.expose()).await.unwrap());
+    assert!(matches!(create(outdated.expose(), "ana").await, Err(RegisterProblem::UnknownLink)));
+    assert!(fixture.identity.is_first_user_link(link.expose()).await.unwrap());
+    assert!(matches!(create(link.expose(), "not a name").await, Err(RegisterProblem::Invalid(_))));
+    let (one, other) = tokio::join!(create(link.expose(), "ana"), create(link.expose(), "ben"));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    let name = one.or(other).unwrap();
+    let first = fixture.storage.user_by_name(&name).await.unwrap().unwrap();
+    assert!(first.staff && !first.email_verified, "the link came with the server's output, not by mail");
+    assert!(fixture.prove(name.as_written(), PASSWORD, None).await.is_ok());
+    assert_eq!(told(&fixture.mails().await), [(format!("{name}@example.org"), MailKind::EmailVerify)]);
+    assert!(fixture.identity.first_user_link().await.unwrap().is_none());
+    assert!(!fixture.identity.is_first_user_link(link.expose()).await.unwrap());
+    assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
+    assert!(fixture.events().await.iter().any(|event| event.kind == EventKind::StaffGranted && event.user == Some(first.id)));
+}
+
+#[tokio::test]
+async fn a_printed_link_makes_nobody_once_there_is_a_user() {
+    let fixture = Fixture::new().await;
+    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    fixture.user("ana").await;
+    let answer = fixture.identity.create_first_user(&fixture.gate, &fixture.attempt(), link.expose(), form("ben", "ben@example.org")).await;
+    assert!(matches!(answer, Err(RegisterProblem::UnknownLink)));
+    assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn no_secret_of_a_registration_is_in_the_log() {
+    let fixture = Fixture::new().await;
+    let link = link_in(&fixture.registered("ana", "ana@example.org").await, PAGE);
+    fixture.confirm(&link).await.unwrap();
+    let first = Fixture::new().await;
+    let printed = first.identity.first_user_link().await.unwrap().unwrap();
+    let log = format!("{:?} {:?}", fixture.events().await, first.events().await);
+    for hidden in [PASSWORD, "$argon2", &link, printed.expose()] {
+        assert!(!log.contains(hidden), "{hidden}");
+    }
+}
