@@ -1,17 +1,23 @@
 //! Who asks, and how surely: from the `Authorization` header to a [`model::Caller`], and
 //! the use cases that change accounts, passwords, second factors and API tokens.
 //!
-//! How to read this crate: [`presented`] parses the header once; [`Identity::authenticate`]
-//! turns what was presented into a caller, on any route, without asking what the route is
-//! for: refusing a token there is the policies' business. [`Identity::prove_person`] proves
-//! password and second factor within one call. [`tokens`] is the macaroon format and its
-//! arithmetic, [`passwords`] and [`totp`] the same for what people type. [`accounts`] and
-//! [`account_tokens`] are the use cases; each takes a [`gate::Permit`] of a target defined
-//! beside it, so that pages and the command line run the same code.
+//! How to read this crate: [`presented`] parses the header once, or takes the session cookie;
+//! [`Identity::authenticate`] turns what was presented into a caller, on any route, without
+//! asking what the route is for: refusing a token there is the policies' business.
+//! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
+//! [`step_up`] proves one of them anew; [`devices`] asks by mail about a browser that was never
+//! seen. [`Identity::prove_person`] proves password and second factor within one call, without
+//! a session. [`factors`] enrolls second factors and verifies them. [`tokens`] is the macaroon
+//! format and its arithmetic, [`passwords`] and [`totp`] the same for what people type.
+//! [`accounts`], [`registration`], [`recovery`], [`account_tokens`] and their neighbours are
+//! the use cases; each takes a [`gate::Permit`] of a target defined beside it, so that pages
+//! and the command line run the same code. [`history`] tells people what happened to their
+//! account, [`secure`] is what they do when it was not them.
 //!
 //! Invariants: no secret is ever in an audit event, an error or a log line. A password is
 //! verified only where the attempt's policy set could permit one, and a TOTP code is
-//! accepted once.
+//! accepted once, whichever way it is sent. What a browser or a mail carries is stored as a
+//! hash ([`opaque`]) and is made here, never taken over from a client.
 
 pub mod presented;
 mod authenticate;

@@ -405,6 +405,18 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn counters_that_cannot_be_read_let_nobody_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        storage.migrate().await.unwrap();
+        let counters = [Limits::default().totp_of(&UserName::parse("ana").unwrap())];
+        assert!(take(&storage, &counters, Timestamp(1)).await.unwrap().is_ok());
+        storage.close().await;
+        take(&storage, &counters, Timestamp(1)).await.unwrap_err();
+        check(&storage, &counters, Timestamp(1)).await.unwrap_err();
+    }
+
     #[test]
     fn the_wait_is_rounded_up_to_whole_seconds() {
         let until = |free_at| TooMany::until(Timestamp(free_at), Timestamp(10_000)).retry_after_seconds;
