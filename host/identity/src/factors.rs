@@ -15,6 +15,8 @@ pub(crate) mod ceremonies;
 pub mod recovery_codes;
 pub mod apps;
 pub mod removal;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! WebAuthn (Level 3) as this registry wants it, around webauthn-rs: what browsers are asked,
 //! and what of their answers counts. The only place that names that library.
 //!
-//! Two things are edited in what it wants to ask, and neither is one that it verifies in the
-//! answer. Passkeys must be discoverable, or nobody could log in without a name. Security
+//! A few things are edited in what it wants to ask, and none that it verifies in the answer is
+//! asked less for. Passkeys must be discoverable, or nobody could log in without a name. Security
 //! keys must not be protected by a PIN of their own (`credProtect`): that would make a key
 //! without one useless after it was enrolled, and the password is there for that.
 
@@ -153,11 +153,17 @@ impl RelyingParty {
         let credentials = keys.iter().map(|key| credential(key).map(SecurityKey::from)).collect::<Result<Vec<_>, _>>()?;
         let (challenge, state) = self.webauthn()?.start_securitykey_authentication(&credentials).map_err(rejected)?;
         let mut options = inside(serde_json::to_value(&challenge))?;
+        let passkeys = keys.iter().filter(|key| key.kind == KeyKind::Passkey).count();
         // The hint would hide the passkeys behind what to do with a device to plug in.
-        if keys.iter().any(|key| key.kind == KeyKind::Passkey)
+        if passkeys > 0
             && let Some(options) = options.as_object_mut()
         {
             options.remove("hints");
+        }
+        // Passkeys count only with their owner verified, which some devices skip where it is
+        // no more than preferred. A security key may have no way to do it.
+        if passkeys == keys.len() {
+            options["userVerification"] = json!("required");
         }
         Ok(Asked { options, state: remembered(&state)? })
     }

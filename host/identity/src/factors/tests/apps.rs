@@ -1,0 +1,141 @@
+//! One-time password apps, enrolled in a browser.
+
+use model::MailKind;
+
+use super::*;
+use crate::factors::{ConfirmTotp, ProposeTotp, ProposedTotp};
+
+impl Fixture {
+    async fn propose_app(&self, person: Person) -> Result<ProposedTotp, FactorError> {
+        let permit = self.permit(person, ProposeTotp { user: person.user, session: person.session }).await;
+        self.identity.propose_totp_for(permit).await
+    }
+
+    async fn confirm_app(&self, person: Person, ceremony: &str, code: &str) -> Result<(), FactorError> {
+        let target = ConfirmTotp { user: person.user, session: person.session, ceremony: ceremony.to_owned(), code: code.to_owned() };
+        self.identity.confirm_totp(self.permit(person, target).await).await
+    }
+
+    fn code(&self, secret: &Secret<String>, steps: i64) -> String {
+        let bytes = data_encoding::BASE32_NOPAD.decode(secret.expose().as_bytes()).unwrap();
+        let totp = totp_rs::Builder::new().with_secret(bytes).with_account_name("-").build().unwrap();
+        totp.generate(u64::try_from(self.clock.now().seconds() + 30 * steps).unwrap()).to_string()
+    }
+
+    pub(super) async fn enroll_app(&self, person: Person) -> Secret<String> {
+        let proposed = self.propose_app(person).await.unwrap();
+        self.confirm_app(person, proposed.ceremony.expose(), &self.code(&proposed.secret, 0)).await.unwrap();
+        proposed.secret
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_enrolled_by_a_code_that_counts_for_nothing_else() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    fixture.mails().await;
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    assert!(proposed.url.expose().contains(proposed.secret.expose()));
+    assert!(!fixture.user(ana).await.facts().factors.any());
+    let code = fixture.code(&proposed.secret, 0);
+    // As apps show it, and as people type it.
+    let spaced = format!(" {} {} ", &code[..3], &code[3..]);
+    fixture.confirm_app(ana, proposed.ceremony.expose(), &spaced).await.unwrap();
+
+    let user = fixture.user(ana).await;
+    assert_eq!(user.totp_last_step, Some(NOW.seconds() / 30));
+    assert!(!fixture.storage.accept_totp_step(ana.user, NOW.seconds() / 30).await.unwrap());
+    assert!(fixture.storage.accept_totp_step(ana.user, NOW.seconds() / 30 + 1).await.unwrap());
+    assert_eq!(fixture.identity.factors_of(ana.user).await.unwrap().totp, Some(NOW));
+    assert_eq!(fixture.details(EventKind::TotpEnrolled).await.len(), 1);
+    assert_eq!(fixture.mails().await, [(MailKind::FactorAdded, "ana@example.org".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    let ceremony = proposed.ceremony.expose();
+    for wrong in ["", "12345", &fixture.code(&proposed.secret, 2), &fixture.code(&proposed.secret, -2)] {
+        assert!(matches!(fixture.confirm_app(ana, ceremony, wrong).await, Err(FactorError::WrongCode)), "{wrong}");
+    }
+    let again = fixture.identity.proposed_totp(ana.user, ana.session, ceremony).await.unwrap();
+    assert_eq!((&again.secret, &again.url), (&proposed.secret, &proposed.url));
+    fixture.confirm_app(ana, ceremony, &fixture.code(&proposed.secret, 1)).await.unwrap();
+    assert!(matches!(fixture.identity.proposed_totp(ana.user, ana.session, ceremony).await, Err(FactorError::UnknownCeremony)));
+    assert!(matches!(fixture.confirm_app(ana, ceremony, &fixture.code(&proposed.secret, 0)).await, Err(FactorError::UnknownCeremony)));
+}
+
+#[tokio::test]
+async fn a_secret_belongs_to_its_session_and_its_user_and_expires() {
+    let fixture = Fixture::new().await;
+    let (ana, bob) = (fixture.person("ana").await, fixture.person("bob").await);
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    let (ceremony, code) = (proposed.ceremony.expose(), fixture.code(&proposed.secret, 0));
+    for other in [Person { session: SessionId::new(), ..ana }, Person { session: ana.session, ..bob }, bob] {
+        assert!(matches!(fixture.confirm_app(other, ceremony, &code).await, Err(FactorError::UnknownCeremony)));
+        assert!(matches!(fixture.identity.proposed_totp(other.user, other.session, ceremony).await, Err(FactorError::UnknownCeremony)));
+    }
+    // A challenge for a key is no secret for an app.
+    let challenge = fixture.propose(ana, KeyKind::Passkey).await.unwrap();
+    assert!(matches!(fixture.confirm_app(ana, challenge.ceremony.expose(), &code).await, Err(FactorError::UnknownCeremony)));
+    fixture.later(15 * 60);
+    assert!(matches!(fixture.confirm_app(ana, ceremony, &fixture.code(&proposed.secret, 0)).await, Err(FactorError::UnknownCeremony)));
+}
+
+#[tokio::test]
+async fn nobody_puts_another_app_over_an_enrolled_one() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let (first, second) = (fixture.propose_app(ana).await.unwrap(), fixture.propose_app(ana).await.unwrap());
+    fixture.confirm_app(ana, first.ceremony.expose(), &fixture.code(&first.secret, 0)).await.unwrap();
+    let over = fixture.confirm_app(ana, second.ceremony.expose(), &fixture.code(&second.secret, 0)).await;
+    assert!(matches!(over, Err(FactorError::TotpEnrolled)));
+    assert!(matches!(fixture.propose_app(ana).await, Err(FactorError::TotpEnrolled)));
+    assert_eq!(fixture.user(ana).await.totp_secret.as_ref(), Some(&first.secret));
+}
+
+#[tokio::test]
+async fn of_two_apps_confirmed_at_once_one_is_enrolled() {
+    let fixture = Arc::new(Fixture::new().await);
+    let ana = fixture.person("ana").await;
+    let mut tries = Vec::new();
+    for _ in 0..4 {
+        let proposed = fixture.propose_app(ana).await.unwrap();
+        let fixture = Arc::clone(&fixture);
+        tries.push(tokio::spawn(async move {
+            let code = fixture.code(&proposed.secret, 0);
+            fixture.confirm_app(ana, proposed.ceremony.expose(), &code).await.is_ok()
+        }));
+    }
+    let mut enrolled = 0;
+    for one in tries {
+        enrolled += usize::from(one.await.unwrap());
+    }
+    assert_eq!((enrolled, fixture.details(EventKind::TotpEnrolled).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_app_takes_a_verified_address_and_recovery_codes_that_were_kept() {
+    let fixture = Fixture::new().await;
+    let unverified = fixture.newcomer("una", false).await;
+    assert!(matches!(fixture.propose_app(unverified).await, Err(FactorError::EmailNotVerified)));
+    let ana = fixture.newcomer("ana", true).await;
+    assert!(matches!(fixture.propose_app(ana).await, Err(FactorError::RecoveryCodesNotConfirmed)));
+    let codes = fixture.codes_of(ana).await;
+    fixture.confirm(ana, codes[0].expose()).await.unwrap();
+    fixture.enroll_app(ana).await;
+}
+
+#[tokio::test]
+async fn guesses_at_the_first_code_are_limited() {
+    let fixture = Fixture::at(ORIGIN, limits(3)).await;
+    let ana = fixture.person("ana").await;
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    for _ in 0..3 {
+        assert!(matches!(fixture.confirm_app(ana, proposed.ceremony.expose(), "x").await, Err(FactorError::WrongCode)));
+    }
+    let right = fixture.code(&proposed.secret, 0);
+    assert!(matches!(fixture.confirm_app(ana, proposed.ceremony.expose(), &right).await, Err(FactorError::Limited { retry_after_seconds: 300 })));
+}
