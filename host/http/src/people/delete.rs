@@ -8,7 +8,7 @@ use model::Action;
 use super::{Look, form_layout};
 use crate::cookies;
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -27,7 +27,7 @@ pages!(DeletePage<'_>);
 /// `GET /account/delete`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     let projects = exchange.app.identity.sole_owner_of(user).await.map_err(|error| exchange.unavailable(error))?;
     show(&exchange, Errors::new(), projects)
 }

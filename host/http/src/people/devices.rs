@@ -4,13 +4,14 @@ use identity::StartSession;
 
 use super::{Confirm, link_void};
 use crate::exchange::Exchange;
+use crate::form::Form;
 use crate::problem::Answer;
 
 const LOG_IN_AGAIN: &str = "Log in again: if the browser is still unknown, we send another link.";
 
 /// `GET /login/device`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(StartSession).await?;
+    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.device_to_confirm(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(device) => Confirm {

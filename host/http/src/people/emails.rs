@@ -7,7 +7,7 @@ use model::Action;
 
 use super::{Confirm, Look, form_layout, link_void};
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -31,7 +31,7 @@ struct Email {
 /// `GET /account/emails/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     show(&exchange, Errors::new(), "").await
 }
 
@@ -106,7 +106,7 @@ const SEND_AGAIN: &str = "Log in and send another link from the page of your e-m
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::EmailVerify)).await?;
+    let _ = exchange.decide_page(Look(Action::EmailVerify), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.email_link(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(email) => Confirm {

@@ -12,7 +12,7 @@ use model::{Action, KeyId};
 
 use super::{Look, form_layout};
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
@@ -64,7 +64,7 @@ pages!(FactorsPage<'_>, RemovePage<'_>);
 /// `GET /account/factors/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     show(&exchange, Errors::new(), "", "").await
 }
 

@@ -8,6 +8,7 @@ use model::UserId;
 use serde_json::json;
 
 use crate::exchange::{Exchange, json};
+use crate::form::Form;
 use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
@@ -164,7 +165,7 @@ async fn read(
     let (mut found, mut seen) = (Vec::new(), 0);
     loop {
         // A permit is for one reading; each is decided alike, as of this request.
-        let permit = exchange.decide(ReadHistory { user }).await?;
+        let permit = exchange.decide_page(ReadHistory { user }, &Form::none()).await?;
         let history = exchange.app.identity.history(permit, before, READ).await.map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
             seen += 1;

@@ -8,7 +8,7 @@ use model::Action;
 use super::{Told, form_layout, session, with_next};
 use crate::cookies;
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -31,7 +31,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other(next);
     }
-    let _ = exchange.decide(StartSession).await?;
+    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
     show(&exchange, Errors::new(), next, "")
 }
 
@@ -82,7 +82,10 @@ pub(super) fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer 
                     "We sent a link to your primary e-mail address some minutes ago, and send no second one for now. Open it, press the button there, and then log in here again."
                 }
             };
-            let paragraphs = ["Everything you typed was right, but nobody logged in to your account from this browser before.", mailed];
+            let paragraphs = [
+                "Nobody logged in to your account from this browser before, so you are not logged in yet. A recovery code that you typed was not used up.",
+                mailed,
+            ];
             let mut response = Told { heading: "Confirm this browser", paragraphs: &paragraphs, links: &[("/login", "Log in again")] }.answer(exchange)?;
             cookies::set_device(app, &mut response, &device);
             cookies::clear_pending(app, &mut response);

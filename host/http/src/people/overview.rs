@@ -7,6 +7,7 @@ use model::{Action, UserFacts};
 
 use super::Look;
 use crate::exchange::Exchange;
+use crate::form::Form;
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -37,11 +38,11 @@ struct Step {
 /// `GET /account/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     let identity = &exchange.app.identity;
     let overview = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
     let emails = identity.emails_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(ListTokens { user: person.id }).await?;
+    let permit = exchange.decide_page(ListTokens { user: person.id }, &Form::none()).await?;
     let tokens = identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?.len();
     let steps = steps(&person, &overview, tokens);
     let page = OverviewPage {

@@ -85,7 +85,7 @@ const FORGOT_AGAIN: &str = "Ask for another link. Each counts six hours, and unt
 
 /// `GET /password/forgot`
 pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::PasswordReset)).await?;
+    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
     show_forgot(&exchange, Errors::new(), "")
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
 
 /// `GET /password/reset`
 pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::PasswordReset)).await?;
+    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.password_reset(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(user) => show_reset(&exchange, Errors::new(), &link, user.as_written()),

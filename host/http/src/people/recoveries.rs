@@ -7,7 +7,7 @@ use model::{Action, RecoveryId, UserName};
 
 use super::{Confirm, Look, Told, form_layout, link_void};
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
@@ -45,7 +45,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> Answer {
-    let permit = exchange.decide(ListRecoveries { limit: LISTED }).await?;
+    let permit = exchange.decide_page(ListRecoveries { limit: LISTED }, &Form::none()).await?;
     let listed = exchange.app.identity.recoveries(permit).await.map_err(|error| exchange.unavailable(error))?;
     let recovery = |listed: identity::ListedRecovery| Recovery {
         id: listed.id,
@@ -115,7 +115,7 @@ const NOTHING_TO_STOP: &str = "The recovery was stopped already or has happened.
 
 /// `GET /recovery/cancel`
 pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::PasswordReset)).await?;
+    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.announced_recovery(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(recovery) => Confirm {

@@ -37,7 +37,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other("/account/");
     }
-    let _ = exchange.decide(Look(Action::AccountCreate)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
     show(&exchange, Errors::new(), "", "")
 }
 
@@ -83,7 +83,7 @@ fn typed(form: &Form) -> RegisterForm {
 
 /// `GET /register/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::AccountCreate)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.registration(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(pending) => Confirm {
@@ -131,7 +131,7 @@ const NO_FIRST_USER: &str = "The first account of this registry was made already
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(Look(Action::AccountCreate)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.is_first_user_link(&link).await.map_err(|error| exchange.unavailable(error))? {
         true => show_first_user(&exchange, Errors::new(), &link, "", ""),

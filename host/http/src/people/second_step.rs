@@ -8,7 +8,7 @@ use identity::{PendingLogin, StartSession};
 use super::{form_layout, login, with_next};
 use crate::cookies;
 use crate::exchange::{Exchange, json};
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
 use crate::problem::{Answer, Problem};
 
@@ -27,7 +27,7 @@ pages!(SecondStepPage<'_>);
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let wanted = exchange.query("next");
     let next = exchange.next(&wanted);
-    let _ = exchange.decide(StartSession).await?;
+    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
     match pending(&exchange).await? {
         Some((_, pending)) => show(&exchange, Errors::new(), next, &pending),
         None => expired(&exchange, next),
@@ -70,6 +70,8 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
     };
     match step {
         Ok(step) => login::go_on(&exchange, step, next),
+        // It ended between the look at it and this answer.
+        Err(refusal) if refusal.reasons.first().is_some_and(|reason| reason.code == "login-expired") => expired(&exchange, next),
         Err(refusal) => super::refused(&exchange, &form, refusal, field, |errors| show(&exchange, errors, next, &pending)).await,
     }
 }

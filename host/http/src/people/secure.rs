@@ -7,6 +7,7 @@ use model::Action;
 use super::{Look, Told};
 use crate::cookies;
 use crate::exchange::Exchange;
+use crate::form::Form;
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -23,7 +24,7 @@ pages!(SecurePage);
 /// `GET /account/secure`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let can_mail = exchange.person()?.email_verified;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     exchange.render(&SecurePage { layout: exchange.layout("This was not me"), can_mail })
 }
 

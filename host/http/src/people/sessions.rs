@@ -5,6 +5,7 @@ use identity::{EndSession, EndSessions, ListSessions};
 use model::{Factor, SessionId};
 
 use crate::exchange::Exchange;
+use crate::form::Form;
 use crate::pages::layout::{Layout, pages, time};
 use crate::problem::Answer;
 
@@ -30,7 +31,7 @@ struct Session {
 /// `GET /account/sessions/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let permit = exchange.decide(ListSessions { user }).await?;
+    let permit = exchange.decide_page(ListSessions { user }, &Form::none()).await?;
     let listed = exchange.app.identity.list_sessions(permit).await.map_err(|error| exchange.unavailable(error))?;
     let session = |session: identity::ListedSession| Session {
         current: Some(session.id) == exchange.caller.session,

@@ -78,7 +78,7 @@ async fn listed(exchange: &Exchange) -> Result<(KeyId, String), Problem> {
 /// `GET /account/factors/keys/{key}/rename`
 pub(crate) async fn rename_page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     let (key, name) = listed(&exchange).await?;
     show_rename(&exchange, Errors::new(), key, &name)
 }
@@ -107,7 +107,7 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
 /// `GET /account/factors/keys/{key}/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     let (key, name) = listed(&exchange).await?;
     super::removal(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
 }

@@ -7,7 +7,7 @@ use model::Action;
 
 use super::super::{Look, form_layout, with_status};
 use crate::exchange::Exchange;
-use crate::form::Errors;
+use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -28,7 +28,7 @@ pages!(CodesPage<'_>);
 /// `GET /account/factors/recovery-codes`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     let recovery = exchange.app.identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?.recovery;
     if recovery.total == 0 {
         return exchange.see_other("/account/factors/");

@@ -78,7 +78,7 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
 /// `GET /account/factors/totp/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide(Look(Action::AccountRead)).await?;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
     super::removal(&exchange, FactorName::Totp, WHAT, REMOVE).await
 }
 

@@ -1,0 +1,11 @@
+//! What people do in a browser that runs no script, from registering to deletion: pages,
+//! redirects, cookies and texts, through the whole of HTTP with the policies that are shipped.
+
+#[path = "people/browser.rs"]
+mod browser;
+#[path = "people/becoming.rs"]
+mod becoming;
+#[path = "people/logging_in.rs"]
+mod logging_in;
+#[path = "people/account.rs"]
+mod account;

@@ -1,0 +1,214 @@
+//! What people do to their accounts.
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use model::mail::MailKind;
+
+use crate::browser::{PASSWORD, Site, URL};
+
+#[tokio::test]
+async fn an_address_is_added_verified_made_primary_and_the_old_one_removed() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    let page = browser.post("/account/emails/", &[("address", "<b>@x")]).await;
+    assert!(page.status.is_client_error() && page.body.contains("id=\"error-address\"") && !page.body.contains("<b>@x"), "{}", page.body);
+    let page = browser.post_and_follow("/account/emails/", &[("address", "new@example.org")]).await;
+    assert!(page.body.contains("We have sent a link") && !page.body.contains("new@example.org"), "listed once it is known to be hers: {}", page.body);
+    let link = site.mailed_link(MailKind::EmailVerify).await;
+    let secret = site.browser().get(&link).await.field("link");
+    site.browser().post_and_follow("/email/confirm", &[("link", &secret)]).await;
+    let page = browser.post_and_follow("/account/emails/promote", &[("address", "new@example.org")]).await;
+    assert!(page.body.contains("Your primary address is changed."), "{}", page.body);
+    let page = browser.post_and_follow("/account/emails/remove", &[("address", "ana@example.org")]).await;
+    assert!(!page.body.contains("ana@example.org"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn factors_come_after_a_verified_address_and_a_recovery_code_that_was_used() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    let page = browser.get("/account/factors/").await;
+    assert!(
+        page.body.contains("Get recovery codes") && page.body.contains("Recovery codes come first.") && !page.body.contains("Set up an app"),
+        "{}",
+        page.body
+    );
+    let page = browser.get("/account/factors/totp").await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.body.contains("recovery codes"), "{}", page.body);
+
+    let page = browser.post("/account/factors/recovery-codes", &[]).await;
+    let codes = page.recovery_codes();
+    assert_eq!(codes.len(), 8);
+    let again = browser.get("/account/factors/recovery-codes").await;
+    assert!(codes.iter().all(|code| !again.body.contains(code.as_str())), "codes are shown once");
+    let page = browser.post("/account/factors/recovery-codes/confirm", &[("code", "aaaa-aaaa-aaaa-aaaa")]).await;
+    assert!(page.status.is_client_error() && page.body.contains("id=\"error-code\""), "{}", page.body);
+    browser.post_and_follow("/account/factors/recovery-codes/confirm", &[("code", &codes[3])]).await;
+    let page = browser.get("/account/factors/").await;
+    assert!(page.body.contains("Set up an app") && page.body.contains("data-webauthn=\"create\""), "{}", page.body);
+    let security = page.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(security.contains("script-src 'self'") && !security.contains("unsafe"), "{security}");
+}
+
+#[tokio::test]
+async fn the_secret_of_an_app_is_a_picture_and_text_and_survives_a_wrong_code() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    browser.keep_recovery_codes().await;
+    let page = browser.get("/account/factors/totp").await;
+    let secret = page.between("<code class=\"secret\">", "</code>");
+    assert!(secret.split(' ').all(|group| group.len() == 4), "{secret}");
+    assert!(page.body.contains("<svg class=\"qr-code\" role=\"img\" aria-label=\"") && !page.body.contains(" style="), "{}", page.body);
+    let wrong = if site.code(&secret) == "000000" { "000001" } else { "000000" };
+    let again = browser.post("/account/factors/totp", &[("ceremony", &page.field("ceremony")), ("code", wrong)]).await;
+    assert!(again.status.is_client_error() && again.body.contains("id=\"error-code\""), "{}", again.body);
+    assert_eq!(again.between("<code class=\"secret\">", "</code>"), secret);
+}
+
+#[tokio::test]
+async fn the_last_factor_stays_while_something_demands_it_and_the_page_says_what() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    browser.keep_recovery_codes().await;
+    let secret = browser.set_up_app().await;
+    let page = browser.get("/account/factors/totp/remove").await;
+    assert!(page.body.contains("What demands a second factor of you") && page.body.contains("require-second-factor"), "{}", page.body);
+    assert!(!page.body.contains("Remove it</button>"));
+    // With the factor, the session asks for it before anything is removed.
+    site.clock.advance_seconds(60);
+    let page = browser.post("/account/factors/totp/remove", &[]).await;
+    assert_eq!((page.status, page.field("step-up-to").as_str()), (StatusCode::FORBIDDEN, "/account/factors/totp/remove"));
+    browser.step_up(&secret).await;
+    let answer = browser.post("/account/factors/totp/remove", &[]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
+    assert!(answer.body.contains("What demands a second factor of you"), "{}", answer.body);
+    assert!(browser.get("/account/factors/").await.body.contains("Remove the app"));
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_others_ended() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let (mut first, mut second) = (site.browser(), site.browser());
+    first.log_in("ana").await;
+    second.log_in("ana").await;
+    let page = first.get("/account/sessions/").await;
+    assert_eq!((page.body.matches("(this one)").count(), page.body.matches("name=\"session\"").count()), (1, 1), "{}", page.body);
+    let page = first.post_and_follow("/account/sessions/end", &[("session", &page.field("session"))]).await;
+    assert!(page.body.contains("The session is ended.") && page.body.contains("There is no other session."), "{}", page.body);
+    assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn nobody_ends_a_session_of_somebody_else() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    site.user("eve").await;
+    let (mut ana, mut other, mut eve) = (site.browser(), site.browser(), site.browser());
+    ana.log_in("ana").await;
+    other.log_in("ana").await;
+    eve.log_in("eve").await;
+    let session = ana.get("/account/sessions/").await.field("session");
+    eve.post("/account/sessions/end", &[("session", &session)]).await;
+    assert_eq!(other.get("/account/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_history_tells_what_happened_filtered_and_as_json() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.post("/login", &[("user", "ana"), ("password", "wrong")]).await;
+    browser.log_in("ana").await;
+    browser.keep_recovery_codes().await;
+    let everything = browser.get("/account/history/").await;
+    assert!(everything.body.contains("<caption") && everything.body.contains("<time datetime=\"20"), "{}", everything.body);
+    let refusals = browser.get("/account/history/?show=refusals").await;
+    assert!(refusals.body.contains("<strong aria-current=\"true\">Refusals</strong>") && !refusals.body.contains("ecovery code"), "{}", refusals.body);
+    let changes = browser.get("/account/history/?show=changes").await;
+    assert!(changes.body.contains("ecovery code"), "{}", changes.body);
+    let export = browser.get("/account/history/history.json").await;
+    assert_eq!(export.headers["content-type"], "application/json");
+    assert!(export.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));
+    assert!(
+        export.body.contains("\"kind\":\"authentication:failed\"")
+            && export.body.contains("\"kind\":\"account:recovery-codes:generated\"")
+            && !export.body.contains(PASSWORD)
+    );
+}
+
+#[tokio::test]
+async fn this_was_not_me_ends_everything_and_mails_a_way_back() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let (mut first, mut second) = (site.browser(), site.browser());
+    first.log_in("ana").await;
+    second.log_in("ana").await;
+    assert!(first.get("/account/secure").await.body.contains("every API token is revoked"));
+    let page = first.post("/account/secure", &[]).await;
+    assert_eq!((page.status, page.title().as_str()), (StatusCode::OK, "Your account is secured · index.example"));
+    assert!(!first.is_logged_in() && !page.body.contains("Log out"), "{}", page.body);
+    assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
+    let answer = first.post("/login", &[("user", "ana"), ("password", PASSWORD)]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let link = site.mailed_link(MailKind::AccountSecured).await;
+    assert!(first.get(&link).await.body.contains("New password"));
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_by_typing_its_name() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    assert!(browser.get("/account/delete").await.body.contains("Type it as it stands here: ana"));
+    let page = browser.post("/account/delete", &[("user-name", "bob")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let page = browser.post_and_follow("/account/delete", &[("user-name", "ana")]).await;
+    assert!(page.body.contains("The account is deleted.") && !browser.is_logged_in(), "{}", page.body);
+    let answer = site.browser().post("/login", &[("user", "ana"), ("password", PASSWORD)]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn recoveries_are_for_staff_and_the_owner_stops_one_by_mail() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    site.user_who("root", true).await;
+    let (mut ana, mut root) = (site.browser(), site.browser());
+    ana.log_in("ana").await;
+    assert_eq!(ana.get("/staff/recoveries/").await.status, StatusCode::FORBIDDEN);
+    assert!(!ana.get("/account/").await.body.contains("/staff/recoveries/"));
+    assert_eq!(ana.post("/staff/recoveries/start", &[("user", "root"), ("reason", "because I would like to")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ana.post("/staff/recoveries/start", &[("user", "nobody"), ("reason", "because I would like to")]).await.status, StatusCode::FORBIDDEN);
+
+    root.log_in("root").await;
+    root.keep_recovery_codes().await;
+    let secret = root.set_up_app().await;
+    assert!(root.get("/staff/recoveries/").await.body.contains("Prove that it is you"));
+    site.clock.advance_seconds(60);
+    root.step_up(&secret).await;
+    assert!(root.get("/account/").await.body.contains(&format!("{URL}/staff/recoveries/")));
+    let page = root.get("/staff/recoveries/").await;
+    assert!(page.body.contains("None yet."), "{}", page.body);
+    let page = root.post("/staff/recoveries/start", &[("user", "nobody"), ("reason", "called us and knew the address")]).await;
+    assert!(page.status.is_client_error() && page.body.contains("id=\"error-user\""), "{}", page.body);
+    let page = root.post("/staff/recoveries/start", &[("user", "ana"), ("reason", "short")]).await;
+    assert!(page.status.is_client_error() && page.body.contains("id=\"error-reason\""), "{}", page.body);
+    let page = root.post_and_follow("/staff/recoveries/start", &[("user", "ana"), ("reason", "called us and knew the <b>address")]).await;
+    assert!(page.body.contains("knew the &#60;b&#62;address") && page.body.contains("Stop<span"), "{}", page.body);
+    let link = site.mailed_link(MailKind::RecoveryStarted).await;
+    let page = site.browser().get(&link).await;
+    let stopped = site.browser().post("/recovery/cancel", &[("link", &page.field("link"))]).await;
+    assert!(stopped.body.contains("The recovery is stopped"), "{}", stopped.body);
+    assert!(root.get("/staff/recoveries/").await.body.contains("Cancelled"));
+}

@@ -1,0 +1,103 @@
+//! From a stranger to somebody who can upload.
+
+use axum::http::StatusCode;
+use model::mail::MailKind;
+
+use crate::browser::{PASSWORD, Site, URL};
+
+#[tokio::test]
+async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    let page = browser.get("/register").await;
+    assert_eq!((page.status, page.title().as_str()), (StatusCode::OK, "Create an account · index.example"));
+    let page = browser.post("/register", &[("user-name", "ana"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
+    assert!(page.body.contains("<h1>Look into your mail</h1>") && page.body.contains("ana@example.org"), "{}", page.body);
+
+    let link = site.mailed_link(MailKind::RegistrationConfirm).await;
+    let page = browser.get(&link).await;
+    assert!(page.body.contains("<dd>ana</dd>") && !browser.is_logged_in(), "{}", page.body);
+    let page = browser.post_and_follow("/register/confirm", &[("link", &page.field("link"))]).await;
+    assert!(page.body.contains("Your account is made."), "{}", page.body);
+
+    let page = browser.log_in("ana").await;
+    assert_eq!(page.title(), "Your account · index.example");
+    assert!(page.body.contains("What is still to do") && page.body.contains(&format!("twine upload --repository-url {URL}/legacy/")), "{}", page.body);
+    assert!(page.body.contains("<strong>Done:</strong> Verify your primary e-mail address"), "{}", page.body);
+
+    browser.keep_recovery_codes().await;
+    browser.set_up_app().await;
+    let page = browser.get("/account/").await;
+    assert!(page.body.contains("A one-time password app; 7 of 8 recovery codes unused."), "{}", page.body);
+    assert_eq!(page.body.matches("<strong>To do:</strong>").count(), 1, "only the token is left: {}", page.body);
+    assert!(page.body.contains(&format!("{URL}/account/tokens/")));
+}
+
+#[tokio::test]
+async fn registering_says_the_same_whether_name_and_address_are_free_or_not() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut answers = Vec::new();
+    for (name, email) in [("bob", "free@example.org"), ("ana", "free@example.org"), ("bob", "ana@example.org"), ("ANA", "ANA@example.org")] {
+        let answer = site.browser().post("/register", &[("user-name", name), ("email", email), ("password", PASSWORD)]).await;
+        answers.push((answer.status, answer.body.replace(email, "-")));
+    }
+    assert_eq!(answers[0].0, StatusCode::OK);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_comes_back_with_what_is_wrong_beside_each_field() {
+    let site = Site::new().await;
+    let fields = [("user-name", "-\"><script>alert(1)</script>"), ("email", "no address"), ("password", "short")];
+    let page = site.browser().post("/register", &fields).await;
+    assert_eq!((page.status, page.title().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "Error: Create an account · index.example"));
+    for field in ["user-name", "email", "password"] {
+        assert!(page.body.contains(&format!("<a href=\"#field-{field}\">")), "{field}: {}", page.body);
+        assert!(
+            page.body.contains(&format!("id=\"error-{field}\"")) && page.body.contains(&format!("aria-invalid=\"true\" aria-describedby=\"error-{field}")),
+            "{field}"
+        );
+    }
+    assert!(!page.body.contains("<script>alert") && !page.body.contains("value=\"short\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn opening_a_link_changes_nothing_and_a_made_up_one_says_so() {
+    let site = Site::new().await;
+    site.browser().post("/register", &[("user-name", "ana"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
+    let link = site.mailed_link(MailKind::RegistrationConfirm).await;
+    for _ in 0..3 {
+        assert_eq!(site.browser().get(&link).await.status, StatusCode::OK);
+    }
+    let mut browser = site.browser();
+    let secret = browser.get(&link).await.field("link");
+    browser.post_and_follow("/register/confirm", &[("link", &secret)]).await;
+    assert_eq!(browser.post("/register/confirm", &[("link", &secret)]).await.status, StatusCode::NOT_FOUND);
+    for path in ["/register/confirm", "/password/reset", "/email/confirm", "/login/device", "/recovery/cancel", "/first-user"] {
+        for link in ["", "?link=", "?link=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "?link=%22%3E%3Cscript%3E"] {
+            let page = browser.get(&format!("{path}{link}")).await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}{link}");
+            assert!(page.body.contains("This link does not count any more") && !page.body.contains("\"><script"), "{path}{link}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_user_is_made_once_and_is_staff() {
+    let site = Site::new().await;
+    let link = site.identity.first_user_link().await.unwrap().expect("a link while there is no user");
+    let mut browser = site.browser();
+    let page = browser.get(&format!("/first-user?link={}", link.expose())).await;
+    assert!(page.body.contains("Create the first account"), "{}", page.body);
+    let fields = [("link", link.expose().as_str()), ("user-name", "root"), ("email", "root@example.org"), ("password", PASSWORD)];
+    browser.post_and_follow("/first-user", &fields).await;
+    assert_eq!(browser.post("/first-user", &fields).await.status, StatusCode::NOT_FOUND);
+    let page = browser.log_in("root").await;
+    assert!(page.body.contains("a member of the registry's staff") || page.body.contains("a member of the registry&#39;s staff"), "{}", page.body);
+    assert!(page.body.contains("not verified yet"), "{}", page.body);
+    let link = site.mailed_link(MailKind::EmailVerify).await;
+    let secret = browser.get(&link).await.field("link");
+    let page = browser.post_and_follow("/email/confirm", &[("link", &secret)]).await;
+    assert!(page.body.contains("The address is verified."), "{}", page.body);
+}
