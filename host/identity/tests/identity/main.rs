@@ -4,6 +4,10 @@
 
 mod fixture;
 mod mails;
+// Written for the tests within the crate, of which these need a part.
+#[allow(dead_code)]
+#[path = "../../src/factors/tests/software_key.rs"]
+mod software_key;
 // Written as a public module of the crate `tests`.
 #[allow(unreachable_pub)]
 #[path = "../../../../tests/src/postgres.rs"]
@@ -13,6 +17,7 @@ mod accounts;
 mod breaches;
 mod devices;
 mod history;
+mod keys;
 mod login;
 mod deletion;
 mod emails;
