@@ -422,8 +422,35 @@ mod tests {
     #[tokio::test]
     async fn browsers_get_a_page_without_markup_of_others() {
         let (_, body) = text("text/html", refusal()).await;
-        assert!(body.contains("User &lt;b&gt; has no second factor"), "{body}");
+        assert!(body.contains("User &#60;b&#62; has no second factor"), "{body}");
+        assert!(body.contains("href=\"http://index.example/account/factors/\">Set up a second factor</a>"), "{body}");
+        assert!(body.contains("href=\"http://index.example/help/#second-factor\""), "{body}");
         assert!(!body.contains("<b>"));
+    }
+
+    #[tokio::test]
+    async fn programs_are_told_where_a_person_proves_what_is_missing() {
+        let check = async |requirements, expected: Value| {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "c", "m").requirements(requirements);
+            let body: Value = serde_json::from_str(&text("application/json", problem).await.1).unwrap();
+            assert_eq!(body["step-up"], expected);
+        };
+        check(vec![Requirement::SecondFactorWithin(900)], json!("http://index.example/account/step-up")).await;
+        check(vec![Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(900)], json!("http://index.example/account/factors/")).await;
+        check(vec![Requirement::VerifiedEmail], json!("http://index.example/account/emails/")).await;
+        check(vec![Requirement::ProjectToken], Value::Null).await;
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_told_in_words_how_long_to_wait() {
+        let (response, body) = text("text/html", Problem::new(StatusCode::TOO_MANY_REQUESTS, "c", "Too often").retry_after(600)).await;
+        assert_eq!((response.status().as_u16(), response.headers()[RETRY_AFTER].to_str().unwrap()), (429, "600"));
+        assert!(body.contains("Try again in <strong>10 minutes</strong>"), "{body}");
+        for (seconds, words) in
+            [(0, "1 second"), (1, "1 second"), (90, "90 seconds"), (91, "2 minutes"), (3600, "60 minutes"), (7200, "2 hours"), (200_000, "3 days")]
+        {
+            assert_eq!(wait_in_words(seconds), words);
+        }
     }
 
     #[tokio::test]

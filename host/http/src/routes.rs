@@ -187,6 +187,7 @@ static ROUTES: &[Route] = &[
     Route::decided(Get, "/simple/", Action::IndexRead, |exchange| Box::pin(simple::index(exchange))),
     Route::decided(Get, "/simple/{project}", Action::IndexRead, |exchange| Box::pin(simple::without_slash(exchange))),
     Route::decided(Get, "/simple/{project}/", Action::IndexRead, |exchange| Box::pin(simple::project(exchange))),
+    Route::page("/projects/", Action::IndexRead, |exchange| Box::pin(pages::projects::list(exchange))),
     // What the JSON API, flit and hatch send people to.
     Route::page("/project/{project}", Action::IndexRead, |exchange| Box::pin(pages::project::project_without_slash(exchange))),
     Route::page("/project/{project}/", Action::IndexRead, |exchange| Box::pin(pages::project::project(exchange))),
@@ -267,6 +268,12 @@ static ROUTES: &[Route] = &[
     Route::page("/staff/recoveries/", Action::AccountRecover, |exchange| Box::pin(people::recoveries::page(exchange))),
     Route::form("/staff/recoveries/start", Action::AccountRecover, |exchange| Box::pin(people::recoveries::start(exchange))),
     Route::form("/staff/recoveries/cancel", Action::AccountRecover, |exchange| Box::pin(people::recoveries::cancel(exchange))),
+    // API tokens.
+    Route::page("/account/tokens/", Action::TokenList, |exchange| Box::pin(pages::tokens::list(exchange))),
+    Route::page("/account/tokens/create", Action::TokenCreate, |exchange| Box::pin(pages::tokens::new(exchange))),
+    Route::form("/account/tokens/create", Action::TokenCreate, |exchange| Box::pin(pages::tokens::create(exchange))),
+    Route::page("/account/tokens/{token}/revoke", Action::TokenRevoke, |exchange| Box::pin(pages::tokens::ask(exchange))),
+    Route::form("/account/tokens/{token}/revoke", Action::TokenRevoke, |exchange| Box::pin(pages::tokens::revoke(exchange))),
     // Proving once more who one is.
     Route::page("/account/step-up", Action::SessionStepUp, |exchange| Box::pin(step_up::show(exchange))),
     Route::form("/account/step-up", Action::SessionStepUp, |exchange| Box::pin(step_up::prove(exchange))),

@@ -238,6 +238,7 @@ impl Drop for UnderWay {
 mod tests {
     use super::*;
     use crate::body::BodyLimits;
+    use crate::pages::layout::{Layout, Viewer};
     use axum::http::HeaderValue;
     use futures_util::stream;
 
@@ -281,7 +282,7 @@ mod tests {
         let mut parts = multipart(&headers(), &body).await.ok().unwrap();
         let error = parts.next_field().await.err().unwrap();
         assert_eq!(body.failure(), Some(crate::body::BodyError::Unparsable));
-        let answer = unreadable(&body, &error).answer(ProblemFormat::Plain, "http://index.example");
+        let answer = unreadable(&body, &error).answer(ProblemFormat::Plain, Layout::new("http://index.example", "", Viewer::Unknown));
         assert_eq!(answer.status(), 400);
     }
 

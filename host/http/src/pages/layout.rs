@@ -138,12 +138,6 @@ impl Layout {
         self
     }
 
-    /// Says something on top of the page.
-    pub(crate) fn notice(mut self, kind: NoticeKind, text: impl Into<String>) -> Self {
-        self.notices.push(Notice { kind, text: text.into() });
-        self
-    }
-
     /// Name of who is logged in, and whether they are staff.
     pub(crate) fn person(&self) -> Option<(&str, bool)> {
         match &self.viewer {

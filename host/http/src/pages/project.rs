@@ -1,23 +1,55 @@
 //! What people are shown of a project and of its releases: what the JSON API tells programs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use askama::Template;
 use axum::http::StatusCode;
-use model::Version;
+use gate::Target as _;
+use model::{ProjectStatus, Version};
 use serde::Deserialize;
 
 use super::layout::{Layout, pages};
 use crate::exchange::{Exchange, redirect};
 use crate::json_api::quoted;
-use crate::problem::{Answer, Problem, escape};
+use crate::problem::{Answer, Problem};
 
+/// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
+/// becomes an address.
 #[derive(Template)]
-#[template(source = "{% extends \"layout.html\" %}{% block main %}{{ main|safe }}{% endblock %}", ext = "html")]
+#[template(path = "registry/project.html")]
 struct ProjectPage {
     layout: Layout,
-    main: String,
+    name: String,
+    normalized: String,
+    version: String,
+    /// The project's status, where it is not the usual one.
+    label: &'static str,
+    summary: Option<String>,
+    /// Why the release is yanked, if it is; empty if nobody said.
+    yank: Option<String>,
+    requires_python: Option<String>,
+    files: Vec<FileLine>,
+    /// The newest first; empty on the page of one release.
+    releases: Vec<ReleaseLine>,
+    /// Whether there are more than are listed.
+    has_more: bool,
+}
+
+struct FileLine {
+    url: String,
+    name: String,
+    yank: Option<String>,
+    kind: String,
+    size: String,
+    day: String,
+    sha256: String,
+}
+
+struct ReleaseLine {
+    version: String,
+    path: String,
+    count: String,
+    yanked: bool,
 }
 
 pages!(ProjectPage);
@@ -100,6 +132,7 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
     let target = registry.load_read_index(&exchange.caller, normalized).await.map_err(|error| exchange.unavailable(error))?;
+    let status = target.facts().project.map_or(ProjectStatus::Active, |project| project.status);
     let permit = exchange.decide(target).await?;
     let Some(normalized) = normalized else { return Err(not_found()) };
     if !is_its_address || normalized != exchange.parameters.get("project") {
@@ -111,78 +144,51 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
     };
     let page: Page = serde_json::from_slice(&page.body).map_err(|error| exchange.unavailable(error))?;
     let layout = exchange.layout(&format!("{} {}", page.info.name, page.info.version));
-    let main = main(&page, normalized, exchange.app.public_url());
-    exchange.render(&ProjectPage { layout, main })
+    exchange.render(&project_page(layout, page, normalized, status))
 }
 
 fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such project or release here.")
 }
 
-/// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
-/// becomes an address.
-fn main(page: &Page, normalized: &str, public_url: &str) -> String {
-    let Info { name, version, summary, requires_python, yanked, yanked_reason } = &page.info;
-    let mut out = format!("<h1>{} {}</h1>\n", escape(name), escape(version));
-    if let Some(summary) = summary {
-        let _ = writeln!(out, "<p>{}</p>", escape(summary));
+fn project_page(layout: Layout, page: Page, normalized: &str, status: ProjectStatus) -> ProjectPage {
+    let Page { info, releases, urls } = page;
+    let files = urls.into_iter().map(|file| FileLine {
+        url: file.url,
+        name: file.filename,
+        yank: file.yanked.then(|| file.yanked_reason.unwrap_or_default()),
+        kind: file.packagetype,
+        size: size(file.size),
+        day: file.upload_time_iso_8601.get(..10).unwrap_or("").to_owned(),
+        sha256: file.digests.sha256,
+    });
+    ProjectPage {
+        layout,
+        name: info.name,
+        normalized: normalized.to_owned(),
+        version: info.version,
+        label: if status == ProjectStatus::Active { "" } else { status.as_str() },
+        summary: info.summary.filter(|summary| !summary.is_empty()),
+        yank: info.yanked.then(|| info.yanked_reason.unwrap_or_default()),
+        requires_python: info.requires_python.filter(|range| !range.is_empty()),
+        files: files.collect(),
+        has_more: releases.len() > LISTED_RELEASES,
+        releases: release_lines(&releases),
     }
-    if *yanked {
-        let _ = writeln!(out, "<p>{}</p>", yank(yanked_reason.as_deref()));
-    }
-    if let Some(requires_python) = requires_python {
-        let _ = writeln!(out, "<p>Requires Python {}</p>", escape(requires_python));
-    }
-    let (url, requirement) = (escape(public_url), format!("{normalized}=={}", escape(version)));
-    let _ = writeln!(
-        out,
-        "<h2>Install</h2>\n<pre><code>pip install --index-url {url}/simple/ {requirement}\nuv pip install --default-index {url}/simple/ {requirement}</code></pre>"
-    );
-    out.push_str("<h2>Files</h2>\n<ul>\n");
-    for file in &page.urls {
-        let _ = write!(out, "<li><a href=\"{}\">{}</a>", escape(&file.url), escape(&file.filename));
-        if file.yanked {
-            let _ = write!(out, " {}", yank(file.yanked_reason.as_deref()));
-        }
-        let day = file.upload_time_iso_8601.get(..10).unwrap_or("");
-        let _ = writeln!(
-            out,
-            "<br><span class=\"small\">{}, {}, {}<br>SHA-256 <code class=\"digest\">{}</code></span></li>",
-            escape(&file.packagetype),
-            size(file.size),
-            escape(day),
-            escape(&file.digests.sha256)
-        );
-    }
-    out.push_str("</ul>\n");
-    releases(&mut out, page, normalized, public_url);
-    out
 }
 
-/// All versions of a project, the newest first; on the page of one release the way to them.
-fn releases(out: &mut String, page: &Page, normalized: &str, public_url: &str) {
-    let project = format!("{}/project/{normalized}/", escape(public_url));
-    if page.releases.is_empty() {
-        let _ = writeln!(out, "<p><a href=\"{project}\">All releases</a></p>");
-        return;
-    }
+/// The versions of a project, the newest first.
+fn release_lines(releases: &BTreeMap<String, Vec<ReleaseFile>>) -> Vec<ReleaseLine> {
     let mut versions: Vec<(Version, &str, &Vec<ReleaseFile>)> =
-        page.releases.iter().filter_map(|(text, files)| Some((Version::parse(text).ok()?, text.as_str(), files))).collect();
+        releases.iter().filter_map(|(text, files)| Some((Version::parse(text).ok()?, text.as_str(), files))).collect();
     versions.sort_by(|a, b| b.0.cmp(&a.0));
-    out.push_str("<h2>Releases</h2>\n<ul>\n");
-    for (_, text, files) in versions.iter().take(LISTED_RELEASES) {
-        let yanked = if !files.is_empty() && files.iter().all(|file| file.yanked) { " <strong>yanked</strong>" } else { "" };
-        let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-        let _ = writeln!(out, "<li><a href=\"{project}{}/\">{}</a> <span class=\"small\">{count}{yanked}</span></li>", quoted(text), escape(text));
-    }
-    out.push_str("</ul>\n");
-    if versions.len() > LISTED_RELEASES {
-        let _ = writeln!(out, "<p><a href=\"{}/simple/{normalized}/\">All files</a></p>", escape(public_url));
-    }
-}
-
-fn yank(reason: Option<&str>) -> String {
-    reason.map_or("<strong>yanked</strong>".to_owned(), |reason| format!("<strong>yanked:</strong> {}", escape(reason)))
+    let line = |(_, text, files): &(Version, &str, &Vec<ReleaseFile>)| ReleaseLine {
+        version: (*text).to_owned(),
+        path: quoted(text),
+        count: if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) },
+        yanked: !files.is_empty() && files.iter().all(|file| file.yanked),
+    };
+    versions.iter().take(LISTED_RELEASES).map(line).collect()
 }
 
 /// Bytes as people read them.
@@ -197,6 +203,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::layout::Viewer;
     use serde_json::json;
 
     const URL: &str = "https://index.example";
@@ -213,20 +220,22 @@ mod tests {
                 "url": "https://index.example/files/a/b/c/demo-1.0.tar.gz", "digests": { "sha256": "ab", "md5": "cd" }, "yanked": true, "yanked_reason": null,
             }],
         });
-        main(&serde_json::from_value(page).unwrap(), "demo", URL)
+        let layout = Layout::new(URL, "Demo 1.0", Viewer::Nobody);
+        project_page(layout, serde_json::from_value(page).unwrap(), "demo", ProjectStatus::Archived).render().unwrap()
     }
 
     #[test]
     fn a_page_tells_what_there_is_and_how_to_install_it() {
         let page = page(json!({ "1.0": [{ "yanked": true }], "0.9": [{ "yanked": false }, { "yanked": false }], "1.10": [] }));
         for part in [
-            "<h1>Demo 1.0</h1>",
+            "<h1>Demo 1.0 <span class=\"label\">archived</span></h1>",
             "pip install --index-url https://index.example/simple/ demo==1.0",
-            "Requires Python &gt;=3.9",
+            "Requires Python &#62;=3.9",
             "sdist, 2.0 KiB, 2026-11-23",
             "<code class=\"digest\">ab</code>",
-            "<strong>yanked:</strong> &lt;b&gt;",
-            "/project/demo/0.9/\">0.9</a> <span class=\"small\">2 files</span>",
+            "This release is yanked</strong>: &#60;b&#62;",
+            "<strong>yanked</strong>",
+            "/project/demo/0.9/\">0.9</a> <span class=\"small\">2 files</span></li>",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
         }

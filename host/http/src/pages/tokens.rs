@@ -1,0 +1,276 @@
+//! API tokens: listed, made, shown once, revoked.
+
+use askama::Template;
+use axum::http::StatusCode;
+use gate::{Target, TargetFacts};
+use identity::{ListTokens, ListedToken, NewTokenScope, RevokeToken, TokenError};
+use model::{Action, Caveat, ProjectName, Timestamp, TokenId, UserId};
+
+use super::layout::{Layout, pages, time};
+use crate::exchange::Exchange;
+use crate::form::{Errors, Form};
+use crate::problem::{Answer, Problem};
+
+/// Projects offered in the form; who has more names the one.
+const OFFERED_PROJECTS: usize = 500;
+/// For how many days a token may be good, and how that is said.
+const LIFETIMES: &[(&str, &str)] = &[("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("never", "No end, until it is revoked")];
+const USUAL_LIFETIME: &str = "90";
+const DAY_SECONDS: i64 = 24 * 3600;
+
+/// Look at the form of a new token.
+struct LookAtCreation;
+
+impl Target for LookAtCreation {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::TokenCreate)
+    }
+}
+
+/// A token as its owner sees it.
+struct Line {
+    id: String,
+    description: String,
+    scope: String,
+    /// Markup.
+    created: String,
+    used: String,
+    expires: String,
+    has_expired: bool,
+    second_factor: bool,
+}
+
+#[derive(Template)]
+#[template(path = "registry/tokens.html")]
+struct Tokens {
+    layout: Layout,
+    tokens: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "registry/token_form.html")]
+struct TokenForm {
+    layout: Layout,
+    errors: Errors,
+    description: String,
+    scope: String,
+    scopes: Vec<(String, String)>,
+    project: String,
+    lifetime: String,
+    lifetimes: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Template)]
+#[template(path = "registry/token_created.html")]
+struct Created<'a> {
+    layout: Layout,
+    description: &'a str,
+    /// The token itself.
+    token: &'a str,
+    scope: String,
+    warnings: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "registry/token_revoke.html")]
+struct Revoke {
+    layout: Layout,
+    id: String,
+    description: String,
+}
+
+pages!(Tokens, TokenForm, Created<'_>, Revoke);
+
+/// `GET /account/tokens/`
+pub(crate) async fn list(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let permit = exchange.decide_page(ListTokens { user }, &Form::none()).await?;
+    let now = permit.at();
+    let tokens = exchange.app.identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let tokens = tokens.into_iter().rev().map(|token| line(token, now)).collect();
+    exchange.render(&Tokens { layout: exchange.layout("API tokens"), tokens })
+}
+
+/// `GET /account/tokens/create`
+pub(crate) async fn new(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let _ = exchange.decide_page(LookAtCreation, &Form::none()).await?;
+    let page = form_page(&exchange, user, &Form::none(), Errors::new()).await?;
+    exchange.render(&page)
+}
+
+/// `POST /account/tokens/create`: the answer shows the token, and nothing shows it again.
+pub(crate) async fn create(exchange: Exchange) -> Answer {
+    let person = exchange.person()?;
+    let form = exchange.form().await?;
+    let now = exchange.attempt.at;
+    let mut errors = Errors::new();
+    let scope = scope(&form, &mut errors);
+    let expires_at = match form.text("expires") {
+        "never" => None,
+        days if LIFETIMES.iter().any(|(known, _)| *known == days) => days.parse().ok().map(|days: i64| now.plus_ms(days * DAY_SECONDS * 1000)),
+        _ => {
+            errors.add("expires", "Choose how long the token is good for.");
+            None
+        }
+    };
+    let description = form.text("description");
+    let Some(scope) = scope.filter(|_| errors.is_empty()) else {
+        return exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &form_page(&exchange, person.id, &form, errors).await?);
+    };
+    let target = match exchange.app.identity.token_to_create(&person.name, description, scope.clone(), expires_at, None).await {
+        Ok(target) => target,
+        Err(error) => return failed(&exchange, person.id, &form, error).await,
+    };
+    let permit = exchange.decide_page(target, &form).await?;
+    let warnings = permit.warnings().iter().map(|reason| format!("{} {}", reason.message, reason.remedy)).collect();
+    let created = match exchange.app.identity.create_token(permit).await {
+        Ok(created) => created,
+        Err(error) => return failed(&exchange, person.id, &form, error).await,
+    };
+    let layout = exchange.layout("Your new API token");
+    exchange.render(&Created { layout, description: description.trim(), token: created.text.expose(), scope: scope_in_words(&scope), warnings })
+}
+
+/// `GET /account/tokens/{token}/revoke`: asks once more.
+pub(crate) async fn ask(exchange: Exchange) -> Answer {
+    let (user, token) = (exchange.person()?.id, token(&exchange)?);
+    let _ = exchange.decide_page(RevokeToken { user, token }, &Form::none()).await?;
+    let found = exchange.app.registry.storage().token(token).await.map_err(|error| exchange.unavailable(error))?;
+    // One that is another user's does not exist.
+    let found = found.filter(|found| found.token.user == user && found.token.revoked_at.is_none()).ok_or_else(no_such_token)?;
+    exchange.render(&Revoke { layout: exchange.layout("Revoke a token"), id: token.to_string(), description: found.token.description })
+}
+
+/// `POST /account/tokens/{token}/revoke`
+pub(crate) async fn revoke(exchange: Exchange) -> Answer {
+    let (user, token) = (exchange.person()?.id, token(&exchange)?);
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(RevokeToken { user, token }, &form).await?;
+    match exchange.app.identity.revoke_token(permit).await {
+        Ok(()) => exchange.see_other("/account/tokens/?notice=token-revoked"),
+        Err(TokenError::UnknownToken) => Err(no_such_token()),
+        Err(error) => Err(exchange.unavailable(error)),
+    }
+}
+
+fn token(exchange: &Exchange) -> Result<TokenId, Problem> {
+    exchange.parameters.get("token").parse().map_err(|_| no_such_token())
+}
+
+fn no_such_token() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such API token. It may have been revoked already.")
+}
+
+/// What the form says the token is for.
+fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
+    match form.text("scope") {
+        "account" => Some(NewTokenScope::Account),
+        "new" => match ProjectName::parse(form.text("project").trim()) {
+            Ok(name) => Some(NewTokenScope::Projects(vec![name])),
+            Err(error) => {
+                errors.add("project", format!("Name the project: {error}."));
+                None
+            }
+        },
+        text => match text.strip_prefix("project:").and_then(|name| ProjectName::parse(name).ok()) {
+            Some(name) => Some(NewTokenScope::Projects(vec![name])),
+            None => {
+                errors.add("scope", "Choose what the token is for.");
+                None
+            }
+        },
+    }
+}
+
+fn scope_in_words(scope: &NewTokenScope) -> String {
+    match scope {
+        NewTokenScope::Account => "all projects of your account".to_owned(),
+        NewTokenScope::Projects(names) => names.iter().map(ProjectName::as_written).collect::<Vec<_>>().join(", "),
+    }
+}
+
+async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Errors) -> Result<TokenForm, Problem> {
+    let projects = exchange.app.registry.storage().projects_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let offered = projects.iter().take(OFFERED_PROJECTS).map(|(project, _)| {
+        let name = &project.name;
+        (format!("project:{}", name.normalized()), format!("Project {}", name.as_written()))
+    });
+    let last = [("new", "A project by its name, also one that does not exist yet"), ("account", "All projects of your account")];
+    let scopes = offered.chain(last.map(|(value, text)| (value.to_owned(), text.to_owned()))).collect::<Vec<_>>();
+    let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
+    Ok(TokenForm {
+        layout: exchange.layout("New API token"),
+        errors,
+        description: form.text("description").to_owned(),
+        scope: or(form.text("scope"), &scopes[0].0),
+        scopes,
+        project: form.text("project").to_owned(),
+        lifetime: or(form.text("expires"), USUAL_LIFETIME),
+        lifetimes: LIFETIMES,
+    })
+}
+
+async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenError) -> Answer {
+    let (field, message) = match error {
+        TokenError::InvalidDescription => ("description", "Give the token a name of 1 to 100 characters."),
+        TokenError::DescriptionTaken => ("description", "You have a token with this name already. Choose another name."),
+        TokenError::InvalidScope => ("project", "The name is too long for a token."),
+        error => return Err(exchange.unavailable(error)),
+    };
+    exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &form_page(exchange, user, form, Errors::of_field(field, message)).await?)
+}
+
+/// A token in words: what its caveats come to.
+fn line(token: ListedToken, now: Timestamp) -> Line {
+    let mut scope = "all projects of your account".to_owned();
+    let mut end: Option<i64> = None;
+    for caveat in &token.caveats {
+        match Caveat::parse(caveat.as_bytes()) {
+            Ok(Caveat::ProjectNames(names)) => scope = names.join(", "),
+            Ok(Caveat::Expiration { expires_at, .. }) => end = Some(end.map_or(expires_at, |end| end.min(expires_at))),
+            Ok(_) => {}
+            // It works nowhere, see `core_rules`.
+            Err(_) => scope = "nothing: it has a restriction that is not understood".to_owned(),
+        }
+    }
+    let end = end.map(Timestamp::from_seconds);
+    Line {
+        id: token.id.to_string(),
+        description: token.description,
+        scope,
+        created: time(token.created_at),
+        used: token.last_used_at.map_or_else(|| "never".to_owned(), time),
+        expires: end.map_or_else(|| "never".to_owned(), time),
+        has_expired: end.is_some_and(|end| end <= now),
+        second_factor: token.made_with_second_factor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(caveats: &[&str]) -> Line {
+        let token = ListedToken {
+            id: TokenId::new(),
+            description: "ci".to_owned(),
+            caveats: caveats.iter().map(|caveat| (*caveat).to_owned()).collect(),
+            created_at: Timestamp::from_seconds(0),
+            last_used_at: None,
+            made_with_second_factor: true,
+        };
+        line(token, Timestamp::from_seconds(1000))
+    }
+
+    #[test]
+    fn a_token_is_described_by_its_caveats() {
+        let account = listed(&[r#"[3, "0195"]"#]);
+        assert_eq!((account.scope.as_str(), account.expires.as_str(), account.has_expired), ("all projects of your account", "never", false));
+        let project = listed(&["[0, 1001, 0]", r#"[1, ["demo"]]"#, r#"[2, ["id"]]"#]);
+        assert_eq!((project.scope.as_str(), project.has_expired), ("demo", false));
+        assert!(project.expires.contains("1970-01-01 00:16"), "{}", project.expires);
+        assert!(listed(&["[0, 1000, 0]", "[0, 2000, 0]"]).has_expired);
+        assert!(listed(&["[99]"]).scope.starts_with("nothing"));
+    }
+}
