@@ -83,7 +83,7 @@ impl RelyingParty {
     /// Asks for a new key, and for none of those that the user has.
     pub(super) fn ask_for_new_key(&self, kind: KeyKind, user: &UserRow, known: &[KeyRow]) -> Result<Asked, Rejected> {
         let webauthn = self.webauthn()?;
-        let known: Vec<CredentialID> = known.iter().map(|key| key.credential_id.clone().into()).collect();
+        let known: Vec<CredentialID> = known.iter().map(|key| key.credential_id.clone()).collect();
         let name = user.name.as_written();
         let (challenge, state) = match kind {
             KeyKind::SecurityKey => {

@@ -192,6 +192,9 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         "disabled-user" => alarming(format!("Somebody tried {doing} while the account was disabled.")),
         "code-used-before" => alarming(format!("A one-time code that had been used before was given for {doing}.")),
         "no-code" => alarming(format!("The right password was given for {doing}, and no one-time code.")),
+        "key-counter-went-back" => alarming(format!(
+            "A security key or passkey was not accepted for {doing}: its counter went back, as that of a copy would. Remove it if you know of none."
+        )),
         "busy" | "unavailable" => calm(format!("Because of a fault of the registry, {doing} failed.")),
         _ => alarming(match event.detail["second-factor"].as_str().and_then(factor) {
             Some(Factor::Webauthn) => format!("A security key or passkey was not accepted for {doing}."),
@@ -356,6 +359,11 @@ mod tests {
                 event(EventKind::AuthenticationFailed, user, wrong("code-used-before", Some("totp"))),
                 true,
                 "A one-time code that had been used before was given for logging in.",
+            ),
+            (
+                event(EventKind::AuthenticationFailed, user, wrong("key-counter-went-back", Some("webauthn"))),
+                true,
+                "A security key or passkey was not accepted for logging in: its counter went back, as that of a copy would. Remove it if you know of none.",
             ),
             (
                 event(EventKind::SessionStarted, user, json!({ "method": "password", "second-factor": "totp", "device": "new" })),

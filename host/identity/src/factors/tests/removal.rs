@@ -88,7 +88,7 @@ async fn the_last_factor_stays_while_a_policy_demands_one() {
     let target = fixture.to_remove(ana, FactorName::Totp).await.unwrap();
     assert!(target.is_last());
     let of_all = Demand { by: DemandedBy::Policy("require-second-factor".to_owned()) };
-    assert_eq!(target.demands(), [of_all.clone()]);
+    assert_eq!(target.demands(), std::slice::from_ref(&of_all));
     assert_eq!(demanded(fixture.remove(ana, FactorName::Totp).await), [of_all]);
     assert!(fixture.user(ana).await.totp_secret.is_some());
     assert!(fixture.details(EventKind::TotpRemoved).await.is_empty());
