@@ -21,8 +21,10 @@
 
 pub(crate) mod layout;
 pub(crate) mod project;
+pub(crate) mod projects;
+pub(crate) mod tokens;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
 use axum::body::Body;
@@ -31,12 +33,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use storage::StorageError;
+use storage::projects::ListedProject;
 
 use crate::app::Shared;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
 use crate::pipeline::Security;
 use crate::problem::{Answer, Problem};
 use layout::{Layout, Viewer, pages};
+use projects::Line;
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLESHEET: &str = include_str!("pages/portcullis.css");
@@ -54,6 +58,7 @@ struct Help {
 struct Front {
     layout: Layout,
     projects: String,
+    newest: Vec<Line>,
 }
 
 pages!(Help, Front);
@@ -61,9 +66,18 @@ pages!(Help, Front);
 /// Pages made once, when the public address is known.
 pub(crate) struct Pages {
     help: Bytes,
-    /// How many projects there were at a serial.
-    projects: Mutex<Option<(i64, usize)>>,
+    /// What the front page tells of projects, at a serial.
+    projects: Mutex<Option<(i64, Arc<Overview>)>>,
 }
+
+/// What the front page tells of projects.
+struct Overview {
+    count: u64,
+    newest: Vec<ListedProject>,
+}
+
+/// Projects on the front page.
+const NEWEST: u32 = 10;
 
 impl Pages {
     pub(crate) fn new(public_url: &str) -> Self {
@@ -73,17 +87,17 @@ impl Pages {
         Self { help: help.into(), projects: Mutex::new(None) }
     }
 
-    /// How many projects have published something; counted again only after a change.
-    async fn project_count(&self, app: &Shared) -> Result<usize, StorageError> {
+    /// Looked up again only after a change.
+    async fn overview(&self, app: &Shared) -> Result<Arc<Overview>, StorageError> {
         let storage = app.registry.storage();
         let serial = storage.known_marker().serial;
-        let known = *self.projects.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, count)) = known.filter(|(at, _)| *at == serial) {
-            return Ok(count);
+        let known = self.projects.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, overview)) = known.filter(|(at, _)| *at == serial) {
+            return Ok(overview);
         }
-        let count = storage.index().await?.len();
-        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, count));
-        Ok(count)
+        let overview = Arc::new(Overview { count: storage.count_projects().await?, newest: storage.newest_projects(NEWEST).await? });
+        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, overview.clone()));
+        Ok(overview)
     }
 }
 
@@ -92,9 +106,10 @@ pub(crate) async fn front(exchange: Exchange) -> Answer {
     let app = &exchange.app;
     let target = app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
-    let count = app.pages.project_count(app).await.map_err(|error| exchange.unavailable(error))?;
-    let projects = if count == 1 { "1 project".to_owned() } else { format!("{count} projects") };
-    exchange.render(&Front { layout: exchange.layout("Portcullis"), projects })
+    let overview = app.pages.overview(app).await.map_err(|error| exchange.unavailable(error))?;
+    let projects = if overview.count == 1 { "1 project".to_owned() } else { format!("{} projects", overview.count) };
+    let newest = overview.newest.iter().cloned().map(Line::from).collect();
+    exchange.render(&Front { layout: exchange.layout("Python packages"), projects, newest })
 }
 
 /// `GET /help/`

@@ -103,6 +103,9 @@ pub(crate) async fn new(exchange: Exchange) -> Answer {
 pub(crate) async fn create(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let form = exchange.form().await?;
+    // Nothing is told about a form, and nothing of the account shown with it, to who may not
+    // send it: an API token is one, too.
+    let _ = exchange.decide_page(LookAtCreation, &form).await?;
     let now = exchange.attempt.at;
     let mut errors = Errors::new();
     let scope = scope(&form, &mut errors);
