@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 use model::{MailId, Timestamp};
 
@@ -35,8 +35,19 @@ pub(crate) fn message(id: MailId, at: Timestamp, from: &Mailbox, recipient: &str
         .date(date)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .raw_header(automatic)
-        .multipart(MultiPart::alternative_plain_html(letter.text()?, letter.html()?))?;
+        .multipart(MultiPart::alternative().singlepart(plain(letter.text()?)).singlepart(SinglePart::html(letter.html()?)))?;
     Ok(message)
+}
+
+/// Longest line that may travel as it is, in bytes (RFC 5322, section 2.1.1).
+const MAX_LINE: usize = 998;
+
+/// The text part. Unencoded where that is allowed, so that a link stands whole in a mail that
+/// somebody reads as a file; otherwise quoted-printable breaks it after 76 characters.
+fn plain(text: String) -> SinglePart {
+    let may_stay = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) && text.lines().all(|line| line.len() <= MAX_LINE);
+    let body = if may_stay { Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit) } else { Body::new(text) };
+    SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body)
 }
 
 #[cfg(test)]
@@ -46,12 +57,15 @@ mod tests {
     use super::*;
     use crate::letter::Registry;
 
+    fn registry() -> Registry {
+        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() }
+    }
+
     fn formatted(recipient: &str, user: &str) -> Result<String, MessageError> {
-        let registry = Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() };
         let mail = Mail::new(MailKind::RecoveryCodesLow, [(MailField::UserName, user.to_owned()), (MailField::Left, "2".to_owned())]);
         let from = "Packages <noreply@packages.example.org>".parse().unwrap();
         let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let message = message(id, Timestamp::from_seconds(1_767_614_400), &from, recipient, &Letter::new(&mail, &registry))?;
+        let message = message(id, Timestamp::from_seconds(1_767_614_400), &from, recipient, &Letter::new(&mail, &registry()))?;
         Ok(String::from_utf8(message.formatted()).unwrap())
     }
 
@@ -76,6 +90,30 @@ mod tests {
             "ana@example.org>\r\nRCPT TO:<bert@example.org",
         ] {
             assert!(matches!(formatted(recipient, "ana"), Err(MessageError::Recipient)), "{recipient:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_stands_whole_on_a_line_of_what_travels() {
+        let link = format!("https://packages.example.org/password/reset?link={}", "x".repeat(43));
+        let written = |user: &str| {
+            let words = [MailField::UserName, MailField::RemoteAddress, MailField::LinkLifetime, MailField::Link].map(|field| {
+                let word = match field {
+                    MailField::UserName => user,
+                    MailField::Link => &link,
+                    _ => "x",
+                };
+                (field, word.to_owned())
+            });
+            let letter = Letter::new(&Mail::new(MailKind::PasswordResetLink, words), &registry());
+            let from = "noreply@packages.example.org".parse().unwrap();
+            String::from_utf8(message(MailId::new(), Timestamp(0), &from, "ana@example.org", &letter).unwrap().formatted()).unwrap()
+        };
+        assert!(written("ana").contains(&format!("\r\n{link}\r\n")));
+        // What is not ASCII, or is longer than a line may be, is encoded.
+        for odd in ["ána", &"x".repeat(499)] {
+            let text = written(odd);
+            assert!(text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@
 mod durability;
 mod hostile;
 mod index;
+mod mail;
 mod operations;
 mod people;
 mod publishing;

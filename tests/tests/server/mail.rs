@@ -1,0 +1,255 @@
+//! Mails: from a change on one side of the program to an SMTP server, or a file, on the other.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use tests::server::repository;
+use tests::{Clients, Server, Setup, User};
+
+/// A real SMTP server in a process of its own, which can be stopped and started again.
+struct Smtp {
+    clients: Clients,
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Smtp {
+    /// A server that runs. None where the Python clients were not set up.
+    fn start() -> Option<Self> {
+        let mut smtp = Self { clients: Clients::find()?, folder: tempfile::tempdir().expect("a temporary folder can be made"), port: 0, process: None };
+        std::fs::create_dir(smtp.mails_folder()).expect("the folder of mails can be made");
+        smtp.run();
+        Some(smtp)
+    }
+
+    fn mails_folder(&self) -> PathBuf {
+        self.folder.path().join("mails")
+    }
+
+    /// Starts it, on the port it had before.
+    fn run(&mut self) {
+        let mut process = self
+            .clients
+            .command("python", self.folder.path())
+            .arg(repository().join("tests/clients/smtp_server.py"))
+            .arg(self.port.to_string())
+            .arg(self.mails_folder())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the SMTP server starts");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("standard output is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the SMTP server tells its port");
+        self.port = line.trim().parse().unwrap_or_else(|_| panic!("the SMTP server tells its port: {line:?}"));
+        self.process = Some(process);
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("the SMTP server can be killed");
+            process.wait().expect("a killed process ends");
+        }
+    }
+
+    /// Every mail it has taken, the oldest first.
+    fn mails(&self) -> Vec<Value> {
+        let entries = std::fs::read_dir(self.mails_folder()).expect("the folder of mails can be read");
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        files.iter().map(|file| serde_json::from_slice(&std::fs::read(file).expect("a mail can be read")).expect("a mail is JSON")).collect()
+    }
+
+    /// A portcullis that sends through it, and tries again after a second.
+    fn setup(&self) -> Setup {
+        Setup::default().flag("--smtp-url", &format!("smtp://127.0.0.1:{}", self.port)).flag("--mail-retry", "1s")
+    }
+}
+
+impl Drop for Smtp {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes a token, of which its owner is told by mail.
+fn make_token(setup: &Setup, user: &User, description: &str) {
+    setup.command_line(&["token", "create", &user.name, "--description", description, "--account"]).ok();
+}
+
+/// The mails of this kind in the outbox, the newest first.
+fn outbox(setup: &Setup, kind: &str) -> Vec<Value> {
+    let listed = setup.command_line(&["mail", "list", "--limit", "1000", "--json"]).ok().json();
+    listed.as_array().expect("a list").iter().filter(|mail| mail["mail"] == kind).cloned().collect()
+}
+
+/// Waits until all mails of this kind are in this state.
+#[track_caller]
+fn wait_until_all(server: &mut Server, kind: &str, count: usize, state: &str) -> Vec<Value> {
+    server.wait_for(&format!("{count} mails {kind} to be {state}"), |server| {
+        let mails = outbox(&server.setup, kind);
+        (mails.len() == count && mails.iter().all(|mail| mail["state"] == state)).then_some(mails)
+    })
+}
+
+fn text<'a>(mail: &'a Value, part: &str) -> &'a str {
+    mail[part].as_str().unwrap_or_else(|| panic!("{part} is a text: {mail}"))
+}
+
+#[test]
+fn a_mail_arrives_as_text_and_html_with_headers_that_say_what_it_is() {
+    let Some(smtp) = Smtp::start() else { return };
+    let mut server = smtp.setup().start();
+    let user = server.setup.user_without_factor("ana");
+    make_token(&server.setup, &user, "laptop & <desk>");
+    let listed = wait_until_all(&mut server, "token-created", 1, "sent");
+    let mails: Vec<Value> = smtp.mails().into_iter().filter(|mail| text(&mail["headers"], "Subject").contains("token")).collect();
+    let [mail] = mails.as_slice() else { panic!("exactly one mail: {mails:?}") };
+
+    assert_eq!((text(mail, "from"), &mail["to"]), ("noreply@localhost", &serde_json::json!(["ana@example.org"])));
+    let headers = &mail["headers"];
+    assert_eq!(text(headers, "To"), "ana@example.org");
+    assert_eq!(text(headers, "Subject"), format!("[localhost:{}] An API token was made", server.address.port()));
+    assert_eq!(text(headers, "Message-ID"), format!("<{}@localhost>", listed[0]["id"].as_str().expect("a mail has an id")));
+    assert_eq!(text(headers, "Auto-Submitted"), "auto-generated");
+    assert!(text(mail, "text").contains("laptop & <desk>"), "{mail}");
+    assert!(text(mail, "html").contains("laptop &#38; &#60;desk&#62;"), "{mail}");
+    let page = format!("http://localhost:{}/account/secure", server.address.port());
+    for part in ["text", "html"] {
+        assert!(text(mail, part).contains(&page), "{mail}");
+    }
+}
+
+#[test]
+fn mails_wait_for_a_server_that_is_down_and_each_arrives_once() {
+    let Some(mut smtp) = Smtp::start() else { return };
+    smtp.stop();
+    let mut server = smtp.setup().start();
+    let user = server.setup.user_without_factor("ana");
+    for number in 0..5 {
+        make_token(&server.setup, &user, &format!("token {number}"));
+    }
+    server.wait_for("a mail to be tried in vain", |server| outbox(&server.setup, "token-created").iter().find(|mail| mail["last-error"].is_string()).cloned());
+    assert_eq!(smtp.mails(), Vec::<Value>::new());
+
+    smtp.run();
+    wait_until_all(&mut server, "token-created", 5, "sent");
+    all_five_arrived_once(&smtp);
+}
+
+#[test]
+fn a_server_that_is_killed_while_mails_wait_sends_them_when_it_is_back() {
+    let Some(mut smtp) = Smtp::start() else { return };
+    smtp.stop();
+    let setup = smtp.setup();
+    let mut server = setup.clone().start();
+    let user = setup.user_without_factor("ana");
+    for number in 0..5 {
+        make_token(&setup, &user, &format!("token {number}"));
+    }
+    server.wait_for("a mail to be tried in vain", |server| outbox(&server.setup, "token-created").iter().find(|mail| mail["last-error"].is_string()).cloned());
+    server.kill();
+
+    smtp.run();
+    assert_eq!(smtp.mails(), Vec::<Value>::new());
+    let mut server = setup.start();
+    wait_until_all(&mut server, "token-created", 5, "sent");
+    all_five_arrived_once(&smtp);
+}
+
+#[track_caller]
+fn all_five_arrived_once(smtp: &Smtp) {
+    let mails: Vec<Value> = smtp.mails().into_iter().filter(|mail| text(&mail["headers"], "Subject").contains("token")).collect();
+    let ids: BTreeSet<&str> = mails.iter().map(|mail| text(&mail["headers"], "Message-ID")).collect();
+    assert_eq!((mails.len(), ids.len()), (5, 5), "{mails:?}");
+    for number in 0..5 {
+        assert!(mails.iter().any(|mail| text(mail, "text").contains(&format!("token {number}"))), "token {number}");
+    }
+}
+
+#[test]
+fn what_is_refused_for_now_is_tried_again_and_what_is_refused_for_good_is_on_record() {
+    let Some(smtp) = Smtp::start() else { return };
+    let mut server = smtp.setup().start();
+    for name in ["later-2", "never"] {
+        // The address is the user's name at example.org.
+        let user = server.setup.user_without_factor(name);
+        make_token(&server.setup, &user, "laptop");
+    }
+    let mails = server.wait_for("both mails to end", |server| {
+        let mails = outbox(&server.setup, "token-created");
+        (mails.len() == 2 && mails.iter().all(|mail| mail["state"] != "waiting")).then_some(mails)
+    });
+    let of = |recipient: &str| mails.iter().find(|mail| mail["recipient"] == recipient).expect("the mail is listed");
+    let (later, never) = (of("later-2@example.org"), of("never@example.org"));
+    assert_eq!((&later["state"], &later["tries"]), (&Value::from("sent"), &Value::from(3)));
+    assert_eq!((&never["state"], &never["tries"]), (&Value::from("failed"), &Value::from(1)));
+    assert!(text(never, "last-error").contains("there is nobody of this name"), "{never}");
+
+    let events = server.command_line(&["audit", "--kind", "mail:failed", "--json"]).ok().json();
+    let events = events.as_array().expect("a list").iter().filter(|event| event["detail"]["mail"] == never["id"]).collect::<Vec<_>>();
+    assert_eq!(events.len(), 1);
+    assert_eq!((&events[0]["about"], &events[0]["detail"]["kind"]), (&Value::from("user never"), &Value::from("token-created")));
+}
+
+#[test]
+fn without_an_smtp_server_mails_are_files_and_no_link_is_in_the_log() {
+    let mut server = Setup::default().start();
+    assert!(server.log().contains("no smtp-url is configured"), "{}", server.log());
+    server.setup.user_without_factor("ana");
+    server.command_line(&["user", "recover", "ana", "--reason", "lost the phone, identity was checked"]).ok();
+    let file = server.wait_for("the mail that announces the recovery", |server| {
+        let files = std::fs::read_dir(server.setup.data().join("outbox")).ok()?;
+        files.filter_map(Result::ok).map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with(".eml"))
+    });
+    let mail = std::fs::read_to_string(&file).expect("a mail is text");
+    // The whole link stands on a line of the file: people copy it from there.
+    let link = mail.lines().find_map(|line| line.strip_prefix("http://")).expect("the mail has a link");
+    let secret = link.split("link=").nth(1).expect("the link has a secret");
+    assert_eq!(secret.len(), 43, "{link}");
+    let log = server.wait_for("the mail in the log", |server| Some(server.log()).filter(|log| log.contains("mail written to a file")));
+    assert!(!log.contains(secret), "{log}");
+    let listed = server.command_line(&["mail", "list", "--json"]).ok();
+    assert!(!listed.all().contains(secret) && listed.all().contains("recovery-started"), "{}", listed.all());
+}
+
+#[test]
+fn an_operator_learns_at_once_whether_mail_leaves() {
+    let Some(mut smtp) = Smtp::start() else { return };
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    let url = format!("smtp://127.0.0.1:{}", smtp.port);
+    let test = |address: &str| setup.command_line(&["mail", "test", address, "--smtp-url", &url, "--json"]);
+    test("ana@example.org").ok();
+    let mails = smtp.mails();
+    assert_eq!((mails.len(), &mails[0]["to"]), (1, &serde_json::json!(["ana@example.org"])));
+
+    let refused = test("never@example.org");
+    assert!(!refused.status.success() && refused.all().contains("there is nobody of this name"), "{}", refused.all());
+    smtp.stop();
+    let unreachable = test("ana@example.org");
+    assert!(!unreachable.status.success() && unreachable.all().contains("takes nothing now"), "{}", unreachable.all());
+
+    let file = setup.command_line(&["mail", "test", "ana@example.org", "--json"]).ok().json();
+    assert!(std::fs::exists(file["file"].as_str().expect("the file is told")).expect("a path"), "{file}");
+    let events = setup.command_line(&["audit", "--kind", "mail:requested", "--json"]).ok().json();
+    assert_eq!(events.as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn mails_that_were_put_off_leave_at_an_operators_word() {
+    let Some(mut smtp) = Smtp::start() else { return };
+    smtp.stop();
+    let setup = Setup::default().flag("--smtp-url", &format!("smtp://127.0.0.1:{}", smtp.port)).flag("--mail-retry", "30d");
+    let mut server = setup.start();
+    let user = server.setup.user_without_factor("ana");
+    make_token(&server.setup, &user, "laptop");
+    server.wait_for("the mail to be tried in vain", |server| outbox(&server.setup, "token-created").iter().find(|mail| mail["last-error"].is_string()).cloned());
+    smtp.run();
+    assert!(server.command_line(&["mail", "retry", "--json"]).ok().json()["mails"].as_u64() >= Some(1));
+    wait_until_all(&mut server, "token-created", 1, "sent");
+}
