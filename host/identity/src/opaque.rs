@@ -13,7 +13,7 @@ pub(crate) const LENGTH: usize = 43;
 pub(crate) fn generate() -> (Secret<String>, [u8; 32]) {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
-    (Secret::new(BASE64URL_NOPAD.encode(&*bytes)), Sha256::digest(&*bytes).into())
+    (Secret::new(BASE64URL_NOPAD.encode(&*bytes)), Sha256::digest(bytes.as_slice()).into())
 }
 
 /// The hash under which a secret is stored; none for a text that is no secret of ours. One
@@ -26,7 +26,7 @@ pub(crate) fn hash(text: &str) -> Option<[u8; 32]> {
         return None;
     }
     let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(text.as_bytes()).ok()?);
-    (bytes.len() == 32).then(|| Sha256::digest(&*bytes).into())
+    (bytes.len() == 32).then(|| Sha256::digest(bytes.as_slice()).into())
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ async fn a_login_by_code_from_an_unknown_browser_waits_for_its_mail() {
 
 #[tokio::test]
 async fn the_mail_for_one_browser_is_not_repeated_at_once() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::with(identity::Limits::default()).await;
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
     let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());

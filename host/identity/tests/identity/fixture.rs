@@ -60,8 +60,9 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         resets_per_address: some(),
         added_emails_per_address: some(),
         verifications_per_user: some(),
+        device_mails_per_device: vec![Limit { attempts: 1, window_seconds: 300 }],
+        device_mails_per_user: some(),
         refused_per_address: some(),
-        ..Limits::default()
     }
 }
 
