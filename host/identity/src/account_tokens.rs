@@ -10,8 +10,8 @@ use serde_json::json;
 use storage::tokens::{NewToken, TokenRow};
 use storage::{Conflict, Secret, StorageError};
 
-use crate::accounts::event;
 use crate::accounts::notices::{self, device, remote_address};
+use crate::accounts::{event, is_own};
 use crate::limits::{self, TooMany};
 use crate::{Identity, tokens, totp};
 
@@ -257,7 +257,7 @@ impl Identity {
         let detail = json!({
             "token": id.to_string(), "description": target.description, "caveats": caveats, "made-with-second-factor": made_with_second_factor,
         });
-        let owner = self.storage().user(target.user).await?.ok_or(TokenError::UnknownUser)?;
+        let owner = self.storage().user(target.user).await?.filter(|owner| is_own(&permit, owner.id)).ok_or(TokenError::UnknownUser)?;
         let mailbox = self.mailbox(&owner).await?;
         let words = [
             mailbox.user_name(),
@@ -286,7 +286,7 @@ impl Identity {
     /// Revokes a token for good. One that is another user's does not exist.
     pub async fn revoke_token(&self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
         let RevokeToken { user, token } = *permit.target();
-        let found = self.storage().token(token).await?.filter(|found| found.token.user == user && found.token.revoked_at.is_none());
+        let found = self.storage().token(token).await?.filter(|found| found.token.user == user && found.token.revoked_at.is_none() && is_own(&permit, user));
         let found = found.ok_or(TokenError::UnknownToken)?;
         let mut unit = self.storage().begin().await?;
         if !unit.revoke_token(token, permit.at()).await? {
@@ -299,7 +299,11 @@ impl Identity {
 
     /// Lists a user's live tokens, oldest first.
     pub async fn list_tokens(&self, permit: Permit<ListTokens>) -> Result<Vec<ListedToken>, TokenError> {
-        let rows = self.storage().tokens_of(permit.into_target().user).await?;
+        let ListTokens { user } = *permit.target();
+        if !is_own(&permit, user) {
+            return Err(TokenError::UnknownUser);
+        }
+        let rows = self.storage().tokens_of(user).await?;
         let listed = |row: TokenRow| ListedToken {
             id: row.id,
             description: row.description,

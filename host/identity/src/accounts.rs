@@ -6,7 +6,7 @@ pub(crate) mod notices;
 pub mod standing;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Action, Assurance, Caller, CredentialKind, Factor, PasswordState, Principal, UserId, UserName};
 use serde_json::json;
 use storage::users::{NewUser, UserRow};
@@ -232,6 +232,20 @@ pub(crate) fn event<T>(permit: &Permit<T>, kind: EventKind, user: UserId, detail
 pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
     let assurance = Assurance { password_state, ..Assurance::NONE };
     Caller { credential: CredentialKind::Session, principal: Principal::User(user.facts()), token: None, session: None, assurance }
+}
+
+/// Whether the account is the caller's own, or the command line's to change. What people change
+/// by themselves is theirs alone, whatever a policy permits and whichever id a form was sent with.
+pub(crate) fn is_own<T>(permit: &Permit<T>, user: UserId) -> bool {
+    match permit.actor() {
+        Actor::Caller { user: actor, .. } => *actor == Some(user),
+        Actor::CommandLine { .. } | Actor::System => true,
+    }
+}
+
+/// Whether there is somebody who can act: neither disabled nor deleted.
+pub(crate) fn is_there(user: &UserRow) -> bool {
+    user.disabled_at.is_none() && user.deleted_at.is_none()
 }
 
 /// As much as can be said without sending a mail (RFC 5321 4.5.3.1): a local part of at

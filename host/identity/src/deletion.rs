@@ -7,8 +7,8 @@ use model::{Action, UserId};
 use serde_json::json;
 use storage::{Conflict, StorageError};
 
-use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
+use crate::accounts::{event, is_own};
 use crate::{AccountError, Identity};
 
 /// Delete an account. Its name is never free again.
@@ -34,7 +34,7 @@ impl Identity {
     /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
         let DeleteAccount { user } = *permit.target();
-        let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none()).ok_or(AccountError::UnknownUser)?;
+        let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = self.storage().begin().await?;
         match unit.delete_user(user, permit.at()).await {

@@ -14,7 +14,7 @@ use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
 use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::accounts::{check_email, event, person};
+use crate::accounts::{check_email, event, is_there, person};
 use crate::limits;
 use crate::password_change::PasswordProblem;
 use crate::refusals::Failure;
@@ -169,9 +169,4 @@ impl Identity {
 
 fn new_link(secret: &SecretHash, user: Option<UserId>, at: Timestamp) -> NewLink<'_> {
     NewLink { secret, purpose: PASSWORD_RESET, user, data: "", created_at: at, expires_at: at.plus_ms(LINK_MS) }
-}
-
-/// Whether there is somebody for whom a new password could be of use.
-fn is_there(user: &UserRow) -> bool {
-    user.disabled_at.is_none() && user.deleted_at.is_none()
 }

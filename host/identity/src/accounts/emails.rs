@@ -10,7 +10,7 @@ use storage::users::{EmailRow, UserRow};
 use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
-use super::{AccountError, MAX_EMAILS, check_email, event, person};
+use super::{AccountError, MAX_EMAILS, check_email, event, is_own, is_there, person};
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
 use crate::refusals::Failure;
@@ -82,7 +82,7 @@ impl Identity {
         let AddEmail { user, address } = permit.target();
         check_email(address)?;
         let Actor::Caller { remote_address, .. } = permit.actor() else { return self.add_unverified(&permit).await };
-        let row = self.storage().user(*user).await?.filter(is_there).ok_or(AccountError::UnknownUser)?;
+        let row = self.storage().user(*user).await?.filter(|row| is_there(row) && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let own = self.storage().emails(*user).await?;
         if own.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
             return Err(AccountError::EmailTaken);
@@ -116,7 +116,7 @@ impl Identity {
     /// Mails a link that verifies an address of the user, to that address.
     pub async fn send_verification(&self, permit: Permit<SendVerification>) -> Result<(), AccountError> {
         let SendVerification { user, address } = permit.target();
-        let row = self.storage().user(*user).await?.filter(is_there).ok_or(AccountError::UnknownUser)?;
+        let row = self.storage().user(*user).await?.filter(|row| is_there(row) && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let known = self.email_of(*user, address).await?;
         if known.verified_at.is_some() {
             return Ok(());
@@ -274,7 +274,7 @@ impl Identity {
         if known.verified_at.is_none() {
             return Err(AccountError::EmailNotVerified);
         }
-        let row = self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = self.storage().begin().await?;
         if !unit.promote_email(*user, address).await? {
@@ -297,7 +297,7 @@ impl Identity {
     pub async fn remove_email(&self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
         let RemoveEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
-        let row = self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = self.storage().begin().await?;
         // The write itself leaves the primary one alone, also one that became it just now.
@@ -317,10 +317,6 @@ impl Identity {
         let known = self.storage().email(address).await?.filter(|email| email.user == user);
         known.ok_or(AccountError::UnknownEmail)
     }
-}
-
-fn is_there(user: &UserRow) -> bool {
-    user.disabled_at.is_none() && user.deleted_at.is_none()
 }
 
 /// The words that mails about a changed address have in common.

@@ -195,3 +195,31 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     assert!(fixture.confirm_address(&orphan).await.is_none());
     assert!(fixture.storage.email(NEW).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn nobody_changes_the_addresses_of_another() {
+    let fixture = Fixture::new().await;
+    let (ana, ben) = (fixture.user("ana").await, fixture.user("ben").await);
+    for address in ["second@example.org", "third@example.org"] {
+        let target = AddEmail { user: ben, address: address.to_owned() };
+        fixture.identity.add_email(fixture.permit(target).await).await.unwrap();
+    }
+    let verify = VerifyEmail { user: ben, address: "second@example.org".to_owned() };
+    fixture.identity.verify_email(fixture.permit(verify).await).await.unwrap();
+    let before = fixture.addresses(ben).await;
+    let address = |address: &str| address.to_owned();
+    let add = AddEmail { user: ben, address: address(NEW) };
+    let send = SendVerification { user: ben, address: address("third@example.org") };
+    let promote = PromoteEmail { user: ben, address: address("second@example.org") };
+    let remove = RemoveEmail { user: ben, address: address("second@example.org") };
+    let answers = [
+        fixture.identity.add_email(fixture.permit_person(ana, add).await).await,
+        fixture.identity.send_verification(fixture.permit_person(ana, send).await).await,
+        fixture.identity.promote_email(fixture.permit_person(ana, promote).await).await.map(drop),
+        fixture.identity.remove_email(fixture.permit_person(ana, remove).await).await,
+        fixture.identity.delete_account(fixture.permit_person(ana, identity::DeleteAccount { user: ben }).await).await,
+    ];
+    assert!(answers.iter().all(|answer| matches!(answer, Err(AccountError::UnknownUser))), "{answers:?}");
+    assert_eq!(fixture.addresses(ben).await, before);
+    assert!(fixture.mails().await.is_empty());
+}

@@ -2,6 +2,7 @@ use gate::RefusalKind;
 use identity::{ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPassword, TokenError};
 use model::audit::EventKind;
 use model::caveat::CaveatSubject;
+use model::mail::{MailField, MailKind};
 use model::{Action, Assurance, Caller, Caveat, Clock, CredentialKind, ProjectId, ProjectName, TokenId};
 use storage::projects::NewProject;
 
@@ -303,6 +304,31 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     assert!(made_with(&by_session.text).await, "the caller proved one in the request");
     let other = fixture.identity.token_to_create(&user_name("ben"), "ci", NewTokenScope::Account, None, None).await.unwrap();
     let permit = fixture.gate.decide(&fixture.attempt(), &caller, other).await.unwrap();
-    let for_ben = fixture.identity.create_token(permit).await.unwrap();
-    assert!(!made_with(&for_ben.text).await, "one person's factor is not another's");
+    assert!(matches!(fixture.identity.create_token(permit).await, Err(TokenError::UnknownUser)), "one person's session is not another's");
+}
+
+#[tokio::test]
+async fn a_new_token_is_told_to_its_owner_and_the_mail_does_not_hold_it() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let target = fixture.identity.token_to_create(&user_name("ana"), "laptop", projects(&["Some.Thing"]), None, None).await.unwrap();
+    let text = fixture.identity.create_token(fixture.permit_person(ana, target).await).await.unwrap().text;
+    let mail = fixture.mail().await;
+    assert_eq!((mail.recipient.as_str(), mail.mail.kind), ("ana@example.org", MailKind::TokenCreated));
+    assert_eq!((mail.mail.field(MailField::Name), mail.mail.field(MailField::Scope)), ("laptop", "the project some-thing"));
+    assert!(!format!("{:?}", mail.mail).contains(&text.expose()[..30]));
+}
+
+#[tokio::test]
+async fn nobody_sees_or_revokes_tokens_of_another() {
+    let fixture = Fixture::new().await;
+    let (ana, ben) = (fixture.user("ana").await, fixture.user("ben").await);
+    fixture.token("ben", NewTokenScope::Account).await;
+    let listed = fixture.identity.list_tokens(fixture.permit_person(ben, ListTokens { user: ben }).await).await.unwrap();
+    let foreign = fixture.identity.list_tokens(fixture.permit_person(ana, ListTokens { user: ben }).await).await;
+    assert!(matches!(foreign, Err(TokenError::UnknownUser)));
+    for user in [ana, ben] {
+        let target = RevokeToken { user, token: listed[0].id };
+        assert!(matches!(fixture.identity.revoke_token(fixture.permit_person(ana, target).await).await, Err(TokenError::UnknownToken)));
+    }
 }
