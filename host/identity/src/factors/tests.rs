@@ -4,6 +4,7 @@
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
 mod apps;
+mod challenges;
 mod keys;
 mod recovery_codes;
 mod removal;
