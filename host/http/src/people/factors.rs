@@ -57,6 +57,8 @@ struct RemovePage<'a> {
     action: &'a str,
     is_last: bool,
     demands: Vec<String>,
+    /// Whether a project demands it: its owners can change that.
+    of_projects: bool,
 }
 
 pages!(FactorsPage<'_>, RemovePage<'_>);
@@ -152,8 +154,9 @@ async fn removal(exchange: &Exchange, which: FactorName, what: &str, action: &st
 
 fn show_removal(exchange: &Exchange, is_last: bool, demands: &[Demand], what: &str, action: &str) -> Answer {
     let layout = exchange.layout(&format!("Remove {what}"));
+    let of_projects = demands.iter().any(|demand| matches!(demand.by, DemandedBy::Project { .. }));
     let demands = demands.iter().map(demand).collect();
-    exchange.render(&RemovePage { layout, what, action, is_last, demands })
+    exchange.render(&RemovePage { layout, what, action, is_last, demands, of_projects })
 }
 
 async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFactor, Problem> {
@@ -168,7 +171,7 @@ async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFacto
 
 fn demand(demand: &Demand) -> String {
     match &demand.by {
-        DemandedBy::Policy(policy) => format!("The registry, by its policy {policy}, for what you do here."),
+        DemandedBy::Policy(policy) => format!("The registry itself, by its policy {policy}."),
         DemandedBy::Project { name, policy } => format!("The project {name}, by the policy {policy}."),
     }
 }

@@ -67,7 +67,13 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
 /// The form once more, with what is wrong.
 async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show: impl FnOnce(Errors) -> Answer) -> Answer {
     match problem {
-        RegisterProblem::Invalid(fields) => super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(fields.into())),
+        RegisterProblem::Invalid(fields) => {
+            let mut errors = Errors::new();
+            for error in fields {
+                errors.add(error.field, super::sentence(&error.message));
+            }
+            super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
+        }
         RegisterProblem::UnknownLink => {
             link_void(exchange, "Ask whoever runs the registry: a new link is printed each time its server starts, as long as there is no account.")
         }

@@ -246,7 +246,7 @@ impl Answer {
     pub(crate) fn recovery_codes(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         let text = self.between("<pre class=\"codes\"", "</pre>");
-        text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        text.lines().skip(2).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 }
 
