@@ -26,6 +26,7 @@ mod password_reset;
 mod passwords;
 mod persons;
 mod recovery;
+mod races;
 mod registration;
 mod replay;
 mod sessions;

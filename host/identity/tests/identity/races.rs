@@ -1,0 +1,73 @@
+//! A login that is under way while its account changes, through two servers.
+
+use std::sync::Arc;
+
+use identity::{DisableUser, LoginStep, Secret, SecureAccount, SetPassword};
+use model::time::ManualClock;
+use tokio::sync::Barrier;
+
+use crate::fixture::{Fixture, NOW, PASSWORD, limits};
+use crate::postgres;
+
+/// What happens to the account while logins are under way.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Password,
+    Secured,
+    Disabled,
+}
+
+async fn change(server: &Fixture, user: model::UserId, what: Change) {
+    match what {
+        Change::Password => {
+            let target = SetPassword { user, password: Secret::new("another horse entirely 7!".to_owned()) };
+            server.identity.set_password(server.permit(target).await).await.unwrap();
+        }
+        Change::Secured => server.identity.secure_account(server.permit(SecureAccount { user }).await).await.unwrap(),
+        Change::Disabled => {
+            let target = DisableUser { user, reason: "test".into() };
+            server.identity.disable_user(server.permit(target).await).await.unwrap();
+        }
+    }
+}
+
+/// Whichever comes first: no session that the old password opened lives on.
+async fn no_login_outlives_a_change(url: &str, rounds: usize) {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let server = || async {
+        let folder = tempfile::tempdir().unwrap();
+        Arc::new(Fixture::at(url, folder, clock.clone(), "", |config| config.limits = limits(1000)).await)
+    };
+    let servers = [server().await, server().await];
+    for round in 0..rounds {
+        for what in [Change::Password, Change::Secured, Change::Disabled] {
+            let name = format!("user{round}{what:?}").to_lowercase();
+            let user = servers[0].user(&name).await;
+            let start = Arc::new(Barrier::new(7));
+            let mut logins = Vec::new();
+            for number in 0..6 {
+                let (server, start, name) = (servers[number % 2].clone(), start.clone(), name.clone());
+                logins.push(tokio::spawn(async move {
+                    start.wait().await;
+                    server.log_in(&name, PASSWORD, None).await
+                }));
+            }
+            start.wait().await;
+            change(&servers[round % 2], user, what).await;
+            for login in logins {
+                let Ok(LoginStep::Started(session)) = login.await.unwrap() else { continue };
+                let caller = servers[0].present_session(&session.secret).await;
+                assert_eq!(caller.session, None, "{what:?}: a login outlived it");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_login_outlives_a_change_of_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    no_login_outlives_a_change(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 6).await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+        no_login_outlives_a_change(&database.url, 6).await;
+    }
+}
