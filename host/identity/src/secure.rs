@@ -41,11 +41,10 @@ impl Identity {
             return Ok(());
         }
         unit.disable_password(id, "secured by its owner").await?;
-        let sessions = unit.end_sessions(id, None).await?;
+        // Not every link: the one that stops a recovery by staff may be what its owner needs most.
+        let sessions = self.void_after_new_password(&mut unit, id, None).await?;
         let tokens = unit.revoke_tokens_of(id, at).await?;
-        unit.drop_ceremonies(id, None).await?;
         unit.drop_devices(id).await?;
-        unit.drop_links(id, None).await?;
         if mailbox.primary().is_some() {
             let link = self.password_link(&mut unit, id, at).await?;
             let words = [

@@ -110,7 +110,19 @@ mod tests {
     #[test]
     fn an_answer_with_one_line_that_is_no_row_is_none() {
         let row = &SHA1[5..];
-        for line in ["<html>", "x", &row[1..], row, &format!("{row}:"), &format!("{row}:x"), &format!("{row}:-1"), &format!(" {row}:1"), &format!("{row} :1"), &format!("G{}:1", &row[1..]), &format!("{row}:99999999999999999999")] {
+        for line in [
+            "<html>",
+            "x",
+            &row[1..],
+            row,
+            &format!("{row}:"),
+            &format!("{row}:x"),
+            &format!("{row}:-1"),
+            &format!(" {row}:1"),
+            &format!("{row} :1"),
+            &format!("G{}:1", &row[1..]),
+            &format!("{row}:99999999999999999999"),
+        ] {
             assert!(Range::parse(line.as_bytes()).is_none(), "{line}");
             assert!(Range::parse(format!("{row}:1\r\n{line}").as_bytes()).is_none(), "{line}");
         }
