@@ -27,6 +27,7 @@ use crate::cookies::{self, Browser};
 use crate::exchange::{Exchange, OpenExchange, Parameters};
 use crate::negotiate::ProblemFormat;
 use crate::pages::layout::{Layout, Viewer};
+use crate::people::Look;
 use crate::problem::Problem;
 use crate::routes::{Access, Audience, Credentials, Handler, Route, Verb};
 use crate::staged::{self, ExpectedFiles};
@@ -102,6 +103,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                 let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
                 line.identify(&caller);
                 viewer = Viewer::of(&caller);
+                refuse_programs(&app, route, &attempt, &caller).await?;
                 session_is_dead = browser.session_cookie.is_some() && caller.credential == CredentialKind::None && is_page(route);
                 handler(Exchange { app: app.clone(), attempt, caller, code, expected_files, browser, request, parameters, body: body.clone() }).await
             }
@@ -180,6 +182,17 @@ fn is_public_host(headers: &HeaderMap, public_url: &str) -> bool {
 /// Scheme, host and port: the address up to the slash after its `://`.
 fn origin_of(public_url: &str) -> &str {
     public_url.match_indices('/').nth(2).map_or(public_url, |(path, _)| &public_url[..path])
+}
+
+/// Forms are for browsers, and what they show again when a field is wrong is for who is logged
+/// in. Whoever comes with another credential is decided about before anything of the form is
+/// looked at; the handler decides once more, with all the facts.
+async fn refuse_programs(app: &Shared, route: &Route, attempt: &Attempt, caller: &Caller) -> Result<(), Problem> {
+    let Access::Decided(action) = route.access else { return Ok(()) };
+    if route.credentials == Credentials::Form && !matches!(caller.credential, CredentialKind::None | CredentialKind::Session) {
+        let _ = app.gate.decide(attempt, caller, Look(action)).await?;
+    }
+    Ok(())
 }
 
 /// What a request's headers tell of the page that made it.

@@ -9,12 +9,14 @@ use askama::Template;
 use axum::http::StatusCode;
 use gate::{Refusal, RefusalKind, Requirement};
 use identity::factors::KeyAnswer;
+use model::Action;
 use serde_json::json;
 
 use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, Page as _, html, pages};
+use crate::people::Look;
 use crate::problem::{Answer, Problem};
 use crate::routes;
 
@@ -163,8 +165,7 @@ async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, rea
 pub(crate) async fn show(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let has_factor = person.factors.any();
-    let target = Look;
-    let _ = exchange.app.gate.decide(&exchange.attempt, &exchange.caller, target).await?;
+    let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
     let wanted = exchange.query("next");
     let back = Return::page(if wanted.is_empty() { "/account/?notice=proven" } else { exchange.next(&wanted) });
     let need = if has_factor && exchange.query("need") != "password" { Need::Factor } else { Need::Password };
@@ -217,15 +218,6 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
     let Exchange { app, attempt, caller, .. } = &exchange;
     let challenge = app.identity.challenge_for_step_up(&app.gate, attempt, caller).await?;
     json(&json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options }))
-}
-
-/// Look at the page.
-struct Look;
-
-impl gate::Target for Look {
-    fn facts(&self) -> gate::TargetFacts<'_> {
-        gate::TargetFacts::of(model::Action::SessionStepUp)
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use gate::{Target, TargetFacts};
 use identity::{ListTokens, ListedToken, NewTokenScope, RevokeToken, TokenError};
 use model::{Action, Caveat, ProjectName, Timestamp, TokenId, UserId};
 
 use super::layout::{Layout, pages, time};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
+use crate::people::Look;
 use crate::problem::{Answer, Problem};
 
 /// Projects offered in the form; who has more names the one.
@@ -17,15 +17,6 @@ const OFFERED_PROJECTS: usize = 500;
 const LIFETIMES: &[(&str, &str)] = &[("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("never", "No end, until it is revoked")];
 const USUAL_LIFETIME: &str = "90";
 const DAY_SECONDS: i64 = 24 * 3600;
-
-/// Look at the form of a new token.
-struct LookAtCreation;
-
-impl Target for LookAtCreation {
-    fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts::of(Action::TokenCreate)
-    }
-}
 
 /// A token as its owner sees it.
 struct Line {
@@ -94,7 +85,7 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
 /// `GET /account/tokens/create`
 pub(crate) async fn new(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(LookAtCreation, &Form::none()).await?;
+    let _ = exchange.decide_page(Look(Action::TokenCreate), &Form::none()).await?;
     let page = form_page(&exchange, user, &Form::none(), Errors::new()).await?;
     exchange.render(&page)
 }
@@ -105,7 +96,7 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     // Nothing is told about a form, and nothing of the account shown with it, to who may not
     // send it: an API token is one, too.
-    let _ = exchange.decide_page(LookAtCreation, &form).await?;
+    let _ = exchange.decide_page(Look(Action::TokenCreate), &form).await?;
     let now = exchange.attempt.at;
     let mut errors = Errors::new();
     let scope = scope(&form, &mut errors);
