@@ -118,10 +118,11 @@ impl Target for CancelRecovery {
     }
 }
 
-/// The account's own, so not what staff may do: whoever holds the link is its owner.
+/// Decided like a new password by a mailed link: it is the owner's own and not what staff may
+/// do, and whoever has the mailbox and no factor at hand must be able to do it.
 impl Target for StopRecovery {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts::of(Action::AccountUpdate)
+        TargetFacts::of(Action::PasswordReset)
     }
 }
 
