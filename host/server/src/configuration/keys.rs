@@ -101,7 +101,7 @@ keys! {
     /// Tokens made under another prefix stop being accepted.
     token_prefix ("token-prefix"): TokenPrefix = "pypi";
     /// Whom mails are from: an address, or a name and an address. Empty: noreply at the host
-    /// of public-url.
+    /// of public-url, or at localhost when that is an address in numbers.
     mail_from ("mail-from"): Option<Sender> = "";
     /// SMTP server that takes mails: "smtp://<user>:<password>@<host>:587" (with STARTTLS,
     /// always, but for localhost) or "smtps://<user>:<password>@<host>:465" (TLS from the
