@@ -141,6 +141,10 @@ async fn the_link_goes_to_the_primary_address_as_it_is_stored() {
 async fn a_link_counts_no_more_after_what_makes_it_needless() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
+    let remembered = fixture.reset_link("ana").await;
+    fixture.logged_in("ana").await;
+    assert!(matches!(fixture.reset(&remembered, NEW).await, Err(PasswordProblem::UnknownLink)), "the password was remembered after all");
+
     let set = fixture.reset_link("ana").await;
     let target = SetPassword { user: ana, password: Secret::new(NEW.to_owned()) };
     fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
