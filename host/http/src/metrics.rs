@@ -46,6 +46,7 @@ const PLAIN_COUNTERS: &[(&str, &str)] = &[
 const LABELLED_COUNTERS: &[(&str, &str)] = &[
     (REQUESTS, "HTTP requests by route, method and status."),
     (DECISIONS, "Decisions by action and outcome."),
+    ("portcullis_breach_checks_total", "Passwords looked for in known breaches, by outcome: clean, breached, unavailable."),
     ("portcullis_mails_total", "Attempts to send a mail, by outcome: sent, deferred, failed."),
     ("portcullis_policy_failures_total", "Evaluations that a policy did not finish: it trapped, overran its budget, or is suspended."),
     ("portcullis_unenforced_verdicts_total", "Verdicts of policies in grade warn or observe that would not have let something through."),
