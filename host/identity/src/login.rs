@@ -166,22 +166,21 @@ impl Identity {
     }
 
     async fn second_step(&self, gate: &Gate, attempt: &Attempt, pending: &str, offered: Offered<'_>, device: Option<&str>) -> Result<LoginStep, Refusal> {
+        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
+            return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
+        }
         let waiting = match self.waiting(pending).await {
             Ok(Ok(waiting)) => waiting,
             Ok(Err(why)) => return Err(self.refuse_counted(gate, attempt, ACTION, Failure::login_expired(why, None)).await),
             Err(error) => return Err(self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, &error)).await),
         };
         let user = &waiting.user;
-        let asked = match &offered {
-            // Asked before the code is looked at: each counts once, and the login that is
-            // repeated after the mail needs one that was not used up by the first.
-            Offered::RecoveryCode(_) => self.ask_about_device(attempt, user, device).await,
-            Offered::Totp(_) | Offered::Key(..) => Ok(None),
-        };
-        match asked {
-            Ok(Some(step)) => return Ok(step),
-            Ok(None) => {}
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        if let Offered::RecoveryCode(_) = offered {
+            match self.ask_before_recovery_code(attempt, user, &offered, device).await {
+                Ok(None) => {}
+                Ok(Some(step)) => return Ok(step),
+                Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
+            }
         }
         let right = match self.look_at(attempt, user, &offered).await {
             Ok(right) => right,
@@ -211,6 +210,26 @@ impl Identity {
             }
         }
         self.start(gate, attempt, &permit, user, assurance, device).await
+    }
+
+    /// Asks about the browser before a recovery code is looked at: each counts once, and the
+    /// login that is repeated after the mail needs one that was not used up by the first.
+    /// Counted like a code, since nothing but the password was needed to come so far.
+    async fn ask_before_recovery_code(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        offered: &Offered<'_>,
+        cookie: Option<&str>,
+    ) -> Result<Option<LoginStep>, Failure> {
+        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id);
+        let device = self.device_of(user.id, cookie).await.map_err(unavailable)?;
+        if !self.must_be_confirmed(user, &device).await.map_err(unavailable)? {
+            return Ok(None);
+        }
+        let _stays_counted = self.count(attempt, user, offered).await?;
+        let mailed_before = self.ask_to_confirm(attempt, user, &device).await.map_err(unavailable)?;
+        Ok(Some(LoginStep::ConfirmDevice { device: device.secret, mailed_before }))
     }
 
     /// Asks the user to confirm the browser, if that is needed.

@@ -106,6 +106,9 @@ impl Identity {
     /// one's cookie, has none to renew.
     async fn current(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, cookie: &str) -> Result<Current, Refusal> {
         let caller_id = caller.user().map(|user| user.id);
+        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
+            return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
+        }
         let found = match opaque::hash(cookie) {
             Some(secret) => self.storage().session(&secret, self.idle_since(attempt.at), attempt.at).await.map(|found| found.map(|found| (secret, found))),
             None => Ok(None),

@@ -7,7 +7,7 @@ use storage::users::UserRow;
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 use crate::factors::recovery_codes::RecoveryCodeProblem;
-use crate::limits::{self, Counter};
+use crate::limits::{self, Counter, Taken};
 use crate::prove_person::UnspentCode;
 use crate::refusals::Failure;
 use crate::{Identity, totp};
@@ -59,9 +59,7 @@ impl Identity {
         let factor = offered.factor();
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(factor);
         let wrong = |why| Failure::second_factor(why, factor, user.id);
-        let counters = offered.counters(&self.config().limits, attempt, user);
-        let taken = limits::take(self.storage(), &counters, self.now()).await.map_err(unavailable)?;
-        let taken = taken.map_err(|too_many| Failure::limited(CredentialKind::Session, too_many).of(user.id).with_factor(factor))?;
+        let taken = self.count(attempt, user, offered).await?;
         let at = self.now();
         let code = match offered {
             Offered::Totp(code) => {
@@ -89,6 +87,16 @@ impl Identity {
         };
         taken.give_back(self.storage()).await.map_err(unavailable)?;
         Ok(Right { factor, at, code })
+    }
+
+    /// Counts an attempt, before anything is looked at.
+    pub(crate) async fn count(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>) -> Result<Taken, Failure> {
+        let limited = |too_many| Failure::limited(CredentialKind::Session, too_many).of(user.id).with_factor(offered.factor());
+        let counters = offered.counters(&self.config().limits, attempt, user);
+        match limits::take(self.storage(), &counters, self.now()).await {
+            Ok(taken) => taken.map_err(limited),
+            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(offered.factor())),
+        }
     }
 
     /// Uses up a code, once and for all: of any number of requests with one code, one gets past

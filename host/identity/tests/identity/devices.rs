@@ -187,6 +187,21 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
 }
 
 #[tokio::test]
+async fn who_knows_only_the_password_asks_about_browsers_as_often_as_codes_may_be_tried() {
+    let fixture = Fixture::with(crate::fixture::limits(3)).await;
+    let ana = fixture.user("ana").await;
+    fixture.enroll(ana).await;
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+        answers.push(fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), "x", None).await);
+    }
+    let last = answers.pop().unwrap();
+    assert!(matches!(last.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(answers.into_iter().all(|step| matches!(step, Ok(LoginStep::ConfirmDevice { .. }))));
+}
+
+#[tokio::test]
 async fn who_has_no_verified_address_is_not_asked_by_mail() {
     let fixture = Fixture::new().await;
     let target = identity::CreateUser { name: user_name("ana"), email: None, email_verified: false, staff: false };
