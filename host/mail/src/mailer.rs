@@ -158,6 +158,10 @@ impl Mailer {
                 Way::Folder(folder)
             }
         };
+        // An alert on something that does not exist yet never fires.
+        for outcome in ["sent", "deferred", "failed"] {
+            metrics::counter!("portcullis_mails_total", "outcome" => outcome).increment(0);
+        }
         let (first_retry, give_up_after) = (config.first_retry, config.give_up_after);
         Ok(Self { inner: Arc::new(Inner { storage, clock, from, way, registry: config.registry, first_retry, give_up_after }) })
     }
