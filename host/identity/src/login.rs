@@ -103,6 +103,12 @@ impl Identity {
         let password_state = self.password_state(gate, attempt, ACTION, &password, Some(user.id)).await?;
         let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state };
         let caller = caller(&user, assurance);
+        // Whatever the policies make of it, or only count: its owner reads it.
+        if password_state == PasswordState::Breached
+            && let Err(error) = self.record_breach(gate, attempt, &caller, &user).await
+        {
+            return Err(self.login_unavailable(gate, attempt, &error, user.id).await);
+        }
         let decided = gate.decide(attempt, &caller, StartSession).await;
         if !user.facts().factors.any() {
             return self.start(gate, attempt, &decided?, &user, assurance, device).await;
@@ -260,6 +266,19 @@ impl Identity {
             Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("account-changed", Some(user.id))).await),
             Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
+    }
+
+    async fn record_breach(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, user: &UserRow) -> Result<(), StorageError> {
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::PasswordBreached,
+            actor: actor_of(attempt, caller),
+            user: Some(user.id),
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({ "action": ACTION.as_str() }),
+        };
+        gate.recorder().audit(event).await
     }
 
     /// Remembers the first step; what the browser is to remember. That the password was right

@@ -1,9 +1,11 @@
 use gate::{Reason, RefusalKind};
 use identity::{LoginStep, PendingLogin, Secret, SetPassword};
 use model::audit::EventKind;
-use model::{CredentialKind, Factor, FactorUse};
+use model::mail::MailKind;
+use model::{CredentialKind, Factor, FactorUse, PasswordState};
 
 use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name};
+use crate::mails::{Reply, Service, told};
 
 impl Fixture {
     async fn second_step(&self, pending: &Secret<String>, code: &str, device: &Secret<String>) -> Result<LoginStep, gate::Refusal> {
@@ -285,4 +287,58 @@ async fn where_no_policy_could_permit_a_session_no_password_is_looked_at() {
         .collect();
     assert_eq!(answers[0], answers[1]);
     assert_eq!(fixture.last_failure().await, "person-not-accepted");
+}
+
+const REFUSE_BREACHED: &str = r#"
+[[binding]]
+policy = "refuse-breached-passwords"
+module = "refuse-breached-passwords.wasm"
+
+[binding.settings]
+disable-password = true
+mail = true
+"#;
+
+/// A service that knows [`PASSWORD`] from a breach.
+async fn service() -> Service {
+    use sha1::{Digest, Sha1};
+    let hash = data_encoding::HEXUPPER.encode(&Sha1::digest(PASSWORD.as_bytes()));
+    Service::start(Reply::Body(format!("{}:7", &hash[5..]))).await
+}
+
+#[tokio::test]
+async fn a_breached_password_is_right_for_the_last_time() {
+    let service = service().await;
+    let fixture = Fixture::configured(REFUSE_BREACHED, |config| config.breaches.base_url = Some(service.url.clone())).await;
+    for (name, has_factor) in [("ana", true), ("ben", false)] {
+        let user = fixture.user(name).await;
+        if has_factor {
+            fixture.enroll(user).await;
+        }
+        let refusal = fixture.log_in(name, "wrong horse", None).await.unwrap_err();
+        assert_eq!(refusal.reasons[0].code, "wrong-credentials");
+        let refusal = fixture.log_in(name, PASSWORD, None).await.unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Denied, "{name}: final, whether there is a second factor or not: {refusal:?}");
+        assert_eq!(fixture.storage.user(user).await.unwrap().unwrap().password_disabled.as_deref(), Some("policy"));
+        assert_eq!(told(&fixture.mails().await), [(format!("{name}@example.org"), MailKind::PasswordBreached)]);
+        let again = fixture.log_in(name, PASSWORD, None).await.unwrap_err();
+        assert_eq!(again.reasons[0].code, "wrong-credentials", "whoever comes later learns nothing");
+        assert_eq!(fixture.sessions(user).await, []);
+    }
+    let found = fixture.events().await.into_iter().filter(|event| event.kind == EventKind::PasswordBreached).count();
+    assert_eq!(found, 2);
+    assert_eq!(service.asked().len(), 1, "nobody is asked about a wrong password, and an answer is kept");
+}
+
+#[tokio::test]
+async fn a_session_remembers_what_the_check_of_its_password_came_to() {
+    let service = service().await;
+    let fixture = Fixture::configured("", |config| config.breaches.base_url = Some(service.url.clone())).await;
+    fixture.user("ana").await;
+    let session = fixture.logged_in("ana").await;
+    assert_eq!(fixture.present_session(&session.secret).await.assurance.password_state, PasswordState::Breached);
+    let caller = fixture.prove("ana", PASSWORD, None).await.unwrap();
+    assert_eq!(caller.assurance.password_state, PasswordState::Breached);
+    let caller = fixture.present_password("ana", PASSWORD, model::Action::FileUpload).await.unwrap();
+    assert_eq!(caller.assurance.password_state, PasswordState::Breached);
 }
