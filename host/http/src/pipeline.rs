@@ -215,7 +215,12 @@ async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, head
     if route.verb != Verb::Post {
         return Ok(());
     }
-    let must_tell = route.credentials == Credentials::Form || (browser.is_any() && !headers.contains_key(AUTHORIZATION));
+    let is_form = route.credentials == Credentials::Form;
+    let must_tell = match headers.get(AUTHORIZATION) {
+        None => is_form || browser.is_any(),
+        // Browsers remember passwords of this scheme and send them by themselves; any other is a program's.
+        Some(value) => is_form && value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
+    };
     let again = format!("Open {} in your browser, go to the page from there, and send the form again.", app.public_url());
     let (code, message, remedy) = match (made_by(headers, app.public_url()), route.audience) {
         (MadeBy::Us, _) => return Ok(()),

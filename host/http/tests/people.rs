@@ -9,3 +9,9 @@ mod becoming;
 mod logging_in;
 #[path = "people/account.rs"]
 mod account;
+#[path = "pages/origins.rs"]
+mod origins;
+#[path = "pages/proving.rs"]
+mod proving;
+#[path = "pages/tokens.rs"]
+mod tokens;

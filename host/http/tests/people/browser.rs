@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use gate::{Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target, break_glass};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
-use identity::{CreateUser, Identity, IdentityConfig, PasswordHashing, Secret, SetPassword};
+use identity::{CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret, SetPassword};
 use model::audit::Actor;
 use model::mail::{MailField, MailKind};
 use model::time::ManualClock;
@@ -83,6 +83,13 @@ impl Site {
         user
     }
 
+    /// A token of a user for all that tokens may do.
+    pub(crate) async fn token(&self, user: &str) -> String {
+        let name = UserName::parse(user).unwrap();
+        let target = self.identity.token_to_create(&name, "laptop", NewTokenScope::Account, None, None).await.unwrap();
+        self.identity.create_token(self.permit(target).await).await.unwrap().text.expose().clone()
+    }
+
     /// The mails that were written since the last look, oldest first.
     pub(crate) async fn mails(&self) -> Vec<OutboxRow> {
         let now = self.clock.now();
@@ -134,7 +141,7 @@ fn package(name: &str, folder: &Path) -> SetPackage {
 
 /// Somebody's browser: keeps cookies, follows nothing by itself, runs no script.
 pub(crate) struct Browser<'a> {
-    site: &'a Site,
+    pub(crate) site: &'a Site,
     pub(crate) cookies: Vec<(String, String)>,
 }
 
@@ -152,8 +159,13 @@ impl Browser<'_> {
     }
 
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_from(URL, "same-origin", path, fields).await
+    }
+
+    /// Sends a form that a page of this origin made.
+    pub(crate) async fn post_from(&mut self, origin: &str, site: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = fields.iter().map(|(name, value)| format!("{}={}", quoted(name), quoted(value))).collect::<Vec<_>>().join("&");
-        let request = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded").header(ORIGIN, URL).header("sec-fetch-site", "same-origin");
+        let request = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded").header(ORIGIN, origin).header("sec-fetch-site", site);
         self.send(request, Body::from(body)).await
     }
 
@@ -165,8 +177,21 @@ impl Browser<'_> {
         self.get(&location).await
     }
 
-    async fn send(&mut self, mut request: axum::http::request::Builder, body: Body) -> Answer {
-        request = request.header(HOST, "index.example").header("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+    /// What a program would send that has a token and no browser.
+    pub(crate) async fn with_token(&mut self, token: &str, method: &str, path: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request, Body::empty()).await
+    }
+
+    pub(crate) async fn send(&mut self, mut request: axum::http::request::Builder, body: Body) -> Answer {
+        let said = request.headers_ref().unwrap();
+        let (has_host, has_accept) = (said.contains_key(HOST), said.contains_key("accept"));
+        if !has_host {
+            request = request.header(HOST, "index.example");
+        }
+        if !has_accept {
+            request = request.header("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+        }
         if !self.cookies.is_empty() {
             let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
             request = request.header(COOKIE, cookies);

@@ -1,0 +1,99 @@
+//! API tokens, made and revoked in a browser.
+
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use axum::http::{Request, StatusCode};
+
+use crate::browser::{Browser, Site, URL};
+
+/// Somebody who may make tokens.
+async fn somebody<'a>(site: &'a Site, name: &str) -> Browser<'a> {
+    site.user(name).await;
+    let mut browser = site.browser();
+    browser.log_in(name).await;
+    browser.keep_recovery_codes().await;
+    let secret = browser.set_up_app().await;
+    site.clock.advance_seconds(60);
+    browser.step_up(&secret).await;
+    browser
+}
+
+const FORM: [(&str, &str); 4] = [("description", "laptop"), ("scope", "account"), ("project", ""), ("expires", "never")];
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_listed_until_it_is_revoked() {
+    let site = Site::new().await;
+    let mut browser = somebody(&site, "ana").await;
+    assert!(browser.get("/account/tokens/").await.body.contains("You have no tokens."));
+    let page = browser.get("/account/tokens/create").await;
+    assert!(page.body.contains("<option value=\"90\" selected>"), "{}", page.body);
+    let created = browser.post("/account/tokens/create", &FORM).await;
+    assert_eq!(created.status, StatusCode::OK, "{}", created.body);
+    let token = created.between("aria-label=\"The token\"><code>", "</code>");
+    assert!(token.starts_with("pypi-") && created.body.contains(&format!("TWINE_PASSWORD={token}")));
+
+    let list = browser.get("/account/tokens/").await;
+    assert!(list.body.contains("laptop") && list.body.contains("all projects of your account") && list.body.contains("with a second factor"));
+    assert!(!list.body.contains(&token));
+    let again = browser.post("/account/tokens/create", &FORM).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "a page that is loaded anew makes no second one");
+    assert!(again.body.contains("You have a token with this name already"), "{}", again.body);
+
+    let revoke = format!("/account/tokens/{}/revoke", list.between("/account/tokens/", "/revoke").rsplit('/').next().unwrap());
+    assert!(browser.get(&revoke).await.body.contains("“laptop”"));
+    let mut stranger = somebody(&site, "bob").await;
+    assert_eq!(stranger.get(&revoke).await.status, StatusCode::NOT_FOUND, "another's token does not exist");
+    assert_eq!(stranger.post(&revoke, &[]).await.status, StatusCode::NOT_FOUND);
+    let list = browser.post_and_follow(&revoke, &[]).await;
+    assert!(list.body.contains("The token is revoked") && list.body.contains("You have no tokens."), "{}", list.body);
+    assert_eq!(browser.post(&revoke, &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_form_stands_beside_its_field() {
+    let site = Site::new().await;
+    let mut browser = somebody(&site, "ana").await;
+    for (name, value, error) in [
+        ("description", "", "error-description"),
+        ("description", "a\u{7}b", "error-description"),
+        ("scope", "everything", "error-scope"),
+        ("scope", "project:../x", "error-scope"),
+        ("scope", "new", "error-project"),
+        ("expires", "36500", "error-expires"),
+        ("expires", "-1", "error-expires"),
+    ] {
+        let form = FORM.map(|(known, usual)| if known == name { (known, value) } else { (known, usual) });
+        let page = browser.post("/account/tokens/create", &form).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}={value}");
+        assert!(page.body.contains(&format!("id=\"{error}\"")) && page.body.contains("id=\"what-is-wrong\""), "{name}={value}: {}", page.body);
+    }
+    assert!(browser.get("/account/tokens/").await.body.contains("You have no tokens."));
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_project_and_has_an_end() {
+    let site = Site::new().await;
+    let mut browser = somebody(&site, "ana").await;
+    let form = [("description", "ci"), ("scope", "new"), ("project", "My_Demo"), ("expires", "7")];
+    assert!(browser.post("/account/tokens/create", &form).await.body.contains("for My_Demo"));
+    let list = browser.get("/account/tokens/").await;
+    assert!(list.body.contains("<td>my-demo</td>"), "{}", list.body);
+    assert!(!list.body.contains("Has ended"));
+}
+
+#[tokio::test]
+async fn a_token_makes_no_token_and_sees_no_page() {
+    let site = Site::new().await;
+    let mut browser = somebody(&site, "ana").await;
+    let token = browser.post("/account/tokens/create", &FORM).await.between("aria-label=\"The token\"><code>", "</code>");
+    let bearer = format!("Bearer {token}");
+    for path in ["/account/tokens/", "/account/tokens/create", "/account/"] {
+        let answer = site.browser().send(Request::get(path).header(AUTHORIZATION, &bearer), Body::empty()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(!answer.body.contains("laptop"), "{path}");
+    }
+    let request = Request::post("/account/tokens/create").header(AUTHORIZATION, &bearer).header(ORIGIN, URL);
+    let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let answer = site.browser().send(request, Body::from("description=")).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "refused before the form is looked at: {}", answer.body);
+}
