@@ -21,6 +21,7 @@ mod keys;
 mod login;
 mod deletion;
 mod emails;
+mod once;
 mod password_change;
 mod password_reset;
 mod passwords;
