@@ -212,3 +212,47 @@ async fn recoveries_are_for_staff_and_the_owner_stops_one_by_mail() {
     assert!(stopped.body.contains("The recovery is stopped"), "{}", stopped.body);
     assert!(root.get("/staff/recoveries/").await.body.contains("Cancelled"));
 }
+
+#[tokio::test]
+async fn a_token_opens_no_page_of_a_person() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let token = site.token("ana").await;
+    let pages = portcullis_http::routes().iter().filter(|route| route.path.starts_with("/account/") || route.path.starts_with("/staff/"));
+    let mut seen = 0;
+    for route in pages {
+        let path = route.path.replace("{key}", &model::KeyId::new().to_string()).replace("{token}", &model::TokenId::new().to_string());
+        let answer = site.browser().with_token(&token, route.verb.methods()[0], &path).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{route:?}: {}", answer.body);
+        // The core comes before the policies: what is staff's is no token's, whatever they say.
+        let reason = if path.starts_with("/staff/") { "Only the staff of the registry may do this." } else { "API tokens are only valid for uploads." };
+        assert!(answer.body.contains(reason), "{route:?}: {}", answer.body);
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+#[tokio::test]
+async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    browser.keep_recovery_codes().await;
+    site.clock.advance_seconds(3600);
+    let form = [("kind", "passkey"), ("name", "Blue \"key\""), ("ceremony", ""), ("response", "")];
+    let page = browser.post("/account/factors/keys", &form).await;
+    assert_eq!((page.status, page.field("step-up-need").as_str(), page.field("kind").as_str()), (StatusCode::FORBIDDEN, "password", "passkey"));
+    let fields = [
+        ("step-up-to", "/account/factors/keys"),
+        ("step-up-method", "post"),
+        ("step-up-need", "password"),
+        ("step-up-proof", "password"),
+        ("step-up-password", PASSWORD),
+    ];
+    let answer = browser.post("/account/step-up", &[&fields[..], &form].concat()).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/factors/keys"));
+    let page = browser.post("/account/factors/keys", &form).await;
+    assert!(page.body.contains("Press the button once more") && page.body.contains("value=\"Blue &#34;key&#34;\""), "{}", page.body);
+    assert!(page.body.contains("value=\"passkey\" required checked"), "{}", page.body);
+}

@@ -180,3 +180,36 @@ async fn changing_the_password_needs_the_old_one_and_ends_the_other_sessions() {
     assert!(page.body.contains("Your password is changed."), "{}", page.body);
     assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
 }
+
+#[tokio::test]
+async fn challenges_are_told_to_the_script_and_say_nothing_about_accounts() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    let page = browser.get("/login").await;
+    assert!(
+        page.body.contains("data-options=\"https://index.example/login/passkey/options\"") && page.body.contains("data-webauthn-start disabled"),
+        "{}",
+        page.body
+    );
+    let answer = browser.post("/login/passkey/options", &[]).await;
+    assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (StatusCode::OK, "application/json"));
+    assert!(answer.body.contains("\"ceremony\":\"") && answer.body.contains("\"challenge\":\"") && !answer.body.contains("\"id\""), "{}", answer.body);
+    let answer = browser.post("/login/factor/options", &[]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
+    let answer = browser.post("/login/passkey", &[("ceremony", "x"), ("response", "{}")]).await;
+    assert_eq!((answer.status, answer.title().as_str()), (StatusCode::FORBIDDEN, "Error: Log in · index.example"));
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_does_nothing() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    for path in ["/logout", "/account/secure", "/account/delete", "/account/factors/recovery-codes", "/account/sessions/end-others"] {
+        let answer = browser.post_from("https://evil.example", "cross-site", path, &[("user-name", "ana")]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.body);
+    }
+    assert_eq!(browser.get("/account/").await.status, StatusCode::OK);
+}
