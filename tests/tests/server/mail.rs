@@ -248,8 +248,57 @@ fn mails_that_were_put_off_leave_at_an_operators_word() {
     let mut server = setup.start();
     let user = server.setup.user_without_factor("ana");
     make_token(&server.setup, &user, "laptop");
-    server.wait_for("the mail to be tried in vain", |server| outbox(&server.setup, "token-created").iter().find(|mail| mail["last-error"].is_string()).cloned());
+    server
+        .wait_for("the mail to be tried in vain", |server| outbox(&server.setup, "token-created").iter().find(|mail| mail["last-error"].is_string()).cloned());
     smtp.run();
     assert!(server.command_line(&["mail", "retry", "--json"]).ok().json()["mails"].as_u64() >= Some(1));
     wait_until_all(&mut server, "token-created", 1, "sent");
+}
+
+#[test]
+fn a_recovery_is_announced_can_be_stopped_and_ends_with_a_link_that_only_the_owner_gets() {
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    let user = setup.user("ana");
+    let recover = |reason: &str| setup.command_line(&["user", "recover", &user.name, "--reason", reason, "--recovery-wait", "1s", "--json"]);
+    let reason = "lost the phone, identity was checked";
+    assert!(!recover("lost").status.success(), "a reason has to say something");
+    recover(reason).ok();
+    assert!(recover(reason).all().contains("running already"));
+    let shown = setup.command_line(&["user", "show", "ana", "--json"]).ok().json();
+    assert_eq!((&shown["recovery"]["reason"], shown["totp-enrolled"].is_string()), (&Value::from(reason), true));
+    setup.command_line(&["user", "recover-cancel", "ana"]).ok();
+    assert!(!setup.command_line(&["user", "recover-cancel", "ana"]).status.success(), "nothing is under way any more");
+    let begun = recover(reason).ok();
+
+    let mut server = setup.start();
+    let written = |server: &Server, kind: &str| {
+        let files = std::fs::read_dir(server.setup.data().join("outbox")).ok()?;
+        let mut files: Vec<PathBuf> = files.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        files.retain(|file| file.to_string_lossy().contains(&format!("-{kind}-")));
+        (!files.is_empty()).then_some(files)
+    };
+    let completed = server.wait_for("the link for a new password", |server| written(server, "recovery-completed"));
+    let mail = std::fs::read_to_string(&completed[0]).expect("a mail is text");
+    let link = mail.lines().find(|line| line.contains("/password/reset?link=")).expect("the mail has a link");
+    assert!(mail.contains("To: ana@example.org"), "{mail}");
+    for said in [&begun.all(), &server.log(), &server.command_line(&["audit", "--user", "ana", "--json"]).ok().stdout] {
+        assert!(!said.contains(link.split("link=").nth(1).expect("the link has a secret")), "{said}");
+    }
+    let announced = server.wait_for("both announcements", |server| written(server, "recovery-started").filter(|files| files.len() == 2));
+    assert_eq!(announced.len(), 2);
+    let shown = server.command_line(&["user", "show", "ana", "--json"]).ok().json();
+    assert!(shown["recovery"].is_null() && shown["totp-enrolled"].is_null() && text(&shown, "password").starts_with("disabled"), "{shown}");
+}
+
+#[test]
+fn an_operator_sees_and_ends_sessions() {
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    setup.user_without_factor("ana");
+    assert_eq!(setup.command_line(&["user", "sessions", "ana", "--json"]).ok().json(), serde_json::json!([]));
+    assert_eq!(setup.command_line(&["user", "end-sessions", "ana", "--json"]).ok().json()["ended"], 0);
+    let broken = setup.command_line(&["decisions", "--outcome", "break-glass", "--json"]).ok().json();
+    let actions: BTreeSet<&str> = broken.as_array().expect("a list").iter().map(|decision| text(decision, "action")).collect();
+    assert!(actions.contains("session:list") && actions.contains("session:end"), "{actions:?}");
 }
