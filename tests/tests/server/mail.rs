@@ -14,13 +14,25 @@ struct Smtp {
     clients: Clients,
     folder: tempfile::TempDir,
     port: u16,
+    /// Whether it speaks TLS and wants a login.
+    tls: bool,
     process: Option<Child>,
 }
 
 impl Smtp {
     /// A server that runs. None where the Python clients were not set up.
     fn start() -> Option<Self> {
-        let mut smtp = Self { clients: Clients::find()?, folder: tempfile::tempdir().expect("a temporary folder can be made"), port: 0, process: None };
+        Self::start_as(false)
+    }
+
+    /// The same, over TLS and for whoever logs in.
+    fn start_with_tls() -> Option<Self> {
+        Self::start_as(true)
+    }
+
+    fn start_as(tls: bool) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut smtp = Self { clients: Clients::find()?, folder, port: 0, tls, process: None };
         std::fs::create_dir(smtp.mails_folder()).expect("the folder of mails can be made");
         smtp.run();
         Some(smtp)
@@ -38,6 +50,7 @@ impl Smtp {
             .arg(repository().join("tests/clients/smtp_server.py"))
             .arg(self.port.to_string())
             .arg(self.mails_folder())
+            .args(self.tls.then_some("tls"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the SMTP server starts");
@@ -301,4 +314,30 @@ fn an_operator_sees_and_ends_sessions() {
     let broken = setup.command_line(&["decisions", "--outcome", "break-glass", "--json"]).ok().json();
     let actions: BTreeSet<&str> = broken.as_array().expect("a list").iter().map(|decision| text(decision, "action")).collect();
     assert!(actions.contains("session:list") && actions.contains("session:end"), "{actions:?}");
+}
+
+#[test]
+fn a_mail_travels_in_tls_to_a_server_that_is_who_it_says_and_that_knows_us() {
+    let Some(smtp) = Smtp::start_with_tls() else { return };
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    let certificate = smtp.folder.path().join("certificate.pem").display().to_string();
+    let url = |credentials: &str| format!("smtps://{credentials}localhost:{}", smtp.port);
+    let test = |url: &str, trusted: &str| {
+        let variables = [("PORTCULLIS_SMTP_URL", url), ("SSL_CERT_FILE", trusted)];
+        setup.command_line_with_input(&["mail", "test", "ana@example.org"], "", &variables)
+    };
+    let robot = url("robot%40example.org:s%3Acr%40t%2F@");
+    test(&robot, &certificate).ok();
+    assert_eq!(smtp.mails().len(), 1);
+
+    // Nobody vouches for the certificate; the wrong password; none at all.
+    let strangers = Smtp::start_with_tls().expect("the clients are there");
+    let elsewhere = strangers.folder.path().join("certificate.pem").display().to_string();
+    for (url, trusted) in [(robot.clone(), elsewhere.as_str()), (url("robot%40example.org:hunter2@"), &certificate), (url(""), &certificate)] {
+        let refused = test(&url, trusted);
+        assert!(!refused.status.success(), "{url}: {}", refused.all());
+        assert!(!refused.all().contains("hunter2") && !refused.all().contains("s%3Acr") && !refused.all().contains("s:cr"), "{}", refused.all());
+    }
+    assert_eq!(smtp.mails().len(), 1);
 }
