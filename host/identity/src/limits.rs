@@ -254,7 +254,13 @@ impl Limits {
         of_user("device-mail", name, &self.device_mails_per_user)
     }
 
-    /// For the address that the mails go to, whoever asks for them.
+    /// For the address that is registered, whoever does: it gets a mail each time. As few as of
+    /// those that verify an address, and counted apart: nobody shall see what its owner did.
+    pub(crate) fn registrations_of_address(&self, email: &str) -> Counter {
+        of_email("registration", email, &self.verifications_per_user)
+    }
+
+    /// For an address that people add to their accounts, whoever does.
     pub(crate) fn verifications_of_address(&self, email: &str) -> Counter {
         of_email("verification", email, &self.verifications_per_user)
     }

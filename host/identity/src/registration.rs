@@ -146,7 +146,7 @@ impl Identity {
         let (user_name, email) = check_form(&form)?;
         let limits = &self.config().limits;
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
-        let counters = [limits.registrations_from(attempt.remote_address), limits.verifications_of_address(&email)];
+        let counters = [limits.registrations_from(attempt.remote_address), limits.registrations_of_address(&email)];
         match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(_counted) => {}
             Err(too_many) => {

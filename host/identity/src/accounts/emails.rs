@@ -122,7 +122,7 @@ impl Identity {
             return Ok(());
         }
         let limits = &self.config().limits;
-        self.count_mails(&[limits.verifications_of(&row.name), limits.verifications_of_address(address)]).await?;
+        self.count_mails(&[limits.verifications_of(&row.name)]).await?;
         let mut unit = self.storage().begin().await?;
         self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at()).await?;
         let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
