@@ -31,7 +31,7 @@ struct FactorsPage<'a> {
     is_open: bool,
     /// What the form for a new key was filled in with.
     kind: &'a str,
-    kinds: Vec<(String, String)>,
+    kinds: &'a [(&'a str, &'a str)],
     key_name: &'a str,
 }
 
@@ -94,7 +94,7 @@ async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> An
         keys: overview.keys.into_iter().map(key).collect(),
         keys_unavailable: identity.webauthn_unavailable(),
         kind: if kind.is_empty() { "security-key" } else { kind },
-        kinds: KINDS.iter().map(|(value, text)| ((*value).to_owned(), (*text).to_owned())).collect(),
+        kinds: KINDS,
         key_name: name,
     };
     exchange.render(&page)
