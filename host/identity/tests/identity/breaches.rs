@@ -107,7 +107,7 @@ async fn what_is_no_answer_of_the_protocol_is_none() {
     let html = "<html>Log in to the guest network</html>".to_owned();
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n".to_vec();
     let status = |line: &str| Reply::Raw(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into_bytes());
-    let endless = vec![b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), format!("{OTHER}:1\r\n").repeat(20_000).into_bytes()].concat();
+    let endless = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), format!("{OTHER}:1\r\n").repeat(20_000).into_bytes()].concat();
     for (what, reply) in [
         ("a page of its own", Reply::Body(html)),
         ("a row and garbage", Reply::Body(format!("{OTHER}:1\r\ngarbage"))),
