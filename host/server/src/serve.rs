@@ -29,7 +29,6 @@ use crate::configuration::{Configuration, PublicUrl};
 use crate::data_folder::DataFolder;
 use crate::logging::{self, Log};
 use crate::wiring;
-use housekeeping::Kept;
 use working_set::{Source, WorkingSet};
 
 /// Stack of a thread that serves requests. A policy may use a part of it, and what calls
@@ -164,8 +163,7 @@ impl Parts {
         let (mailer, stopped) = (self.mailer.clone(), stop.clone());
         tasks.spawn(async move { mailer.run(stopped.cancelled()).await });
         tasks.spawn(minutely::run(self.identity.clone(), self.storage.clone(), stop.clone()));
-        let kept = Kept { decisions: configuration.values.decision_retention, idle_sessions: configuration.values.session_idle };
-        tasks.spawn(housekeeping::run(self.registry.clone(), kept, stop.clone()));
+        tasks.spawn(housekeeping::run(self.registry.clone(), self.identity.clone(), configuration.values.decision_retention, stop.clone()));
         tasks.spawn(log.account_for_losses(stop.clone()));
         if let Some(folder) = watched {
             tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), stop.clone()));

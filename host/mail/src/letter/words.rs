@@ -37,12 +37,14 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .subject("An e-mail address was removed from your account")
             .says(format!("The address {} was removed from the account {user}. It gets no mail about the account any more.", word(MailField::Address)))
             .facts()
-            .if_it_was_not_you(),
+            .if_it_was_not_you()
+            .says_then("If you cannot log in any more, tell the operators of the registry."),
         MailKind::PrimaryEmailChanged => to
             .subject("Your primary e-mail address changed")
             .says(format!("Mails about your account {user} now go to {} and no longer to {}.", word(MailField::Address), word(MailField::OtherAddress)))
             .facts()
-            .if_it_was_not_you(),
+            .if_it_was_not_you()
+            .says_then("If you cannot log in any more, tell the operators of the registry."),
         MailKind::PasswordResetLink => to
             .subject("Set a new password")
             .says(format!("Somebody, we hope you, asked for a new password for your account {user}."))
@@ -53,12 +55,12 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .subject("Your password was changed")
             .says(format!("The password of your account {user} was changed by somebody who knew the old one. All other sessions were ended."))
             .facts()
-            .if_it_was_not_you(),
+            .if_you_did_not_set_it(),
         MailKind::PasswordReset => to
             .subject("Your password was set anew")
             .says(format!("A new password was set for your account {user}, through a link that we mailed. All sessions were ended."))
             .facts()
-            .if_it_was_not_you(),
+            .if_you_did_not_set_it(),
         MailKind::PasswordBreached => to
             .subject("Your password is known to others and no longer works")
             .says(format!(
@@ -101,7 +103,7 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
         MailKind::DeviceConfirm => to
             .subject("Is it you who logs in?")
             .says(format!(
-                "Somebody who knows the password of your account {user}, and had a one-time code or a recovery code, wants to log in with a browser that we do not know yet."
+                "Somebody who knows the password of your account {user} wants to log in with a browser that we do not know yet."
             ))
             .facts()
             .link("Yes, it is me")
@@ -272,6 +274,16 @@ impl<'a> Draft<'a> {
                 "If it was not you, secure your account now: that ends all sessions, revokes all API tokens and lets only you set a new password, through your mail.",
             )
             .page("Secure my account", "/account/secure")
+    }
+
+    /// The same where the password is no longer the one that its owner knows.
+    fn if_you_did_not_set_it(self) -> Self {
+        self.says_then("If it was you, there is nothing to do.")
+            .says_then(
+                "If it was not you, set a new password now, through your mail: that ends all sessions. \
+                 Then say in your account that it was not you, which revokes all API tokens, too.",
+            )
+            .page("Set a new password", "/password/forgot")
     }
 
     fn done(self) -> Letter {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use identity::Identity;
 use model::Timestamp;
 use registry::Registry;
 use storage::{Storage, StorageError};
@@ -21,16 +22,8 @@ const MAILS_KEPT_MS: i64 = 30 * 86_400_000;
 /// Browsers that nobody logged in with any more. Whoever comes back later confirms it once more.
 const DEVICES_KEPT_MS: i64 = 400 * 86_400_000;
 
-/// What the operator chose to keep for how long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    pub(super) decisions: Duration,
-    /// Sessions that are not used.
-    pub(super) idle_sessions: Duration,
-}
-
 /// Tidies up once an hour until `stop`.
-pub(super) async fn run(registry: Registry, kept: Kept, stop: CancellationToken) {
+pub(super) async fn run(registry: Registry, identity: Identity, decision_retention: Duration, stop: CancellationToken) {
     let mut pause = FIRST_AFTER;
     loop {
         tokio::select! {
@@ -41,12 +34,12 @@ pub(super) async fn run(registry: Registry, kept: Kept, stop: CancellationToken)
         // A shutdown does not wait for a sweep; what is left is swept next time.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tidy_up(&registry, kept) => {}
+            () = tidy_up(&registry, &identity, decision_retention) => {}
         }
     }
 }
 
-async fn tidy_up(registry: &Registry, kept: Kept) {
+async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: Duration) {
     match registry.sweep_orphans().await {
         Ok(swept) if swept != Default::default() => {
             tracing::info!(blobs = swept.blobs, incoming = swept.incoming, bytes = swept.bytes, "removed files that nothing refers to")
@@ -55,7 +48,7 @@ async fn tidy_up(registry: &Registry, kept: Kept) {
         Err(error) => tracing::warn!(%error, "cannot look for files that nothing refers to"),
     }
     let now = registry.clock().now();
-    match forget_decisions(registry, before(now, kept.decisions)).await {
+    match forget_decisions(registry, before(now, decision_retention)).await {
         Ok(0) => {}
         Ok(decisions) => tracing::info!(decisions, "forgot decisions older than decision-retention"),
         Err(error) => tracing::warn!(%error, "cannot forget old decisions"),
@@ -66,16 +59,14 @@ async fn tidy_up(registry: &Registry, kept: Kept) {
     if let Err(error) = registry.storage().remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS)).await {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }
-    if let Err(error) = forget_ended(registry.storage(), now, kept.idle_sessions).await {
+    if let Err(error) = forget_ended(registry.storage(), identity, now).await {
         tracing::warn!(%error, "cannot forget sessions, links and mails that have ended");
     }
 }
 
-/// Ended sessions, ceremonies and links count no more before they are deleted.
-async fn forget_ended(storage: &Storage, now: Timestamp, idle_sessions: Duration) -> Result<(), StorageError> {
-    storage.forget_ended_sessions(before(now, idle_sessions), now).await?;
-    storage.forget_ended_ceremonies(now).await?;
-    storage.forget_ended_links(now).await?;
+/// What counts no more since it ended, and what nobody came back to.
+async fn forget_ended(storage: &Storage, identity: &Identity, now: Timestamp) -> Result<(), StorageError> {
+    identity.forget_what_ended().await?;
     storage.forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS)).await?;
     storage.forget_ended_mails(now.plus_ms(-MAILS_KEPT_MS)).await?;
     Ok(())
