@@ -147,6 +147,7 @@ impl Gate {
             warnings: decided.warnings.clone(),
             actor: actor_of(attempt, caller),
             assurance: caller.assurance,
+            session: caller.session,
         };
         // Anonymous reads are recorded up to a rate; whoever presented a credential always is.
         let is_anonymous_read = action.is_read() && caller.credential == CredentialKind::None;

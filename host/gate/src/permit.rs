@@ -1,7 +1,8 @@
 //! The value that proves a decision allowed exactly this.
 
 use model::audit::Actor;
-use model::{Assurance, DecisionId, Timestamp};
+use model::{Assurance, DecisionId, SessionId, Timestamp};
+use storage::{Storage, StorageError, UnitOfWork};
 
 use crate::refusal::Reason;
 
@@ -28,6 +29,7 @@ pub(crate) struct Grant {
     pub(crate) warnings: Vec<Reason>,
     pub(crate) actor: Actor,
     pub(crate) assurance: Assurance,
+    pub(crate) session: Option<SessionId>,
 }
 
 impl<T> Permit<T> {
@@ -78,6 +80,17 @@ impl<T> Permit<T> {
     /// Who acts, for the audit event of the change.
     pub fn actor(&self) -> &Actor {
         &self.grant.actor
+    }
+
+    /// Begins the unit of work that does what was permitted. Permitted to a session, it fails
+    /// (`Conflict::SessionEnded`) unless that lives until the commit: what was decided before
+    /// "this wasn't me" is not done after it.
+    pub async fn begin(&self, storage: &Storage) -> Result<UnitOfWork, StorageError> {
+        let mut unit = storage.begin().await?;
+        if let Some(session) = self.grant.session {
+            unit.on_behalf_of(session);
+        }
+        Ok(unit)
     }
 
     /// What the caller had proven.

@@ -169,6 +169,16 @@ impl Incoming {
         Ok(whole)
     }
 
+    /// Waits for the whole body, at most `limit` bytes of it, and keeps it for whoever reads it.
+    pub(crate) async fn gather(&self, limit: usize) -> Result<(), BodyError> {
+        let whole = self.read_whole(limit).await?;
+        let mut state = self.state();
+        state.ended = whole.is_empty();
+        state.body = Body::from(whole);
+        (state.received, state.unparsed) = (0, 0);
+        Ok(())
+    }
+
     /// Deals with what nobody read. Returns whether the connection must be closed after
     /// the answer: nothing more can be read from it, or the client waits for `100 Continue`
     /// and shall not send its body at all.

@@ -1,5 +1,7 @@
 //! What a handler is given: one request, after the pipeline is done with it.
 
+use std::error::Error;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -10,6 +12,7 @@ use gate::{Attempt, Permit, Refusal, Target};
 use identity::UnspentCode;
 use model::{Caller, ProjectName, UserFacts};
 use serde::Serialize;
+use storage::Conflict;
 
 use crate::app::Shared;
 use crate::body::Incoming;
@@ -86,19 +89,24 @@ impl Exchange {
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
         self.caller.user().ok_or_else(|| {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "not-logged-in", "Nobody is logged in.");
-            let problem = problem.remedy("Log in with a browser; this page is for people.", None);
-            let path = match self.body {
-                None => self.request.uri.path_and_query().map_or("/account/", |path| path.as_str()),
-                // What a form would have changed is asked for once more, on its page.
-                Some(_) => Some(self.request.uri.path()).filter(|path| routes::page_at(path)).unwrap_or("/account/"),
-            };
             let notice = if self.browser.session_cookie.is_some() { "session-ended" } else { "log-in" };
-            match see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path))) {
-                Ok(response) => problem.in_browsers(response),
-                Err(_) => problem,
-            }
+            self.log_in(notice, "Nobody is logged in.")
         })
+    }
+
+    /// Sends a browser to log in, and back afterwards.
+    fn log_in(&self, notice: &str, message: &str) -> Problem {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "not-logged-in", message);
+        let problem = problem.remedy("Log in with a browser; this page is for people.", None);
+        let path = match self.body {
+            None => self.request.uri.path_and_query().map_or("/account/", |path| path.as_str()),
+            // What a form would have changed is asked for once more, on its page.
+            Some(_) => Some(self.request.uri.path()).filter(|path| routes::page_at(path)).unwrap_or("/account/"),
+        };
+        match see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path))) {
+            Ok(response) => problem.in_browsers(response),
+            Err(_) => problem,
+        }
     }
 
     /// The form in the body. After a step-up, which sends it once more, it has no secrets.
@@ -136,8 +144,13 @@ impl Exchange {
         &self.request.headers
     }
 
-    /// Something of ours failed.
-    pub(crate) fn unavailable(&self, cause: impl std::fmt::Display) -> Problem {
+    /// Something of ours failed; or the session ended while the request was under way, and
+    /// what it asked for was not done: then the person is to log in again.
+    pub(crate) fn unavailable(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
+        let cause = cause.into();
+        if has_session_ended(&*cause) {
+            return self.log_in("session-ended", "The session has ended, and nothing was changed.");
+        }
         Problem::unavailable(&cause, self.attempt.id)
     }
 
@@ -145,6 +158,18 @@ impl Exchange {
     pub(crate) fn project(&self) -> Option<ProjectName> {
         ProjectName::parse(self.parameters.get("project")).ok()
     }
+}
+
+/// Whether a unit of work was not done because its session ended, whatever wraps that.
+fn has_session_ended(cause: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(cause);
+    while let Some(error) = next {
+        if error.downcast_ref() == Some(&Conflict::SessionEnded) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The parameters of the path, decoded.

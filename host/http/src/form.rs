@@ -12,7 +12,7 @@ use crate::body::Incoming;
 use crate::problem::Problem;
 
 /// Largest form, in bytes. The answer of a security key is the largest field.
-const MAX_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BYTES: usize = 64 << 10;
 /// Most fields in one form.
 const MAX_FIELDS: usize = 100;
 

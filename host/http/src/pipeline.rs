@@ -25,6 +25,7 @@ use crate::body::Incoming;
 use crate::client_address::{self, Client};
 use crate::cookies::{self, Browser};
 use crate::exchange::{Exchange, OpenExchange, Parameters};
+use crate::form;
 use crate::negotiate::ProblemFormat;
 use crate::pages::layout::{Layout, Viewer};
 use crate::people::Look;
@@ -86,7 +87,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let format = ProblemFormat::preferred(&request.headers);
     let browser = Browser::of(&app, &request.headers);
     let has_credential = request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
-    let frame = Layout::of_request(app.public_url(), &request.uri, bodiless);
+    let uri = request.uri.clone();
     let (mut viewer, mut session_is_dead) = (Viewer::Unknown, false);
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
@@ -116,7 +117,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Ok(response) => (response, None),
         Err(problem) => {
             let decision = problem.decision();
-            (problem.answer(format, Layout { viewer, ..frame }), decision)
+            (problem.answer(format, Layout { viewer, ..Layout::of_request(app.public_url(), &uri, bodiless) }), decision)
         }
     };
     if session_is_dead && !response.headers().contains_key(SET_COOKIE) {
@@ -271,6 +272,16 @@ async fn authenticate(
         body.limit_to(MAX_SMALL_BODY);
         staged::refuse_forms(headers)?;
     }
+    // Whoever asks is who they are once the form is here, however long that takes: a session
+    // that ends meanwhile decides nothing more.
+    let attempt = match (route.credentials, body) {
+        (Credentials::Form, Some(body)) => {
+            body.limit_to(form::MAX_BYTES as u64);
+            body.gather(form::MAX_BYTES).await?;
+            app.gate.renew(&attempt)
+        }
+        _ => attempt,
+    };
     match (route.credentials, &presented, body) {
         (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,
         _ => {

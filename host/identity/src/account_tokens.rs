@@ -267,7 +267,7 @@ impl Identity {
             device(permit.actor()),
             notices::at(permit.at()),
         ];
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let token = NewToken {
             id,
             user: target.user,
@@ -288,7 +288,7 @@ impl Identity {
         let RevokeToken { user, token } = *permit.target();
         let found = self.storage().token(token).await?.filter(|found| found.token.user == user && found.token.revoked_at.is_none() && is_own(&permit, user));
         let found = found.ok_or(TokenError::UnknownToken)?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.revoke_token(token, permit.at()).await? {
             return Err(TokenError::UnknownToken);
         }

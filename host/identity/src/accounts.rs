@@ -154,7 +154,7 @@ impl Identity {
         }
         let id = UserId::new();
         let at = permit.at();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.create_user(&NewUser { id, name: &target.name, created_at: at, staff: target.staff }).await?;
         if let Some(email) = &target.email {
             unit.add_email(id, email, at).await?;
@@ -177,7 +177,7 @@ impl Identity {
         let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&user).await?;
         let hash = self.hash_new_password(&target.password, &user.name, &mailbox.addresses()).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
         unit.set_password_hash(user.id, &hash, permit.at()).await?;
         let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
@@ -204,7 +204,7 @@ impl Identity {
             Some(code) => Some(totp::matched_step(&secret, code, self.now())?.ok_or(AccountError::WrongTotpCode)?),
             None => None,
         };
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.set_totp(user.id, secret.expose(), step, permit.at()).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;
         Ok(enrolled)
@@ -216,7 +216,7 @@ impl Identity {
         if user.totp_secret.is_none() {
             return Err(AccountError::TotpNotEnrolled);
         }
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.remove_totp(user.id, false).await?;
         unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({}))).await?;
         Ok(())

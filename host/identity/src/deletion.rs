@@ -36,7 +36,7 @@ impl Identity {
         let DeleteAccount { user } = *permit.target();
         let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         match unit.delete_user(user, permit.at()).await {
             Ok(true) => {}
             Ok(false) => return Err(AccountError::UnknownUser),

@@ -179,7 +179,7 @@ impl Identity {
 
     async fn confirm_permitted(&self, permit: &Permit<ConfirmDevice>) -> Result<bool, StorageError> {
         let ConfirmDevice { user, device, link } = permit.target();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let taken = unit.take_link(link, DEVICE_CONFIRM, permit.at()).await?;
         if taken.is_none() || !unit.confirm_device(*user, device, permit.at()).await? {
             return Ok(false);

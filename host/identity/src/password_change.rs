@@ -100,7 +100,7 @@ impl Identity {
         let permit = gate.decide(attempt, &proven, target).await.map_err(PasswordProblem::Refused)?;
 
         let (target, now) = (permit.target(), permit.at());
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         // Proven a moment ago is not proven now: a reset, or a breach, may have come between.
         let still = |held: &UserRow| held.password_hash == user.password_hash && held.password_disabled.is_none() && held.disabled_at.is_none();
         unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;

@@ -172,7 +172,7 @@ impl Identity {
             at(now),
         ];
         let mail = Mail::new(MailKind::RecoveryStarted, words);
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.start_recovery(&NewRecovery { id, user: user.id, started_by: &started_by, reason, started_at: now, effective_at }).await?;
         let data = id.to_string();
         let link = NewLink { secret: &stored, purpose: RECOVERY_CANCEL, user: Some(user.id), data: &data, created_at: now, expires_at: effective_at };
@@ -229,7 +229,7 @@ impl Identity {
 
     async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {
         let emails = self.storage().emails(recovery.user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let user = unit.hold_user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
         if let Some(link) = link {
             unit.take_link(link, RECOVERY_CANCEL, self.now()).await?.ok_or(RecoveryError::UnknownRecovery)?;

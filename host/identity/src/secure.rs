@@ -34,7 +34,7 @@ impl Identity {
         let (id, at) = (permit.target().user, permit.at());
         let Some(user) = self.storage().user(id).await? else { return Ok(()) };
         let mailbox = self.mailbox(&user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         // Held first: a login that is just being finished is either ended below or sees that
         // the password is disabled.
         if unit.hold_user(id).await?.is_none() {

@@ -119,7 +119,7 @@ impl Identity {
         let (id, at) = (SessionId::new(), permit.at());
         let expires_at = at.plus_ms(milliseconds(self.config().session_lifetime));
         let remote_address = attempt.remote_address.to_string();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let held = unit.hold_user(user.id).await?;
         if !held.is_some_and(|held| is_still(user, &held, assurance)) {
             return Ok(None);
@@ -169,7 +169,7 @@ impl Identity {
     /// exist.
     pub async fn end_session(&self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
         let EndSession { user, session } = *permit.target();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.end_session(user, session).await? {
             return Ok(false);
         }
@@ -180,7 +180,7 @@ impl Identity {
     /// Ends a user's sessions but one; how many.
     pub async fn end_sessions(&self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
         let EndSessions { user, except } = *permit.target();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let ended = unit.end_sessions(user, except).await?;
         if ended == 0 {
             return Ok(0);

@@ -164,7 +164,7 @@ impl Identity {
         method: &'static str,
     ) -> Result<Option<Secret<String>>, StorageError> {
         let (secret, hash) = opaque::generate();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let held = unit.hold_user(current.user.id).await?;
         if !held.is_some_and(|held| is_still(&current.user, &held, fresh)) {
             return Ok(None);

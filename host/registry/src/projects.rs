@@ -101,7 +101,7 @@ impl Registry {
             at: permit.at(),
         };
         let notices = change.notices(&self.inner.storage).await?;
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         let before = unit.grant_role(project, target.user, role, permit.at()).await.map_err(|error| last_owner(error, &target.user_name))?;
         if before != Some(role) {
             notices.enqueue(&mut unit, permit.at()).await?;
@@ -133,7 +133,7 @@ impl Registry {
             at: permit.at(),
         };
         let notices = change.notices(&self.inner.storage).await?;
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         let before = unit.revoke_role(project, target.user).await.map_err(|error| last_owner(error, &target.user_name))?;
         let before = before.ok_or_else(|| ManageError::NoRole { user: target.user_name.to_string(), project: target.project.normalized.clone() })?;
         notices.enqueue(&mut unit, permit.at()).await?;
@@ -160,7 +160,7 @@ impl Registry {
             let chosen = Value::Object(target.settings.clone());
             check(&target.policy, &chosen).map_err(|message| ManageError::InvalidSettings { policy: target.policy.clone(), message })?;
         }
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         unit.set_project_settings(project, &target.policy, &target.settings, permit.at()).await?;
         let event = AuditEvent {
             at: permit.at(),
@@ -185,7 +185,7 @@ impl Registry {
         if touches_quarantine && !matches!(permit.actor(), model::audit::Actor::CommandLine { .. }) {
             return Err(ManageError::Quarantine);
         }
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         unit.set_project_status(project, target.status, target.reason.as_deref()).await?;
         let event = AuditEvent {
             at: permit.at(),

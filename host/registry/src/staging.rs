@@ -92,7 +92,7 @@ impl Registry {
     pub async fn publish_release(&self, permit: Permit<PublishRelease>) -> Result<Released, StagingError> {
         let PublishRelease { project, release, by } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         let holds = still_holds(&mut unit, project, *by).await?;
         let published = unit.publish_release(release_id, permit.at()).await?;
         let files = exactly(project, release, holds, published)?;
@@ -115,7 +115,7 @@ impl Registry {
     pub async fn reject_release(&self, permit: Permit<RejectRelease>) -> Result<Released, StagingError> {
         let RejectRelease { project, release, by } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = permit.begin(&self.inner.storage).await?;
         let holds = still_holds(&mut unit, project, *by).await?;
         let rejected = unit.reject_release(release_id).await?;
         let files = exactly(project, release, holds, rejected.files)?;

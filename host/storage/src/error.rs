@@ -45,6 +45,9 @@ pub enum Conflict {
     SoleOwner,
     #[error("a recovery of the account is running already")]
     RecoveryRunning,
+    /// What the unit was [on behalf of](crate::UnitOfWork::on_behalf_of) ended before it was done.
+    #[error("the session has ended")]
+    SessionEnded,
     #[error("the project name is taken")]
     ProjectNameTaken,
     #[error("the project name looks like that of another project")]

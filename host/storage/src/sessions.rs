@@ -135,6 +135,9 @@ impl UnitOfWork {
 
     /// Ends a session of the user, and what was asked of its browser. Returns whether there was one.
     pub async fn end_session(&mut self, user: UserId, id: SessionId) -> Result<bool> {
+        // So that two sessions which end each other do not wait in a circle.
+        self.lock_user(user).await?;
+        self.hold_session().await?;
         self.drop_ceremonies_of_session(user, id).await?;
         Ok(self.execute(&END, &[user.into(), id.into()]).await? == 1)
     }
@@ -144,6 +147,7 @@ impl UnitOfWork {
     pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
         // A session that is just being created is either seen or comes after this unit.
         self.lock_user(user).await?;
+        self.hold_session().await?;
         self.drop_ceremonies(user, except).await?;
         self.execute(&END_ALL, &[user.into(), except.into()]).await
     }

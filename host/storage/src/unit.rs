@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use model::ProjectId;
 use model::audit::AuditEvent;
+use model::{ProjectId, SessionId};
 
 use crate::database::{Row, Transaction, Value};
 use crate::error::Conflict;
@@ -20,6 +20,8 @@ pub struct UnitOfWork {
     /// serials last and so holds it as briefly as can be.
     visible: Vec<(ProjectId, &'static str)>,
     events: Vec<AuditEvent>,
+    /// The session that must still live when this is committed.
+    on_behalf_of: Option<SessionId>,
     wrote: bool,
     /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction
     /// with success and keeps nothing, and SQLite would keep half of it.
@@ -42,6 +44,12 @@ pub struct Committed {
 }
 
 statements! {
+    /// Whoever ends the session waits until this transaction has ended, or was first. A
+    /// session's use is noted meanwhile (`KEY`).
+    HOLD_SESSION = "SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
+        WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL",
+        "SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
+        WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR KEY SHARE OF sessions";
     /// Locks the row until the transaction ends: commits happen in the order of their
     /// revisions and serials, so whoever saw one has seen all below it.
     ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1 WHERE only_row = 1 RETURNING serial, revision";
@@ -53,7 +61,24 @@ statements! {
 
 impl UnitOfWork {
     pub(crate) fn new(storage: Storage, transaction: Transaction) -> Self {
-        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), wrote: false, broken: None }
+        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), on_behalf_of: None, wrote: false, broken: None }
+    }
+
+    /// The unit fails with `Conflict::SessionEnded` unless this session lives until it is
+    /// committed: of a change and the end of the session, made at the same time, either the
+    /// change is first, and seen by whoever ends the session, or it is not made.
+    pub fn on_behalf_of(&mut self, session: SessionId) {
+        self.on_behalf_of = Some(session);
+    }
+
+    /// Makes sure of that; before the unit itself ends sessions, or else at the commit. Last
+    /// in the order of locks but for the registry's state: projects, releases, users, sessions.
+    pub(crate) async fn hold_session(&mut self) -> Result<()> {
+        let Some(session) = self.on_behalf_of.take() else { return Ok(()) };
+        match self.optional(&HOLD_SESSION, &[session.into()]).await? {
+            Some(_) => Ok(()),
+            None => self.refuse(Conflict::SessionEnded),
+        }
     }
 
     /// Adds a further audit event to the unit.
@@ -69,6 +94,7 @@ impl UnitOfWork {
             Some(Broken::Running | Broken::Failed) => return Err(StorageError::Unavailable("the unit of work failed before it was committed".to_owned())),
         }
         let wrote = self.wrote;
+        self.hold_session().await?;
         for earlier in std::mem::take(&mut self.events) {
             self.add_event(&earlier).await?;
         }

@@ -95,7 +95,7 @@ impl Identity {
         counters.extend(remote_address.parse().ok().map(|from| limits.added_emails_from(from)));
         self.count_mails(&counters).await?;
         let is_taken = self.storage().email(address).await?.is_some_and(|email| email.verified_at.is_some());
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let recipient = (!is_taken).then_some(address.as_str());
         self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at()).await?;
         unit.commit(&event(&permit, EventKind::MailRequested, *user, json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }))).await?;
@@ -107,7 +107,7 @@ impl Identity {
         if self.storage().emails(*user).await?.len() >= MAX_EMAILS {
             return Err(AccountError::TooManyEmails);
         }
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.add_email(*user, address, permit.at()).await?;
         unit.commit(&event(permit, EventKind::EmailAdded, *user, json!({ "address": address }))).await?;
         Ok(())
@@ -123,7 +123,7 @@ impl Identity {
         }
         let limits = &self.config().limits;
         self.count_mails(&[limits.verifications_of(&row.name)]).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at()).await?;
         let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
         unit.commit(&event(&permit, EventKind::MailRequested, *user, detail)).await?;
@@ -212,7 +212,7 @@ impl Identity {
         if own.is_none() && emails.len() >= MAX_EMAILS {
             return Ok(false);
         }
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let Some(row) = unit.hold_user(*user).await?.filter(is_there) else { return Ok(false) };
         if unit.take_link(link, EMAIL_VERIFY, self.now()).await?.is_none() {
             return Ok(false);
@@ -254,7 +254,7 @@ impl Identity {
         if known.verified_at.is_some() {
             return Ok(false);
         }
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.verify_email(*user, address, permit.at()).await? {
             return Err(AccountError::UnknownEmail);
         }
@@ -276,7 +276,7 @@ impl Identity {
         }
         let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.promote_email(*user, address).await? {
             return Err(AccountError::UnknownEmail);
         }
@@ -299,7 +299,7 @@ impl Identity {
         let known = self.email_of(*user, address).await?;
         let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         // The write itself leaves the primary one alone, also one that became it just now.
         if known.primary || !unit.remove_email(*user, address).await? {
             return Err(AccountError::PrimaryEmail);

@@ -57,7 +57,7 @@ impl Identity {
         if self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?.staff == staff {
             return Ok(false);
         }
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.set_staff(user, staff).await?;
         let kind = if staff { EventKind::StaffGranted } else { EventKind::StaffRevoked };
         unit.commit(&event(&permit, kind, user, json!({}))).await?;
@@ -72,7 +72,7 @@ impl Identity {
             return Err(AccountError::InvalidReason);
         }
         self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.disable_user(*user, reason, permit.at()).await? {
             return Err(AccountError::UserDisabled);
         }
@@ -84,7 +84,7 @@ impl Identity {
     pub async fn enable_user(&self, permit: Permit<EnableUser>) -> Result<(), AccountError> {
         let EnableUser { user } = *permit.target();
         self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.enable_user(user).await? {
             return Err(AccountError::UserNotDisabled);
         }

@@ -105,7 +105,7 @@ impl Identity {
 
         let at = permit.at();
         let mailbox = self.mailbox(&user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         // Another app over an enrolled one would be a factor removed unnoticed.
         let held = unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
         if held.totp_secret.is_some() {

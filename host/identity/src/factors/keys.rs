@@ -126,7 +126,7 @@ impl Identity {
 
         let (id, at) = (KeyId::new(), permit.at());
         let mailbox = self.mailbox(&user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let key = NewKey {
             id,
             user: user.id,
@@ -164,7 +164,7 @@ impl Identity {
         let RenameKey { user, key, name } = permit.target();
         let name = check_name(name)?;
         let before = self.storage().keys_of(*user).await?.into_iter().find(|known| known.id == *key).ok_or(FactorError::UnknownKey)?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         if !unit.rename_key(*user, *key, name).await? {
             return Err(FactorError::UnknownKey);
         }

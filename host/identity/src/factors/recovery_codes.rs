@@ -70,7 +70,7 @@ impl Identity {
         let hashes = codes.iter().filter_map(|code| stored(user.id, code.expose())).collect::<Vec<_>>();
         let at = permit.at();
         let mailbox = self.mailbox(&user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.replace_recovery_codes(user.id, &hashes, at).await?;
         let words = [mailbox.user_name(), notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodesGenerated, words), at).await?;
@@ -90,7 +90,7 @@ impl Identity {
         }
         taken.give_back(self.storage()).await?;
         let left = self.storage().recovery_codes_of(user.id).await?.unused;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let is_first = unit.confirm_recovery_codes(user.id, permit.at()).await?;
         let kind = if is_first { EventKind::RecoveryCodesConfirmed } else { EventKind::RecoveryCodeUsed };
         unit.commit(&event(&permit, kind, user.id, json!({ "left": left }))).await?;

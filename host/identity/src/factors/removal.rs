@@ -120,7 +120,7 @@ impl Identity {
         let must_leave_factor = !demands.is_empty();
         let at = permit.at();
         let mailbox = self.mailbox(&user).await?;
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let removed = match which {
             FactorName::Totp => unit.remove_totp(user.id, must_leave_factor).await,
             FactorName::Key(key) => unit.remove_key(user.id, *key, must_leave_factor).await,
