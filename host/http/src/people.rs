@@ -26,7 +26,7 @@ use askama::Template;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use gate::{Refusal, RefusalKind, Target, TargetFacts};
+use gate::{Reason, Refusal, RefusalKind, Target, TargetFacts};
 use identity::factors::KeyChallenge;
 use model::{Action, SessionId, Timestamp};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ fn link_void(exchange: &Exchange, remedy: &str) -> Answer {
 }
 
 /// The frame of a page with a form; its title says when something is wrong.
-fn form_layout(exchange: &Exchange, title: &str, errors: &Errors) -> Layout {
+pub(crate) fn form_layout(exchange: &Exchange, title: &str, errors: &Errors) -> Layout {
     match errors.is_empty() {
         true => exchange.layout(title),
         false => exchange.layout(&format!("Error: {title}")),
@@ -165,11 +165,19 @@ const TOLD_IN_FORM: &[&str] = &[
     "authentication-failed",
 ];
 
+/// Whether a policy refuses the password that somebody wants to have: they can type another
+/// one. (One that they have already needs a reset, which is another page.)
+fn is_chosen_password(reason: &Reason) -> bool {
+    reason.code == "password-breached" && reason.page.is_none()
+}
+
 /// A refusal of what was typed: the form once more. `field` is what was typed wrong.
 async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'static str, show: impl FnOnce(Errors) -> Answer) -> Answer {
-    let Some(reason) = refusal.reasons.first().filter(|reason| TOLD_IN_FORM.contains(&reason.code.as_str())) else {
+    let is_told_in_form = |reason: &Reason| TOLD_IN_FORM.contains(&reason.code.as_str()) || is_chosen_password(reason);
+    let Some(reason) = refusal.reasons.first().filter(|reason| is_told_in_form(reason)) else {
         return Err(exchange.refused(refusal, form).await);
     };
+    let field = if is_chosen_password(reason) { "password" } else { field };
     let text = format!("{} {}", reason.message, reason.remedy);
     // What is wrong with everybody's attempts is not wrong with a field.
     let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
