@@ -27,7 +27,7 @@ const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
 const WIDE = { width: 1280, height: 800 };
 const NARROW = { width: 320, height: 640 };
 // Two cores are shared with other tests: whoever waits this long is broken, not slow.
-const PATIENCE = 60_000;
+const PATIENCE = 30_000;
 
 /// One browser on one machine, with cookies of its own. Close it.
 export class Browser {
@@ -80,7 +80,8 @@ export class Browser {
   async close() {
     await this.#context.close();
     await rm(this.#folder, { recursive: true, force: true });
-    assert.deepEqual([...new Set(this.#complaints)], [], `${this.name} saw what must not be`);
+    const complaints = [...new Set(this.#complaints)];
+    assert.ok(complaints.length === 0, `${this.name} saw what must not be:\n${complaints.join("\n")}`);
   }
 
   /// Opens a path of the registry, or a whole address of it. Says the status.
@@ -157,13 +158,15 @@ export class Browser {
     const number = String(this.#looked.size + 1).padStart(2, "0");
     this.#looked.set(name, this.page.url());
     assert.equal(await this.page.locator("h1").count(), 1, `${name} has one main heading`);
-    const problems = [];
+    // What is wrong, and where it was seen.
+    const problems = new Map();
     for (const colorScheme of ["light", "dark"]) {
       await this.page.emulateMedia({ colorScheme });
       for (const size of [WIDE, NARROW]) {
         await this.page.setViewportSize(size);
-        if (this.withScript) problems.push(...(await this.#barriers()).map((barrier) => `${name}, ${colorScheme}, ${size.width} px: ${barrier}`));
-        problems.push(...(await this.#overflow()).map((wide) => `${name}, ${size.width} px: ${wide}`));
+        for (const problem of [...(this.withScript ? await this.#barriers() : []), ...(await this.#overflow())]) {
+          problems.set(problem, [...(problems.get(problem) ?? []), `${colorScheme} ${size.width} px`]);
+        }
         const file = `${this.name}-${number}-${name.replaceAll(/[^a-z0-9]+/gi, "-")}-${colorScheme}-${size.width}.png`;
         await this.page.screenshot({ path: join(this.#shots, file), fullPage: true });
       }
@@ -172,7 +175,7 @@ export class Browser {
     await this.page.setViewportSize(WIDE);
     console.log(`  ${this.name} looked at ${name}: ${this.path()}`);
     // Told all at once at the end: one run shows everything that is to mend.
-    this.#complaints.push(...problems);
+    for (const [problem, places] of problems) this.#complaints.push(`${name} (${places.join(", ")}): ${problem}`);
   }
 
   async #barriers() {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { App } from "./authenticator.mjs";
+import { SERVER } from "./browser.mjs";
 import { mail } from "./mailbox.mjs";
 
 const run = promisify(execFile);
@@ -40,7 +41,7 @@ export async function giveCode(browser, code) {
 export async function logOut(browser) {
   await browser.open("/account/");
   await browser.press("Log out");
-  assert.equal(await browser.isLoggedIn(), false);
+  assert.equal(browser.path(), "/login");
 }
 
 /// Logs in from a browser that the account was never used from: confirmed by mail, as a person
@@ -96,7 +97,7 @@ export async function setUpApp(browser, look = async () => {}) {
 /// Adds the key that is plugged in.
 export async function addKey(browser, kind, name) {
   await browser.open("/account/factors/");
-  await browser.page.getByLabel(kind).check();
+  await browser.page.getByRole("radio", { name: kind }).check();
   await browser.fill("Name", name);
   await browser.press("Add the key");
   assert.equal(browser.path(), "/account/factors/", await browser.text());
@@ -126,7 +127,8 @@ database.commit()`;
   await run(process.env.PYTHON, ["-c", script, join(process.env.DATA, "portcullis.sqlite"), statement, name]);
 }
 
-/// Runs a subcommand of the program on the server's data.
-export async function commandLine(...words) {
-  return run(process.env.PROGRAM, [...words, "--data", process.env.DATA], { env: { PATH: process.env.PATH, HOME: process.env.HOME } });
+/// Uploads the wheel of this journey with twine. Fails with what twine said.
+export async function upload(token) {
+  const words = ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", `${SERVER}/legacy/`, "--username", "__token__", process.env.WHEEL];
+  return run(process.env.TWINE, words, { env: { PATH: process.env.PATH, HOME: process.env.HOME, TWINE_PASSWORD: token } });
 }

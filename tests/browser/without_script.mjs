@@ -25,12 +25,13 @@ await walk(async (start) => {
   assert.equal(browser.path(), "/account/");
 
   // What a form was filled with survives proving who one is.
+  await browser.open("/account/tokens/create");
+  await browser.fill("Name", "without any script");
+  await browser.fill("Name of the project (optional)", "some-project");
   await leaveOpen(ben.name);
-  await browser.open("/account/tokens/");
-  await browser.fill("Description", "without any script");
-  await browser.press("Create the token");
+  assert.equal(await browser.press("Make the token"), 403);
   await browser.look("step-up without script");
   await browser.fill("Code from the app", await app.next());
-  await browser.press("Confirm with the code");
+  await browser.press("Go on");
   await browser.says("without any script");
 });

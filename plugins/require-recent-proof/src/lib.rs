@@ -79,12 +79,12 @@ impl Policy for RequireRecentProof {
         let enrolled = user.factors != Factors::empty();
         Requirements::on(context)
             .need_if(enrolled, Requirement::SecondFactorWithin(operator.within), || {
-                Reason::new("recent-second-factor-required", "For this, the second factor must have been proven a short while ago.")
+                Reason::new("recent-second-factor-required", "This needs your second factor, proven a short while ago.")
                     .remedy("Prove it again.")
                     .page(Page::StepUp)
             })
             .need_if(!enrolled, Requirement::PasswordWithin(operator.within), || {
-                Reason::new("recent-password-required", "For this, the password must have been given a short while ago.")
+                Reason::new("recent-password-required", "This needs your password, given a short while ago.")
                     .remedy("Give it again.")
                     .page(Page::StepUp)
             })

@@ -63,11 +63,10 @@ fn a_stranger_registers_and_ends_up_uploading() {
 fn a_breached_password_opens_nothing_and_a_reset_by_mail_leads_back() {
     let Some(walker) = Walker::find() else { return };
     let breaches = walker.browser.breaches();
-    let setup = Setup::default();
+    let server = Setup::default().flag("--breach-check-url", &breaches.url).start();
     let password = "trombone lantern gravel 1994";
     let arguments = ["user", "create", "carla", "--email", "carla@example.org", "--verified", "--password-stdin"];
-    setup.command_line_with_input(&arguments, &format!("{password}\n"), &[]).ok();
-    let server = setup.flag("--breach-check-url", &breaches.url).start();
+    server.setup.command_line_with_input(&arguments, &format!("{password}\n"), &[]).ok();
     walker.walk("breached_password", &server, &[("NAME", "carla"), ("EMAIL", "carla@example.org"), ("BREACHES", &breaches.url)]);
     assert!(!server.log().contains(password), "no password in the log");
 }
