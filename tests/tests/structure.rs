@@ -269,7 +269,7 @@ fn sources_are_finished_run_all_their_tests_and_explain_what_is_unsafe() {
 #[test]
 fn statements_are_written_only_where_storage_is() {
     let mut paths = Vec::new();
-    for host in ["gate", "identity", "registry", "http", "server", "model", "policy-engine"] {
+    for host in ["gate", "identity", "registry", "mail", "http", "server", "model", "policy-engine"] {
         files(&top().join("host").join(host), "rs", &mut paths);
     }
     for path in paths {

@@ -3,7 +3,7 @@
 mod words;
 
 use askama::Template;
-use model::Mail;
+use model::{Contact, Mail};
 
 /// The registry as its mails name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Registry {
     pub name: String,
     /// Its address without a slash at the end. The pages that mails point to are below it.
     pub public_url: String,
+    /// Where whoever runs it is reached, if that is known.
+    pub contact: Option<Contact>,
 }
 
 /// An address to open, with the words on its button.
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     fn registry() -> Registry {
-        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() }
+        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None }
     }
 
     fn value(field: MailField) -> &'static str {

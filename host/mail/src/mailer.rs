@@ -25,10 +25,10 @@ const PAUSES: [u32; 4] = [1, 5, 15, 60];
 
 /// How long a server may be busy with one mail before another one takes it. Longer than all
 /// the waits of one delivery together.
-const LEASE_MS: i64 = 120_000;
+const LEASE_MS: i64 = 180_000;
 
 /// Longest time for one delivery; the lease must not end during it.
-const DELIVERY: Duration = Duration::from_secs(90);
+const DELIVERY: Duration = Duration::from_secs(150);
 
 /// How often the outbox is looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -288,7 +288,7 @@ fn milliseconds(span: Duration) -> i64 {
 /// Sorts by time, tells what it is, and is the same each time. Without colons: not every
 /// file system takes them.
 fn file_name(id: MailId, at: Timestamp, kind: MailKind) -> String {
-    format!("{}-{kind}-{id}.eml", at.to_the_second().replace(':', "").replace('-', ""))
+    format!("{}-{kind}-{id}.eml", at.to_the_second().replace([':', '-'], ""))
 }
 
 #[cfg(test)]

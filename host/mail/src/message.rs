@@ -58,7 +58,7 @@ mod tests {
     use crate::letter::Registry;
 
     fn registry() -> Registry {
-        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() }
+        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None }
     }
 
     fn formatted(recipient: &str, user: &str) -> Result<String, MessageError> {

@@ -11,8 +11,9 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use storage::Secret;
 
-/// Longest wait for one answer of the server.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest wait for one answer of the server. Some look through a mail before they take it, and
+/// whoever does not wait for them sends it twice.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a connection is kept for the next mail.
 const IDLE: Duration = Duration::from_secs(20);
@@ -210,7 +211,9 @@ impl Smtp {
         let code = error.status().map(u16::from);
         if code.is_some_and(|code| ABOUT_CREDENTIALS.contains(&code)) {
             Err(Refused::Unavailable(reason(&error)))
-        } else if error.is_permanent() {
+        } else if error.is_permanent() || error.is_client() {
+            // Of our own side only what is wrong with this mail can still come up: an address
+            // beyond ASCII, and a server that knows none (RFC 6531).
             Err(Refused::Never(reason(&error)))
         } else if error.is_transient() {
             Err(Refused::Later(reason(&error)))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
+use tests::postgres::new_database;
 use tests::server::repository;
 use tests::{Clients, Server, Setup, User};
 
@@ -182,6 +183,23 @@ fn all_five_arrived_once(smtp: &Smtp) {
     for number in 0..5 {
         assert!(mails.iter().any(|mail| text(mail, "text").contains(&format!("token {number}"))), "token {number}");
     }
+}
+
+#[test]
+fn two_servers_on_one_database_send_each_mail_once() {
+    let (Some(mut smtp), Some(database)) = (Smtp::start(), new_database()) else { return };
+    smtp.stop();
+    let setup = smtp.setup().database(&database.url);
+    let mut server = setup.clone().start();
+    let _other = setup.clone().start();
+    let user = setup.user_without_factor("ana");
+    for number in 0..5 {
+        make_token(&setup, &user, &format!("token {number}"));
+    }
+    // Both have them before them when the way is free.
+    smtp.run();
+    wait_until_all(&mut server, "token-created", 5, "sent");
+    all_five_arrived_once(&smtp);
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     fn mailer(&self, transport: Transport) -> Mailer {
-        let registry = Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned() };
+        let registry = Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None };
         let config = MailConfig::new("Packages <noreply@packages.example.org>".to_owned(), transport, registry);
         Mailer::new(self.storage.clone(), self.clock.clone(), config).unwrap()
     }
@@ -192,6 +192,16 @@ async fn an_address_that_is_none_fails_at_once() {
 }
 
 #[tokio::test]
+async fn an_address_that_the_server_cannot_take_holds_up_no_other_mail() {
+    let fixture = Fixture::new().await;
+    let script = Script::new(Encryption::Loopback, false, &[]).await;
+    let mailer = fixture.mailer(script.transport());
+    let (odd, plain) = (fixture.enqueue(Some("\u{e1}na@example.org")).await, fixture.enqueue(Some("ana@example.org")).await);
+    assert_eq!((mailer.send_one().await.unwrap(), mailer.send_one().await.unwrap()), (Look::More, Look::More));
+    assert_eq!((fixture.listing(odd).await.state, fixture.listing(plain).await.state), (MailState::Failed, MailState::Sent));
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_accept_us_loses_no_mail() {
     for answers in [&[("EHLO", "250-here\r\n250 AUTH PLAIN"), ("AUTH", "535 wrong password")] as &'static [_], &[("EHLO", "554 not you")]] {
         let fixture = Fixture::new().await;
@@ -243,7 +253,7 @@ async fn a_test_mail_tells_at_once_what_is_wrong() {
 async fn a_sender_that_is_no_address_is_refused() {
     let fixture = Fixture::new().await;
     for from in ["", "nobody", "a@b\r\nBcc: c@d", "a@b, c@d"] {
-        let registry = Registry { name: "r".to_owned(), public_url: "https://r".to_owned() };
+        let registry = Registry { name: "r".to_owned(), public_url: "https://r".to_owned(), contact: None };
         let config = MailConfig::new(from.to_owned(), Transport::Folder(fixture.outbox()), registry);
         assert!(matches!(Mailer::new(fixture.storage.clone(), fixture.clock.clone(), config), Err(InvalidConfig::From(_))), "{from:?}");
     }
