@@ -6,6 +6,7 @@ mod hostile;
 mod index;
 mod mail;
 mod operations;
+mod pages;
 mod people;
 mod publishing;
 mod refusals;

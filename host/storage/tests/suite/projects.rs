@@ -67,6 +67,33 @@ async fn the_index_lists_what_has_published_something() {
 }
 
 #[tokio::test]
+async fn projects_are_listed_in_parts_and_found_by_their_name_the_most_alike_first() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        for name in ["my-demo", "demo", "a-demo", "demo-tool"] {
+            let published = project(storage, name).await;
+            Upload::published(published, "1.0", &format!("{}-1.0-py3-none-any.whl", name.replace('-', "_"))).to(storage).await.unwrap();
+        }
+        let staged = project(storage, "demo-staged").await;
+        Upload::staged(staged, "1.0", "demo_staged-1.0-py3-none-any.whl").to(storage).await.unwrap();
+        let names = |listed: Vec<storage::projects::ListedProject>| listed.into_iter().map(|project| project.normalized).collect::<Vec<_>>();
+        assert_eq!(storage.count_projects().await.unwrap(), 4);
+        assert_eq!(names(storage.list_projects("", 2).await.unwrap()), ["a-demo", "demo"]);
+        assert_eq!(names(storage.list_projects("demo", 2).await.unwrap()), ["demo-tool", "my-demo"]);
+        assert_eq!(names(storage.list_projects("my-demo", 2).await.unwrap()), Vec::<String>::new());
+        assert!(storage.list_projects("", 1).await.unwrap()[0].changed_at.is_some());
+        assert_eq!(names(storage.newest_projects(10).await.unwrap()).len(), 4);
+        assert_eq!(names(storage.find_projects("demo", 0, 3).await.unwrap()), ["demo", "demo-tool", "a-demo"]);
+        assert_eq!(names(storage.find_projects("demo", 3, 3).await.unwrap()), ["my-demo"]);
+        assert_eq!(names(storage.find_projects("y-d", 0, 3).await.unwrap()), ["my-demo"]);
+        for nothing in ["", "%", "_", "d%o", "d_mo", "Demo", "de'mo", "staged"] {
+            assert_eq!(storage.find_projects(nothing, 0, 3).await.unwrap(), [], "{nothing}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn roles_are_granted_replaced_and_revoked() {
     on_both(async |fixture| {
         let storage = &fixture.storage;

@@ -1,0 +1,63 @@
+//! What people find without an account: the front page, the list of projects, the search.
+
+use tests::{Package, Request, Server, Setup};
+
+use crate::tools::upload_ok;
+
+fn page(server: &Server, path: &str) -> String {
+    let request = Request::get(path).header("Accept", "text/html").header("Cookie", "portcullis-moved=1");
+    let answer = server.send(&request);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.text()
+}
+
+/// The names of projects that a page links to, in its order.
+fn names(page: &str) -> Vec<&str> {
+    page.split("/project/").skip(1).filter_map(|rest| rest.split('/').next()).collect()
+}
+
+#[test]
+fn an_empty_registry_says_so() {
+    let server = Setup::default().start();
+    assert!(page(&server, "/").contains("Nothing is published yet. Be the first."));
+    assert!(page(&server, "/projects/").contains("Nothing is published yet."));
+    assert!(page(&server, "/projects/?q=demo").contains("No project has this in its name."));
+}
+
+#[test]
+fn projects_are_listed_and_found_by_every_spelling_the_most_alike_first() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    for name in ["My.Demo", "demo", "a-demo-tool", "demonstration", "Other_Thing"] {
+        upload_ok(&server, &Package::new(name, "1.0").wheel(), &token);
+    }
+    assert_eq!(names(&page(&server, "/projects/")), ["a-demo-tool", "demo", "demonstration", "my-demo", "other-thing"]);
+    assert_eq!(names(&page(&server, "/projects/?after=demo")), ["demonstration", "my-demo", "other-thing"]);
+    assert_eq!(names(&page(&server, "/projects/?q=demo")), ["demo", "demonstration", "a-demo-tool", "my-demo"]);
+    for spelling in ["my-demo", "MY_DEMO", "my.demo", "%20my%20demo%20"] {
+        assert_eq!(names(&page(&server, &format!("/projects/?q={spelling}"))), ["my-demo"], "{spelling}");
+    }
+    for nothing in ["%25", "_%25_", "%27%20OR%201=1--", "%3Cb%3E", "demo%00", "%ff", "&page=99999999999", "demo&page=20"] {
+        let page = page(&server, &format!("/projects/?q={nothing}"));
+        assert!(!page.contains("<b>"), "{nothing}");
+        if !matches!(nothing, "demo%00" | "%ff" | "&page=99999999999") {
+            assert_eq!(names(&page), Vec::<&str>::new(), "{nothing}");
+        }
+    }
+    let front = page(&server, "/");
+    assert!(front.contains("5 projects") && names(&front) == ["other-thing", "demonstration", "a-demo-tool", "demo", "my-demo"], "{:?}", names(&front));
+}
+
+#[test]
+fn what_is_staged_is_on_no_page() {
+    let setup = Setup::default().policies(tests::shipped_set("strict"));
+    let server = setup.start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--project", "secret-plans"]);
+    let answer = server.upload(&Package::new("secret-plans", "1.0").wheel(), Some(&tests::basic_token(&token)));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for path in ["/", "/projects/", "/projects/?q=secret"] {
+        assert_eq!(names(&page(&server, path)), Vec::<&str>::new(), "{path}");
+    }
+}
