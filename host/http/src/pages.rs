@@ -24,18 +24,21 @@ pub(crate) mod project;
 pub(crate) mod projects;
 pub(crate) mod tokens;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use model::Contact;
 use storage::StorageError;
 use storage::projects::ListedProject;
+use tokio::sync::Mutex;
 
 use crate::app::Shared;
+use crate::cookies::Browser;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
 use crate::pipeline::Security;
 use crate::problem::{Answer, Problem};
@@ -44,6 +47,7 @@ use projects::Line;
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLESHEET: &str = include_str!("pages/portcullis.css");
+const ICON: &str = include_str!("pages/icon.svg");
 const WEBAUTHN_SCRIPT: &str = include_str!("pages/webauthn.js");
 
 /// What refusals link to, one section for each of its anchors.
@@ -66,13 +70,15 @@ pages!(Help, Front);
 /// Pages made once, when the public address is known.
 pub(crate) struct Pages {
     help: Bytes,
+    /// The same for browsers that are not logged in.
+    help_of_strangers: Bytes,
     /// What the front page tells of projects, at a serial.
     projects: Mutex<Option<(i64, Arc<Overview>)>>,
 }
 
 /// What the front page tells of projects.
-struct Overview {
-    count: u64,
+pub(crate) struct Overview {
+    pub(crate) count: u64,
     newest: Vec<ListedProject>,
 }
 
@@ -80,23 +86,24 @@ struct Overview {
 const NEWEST: u32 = 10;
 
 impl Pages {
-    pub(crate) fn new(public_url: &str) -> Self {
-        let mut layout = Layout::new(public_url, "Help", Viewer::Unknown);
-        layout.path = "/help/".to_owned();
-        let help = Help { layout }.render().expect("the help page has no parts that could fail");
-        Self { help: help.into(), projects: Mutex::new(None) }
+    pub(crate) fn new(public_url: &str, contact: Option<&Contact>) -> Self {
+        let help = |viewer| {
+            let layout = Layout { path: "/help/".to_owned(), contact: contact.cloned(), ..Layout::new(public_url, "Help", viewer) };
+            Help { layout }.render().expect("the help page has no parts that could fail").into()
+        };
+        Self { help: help(Viewer::Unknown), help_of_strangers: help(Viewer::Nobody), projects: Mutex::new(None) }
     }
 
-    /// Looked up again only after a change.
-    async fn overview(&self, app: &Shared) -> Result<Arc<Overview>, StorageError> {
+    /// Looked up again only after a change, by one at a time: who comes meanwhile waits for it.
+    pub(crate) async fn overview(&self, app: &Shared) -> Result<Arc<Overview>, StorageError> {
         let storage = app.registry.storage();
+        let mut known = self.projects.lock().await;
         let serial = storage.known_marker().serial;
-        let known = self.projects.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, overview)) = known.filter(|(at, _)| *at == serial) {
-            return Ok(overview);
+        if let Some((_, overview)) = known.as_ref().filter(|(at, _)| *at == serial) {
+            return Ok(overview.clone());
         }
         let overview = Arc::new(Overview { count: storage.count_projects().await?, newest: storage.newest_projects(NEWEST).await? });
-        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, overview.clone()));
+        *known = Some((serial, overview.clone()));
         Ok(overview)
     }
 }
@@ -114,9 +121,18 @@ pub(crate) async fn front(exchange: Exchange) -> Answer {
 
 /// `GET /help/`
 pub(crate) async fn help(exchange: OpenExchange) -> Answer {
-    let mut response = kept(answer(HTML, Body::from(exchange.app.pages.help.clone())));
+    let pages = &exchange.app.pages;
+    // The menu's only difference; whose session it is, and whether it still counts, nobody looks.
+    let has_session = Browser::of(&exchange.app, &exchange.request.headers).session_cookie.is_some();
+    let mut response = kept(answer(HTML, Body::from(if has_session { pages.help.clone() } else { pages.help_of_strangers.clone() })));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
     response.extensions_mut().insert(Security::Page);
     Ok(response)
+}
+
+/// `GET /static/icon.svg`
+pub(crate) async fn icon(_: OpenExchange) -> Answer {
+    Ok(kept(answer("image/svg+xml", Body::from(ICON))))
 }
 
 /// `GET /static/webauthn.js`
@@ -152,7 +168,15 @@ mod tests {
     use gate::Page;
 
     fn help() -> String {
-        String::from_utf8(Pages::new("https://pypi.example.org").help.to_vec()).unwrap()
+        String::from_utf8(Pages::new("https://pypi.example.org", None).help.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_help_says_how_to_reach_the_operators_or_that_it_does_not_know() {
+        let contact = Contact::parse("help@example.org").unwrap();
+        let help_of = |contact| String::from_utf8(Pages::new("https://pypi.example.org", contact).help_of_strangers.to_vec()).unwrap();
+        assert!(help_of(Some(&contact)).contains("href=\"mailto:help@example.org\">help@example.org</a>"));
+        assert!(help_of(None).contains("does not say how to reach them") && !help_of(None).contains("mailto:"));
     }
 
     #[test]

@@ -263,6 +263,8 @@ static ROUTES: &[Route] = &[
     Route::page("/account/history/history.json", Action::AccountRead, |exchange| Box::pin(people::history::export(exchange))),
     Route::page("/account/secure", Action::AccountRead, |exchange| Box::pin(people::secure::page(exchange))),
     Route::form("/account/secure", Action::SessionEnd, |exchange| Box::pin(people::secure::secure(exchange))),
+    Route::page("/account/recovery", Action::AccountRead, |exchange| Box::pin(people::recoveries::own(exchange))),
+    Route::form("/account/recovery", Action::AccountUpdate, |exchange| Box::pin(people::recoveries::stop_own(exchange))),
     Route::page("/account/delete", Action::AccountRead, |exchange| Box::pin(people::delete::page(exchange))),
     Route::form("/account/delete", Action::AccountDelete, |exchange| Box::pin(people::delete::delete(exchange))),
     Route::page("/staff/recoveries/", Action::AccountRecover, |exchange| Box::pin(people::recoveries::page(exchange))),
@@ -285,6 +287,7 @@ static ROUTES: &[Route] = &[
     Route::open(Get, "/help", |exchange| Box::pin(pages::with_slash(exchange))),
     Route::open_page("/help/", |exchange| Box::pin(pages::help(exchange))),
     Route::open(Get, "/static/portcullis.css", |exchange| Box::pin(pages::stylesheet(exchange))),
+    Route::open(Get, "/static/icon.svg", |exchange| Box::pin(pages::icon(exchange))),
     Route::open(Get, "/static/webauthn.js", |exchange| Box::pin(pages::webauthn_script(exchange))),
     Route::open(Get, "/health", |exchange| Box::pin(health::health(exchange))),
     Route::open(Get, "/metrics", |exchange| Box::pin(metrics::render(exchange))),
@@ -296,7 +299,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The closed list of what is answered without a decision. Adding to it needs a reason.
-    const OPEN: &[&str] = &["/simple", "/legacy", "/pypi", "/help", "/help/", "/static/portcullis.css", "/static/webauthn.js", "/health", "/metrics"];
+    const OPEN: &[&str] =
+        &["/simple", "/legacy", "/pypi", "/help", "/help/", "/static/portcullis.css", "/static/icon.svg", "/static/webauthn.js", "/health", "/metrics"];
 
     #[test]
     fn every_route_has_an_action_or_is_on_the_closed_list() {

@@ -15,9 +15,9 @@ use serde_json::json;
 use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::form::{Errors, Form};
-use crate::pages::layout::{Layout, Page as _, html, pages};
-use crate::people::Look;
-use crate::problem::{Answer, Problem};
+use crate::pages::layout::{Layout, Page as _, Viewer, html, pages};
+use crate::people::{Look, form_layout};
+use crate::problem::{Answer, Problem, to_the_person};
 use crate::routes;
 
 /// Where the forms of this page are sent.
@@ -124,7 +124,8 @@ pub(crate) async fn refused(exchange: &Exchange, refusal: Refusal, form: &Form) 
         RefusalKind::Required(requirements) if exchange.caller.session.is_some() => provable(requirements),
         _ => None,
     };
-    let reasons = refusal.reasons.iter().map(|reason| reason.message.clone()).collect();
+    let viewer = Viewer::of(&exchange.caller);
+    let reasons = refusal.reasons.iter().map(|reason| to_the_person(&viewer, &reason.message)).collect();
     let problem = Problem::from(refusal);
     let Some(need) = need else { return problem };
     let page = match page(exchange, need, Return::of(exchange, form), Errors::new(), reasons).await {
@@ -155,7 +156,7 @@ async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, rea
     let factors = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
     let keys_unavailable = identity.webauthn_unavailable();
     let has_keys = !factors.keys.is_empty();
-    let mut layout = exchange.layout("Prove that it is you");
+    let mut layout = form_layout(exchange, "Prove that it is you", &errors);
     layout.script = need == Need::Factor && has_keys && keys_unavailable.is_none();
     let (has_app, recovery_codes) = (factors.totp.is_some(), factors.recovery.unused);
     Ok(StepUpPage { layout, errors, reasons, need, back, has_app, has_keys, keys_unavailable, recovery_codes })
@@ -190,6 +191,7 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             ("", identity.step_up_with_key(gate, attempt, caller, cookie, &answer).await)
         }
         _ => {
+            let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
             return exchange.render_with(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 &page(&exchange, need, back, Errors::of_field("", "Choose one of the ways below."), Vec::new()).await?,

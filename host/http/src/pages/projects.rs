@@ -1,12 +1,16 @@
 //! The list of projects, and the search by name.
 
+use std::time::Duration;
+
 use askama::Template;
+use axum::http::StatusCode;
 use storage::projects::ListedProject;
+use tokio::sync::Semaphore;
 
 use super::layout::{Layout, pages, time};
 use crate::exchange::Exchange;
 use crate::json_api::quoted;
-use crate::problem::Answer;
+use crate::problem::{Answer, Problem};
 
 /// Projects on one page.
 const PER_PAGE: u32 = 50;
@@ -14,6 +18,11 @@ const PER_PAGE: u32 = 50;
 const MAX_PAGES: u32 = 20;
 /// Longest text that is searched for, in characters; longer than names are.
 const MAX_TEXT: usize = 100;
+
+/// Searches at the same time: each looks at every name, and strangers may search.
+static SEARCHES: Semaphore = Semaphore::const_new(4);
+/// Longest wait of a search for its turn.
+const SEARCH_WAIT: Duration = Duration::from_secs(3);
 
 /// A line of a list.
 pub(crate) struct Line {
@@ -60,12 +69,12 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
     exchange.render(&page)
 }
 
-async fn all(exchange: &Exchange) -> Result<Projects, crate::problem::Problem> {
+async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
     let storage = exchange.app.registry.storage();
     let after: String = exchange.query("after").chars().take(MAX_TEXT).collect();
     let mut listed = storage.list_projects(&after, PER_PAGE + 1).await.map_err(|error| exchange.unavailable(error))?;
     let next = next_of(&mut listed, |last| format!("/projects/?after={}", quoted(&last.normalized)));
-    let count = storage.count_projects().await.map_err(|error| exchange.unavailable(error))?;
+    let count = exchange.app.pages.overview(&exchange.app).await.map_err(|error| exchange.unavailable(error))?.count;
     Ok(Projects {
         layout: exchange.layout("Projects"),
         nothing: if after.is_empty() { "Nothing is published yet." } else { "No project comes after this one." }.to_owned(),
@@ -77,9 +86,13 @@ async fn all(exchange: &Exchange) -> Result<Projects, crate::problem::Problem> {
     })
 }
 
-async fn found(exchange: &Exchange, text: String) -> Result<Projects, crate::problem::Problem> {
+async fn found(exchange: &Exchange, text: String) -> Result<Projects, Problem> {
     let page = exchange.query("page").parse().unwrap_or(1).clamp(1, MAX_PAGES);
     let normalized = normalized(&text);
+    let Ok(Ok(_turn)) = tokio::time::timeout(SEARCH_WAIT, SEARCHES.acquire()).await else {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-searches", "Too many people search at the moment.");
+        return Err(problem.remedy("Try again in a few seconds.", None).retry_after(5));
+    };
     let storage = exchange.app.registry.storage();
     let mut listed = storage.find_projects(&normalized, (page - 1) * PER_PAGE, PER_PAGE + 1).await.map_err(|error| exchange.unavailable(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));

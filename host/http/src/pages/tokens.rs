@@ -3,12 +3,13 @@
 use askama::Template;
 use axum::http::StatusCode;
 use identity::{ListTokens, ListedToken, NewTokenScope, RevokeToken, TokenError};
+use model::name::InvalidProjectName;
 use model::{Action, Caveat, ProjectName, Timestamp, TokenId, UserId};
 
 use super::layout::{Layout, pages, time};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
-use crate::people::Look;
+use crate::people::{Look, form_layout};
 use crate::problem::{Answer, Problem};
 
 /// Projects offered in the form; who has more names the one.
@@ -162,8 +163,16 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
         "account" => Some(NewTokenScope::Account),
         "new" => match ProjectName::parse(form.text("project").trim()) {
             Ok(name) => Some(NewTokenScope::Projects(vec![name])),
-            Err(error) => {
-                errors.add("project", format!("Name the project: {error}."));
+            Err(_) if form.text("project").trim().is_empty() => {
+                errors.add("project", "Name the project, or choose another purpose.");
+                None
+            }
+            Err(InvalidProjectName::Length) => {
+                errors.add("project", "A project name has 1 to 200 characters.");
+                None
+            }
+            Err(InvalidProjectName::Characters) => {
+                errors.add("project", "A project name has letters from a to z, digits, full stops, underscores and hyphens. It starts and ends with a letter or a digit.");
                 None
             }
         },
@@ -194,7 +203,7 @@ async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Error
     let scopes = offered.chain(last.map(|(value, text)| (value.to_owned(), text.to_owned()))).collect::<Vec<_>>();
     let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
     Ok(TokenForm {
-        layout: exchange.layout("New API token"),
+        layout: form_layout(exchange, "New API token", &errors),
         errors,
         description: form.text("description").to_owned(),
         scope: or(form.text("scope"), &scopes[0].0),
