@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::routing::{MethodRouter, any};
 use gate::Gate;
 use identity::Identity;
+use model::Contact;
 use registry::Registry;
 
 use crate::body::BodyLimits;
@@ -24,6 +25,8 @@ pub struct AppConfig {
     /// The registry's address as clients see it, without a slash at the end. Every link and
     /// every redirect is made from it.
     pub public_url: String,
+    /// Where people reach whoever runs the registry, if it says so.
+    pub contact: Option<Contact>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Who may read `/metrics`.
@@ -66,6 +69,7 @@ impl AppConfig {
         }
         Ok(Self {
             public_url: public_url.to_owned(),
+            contact: None,
             trusted_proxies: Vec::new(),
             metrics_allowed: Network::loopback(),
             metrics: None,
@@ -129,7 +133,7 @@ const FORM_BYTES: u64 = 8 << 20;
 impl App {
     /// Puts the parts together. Nothing is started.
     pub fn new(config: AppConfig, gate: Gate, identity: Identity, registry: Registry) -> Self {
-        let pages = Pages::new(&config.public_url);
+        let pages = Pages::new(&config.public_url, config.contact.as_ref());
         // The registry reads up to twice its limit, so that a file which is a little too
         // large is refused by name instead of by a broken connection.
         let bytes = registry.config().max_file_bytes.saturating_mul(2).saturating_add(FORM_BYTES);

@@ -146,6 +146,7 @@ impl Parts {
         let registry = wiring::registry(configuration, public_url, folder, storage.clone(), clock)?;
 
         let mut config = AppConfig::new(&public_url.0)?;
+        config.contact = values.contact.clone().map(|contact| contact.0);
         config.trusted_proxies.clone_from(&values.trusted_proxies);
         config.metrics_allowed.clone_from(&values.metrics_allow);
         config.metrics = Some(metrics);

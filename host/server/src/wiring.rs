@@ -64,7 +64,8 @@ pub(crate) fn mailer(
         Some(sender) => sender.0.clone(),
         None => format!("noreply@{}", mail_domain(&host)),
     };
-    let registry = mail::Registry { name, public_url: public_url.0.clone() };
+    let contact = values.contact.clone().map(|contact| contact.0);
+    let registry = mail::Registry { name, public_url: public_url.0.clone(), contact };
     let mut config = MailConfig::new(from, mail_transport(configuration, folder), registry);
     config.first_retry = values.mail_retry;
     config.give_up_after = values.mail_give_up;

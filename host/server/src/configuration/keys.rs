@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis_http::Network;
 use toml::Value;
 
-use super::services::{BreachUrl, Sender, SmtpUrl, Unreachable};
+use super::services::{BreachUrl, OperatorContact, Sender, SmtpUrl, Unreachable};
 use super::value::{ByteSize, DatabaseUrl, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
 use super::{ConfigurationError, Layers, Origin};
 
@@ -87,6 +87,10 @@ keys! {
     /// address alone. Empty: http:// and the address listened on, or http://localhost and its
     /// port when that is 127.0.0.1 or ::1, because security keys know no addresses in numbers.
     public_url ("public-url"): Option<PublicUrl> = "";
+    /// Where people reach you: a mail address or the address of a page. It is shown in the
+    /// help, in refusals, at the foot of pages and of mails. Empty: nothing is shown, and
+    /// people are told to ask whoever gave them the address of this registry.
+    contact ("contact"): Option<OperatorContact> = "";
     /// Listen beyond this machine although public-url is http://. Passwords and tokens
     /// then travel in clear text for everyone on the way to read.
     insecure_http ("insecure-http"): bool = "false";

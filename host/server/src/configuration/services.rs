@@ -38,6 +38,20 @@ impl Setting for Sender {
     }
 }
 
+/// Where people reach whoever runs the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OperatorContact(pub(crate) model::Contact);
+
+impl Setting for OperatorContact {
+    fn read(value: &Value) -> Result<Self, String> {
+        model::Contact::parse(text(value)?).map(Self).map_err(|invalid| format!("is {value}; {invalid}"))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0.to_string())
+    }
+}
+
 /// A service that speaks the range protocol of Have I Been Pwned, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BreachUrl(pub(crate) String);
