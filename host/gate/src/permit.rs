@@ -82,6 +82,11 @@ impl<T> Permit<T> {
         &self.grant.actor
     }
 
+    /// The session that it was permitted to, if it was one.
+    pub fn session(&self) -> Option<SessionId> {
+        self.grant.session
+    }
+
     /// Begins the unit of work that does what was permitted. Permitted to a session, it fails
     /// (`Conflict::SessionEnded`) unless that lives until the commit: what was decided before
     /// "this wasn't me" is not done after it.

@@ -27,10 +27,12 @@ use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use gate::{Reason, Refusal, RefusalKind, Target, TargetFacts};
+use identity::StartedSession;
 use identity::factors::KeyChallenge;
 use model::{Action, SessionId, Timestamp};
 use serde_json::{Value, json};
 
+use crate::cookies;
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::json_api::quoted;
@@ -135,6 +137,15 @@ async fn session(exchange: &Exchange, action: Action) -> Result<SessionId, Probl
     let _ = exchange.decide(Look(action)).await?;
     let problem = Problem::new(StatusCode::FORBIDDEN, "session-required", "This is done in a browser that is logged in.");
     Err(problem.remedy("Log in with a browser.", None))
+}
+
+/// On to another page, with the cookie of a session that got another secret.
+fn renewed(exchange: &Exchange, session: Option<StartedSession>, path: &str) -> Answer {
+    let mut response = exchange.see_other(path)?;
+    if let Some(session) = session {
+        cookies::set_session(&exchange.app, &mut response, &session);
+    }
+    Ok(response)
 }
 
 /// Answers with a page whose form was not right.

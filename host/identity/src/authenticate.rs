@@ -6,7 +6,7 @@ use storage::Secret;
 use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
 
-use crate::prove_person::Proof;
+use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
 
@@ -142,7 +142,7 @@ impl Identity {
     async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
         let credential = CredentialKind::BasicPassword;
         // A password that is sent with every request has no place for a code.
-        let proof = Proof { user_name, password, totp_code: None, asks_for_code: false };
+        let proof = Proof { user_name, password, totp_code: None, asks_for_code: false, place: Place::Anywhere };
         match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };

@@ -19,6 +19,7 @@ use storage::{Secret, SecretHash, StorageError};
 
 use crate::accounts::notices;
 use crate::history::device_in_words;
+use crate::limits::{Known, Taken, TooMany};
 use crate::refusals::Failure;
 use crate::{Identity, limits, opaque};
 
@@ -26,7 +27,8 @@ use crate::{Identity, limits, opaque};
 pub(crate) const DEVICE_CONFIRM: &str = "device-confirm";
 /// How long they count.
 const LINK_LIFETIME_MS: i64 = 6 * 3600 * 1000;
-const LINK_LIFETIME: &str = "6 hours";
+/// The same for people.
+pub const LINK_LIFETIME: &str = "6 hours";
 
 /// A browser that waits to be confirmed, as the mailed page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,20 @@ impl Device {
     pub(crate) fn is_confirmed(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| seen.confirmed_at.is_some())
     }
+
+    /// What a stranger has not, if this is it.
+    pub(crate) fn known(&self) -> Option<Known> {
+        self.is_confirmed().then_some(Known::Device(self.hash))
+    }
+}
+
+/// Whether a mail may ask about a browser.
+pub(crate) enum MayAsk {
+    Yes(Taken),
+    /// One about this very browser was sent a while ago.
+    MailedBefore,
+    /// None was sent about this browser, and none is now.
+    TooMany(TooMany),
 }
 
 /// What a mailed link is about.
@@ -101,18 +117,30 @@ impl Identity {
         Ok(!device.is_confirmed() && self.mailbox(user).await?.primary().is_some())
     }
 
-    /// Mails the link that confirms the browser, unless that was done a while ago; whether it
-    /// was.
-    pub(crate) async fn ask_to_confirm(&self, attempt: &Attempt, user: &UserRow, device: &Device) -> Result<bool, StorageError> {
+    /// Whether a mail may ask about this browser. Counted by itself for each browser, and for
+    /// each address that somebody asks from: what others do elsewhere does not use it up.
+    pub(crate) async fn may_ask(&self, attempt: &Attempt, user: &UserRow, device: &Device) -> Result<MayAsk, StorageError> {
+        let (limits, now) = (&self.config().limits, self.now());
+        let Ok(of_device) = limits::take(self.storage(), &[limits.device_mails_for(&device.hash)], now).await? else { return Ok(MayAsk::MailedBefore) };
+        let counters = [limits.device_mails_of_from(&user.name, attempt.remote_address), limits.device_mails_of(&user.name)];
+        match limits::take(self.storage(), &counters, now).await? {
+            Ok(of_user) => Ok(MayAsk::Yes(of_device.and(of_user))),
+            Err(too_many) => {
+                of_device.give_back(self.storage()).await?;
+                Ok(MayAsk::TooMany(too_many))
+            }
+        }
+    }
+
+    /// Mails the link that confirms the browser, where it may.
+    pub(crate) async fn ask_to_confirm(&self, attempt: &Attempt, user: &UserRow, device: &Device, is_mailed: bool) -> Result<(), StorageError> {
         let mailbox = self.mailbox(user).await?;
-        let counters = [self.config().limits.device_mails_for(&device.hash), self.config().limits.device_mails_of(&user.name)];
-        let taken = limits::take(self.storage(), &counters, self.now()).await?.ok();
         let (remote_address, at) = (attempt.remote_address.to_string(), attempt.at);
         // Nobody in particular: whether it is the user is what is asked.
         let actor = Actor::Caller { user: None, token: None, remote_address: remote_address.clone(), user_agent: attempt.user_agent.to_string() };
         let mut unit = self.storage().begin().await?;
         unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, false).await?;
-        if taken.is_some() {
+        if is_mailed {
             let (secret, link) = opaque::generate();
             let data =
                 LinkData { device: BASE64URL_NOPAD.encode(&device.hash), remote_address: remote_address.clone(), user_agent: attempt.user_agent.to_string() };
@@ -136,10 +164,10 @@ impl Identity {
             user: Some(user.id),
             project: None,
             decision: Some(attempt.id),
-            detail: json!({ "mailed": taken.is_some() }),
+            detail: json!({ "mailed": is_mailed }),
         };
         unit.commit(&event).await?;
-        Ok(taken.is_none())
+        Ok(())
     }
 
     /// Which browser a mailed link would confirm; none when the link does not count.

@@ -123,14 +123,26 @@ impl Identity {
         if user.recovery_confirmed_at.is_some() { Ok(user) } else { Err(FactorError::RecoveryCodesNotConfirmed) }
     }
 
+    /// Counts what is proposed to somebody who is logged in: like every challenge, it is a row.
+    async fn count_proposal(&self, actor: &Actor) -> Result<(), FactorError> {
+        let Some(address) = address_of(actor) else { return Ok(()) };
+        match limits::take(self.storage(), &[self.config().limits.challenges_from(address)], self.now()).await? {
+            Ok(_counted) => Ok(()),
+            Err(too_many) => Err(FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds }),
+        }
+    }
+
     /// Counts an attempt of somebody who is logged in, for the account and for the address.
     async fn take_attempts(&self, actor: &Actor, of_user: Counter, from: impl Fn(IpAddr) -> Counter) -> Result<Taken, FactorError> {
-        let address = match actor {
-            Actor::Caller { remote_address, .. } => remote_address.parse::<IpAddr>().ok(),
-            Actor::CommandLine { .. } | Actor::System => None,
-        };
-        let counters: Vec<Counter> = address.map(from).into_iter().chain([of_user]).collect();
+        let counters: Vec<Counter> = address_of(actor).map(from).into_iter().chain([of_user]).collect();
         let taken = limits::take(self.storage(), &counters, self.now()).await?;
         taken.map_err(|too_many| FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds })
+    }
+}
+
+fn address_of(actor: &Actor) -> Option<IpAddr> {
+    match actor {
+        Actor::Caller { remote_address, .. } => remote_address.parse().ok(),
+        Actor::CommandLine { .. } | Actor::System => None,
     }
 }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use data_encoding::HEXLOWER;
-use model::{Timestamp, UserName};
+use model::{SessionId, Timestamp, UserName};
 use sha2::{Digest, Sha256};
 use storage::{SecretHash, Storage, StorageError};
 
@@ -23,11 +23,15 @@ pub struct Limit {
 /// How often somebody may fail, ask for a mail, or make the server work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Failed passwords for one account.
+    /// Failed passwords for one account, from browsers that it does not know.
     pub password_per_user: Vec<Limit>,
+    /// Failed passwords from one browser that the account knows, or within one session of it.
+    /// Counted by themselves: nobody else's failures keep an owner out there.
+    pub password_per_known: Vec<Limit>,
     /// Failed passwords from one address.
     pub password_per_address: Vec<Limit>,
     /// Failed passwords in all: who guesses from a thousand addresses for a thousand accounts.
+    /// Neither this nor the limits of addresses stops a browser that an account knows.
     pub password_of_all: Vec<Limit>,
     /// TOTP codes tried for one account.
     pub totp_per_user: Vec<Limit>,
@@ -51,9 +55,10 @@ pub struct Limits {
     pub challenges_per_address: Vec<Limit>,
     /// Registrations from one address.
     pub registrations_per_address: Vec<Limit>,
-    /// Links for a new password asked for by one account, known or not.
+    /// Links for a new password mailed for one account, known or not, each time that somebody
+    /// asks. Beyond them one is mailed only while no other counts.
     pub resets_per_user: Vec<Limit>,
-    /// The same from one address.
+    /// Links for a new password asked for from one address.
     pub resets_per_address: Vec<Limit>,
     /// E-mail addresses added from one address.
     pub added_emails_per_address: Vec<Limit>,
@@ -61,7 +66,9 @@ pub struct Limits {
     pub verifications_per_user: Vec<Limit>,
     /// Mails that ask whether a browser is the user's, for one browser.
     pub device_mails_per_device: Vec<Limit>,
-    /// The same for one user.
+    /// The same for one user, asked for from one address.
+    pub device_mails_per_address: Vec<Limit>,
+    /// The same for one user, wherever they are asked for.
     pub device_mails_per_user: Vec<Limit>,
     /// Credentials refused without a look at them, and tokens that did not verify, from
     /// one address.
@@ -74,11 +81,13 @@ impl Default for Limits {
         let limit = |attempts, window_seconds| Limit { attempts, window_seconds };
         let codes_per_user = vec![limit(5, 300), limit(20, 3600), limit(50, 86_400)];
         let codes_per_address = vec![limit(10, 300), limit(50, 3600)];
-        let codes_of_all = vec![limit(1000, 300)];
+        // Beyond what a hundred networks can cause.
+        let codes_of_all = vec![limit(5000, 300)];
         Self {
             password_per_user: vec![limit(10, 300)],
+            password_per_known: vec![limit(10, 300)],
             password_per_address: vec![limit(10, 300)],
-            password_of_all: vec![limit(1000, 300)],
+            password_of_all: vec![limit(5000, 300)],
             totp_per_user: codes_per_user.clone(),
             totp_per_address: codes_per_address.clone(),
             totp_of_all: codes_of_all.clone(),
@@ -90,24 +99,44 @@ impl Default for Limits {
             recovery_code_of_all: codes_of_all,
             challenges_per_address: vec![limit(60, 300)],
             registrations_per_address: vec![limit(10, 3600), limit(50, 86_400)],
-            resets_per_user: vec![limit(5, 86_400)],
+            resets_per_user: vec![limit(3, 3600), limit(10, 86_400)],
             resets_per_address: vec![limit(10, 3600), limit(50, 86_400)],
             added_emails_per_address: vec![limit(10, 3600)],
             verifications_per_user: vec![limit(3, 6 * 3600)],
             device_mails_per_device: vec![limit(1, 900)],
-            // More than one: who knows a password must not keep its owner from confirming a
-            // browser of their own, by having asked for another one's mail just before.
-            device_mails_per_user: vec![limit(4, 3600), limit(10, 86_400)],
+            // Of one user's, those asked for elsewhere are counted apart: who knows a password
+            // and has a code must not keep its owner from confirming a browser of their own.
+            device_mails_per_address: vec![limit(4, 3600), limit(10, 86_400)],
+            device_mails_per_user: vec![limit(30, 3600), limit(100, 86_400)],
             refused_per_address: vec![limit(100, 300)],
         }
     }
 }
 
+/// An IPv6 network of 48 bits, which one customer easily has, may do so many times what an
+/// address may.
+const WIDER: u32 = 5;
+
+/// What an attempt comes with that a stranger has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The cookie of a browser that was confirmed to be this very user's.
+    Device(SecretHash),
+    /// A live session of the user.
+    Session(SessionId),
+}
+
 /// One thing that is counted, for one user or address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counter {
-    key: String,
-    limits: Vec<Limit>,
+    /// Each window has a key of its own: an attempt may fit one and not another.
+    windows: Vec<(String, Limit)>,
+}
+
+impl Counter {
+    fn new(key: &str, limits: &[Limit]) -> Self {
+        Self { windows: limits.iter().map(|limit| (format!("{key}:{}", limit.window_seconds), *limit)).collect() }
+    }
 }
 
 impl Limits {
@@ -116,6 +145,7 @@ impl Limits {
         // Every field by name, so that none is forgotten.
         let Self {
             password_per_user,
+            password_per_known,
             password_per_address,
             password_of_all,
             totp_per_user,
@@ -134,11 +164,13 @@ impl Limits {
             added_emails_per_address,
             verifications_per_user,
             device_mails_per_device,
+            device_mails_per_address,
             device_mails_per_user,
             refused_per_address,
         } = self;
         let all = [
             password_per_user,
+            password_per_known,
             password_per_address,
             password_of_all,
             totp_per_user,
@@ -157,6 +189,7 @@ impl Limits {
             added_emails_per_address,
             verifications_per_user,
             device_mails_per_device,
+            device_mails_per_address,
             device_mails_per_user,
             refused_per_address,
         ];
@@ -165,6 +198,15 @@ impl Limits {
 
     pub(crate) fn password_of(&self, name: &UserName) -> Counter {
         of_user("password", name, &self.password_per_user)
+    }
+
+    /// For what a user is known by; in the place of every other counter.
+    pub(crate) fn password_known_by(&self, known: &Known) -> Counter {
+        let whose = match known {
+            Known::Device(device) => format!("device:{}", HEXLOWER.encode(device)),
+            Known::Session(session) => format!("session:{session}"),
+        };
+        Counter::new(&format!("password:{whose}"), &self.password_per_known)
     }
 
     /// For an e-mail address in the place of a name, known or not. An account has so two
@@ -225,6 +267,16 @@ impl Limits {
         from("registration", address, &self.registrations_per_address)
     }
 
+    /// For the link of a registration, whose password somebody types again.
+    pub(crate) fn registration_passwords_of(&self, link: &SecretHash) -> Counter {
+        Counter::new(&format!("registration-password:link:{}", HEXLOWER.encode(link)), &self.password_per_user)
+    }
+
+    /// For forms that are filled in wrongly, whose password is looked at all the same.
+    pub(crate) fn wrong_forms_from(&self, address: IpAddr) -> Counter {
+        from("wrong-form", address, &self.challenges_per_address)
+    }
+
     pub(crate) fn resets_of(&self, name: &UserName) -> Counter {
         of_user("reset", name, &self.resets_per_user)
     }
@@ -247,7 +299,11 @@ impl Limits {
     }
 
     pub(crate) fn device_mails_for(&self, device: &SecretHash) -> Counter {
-        Counter { key: format!("device-mail:device:{}", HEXLOWER.encode(device)), limits: self.device_mails_per_device.clone() }
+        Counter::new(&format!("device-mail:device:{}", HEXLOWER.encode(device)), &self.device_mails_per_device)
+    }
+
+    pub(crate) fn device_mails_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
+        from(&format!("device-mail:user:{}", name.folded()), address, &self.device_mails_per_address)
     }
 
     pub(crate) fn device_mails_of(&self, name: &UserName) -> Counter {
@@ -271,21 +327,27 @@ impl Limits {
 }
 
 fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
-    Counter { key: format!("{what}:user:{}", name.folded()), limits: limits.to_vec() }
+    Counter::new(&format!("{what}:user:{}", name.folded()), limits)
 }
 
 /// By its hash: an address may be longer than a key.
 fn of_email(what: &str, email: &str, limits: &[Limit]) -> Counter {
     let hash = Sha256::digest(email.to_ascii_lowercase().as_bytes());
-    Counter { key: format!("{what}:email:{}", HEXLOWER.encode(&hash)), limits: limits.to_vec() }
+    Counter::new(&format!("{what}:email:{}", HEXLOWER.encode(&hash)), limits)
 }
 
 fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
-    Counter { key: format!("{what}:address:{}", network_of(address)), limits: limits.to_vec() }
+    let address = address.to_canonical();
+    let mut counter = Counter::new(&format!("{what}:address:{}", network_of(address, 64)), limits);
+    if address.is_ipv6() {
+        let wider: Vec<Limit> = limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(WIDER), ..*limit }).collect();
+        counter.windows.extend(Counter::new(&format!("{what}:network:{}", network_of(address, 48)), &wider).windows);
+    }
+    counter
 }
 
 fn of_all(what: &str, limits: &[Limit]) -> Counter {
-    Counter { key: format!("{what}:all"), limits: limits.to_vec() }
+    Counter::new(&format!("{what}:all"), limits)
 }
 
 impl crate::Identity {
@@ -314,7 +376,7 @@ pub(crate) struct Taken {
 /// Whether any limit is reached. Only to save work: [`take`] is what holds.
 pub(crate) async fn check(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<(), TooMany>, StorageError> {
     for (key, limit) in windows(counters) {
-        let attempts = storage.attempts_since(&key, now.plus_ms(-limit.window_ms())).await?;
+        let attempts = storage.attempts_since(key, now.plus_ms(-limit.window_ms())).await?;
         if attempts.count >= u64::from(limit.attempts) {
             let free_at = attempts.oldest.unwrap_or(now).plus_ms(limit.window_ms());
             return Ok(Err(TooMany::until(free_at, now)));
@@ -327,8 +389,8 @@ pub(crate) async fn check(storage: &Storage, counters: &[Counter], now: Timestam
 pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<Taken, TooMany>, StorageError> {
     let mut taken = Taken { keys: Vec::new(), at: now };
     for (key, limit) in windows(counters) {
-        match storage.take_attempt(&key, now, limit.window_ms(), limit.attempts).await? {
-            Ok(()) => taken.keys.push(key),
+        match storage.take_attempt(key, now, limit.window_ms(), limit.attempts).await? {
+            Ok(()) => taken.keys.push(key.to_owned()),
             Err(retry) => {
                 taken.give_back(storage).await?;
                 return Ok(Err(TooMany::until(retry.at, now)));
@@ -339,6 +401,12 @@ pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp
 }
 
 impl Taken {
+    /// Both, to be given back together. They were counted at the same time.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.keys.extend(other.keys);
+        self
+    }
+
     /// The attempt succeeded: it does not count.
     pub(crate) async fn give_back(self, storage: &Storage) -> Result<(), StorageError> {
         for key in &self.keys {
@@ -361,19 +429,15 @@ impl Limit {
     }
 }
 
-/// Each window has a key of its own: an attempt may fit one and not another.
-fn windows(counters: &[Counter]) -> impl Iterator<Item = (String, Limit)> + '_ {
-    counters.iter().flat_map(|counter| counter.limits.iter().map(|limit| (format!("{}:{}", counter.key, limit.window_seconds), *limit)))
+fn windows(counters: &[Counter]) -> impl Iterator<Item = (&str, Limit)> {
+    counters.iter().flat_map(|counter| counter.windows.iter().map(|(key, limit)| (key.as_str(), *limit)))
 }
 
-/// What one person easily has many of counts as one: an IPv6 network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
+/// What one person easily has many of counts as one: an IPv6 network of so many bits.
+fn network_of(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))),
     }
 }
 
@@ -383,11 +447,21 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_count_together_and_ipv4_addresses_do_not() {
-        let network = |text: &str| network_of(text.parse().unwrap()).to_string();
+        let network = |text: &str| network_of(text.parse().unwrap(), 64).to_string();
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
         assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_wider_ipv6_network_has_a_limit_of_its_own_and_an_ipv4_address_has_one() {
+        let counter = |text: &str| from("x", text.parse().unwrap(), &[Limit { attempts: 10, window_seconds: 60 }]).windows;
+        let [one, other] = [counter("2001:db8:1:2::1"), counter("2001:db8:1:3::1")];
+        assert_ne!(one[0], other[0]);
+        assert_eq!((one.len(), &one[1], one[1].1.attempts), (2, &other[1], 50));
+        assert_eq!(counter("192.0.2.1").len(), 1);
+        assert_eq!(counter("::ffff:192.0.2.1"), counter("192.0.2.1"));
     }
 
     #[test]

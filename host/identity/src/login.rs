@@ -19,20 +19,24 @@ use storage::ceremonies::NewCeremony;
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
-use crate::devices::Device;
+use crate::devices::{Device, MayAsk};
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
-use crate::prove_person::Proof;
+use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
+use crate::secure::is_secured;
 use crate::sessions::{StartSession, StartedSession};
 use crate::{Identity, limits, opaque};
 
-use second_factor::Offered;
+use second_factor::{Offered, Right};
 
 /// The kind of the ceremonies in storage: logins that wait for their second step.
 pub(crate) const PENDING: &str = "login";
 /// How long they wait.
 const PENDING_MS: i64 = 5 * 60 * 1000;
+
+/// Most that wait for one user; the oldest makes room.
+const MAX_PENDING: u32 = 10;
 
 const ACTION: Action = Action::SessionStart;
 
@@ -77,6 +81,12 @@ struct Waiting {
     password_state: PasswordState,
 }
 
+/// Where a second step comes from.
+struct Browser {
+    device: Device,
+    must_be_confirmed: bool,
+}
+
 impl Identity {
     /// The first step: a user name or verified e-mail address, and the password. `device` is
     /// the cookie by which the browser is known, if it sent one.
@@ -95,7 +105,7 @@ impl Identity {
         if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
             return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
         }
-        let proof = Proof { user_name: name_or_email, password: password.clone(), totp_code: None, asks_for_code: false };
+        let proof = Proof { user_name: name_or_email, password: password.clone(), totp_code: None, asks_for_code: false, place: Place::Browser(device) };
         let user = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => proven.user,
             Err(problem) => return Err(self.refuse(gate, attempt, ACTION, problem.into_failure(CredentialKind::Session, Failure::login)).await),
@@ -161,6 +171,12 @@ impl Identity {
         if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
             return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
         }
+        // What answers no challenge of ours costs nothing, and counts against nobody's passkeys.
+        match self.is_asked_for_passkey(&answer.ceremony).await {
+            Ok(true) => {}
+            Ok(false) => return Err(self.refuse_counted(gate, attempt, ACTION, Failure::passkey("key-challenge-unknown", None)).await),
+            Err(error) => return Err(self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, &error)).await),
+        }
         let (user, at) = match self.look_at_passkey(attempt, answer).await {
             Ok(found) => found,
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
@@ -181,71 +197,74 @@ impl Identity {
             Err(error) => return Err(self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, &error)).await),
         };
         let user = &waiting.user;
-        if let Offered::RecoveryCode(_) = offered {
-            match self.ask_before_recovery_code(attempt, user, &offered, device).await {
-                Ok(None) => {}
-                Ok(Some(step)) => return Ok(step),
-                Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
-            }
-        }
-        let right = match self.look_at(attempt, user, &offered).await {
+        let browser = match self.browser_of(user, device, &offered).await {
+            Ok(browser) => browser,
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        };
+        // A recovery code counts once, and the login that is repeated after the mail needs one:
+        // it is looked at, and not used up.
+        let offered = match offered {
+            Offered::RecoveryCode(code) if browser.must_be_confirmed => Offered::UnspentRecoveryCode(code),
+            offered => offered,
+        };
+        let right = match self.look_at(attempt, user, &offered, browser.device.known()).await {
             Ok(right) => right,
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
         };
         let second_factor = Some(FactorUse { factor: right.factor, at: right.at });
         let assurance = Assurance { password_at: Some(waiting.password_at), second_factor, password_state: waiting.password_state };
         let permit = gate.decide(attempt, &caller(user, assurance), StartSession).await?;
-        if let Err(failure) = self.settle(attempt, user, &right).await {
+        if !browser.must_be_confirmed {
+            self.use_up(gate, attempt, pending, user, &right).await?;
+            return self.start(gate, attempt, &permit, user, assurance, device).await;
+        }
+        // Before the code is used up: who cannot be mailed keeps it.
+        let (mailed, mailed_before) = match self.may_ask(attempt, user, &browser.device).await {
+            Ok(MayAsk::Yes(counted)) => (Some(counted), false),
+            Ok(MayAsk::MailedBefore) => (None, true),
+            Ok(MayAsk::TooMany(too_many)) => return Err(self.refuse(gate, attempt, ACTION, Failure::no_mail(too_many, user.id)).await),
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        };
+        if let Offered::Totp(_) = offered
+            && let Err(refusal) = self.use_up(gate, attempt, pending, user, &right).await
+        {
+            // No mail, so none counts.
+            if let Some(counted) = mailed
+                && let Err(error) = counted.give_back(self.storage()).await
+            {
+                tracing::warn!(%error, "a mail that was not sent stays counted");
+            }
+            return Err(refusal);
+        }
+        match self.ask_to_confirm(attempt, user, &browser.device, mailed.is_some()).await {
+            Ok(()) => Ok(LoginStep::ConfirmDevice { device: browser.device.secret, mailed_before }),
+            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
+    }
+
+    /// The browser, and whether its user must confirm it before this factor counts.
+    async fn browser_of(&self, user: &UserRow, cookie: Option<&str>, offered: &Offered<'_>) -> Result<Browser, StorageError> {
+        let device = self.device_of(user.id, cookie).await?;
+        let is_code = matches!(offered, Offered::Totp(_) | Offered::RecoveryCode(_));
+        let must_be_confirmed = is_code && self.must_be_confirmed(user, &device).await?;
+        Ok(Browser { device, must_be_confirmed })
+    }
+
+    /// Uses up the code, then the login that waits. In this order: a wrong code must leave it
+    /// pending. One request gets it.
+    async fn use_up(&self, gate: &Gate, attempt: &Attempt, pending: &str, user: &UserRow, right: &Right) -> Result<(), Refusal> {
+        if let Err(failure) = self.settle(attempt, user, right).await {
             return Err(self.refuse(gate, attempt, ACTION, failure).await);
         }
-        // After the factor: a wrong one must leave the login pending. One request gets it.
         let taken = match opaque::hash(pending) {
             Some(hash) => self.storage().take_ceremony(&hash, PENDING, self.now()).await,
             None => Ok(None),
         };
         match taken {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("login-finished-before", Some(user.id))).await),
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("login-finished-before", Some(user.id))).await),
+            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
-        if let Offered::Totp(_) = offered {
-            match self.ask_about_device(attempt, user, device).await {
-                Ok(Some(step)) => return Ok(step),
-                Ok(None) => {}
-                Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-            }
-        }
-        self.start(gate, attempt, &permit, user, assurance, device).await
-    }
-
-    /// Asks about the browser before a recovery code is looked at: each counts once, and the
-    /// login that is repeated after the mail needs one that was not used up by the first.
-    /// Counted like a code, since nothing but the password was needed to come so far.
-    async fn ask_before_recovery_code(
-        &self,
-        attempt: &Attempt,
-        user: &UserRow,
-        offered: &Offered<'_>,
-        cookie: Option<&str>,
-    ) -> Result<Option<LoginStep>, Failure> {
-        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id);
-        let device = self.device_of(user.id, cookie).await.map_err(unavailable)?;
-        if !self.must_be_confirmed(user, &device).await.map_err(unavailable)? {
-            return Ok(None);
-        }
-        let _stays_counted = self.count(attempt, user, offered).await?;
-        let mailed_before = self.ask_to_confirm(attempt, user, &device).await.map_err(unavailable)?;
-        Ok(Some(LoginStep::ConfirmDevice { device: device.secret, mailed_before }))
-    }
-
-    /// Asks the user to confirm the browser, if that is needed.
-    async fn ask_about_device(&self, attempt: &Attempt, user: &UserRow, cookie: Option<&str>) -> Result<Option<LoginStep>, StorageError> {
-        let device = self.device_of(user.id, cookie).await?;
-        if !self.must_be_confirmed(user, &device).await? {
-            return Ok(None);
-        }
-        let mailed_before = self.ask_to_confirm(attempt, user, &device).await?;
-        Ok(Some(LoginStep::ConfirmDevice { device: device.secret, mailed_before }))
     }
 
     async fn start(
@@ -313,7 +332,7 @@ impl Identity {
             created_at: attempt.at,
             expires_at: attempt.at.plus_ms(PENDING_MS),
         };
-        self.storage().open_ceremony(&ceremony).await?;
+        self.storage().open_ceremony_of_few(&ceremony, MAX_PENDING).await?;
         Ok(secret)
     }
 
@@ -337,12 +356,12 @@ impl Identity {
         }
     }
 
-    /// Whose passkey it is. Counted for the address and for all: which account is meant is not
-    /// known before the passkey was right.
+    /// Whose passkey it is. An answer to a challenge of ours is counted for the address alone:
+    /// which account is meant is not known before the passkey was right, nobody can guess one,
+    /// and what is counted for all would let one stop all.
     async fn look_at_passkey(&self, attempt: &Attempt, answer: &KeyAnswer) -> Result<(UserRow, Timestamp), Failure> {
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).with_factor(Factor::Webauthn);
-        let limits = &self.config().limits;
-        let counters = [limits.webauthn_from(attempt.remote_address), limits.webauthn_of_all()];
+        let counters = [self.config().limits.webauthn_from(attempt.remote_address)];
         let taken = limits::take(self.storage(), &counters, self.now()).await.map_err(unavailable)?;
         let taken = taken.map_err(|too_many| Failure::limited(CredentialKind::Session, too_many).with_factor(Factor::Webauthn))?;
         let at = self.now();
@@ -353,6 +372,9 @@ impl Identity {
         };
         if user.disabled_at.is_some() || user.deleted_at.is_some() {
             return Err(Failure::passkey("disabled-user", Some(user.id)));
+        }
+        if is_secured(&user) {
+            return Err(Failure::passkey("account-secured", Some(user.id)));
         }
         taken.give_back(self.storage()).await.map_err(unavailable)?;
         Ok((user, at))

@@ -15,8 +15,9 @@ use crate::accounts::notices::{at, device, remote_address};
 use crate::devices::DEVICE_CONFIRM;
 use crate::password_reset::PASSWORD_RESET;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
-use crate::prove_person::{Problem, Proof};
+use crate::prove_person::{Place, Problem, Proof};
 use crate::refusals::Failure;
+use crate::sessions::StartedSession;
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,8 @@ impl Target for ChangePassword {
 }
 
 impl Identity {
-    /// Changes the caller's own password. Ends the caller's other sessions. A password that is
+    /// Changes the caller's own password. Ends the caller's other sessions, and gives the one
+    /// that goes on another secret, which is what is returned. A password that is
     /// disabled is not the current one: it is set anew by a mailed link only.
     pub async fn change_password(
         &self,
@@ -68,14 +70,20 @@ impl Identity {
         caller: &Caller,
         current: Secret<String>,
         new: Secret<String>,
-    ) -> Result<(), PasswordProblem> {
+    ) -> Result<Option<StartedSession>, PasswordProblem> {
         let action = Action::PasswordChange;
         // As for every password: it is looked at only where it could be of use.
         let person = caller.user().filter(|_| gate.may_permit(attempt, action, caller.credential));
         let Some(person) = person else {
             return Err(PasswordProblem::Refused(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await));
         };
-        let proof = Proof { user_name: person.name.as_written(), password: current, totp_code: None, asks_for_code: false };
+        let proof = Proof {
+            user_name: person.name.as_written(),
+            password: current,
+            totp_code: None,
+            asks_for_code: false,
+            place: caller.session.map_or(Place::Anywhere, Place::Session),
+        };
         let user = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) if proven.user.id == person.id => proven.user,
             Ok(_) => return Err(PasswordProblem::WrongCurrent),
@@ -106,10 +114,11 @@ impl Identity {
         unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
         let ended = self.void_after_new_password(&mut unit, target.user, target.keep).await?;
+        let started = self.change_secret(&mut unit, &permit, &user.name, Some((now, password_state))).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now).await?;
         unit.commit(&event(&permit, EventKind::PasswordSet, target.user, json!({ "ended-sessions": ended }))).await?;
-        Ok(())
+        Ok(started)
     }
 
     /// Ends what the old password began: sessions but for one, logins that wait for a second

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use gate::{Attempt, Gate, Refusal};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, Principal, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, Principal, SessionId, UserId, UserName};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
-use crate::limits::{self, TooMany};
+use crate::limits::{self, Known, TooMany};
 use crate::passwords::{Busy, MAX_CHARACTERS};
 use crate::refusals::Failure;
-use crate::{Identity, totp};
+use crate::{Identity, opaque, totp};
 
 /// What a person typed.
 pub(crate) struct Proof<'a> {
@@ -21,6 +21,18 @@ pub(crate) struct Proof<'a> {
     pub(crate) totp_code: Option<&'a str>,
     /// Whether somebody who has TOTP enrolled must send a code: where there is a place for one.
     pub(crate) asks_for_code: bool,
+    pub(crate) place: Place<'a>,
+}
+
+/// Where a password is typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// By a program, or nobody knows where.
+    Anywhere,
+    /// In a browser with this device cookie, if it sent one.
+    Browser(Option<&'a str>),
+    /// Within a live session of the user who is named.
+    Session(SessionId),
 }
 
 /// A TOTP code that was verified and not yet used up. It authorises nothing until
@@ -126,7 +138,7 @@ impl Identity {
             return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);
         }
         let password = Secret::new(password.to_owned());
-        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true };
+        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true, place: Place::Anywhere };
         let failure = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
@@ -170,24 +182,32 @@ impl Identity {
     pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
         let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
-        let mut passwords = vec![limits.password_from(address)];
-        passwords.extend(match &name {
-            Login::Name(name) => Some(limits.password_of(name)),
-            Login::Email(address) => Some(limits.password_of_address(address)),
-            Login::Nobody => None,
-        });
-        // Last: the others, which keep most of what one attacker does from counting here.
-        passwords.push(limits.password_of_all());
+        let known = match proof.place {
+            Place::Anywhere | Place::Browser(None) => None,
+            Place::Browser(Some(cookie)) => self.known_browser(&name, cookie).await?,
+            Place::Session(session) => Some(Known::Session(session)),
+        };
+        let passwords = match known {
+            // Strangers who fail on purpose count elsewhere, so they keep nobody out here.
+            Some(known) => vec![limits.password_known_by(&known)],
+            None => {
+                let mut counters = vec![limits.password_from(address)];
+                counters.extend(match &name {
+                    Login::Name(name) => Some(limits.password_of(name)),
+                    Login::Email(address) => Some(limits.password_of_address(address)),
+                    Login::Nobody => None,
+                });
+                // Last: the others, which keep most of what one attacker does from counting here.
+                counters.push(limits.password_of_all());
+                counters
+            }
+        };
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
         limits::check(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
         let turn = self.inner.passwords.turn().await?;
         let taken = limits::take(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
 
-        let user = match &name {
-            Login::Name(name) => self.storage().user_by_name(name).await?,
-            Login::Email(address) => self.storage().user_by_email(address).await?,
-            Login::Nobody => None,
-        };
+        let user = self.named(&name).await?;
         let enabled_hash =
             user.as_ref().filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
         let is_short_enough = proof.password.expose().len() <= 4 * MAX_CHARACTERS;
@@ -226,6 +246,23 @@ impl Identity {
             user.password_hash = self.rehash(user.id, password, &outdated).await.or(user.password_hash);
         }
         Ok(Proven { user, code })
+    }
+
+    async fn named(&self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {
+        match login {
+            Login::Name(name) => self.storage().user_by_name(name).await,
+            Login::Email(address) => self.storage().user_by_email(address).await,
+            Login::Nobody => Ok(None),
+        }
+    }
+
+    /// The browser, if the user who is named confirmed it. The same statements for a name that
+    /// nobody has.
+    async fn known_browser(&self, login: &Login<'_>, cookie: &str) -> Result<Option<Known>, StorageError> {
+        let Some(hash) = opaque::hash(cookie) else { return Ok(None) };
+        let user = self.named(login).await?.map_or_else(UserId::new, |user| user.id);
+        let device = self.storage().device(user, &hash).await?;
+        Ok(device.filter(|device| device.confirmed_at.is_some()).map(|_| Known::Device(hash)))
     }
 
     /// Hashes a password that was proven with the cost of today: now is the only time that it

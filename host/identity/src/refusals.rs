@@ -159,6 +159,16 @@ impl Failure {
         Self { credential, why: "too-many-attempts", factor: None, user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
     }
 
+    /// Mails about unknown browsers, of which this one got none.
+    pub(crate) fn no_mail(too_many: TooMany, user: UserId) -> Self {
+        let TooMany { retry_after_seconds } = too_many;
+        let message = "This browser must be confirmed by mail, and too many such mails were sent for your account: none was sent for this browser.";
+        let remedy = format!("Wait {retry_after_seconds} seconds, then log in again; or use a browser that you have logged in from before.");
+        let reason = reason("too-many-attempts", message, remedy, Page::Contact);
+        let kind = RefusalKind::Limited { retry_after_seconds };
+        Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), kind, reason }
+    }
+
     pub(crate) fn busy(credential: CredentialKind) -> Self {
         let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
         Self { credential, why: "busy", factor: None, user: None, kind: RefusalKind::Failed, reason }
@@ -273,6 +283,7 @@ mod tests {
             Failure::own_password("x", None),
             Failure::session_ended(None),
             Failure::limited(CredentialKind::BasicPassword, TooMany { retry_after_seconds: 3 }),
+            Failure::no_mail(TooMany { retry_after_seconds: 3 }, UserId::new()),
             Failure::busy(CredentialKind::Session),
         ]);
         for Failure { reason, .. } in failures {

@@ -6,6 +6,7 @@ use model::mail::{Mail, MailField, MailKind};
 use model::{Action, UserId};
 use serde_json::json;
 use storage::StorageError;
+use storage::users::UserRow;
 
 use crate::Identity;
 use crate::accounts::{event, notices};
@@ -25,11 +26,21 @@ impl Target for SecureAccount {
     }
 }
 
+/// Why the password of a secured account is disabled.
+const SECURED: &str = "secured by its owner";
+
+/// Whether the account waits for the new password that its owner was mailed a link for: until
+/// then, nothing else lets anybody in.
+pub(crate) fn is_secured(user: &UserRow) -> bool {
+    user.password_disabled.as_deref() == Some(SECURED)
+}
+
 impl Identity {
     /// Ends what lets anybody in, this session included: sessions, API tokens, the password,
     /// logins and links under way, browsers that are known. Mails a link for a new password to
     /// the primary address, if that is verified. Second factors stay: they are what an
-    /// intruder did not have, or can be removed once the account is its owner's again.
+    /// intruder did not have, or can be removed once the account is its owner's again. But
+    /// passkeys log in no more by themselves: from now on they stand beside the password.
     pub async fn secure_account(&self, permit: Permit<SecureAccount>) -> Result<(), StorageError> {
         let (id, at) = (permit.target().user, permit.at());
         let Some(user) = self.storage().user(id).await? else { return Ok(()) };
@@ -40,7 +51,9 @@ impl Identity {
         if unit.hold_user(id).await?.is_none() {
             return Ok(());
         }
-        unit.disable_password(id, "secured by its owner").await?;
+        unit.disable_password(id, SECURED).await?;
+        // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
+        let passkeys = unit.demote_passkeys(id).await?;
         // Not every link: the one that stops a recovery by staff may be what its owner needs most.
         let sessions = self.void_after_new_password(&mut unit, id, None).await?;
         let tokens = unit.revoke_tokens_of(id, at).await?;
@@ -57,7 +70,7 @@ impl Identity {
             ];
             mailbox.tell(&mut unit, &Mail::new(MailKind::AccountSecured, words), at).await?;
         }
-        let detail = json!({ "sessions": sessions, "tokens": tokens, "mailed": mailbox.primary().is_some() });
+        let detail = json!({ "sessions": sessions, "tokens": tokens, "passkeys": passkeys, "mailed": mailbox.primary().is_some() });
         unit.commit(&event(&permit, EventKind::AccountSecured, id, detail)).await?;
         Ok(())
     }

@@ -4,18 +4,19 @@
 //! at the login and again at each step-up: none that anybody else could have known before
 //! ever counts.
 
-use gate::{Attempt, Permit, Target, TargetFacts};
-use model::audit::EventKind;
-use model::{Action, Assurance, Factor, SessionId, Timestamp, UserId, UserName};
+use gate::{Attempt, Permit, Target, TargetFacts, actor_of};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Assurance, Caller, Factor, PasswordState, SessionId, Timestamp, UserId, UserName};
 use serde_json::json;
 use storage::sessions::{NewSession, SessionRow};
 use storage::users::UserRow;
-use storage::{Secret, StorageError};
+use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
 use crate::accounts::event;
 use crate::devices::Device;
 use crate::history::device_in_words;
 use crate::password_reset::PASSWORD_RESET;
+use crate::secure::is_secured;
 use crate::{Identity, opaque};
 
 /// Start a session for whoever was proven.
@@ -149,6 +150,22 @@ impl Identity {
         Ok(Some(StartedSession { secret, session: id, user: user.name.clone(), device: Some(device.secret.clone()), expires_at }))
     }
 
+    /// Gives the session that this was permitted to another secret, within the unit that changes
+    /// what the account is proven by: a copy of its cookie, which may be why its owner changes
+    /// that, counts no more. None where it was permitted to no session.
+    pub(crate) async fn change_secret<T>(
+        &self,
+        unit: &mut UnitOfWork,
+        permit: &Permit<T>,
+        user: &UserName,
+        password: Option<(Timestamp, PasswordState)>,
+    ) -> Result<Option<StartedSession>, StorageError> {
+        let Some(session) = permit.session() else { return Ok(None) };
+        let (secret, hash) = opaque::generate();
+        let expires_at = unit.change_session_secret(session, &hash, password, permit.at()).await?.ok_or(Conflict::SessionEnded)?;
+        Ok(Some(StartedSession { secret, session, user: user.clone(), device: None, expires_at }))
+    }
+
     /// A user's live sessions, the newest first.
     pub async fn list_sessions(&self, permit: Permit<ListSessions>) -> Result<Vec<ListedSession>, StorageError> {
         let now = self.now();
@@ -175,6 +192,26 @@ impl Identity {
         }
         unit.commit(&event(&permit, EventKind::SessionEnded, user, json!({ "session": session.to_string() }))).await?;
         Ok(true)
+    }
+
+    /// Ends the session that a browser had until it got this one by logging in anew: its cookie
+    /// is replaced, and nobody would end it any more.
+    pub async fn end_replaced(&self, attempt: &Attempt, replaced: &Caller, by: &StartedSession) -> Result<(), StorageError> {
+        let (Some(user), Some(session)) = (replaced.user(), replaced.session.filter(|session| *session != by.session)) else { return Ok(()) };
+        let mut unit = self.storage().begin().await?;
+        if unit.end_session(user.id, session).await? {
+            let event = AuditEvent {
+                at: attempt.at,
+                kind: EventKind::SessionEnded,
+                actor: actor_of(attempt, replaced),
+                user: Some(user.id),
+                project: None,
+                decision: Some(attempt.id),
+                detail: json!({ "session": session.to_string(), "replaced-by": by.session.to_string() }),
+            };
+            unit.commit(&event).await?;
+        }
+        Ok(())
     }
 
     /// Ends a user's sessions but one; how many.
@@ -205,7 +242,7 @@ pub(crate) fn is_still(proven: &UserRow, held: &UserRow, assurance: Assurance) -
     let may_log_in = held.disabled_at.is_none() && held.deleted_at.is_none();
     let has_password = assurance.password_at.is_none() || held.password_disabled.is_none() && held.password_hash == proven.password_hash;
     let used_totp = assurance.second_factor.is_some_and(|used| used.factor == Factor::Totp);
-    may_log_in && has_password && (!used_totp || held.totp_secret == proven.totp_secret)
+    may_log_in && has_password && !is_secured(held) && (!used_totp || held.totp_secret == proven.totp_secret)
 }
 
 fn milliseconds(duration: std::time::Duration) -> i64 {

@@ -14,8 +14,9 @@ use storage::{Secret, SecretHash, StorageError};
 use crate::accounts::event;
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::KeyBinding;
+use crate::limits::Known;
 use crate::login::second_factor::{Offered, Right};
-use crate::prove_person::Proof;
+use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::sessions::{StartedSession, is_still};
 use crate::{Identity, opaque};
@@ -53,7 +54,8 @@ impl Identity {
         password: Secret<String>,
     ) -> Result<StartedSession, Refusal> {
         let current = self.current(gate, attempt, caller, cookie).await?;
-        let proof = Proof { user_name: current.user.name.as_written(), password: password.clone(), totp_code: None, asks_for_code: false };
+        let place = Place::Session(current.session.id);
+        let proof = Proof { user_name: current.user.name.as_written(), password: password.clone(), totp_code: None, asks_for_code: false, place };
         let user = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => proven.user,
             Err(problem) => {
@@ -93,7 +95,8 @@ impl Identity {
     }
 
     async fn step_up_with(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, current: Current, offered: Offered<'_>) -> Result<StartedSession, Refusal> {
-        let right = match self.look_at(attempt, &current.user, &offered).await {
+        let known = Some(Known::Session(current.session.id));
+        let right = match self.look_at(attempt, &current.user, &offered, known).await {
             Ok(right) => right,
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
         };

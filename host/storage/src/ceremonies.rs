@@ -3,7 +3,7 @@
 
 use model::{SessionId, Timestamp, UserId};
 
-use crate::database::Row;
+use crate::database::{Row, Value};
 use crate::statement::statements;
 use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
 
@@ -40,6 +40,11 @@ statements! {
     LOOK = "SELECT user_id, session_id, state, created_at FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3";
     /// Of two that delete one row, the second finds none.
     TAKE = "DELETE FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3 RETURNING user_id, session_id, state, created_at";
+    /// The user's of this kind, of one session or of none, but for the newest.
+    DROP_OLDER = "DELETE FROM ceremonies WHERE user_id = $1 AND kind = $2 AND (session_id = $3 OR (session_id IS NULL AND CAST($3 AS TEXT) IS NULL))
+        AND secret_hash NOT IN (SELECT secret_hash FROM ceremonies WHERE user_id = $1 AND kind = $2
+        AND (session_id = $3 OR (session_id IS NULL AND CAST($3 AS TEXT) IS NULL)) AND secret_hash <> $4 ORDER BY created_at DESC, secret_hash LIMIT $5)
+        AND secret_hash <> $4";
     FORGET = "DELETE FROM ceremonies WHERE expires_at <= $1";
     DROP = "DELETE FROM ceremonies WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR session_id IS NULL OR session_id <> $2)";
     DROP_BEFORE_SESSIONS = "DELETE FROM ceremonies WHERE user_id = $1 AND session_id IS NULL";
@@ -49,19 +54,19 @@ statements! {
 impl Storage {
     /// Opens a ceremony. Bookkeeping: nothing of the registry changes until it is taken.
     pub async fn open_ceremony(&self, ceremony: &NewCeremony<'_>) -> Result<()> {
-        if ceremony.state.len() > MAX_STATE {
-            return Err(Conflict::TextRefused.into());
-        }
-        let values = [
-            ceremony.secret.into(),
-            ceremony.kind.into(),
-            ceremony.user.into(),
-            ceremony.session.into(),
-            ceremony.state.into(),
-            ceremony.created_at.into(),
-            ceremony.expires_at.into(),
-        ];
-        self.database().execute(&OPEN, &values).await.map(drop)
+        self.database().execute(&OPEN, &values(ceremony)?).await.map(drop)
+    }
+
+    /// The same, and drops the older ones of the same kind, user and session (or of no session)
+    /// but for the newest: so many are left, this one included. Two that are opened in the
+    /// same moment may both stay until the next one. Bookkeeping.
+    pub async fn open_ceremony_of_few(&self, ceremony: &NewCeremony<'_>, most: u32) -> Result<()> {
+        let values = values(ceremony)?;
+        let mut transaction = self.database().begin().await?;
+        transaction.execute(&OPEN, &values).await?;
+        let older = [ceremony.user.into(), ceremony.kind.into(), ceremony.session.into(), ceremony.secret.into(), most.saturating_sub(1).into()];
+        transaction.execute(&DROP_OLDER, &older).await?;
+        transaction.commit().await
     }
 
     /// Looks at a ceremony that has not expired, without taking it.
@@ -103,6 +108,21 @@ impl UnitOfWork {
     pub(crate) async fn drop_ceremonies_of_session(&mut self, user: UserId, session: SessionId) -> Result<u64> {
         self.execute(&DROP_OF_SESSION, &[user.into(), session.into()]).await
     }
+}
+
+fn values<'a>(ceremony: &NewCeremony<'a>) -> Result<[Value<'a>; 7]> {
+    if ceremony.state.len() > MAX_STATE {
+        return Err(Conflict::TextRefused.into());
+    }
+    Ok([
+        ceremony.secret.into(),
+        ceremony.kind.into(),
+        ceremony.user.into(),
+        ceremony.session.into(),
+        ceremony.state.into(),
+        ceremony.created_at.into(),
+        ceremony.expires_at.into(),
+    ])
 }
 
 fn ceremony_row(row: &Row) -> Result<CeremonyRow> {

@@ -89,6 +89,7 @@ statements! {
     RENAME = "UPDATE security_keys SET name = $3, folded_name = $4 WHERE user_id = $1 AND id = $2";
     REMOVE = "DELETE FROM security_keys WHERE user_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(id) AS keys FROM security_keys WHERE user_id = $1";
+    DEMOTE = "UPDATE security_keys SET kind = 'security-key' WHERE user_id = $1 AND kind = 'passkey'";
     REMOVE_ALL = "DELETE FROM security_keys WHERE user_id = $1";
 }
 
@@ -167,6 +168,12 @@ impl UnitOfWork {
     pub async fn remove_keys(&mut self, user: UserId) -> Result<u64> {
         self.lock_user(user).await?;
         self.execute(&REMOVE_ALL, &[user.into()]).await
+    }
+
+    /// Makes security keys of the user's passkeys: they count beside the password only. How many.
+    pub async fn demote_passkeys(&mut self, user: UserId) -> Result<u64> {
+        self.lock_user(user).await?;
+        self.execute(&DEMOTE, &[user.into()]).await
     }
 
     fn check_key_name(&mut self, name: &str) -> Result<()> {

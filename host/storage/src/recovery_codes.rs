@@ -25,6 +25,7 @@ statements! {
     /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
     /// concurrent requests with one code one finds nothing to update.
     SPEND = "UPDATE recovery_codes SET used_at = $3 WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
+    LOOK = "SELECT code_hash FROM recovery_codes WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
     UNCONFIRM = "UPDATE users SET recovery_confirmed_at = NULL WHERE id = $1 AND deleted_at IS NULL";
     DROP = "DELETE FROM recovery_codes WHERE user_id = $1";
     ADD = "INSERT INTO recovery_codes (user_id, code_hash, generated_at) VALUES ($1, $2, $3)";
@@ -45,6 +46,11 @@ impl Storage {
             generated_at: row.optional_time("generated_at")?,
             confirmed_at: row.optional_time("confirmed_at")?,
         })
+    }
+
+    /// Whether a code is one of the user's and was not used.
+    pub async fn has_recovery_code(&self, user: UserId, code: &SecretHash) -> Result<bool> {
+        Ok(self.database().optional(&LOOK, &[user.into(), code.into()]).await?.is_some())
     }
 
     /// Burns a code: true only if it is one of the user's and was not used before. Atomic

@@ -75,6 +75,8 @@ statements! {
         password_at, factor, factor_at, password_state) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)";
     END = "DELETE FROM sessions WHERE user_id = $1 AND id = $2";
     END_ALL = "DELETE FROM sessions WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR id <> $2)";
+    CHANGE_SECRET = "UPDATE sessions SET secret_hash = $2, last_used_at = $3, password_at = COALESCE(CAST($4 AS BIGINT), password_at),
+        password_state = COALESCE(CAST($5 AS TEXT), password_state) WHERE id = $1 AND expires_at > $3 RETURNING expires_at";
     RENEW = "UPDATE sessions SET secret_hash = $3, last_used_at = $4, password_at = $5, factor = $6, factor_at = $7, password_state = $8
         WHERE id = $1 AND secret_hash = $2 AND expires_at > $4
         AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND disabled_at IS NULL AND deleted_at IS NULL)";
@@ -150,6 +152,20 @@ impl UnitOfWork {
         self.hold_session().await?;
         self.drop_ceremonies(user, except).await?;
         self.execute(&END_ALL, &[user.into(), except.into()]).await
+    }
+
+    /// Gives a session a new secret, and notes a password that was proven with it, if one was.
+    /// The end of the session; none if that has come.
+    pub async fn change_session_secret(
+        &mut self,
+        id: SessionId,
+        new: &SecretHash,
+        password: Option<(Timestamp, PasswordState)>,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let (password_at, state) = password.unzip();
+        let values = [id.into(), new.into(), at.into(), password_at.into(), state.map(PasswordState::as_str).into()];
+        self.optional(&CHANGE_SECRET, &values).await?.map(|row| row.time("expires_at")).transpose()
     }
 
     /// Gives a session a new secret and a new assurance, if its secret still is `old` and its

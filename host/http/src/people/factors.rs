@@ -13,7 +13,7 @@ use model::{Action, KeyId};
 use super::{Look, form_layout};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
-use crate::pages::layout::{Layout, pages, time};
+use crate::pages::layout::{Layout, Notice, NoticeKind, pages, time};
 use crate::problem::{Answer, Problem};
 
 #[derive(Template)]
@@ -71,6 +71,18 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> Answer {
+    let layout = form_layout(exchange, "Second factors", &errors).with_script();
+    show_in(exchange, layout, errors, kind, name).await
+}
+
+/// The page for who has just proven who they are, and has the key still to add.
+async fn show_proven(exchange: &Exchange, kind: &str, name: &str) -> Answer {
+    let mut layout = exchange.layout("Second factors").with_script();
+    layout.notices.push(Notice::new(NoticeKind::Done, "Proven. Now press “Add the key” once more: your browser then asks for the key."));
+    show_in(exchange, layout, Errors::new(), kind, name).await
+}
+
+async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str, name: &str) -> Answer {
     let user = exchange.person()?.id;
     let identity = &exchange.app.identity;
     let overview = identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?;
@@ -85,7 +97,7 @@ async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> An
         used: key.last_used_at.map_or_else(|| "Never".to_owned(), time),
     };
     let page = FactorsPage {
-        layout: form_layout(exchange, "Second factors", &errors).with_script(),
+        layout,
         errors,
         email_verified: overview.email_verified,
         is_open: overview.email_verified && overview.recovery.confirmed_at.is_some(),
@@ -182,7 +194,7 @@ async fn remove(exchange: &Exchange, which: FactorName, what: &str, action: &str
     let target = to_remove(exchange, which).await?;
     let permit = exchange.decide_page(target, &form).await?;
     match exchange.app.identity.remove_factor(permit).await {
-        Ok(()) => exchange.see_other("/account/factors/?notice=factor-removed"),
+        Ok(session) => super::renewed(&exchange, session, "/account/factors/?notice=factor-removed"),
         Err(FactorError::Demanded(demands)) => super::with_status(StatusCode::CONFLICT, show_removal(exchange, true, &demands, what, action)),
         Err(error) => again(exchange, error, "", "", "").await,
     }

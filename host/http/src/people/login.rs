@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{EndSession, LoginStep, StartSession};
+use identity::{lifetimes, EndSession, LoginStep, StartSession};
 use model::Action;
 
 use super::{Told, form_layout, session, with_next};
@@ -56,16 +56,17 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
         return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, next, user));
     }
     match exchange.app.identity.log_in(&exchange.app.gate, &exchange.attempt, user, form.secret("password"), exchange.browser.device()).await {
-        Ok(step) => go_on(&exchange, step, next),
+        Ok(step) => go_on(&exchange, step, next).await,
         Err(refusal) => super::refused(&exchange, &form, refusal, "user", |errors| show(&exchange, errors, next, user)).await,
     }
 }
 
 /// What comes after a step that went well.
-pub(super) fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer {
+pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer {
     let app = &exchange.app;
     match step {
         LoginStep::Started(session) => {
+            app.identity.end_replaced(&exchange.attempt, &exchange.caller, &session).await.map_err(|error| exchange.unavailable(error))?;
             let mut response = exchange.see_other(next)?;
             cookies::set_session(app, &mut response, &session);
             Ok(response)
@@ -77,16 +78,17 @@ pub(super) fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer 
         }
         LoginStep::ConfirmDevice { device, mailed_before } => {
             let mailed = match mailed_before {
-                false => "We sent a link to your primary e-mail address. Open it, press the button there, and then log in here again. It counts for six hours.",
-                true => {
-                    "We sent a link to your primary e-mail address some minutes ago, and send no second one for now. Open it, press the button there, and then log in here again."
-                }
+                false => "We sent a link to your primary e-mail address.",
+                true => "We sent a link to your primary e-mail address some minutes ago, and send no second one for now.",
             };
+            let then = format!("Open it, press the button there, and then log in here again. The link counts for {}.", lifetimes::DEVICE_LINK);
             let paragraphs = [
                 "Nobody logged in to your account from this browser before, so you are not logged in yet. A recovery code that you typed was not used up.",
                 mailed,
+                &then,
             ];
-            let mut response = Told { heading: "Confirm this browser", paragraphs: &paragraphs, links: &[("/login", "Log in again")] }.answer(exchange)?;
+            let links = [(&*with_next("/login", next), "Log in again")];
+            let mut response = Told { heading: "Confirm this browser", paragraphs: &paragraphs, links: &links }.answer(exchange)?;
             cookies::set_device(app, &mut response, &device);
             cookies::clear_pending(app, &mut response);
             Ok(response)

@@ -20,7 +20,7 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     let next = exchange.next(form.text("next"));
     let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
     match exchange.app.identity.log_in_with_passkey(&exchange.app.gate, &exchange.attempt, &answer, exchange.browser.device()).await {
-        Ok(step) => login::go_on(&exchange, step, next),
+        Ok(step) => login::go_on(&exchange, step, next).await,
         Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| login::show(&exchange, errors, next, "")).await,
     }
 }

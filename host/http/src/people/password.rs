@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::PasswordProblem;
+use identity::{PasswordProblem, lifetimes};
 use model::Action;
 
 use super::{Look, Told, form_layout, link_void};
@@ -63,7 +63,7 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (current, new) = (form.secret("current"), form.secret("password"));
     match exchange.app.identity.change_password(&exchange.app.gate, &exchange.attempt, &exchange.caller, current, new).await {
-        Ok(()) => exchange.see_other("/account/?notice=password-changed"),
+        Ok(renewed) => super::renewed(&exchange, renewed, "/account/?notice=password-changed"),
         Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors)).await,
     }
 }
@@ -73,7 +73,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
     let errors = match problem {
         PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
         PasswordProblem::WrongCurrent => Errors::of_field("current", "This is not your current password"),
-        PasswordProblem::UnknownLink => return link_void(exchange, FORGOT_AGAIN),
+        PasswordProblem::UnknownLink => return link_void(exchange, &forgot_again()),
         PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
         PasswordProblem::Busy(_) => return super::busy(show),
         PasswordProblem::Storage(error) => return Err(exchange.unavailable(error)),
@@ -81,7 +81,9 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
     super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
 }
 
-const FORGOT_AGAIN: &str = "Ask for another link. Each counts six hours, and until you log in or set a password.";
+fn forgot_again() -> String {
+    format!("Ask for another link. Each counts {}, and until you log in or set a password.", lifetimes::PASSWORD_LINK)
+}
 
 /// `GET /password/forgot`
 pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
@@ -107,8 +109,11 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
         Ok(()) => Told {
             heading: "Look into your mail",
             paragraphs: &[
-                "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It counts for six hours.",
-                "If nothing comes within some minutes, look among unwanted mail. If your address was never verified, ask the operators of the registry.",
+                &format!(
+                    "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It counts for {}.",
+                    lifetimes::PASSWORD_LINK
+                ),
+                &format!("If nothing comes within some minutes, look among unwanted mail. If your address was never verified, {}.", exchange.ask_operators()),
             ],
             links: &[("/login", "Log in")],
         }
@@ -123,7 +128,7 @@ pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
     let link = exchange.query("link");
     match exchange.app.identity.password_reset(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(user) => show_reset(&exchange, Errors::new(), &link, user.as_written()),
-        None => link_void(&exchange, FORGOT_AGAIN),
+        None => link_void(&exchange, &forgot_again()),
     }
 }
 
@@ -137,7 +142,7 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (link, identity) = (form.text("link"), &exchange.app.identity);
     let Some(user) = identity.password_reset(link).await.map_err(|error| exchange.unavailable(error))? else {
-        return link_void(&exchange, FORGOT_AGAIN);
+        return link_void(&exchange, &forgot_again());
     };
     match identity.reset_password(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
         Ok(()) => {

@@ -69,7 +69,7 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
         _ => return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-form", "The form was not understood.")),
     };
     match step {
-        Ok(step) => login::go_on(&exchange, step, next),
+        Ok(step) => login::go_on(&exchange, step, next).await,
         // It ended between the look at it and this answer.
         Err(refusal) if refusal.reasons.first().is_some_and(|reason| reason.code == "login-expired") => expired(&exchange, next),
         Err(refusal) => super::refused(&exchange, &form, refusal, field, |errors| show(&exchange, errors, next, &pending)).await,

@@ -10,6 +10,7 @@ use storage::ceremonies::{CeremonyRow, NewCeremony};
 
 use super::{APP, FactorError};
 use crate::accounts::{event, notices};
+use crate::sessions::StartedSession;
 use crate::{Identity, opaque, totp};
 
 /// The kind of ceremony that holds a secret until a code of it comes back.
@@ -62,6 +63,7 @@ impl Identity {
     /// name a secret, and never choose one.
     pub async fn propose_totp_for(&self, permit: Permit<ProposeTotp>) -> Result<ProposedTotp, FactorError> {
         let ProposeTotp { user, session } = *permit.target();
+        self.count_proposal(permit.actor()).await?;
         let user = self.user_who_may_enroll(user).await?;
         if user.totp_secret.is_some() {
             return Err(FactorError::TotpEnrolled);
@@ -78,7 +80,8 @@ impl Identity {
             created_at: now,
             expires_at: now.plus_ms(LIFETIME_MS),
         };
-        self.storage().open_ceremony(&new).await?;
+        // A session enrolls one at a time.
+        self.storage().open_ceremony_of_few(&new, 1).await?;
         self.shown(&user.name, ceremony, &secret)
     }
 
@@ -90,8 +93,8 @@ impl Identity {
     }
 
     /// Enrolls the app. A wrong code leaves the secret for another try. The right one is used
-    /// up in the same write: it logs nobody in.
-    pub async fn confirm_totp(&self, permit: Permit<ConfirmTotp>) -> Result<(), FactorError> {
+    /// up in the same write: it logs nobody in. The session gets another secret.
+    pub async fn confirm_totp(&self, permit: Permit<ConfirmTotp>) -> Result<Option<StartedSession>, FactorError> {
         let ConfirmTotp { user, session, ceremony, code } = permit.target();
         let user = self.user_who_may_enroll(*user).await?;
         let running = self.running_enrollment(user.id, *session, ceremony).await?;
@@ -124,8 +127,9 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
+        let started = self.change_secret(&mut unit, &permit, &user.name, None).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": true }))).await?;
-        Ok(())
+        Ok(started)
     }
 
     fn shown(&self, name: &UserName, ceremony: Secret<String>, secret: &Secret<String>) -> Result<ProposedTotp, FactorError> {

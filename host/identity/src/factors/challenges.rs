@@ -108,6 +108,12 @@ impl Identity {
         self.challenge_for_keys_of(gate, attempt, action, Purpose::StepUp, user.id, Some(session), None).await
     }
 
+    /// Whether a challenge for a passkey waits for this answer. Uses nothing up.
+    pub(crate) async fn is_asked_for_passkey(&self, ceremony: &str) -> Result<bool, StorageError> {
+        let Some(secret) = opaque::hash(ceremony) else { return Ok(false) };
+        Ok(self.storage().ceremony(&secret, Purpose::LogIn.as_str(), self.now()).await?.is_some())
+    }
+
     /// Whose passkey it is. Takes the challenge first, so that it is answered once. Does not
     /// count attempts: the login does.
     pub(crate) async fn verify_passkey(&self, answer: &KeyAnswer, now: Timestamp) -> Result<UserRow, KeyProblem> {
@@ -254,7 +260,11 @@ impl Identity {
         let now = self.now();
         let new =
             NewCeremony { secret: &secret, kind: purpose.as_str(), user, session, state: &asked.state, created_at: now, expires_at: now.plus_ms(LIFETIME_MS) };
-        self.storage().open_ceremony(&new).await?;
+        match purpose {
+            // A session enrolls one at a time.
+            Purpose::Enroll => self.storage().open_ceremony_of_few(&new, 1).await?,
+            Purpose::LogIn | Purpose::SecondFactor | Purpose::StepUp => self.storage().open_ceremony(&new).await?,
+        }
         Ok(KeyChallenge { ceremony, options: asked.options })
     }
 

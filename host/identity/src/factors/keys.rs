@@ -12,6 +12,7 @@ use super::challenges::{KeyAnswer, KeyChallenge, Purpose};
 use super::{FactorError, words};
 use crate::Identity;
 use crate::accounts::{event, notices};
+use crate::sessions::StartedSession;
 
 pub use storage::keys::KeyKind;
 
@@ -90,6 +91,7 @@ impl Identity {
     /// within five minutes and from the same session.
     pub async fn propose_key(&self, permit: Permit<ProposeKey>) -> Result<KeyChallenge, FactorError> {
         let ProposeKey { user, session, kind } = *permit.target();
+        self.count_proposal(permit.actor()).await?;
         if let Some(why) = self.webauthn_unavailable() {
             return Err(FactorError::WebauthnUnavailable(why));
         }
@@ -103,8 +105,8 @@ impl Identity {
     }
 
     /// Enrolls the key that the browser made. The challenge is used up by that, whatever comes
-    /// of it; a bad name is told before.
-    pub async fn enroll_key(&self, permit: Permit<EnrollKey>) -> Result<KeyId, FactorError> {
+    /// of it; a bad name is told before. The session gets another secret.
+    pub async fn enroll_key(&self, permit: Permit<EnrollKey>) -> Result<(KeyId, Option<StartedSession>), FactorError> {
         let EnrollKey { user, session, name, answer } = permit.target();
         let name = check_name(name)?;
         let user = self.user_who_may_enroll(*user).await?;
@@ -155,8 +157,9 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
+        let started = self.change_secret(&mut unit, &permit, &mailbox.name, None).await?;
         unit.commit(&event(&permit, EventKind::KeyEnrolled, user.id, json!({ "key": id, "name": name, "kind": made.kind.as_str() }))).await?;
-        Ok(id)
+        Ok((id, started))
     }
 
     /// Calls a key something else.

@@ -97,6 +97,15 @@ impl Identity {
         Ok(())
     }
 
+    /// Whether it is one of the user's codes and was not used. Uses nothing up, and so proves
+    /// nothing.
+    pub(crate) async fn has_recovery_code(&self, user: UserId, code: &str) -> Result<bool, StorageError> {
+        match stored(user, code) {
+            Some(hash) => self.storage().has_recovery_code(user, &hash).await,
+            None => Ok(false),
+        }
+    }
+
     /// Uses up a code in place of a second factor, with its event and its mails; how many are
     /// left. Does not count attempts: the login does.
     pub(crate) async fn spend_recovery_code(&self, attempt: &Attempt, user: &UserRow, code: &str) -> Result<u32, RecoveryCodeProblem> {

@@ -13,6 +13,7 @@ use storage::{Conflict, StorageError};
 use super::{APP, FactorError, words};
 use crate::Identity;
 use crate::accounts::{event, notices};
+use crate::sessions::StartedSession;
 
 /// Which factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl Identity {
 
     /// Removes a factor. While one is demanded, the write itself leaves one: of two that are
     /// removed at once, one stays.
-    pub async fn remove_factor(&self, permit: Permit<RemoveFactor>) -> Result<(), FactorError> {
+    pub async fn remove_factor(&self, permit: Permit<RemoveFactor>) -> Result<Option<StartedSession>, FactorError> {
         let RemoveFactor { user, which, name, word, demands, .. } = permit.target();
         let user = self.storage().user(*user).await?.ok_or(FactorError::UnknownUser)?;
         let must_leave_factor = !demands.is_empty();
@@ -147,7 +148,8 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
+        let started = self.change_secret(&mut unit, &permit, &mailbox.name, None).await?;
         unit.commit(&event).await?;
-        Ok(())
+        Ok(started)
     }
 }

@@ -142,7 +142,7 @@ impl Fixture {
     async fn enroll_answer(&self, person: Person, name: &str, ceremony: &str, response: String) -> Result<KeyId, FactorError> {
         let answer = KeyAnswer { ceremony: ceremony.to_owned(), response };
         let target = EnrollKey { user: person.user, session: person.session, name: name.to_owned(), answer };
-        self.identity.enroll_key(self.permit(person, target).await).await
+        self.identity.enroll_key(self.permit(person, target).await).await.map(|(key, _)| key)
     }
 
     /// A whole enrollment.

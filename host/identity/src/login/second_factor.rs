@@ -7,7 +7,7 @@ use storage::users::UserRow;
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 use crate::factors::recovery_codes::RecoveryCodeProblem;
-use crate::limits::{self, Counter, Taken};
+use crate::limits::{self, Counter, Known, Taken};
 use crate::prove_person::UnspentCode;
 use crate::refusals::Failure;
 use crate::{Identity, totp};
@@ -17,6 +17,8 @@ pub(crate) enum Offered<'a> {
     /// A code of a one-time password app.
     Totp(&'a str),
     RecoveryCode(&'a str),
+    /// One that is only looked at, for a login that must be repeated.
+    UnspentRecoveryCode(&'a str),
     Key(KeyBinding<'a>, &'a KeyAnswer),
 }
 
@@ -34,18 +36,23 @@ impl Offered<'_> {
     pub(crate) fn factor(&self) -> Factor {
         match self {
             Self::Totp(_) => Factor::Totp,
-            Self::RecoveryCode(_) => Factor::RecoveryCode,
+            Self::RecoveryCode(_) | Self::UnspentRecoveryCode(_) => Factor::RecoveryCode,
             Self::Key(..) => Factor::Webauthn,
         }
     }
 
-    fn counters(&self, limits: &limits::Limits, attempt: &Attempt, user: &UserRow) -> [Counter; 3] {
+    /// Always the account's own: who gets this far knows its password. What others do at the
+    /// same address, or anywhere, keeps nobody out whose browser or session is known.
+    fn counters(&self, limits: &limits::Limits, attempt: &Attempt, user: &UserRow, known: Option<Known>) -> Vec<Counter> {
         let (address, name) = (attempt.remote_address, &user.name);
-        match self {
-            Self::Totp(_) => [limits.totp_from(address), limits.totp_of(name), limits.totp_of_all()],
-            Self::RecoveryCode(_) => [limits.recovery_code_from(address), limits.recovery_code_of(name), limits.recovery_code_of_all()],
-            Self::Key(..) => [limits.webauthn_from(address), limits.webauthn_of(name), limits.webauthn_of_all()],
-        }
+        let [of_user, from, of_all] = match self {
+            Self::Totp(_) => [limits.totp_of(name), limits.totp_from(address), limits.totp_of_all()],
+            Self::RecoveryCode(_) | Self::UnspentRecoveryCode(_) => {
+                [limits.recovery_code_of(name), limits.recovery_code_from(address), limits.recovery_code_of_all()]
+            }
+            Self::Key(..) => [limits.webauthn_of(name), limits.webauthn_from(address), limits.webauthn_of_all()],
+        };
+        if known.is_some() { vec![of_user] } else { vec![from, of_user, of_all] }
     }
 }
 
@@ -55,11 +62,11 @@ impl Identity {
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly must
     /// not keep an old code alive.
-    pub(crate) async fn look_at(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>) -> Result<Right, Failure> {
+    pub(crate) async fn look_at(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>, known: Option<Known>) -> Result<Right, Failure> {
         let factor = offered.factor();
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(factor);
         let wrong = |why| Failure::second_factor(why, factor, user.id);
-        let taken = self.count(attempt, user, offered).await?;
+        let taken = self.count(attempt, user, offered, known).await?;
         let at = self.now();
         let code = match offered {
             Offered::Totp(code) => {
@@ -74,6 +81,11 @@ impl Identity {
                 }
                 Some(UnspentCode::new(user, step))
             }
+            Offered::UnspentRecoveryCode(code) => match self.has_recovery_code(user.id, code).await {
+                Ok(true) => None,
+                Ok(false) => return Err(wrong("recovery-code-unknown-or-used")),
+                Err(error) => return Err(unavailable(error)),
+            },
             Offered::RecoveryCode(code) => match self.spend_recovery_code(attempt, user, code).await {
                 Ok(_left) => None,
                 Err(RecoveryCodeProblem::Wrong { why }) => return Err(wrong(why)),
@@ -90,9 +102,9 @@ impl Identity {
     }
 
     /// Counts an attempt, before anything is looked at.
-    pub(crate) async fn count(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>) -> Result<Taken, Failure> {
+    async fn count(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>, known: Option<Known>) -> Result<Taken, Failure> {
         let limited = |too_many| Failure::limited(CredentialKind::Session, too_many).of(user.id).with_factor(offered.factor());
-        let counters = offered.counters(&self.config().limits, attempt, user);
+        let counters = offered.counters(&self.config().limits, attempt, user, known);
         match limits::take(self.storage(), &counters, self.now()).await {
             Ok(taken) => taken.map_err(limited),
             Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(offered.factor())),

@@ -187,7 +187,7 @@ async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), Passw
         session: Some(fixture.session(row.id).await),
         assurance: Assurance::NONE,
     };
-    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(new)).await
+    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(new)).await.map(drop)
 }
 
 async fn reset_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), PasswordProblem> {

@@ -43,6 +43,7 @@ pub(crate) fn limits(attempts: u32) -> Limits {
     let some = || vec![Limit { attempts, window_seconds: 300 }];
     Limits {
         password_per_user: some(),
+        password_per_known: some(),
         password_per_address: some(),
         password_of_all: Vec::new(),
         totp_per_user: some(),
@@ -61,6 +62,7 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         added_emails_per_address: some(),
         verifications_per_user: some(),
         device_mails_per_device: vec![Limit { attempts: 1, window_seconds: 300 }],
+        device_mails_per_address: some(),
         device_mails_per_user: some(),
         refused_per_address: some(),
     }

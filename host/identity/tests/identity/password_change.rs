@@ -5,7 +5,7 @@ use gate::RefusalKind;
 use identity::{BreachConfig, NewTokenScope, PasswordProblem, Secret};
 use model::audit::EventKind;
 use model::mail::MailKind;
-use model::{Action, Assurance, Caller, CredentialKind, Principal, SessionId, UserId};
+use model::{Action, Assurance, Caller, Clock, CredentialKind, Principal, SessionId, UserId};
 use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, PASSWORD, limits};
@@ -26,7 +26,7 @@ impl Fixture {
     }
 
     async fn change(&self, caller: &Caller, current: &str, new: &str) -> Result<(), PasswordProblem> {
-        self.identity.change_password(&self.gate, &self.attempt(), caller, secret(current), secret(new)).await
+        self.identity.change_password(&self.gate, &self.attempt(), caller, secret(current), secret(new)).await.map(drop)
     }
 }
 
@@ -129,4 +129,31 @@ async fn a_reset_that_comes_between_proof_and_change_wins() {
     assert!(matches!(changing.await.unwrap(), Err(PasswordProblem::WrongCurrent)));
     assert!(fixture.storage.user(ana).await.unwrap().unwrap().password_hash.is_some());
     assert!(fixture.prove("ana", "another password", None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_copy_of_the_session_s_cookie_does_not_survive_the_new_password() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    let session = fixture.logged_in("ana").await;
+    fixture.clock.advance_seconds(3600);
+    let caller = fixture.present_session(&session.secret).await;
+    let renewed = fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(NEW)).await.unwrap().unwrap();
+    assert_eq!(fixture.present_session(&session.secret).await.session, None);
+    let caller = fixture.present_session(&renewed.secret).await;
+    assert_eq!((caller.session, renewed.session), (Some(session.session), session.session), "it is the same session");
+    assert_eq!(caller.assurance.password_at, Some(fixture.clock.now()));
+    assert_eq!((renewed.expires_at, renewed.device), (session.expires_at, None));
+}
+
+#[tokio::test]
+async fn strangers_who_fail_do_not_keep_anybody_from_changing_the_password() {
+    let fixture = Fixture::with(limits(3)).await;
+    fixture.user("ana").await;
+    let session = fixture.logged_in("ana").await;
+    for _ in 0..4 {
+        fixture.log_in("ana", "guess", None).await.unwrap_err();
+    }
+    let caller = fixture.present_session(&session.secret).await;
+    fixture.change(&caller, PASSWORD, NEW).await.unwrap();
 }

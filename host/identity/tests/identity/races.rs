@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use identity::{DisableUser, LoginStep, Secret, SecureAccount, SetPassword};
+use identity::{DisableUser, LoginStep, NewTokenScope, Secret, SecureAccount, SetPassword, TokenError};
 use model::time::ManualClock;
+use storage::Conflict;
 use tokio::sync::Barrier;
 
-use crate::fixture::{Fixture, NOW, PASSWORD, limits};
+use crate::fixture::{Fixture, NOW, PASSWORD, limits, user_name};
 use crate::postgres;
 
 /// What happens to the account while logins are under way.
@@ -69,5 +70,60 @@ async fn no_login_outlives_a_change_of_the_account() {
     no_login_outlives_a_change(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 6).await;
     if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
         no_login_outlives_a_change(&database.url, 6).await;
+    }
+}
+
+/// Tokens and addresses made by a session while that is ended by "this wasn't me".
+async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let server = || async {
+        let folder = tempfile::tempdir().unwrap();
+        Arc::new(Fixture::at(url, folder, clock.clone(), "", |config| config.limits = limits(1000)).await)
+    };
+    let servers = [server().await, server().await];
+    let mut refused = 0;
+    for round in 0..rounds {
+        let name = format!("maker{round}");
+        let user = servers[0].user(&name).await;
+        let session = servers[0].logged_in(&name).await;
+        let start = Arc::new(Barrier::new(9));
+        let mut makers = Vec::new();
+        for number in 0..8 {
+            let (server, start, name) = (servers[number % 2].clone(), start.clone(), name.clone());
+            let caller = server.present_session(&session.secret).await;
+            makers.push(tokio::spawn(async move {
+                let description = format!("token {number}");
+                let target = server.identity.token_to_create(&user_name(&name), &description, NewTokenScope::Account, None, None).await.unwrap();
+                // Decided while the session lives; done whenever it is done.
+                let permit = server.gate.decide(&server.attempt(), &caller, target).await.unwrap();
+                start.wait().await;
+                server.identity.create_token(permit).await
+            }));
+        }
+        let caller = servers[0].present_session(&session.secret).await;
+        let permit = servers[0].gate.decide(&servers[0].attempt(), &caller, SecureAccount { user }).await.unwrap();
+        start.wait().await;
+        servers[0].identity.secure_account(permit).await.unwrap();
+        for maker in makers {
+            match maker.await.unwrap() {
+                Ok(_) => {}
+                Err(TokenError::Storage(error)) => {
+                    assert_eq!(error.conflict(), Some(Conflict::SessionEnded));
+                    refused += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(servers[1].storage.tokens_of(user).await.unwrap().is_empty(), "a live token was left");
+    }
+    assert!(refused > 0, "none of them ever came too late");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_token_outlives_this_was_not_me() {
+    let folder = tempfile::tempdir().unwrap();
+    nothing_outlives_the_session_that_made_it(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 6).await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+        nothing_outlives_the_session_that_made_it(&database.url, 12).await;
     }
 }

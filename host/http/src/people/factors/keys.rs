@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use identity::factors::{EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, ProposeKey, RenameKey};
 use model::{Action, KeyId};
 
-use super::super::{Look, challenge, form_layout, session};
+use super::super::{Look, challenge, form_layout, renewed, session};
 use crate::exchange::{Exchange, json};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -55,10 +55,10 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let permit = exchange.decide_page(EnrollKey { user, session, name: name.to_owned(), answer }, &form).await?;
     if unanswered {
         // Back from a step-up that came before the key was asked for.
-        return super::show(&exchange, Errors::of_field("name", "Press the button once more: now the key can be added"), kind, name).await;
+        return super::show_proven(&exchange, kind, name).await;
     }
     match exchange.app.identity.enroll_key(permit).await {
-        Ok(_) => exchange.see_other("/account/factors/?notice=key-added"),
+        Ok((_, session)) => renewed(&exchange, session, "/account/factors/?notice=key-added"),
         Err(error) => {
             let field = if matches!(error, FactorError::InvalidKeyName | FactorError::KeyNameTaken) { "name" } else { "" };
             super::again(&exchange, error, field, kind, name).await
@@ -92,6 +92,7 @@ fn show_rename(exchange: &Exchange, errors: Errors, key: KeyId, name: &str) -> A
 pub(crate) async fn rename(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::AccountUpdate), &form).await?;
     let (key, _) = listed(&exchange).await?;
     let name = form.text("name").trim();
     let permit = exchange.decide_page(RenameKey { user, key, name: name.to_owned() }, &form).await?;
@@ -115,6 +116,7 @@ pub(crate) async fn removal(exchange: Exchange) -> Answer {
 /// `POST /account/factors/keys/{key}/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
     exchange.person()?;
+    let _ = exchange.decide_page(Look(Action::FactorRemove), &Form::none()).await?;
     let (key, name) = listed(&exchange).await?;
     super::remove(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use identity::factors::{ConfirmTotp, FactorError, FactorName, ProposeTotp, ProposedTotp};
 use model::Action;
 
-use super::super::{Look, form_layout, qr_code, session};
+use super::super::{Look, form_layout, qr_code, renewed, session};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -63,7 +63,7 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let target = ConfirmTotp { user, session, ceremony: ceremony.clone(), code };
     let permit = exchange.decide_page(target, &form).await?;
     match exchange.app.identity.confirm_totp(permit).await {
-        Ok(()) => exchange.see_other("/account/factors/?notice=factor-added"),
+        Ok(session) => renewed(&exchange, session, "/account/factors/?notice=factor-added"),
         Err(error @ (FactorError::WrongCode | FactorError::Limited { .. })) => {
             let (status, text) = super::told(&exchange, error)?;
             match exchange.app.identity.proposed_totp(user, session, &ceremony).await {

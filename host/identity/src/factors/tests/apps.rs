@@ -13,7 +13,7 @@ impl Fixture {
 
     async fn confirm_app(&self, person: Person, ceremony: &str, code: &str) -> Result<(), FactorError> {
         let target = ConfirmTotp { user: person.user, session: person.session, ceremony: ceremony.to_owned(), code: code.to_owned() };
-        self.identity.confirm_totp(self.permit(person, target).await).await
+        self.identity.confirm_totp(self.permit(person, target).await).await.map(drop)
     }
 
     fn code(&self, secret: &Secret<String>, steps: i64) -> String {
