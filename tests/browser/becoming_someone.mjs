@@ -42,6 +42,11 @@ await walk(async (start) => {
   await look("finish the registration");
   // A scanner that opens links changes nothing, however often.
   await home.open(confirmation.link);
+  // The link alone is not enough: whoever reads the mail need not be who registered.
+  await home.fill("Password", "not the password at all");
+  await home.press("Create the account");
+  await look("finish the registration, wrong password");
+  await home.fill("Password", PASSWORD);
   await home.press("Create the account");
   await look("log in after registering");
   assert.equal(await home.open(confirmation.link), 404);
@@ -138,7 +143,8 @@ await walk(async (start) => {
 
   // ---- step-up with a code, and a replayed one
   await leaveOpen(ana.name);
-  await home.open("/account/factors/");
+  await home.open("/account/factors/recovery-codes");
+  await look("recovery codes, kept long ago");
   await home.press("Get new recovery codes");
   await home.fill("Code from the app", app.again());
   await home.press("Go on");
@@ -156,7 +162,7 @@ await walk(async (start) => {
   await home.fill("Name", "my laptop");
   await home.press("Make the token");
   await look("make a token, without the name of the project");
-  await home.fill("Name of the project (optional)", "hello-browser");
+  await home.fill("Name of the project", "hello-browser");
   await home.press("Make the token");
   const token = (await home.text()).match(/\bpypi-[\w-]{40,}/)?.[0];
   assert.ok(token, await home.text());
@@ -209,7 +215,7 @@ await walk(async (start) => {
   await home.click("Remove the app …");
   await look("remove the app");
   await home.press("Remove it");
-  await home.says("Set up an app");
+  await home.says("The second factor is removed");
   await mail("factor-removed", ana.email);
 
   // ---- all of that is in the history

@@ -93,7 +93,7 @@ fn name(cookie: Cookie, secure: bool) -> String {
     format!("{}{}", if secure { "__Host-" } else { "" }, cookie.word())
 }
 
-fn is_https(app: &AppInner) -> bool {
+pub(crate) fn is_https(app: &AppInner) -> bool {
     app.public_url().starts_with("https://")
 }
 

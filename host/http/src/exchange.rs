@@ -20,6 +20,7 @@ use crate::client_address::Client;
 use crate::cookies::Browser;
 use crate::form::{Form, query_value};
 use crate::json_api::quoted;
+use crate::pages::layout::Notice;
 use crate::problem::{Answer, Problem};
 use crate::routes;
 use crate::staged::ExpectedFiles;
@@ -33,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) code: Option<UnspentCode>,
     /// The staged files that this person looked at; none if they did not say.
     pub(crate) expected_files: Option<ExpectedFiles>,
+    /// What the account's pages tell its owner, whatever they are about.
+    pub(crate) announcement: Option<Notice>,
     /// What the browser remembers of us.
     pub(crate) browser: Browser,
     pub(crate) request: Parts,

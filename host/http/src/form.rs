@@ -126,6 +126,14 @@ pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     decode(value.as_bytes())
 }
 
+/// A message as people read it: upper case at the front, a full stop at the end.
+fn sentences(message: &str) -> String {
+    let text = message.trim_end();
+    let stop = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
+    let mut characters = text.chars();
+    characters.next().map(|first| format!("{}{}{stop}", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+}
+
 /// What is wrong with the fields of a form, told next to each and summed up on top.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Errors(Vec<FieldError>);
@@ -143,7 +151,7 @@ impl Errors {
     }
 
     pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError { field, message: message.into() });
+        self.0.push(FieldError { field, message: sentences(&message.into()) });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -162,7 +170,7 @@ impl Errors {
 
 impl From<Vec<FieldError>> for Errors {
     fn from(errors: Vec<FieldError>) -> Self {
-        Self(errors)
+        Self(errors.into_iter().map(|error| FieldError { message: sentences(&error.message), ..error }).collect())
     }
 }
 
@@ -211,6 +219,15 @@ mod tests {
         assert_eq!((form.text("name"), form.text("ceremony"), form.text("response"), form.text("step-up-code")), ("blue", "", "", ""));
         let form = read(FORM, "name=blue&ceremony=c").await.unwrap().after_step_up();
         assert_eq!(form.text("ceremony"), "c");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_whole_sentences() {
+        let mut errors = Errors::of_field("name", "the name is taken");
+        errors.add("email", "Is it yours?");
+        errors.add("", "Wait. Then try again. ");
+        let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(told, ["The name is taken.", "Is it yours?", "Wait. Then try again."]);
     }
 
     #[test]

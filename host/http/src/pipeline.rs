@@ -10,7 +10,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE,
-    USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    STRICT_TRANSPORT_SECURITY, USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -28,9 +28,9 @@ use crate::exchange::{Exchange, OpenExchange, Parameters};
 use crate::form;
 use crate::negotiate::ProblemFormat;
 use crate::pages::layout::{Layout, Viewer};
-use crate::people::Look;
+use crate::people::{self, Look};
 use crate::problem::Problem;
-use crate::routes::{Access, Audience, Credentials, Handler, Route, Verb};
+use crate::routes::{Access, Audience, Credentials, Handler, Route, Verb, page_at};
 use crate::staged::{self, ExpectedFiles};
 
 /// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
@@ -88,11 +88,12 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let browser = Browser::of(&app, &request.headers);
     let has_credential = request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
     let uri = request.uri.clone();
-    let (mut viewer, mut session_is_dead) = (Viewer::Unknown, false);
+    // Where nobody looks who asks, a browser without the cookie is nobody's all the same.
+    let (mut viewer, mut session_is_dead) = (if browser.session_cookie.is_some() { Viewer::Unknown } else { Viewer::Nobody }, false);
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
-        let Some((_, route)) = found else { return Err(not_served(&app, &methods, &request)) };
+        let Some((_, route)) = found else { return page_elsewhere(&app, &methods, &request).ok_or_else(|| not_served(&app, &methods, &request)) };
         let Some(parameters) = parameters else { return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")) };
         if let Some(response) = to_public_address(&app, route, &request, format) {
             return Ok(response);
@@ -106,7 +107,9 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                 viewer = Viewer::of(&caller);
                 refuse_programs(&app, route, &attempt, &caller).await?;
                 session_is_dead = browser.session_cookie.is_some() && caller.credential == CredentialKind::None && is_page(route);
-                handler(Exchange { app: app.clone(), attempt, caller, code, expected_files, browser, request, parameters, body: body.clone() }).await
+                let announcement = people::recoveries::announcement(&app, route, &caller).await;
+                let (app, body) = (app.clone(), body.clone());
+                handler(Exchange { app, attempt, caller, code, expected_files, announcement, browser, request, parameters, body }).await
             }
             (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
         }
@@ -117,7 +120,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Ok(response) => (response, None),
         Err(problem) => {
             let decision = problem.decision();
-            (problem.answer(format, Layout { viewer, ..Layout::of_request(app.public_url(), &uri, bodiless) }), decision)
+            (problem.answer(format, Layout { viewer, ..Layout::of_request(&app.config, &uri, bodiless) }), decision)
         }
     };
     if session_is_dead && !response.headers().contains_key(SET_COOKIE) {
@@ -127,7 +130,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);
-    secure(&mut response);
+    secure(&app, &mut response);
     keep_from_others(response.headers_mut(), line.attempt.is_some(), has_credential);
     if line.head {
         strip_body(&mut response);
@@ -321,6 +324,19 @@ async fn prove_person(app: &Shared, attempt: Attempt, action: Action, headers: &
     Ok((attempt, caller, code, proof.files))
 }
 
+/// Where the page is that somebody typed with a slash too few or too many.
+fn page_elsewhere(app: &Shared, methods: &Methods, request: &Parts) -> Option<Response> {
+    if !methods.is_empty() || !matches!(request.method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let (path, query) = (request.uri.path(), request.uri.query().map(|query| format!("?{query}")).unwrap_or_default());
+    let other = path.strip_suffix('/').map_or_else(|| format!("{path}/{query}"), |shorter| format!("{shorter}{query}"));
+    if !page_at(&other) {
+        return None;
+    }
+    crate::exchange::redirect(app, StatusCode::PERMANENT_REDIRECT, &other).ok()
+}
+
 /// The answer where the table has no row for path and method.
 fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
     let uploads = format!("Uploads go to {}/legacy/", app.public_url());
@@ -364,7 +380,7 @@ pub(crate) enum Security {
 
 /// What every answer says to browsers. Nothing served here is framed, no script stands within
 /// a page, and forms go nowhere else.
-fn secure(response: &mut Response) {
+fn secure(app: &Shared, response: &mut Response) {
     let kind = response.extensions().get::<Security>().copied();
     let policy = match kind {
         None => "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -382,6 +398,10 @@ fn secure(response: &mut Response) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    // Of this host alone: what else is below it is not ours to say.
+    if cookies::is_https(app) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
 }
 
 /// Caches that serve many people: no answer to a credential is for them, and what was decided

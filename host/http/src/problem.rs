@@ -183,18 +183,40 @@ struct ToldReason {
     remedy: String,
     /// The page where it is mended, below the registry's address, and what its button says.
     mend: Option<(&'static str, &'static str)>,
-    /// The section of the help page; empty if there is none.
+    /// The section of the help page, empty if there is none, and what its link says.
     help: String,
+    help_text: &'static str,
+}
+
+/// What is told to everybody about a user, told to that user.
+pub(crate) fn to_the_person(viewer: &Viewer, message: &str) -> String {
+    let rest = match viewer {
+        Viewer::Person { name, .. } => message.strip_prefix("User '").and_then(|rest| rest.strip_prefix(name.as_str())?.strip_prefix("' ")),
+        Viewer::Unknown | Viewer::Nobody => None,
+    };
+    rest.map_or_else(|| message.to_owned(), |rest| format!("Your account {rest}"))
+}
+
+/// Longest address that is repeated, in bytes; it is percent-encoded, and so plain ASCII.
+const MAX_REPEATED: usize = 100;
+
+fn no_page_at(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or("");
+    if path.len() > MAX_REPEATED || !path.is_ascii() { "There is no page at this address".to_owned() } else { format!("There is no page at {path}") }
 }
 
 fn page(fields: &Fields, mut frame: Layout) -> Response {
+    let heading = heading(fields.status);
     let mut reasons: Vec<ToldReason> = Vec::new();
     for reason in &fields.reasons {
+        // The short text that tools know; the heading says it already.
+        let message = if reason.message.eq_ignore_ascii_case(heading) { no_page_at(&frame.path) } else { to_the_person(&frame.viewer, &reason.message) };
         let told = ToldReason {
-            message: ended(&reason.message, true),
+            message: ended(&message, true),
             remedy: ended(&reason.remedy, true),
             mend: reason.page.and_then(mended_at),
             help: reason.page.map(|page| page.as_str().to_owned()).unwrap_or_default(),
+            help_text: if reason.page == Some(Page::Contact) { "How to reach the operators" } else { "How that works" },
         };
         // Several policies may demand the same: one button for it is enough.
         let is_known = |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
@@ -203,14 +225,13 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
             reasons.push(ToldReason { mend, ..told });
         }
     }
-    let heading = heading(fields.status);
     let seconds = fields.headers.iter().find(|(name, _)| name == RETRY_AFTER).and_then(|(_, value)| value.to_str().ok()?.parse().ok());
     frame.title = heading.to_owned();
     let page = ProblemPage {
         heading,
         reasons,
         wait: seconds.map(wait_in_words).unwrap_or_default(),
-        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody,
+        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody && !fields.reasons.iter().any(is_about_origin),
         decision: fields.decision.map(|id| id.to_string()),
         status: fields.status.as_u16(),
         layout: frame,
@@ -225,6 +246,11 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
             response
         }
     }
+}
+
+/// Whether it was refused because of the page it came from, whoever asks.
+fn is_about_origin(reason: &Reason) -> bool {
+    matches!(reason.code.as_str(), "cross-site-request" | "unknown-origin")
 }
 
 fn heading(status: StatusCode) -> &'static str {

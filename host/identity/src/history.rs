@@ -43,6 +43,8 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// What happened, for a person.
     pub sentence: String,
+    /// Who did it.
+    pub by: DoneBy,
     /// Where it came from, if it came over the network and not from another user.
     pub remote_address: Option<String>,
     /// The browser or program in words, likewise.
@@ -53,6 +55,19 @@ pub struct HistoryEntry {
     pub alarming: bool,
     /// More, for the export. Empty where another user's doing is not this one's to read.
     pub detail: serde_json::Value,
+}
+
+/// Who did what a person's history tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoneBy {
+    /// The person, or somebody who passed for them or tried to.
+    Person,
+    /// Another user, who may.
+    AnotherUser,
+    /// An operator on the server's command line.
+    Operator,
+    /// The registry by itself.
+    Registry,
 }
 
 impl Target for ReadHistory {
@@ -106,12 +121,14 @@ fn entry(user: UserId, AuditRow { sequence, event }: AuditRow, names: &Names) ->
     let Told { sentence, alarming } = told(user, &event, names)?;
     let AuditEvent { at, kind, actor, user: about, detail, .. } = event;
     // Where somebody else was when they did it is theirs.
-    let (remote_address, device) = match actor {
+    let (by, remote_address, device) = match actor {
         Actor::Caller { user: by, remote_address, user_agent, .. } if by.is_none_or(|by| by == user) => {
-            (Some(remote_address), Some(device_in_words(&user_agent)))
+            (DoneBy::Person, Some(remote_address), Some(device_in_words(&user_agent)))
         }
-        _ => (None, None),
+        Actor::Caller { .. } => (DoneBy::AnotherUser, None, None),
+        Actor::CommandLine { .. } => (DoneBy::Operator, None, None),
+        Actor::System => (DoneBy::Registry, None, None),
     };
     let detail = if about.is_none_or(|about| about == user) { detail } else { serde_json::json!({}) };
-    Some(HistoryEntry { sequence, at, sentence, remote_address, device, kind: kind.as_str(), alarming, detail })
+    Some(HistoryEntry { sequence, at, sentence, by, remote_address, device, kind: kind.as_str(), alarming, detail })
 }

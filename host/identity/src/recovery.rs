@@ -11,7 +11,7 @@ use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
 use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
-use crate::accounts::{event, person};
+use crate::accounts::{event, is_own, person};
 use crate::password_reset::LINK_LIFETIME;
 use crate::{Identity, opaque};
 
@@ -23,6 +23,12 @@ const AT_ONCE: u32 = 50;
 /// Fewest and most characters of a reason.
 pub const MIN_REASON: usize = 10;
 pub const MAX_REASON: usize = 300;
+
+/// Whether a text may be the reason of a recovery.
+pub fn is_reason(text: &str) -> bool {
+    let text = text.trim();
+    (MIN_REASON..=MAX_REASON).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
 
 /// Recover somebody's account.
 #[derive(Clone, Debug)]
@@ -43,6 +49,12 @@ pub struct CancelRecovery {
 pub struct ListRecoveries {
     /// Most of them.
     pub limit: u32,
+}
+
+/// Stop the recovery of one's own account, by who is logged in to it.
+#[derive(Clone, Copy, Debug)]
+pub struct StopOwnRecovery {
+    pub user: UserId,
 }
 
 /// A recovery, for staff.
@@ -126,6 +138,12 @@ impl Target for StopRecovery {
     }
 }
 
+impl Target for StopOwnRecovery {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountUpdate)
+    }
+}
+
 impl Target for ListRecoveries {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::AccountRecover)
@@ -138,7 +156,7 @@ impl Identity {
     pub async fn start_recovery(&self, permit: Permit<RecoverAccount>) -> Result<RecoveryId, RecoveryError> {
         let RecoverAccount { user, reason } = permit.target();
         let reason = reason.trim();
-        if !(MIN_REASON..=MAX_REASON).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+        if !is_reason(reason) {
             return Err(RecoveryError::InvalidReason);
         }
         let user = self.storage().user(*user).await?.filter(|user| user.deleted_at.is_none()).ok_or(RecoveryError::UnknownUser)?;
@@ -225,6 +243,19 @@ impl Identity {
         let user = self.storage().user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
         let permit = gate.decide(attempt, &person(&user, PasswordState::Unchecked), StopRecovery).await.map_err(RecoveryError::Refused)?;
         self.stop_recovery(&permit, &recovery, Some(&stored), "the link that was mailed").await
+    }
+
+    /// The recovery of a user's account that waits, if there is one.
+    pub async fn recovery_of(&self, user: UserId) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        let announced = |row: RecoveryRow| AnnouncedRecovery { user: row.user_name, reason: row.reason, effective_at: row.effective_at };
+        Ok(self.storage().recovery_of(user).await?.map(announced))
+    }
+
+    /// Stops the recovery of the account of who is logged in. `UnknownRecovery` if none waits.
+    pub async fn stop_own_recovery(&self, permit: Permit<StopOwnRecovery>) -> Result<(), RecoveryError> {
+        let user = permit.target().user;
+        let recovery = self.storage().recovery_of(user).await?.filter(|_| is_own(&permit, user)).ok_or(RecoveryError::UnknownRecovery)?;
+        self.stop_recovery(&permit, &recovery, None, "its owner, logged in").await
     }
 
     async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {

@@ -4,9 +4,10 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use model::{Caller, Timestamp};
+use model::{Caller, Contact, Timestamp};
 
 use super::HTML;
+use crate::app::AppConfig;
 use crate::exchange::{Exchange, answer};
 use crate::form::query_value;
 use crate::json_api::quoted;
@@ -65,6 +66,14 @@ impl NoticeKind {
 pub(crate) struct Notice {
     pub(crate) kind: NoticeKind,
     pub(crate) text: String,
+    /// Where more is done about it: a path, and what the link says.
+    pub(crate) link: Option<(&'static str, &'static str)>,
+}
+
+impl Notice {
+    pub(crate) fn new(kind: NoticeKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), link: None }
+    }
 }
 
 /// What `?notice=<word>` may say on the page that somebody is sent to after a change. A
@@ -107,6 +116,8 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
 pub(crate) struct Layout {
     /// The registry's address, without a slash at the end.
     pub(crate) url: String,
+    /// Where whoever runs it is reached.
+    pub(crate) contact: Option<Contact>,
     pub(crate) title: String,
     pub(crate) viewer: Viewer,
     /// Path and query of this page, below the registry's address.
@@ -123,13 +134,13 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(public_url: &str, title: &str, viewer: Viewer) -> Self {
         let (url, title) = (public_url.to_owned(), title.to_owned());
-        Self { url, title, viewer, path: "/".to_owned(), is_get: true, search: String::new(), notices: Vec::new(), script: false }
+        Self { url, contact: None, title, viewer, path: "/".to_owned(), is_get: true, search: String::new(), notices: Vec::new(), script: false }
     }
 
     /// The frame of what is answered to this request.
-    pub(crate) fn of_request(public_url: &str, uri: &Uri, is_get: bool) -> Self {
+    pub(crate) fn of_request(config: &AppConfig, uri: &Uri, is_get: bool) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { path, is_get, ..Self::new(public_url, "", Viewer::Unknown) }
+        Self { path, is_get, contact: config.contact.clone(), ..Self::new(&config.public_url, "", Viewer::Unknown) }
     }
 
     /// The page runs the script for security keys and passkeys.
@@ -183,11 +194,20 @@ impl Exchange {
     /// The frame of a page with this title, for whoever asks.
     pub(crate) fn layout(&self, title: &str) -> Layout {
         let uri = &self.request.uri;
-        let mut layout = Layout::of_request(self.app.public_url(), uri, self.body.is_none());
+        let mut layout = Layout::of_request(&self.app.config, uri, self.body.is_none());
         (layout.title, layout.viewer) = (title.to_owned(), Viewer::of(&self.caller));
         let word = query_value(uri.query(), "notice").unwrap_or_default();
-        layout.notices.extend(NOTICES.iter().filter(|(known, ..)| *known == word).map(|(_, kind, text)| Notice { kind: *kind, text: (*text).to_owned() }));
+        layout.notices.extend(NOTICES.iter().filter(|(known, ..)| *known == word).map(|(_, kind, text)| Notice::new(*kind, *text)));
+        layout.notices.extend(self.announcement.clone().filter(|_| matches!(layout.viewer, Viewer::Person { .. })));
         layout
+    }
+
+    /// "ask the operators …", in the middle of a sentence, and where they are reached.
+    pub(crate) fn ask_operators(&self) -> String {
+        match &self.app.config.contact {
+            Some(contact) => format!("ask the operators of the registry: {contact}"),
+            None => "ask whoever runs the registry".to_owned(),
+        }
     }
 
     /// A page; never stored by anybody.

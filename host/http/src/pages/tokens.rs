@@ -172,7 +172,10 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
                 None
             }
             Err(InvalidProjectName::Characters) => {
-                errors.add("project", "A project name has letters from a to z, digits, full stops, underscores and hyphens. It starts and ends with a letter or a digit.");
+                errors.add(
+                    "project",
+                    "A project name has letters from a to z, digits, full stops, underscores and hyphens. It starts and ends with a letter or a digit.",
+                );
                 None
             }
         },

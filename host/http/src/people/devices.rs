@@ -2,7 +2,7 @@
 
 use identity::StartSession;
 
-use super::{Confirm, link_void};
+use super::{Confirm, Told, link_void};
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::problem::Answer;
@@ -34,7 +34,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     match exchange.app.identity.confirm_device(&exchange.app.gate, &exchange.attempt, form.text("link")).await? {
-        true => exchange.see_other("/login?notice=device-confirmed"),
+        // A mail is read on a telephone, say: whether it is this browser, nobody can tell.
+        true => Told {
+            heading: "The browser is confirmed",
+            paragraphs: &["Go back to the browser that you wanted to log in with, and log in there once more."],
+            links: &[("/login", "It is this one: log in")],
+        }
+        .answer(&exchange),
         false => link_void(&exchange, LOG_IN_AGAIN),
     }
 }

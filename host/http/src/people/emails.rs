@@ -51,6 +51,8 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
             let page = show(exchange, Errors::of_field("address", super::sentence(&error.to_string())), address).await;
             return super::limited(retry_after_seconds, page);
         }
+        // Of others' addresses nothing is told.
+        AccountError::EmailTaken => (StatusCode::CONFLICT, "This address is yours already".to_owned()),
         AccountError::InvalidEmail(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Type an e-mail address, for example ana@example.org".to_owned()),
         error => (StatusCode::CONFLICT, super::sentence(&error.to_string())),
     };

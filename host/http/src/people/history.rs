@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_DISPOSITION;
-use identity::{HistoryEntry, ReadHistory};
+use identity::{DoneBy, HistoryEntry, ReadHistory};
 use model::UserId;
 use serde_json::json;
 
@@ -117,7 +117,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let entry = |entry: HistoryEntry| Entry {
         at: time(entry.at),
         sentence: entry.sentence,
-        address: entry.remote_address.unwrap_or_else(|| "The registry itself".to_owned()),
+        address: entry.remote_address.unwrap_or_else(|| by_whom(entry.by).to_owned()),
         device: entry.device.unwrap_or_default(),
         alarming: entry.alarming,
     };
@@ -133,6 +133,16 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         newest: before.map(|_| filter.query(None)),
     };
     exchange.render(&page)
+}
+
+/// What stands in the place of an address.
+fn by_whom(by: DoneBy) -> &'static str {
+    match by {
+        DoneBy::Person => "Unknown",
+        DoneBy::AnotherUser => "Another person",
+        DoneBy::Operator => "An operator, at the server",
+        DoneBy::Registry => "The registry itself",
+    }
 }
 
 /// `GET /account/history/history.json`

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{lifetimes, EndSession, LoginStep, StartSession};
+use identity::{EndSession, LoginStep, StartSession, lifetimes};
 use model::Action;
 
 use super::{Told, form_layout, session, with_next};

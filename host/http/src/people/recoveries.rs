@@ -2,14 +2,17 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError};
-use model::{Action, RecoveryId, UserName};
+use identity::recovery::is_reason;
+use identity::{AnnouncedRecovery, CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, StopOwnRecovery};
+use model::{Action, Caller, RecoveryId, Timestamp, UserName};
 
 use super::{Confirm, Look, Told, form_layout, link_void};
+use crate::app::Shared;
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
-use crate::pages::layout::{Layout, pages, time};
+use crate::pages::layout::{Layout, Notice, NoticeKind, pages, time};
 use crate::problem::{Answer, Problem};
+use crate::routes::{Audience, Route};
 
 /// Recoveries on the page.
 const LISTED: u32 = 100;
@@ -24,7 +27,7 @@ struct RecoveriesPage<'a> {
     recoveries: Vec<Recovery>,
 }
 
-pages!(RecoveriesPage<'_>);
+pages!(RecoveriesPage<'_>, StopPage);
 
 struct Recovery {
     id: RecoveryId,
@@ -63,30 +66,99 @@ async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> 
     exchange.render(&RecoveriesPage { layout, errors, user, reason, recoveries })
 }
 
+/// What a person is told on each page of their account while a recovery of it waits: the mail
+/// may not have been read.
+pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -> Option<Notice> {
+    let user = caller.user().filter(|_| caller.session.is_some() && route.audience == Audience::People && route.path.starts_with("/account/"))?;
+    let recovery = match app.identity.recovery_of(user.id).await {
+        Ok(recovery) => recovery?,
+        Err(error) => {
+            // The page itself will say that the registry cannot answer.
+            tracing::error!(%error, "whether a recovery waits could not be read");
+            return None;
+        }
+    };
+    let text = format!(
+        "The registry’s staff began to recover this account, because: {}. At {} its second factors are removed and its password counts no more.",
+        recovery.reason.trim_end_matches('.'),
+        minute(recovery.effective_at)
+    );
+    Some(Notice { link: Some((STOP_OWN, "Did you not ask for this? Stop it")), ..Notice::new(NoticeKind::Warning, text) })
+}
+
+/// `2026-01-05 12:00 UTC`.
+fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
+}
+
+const STOP_OWN: &str = "/account/recovery";
+
+#[derive(Template)]
+#[template(path = "people/stop_recovery.html")]
+struct StopPage {
+    layout: Layout,
+    /// Its reason, and when it happens; none if none waits.
+    recovery: Option<(String, String)>,
+}
+
+/// `GET /account/recovery`
+pub(crate) async fn own(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let recovery = exchange.app.identity.recovery_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let mut layout = exchange.layout("Recovery of your account");
+    // The page says it all itself.
+    layout.notices.retain(|notice| notice.link.is_none());
+    let recovery = recovery.map(|AnnouncedRecovery { reason, effective_at, .. }| (reason, time(effective_at)));
+    exchange.render(&StopPage { layout, recovery })
+}
+
+/// `POST /account/recovery`
+pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let permit = exchange.decide_page(StopOwnRecovery { user }, &form).await?;
+    match exchange.app.identity.stop_own_recovery(permit).await {
+        Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),
+        // One that has ended: the page says so.
+        Err(RecoveryError::UnknownRecovery) => exchange.see_other(STOP_OWN),
+        Err(error) => Err(failed(&exchange, error)),
+    }
+}
+
 /// `POST /staff/recoveries/start`
 pub(crate) async fn start(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::AccountRecover), &form).await?;
     let (name, reason) = (form.text("user").trim(), form.text("reason").trim());
     let known = match UserName::parse(name) {
         Ok(name) => exchange.app.registry.storage().user_by_name(&name).await.map_err(|error| exchange.unavailable(error))?,
         Err(_) => None,
     };
-    let error = match known {
-        // Decided before anything is said about whether there is such a user: `show` decides, too.
-        None => RecoveryError::UnknownUser,
+    let mut errors = Errors::new();
+    let mut wrong = |error: RecoveryError| {
+        let field = if matches!(error, RecoveryError::InvalidReason) { "reason" } else { "user" };
+        errors.add(field, super::sentence(&error.to_string()));
+    };
+    match known {
+        None => {
+            wrong(RecoveryError::UnknownUser);
+            if !is_reason(reason) {
+                wrong(RecoveryError::InvalidReason);
+            }
+        }
         Some(user) => {
             let permit = exchange.decide_page(RecoverAccount { user: user.id, reason: reason.to_owned() }, &form).await?;
             match exchange.app.identity.start_recovery(permit).await {
                 Ok(_) => return exchange.see_other("/staff/recoveries/?notice=recovery-started"),
                 Err(RecoveryError::Refused(refusal)) => return Err(refusal.into()),
                 Err(RecoveryError::Storage(error)) => return Err(exchange.unavailable(error)),
-                Err(error) => error,
+                Err(error) => wrong(error),
             }
         }
-    };
-    let field = if matches!(error, RecoveryError::InvalidReason) { "reason" } else { "user" };
-    let errors = Errors::of_field(field, super::sentence(&error.to_string()));
+    }
     super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, name, reason).await)
 }
 
@@ -94,6 +166,7 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
 pub(crate) async fn cancel(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::AccountRecover), &form).await?;
     let Ok(recovery) = form.text("recovery").parse() else { return exchange.see_other("/staff/recoveries/") };
     let permit = exchange.decide_page(CancelRecovery { recovery }, &form).await?;
     match exchange.app.identity.cancel_recovery(permit).await {

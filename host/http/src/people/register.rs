@@ -2,10 +2,10 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{ConfirmProblem, RegisterForm, RegisterProblem};
+use identity::{ConfirmProblem, PendingRegistration, RegisterForm, RegisterProblem, lifetimes};
 use model::Action;
 
-use super::{Confirm, Look, Told, form_layout, link_void};
+use super::{Look, Told, form_layout, link_void};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -30,7 +30,17 @@ struct FirstUserPage<'a> {
     email: &'a str,
 }
 
-pages!(RegisterPage<'_>, FirstUserPage<'_>);
+#[derive(Template)]
+#[template(path = "people/finish_registration.html")]
+struct FinishPage<'a> {
+    layout: Layout,
+    errors: Errors,
+    link: &'a str,
+    user_name: &'a str,
+    email: &'a str,
+}
+
+pages!(RegisterPage<'_>, FirstUserPage<'_>, FinishPage<'_>);
 
 /// `GET /register`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
@@ -54,7 +64,7 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
         Ok(()) => Told {
             heading: "Look into your mail",
             paragraphs: &[
-                &format!("We sent a mail to {}. Open the link in it to finish. It counts for 24 hours.", form.text("email").trim()),
+                &format!("We sent a mail to {}. Open the link in it to finish. It counts for {}.", form.text("email").trim(), lifetimes::REGISTRATION_LINK),
                 "If nothing comes within some minutes, look among unwanted mail, or try again with another address.",
             ],
             links: &[],
@@ -75,7 +85,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show:
             super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
         }
         RegisterProblem::UnknownLink => {
-            link_void(exchange, "Ask whoever runs the registry: a new link is printed each time its server starts, as long as there is no account.")
+            link_void(exchange, "Ask whoever runs the registry: a new link is printed each time its server starts, as long as nobody is staff.")
         }
         RegisterProblem::Refused(refusal) => super::refused(exchange, form, refusal, "", show).await,
         RegisterProblem::Busy(_) => super::busy(show),
@@ -92,48 +102,79 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.registration(&link).await.map_err(|error| exchange.unavailable(error))? {
-        Some(pending) => Confirm {
-            heading: "Finish your registration",
-            paragraphs: &["With this your account is made, and this address counts as verified."],
-            facts: &[("User name", pending.user_name.as_written()), ("E-mail address", &pending.email)],
-            time: None,
-            action: "/register/confirm",
-            link: &link,
-            button: "Create the account",
-            danger: false,
-            after: "You did not register here? Then close this page: without the button nothing happens.",
-        }
-        .answer(&exchange),
+        Some(pending) if pending.name_taken => name_taken(&exchange),
+        Some(pending) => show_finish(&exchange, Errors::new(), &link, &pending),
         None => link_void(&exchange, REGISTER_AGAIN),
     }
 }
 
-const REGISTER_AGAIN: &str = "Register again: it takes a minute.";
+fn show_finish(exchange: &Exchange, errors: Errors, link: &str, pending: &PendingRegistration) -> Answer {
+    let layout = form_layout(exchange, "Finish your registration", &errors);
+    exchange.render(&FinishPage { layout, errors, link, user_name: pending.user_name.as_written(), email: &pending.email })
+}
+
+const REGISTER_AGAIN: &str = "If you have finished with it before, your account is made: log in. If not, register again; it takes a minute.";
 
 /// `POST /register/confirm`
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    match exchange.app.identity.confirm_registration(&exchange.app.gate, &exchange.attempt, form.text("link")).await {
+    let link = form.text("link");
+    if !form.text("discard").is_empty() {
+        return discard(&exchange, link).await;
+    }
+    match exchange.app.identity.confirm_registration(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
         Ok(_) => exchange.see_other("/login?notice=account-created"),
         Err(ConfirmProblem::UnknownLink) => link_void(&exchange, REGISTER_AGAIN),
-        // Who opens the link owns the address, and user names are public.
-        Err(ConfirmProblem::NameTaken) => {
-            let text = "Register again with another one. Your e-mail address can stay the same.";
-            let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register")] };
-            super::with_status(StatusCode::CONFLICT, told.answer(&exchange))
-        }
+        Err(ConfirmProblem::NameTaken) => name_taken(&exchange),
         // Only the owner of the address has the link.
         Err(ConfirmProblem::EmailTaken) => {
             let text = "Your e-mail address belongs to an account. Log in to it, or set a new password if you forgot yours.";
             let links = [("/login", "Log in"), ("/password/forgot", "Set a new password")];
             super::with_status(StatusCode::CONFLICT, Told { heading: "You have an account already", paragraphs: &[text], links: &links }.answer(&exchange))
         }
-        Err(ConfirmProblem::Refused(refusal)) => Err(refusal.into()),
         Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
+        Err(problem) => finish_again(&exchange, &form, link, problem).await,
     }
 }
 
-const NO_FIRST_USER: &str = "The first account of this registry was made already, or a newer link was printed when its server started.";
+/// Who opens the link owns the address, and user names are public.
+fn name_taken(exchange: &Exchange) -> Answer {
+    let text = "Register again with another one. Your e-mail address can stay the same.";
+    let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register")] };
+    super::with_status(StatusCode::CONFLICT, told.answer(exchange))
+}
+
+/// The form with the password once more, with what is wrong.
+async fn finish_again(exchange: &Exchange, form: &Form, link: &str, problem: ConfirmProblem) -> Answer {
+    let Some(pending) = exchange.app.identity.registration(link).await.map_err(|error| exchange.unavailable(error))? else {
+        return link_void(exchange, REGISTER_AGAIN);
+    };
+    let show = |errors| show_finish(exchange, errors, link, &pending);
+    match problem {
+        ConfirmProblem::Busy(_) => super::busy(show),
+        ConfirmProblem::Refused(refusal) => super::refused(exchange, form, refusal, "password", show).await,
+        _ => {
+            let text = "This is not the password that you chose when you registered. Try again, or register again with another one.";
+            super::with_status(StatusCode::FORBIDDEN, show(Errors::of_field("password", text)))
+        }
+    }
+}
+
+/// For whoever has the mailbox and did not register.
+async fn discard(exchange: &Exchange, link: &str) -> Answer {
+    match exchange.app.identity.discard_registration(&exchange.app.gate, &exchange.attempt, link).await {
+        Ok(()) => {
+            let text = "No account is made with it. If mails like this keep coming, tell the operators of the registry.";
+            Told { heading: "The registration is thrown away", paragraphs: &[text], links: &[] }.answer(exchange)
+        }
+        Err(ConfirmProblem::Refused(refusal)) => Err(exchange.refused(refusal, &Form::none()).await),
+        Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
+        // Whatever else stands in its way, there is nothing left to throw away.
+        Err(_) => link_void(exchange, "There is nothing more to throw away."),
+    }
+}
+
+const NO_FIRST_USER: &str = "The first account of the registry's staff was made already, or a newer link was printed when its server started.";
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {

@@ -34,11 +34,12 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let permit = exchange.decide_page(SecureAccount { user: person.id }, &form).await?;
     exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let unreachable = format!("Your primary e-mail address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
     let next = match person.email_verified {
         true => {
             "We sent a link for a new password to your primary e-mail address. When you are back, look through your second factors, keys and e-mail addresses, and make new tokens."
         }
-        false => "Your primary e-mail address is not verified, so no link could be sent. Ask the operators of the registry to help you.",
+        false => &unreachable,
     };
     let paragraphs = ["Every session ended, every API token is revoked, and your password counts no more.", next];
     let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links: &[("/password/forgot", "Send me another link")] }

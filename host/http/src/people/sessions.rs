@@ -2,8 +2,9 @@
 
 use askama::Template;
 use identity::{EndSession, EndSessions, ListSessions};
-use model::{Factor, SessionId};
+use model::{Action, Factor, SessionId};
 
+use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::pages::layout::{Layout, pages, time};
@@ -59,6 +60,7 @@ fn proof(factor: Option<Factor>) -> &'static str {
 pub(crate) async fn end(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::SessionEnd), &form).await?;
     let Ok(session) = form.text("session").parse() else { return exchange.see_other("/account/sessions/") };
     let permit = exchange.decide_page(EndSession { user, session }, &form).await?;
     exchange.app.identity.end_session(permit).await.map_err(|error| exchange.unavailable(error))?;

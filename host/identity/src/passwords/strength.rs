@@ -44,13 +44,10 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
     if estimate.score() >= Score::Two {
         return Ok(());
     }
-    let mut advice = vec!["the password is easy to guess".to_owned()];
-    if let Some(feedback) = estimate.feedback() {
-        let warning = feedback.warning().map(|warning| warning.to_string());
-        let said = warning.into_iter().chain(feedback.suggestions().iter().map(ToString::to_string));
-        advice.extend(said.flat_map(|sentences| sentences.split(". ").map(clause).collect::<Vec<_>>()));
-    }
-    Err(UnsuitablePassword::TooGuessable { advice: advice.join("; ") })
+    // One reason and one advice are read; the whole list of what is possible is not.
+    let why = estimate.feedback().and_then(|feedback| feedback.warning()).map(|warning| format!(" ({})", clause(&warning.to_string()))).unwrap_or_default();
+    let advice = format!("the password is easy to guess{why}; take another one, or add two or three words that nobody expects together");
+    Err(UnsuitablePassword::TooGuessable { advice })
 }
 
 /// A sentence as a part of one.
@@ -73,7 +70,7 @@ mod tests {
     fn what_people_choose_first_is_too_easy_to_guess() {
         for password in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Passw0rd"] {
             let Err(UnsuitablePassword::TooGuessable { advice }) = check_with(password, "ana", "ana@example.org") else { panic!("{password}") };
-            assert!(advice.starts_with("the password is easy to guess; ") && !advice.contains('.'), "{advice}");
+            assert!(advice.starts_with("the password is easy to guess") && !advice.contains('.'), "{advice}");
         }
         for password in ["correct horse", "x8#Kd02-pq", "Tür und Angel im Wind"] {
             assert_eq!(check_with(password, "ana", "ana@example.org"), Ok(()), "{password}");

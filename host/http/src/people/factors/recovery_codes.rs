@@ -58,6 +58,7 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::RecoveryCodesGenerate), &form).await?;
     if form.text("code").is_empty() {
         // Also who comes back from a step-up: codes are not kept for them.
         return with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, Errors::of_field("code", "Type one of your recovery codes"), Vec::new(), false));
