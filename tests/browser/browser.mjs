@@ -99,7 +99,7 @@ export class Browser {
 
   /// Fills in the field with this label.
   async fill(label, value) {
-    await this.page.getByLabel(label, { exact: true }).fill(value);
+    await this.page.locator("input, textarea").and(this.page.getByLabel(label, { exact: true })).fill(value);
   }
 
   /// Presses the button with this label and waits for the page that follows. Says its status.

@@ -12,6 +12,7 @@ await walk(async (start) => {
   const browser = await start("browser", { javaScriptEnabled: false });
   await register(browser, ben);
   await browser.open((await mail("registration-confirm", ben.email)).link);
+  await browser.fill("Password", PASSWORD);
   await browser.press("Create the account");
   await logIn(browser, ben.name, PASSWORD);
   assert.equal(browser.path(), "/account/");
@@ -27,7 +28,7 @@ await walk(async (start) => {
   // What a form was filled with survives proving who one is.
   await browser.open("/account/tokens/create");
   await browser.fill("Name", "without any script");
-  await browser.fill("Name of the project (optional)", "some-project");
+  await browser.fill("Name of the project", "some-project");
   await leaveOpen(ben.name);
   assert.equal(await browser.press("Make the token"), 403);
   await browser.look("step-up without script");
