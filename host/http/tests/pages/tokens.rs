@@ -56,6 +56,7 @@ async fn what_is_wrong_with_the_form_stands_beside_its_field() {
     for (name, value, error) in [
         ("description", "", "error-description"),
         ("description", "a\u{7}b", "error-description"),
+        ("description", "a\u{202e}b", "error-description"),
         ("scope", "everything", "error-scope"),
         ("scope", "project:../x", "error-scope"),
         ("scope", "new", "error-project"),
@@ -65,6 +66,7 @@ async fn what_is_wrong_with_the_form_stands_beside_its_field() {
         let form = FORM.map(|(known, usual)| if known == name { (known, value) } else { (known, usual) });
         let page = browser.post("/account/tokens/create", &form).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}={value}");
+        assert!(page.body.contains("<title>Error: New API token"), "{}", page.body);
         assert!(page.body.contains(&format!("id=\"{error}\"")) && page.body.contains("id=\"what-is-wrong\""), "{name}={value}: {}", page.body);
     }
     assert!(browser.get("/account/tokens/").await.body.contains("You have no tokens."));
@@ -77,7 +79,7 @@ async fn a_token_is_for_one_project_and_has_an_end() {
     let form = [("description", "ci"), ("scope", "new"), ("project", "My_Demo"), ("expires", "7")];
     assert!(browser.post("/account/tokens/create", &form).await.body.contains("for My_Demo"));
     let list = browser.get("/account/tokens/").await;
-    assert!(list.body.contains("<td>my-demo</td>"), "{}", list.body);
+    assert!(list.body.contains("data-label=\"For\">my-demo</td>"), "{}", list.body);
     assert!(!list.body.contains("Has ended"));
 }
 

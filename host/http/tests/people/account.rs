@@ -253,6 +253,6 @@ async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
     let answer = browser.post("/account/step-up", &[&fields[..], &form].concat()).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/factors/keys"));
     let page = browser.post("/account/factors/keys", &form).await;
-    assert!(page.body.contains("Press the button once more") && page.body.contains("value=\"Blue &#34;key&#34;\""), "{}", page.body);
+    assert!(page.body.contains("Now press “Add the key” once more") && page.body.contains("value=\"Blue &#34;key&#34;\""), "{}", page.body);
     assert!(page.body.contains("value=\"passkey\" required checked"), "{}", page.body);
 }

@@ -134,7 +134,8 @@ async fn an_unknown_browser_is_confirmed_by_mail_before_a_code_lets_it_in() {
     let link = site.mailed_link(MailKind::DeviceConfirm).await;
     let page = first.get(&link).await;
     assert!(page.body.contains("Was this you?") && page.body.contains("<dd>ana</dd>"), "{}", page.body);
-    first.post_and_follow("/login/device", &[("link", &page.field("link"))]).await;
+    let page = first.post("/login/device", &[("link", &page.field("link"))]).await;
+    assert!(page.body.contains("<h1>The browser is confirmed</h1>"), "{}", page.body);
     log_in(&mut second).await;
     assert!(second.is_logged_in());
 }
