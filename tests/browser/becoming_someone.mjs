@@ -69,6 +69,12 @@ await walk(async (start) => {
   const session = (await home.cookies()).find(({ name }) => name.endsWith("session"));
   assert.deepEqual({ httpOnly: session.httpOnly, sameSite: session.sameSite, path: session.path }, { httpOnly: true, sameSite: "Lax", path: "/" });
 
+  // ---- what is not allowed yet says what leads to it
+  assert.equal(await home.open("/account/tokens/create"), 403);
+  await home.says("no second factor");
+  await look("no token without a second factor");
+  assert.ok((await home.page.locator("main").getByRole("link").evaluateAll((links) => links.map((link) => link.pathname))).includes("/account/factors/"));
+
   // ---- recovery codes, then an app
   const codes = await keepRecoveryCodes(home, look);
   await look("second factors, recovery codes kept");

@@ -66,6 +66,8 @@ await walk(async (start) => {
     await browser.open(link);
     await reach("Yes, let this browser in");
     await browser.follow(() => keyboard.press("Enter"));
+    await reach("Log in");
+    await browser.follow(() => keyboard.press("Enter"));
     assert.equal(browser.path(), "/login");
   }
   assert.equal(browser.path(), "/account/");

@@ -117,6 +117,19 @@ fn an_account_is_deleted_for_good_unless_a_project_would_be_left_alone() {
 }
 
 #[test]
+fn the_last_factor_stays_while_a_project_or_a_policy_demands_one() {
+    let Some(walker) = Walker::find() else { return };
+    let server = Setup::default().start();
+    let (fay, secret) = user_with_app(&server.setup, "fay");
+    upload_ok(&server, &Package::new("guarded", "1.0").wheel(), &server.setup.token(&fay, &["--account"]));
+    // What the project's owners demand is told beside what the registry's policies do.
+    server.command_line(&["project", "settings", "guarded", "owner-mandate", "second-factor=true"]).ok();
+    let variables =
+        [("NAME", fay.name.as_str()), ("EMAIL", &email(&fay)), ("OLD_PASSWORD", &fay.password), ("SECRET", &secret), ("PROJECT", "guarded")];
+    walker.walk("last_factor", &server, &variables);
+}
+
+#[test]
 fn staff_lets_somebody_back_in_who_lost_everything_and_the_person_can_stop_it() {
     let Some(walker) = Walker::find() else { return };
     let server = Setup::default().start();
