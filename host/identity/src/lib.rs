@@ -42,7 +42,16 @@ pub mod account_tokens;
 pub mod tokens;
 pub mod limits;
 mod opaque;
+mod even;
 mod refusals;
+
+/// How long mailed links count, as mails and pages say it.
+pub mod lifetimes {
+    pub use crate::accounts::emails::LINK_LIFETIME as EMAIL_LINK;
+    pub use crate::devices::LINK_LIFETIME as DEVICE_LINK;
+    pub use crate::password_reset::LINK_LIFETIME as PASSWORD_LINK;
+    pub use crate::registration::LINK_LIFETIME as REGISTRATION_LINK;
+}
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,14 +66,14 @@ pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
 pub use deletion::DeleteAccount;
 pub use devices::DeviceInWords;
-pub use history::{History, HistoryEntry, ReadHistory, device_in_words};
+pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
 pub use limits::Limits;
 pub use login::{LoginStep, PendingLogin};
 pub use password_change::PasswordProblem;
 pub use passwords::{PasswordHashing, UnsuitablePassword};
 pub use presented::{InvalidAuthorization, Presented};
 pub use prove_person::UnspentCode;
-pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError};
+pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError, StopOwnRecovery};
 pub use registration::{ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem};
 pub use secure::SecureAccount;
 pub use sessions::{EndSession, EndSessions, ListSessions, ListedSession, StartSession, StartedSession};
@@ -95,6 +104,10 @@ pub struct IdentityConfig {
     pub session_lifetime: Duration,
     /// Whether passwords are looked for in known breaches.
     pub breaches: BreachConfig,
+    /// Answers that must not tell whether an account exists come at a multiple of this since
+    /// the request, however long the work took; longer than that work usually is. Zero: as
+    /// soon as they are there.
+    pub even_answers: Duration,
     /// How long staff's recovery of an account waits, so that its owner can stop it.
     pub recovery_wait: Duration,
 }
@@ -113,6 +126,7 @@ impl IdentityConfig {
             session_idle: Duration::from_secs(12 * 3600),
             session_lifetime: Duration::from_secs(30 * 24 * 3600),
             breaches: BreachConfig::default(),
+            even_answers: Duration::from_millis(100),
             recovery_wait: Duration::from_secs(72 * 3600),
         }
     }

@@ -263,6 +263,11 @@ impl Limits {
         from("challenge", address, &self.challenges_per_address)
     }
 
+    /// Logins of one user that wait for their second step, begun at one address.
+    pub(crate) fn pending_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
+        from(&format!("pending:user:{}", name.folded()), address, &self.challenges_per_address)
+    }
+
     pub(crate) fn registrations_from(&self, address: IpAddr) -> Counter {
         from("registration", address, &self.registrations_per_address)
     }

@@ -25,7 +25,7 @@ pub(crate) const PASSWORD_RESET: &str = "password-reset";
 
 /// How long a link counts.
 const LINK_MS: i64 = 6 * 3600 * 1000;
-pub(crate) const LINK_LIFETIME: &str = "6 hours";
+pub const LINK_LIFETIME: &str = "6 hours";
 
 /// What somebody typed who forgot the password.
 enum Asked {
@@ -69,19 +69,21 @@ impl Target for ResetPassword {
 }
 
 impl Identity {
-    /// Asks for a link to set a new password, by user name or e-mail address. The answer, the
-    /// work and the statements are the same whether there is an account or not; only a
-    /// verified primary address gets the link.
+    /// Asks for a link to set a new password, by user name or e-mail address. The answer, its
+    /// time, the work and the statements are the same whether there is an account or not; only
+    /// a verified primary address gets the link.
+    ///
+    /// Whoever asks too often is told so. An account that is asked for too often, by whomever,
+    /// is not: a stranger must not keep its owner from the one way back. It gets no more mails,
+    /// but for one while no link that was mailed counts.
     pub async fn request_password_reset(&self, gate: &Gate, attempt: &Attempt, name_or_email: &str) -> Result<(), Refusal> {
+        self.answer_evenly(self.answer_reset_request(gate, attempt, name_or_email)).await
+    }
+
+    async fn answer_reset_request(&self, gate: &Gate, attempt: &Attempt, name_or_email: &str) -> Result<(), Refusal> {
         let asked = Asked::read(name_or_email);
         let limits = &self.config().limits;
-        let mut counters = vec![limits.resets_from(attempt.remote_address)];
-        match &asked {
-            Asked::Name(name) => counters.push(limits.resets_of(name)),
-            Asked::Address(address) => counters.push(limits.resets_of_address(address)),
-            Asked::Nonsense => {}
-        }
-        let failure = match limits::take(self.storage(), &counters, self.now()).await {
+        let failure = match limits::take(self.storage(), &[limits.resets_from(attempt.remote_address)], self.now()).await {
             Ok(Ok(_counted)) => {
                 let permit = gate.decide(attempt, &Caller::anonymous(), RequestReset).await?;
                 match self.mail_reset_link(&permit, &asked).await {
@@ -95,7 +97,20 @@ impl Identity {
         Err(self.refuse(gate, attempt, Action::PasswordReset, failure).await)
     }
 
+    /// Whether the account that is asked for got fewer mails than it may.
+    async fn is_rarely_asked_for(&self, asked: &Asked) -> Result<bool, StorageError> {
+        let limits = &self.config().limits;
+        let counter = match asked {
+            Asked::Name(name) => limits.resets_of(name),
+            Asked::Address(address) => limits.resets_of_address(address),
+            // Nobody gets a mail; the same statements all the same.
+            Asked::Nonsense => limits.resets_of_address(""),
+        };
+        Ok(limits::take(self.storage(), &[counter], self.now()).await?.is_ok())
+    }
+
     async fn mail_reset_link(&self, permit: &gate::Permit<RequestReset>, asked: &Asked) -> Result<(), StorageError> {
+        let is_rarely_asked_for = self.is_rarely_asked_for(asked).await?;
         let user = match asked {
             Asked::Name(name) => self.storage().user_by_name(name).await?,
             Asked::Address(address) => self.storage().user_by_email(address).await?,
@@ -104,7 +119,7 @@ impl Identity {
         let user = user.filter(is_there);
         // Nobody has a new id, but asking takes as long.
         let emails = self.storage().emails(user.as_ref().map_or_else(UserId::new, |user| user.id)).await?;
-        let recipient = emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str());
+        let primary = emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str());
         let name = user.as_ref().map_or("-", |user| user.name.as_written());
 
         let (id, now) = (user.as_ref().map(|user| user.id), permit.at());
@@ -116,10 +131,12 @@ impl Identity {
             remote_address(permit.actor()),
         ];
         let mut unit = self.storage().begin().await?;
-        // One that is mailed to nobody is known to nobody.
-        unit.create_link(&new_link(&stored, id, now)).await?;
+        let live = unit.live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now).await?;
+        let recipient = primary.filter(|_| is_rarely_asked_for || live == 0);
+        // One that is mailed to nobody is known to nobody, and nobody's.
+        unit.create_link(&new_link(&stored, id.filter(|_| recipient.is_some()), now)).await?;
         enqueue(&mut unit, &Mail::new(MailKind::PasswordResetLink, words), id, recipient, now).await?;
-        let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some() });
+        let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some(), "often": !is_rarely_asked_for });
         unit.commit(&AuditEvent { user: id, ..event(permit, EventKind::PasswordResetRequested, UserId::new(), detail) }).await?;
         Ok(())
     }

@@ -99,6 +99,14 @@ impl Identity {
         let known = strength::known_words(name, addresses, &self.config().token_location);
         Ok(self.inner.passwords.turn().await?.hash_new(password.clone(), known).await?)
     }
+
+    /// Whether it would be hashed.
+    pub(crate) async fn check_new_password(&self, password: &Secret<String>, name: &UserName, addresses: &[&str]) -> Result<(), NotHashed> {
+        check_suitable(password, name)?;
+        let known = strength::known_words(name, addresses, &self.config().token_location);
+        let password = password.clone();
+        Ok(self.inner.passwords.turn().await?.run(move || strength::check(&password, &known)).await?)
+    }
 }
 
 /// More passwords are waiting to be checked than this server lets wait.

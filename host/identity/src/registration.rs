@@ -4,6 +4,14 @@
 //! the same hashing, the same statements, the same answer. What differs is the mail, and that
 //! goes to the owner of the address. Until its link is opened there is no account, no row that
 //! reserves the name, and no address that anybody has claimed.
+//!
+//! The link proves whose the address is, and the password, typed once more, that the same
+//! person chose it. Else somebody could register with the address of another, who opens the
+//! link in good faith and makes an account that two can log in to.
+//!
+//! Who may register is for the policies to say. That a registry has no staff yet closes
+//! nothing: whoever registers before becomes an ordinary user, and the operator's link for the
+//! first member of staff counts on.
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
@@ -12,12 +20,12 @@ use model::{Action, Assurance, Caller, CredentialKind, PasswordState, UserId, Us
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::NewUser;
-use storage::{Conflict, Secret, StorageError};
+use storage::{Conflict, Secret, SecretHash, StorageError};
 
 use crate::accounts::notices::{enqueue, remote_address};
 use crate::accounts::{check_email, event};
 use crate::limits;
-use crate::passwords::{Busy, NotHashed};
+use crate::passwords::{Busy, MAX_CHARACTERS, NotHashed, UnsuitablePassword, check_suitable};
 use crate::refusals::Failure;
 use crate::{Identity, opaque};
 
@@ -27,7 +35,8 @@ const FIRST_USER: &str = "first-user";
 
 /// How long the links count.
 const LINK_MS: i64 = 24 * 3600 * 1000;
-const LINK_LIFETIME: &str = "24 hours";
+/// The same for people.
+pub const LINK_LIFETIME: &str = "24 hours";
 
 /// What somebody who registers typed.
 #[derive(Clone, Debug)]
@@ -76,12 +85,16 @@ pub enum RegisterProblem {
 pub enum ConfirmProblem {
     #[error("the link does not count any more; register again")]
     UnknownLink,
+    #[error("the password is not the one that was chosen when registering")]
+    WrongPassword,
     #[error("the user name is taken; register again with another one")]
     NameTaken,
     #[error("the e-mail address belongs to an account already")]
     EmailTaken,
     #[error(transparent)]
     Refused(Refusal),
+    #[error(transparent)]
+    Busy(#[from] Busy),
     #[error(transparent)]
     Storage(StorageError),
 }
@@ -102,6 +115,19 @@ struct Register {
     email: String,
     password_hash: Secret<String>,
     password_state: PasswordState,
+}
+
+/// Throw a registration away.
+struct Discard {
+    link: SecretHash,
+    user_name: UserName,
+    email: String,
+}
+
+impl Target for Discard {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountCreate)
+    }
 }
 
 impl Target for Register {
@@ -140,10 +166,64 @@ impl Register {
 }
 
 impl Identity {
-    /// Begins a registration. The answer, the work and the statements are the same whether the
-    /// name and the address are free or not; the owner of the address learns it by mail.
+    /// Every field that is wrong, told together. How easily the password is guessed is looked at
+    /// here only where another field is wrong; where none is, hashing does it in its turn.
+    async fn check_form(&self, attempt: &Attempt, form: &RegisterForm) -> Result<(UserName, String), RegisterProblem> {
+        let email = form.email.trim();
+        let mut errors = Vec::new();
+        let mut wrong = |field, message: String| errors.push(FieldError { field, message });
+        let user_name = UserName::parse(form.user_name.trim()).map_err(|_| wrong("user-name", NAME_RULE.to_owned())).ok();
+        let is_address = check_email(email).is_ok();
+        if !is_address {
+            wrong("email", "this is not an e-mail address; one looks like name@example.org".to_owned());
+        }
+        // A name that is no name is not compared with the password.
+        let compared = user_name.clone().unwrap_or_else(|| UserName::parse("x").expect("a user name"));
+        // What is no address may be as long as the form.
+        let email_known = if is_address { email } else { "" };
+        let suitable = match check_suitable(&form.password, &compared) {
+            Ok(()) if user_name.is_some() && is_address => Ok(()),
+            Ok(()) => self.look_at_strength(attempt, &form.password, &compared, email_known).await?,
+            Err(unsuitable) => Err(unsuitable),
+        };
+        if let Err(unsuitable) = suitable {
+            wrong("password", unsuitable.to_string());
+        }
+        match user_name {
+            Some(user_name) if errors.is_empty() => Ok((user_name, email.to_owned())),
+            _ => Err(RegisterProblem::Invalid(errors)),
+        }
+    }
+
+    /// The estimate takes time and a form that is wrong is not counted as a registration, so it
+    /// is counted by itself; whoever sends too many learns of the password later.
+    async fn look_at_strength(
+        &self,
+        attempt: &Attempt,
+        password: &Secret<String>,
+        name: &UserName,
+        email: &str,
+    ) -> Result<Result<(), UnsuitablePassword>, RegisterProblem> {
+        let counter = self.config().limits.wrong_forms_from(attempt.remote_address);
+        if limits::take(self.storage(), &[counter], self.now()).await?.is_err() {
+            return Ok(Ok(()));
+        }
+        match self.check_new_password(password, name, &[email]).await {
+            Ok(()) => Ok(Ok(())),
+            Err(NotHashed::Unsuitable(unsuitable)) => Ok(Err(unsuitable)),
+            Err(NotHashed::Busy(busy)) => Err(busy.into()),
+        }
+    }
+
+    /// Begins a registration. The answer, its time, the work and the statements are the same
+    /// whether the name and the address are free or not; the owner of the address learns it by
+    /// mail.
     pub async fn register(&self, gate: &Gate, attempt: &Attempt, form: RegisterForm) -> Result<(), RegisterProblem> {
-        let (user_name, email) = check_form(&form)?;
+        self.answer_evenly(self.answer_registration(gate, attempt, form)).await
+    }
+
+    async fn answer_registration(&self, gate: &Gate, attempt: &Attempt, form: RegisterForm) -> Result<(), RegisterProblem> {
+        let (user_name, email) = self.check_form(attempt, &form).await?;
         let limits = &self.config().limits;
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
         let counters = [limits.registrations_from(attempt.remote_address), limits.registrations_of_address(&email)];
@@ -182,22 +262,25 @@ impl Identity {
     }
 
     /// Mails the owner of the address: a link to whoever has no account with it, a notice to
-    /// whoever has one. Both ways write a link, a mail and an event; the link of a notice is
+    /// whoever has one, or cannot have this name. All ways write a link, a mail and an event; the link of a notice is
     /// known to nobody.
     async fn mail_registration(&self, permit: Permit<Register>) -> Result<(), StorageError> {
         let target = permit.target();
         let known = self.storage().email(&target.email).await?.filter(|email| email.verified_at.is_some());
         let owner = self.storage().user(known.as_ref().map_or_else(UserId::new, |email| email.user)).await?;
+        let is_name_taken = self.storage().is_name_taken(&target.user_name).await?;
         let (secret, stored) = opaque::generate();
         let link = self.link("/register/confirm", secret.expose());
         let from = remote_address(permit.actor());
+        let name = (MailField::UserName, target.user_name.as_written().to_owned());
         let (mail, recipient) = match (&owner, &known) {
             (Some(owner), Some(known)) => {
                 let words = [(MailField::UserName, owner.name.as_written().to_owned()), from];
                 (Mail::new(MailKind::RegistrationExisting, words), known.address.as_str())
             }
+            // Told where the link would end all the same. Names are public.
+            _ if is_name_taken => (Mail::new(MailKind::RegistrationNameTaken, [name, from]), target.email.as_str()),
             _ => {
-                let name = (MailField::UserName, target.user_name.as_written().to_owned());
                 let words = [name, link, (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), from];
                 (Mail::new(MailKind::RegistrationConfirm, words), target.email.as_str())
             }
@@ -227,15 +310,17 @@ impl Identity {
         Ok(Some(PendingRegistration { user_name, email, name_taken }))
     }
 
-    async fn pending_registration(&self, link: &str) -> Result<Option<(storage::SecretHash, Register)>, StorageError> {
+    async fn pending_registration(&self, link: &str) -> Result<Option<(SecretHash, Register)>, StorageError> {
         let Some(stored) = opaque::hash(link) else { return Ok(None) };
         let row = self.storage().link(&stored, REGISTRATION, self.now()).await?;
         Ok(row.and_then(|row| Register::from_data(&row.data)).map(|register| (stored, register)))
     }
 
-    /// Creates the user of a confirmed registration, with a verified address and the password.
-    pub async fn confirm_registration(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<UserName, ConfirmProblem> {
+    /// Creates the user of a confirmed registration, with a verified address and the password,
+    /// which is asked for again: whoever has the link must be whoever registered.
+    pub async fn confirm_registration(&self, gate: &Gate, attempt: &Attempt, link: &str, password: Secret<String>) -> Result<UserName, ConfirmProblem> {
         let (stored, target) = self.pending_registration(link).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        self.prove_registrant(gate, attempt, &stored, &target, password).await?;
         let caller = target.caller();
         let permit = gate.decide(attempt, &caller, target).await.map_err(ConfirmProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
@@ -258,10 +343,53 @@ impl Identity {
         Ok(target.user_name.clone())
     }
 
-    /// The secret of a link that makes one first user, as long as there is no user. Each call
-    /// makes a new one, and the ones before count no more.
+    /// Whether this is the password that was chosen with the registration; counted.
+    async fn prove_registrant(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &SecretHash,
+        registration: &Register,
+        password: Secret<String>,
+    ) -> Result<(), ConfirmProblem> {
+        let limits = &self.config().limits;
+        let counters = [limits.registration_passwords_of(link), limits.password_from(attempt.remote_address)];
+        let counted = match limits::take(self.storage(), &counters, self.now()).await? {
+            Ok(counted) => counted,
+            Err(too_many) => {
+                let failure = Failure::limited(CredentialKind::None, too_many);
+                return Err(ConfirmProblem::Refused(self.refuse(gate, attempt, Action::AccountCreate, failure).await));
+            }
+        };
+        // No hash is computed of what is longer than any password.
+        let is_right = password.expose().len() <= 4 * MAX_CHARACTERS
+            && self.inner.passwords.turn().await?.verify(password, Some(registration.password_hash.clone())).await;
+        if !is_right {
+            let _recorded = self.refuse(gate, attempt, Action::AccountCreate, Failure::password("wrong-password-of-registration", None)).await;
+            return Err(ConfirmProblem::WrongPassword);
+        }
+        counted.give_back(self.storage()).await?;
+        Ok(())
+    }
+
+    /// Throws a registration away, for the owner of an address who did not register. Its link
+    /// counts no more.
+    pub async fn discard_registration(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<(), ConfirmProblem> {
+        let (stored, Register { user_name, email, .. }) = self.pending_registration(link).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        let target = Discard { link: stored, user_name, email };
+        let permit = gate.decide(attempt, &Caller::anonymous(), target).await.map_err(ConfirmProblem::Refused)?;
+        let target = permit.target();
+        let mut unit = self.storage().begin().await?;
+        unit.take_link(&target.link, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        let detail = json!({ "name": target.user_name.as_written(), "address": target.email });
+        unit.commit(&AuditEvent { user: None, ..event(&permit, EventKind::RegistrationDiscarded, UserId::new(), detail) }).await?;
+        Ok(())
+    }
+
+    /// The secret of a link that makes the first user, as long as nobody is staff and nobody
+    /// was. Each call makes a new one, and the ones before count no more.
     pub async fn first_user_link(&self) -> Result<Option<Secret<String>>, StorageError> {
-        if self.storage().user_count().await? > 0 {
+        if self.storage().had_staff().await? {
             return Ok(None);
         }
         let (secret, stored) = opaque::generate();
@@ -278,29 +406,35 @@ impl Identity {
     /// Whether a link would make the first user. Changes nothing.
     pub async fn is_first_user_link(&self, link: &str) -> Result<bool, StorageError> {
         let Some(stored) = opaque::hash(link) else { return Ok(false) };
-        Ok(self.storage().link(&stored, FIRST_USER, self.now()).await?.is_some() && self.storage().user_count().await? == 0)
+        Ok(self.storage().link(&stored, FIRST_USER, self.now()).await?.is_some() && !self.storage().had_staff().await?)
     }
 
-    /// Creates the first user, who is staff. The link came with the server's own output, so
-    /// the address still has to be verified.
+    /// Creates the first user who is staff. The link came with the server's own output, so the
+    /// address still has to be verified.
     pub async fn create_first_user(&self, gate: &Gate, attempt: &Attempt, link: &str, form: RegisterForm) -> Result<UserName, RegisterProblem> {
         let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
         // Before any costly work is done for it.
         if !self.is_first_user_link(link).await? {
             return Err(RegisterProblem::UnknownLink);
         }
-        let (user_name, email) = check_form(&form)?;
+        let (user_name, email) = self.check_form(attempt, &form).await?;
         let target = self.prepare_registration(gate, attempt, user_name, email, &form.password).await?;
         let caller = target.caller();
         let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
         let mut unit = self.storage().begin().await?;
         unit.take_link(&stored, FIRST_USER, self.now()).await?.ok_or(RegisterProblem::UnknownLink)?;
-        if !unit.create_first_user(&NewUser { id, name: &target.user_name, created_at: at, staff: true }).await? {
+        let first = NewUser { id, name: &target.user_name, created_at: at, staff: true };
+        if !unit.create_first_user(&first).await.map_err(taken)? {
             return Err(RegisterProblem::UnknownLink);
         }
         unit.drop_links_for(FIRST_USER).await?;
-        unit.add_email(id, &target.email, at).await?;
+        // An address that somebody only claimed is not theirs to keep.
+        if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
+            let detail = json!({ "address": target.email, "because": "the first member of staff has it" });
+            unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
+        }
+        unit.add_email(id, &target.email, at).await.map_err(taken)?;
         unit.set_password_hash(id, target.password_hash.expose(), at).await?;
         self.mail_verification(&mut unit, id, &target.user_name, &target.email, at).await?;
         unit.also(&event(&permit, EventKind::EmailAdded, id, json!({ "address": target.email })));
@@ -311,23 +445,17 @@ impl Identity {
     }
 }
 
-/// Every field that is wrong by itself; the password's strength is looked at later, where
-/// hashing has its turn.
-fn check_form(form: &RegisterForm) -> Result<(UserName, String), RegisterProblem> {
-    let email = form.email.trim();
-    let mut errors = Vec::new();
-    let mut wrong = |field, message: String| errors.push(FieldError { field, message });
-    let user_name = UserName::parse(form.user_name.trim()).map_err(|error| wrong("user-name", error.to_string())).ok();
-    if let Err(error) = check_email(email) {
-        wrong("email", error.to_string());
-    }
-    // A name that is no name is not compared with the password.
-    let compared = user_name.clone().unwrap_or_else(|| UserName::parse("x").expect("a user name"));
-    if let Err(error) = crate::passwords::check_suitable(&form.password, &compared) {
-        wrong("password", error.to_string());
-    }
-    match user_name {
-        Some(user_name) if errors.is_empty() => Ok((user_name, email.to_owned())),
-        _ => Err(RegisterProblem::Invalid(errors)),
-    }
+/// What a stranger registered before the first member of staff did. Whoever has that link may
+/// know it.
+fn taken(error: StorageError) -> RegisterProblem {
+    let (field, message) = match error.conflict() {
+        Some(Conflict::UserNameTaken) => ("user-name", "the user name is taken; choose another one"),
+        Some(Conflict::EmailTaken) => ("email", "the e-mail address belongs to another account; take another one"),
+        _ => return error.into(),
+    };
+    RegisterProblem::Invalid(vec![FieldError { field, message: message.to_owned() }])
 }
+
+/// [`UserName::parse`]'s rule, for whoever has never seen a pattern.
+const NAME_RULE: &str = "a user name has 1 to 50 letters from a to z, digits, full stops, hyphens and underscores. \
+    The first and the last one are a letter or a digit";

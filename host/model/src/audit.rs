@@ -28,6 +28,7 @@ crate::project::words! {
         PasswordBreached = "account:password:breached",
         BreachCheckUnavailable = "account:password:breach-check-unavailable",
         RegistrationRequested = "account:registration-requested",
+        RegistrationDiscarded = "account:registration-discarded",
         RecoveryCodesGenerated = "account:recovery-codes:generated",
         RecoveryCodesConfirmed = "account:recovery-codes:confirmed",
         RecoveryCodeUsed = "account:recovery-codes:used",

@@ -8,6 +8,8 @@ crate::project::words! {
         RegistrationConfirm = "registration-confirm",
         /// Somebody registered with an address that has an account already.
         RegistrationExisting = "registration-existing",
+        /// Somebody registered with a name that is taken, and with an address that has no account.
+        RegistrationNameTaken = "registration-name-taken",
         /// Prove that an address is one's own: a link.
         EmailVerify = "email-verify",
         /// An address was added; to the primary address.
@@ -103,7 +105,7 @@ impl MailKind {
         use MailField::*;
         match self {
             Self::RegistrationConfirm => &[UserName, Link, LinkLifetime, RemoteAddress],
-            Self::RegistrationExisting => &[UserName, RemoteAddress],
+            Self::RegistrationExisting | Self::RegistrationNameTaken => &[UserName, RemoteAddress],
             Self::EmailVerify => &[UserName, Address, Link, LinkLifetime],
             Self::EmailAdded | Self::EmailRemoved => &[UserName, Address, RemoteAddress, Device, At],
             Self::PrimaryEmailChanged => &[UserName, Address, OtherAddress, RemoteAddress, Device, At],

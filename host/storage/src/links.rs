@@ -35,6 +35,7 @@ const MAX_DATA: usize = 16 * 1024;
 
 statements! {
     LOOK = "SELECT user_id, data, created_at, expires_at FROM links WHERE secret_hash = $1 AND purpose = $2 AND expires_at > $3";
+    LIVE = "SELECT COUNT(*) AS links FROM links WHERE user_id = $1 AND purpose = $2 AND expires_at > $3";
     FORGET = "DELETE FROM links WHERE expires_at <= $1";
     CREATE = "INSERT INTO links (secret_hash, purpose, user_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
     /// Of two that delete one row, the second waits for the first and then finds none.
@@ -63,6 +64,13 @@ impl UnitOfWork {
         }
         let values = [link.secret.into(), link.purpose.into(), link.user.into(), link.data.into(), link.created_at.into(), link.expires_at.into()];
         self.execute(&CREATE, &values).await.map(drop)
+    }
+
+    /// How many links for a purpose a user has that count. Waits for every other unit that
+    /// asks for this user, so that of several one sees that there is none.
+    pub async fn live_links(&mut self, user: UserId, purpose: &str, now: Timestamp) -> Result<u64> {
+        self.lock_user(user).await?;
+        self.one(&LIVE, &[user.into(), purpose.into(), now.into()]).await?.count("links")
     }
 
     /// Takes a link that has not expired: one unit gets it and keeps it taken by its commit,

@@ -1,5 +1,6 @@
 //! Users: names, passwords, second factors, e-mail addresses.
 
+use model::audit::EventKind;
 use model::{Factors, Timestamp, UserFacts, UserId, UserName};
 
 use crate::database::Row;
@@ -92,6 +93,8 @@ statements! {
     BY_EMAIL = concat!("SELECT ", user_columns!(), " FROM emails JOIN users ON users.id = emails.user_id
         WHERE emails.folded_address = $1 AND emails.verified_at IS NOT NULL AND users.deleted_at IS NULL");
     COUNT = "SELECT COUNT(*) AS users FROM users";
+    /// Whoever was staff and is no more shows in the audit log alone.
+    HAD_STAFF = "SELECT EXISTS (SELECT 1 FROM audit_events WHERE kind = $1) OR EXISTS (SELECT 1 FROM users WHERE staff) AS had_staff";
     LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 AND deleted_at IS NULL ORDER BY folded_name LIMIT $2");
     EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
     NAME_TAKEN = "SELECT id FROM users WHERE folded_name = $1";
@@ -104,10 +107,10 @@ statements! {
     SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1 AND deleted_at IS NULL";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL";
-    /// The steps of a secret that stays are still spent.
-    SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_secret = $2 AND totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
+    /// Steps that are spent stay so, whatever secret comes or goes: it may be the same once more.
+    SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
         THEN totp_last_step ELSE $3 END, totp_secret = $2, totp_enrolled_at = $4 WHERE id = $1 AND deleted_at IS NULL";
-    REMOVE_TOTP = "UPDATE users SET totp_secret = NULL, totp_enrolled_at = NULL, totp_last_step = NULL WHERE id = $1 AND totp_secret IS NOT NULL";
+    REMOVE_TOTP = "UPDATE users SET totp_secret = NULL, totp_enrolled_at = NULL WHERE id = $1 AND totp_secret IS NOT NULL";
     HAS_FACTOR = "SELECT id FROM users WHERE id = $1
         AND (totp_secret IS NOT NULL OR EXISTS (SELECT 1 FROM security_keys WHERE security_keys.user_id = users.id))";
     DISABLE = "UPDATE users SET disabled_at = $2, disabled_reason = $3 WHERE id = $1 AND disabled_at IS NULL";
@@ -158,6 +161,11 @@ impl Storage {
         self.database().one(&COUNT, &[]).await?.count("users")
     }
 
+    /// Whether anybody is staff or ever was: a registry that its staff left is not a new one.
+    pub async fn had_staff(&self) -> Result<bool> {
+        self.database().one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()]).await?.boolean("had_staff")
+    }
+
     /// Whether nobody can have this name any more, be it that its user was deleted.
     pub async fn is_name_taken(&self, name: &UserName) -> Result<bool> {
         Ok(self.database().optional(&NAME_TAKEN, &[name.folded().into()]).await?.is_some())
@@ -193,11 +201,12 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// Creates the first user, if there is none and never was. Returns whether it was so: of
-    /// several that try at once, one does.
+    /// Creates the first user who is staff, if nobody is and nobody ever was. Returns whether
+    /// it was so: of several that try at once, one does. Other users do not matter: whoever
+    /// registers at a new registry must not keep its operators out.
     pub async fn create_first_user(&mut self, user: &NewUser<'_>) -> Result<bool> {
         self.one(&LOCK_FIRST, &[]).await?;
-        if self.one(&COUNT, &[]).await?.count("users")? > 0 {
+        if self.one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()]).await?.boolean("had_staff")? {
             return Ok(false);
         }
         self.create_user(user).await?;
@@ -242,7 +251,7 @@ impl UnitOfWork {
     }
 
     /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was shown to
-    /// enroll it, which is spent by that; earlier steps of another secret are forgotten.
+    /// enroll it, which is spent by that; steps that were spent before stay so.
     pub async fn set_totp(&mut self, user: UserId, secret: &str, last_step: Option<i64>, at: Timestamp) -> Result<()> {
         self.must_touch(&SET_TOTP, &[user.into(), secret.into(), last_step.into(), at.into()]).await
     }

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
 use identity::limits::Limit;
@@ -96,7 +97,8 @@ impl Fixture {
         let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
         gate.install(number).await.unwrap();
         let password_hashing = PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 4, waiting: 256 };
-        let mut config = IdentityConfig { password_hashing, limits: limits(1000), ..IdentityConfig::for_host("pypi.example.org") };
+        let mut config =
+            IdentityConfig { password_hashing, limits: limits(1000), even_answers: Duration::ZERO, ..IdentityConfig::for_host("pypi.example.org") };
         configure(&mut config);
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
         Self { gate, identity, storage, clock, _folder: folder }

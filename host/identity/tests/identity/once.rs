@@ -62,7 +62,7 @@ async fn one_account_for_a_link(servers: &Servers, round: usize) {
     let before = server.storage.user_count().await.unwrap();
     let confirmed = at_once(servers, |server, _| {
         let link = link.clone();
-        async move { server.identity.confirm_registration(&server.gate, &server.attempt(), &link).await.is_ok() }
+        async move { server.identity.confirm_registration(&server.gate, &server.attempt(), &link, Secret::new(PASSWORD.to_owned())).await.is_ok() }
     });
     assert_eq!(confirmed.await, 1);
     assert_eq!(server.storage.user_count().await.unwrap(), before + 1);

@@ -1,5 +1,8 @@
+use std::time::{Duration, Instant};
+
 use gate::RefusalKind;
-use identity::{CreateUser, DisableUser, PasswordProblem, Secret, SetPassword};
+use identity::limits::Limit;
+use identity::{CreateUser, DisableUser, Limits, PasswordProblem, Secret, SetPassword, VerifyEmail};
 use model::UserId;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -172,27 +175,95 @@ async fn an_unsuitable_password_leaves_the_link_as_it_was() {
     fixture.reset(&link, NEW).await.unwrap();
 }
 
+/// Who asks too often from one place is told so, and learns nothing else.
 #[tokio::test]
 async fn asking_is_limited_whether_there_is_an_account_or_not() {
-    let fixture = Fixture::with(limits(3)).await;
+    let fixture = Fixture::with(Limits { resets_per_user: Vec::new(), ..limits(3) }).await;
     fixture.user("ana").await;
     let mut refused = Vec::new();
-    for (place, name_or_email) in ["ana", "ana@example.org", "nobody", "nobody@example.org"].into_iter().enumerate() {
-        let ask = async |number: u8| {
-            let attempt = fixture.attempt_from(&format!("198.51.{place}.{number}"));
-            fixture.identity.request_password_reset(&fixture.gate, &attempt, name_or_email).await
-        };
-        for number in 0..3 {
-            ask(number).await.unwrap();
+    for (place, name_or_email) in ["ana", "ana@example.org", "nobody", "nobody@example.org", ""].into_iter().enumerate() {
+        let attempt = fixture.attempt_from(&format!("198.51.100.{place}"));
+        let ask = async || fixture.identity.request_password_reset(&fixture.gate, &attempt, name_or_email).await;
+        for _ in 0..3 {
+            ask().await.unwrap();
         }
-        let refusal = ask(3).await.unwrap_err();
+        let refusal = ask().await.unwrap_err();
         refused.push((refusal.kind, refusal.reasons));
     }
     assert_eq!(refused[0].0, RefusalKind::Limited { retry_after_seconds: 300 });
     assert!(refused.windows(2).all(|pair| pair[0] == pair[1]), "{refused:?}");
-    for number in 0..3 {
-        fixture.ask(&format!("user{number}")).await.unwrap();
-    }
-    assert!(matches!(fixture.ask("user9").await.unwrap_err().kind, RefusalKind::Limited { .. }), "from one address");
     assert!(told(&fixture.mails().await).iter().all(|(recipient, _)| recipient == "ana@example.org"));
+}
+
+/// Whoever asks for somebody's link again and again, from wherever, neither floods the mailbox
+/// nor keeps its owner out.
+#[tokio::test]
+async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
+    let only_for_users = Limits { resets_per_user: Limits::default().resets_per_user, ..limits(1_000_000) };
+    let fixture = Fixture::with(only_for_users).await;
+    let ana = fixture.user("ana").await;
+    let mut links: Vec<String> = Vec::new();
+    let mut asked = 0;
+    // A day of 24 hours, with many requests in each.
+    for hour in 0..24 {
+        for _ in 0..6 {
+            fixture.ask("ana").await.expect("who asks for an account that is asked for often is answered as ever");
+            asked += 1;
+        }
+        links.extend(fixture.mails().await.iter().map(|mail| link_in(mail, PAGE)));
+        let last = links.last().unwrap();
+        assert_eq!(fixture.identity.password_reset(last).await.unwrap(), Some(user_name("ana")), "hour {hour}: a mailed link counts");
+        fixture.clock.advance_seconds(3600);
+    }
+    assert!((11..=14).contains(&links.len()), "10 a day, and one whenever none counts: {}", links.len());
+    assert_eq!(fixture.events().await.iter().filter(|event| event.kind == EventKind::PasswordResetRequested).count(), asked);
+    // What voids the links gives way to another one at once, and to no second.
+    for _ in 0..6 {
+        fixture.ask("ana").await.unwrap();
+    }
+    let last = fixture.mails().await.last().map_or_else(|| links.last().unwrap().clone(), |mail| link_in(mail, PAGE));
+    fixture.reset(&last, NEW).await.unwrap();
+    fixture.mails().await;
+    for mails in [1, 0, 0] {
+        fixture.ask("ana").await.unwrap();
+        assert_eq!(fixture.mails().await.len(), mails);
+    }
+    assert!(fixture.prove("ana", NEW, None).await.is_ok());
+    assert!(fixture.storage.user(ana).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn whoever_asks_waits_equally_long_for_an_account_and_for_none() {
+    let step = Duration::from_millis(40);
+    let fixture = Fixture::configured("", |config| config.even_answers = step).await;
+    fixture.user("ana").await;
+    for name_or_email in ["ana", "nobody", "nobody@example.org", ""] {
+        let begun = Instant::now();
+        fixture.ask(name_or_email).await.unwrap();
+        assert!(begun.elapsed() >= step, "{name_or_email}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_ask_beyond_the_limit_at_once_one_has_a_link_mailed() {
+    let fixture = Fixture::with(Limits { resets_per_user: vec![Limit { attempts: 0, window_seconds: 300 }], ..limits(1000) }).await;
+    fixture.user("ana").await;
+    let (one, two, three) = tokio::join!(fixture.ask("ana"), fixture.ask("ana@example.org"), fixture.ask("ANA"));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(told(&fixture.mails().await), [("ana@example.org".to_owned(), MailKind::PasswordResetLink)]);
+}
+
+/// A link that nobody could read must not stand in the way of one that its owner can.
+#[tokio::test]
+async fn a_link_that_was_mailed_to_nobody_is_nobodys() {
+    let fixture = Fixture::with(Limits { resets_per_user: vec![Limit { attempts: 0, window_seconds: 300 }], ..limits(1000) }).await;
+    let target = CreateUser { name: user_name("carl"), email: Some("carl@example.org".into()), email_verified: false, staff: false };
+    let carl = fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
+    fixture.ask("carl").await.unwrap();
+    assert!(fixture.mails().await.is_empty());
+    let verify = VerifyEmail { user: carl, address: "carl@example.org".into() };
+    fixture.identity.verify_email(fixture.permit(verify).await).await.unwrap();
+    fixture.mails().await;
+    fixture.ask("carl").await.unwrap();
+    assert_eq!(fixture.mails().await.len(), 1);
 }

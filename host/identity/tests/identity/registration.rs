@@ -25,7 +25,11 @@ impl Fixture {
     }
 
     async fn confirm(&self, link: &str) -> Result<model::UserName, ConfirmProblem> {
-        self.identity.confirm_registration(&self.gate, &self.attempt(), link).await
+        self.confirm_with(link, PASSWORD).await
+    }
+
+    async fn confirm_with(&self, link: &str, password: &str) -> Result<model::UserName, ConfirmProblem> {
+        self.identity.confirm_registration(&self.gate, &self.attempt(), link, Secret::new(password.to_owned())).await
     }
 }
 
@@ -66,8 +70,8 @@ async fn a_stranger_cannot_tell_what_is_taken() {
     fixture.mails().await;
     for (name, address, kind, owner) in [
         ("ben", "ben@example.org", MailKind::RegistrationConfirm, None),
-        ("ANA", "ben@example.org", MailKind::RegistrationConfirm, None),
-        ("gone", "gone@example.org", MailKind::RegistrationConfirm, None),
+        ("ANA", "ben@example.org", MailKind::RegistrationNameTaken, None),
+        ("gone", "gone@example.org", MailKind::RegistrationNameTaken, None),
         ("ben", "ANA@example.org", MailKind::RegistrationExisting, Some(ana)),
         ("ana", "ana@example.org", MailKind::RegistrationExisting, Some(ana)),
     ] {
@@ -92,10 +96,14 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
     fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted }).await).await.unwrap();
     fixture.mails().await;
     for name in ["Ana", "gone"] {
-        let link = link_in(&fixture.registered(name, "ben@example.org").await, PAGE);
-        assert!(fixture.identity.registration(&link).await.unwrap().unwrap().name_taken);
-        assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::NameTaken)));
+        let mail = fixture.registered(name, "ben@example.org").await;
+        assert_eq!((mail.mail.kind, mail.mail.field(MailField::UserName)), (MailKind::RegistrationNameTaken, name));
     }
+    // Whoever was slower with the link is told on its page.
+    let link = link_in(&fixture.registered("carl", "ben@example.org").await, PAGE);
+    fixture.user("carl").await;
+    assert!(fixture.identity.registration(&link).await.unwrap().unwrap().name_taken);
+    assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::NameTaken)));
     assert!(fixture.storage.email("ben@example.org").await.unwrap().is_none(), "nothing stays behind");
 }
 
@@ -135,6 +143,8 @@ async fn what_is_wrong_with_a_form_is_said_by_field() {
         }
     };
     assert_eq!(wrong("", "", "").await, ["user-name", "email", "password"]);
+    assert_eq!(wrong("Al ice!", "ana@example", "password1").await, ["user-name", "password"], "easily guessed, told with the rest");
+    assert_eq!(wrong("ana", "ana@", "password1").await, ["email", "password"]);
     assert_eq!(wrong("__token__", "ana@example.org", PASSWORD).await, ["user-name"]);
     assert_eq!(wrong("ana", "ana@example.org\r\nBcc: ben@example.org", PASSWORD).await, ["email"]);
     assert_eq!(wrong("ana", "ana@example.org", "password1").await, ["password"]);
@@ -208,13 +218,74 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
 }
 
 #[tokio::test]
-async fn a_printed_link_makes_nobody_once_there_is_a_user() {
+async fn whoever_registers_first_does_not_void_the_printed_link() {
     let fixture = Fixture::new().await;
     let link = fixture.identity.first_user_link().await.unwrap().unwrap();
-    fixture.user("ana").await;
-    let answer = fixture.identity.create_first_user(&fixture.gate, &fixture.attempt(), link.expose(), form("ben", "ben@example.org")).await;
-    assert!(matches!(answer, Err(RegisterProblem::UnknownLink)));
-    assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
+    fixture.confirm(&link_in(&fixture.registered("stranger", "stranger@example.org").await, PAGE)).await.unwrap();
+    assert!(!fixture.storage.user_by_name(&user_name("stranger")).await.unwrap().unwrap().staff);
+    assert!(fixture.identity.is_first_user_link(link.expose()).await.unwrap());
+    let create = async |name: &str, email: &str| fixture.identity.create_first_user(&fixture.gate, &fixture.attempt(), link.expose(), form(name, email)).await;
+    for (name, email, field) in [("Stranger", "ana@example.org", "user-name"), ("ana", "STRANGER@example.org", "email")] {
+        match create(name, email).await {
+            Err(RegisterProblem::Invalid(errors)) => assert_eq!(errors.iter().map(|error| error.field).collect::<Vec<_>>(), [field]),
+            other => panic!("{other:?}"),
+        }
+    }
+    create("ana", "ana@example.org").await.unwrap();
+    assert!(fixture.storage.user_by_name(&user_name("ana")).await.unwrap().unwrap().staff);
+    assert!(matches!(create("ben", "ben@example.org").await, Err(RegisterProblem::UnknownLink)));
+}
+
+#[tokio::test]
+async fn a_server_prints_another_link_until_somebody_was_staff() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    for staff in [true, false] {
+        fixture.identity.set_staff(fixture.permit(identity::SetStaff { user: ana, staff }).await).await.unwrap();
+        assert!(fixture.identity.first_user_link().await.unwrap().is_none(), "a registry that its staff left is not a new one");
+        assert!(!fixture.identity.is_first_user_link(link.expose()).await.unwrap());
+        let answer = fixture.identity.create_first_user(&fixture.gate, &fixture.attempt(), link.expose(), form("ben", "ben@example.org")).await;
+        assert!(matches!(answer, Err(RegisterProblem::UnknownLink)));
+    }
+}
+
+/// Somebody who registers with the address of another has a password, but not the mail; the
+/// other has the mail, but not the password.
+#[tokio::test]
+async fn a_link_makes_no_account_without_the_password_that_was_chosen() {
+    let fixture = Fixture::with(limits(3)).await;
+    let link = link_in(&fixture.registered("mallory", "ana@example.org").await, PAGE);
+    for wrong in ["", "another password", &"x".repeat(1_000_000)] {
+        assert!(matches!(fixture.confirm_with(&link, wrong).await, Err(ConfirmProblem::WrongPassword)));
+    }
+    assert_eq!(fixture.last_failure().await, "wrong-password-of-registration");
+    // Counted for the link, from wherever the tries come, and for whoever tries.
+    let elsewhere = fixture.attempt_from("198.51.100.7");
+    let tried = fixture.identity.confirm_registration(&fixture.gate, &elsewhere, &link, Secret::new(PASSWORD.to_owned())).await;
+    assert!(matches!(tried, Err(ConfirmProblem::Refused(refusal)) if matches!(refusal.kind, RefusalKind::Limited { .. })));
+    assert_eq!(fixture.storage.user_count().await.unwrap(), 0);
+    assert!(fixture.storage.email("ana@example.org").await.unwrap().is_none());
+    fixture.clock.advance_seconds(300);
+    for _ in 0..2 {
+        assert!(matches!(fixture.confirm_with(&link, "another password").await, Err(ConfirmProblem::WrongPassword)));
+    }
+    assert!(fixture.confirm(&link).await.is_ok(), "the person who registered may mistype");
+}
+
+#[tokio::test]
+async fn a_registration_that_is_thrown_away_makes_no_account() {
+    let fixture = Fixture::new().await;
+    let link = link_in(&fixture.registered("mallory", "ana@example.org").await, PAGE);
+    let discard = async |link: &str| fixture.identity.discard_registration(&fixture.gate, &fixture.attempt(), link).await;
+    assert!(matches!(discard(&"A".repeat(43)).await, Err(ConfirmProblem::UnknownLink)));
+    discard(&link).await.unwrap();
+    assert!(matches!(fixture.confirm(&link).await, Err(ConfirmProblem::UnknownLink)));
+    assert!(matches!(discard(&link).await, Err(ConfirmProblem::UnknownLink)));
+    assert!(fixture.identity.registration(&link).await.unwrap().is_none());
+    let events = fixture.events().await;
+    let event = events.iter().find(|event| event.kind == EventKind::RegistrationDiscarded).unwrap();
+    assert_eq!((event.user, event.detail["address"].as_str()), (None, Some("ana@example.org")));
 }
 
 #[tokio::test]

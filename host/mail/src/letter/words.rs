@@ -16,13 +16,20 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .says(format!("Somebody, we hope you, asked {name} for an account with the name {user} and this e-mail address."))
             .facts()
             .link("Finish the registration")
-            .says_then("If it was not you, do nothing: without the link no account is made."),
+            .says_then("The page asks for the password that was chosen then, so that nobody else can register with your address.")
+            .says_then("If it was not you, do nothing: without that password no account is made. On the same page you can throw the registration away."),
         MailKind::RegistrationExisting => to
             .subject("You have an account already")
             .says(format!("Somebody tried to register an account at {name} with this e-mail address. It belongs to your account {user} already, so no other one was made."))
             .facts()
             .says_then("If it was you, log in with your account. A forgotten password can be set anew. If it was not you, there is nothing to do.")
             .page("Set a new password", "/password/forgot"),
+        MailKind::RegistrationNameTaken => to
+            .subject("That user name is taken")
+            .says(format!("Somebody, we hope you, asked {name} for an account with the name {user} and this e-mail address. The name is taken, so no account was made."))
+            .facts()
+            .says_then("If it was you, register again with another name. If it was not you, there is nothing to do.")
+            .page("Register again", "/register"),
         MailKind::EmailVerify => to
             .subject("Confirm your e-mail address")
             .says(format!("The account {user} at {name} wants to use the address {}. Is it yours?", word(MailField::Address)))

@@ -5,9 +5,9 @@ mod recovery;
 mod sessions;
 mod show;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
-use identity::{CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret, SetPassword, SetStaff};
+use identity::{BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret, SetPassword, SetStaff};
 use model::{Factors, UserName};
 use serde_json::json;
 
@@ -44,6 +44,9 @@ pub(crate) enum UserCommand {
         /// Set no password: the user can only use tokens.
         #[arg(long, conflicts_with = "password_stdin")]
         no_password: bool,
+        /// Accept a password that is known from a breach.
+        #[arg(long)]
+        allow_breached: bool,
     },
     /// Set a user's password, whatever it was.
     SetPassword {
@@ -53,6 +56,9 @@ pub(crate) enum UserCommand {
         /// Read the password from standard input.
         #[arg(long)]
         password_stdin: bool,
+        /// Accept a password that is known from a breach.
+        #[arg(long)]
+        allow_breached: bool,
     },
     /// Enroll or remove a second factor.
     #[command(subcommand)]
@@ -153,19 +159,21 @@ pub(crate) enum Switch {
 
 pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
-        UserCommand::Create { name, email, verified, staff, password_stdin, no_password } => {
+        UserCommand::Create { name, email, verified, staff, password_stdin, no_password, allow_breached } => {
             let password = match (password_stdin, no_password || !terminal::is_interactive()) {
                 (true, _) => Some(terminal::secret_from_stdin()?),
                 (false, true) => None,
                 (false, false) => Some(terminal::ask_new_secret("Password", "give --password-stdin")?),
             };
-            create(line, CreateUser { name, email, email_verified: verified, staff }, password).await
+            create(line, CreateUser { name, email, email_verified: verified, staff }, password, allow_breached).await
         }
-        UserCommand::SetPassword { name, password_stdin } => {
+        UserCommand::SetPassword { name, password_stdin, allow_breached } => {
             let user = line.user(&name).await?;
             let password = if password_stdin { terminal::secret_from_stdin()? } else { terminal::ask_new_secret("New password", "give --password-stdin")? };
+            let remark = look_for_breach(line, &password, allow_breached).await?;
             line.identity.set_password(line.permit(SetPassword { user: user.id, password }).await?).await?;
-            Ok(Answer::new(format!("the password of {} is set", user.name), json!({ "user": user.name.as_written() })))
+            let answer = Answer::new(format!("the password of {} is set", user.name), json!({ "user": user.name.as_written() }));
+            Ok(answer.with_remarks(remark.to_owned()))
         }
         UserCommand::Totp(TotpCommand::Enroll { name }) => enroll_totp(line, &name).await,
         UserCommand::Totp(TotpCommand::Remove { name }) => {
@@ -193,11 +201,25 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
     }
 }
 
-async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<String>>) -> anyhow::Result<Answer> {
+/// Refuses a password that policies may switch off at its first use. What to remark otherwise.
+async fn look_for_breach(line: &CommandLine, password: &Secret<String>, allowed: bool) -> anyhow::Result<&'static str> {
+    if allowed {
+        return Ok("");
+    }
+    match line.identity.breach_state(password).await {
+        BreachOutcome::Breached => bail!("the password is known from a breach of another service; choose another one, or give --allow-breached"),
+        BreachOutcome::Unavailable => Ok("Whether the password is known from a breach could not be asked; the next login asks again.\n"),
+        BreachOutcome::Clean | BreachOutcome::Off => Ok(""),
+    }
+}
+
+async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<String>>, allow_breached: bool) -> anyhow::Result<Answer> {
     let name = user.name.clone();
+    let mut remarks = String::new();
     if let Some(password) = &password {
         // Before the user is there, so that a bad choice leaves nothing behind.
         identity::passwords::check_suitable(password, &name)?;
+        remarks.push_str(look_for_breach(line, password, allow_breached).await?);
     }
     let email = user.email.clone().map(|email| (email, user.email_verified));
     let id = line.identity.create_user(line.permit(user).await?).await?;
@@ -207,7 +229,6 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
         set.with_context(|| format!("user {name} is created, but has no password yet; use `portcullis user set-password {name}`"))?;
     }
     let program = line.program();
-    let mut remarks = String::new();
     if !has_password {
         remarks.push_str(&format!("No password is set. Set one: {program} user set-password {name}\n"));
     }

@@ -1,4 +1,5 @@
-//! What a new registry says at its start: how to make the first user, and what comes then.
+//! What a new registry says at its start: how to make the first user who is staff, and what
+//! comes then.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -28,8 +29,9 @@ pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, li
         None => format!("Confirm the address with the link in the mail, a file in {}", shell_word(&outbox.display().to_string())),
     };
     format!(
-        "\nThere is no user yet. Whoever opens this address first makes the first one, who is staff\n\
-         (the link counts for a day; a new start prints a new one):\n\
+        "\nThis registry has no staff yet. Whoever fills in the form at this address first makes the first\n\
+         account that is staff (the link counts for a day; a new start prints a new one; others who\n\
+         register meanwhile are ordinary users):\n\
          \x20 {link}\n\
          {mails},\n\
          then the account's pages lead to recovery codes, a second factor and an API token. With the token:\n\

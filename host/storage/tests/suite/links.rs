@@ -87,6 +87,33 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
     .await;
 }
 
+/// Each adds one only if there is none, as for mails that nobody shall get in heaps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_who_find_no_link_one_does() {
+    on_both(async |fixture| {
+        let ada = user(&fixture.storage, "ada").await;
+        let created = at_once(&fixture, 6, |storage, number| async move {
+            commit(&storage, async |unit| {
+                if unit.live_links(ada, "reset", at(10)).await? > 0 {
+                    return Ok(false);
+                }
+                let secret = [u8::try_from(number).unwrap(); 32];
+                unit.create_link(&NewLink { secret: &secret, purpose: "reset", user: Some(ada), data: "", created_at: at(10), expires_at: at(70) }).await?;
+                Ok(true)
+            })
+            .await
+            .unwrap()
+        })
+        .await;
+        assert_eq!(created.into_iter().filter(|created| *created).count(), 1);
+        let live = async |purpose: &str, now| commit(&fixture.storage, async |unit| unit.live_links(ada, purpose, at(now)).await).await.unwrap();
+        assert_eq!((live("reset", 69).await, live("reset", 70).await, live("verify", 69).await), (1, 0, 0));
+        let nobody = commit(&fixture.storage, async |unit| unit.live_links(model::UserId::new(), "reset", at(10)).await).await;
+        assert_eq!(nobody.unwrap(), 0);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_link_has_a_known_user_a_new_secret_and_bounded_data() {
     on_both(async |fixture| {

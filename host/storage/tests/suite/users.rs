@@ -227,7 +227,7 @@ async fn without_totp_no_step_is_accepted() {
 }
 
 #[tokio::test]
-async fn enrolling_the_same_secret_again_frees_no_step() {
+async fn enrolling_a_secret_again_frees_no_step_whatever_was_enrolled_between() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
         let ada = user(storage, "ada").await;
@@ -237,7 +237,11 @@ async fn enrolling_the_same_secret_again_frees_no_step() {
         enroll(storage, ada, Some(SECRET)).await;
         assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
         enroll(storage, ada, Some("KRSXG5CTMVRXEZLU")).await;
-        assert!(storage.accept_totp_step(ada, 7).await.unwrap(), "a new secret has steps of its own");
+        assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
+        assert!(commit(storage, async |unit| unit.remove_totp(ada, false).await).await.unwrap());
+        enroll(storage, ada, Some(SECRET)).await;
+        assert!(!storage.accept_totp_step(ada, 7).await.unwrap());
+        assert!(storage.accept_totp_step(ada, 8).await.unwrap());
     })
     .await;
 }
@@ -253,13 +257,13 @@ async fn the_enrolling_code_never_works_again() {
         assert!(!storage.accept_totp_step(ada, 6).await.unwrap() && !storage.accept_totp_step(ada, 7).await.unwrap());
         assert!(storage.accept_totp_step(ada, 9).await.unwrap());
         set(SECRET, Some(8)).await;
-        assert_eq!(last().await, Some(9), "the same secret: what is spent stays spent");
-        set("KRSXG5CTMVRXEZLU", Some(8)).await;
-        assert_eq!(last().await, Some(8), "another secret");
+        assert_eq!(last().await, Some(9), "what is spent stays spent");
+        set("KRSXG5CTMVRXEZLU", Some(10)).await;
+        assert_eq!(last().await, Some(10));
         assert!(commit(storage, async |unit| unit.remove_totp(ada, false).await).await.unwrap());
         assert!(!storage.accept_totp_step(ada, 100).await.unwrap());
         set(SECRET, None).await;
-        assert_eq!(last().await, None);
+        assert_eq!(last().await, Some(10));
     })
     .await;
 }
@@ -280,24 +284,32 @@ async fn a_user_is_found_by_an_address_that_is_verified_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn there_is_one_first_user() {
+async fn there_is_one_first_user_however_many_strangers_came_before() {
     on_both(async |fixture| {
+        user(&fixture.storage, "stranger").await;
+        assert!(!fixture.storage.had_staff().await.unwrap());
         let first = at_once(&fixture, 6, |storage, number| async move {
             let name = model::UserName::parse(&format!("user{number}")).unwrap();
             let new = NewUser { id: model::UserId::new(), name: &name, created_at: at(1), staff: true };
-            commit(&storage, async |unit| unit.create_first_user(&new).await).await.unwrap().then_some(new.id)
+            let create = async |unit: &mut storage::UnitOfWork| {
+                let created = unit.create_first_user(&new).await?;
+                unit.also(&event(if created { EventKind::StaffGranted } else { EventKind::ProjectConfigured }));
+                Ok(created)
+            };
+            commit(&storage, create).await.unwrap().then_some(new.id)
         })
         .await;
         let first: Vec<_> = first.into_iter().flatten().collect();
         assert_eq!(first.len(), 1);
-        let users = fixture.storage.users(None, 10).await.unwrap();
-        assert_eq!(users.iter().map(|user| (user.id, user.staff)).collect::<Vec<_>>(), [(first[0], true)]);
+        let staff = async || fixture.storage.users(None, 10).await.unwrap().into_iter().filter(|user| user.staff).map(|user| user.id).collect::<Vec<_>>();
+        assert_eq!(staff().await, [first[0]]);
         commit(&fixture.storage, async |unit| unit.delete_user(first[0], at(5)).await).await.unwrap();
+        assert!(staff().await.is_empty() && fixture.storage.had_staff().await.unwrap());
         let name = model::UserName::parse("second").unwrap();
         let new = NewUser { id: model::UserId::new(), name: &name, created_at: at(6), staff: true };
         let created = commit(&fixture.storage, async |unit| unit.create_first_user(&new).await).await.unwrap();
-        assert!(!created, "a registry that everybody left is not a new one");
-        assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
+        assert!(!created, "a registry that its staff left is not a new one");
+        assert_eq!(fixture.storage.user_count().await.unwrap(), 2);
     })
     .await;
 }
