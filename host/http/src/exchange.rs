@@ -92,7 +92,11 @@ impl Exchange {
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
         self.caller.user().ok_or_else(|| {
-            let notice = if self.browser.session_cookie.is_some() { "session-ended" } else { "log-in" };
+            let notice = match (&self.body, &self.browser.session_cookie) {
+                (Some(_), _) => "not-done",
+                (None, Some(_)) => "session-ended",
+                (None, None) => "log-in",
+            };
             self.log_in(notice, "Nobody is logged in.")
         })
     }
@@ -152,7 +156,7 @@ impl Exchange {
     pub(crate) fn unavailable(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         let cause = cause.into();
         if has_session_ended(&*cause) {
-            return self.log_in("session-ended", "The session has ended, and nothing was changed.");
+            return self.log_in("not-done", "The session has ended, and nothing was changed.");
         }
         Problem::unavailable(&cause, self.attempt.id)
     }

@@ -37,7 +37,7 @@ use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::json_api::quoted;
 use crate::pages::layout::{Layout, Viewer, pages};
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, wait_in_words};
 
 /// Look at the page of an action, without doing anything.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +189,10 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
         return Err(exchange.refused(refusal, form).await);
     };
     let field = if is_chosen_password(reason) { "password" } else { field };
-    let text = format!("{} {}", reason.message, reason.remedy);
+    let text = match refusal.kind {
+        RefusalKind::Limited { retry_after_seconds } => tried_too_often(retry_after_seconds),
+        _ => format!("{} {}", reason.message, reason.remedy),
+    };
     // What is wrong with everybody's attempts is not wrong with a field.
     let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
     let page = show(Errors::of_field(field, text.trim_end()));
@@ -198,6 +201,11 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
         RefusalKind::Failed => with_status(StatusCode::SERVICE_UNAVAILABLE, page),
         RefusalKind::Denied | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
     }
+}
+
+/// What is told to who has to wait.
+pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
+    format!("This was tried too often. Try again in {}.", wait_in_words(retry_after_seconds))
 }
 
 /// Too many passwords are being hashed: the form once more.

@@ -207,6 +207,8 @@ fn no_page_at(path: &str) -> String {
 
 fn page(fields: &Fields, mut frame: Layout) -> Response {
     let heading = heading(fields.status);
+    // Who has no factor proves none: setting one up is the only way, and proves it, too.
+    let can_prove = !fields.requirements.contains(&Requirement::EnrolledSecondFactor);
     let mut reasons: Vec<ToldReason> = Vec::new();
     for reason in &fields.reasons {
         // The short text that tools know; the heading says it already.
@@ -214,7 +216,7 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
         let told = ToldReason {
             message: ended(&message, true),
             remedy: ended(&reason.remedy, true),
-            mend: reason.page.and_then(mended_at),
+            mend: reason.page.filter(|page| *page != Page::StepUp || can_prove).and_then(mended_at),
             help: reason.page.map(|page| page.as_str().to_owned()).unwrap_or_default(),
             help_text: if reason.page == Some(Page::Contact) { "How to reach the operators" } else { "How that works" },
         };

@@ -6,7 +6,8 @@
 //! cookie. Programs get the requirements and the page's address instead.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use gate::{Refusal, RefusalKind, Requirement};
 use identity::factors::KeyAnswer;
 use model::Action;
@@ -16,7 +17,7 @@ use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, Page as _, Viewer, html, pages};
-use crate::people::{Look, form_layout};
+use crate::people::{Look, form_layout, tried_too_often};
 use crate::problem::{Answer, Problem, to_the_person};
 use crate::routes;
 
@@ -204,6 +205,13 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             let message = refusal.reasons.first().map_or_else(|| refusal.to_string(), |reason| format!("{} {}", reason.message, reason.remedy));
             let page = page(&exchange, need, back, Errors::of_field(field, message.trim_end()), Vec::new()).await?;
             return exchange.render_with(StatusCode::FORBIDDEN, &page);
+        }
+        // What was sent before stays in the page, to go on with once the wait is over.
+        Err(Refusal { kind: RefusalKind::Limited { retry_after_seconds }, .. }) => {
+            let page = page(&exchange, need, back, Errors::of_field("", tried_too_often(retry_after_seconds)), Vec::new()).await?;
+            let mut response = exchange.render_with(StatusCode::TOO_MANY_REQUESTS, &page)?;
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
+            return Ok(response);
         }
         Err(refusal) => return Err(refusal.into()),
     };

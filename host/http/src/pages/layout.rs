@@ -85,6 +85,7 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("logged-out", NoticeKind::Done, "You are logged out."),
     ("log-in", NoticeKind::Note, "Log in to go on."),
     ("session-ended", NoticeKind::Note, "You were logged out, because you were away for long or because the session was ended. Log in to go on."),
+    ("not-done", NoticeKind::Warning, "You are not logged in any more, so what you just sent was not done. Log in, and then do it once more."),
     ("login-expired", NoticeKind::Note, "The login was not finished in time. Log in once more."),
     ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in once more."),
     ("account-created", NoticeKind::Done, "Your account is made. Log in to go on."),

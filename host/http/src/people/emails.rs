@@ -9,7 +9,7 @@ use super::{Confirm, Look, form_layout, link_void};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
-use crate::problem::Answer;
+use crate::problem::{Answer, wait_in_words};
 
 #[derive(Template)]
 #[template(path = "people/emails.html")]
@@ -48,7 +48,12 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
     let (status, text) = match error {
         AccountError::Storage(error) => return Err(exchange.unavailable(error)),
         AccountError::Limited { retry_after_seconds } => {
-            let page = show(exchange, Errors::of_field("address", super::sentence(&error.to_string())), address).await;
+            let page = show(
+                exchange,
+                Errors::of_field("address", format!("Too many mails were asked for. Try again in {}", wait_in_words(retry_after_seconds))),
+                address,
+            )
+            .await;
             return super::limited(retry_after_seconds, page);
         }
         // Of others' addresses nothing is told.

@@ -148,7 +148,7 @@ fn told(exchange: &Exchange, error: FactorError) -> Result<(Status, String), Pro
     let text = super::sentence(&error.to_string());
     let status = match error {
         FactorError::Storage(error) => return Err(exchange.unavailable(error)),
-        FactorError::Limited { retry_after_seconds } => Status::Limited { retry_after_seconds },
+        FactorError::Limited { retry_after_seconds } => return Ok((Status::Limited { retry_after_seconds }, super::tried_too_often(retry_after_seconds))),
         FactorError::UnknownKey | FactorError::UnknownUser => return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text)),
         FactorError::WrongCode | FactorError::InvalidKeyName | FactorError::KeyNotAccepted | FactorError::UnknownCeremony => {
             Status::Code(StatusCode::UNPROCESSABLE_ENTITY)

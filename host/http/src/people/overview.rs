@@ -3,12 +3,12 @@
 use askama::Template;
 use identity::ListTokens;
 use identity::factors::FactorsOverview;
-use model::{Action, UserFacts};
+use model::{Action, Factor, UserFacts};
 
 use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
-use crate::pages::layout::{Layout, pages};
+use crate::pages::layout::{Layout, Notice, NoticeKind, pages};
 use crate::problem::Answer;
 
 #[derive(Template)]
@@ -45,8 +45,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let permit = exchange.decide_page(ListTokens { user: person.id }, &Form::none()).await?;
     let tokens = identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?.len();
     let steps = steps(&person, &overview, tokens);
+    let mut layout = exchange.layout("Your account");
+    if exchange.caller.assurance.second_factor.is_some_and(|used| used.factor == Factor::RecoveryCode) {
+        let text = format!("You proved who you are with a recovery code; {} are left. Did you lose a device? Remove it.", overview.recovery.unused);
+        layout.notices.push(Notice { link: Some(("/account/factors/", "Look through your second factors")), ..Notice::new(NoticeKind::Note, text) });
+    }
     let page = OverviewPage {
-        layout: exchange.layout("Your account"),
+        layout,
         user: person.name.as_written(),
         staff: person.staff,
         is_ready: steps.iter().all(|step| step.done),

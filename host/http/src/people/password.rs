@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use identity::{PasswordProblem, lifetimes};
-use model::Action;
+use model::{Action, PasswordState};
 
 use super::{Look, Told, form_layout, link_void};
 use crate::cookies;
@@ -43,8 +43,10 @@ pages!(ChangePage<'_>, ForgotPage<'_>, ResetPage<'_>);
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
     // What else is demanded for a change is asked for before the form is filled in: passwords
-    // are not kept while somebody proves something. The password itself is proven by the form.
+    // are not kept while somebody proves something. The password itself is proven by the form,
+    // and the one that counts is the new one: a page that mends a breached one must open.
     let mut caller = exchange.caller.clone();
+    caller.assurance.password_state = PasswordState::Unchecked;
     caller.assurance.password_at = caller.assurance.password_at.map(|_| exchange.attempt.at);
     match exchange.app.gate.decide(&exchange.attempt, &caller, Look(Action::PasswordChange)).await {
         Ok(_) => show(&exchange, Errors::new()),
