@@ -17,7 +17,10 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
     let link = site.mailed_link(MailKind::RegistrationConfirm).await;
     let page = browser.get(&link).await;
     assert!(page.body.contains("<dd>ana</dd>") && !browser.is_logged_in(), "{}", page.body);
-    let page = browser.post_and_follow("/register/confirm", &[("link", &page.field("link"))]).await;
+    let link = page.field("link");
+    let wrong = browser.post("/register/confirm", &[("link", &link), ("password", "another password")]).await;
+    assert_eq!((wrong.status, wrong.title().as_str()), (StatusCode::FORBIDDEN, "Error: Finish your registration · index.example"));
+    let page = browser.post_and_follow("/register/confirm", &[("link", &link), ("password", PASSWORD)]).await;
     assert!(page.body.contains("Your account is made."), "{}", page.body);
 
     let page = browser.log_in("ana").await;
@@ -72,8 +75,9 @@ async fn opening_a_link_changes_nothing_and_a_made_up_one_says_so() {
     }
     let mut browser = site.browser();
     let secret = browser.get(&link).await.field("link");
-    browser.post_and_follow("/register/confirm", &[("link", &secret)]).await;
-    assert_eq!(browser.post("/register/confirm", &[("link", &secret)]).await.status, StatusCode::NOT_FOUND);
+    let fields = [("link", secret.as_str()), ("password", PASSWORD)];
+    browser.post_and_follow("/register/confirm", &fields).await;
+    assert_eq!(browser.post("/register/confirm", &fields).await.status, StatusCode::NOT_FOUND);
     for path in ["/register/confirm", "/password/reset", "/email/confirm", "/login/device", "/recovery/cancel", "/first-user"] {
         for link in ["", "?link=", "?link=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "?link=%22%3E%3Cscript%3E"] {
             let page = browser.get(&format!("{path}{link}")).await;
@@ -84,8 +88,23 @@ async fn opening_a_link_changes_nothing_and_a_made_up_one_says_so() {
 }
 
 #[tokio::test]
-async fn the_first_user_is_made_once_and_is_staff() {
+async fn who_did_not_register_throws_the_registration_away() {
     let site = Site::new().await;
+    site.browser().post("/register", &[("user-name", "mallory"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
+    let mut browser = site.browser();
+    let page = browser.get(&site.mailed_link(MailKind::RegistrationConfirm).await).await;
+    assert!(page.body.contains("Throw the registration away"), "{}", page.body);
+    let link = page.field("link");
+    let page = browser.post("/register/confirm", &[("link", &link), ("discard", "yes")]).await;
+    assert!(page.status == StatusCode::OK && page.body.contains("The registration is thrown away"), "{}", page.body);
+    assert_eq!(browser.post("/register/confirm", &[("link", &link), ("password", PASSWORD)]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.post("/register/confirm", &[("link", &link), ("discard", "yes")]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_first_user_is_made_once_and_is_staff_whoever_registered_before() {
+    let site = Site::new().await;
+    site.user("stranger").await;
     let link = site.identity.first_user_link().await.unwrap().expect("a link while there is no user");
     let mut browser = site.browser();
     let page = browser.get(&format!("/first-user?link={}", link.expose())).await;
