@@ -9,9 +9,13 @@ mod becoming;
 mod logging_in;
 #[path = "people/account.rs"]
 mod account;
+#[path = "people/endings.rs"]
+mod endings;
 #[path = "pages/origins.rs"]
 mod origins;
 #[path = "pages/proving.rs"]
 mod proving;
+#[path = "pages/telling.rs"]
+mod telling;
 #[path = "pages/tokens.rs"]
 mod tokens;

@@ -35,9 +35,6 @@ pub(crate) const PENDING: &str = "login";
 /// How long they wait.
 const PENDING_MS: i64 = 5 * 60 * 1000;
 
-/// Most that wait for one user; the oldest makes room.
-const MAX_PENDING: u32 = 10;
-
 const ACTION: Action = Action::SessionStart;
 
 /// Where a login stands.
@@ -128,6 +125,14 @@ impl Identity {
             Ok(_) => {}
             Err(Refusal { kind: RefusalKind::Required(_), .. }) => {}
             Err(refusal) => return Err(refusal),
+        }
+        // Each is a row. Counted for the address as well: who knows a password elsewhere neither
+        // ends nor keeps its owner from a login that waits.
+        let counter = self.config().limits.pending_of_from(&user.name, attempt.remote_address);
+        match limits::take(self.storage(), &[counter], self.now()).await {
+            Ok(Ok(_counted)) => {}
+            Ok(Err(too_many)) => return Err(self.refuse(gate, attempt, ACTION, Failure::limited(CredentialKind::Session, too_many).of(user.id)).await),
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
         match self.wait_for_second_factor(gate, attempt, &caller, &user, assurance).await {
             Ok(pending) => Ok(LoginStep::SecondFactor { pending }),
@@ -332,7 +337,7 @@ impl Identity {
             created_at: attempt.at,
             expires_at: attempt.at.plus_ms(PENDING_MS),
         };
-        self.storage().open_ceremony_of_few(&ceremony, MAX_PENDING).await?;
+        self.storage().open_ceremony(&ceremony).await?;
         Ok(secret)
     }
 

@@ -83,6 +83,11 @@ impl Site {
         user
     }
 
+    /// Whose name it is.
+    pub(crate) async fn identity_of(&self, name: &str) -> UserId {
+        self.storage.user_by_name(&UserName::parse(name).unwrap()).await.unwrap().unwrap().id
+    }
+
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
         let name = UserName::parse(user).unwrap();

@@ -22,6 +22,7 @@ use serde_json::Value;
 use storage::Storage;
 use storage::audit::AuditFilter;
 use storage::ceremonies::NewCeremony;
+use storage::sessions::NewSession;
 use storage::users::UserRow;
 
 use super::keys::{EnrollKey, KeyKind, ProposeKey};
@@ -93,7 +94,23 @@ impl Fixture {
     async fn newcomer(&self, name: &str, email_verified: bool) -> Person {
         let target = CreateUser { name: UserName::parse(name).unwrap(), email: Some(format!("{name}@example.org")), email_verified, staff: false };
         let permit = break_glass(&self.storage, &*self.clock, "operator", target).await.unwrap();
-        Person { user: self.identity.create_user(permit).await.unwrap(), session: SessionId::new() }
+        let user = self.identity.create_user(permit).await.unwrap();
+        Person { user, session: self.session(user).await }
+    }
+
+    /// A live session of a user.
+    async fn session(&self, user: UserId) -> SessionId {
+        let (id, at) = (SessionId::new(), self.clock.now());
+        let (_, secret) = opaque::generate();
+        let expires_at = at.plus_ms(30 * 24 * 3_600_000);
+        let assurance = Assurance { password_at: Some(at), ..Assurance::NONE };
+        let session = NewSession { secret: &secret, id, user, created_at: at, expires_at, remote_address: "192.0.2.1", user_agent: "test", assurance };
+        let mut unit = self.storage.begin().await.unwrap();
+        unit.create_session(&session).await.unwrap();
+        let kind = EventKind::SessionStarted;
+        let event = AuditEvent { at, kind, actor: Actor::System, user: Some(user), project: None, decision: None, detail: serde_json::json!({}) };
+        unit.commit(&event).await.unwrap();
+        id
     }
 
     /// A user who may enroll factors.

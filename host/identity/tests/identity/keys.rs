@@ -145,3 +145,41 @@ async fn a_key_proves_a_session_anew_and_only_the_one_it_was_asked_in() {
         fixture.identity.step_up_with_key(&fixture.gate, &fixture.attempt(), &other, second.secret.expose(), &answer(&mut passkey, &asked)).await.unwrap_err();
     assert_eq!(refusal.reasons[0].code, "wrong-key");
 }
+
+#[tokio::test]
+async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
+    let some = || vec![identity::limits::Limit { attempts: 2, window_seconds: 300 }];
+    let fixture = Fixture::with(identity::Limits { webauthn_of_all: some(), webauthn_per_address: some(), ..limits(1000) }).await;
+    let (_, mut passkey) = fixture.user_with_key("ana", KeyKind::Passkey).await;
+    for ceremony in ["x".to_owned(), "A".repeat(43), String::new()] {
+        let answer = KeyAnswer { ceremony, response: "{}".into() };
+        let refusal = fixture.identity.log_in_with_passkey(&fixture.gate, &fixture.attempt(), &answer, None).await.unwrap_err();
+        assert_eq!(refusal.reasons[0].code, "wrong-passkey");
+    }
+    // Answers to what was asked count, for the address that they come from.
+    for _ in 0..2 {
+        let asked = fixture.identity.challenge_for_passkey(&fixture.gate, &fixture.attempt()).await.unwrap();
+        let answer = KeyAnswer { ceremony: asked.ceremony.expose().clone(), response: "{}".into() };
+        fixture.identity.log_in_with_passkey(&fixture.gate, &fixture.attempt(), &answer, None).await.unwrap_err();
+    }
+    assert!(matches!(fixture.log_in_with_passkey(&mut passkey).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    let elsewhere = fixture.attempt_from("203.0.113.9");
+    let asked = fixture.identity.challenge_for_passkey(&fixture.gate, &elsewhere).await.unwrap();
+    started(fixture.identity.log_in_with_passkey(&fixture.gate, &elsewhere, &answer(&mut passkey, &asked), None).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
+    let fixture = Fixture::new().await;
+    let (ana, mut passkey) = fixture.user_with_key("ana", KeyKind::Passkey).await;
+    started(fixture.log_in_with_passkey(&mut passkey).await.unwrap());
+    fixture.identity.secure_account(fixture.permit(identity::SecureAccount { user: ana }).await).await.unwrap();
+    assert_eq!(fixture.log_in_with_passkey(&mut passkey).await.unwrap_err().reasons[0].code, "wrong-passkey");
+    // Once there is a new password, it stands beside that, and alone no more.
+    let target = identity::SetPassword { user: ana, password: identity::Secret::new("battery staple".to_owned()) };
+    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
+    assert_eq!(fixture.log_in_with_passkey(&mut passkey).await.unwrap_err().reasons[0].code, "wrong-passkey");
+    let waiting = pending(fixture.log_in("ana", "battery staple", None).await.unwrap());
+    let asked = fixture.identity.challenge_for_pending(&fixture.gate, &fixture.attempt(), waiting.expose()).await.unwrap();
+    started(fixture.identity.log_in_with_key(&fixture.gate, &fixture.attempt(), waiting.expose(), &answer(&mut passkey, &asked), None).await.unwrap());
+}

@@ -204,10 +204,17 @@ async fn codes_are_limited_and_the_answer_says_how_long_to_wait() {
     let elsewhere = fixture.attempt_from("198.51.100.1");
     let refusal = fixture.identity.log_in_with_totp(&fixture.gate, &elsewhere, waiting.expose(), &code, Some(device.expose())).await.unwrap_err();
     assert!(matches!(refusal.kind, RefusalKind::Limited { .. }));
+    // What is tried in a browser that the account does not know counts for the address.
     fixture.user_with_totp("ben").await;
+    let (secret, of_cat) = fixture.user_with_totp("cat").await;
     let waiting = pending(fixture.log_in("ben", PASSWORD, None).await.unwrap());
-    let refusal = fixture.second_step(&waiting, &code, &device).await.unwrap_err();
-    assert!(matches!(refusal.kind, RefusalKind::Limited { .. }));
+    for _ in 0..3 {
+        assert_eq!(fixture.second_step(&waiting, "000000", &device).await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    let waiting = pending(fixture.log_in("cat", PASSWORD, None).await.unwrap());
+    let code = fixture.code(&secret, 0);
+    assert!(matches!(fixture.second_step(&waiting, &code, &device).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    started(fixture.second_step(&waiting, &code, &of_cat).await.unwrap());
 }
 
 #[tokio::test]
@@ -341,4 +348,58 @@ async fn a_session_remembers_what_the_check_of_its_password_came_to() {
     assert_eq!(caller.assurance.password_state, PasswordState::Breached);
     let caller = fixture.present_password("ana", PASSWORD, model::Action::FileUpload).await.unwrap();
     assert_eq!(caller.assurance.password_state, PasswordState::Breached);
+}
+
+#[tokio::test]
+async fn strangers_who_fail_keep_nobody_out_of_a_browser_that_is_known() {
+    let some = vec![identity::limits::Limit { attempts: 3, window_seconds: 300 }];
+    let fixture = Fixture::with(identity::Limits { password_of_all: some, ..limits(3) }).await;
+    let (secret, device) = fixture.user_with_totp("ana").await;
+    fixture.user("ben").await;
+    for name in ["ana", "ana", "ana@example.org", "ana"] {
+        fixture.log_in(name, "guess", None).await.unwrap_err();
+    }
+    // Of the account, of the address, and of all.
+    assert!(matches!(fixture.log_in("ana", PASSWORD, None).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    for name in ["ana", "ANA@example.org"] {
+        pending(fixture.log_in(name, PASSWORD, Some(device.expose())).await.unwrap());
+    }
+    let waiting = pending(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap());
+    started(fixture.second_step(&waiting, &fixture.code(&secret, 0), &device).await.unwrap());
+    // The browser is known to ana alone, and has a limit of its own.
+    assert!(matches!(fixture.log_in("ben", PASSWORD, Some(device.expose())).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    for _ in 0..3 {
+        assert_eq!(fixture.log_in("ana", "guess", Some(device.expose())).await.unwrap_err().kind, RefusalKind::Denied);
+    }
+    assert!(matches!(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+}
+
+#[tokio::test]
+async fn a_browser_that_waits_to_be_confirmed_is_a_stranger_s() {
+    let fixture = Fixture::with(limits(3)).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    let step = fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &fixture.code(&secret, 0), None).await.unwrap();
+    let LoginStep::ConfirmDevice { device, .. } = step else { panic!("not asked to confirm") };
+    for _ in 0..3 {
+        fixture.log_in("ana", "guess", None).await.unwrap_err();
+    }
+    assert!(matches!(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+}
+
+#[tokio::test]
+async fn logins_that_wait_are_limited_for_each_address_and_none_ends_another() {
+    let some = vec![identity::limits::Limit { attempts: 3, window_seconds: 300 }];
+    let fixture = Fixture::with(identity::Limits { challenges_per_address: some, ..limits(1000) }).await;
+    fixture.user_with_totp("ana").await;
+    let elsewhere = fixture.attempt_from("203.0.113.9");
+    let log_in = || fixture.identity.log_in(&fixture.gate, &elsewhere, "ana", Secret::new(PASSWORD.to_owned()), None);
+    let of_owner = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    for _ in 0..3 {
+        pending(log_in().await.unwrap());
+    }
+    assert!(matches!(log_in().await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(fixture.identity.pending_login(of_owner.expose()).await.unwrap().is_some());
+    pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
 }

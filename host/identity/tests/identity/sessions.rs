@@ -267,3 +267,30 @@ async fn what_ended_is_forgotten_and_what_lives_is_not() {
     assert_eq!(fixture.identity.forget_what_ended().await.unwrap(), 2);
     assert_eq!(fixture.present(Presented::None, Action::AccountRead).await.unwrap().credential, CredentialKind::None);
 }
+
+#[tokio::test]
+async fn a_log_in_ends_the_session_that_the_browser_had() {
+    let fixture = Fixture::new().await;
+    fixture.user("ana").await;
+    fixture.user("ben").await;
+    let [first, other] = [fixture.logged_in("ana").await, fixture.logged_in("ana").await];
+    let had = fixture.present_session(&first.secret).await;
+    let second = fixture.logged_in("ben").await;
+    fixture.identity.end_replaced(&fixture.attempt(), &had, &second).await.unwrap();
+    assert!(!fixture.lives(&first).await && fixture.lives(&second).await && fixture.lives(&other).await);
+    fixture.identity.end_replaced(&fixture.attempt(), &Caller::anonymous(), &second).await.unwrap();
+    assert!(fixture.lives(&second).await);
+    let event = fixture.events().await.into_iter().rfind(|event| event.kind == EventKind::SessionEnded).unwrap();
+    assert_eq!((event.user, event.detail["session"].as_str()), (had.user().map(|user| user.id), Some(&*first.session.to_string())));
+}
+
+#[tokio::test]
+async fn strangers_who_fail_do_not_keep_anybody_from_a_step_up() {
+    let fixture = Fixture::with(limits(3)).await;
+    fixture.user("ana").await;
+    let session = fixture.logged_in("ana").await;
+    for _ in 0..4 {
+        fixture.log_in("ana", "guess", None).await.unwrap_err();
+    }
+    fixture.step_up_with_password(&session, PASSWORD).await.unwrap();
+}

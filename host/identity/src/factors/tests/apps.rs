@@ -3,7 +3,7 @@
 use model::MailKind;
 
 use super::*;
-use crate::factors::{ConfirmTotp, ProposeTotp, ProposedTotp};
+use crate::factors::{ConfirmTotp, FactorName, ProposeTotp, ProposedTotp};
 
 impl Fixture {
     async fn propose_app(&self, person: Person) -> Result<ProposedTotp, FactorError> {
@@ -88,9 +88,10 @@ async fn a_secret_belongs_to_its_session_and_its_user_and_expires() {
 async fn nobody_puts_another_app_over_an_enrolled_one() {
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
-    let (first, second) = (fixture.propose_app(ana).await.unwrap(), fixture.propose_app(ana).await.unwrap());
+    let elsewhere = Person { session: fixture.session(ana.user).await, ..ana };
+    let (first, second) = (fixture.propose_app(ana).await.unwrap(), fixture.propose_app(elsewhere).await.unwrap());
     fixture.confirm_app(ana, first.ceremony.expose(), &fixture.code(&first.secret, 0)).await.unwrap();
-    let over = fixture.confirm_app(ana, second.ceremony.expose(), &fixture.code(&second.secret, 0)).await;
+    let over = fixture.confirm_app(elsewhere, second.ceremony.expose(), &fixture.code(&second.secret, 0)).await;
     assert!(matches!(over, Err(FactorError::TotpEnrolled)));
     assert!(matches!(fixture.propose_app(ana).await, Err(FactorError::TotpEnrolled)));
     assert_eq!(fixture.user(ana).await.totp_secret.as_ref(), Some(&first.secret));
@@ -102,6 +103,7 @@ async fn of_two_apps_confirmed_at_once_one_is_enrolled() {
     let ana = fixture.person("ana").await;
     let mut tries = Vec::new();
     for _ in 0..4 {
+        let ana = Person { session: fixture.session(ana.user).await, ..ana };
         let proposed = fixture.propose_app(ana).await.unwrap();
         let fixture = Arc::clone(&fixture);
         tries.push(tokio::spawn(async move {
@@ -138,4 +140,75 @@ async fn guesses_at_the_first_code_are_limited() {
     }
     let right = fixture.code(&proposed.secret, 0);
     assert!(matches!(fixture.confirm_app(ana, proposed.ceremony.expose(), &right).await, Err(FactorError::Limited { retry_after_seconds: 300 })));
+}
+
+#[tokio::test]
+async fn a_session_enrolls_one_app_and_one_key_at_a_time() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let elsewhere = Person { session: fixture.session(ana.user).await, ..ana };
+    let [first, other, second] =
+        [fixture.propose_app(ana).await.unwrap(), fixture.propose_app(elsewhere).await.unwrap(), fixture.propose_app(ana).await.unwrap()];
+    for (person, proposed, lives) in [(ana, first, false), (elsewhere, other, true), (ana, second, true)] {
+        assert_eq!(fixture.identity.proposed_totp(person.user, person.session, proposed.ceremony.expose()).await.is_ok(), lives);
+    }
+    let mut key = SoftwareKey::at(ORIGIN);
+    let [first, second] = [fixture.propose(ana, KeyKind::Passkey).await.unwrap(), fixture.propose(ana, KeyKind::Passkey).await.unwrap()];
+    let made = key.make(&first.options);
+    assert!(matches!(fixture.enroll_answer(ana, "phone", first.ceremony.expose(), made).await, Err(FactorError::UnknownCeremony)));
+    fixture.enroll_answer(ana, "phone", second.ceremony.expose(), key.make(&second.options)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_proposed_is_limited_like_other_challenges() {
+    let fixture = Fixture::with(ORIGIN, Limits { challenges_per_address: vec![Limit { attempts: 3, window_seconds: 60 }], ..Limits::default() }, |_| {}).await;
+    let ana = fixture.person("ana").await;
+    fixture.propose_app(ana).await.unwrap();
+    fixture.propose(ana, KeyKind::Passkey).await.unwrap();
+    fixture.propose_app(ana).await.unwrap();
+    assert!(matches!(fixture.propose_app(ana).await, Err(FactorError::Limited { .. })));
+    assert!(matches!(fixture.propose(ana, KeyKind::SecurityKey).await, Err(FactorError::Limited { .. })));
+}
+
+#[tokio::test]
+async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let is_ana_s = async |renewed: Option<crate::StartedSession>| {
+        let renewed = renewed.unwrap();
+        let hash = opaque::hash(renewed.secret.expose()).unwrap();
+        let found = fixture.storage.session(&hash, Timestamp(0), fixture.clock.now()).await.unwrap().unwrap();
+        assert_eq!((found.session.id, renewed.session), (ana.session, ana.session));
+        hash
+    };
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    let confirm = ConfirmTotp { user: ana.user, session: ana.session, ceremony: proposed.ceremony.expose().clone(), code: fixture.code(&proposed.secret, 0) };
+    let first = is_ana_s(fixture.identity.confirm_totp(fixture.permit(ana, confirm).await).await.unwrap()).await;
+    let mut key = SoftwareKey::at(ORIGIN);
+    let challenge = fixture.propose(ana, KeyKind::SecurityKey).await.unwrap();
+    let answer = KeyAnswer { ceremony: challenge.ceremony.expose().clone(), response: key.make(&challenge.options) };
+    let enroll = EnrollKey { user: ana.user, session: ana.session, name: "blue".into(), answer };
+    let (id, renewed) = fixture.identity.enroll_key(fixture.permit(ana, enroll).await).await.unwrap();
+    let second = is_ana_s(renewed).await;
+    let target = fixture.identity.factor_to_remove(&fixture.gate, &fixture.attempt(), &fixture.caller(ana).await, FactorName::Key(id)).await.unwrap();
+    is_ana_s(fixture.identity.remove_factor(fixture.permit(ana, target).await).await.unwrap()).await;
+    for old in [first, second] {
+        assert!(fixture.storage.session(&old, Timestamp(0), fixture.clock.now()).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_enrolled_for_a_session_that_ended_after_the_decision() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    let proposed = fixture.propose_app(ana).await.unwrap();
+    let confirm = ConfirmTotp { user: ana.user, session: ana.session, ceremony: proposed.ceremony.expose().clone(), code: fixture.code(&proposed.secret, 0) };
+    let confirm = fixture.permit(ana, confirm).await;
+    let generate = fixture.permit(ana, GenerateRecoveryCodes { user: ana.user }).await;
+    let secure = fixture.permit(ana, crate::SecureAccount { user: ana.user }).await;
+    fixture.identity.secure_account(secure).await.unwrap();
+    assert!(fixture.identity.confirm_totp(confirm).await.is_err());
+    let refused = fixture.identity.generate_recovery_codes(generate).await.unwrap_err();
+    assert!(matches!(refused, FactorError::Storage(error) if error.conflict() == Some(storage::Conflict::SessionEnded)));
+    assert!(!fixture.user(ana).await.facts().factors.any());
 }

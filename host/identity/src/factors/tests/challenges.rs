@@ -371,8 +371,9 @@ async fn an_altered_answer_is_refused() {
     let (asked, other) = (fixture.challenge_for_passkey().await.unwrap(), fixture.challenge_for_passkey().await.unwrap());
     let response = key.answer(&other.options);
     assert_eq!(fixture.answer_passkey(&asked, response).await, Err("key-wrong-challenge".to_owned()));
+    let elsewhere = Person { session: fixture.session(ana.user).await, ..ana };
     let challenge = fixture.propose(ana, KeyKind::Passkey).await.unwrap();
-    let made = SoftwareKey::at(ORIGIN).make(&fixture.propose(ana, KeyKind::Passkey).await.unwrap().options);
+    let made = SoftwareKey::at(ORIGIN).make(&fixture.propose(elsewhere, KeyKind::Passkey).await.unwrap().options);
     assert!(matches!(fixture.enroll_answer(ana, "two", challenge.ceremony.expose(), made).await, Err(FactorError::KeyNotAccepted)));
 }
 
