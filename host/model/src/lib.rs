@@ -20,6 +20,7 @@ pub mod mail;
 pub mod name;
 pub mod project;
 pub mod release;
+pub mod text;
 pub mod time;
 pub mod version;
 
