@@ -54,9 +54,10 @@ fn what_is_staged_is_on_no_page() {
     let setup = Setup::default().policies(tests::shipped_set("strict"));
     let server = setup.start();
     let alice = server.user("alice");
-    let token = server.setup.token(&alice, &["--project", "secret-plans"]);
+    let code = alice.authenticator.as_ref().expect("alice has an app").code();
+    let token = server.setup.token(&alice, &["--project", "secret-plans", "--second-factor-code", &code]);
     let answer = server.upload(&Package::new("secret-plans", "1.0").wheel(), Some(&tests::basic_token(&token)));
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.status == 200 && answer.text().contains("held until somebody publishes it"), "{}", answer.text());
     for path in ["/", "/projects/", "/projects/?q=secret"] {
         assert_eq!(names(&page(&server, path)), Vec::<&str>::new(), "{path}");
     }

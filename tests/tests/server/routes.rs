@@ -178,7 +178,9 @@ fn a_token_opens_no_route_that_the_table_does_not_name() {
     ] {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             let answer = server.send(&Request::new(method, path).header("Authorization", &basic_token(&token)));
-            assert!(matches!(answer.status, 400 | 404 | 405), "{method} {path}: {} {}", answer.status, answer.reason);
+            // A slash too few or too many leads to the address with the right ones, and that one decides.
+            assert!(matches!(answer.status, 308 | 400 | 404 | 405), "{method} {path}: {} {}", answer.status, answer.reason);
+            assert!(answer.header("Portcullis-Decision").is_none() && answer.body.len() < 500, "{method} {path}: {}", answer.text());
         }
     }
 }
