@@ -3,7 +3,7 @@
 
 use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
 
-use crate::tools::upload_ok;
+use crate::tools::{SetFolder, binding, upload_ok};
 
 fn server_with_two_projects() -> (Server, User, String) {
     let server = Setup::default().start();
@@ -151,4 +151,39 @@ fn several_authorization_headers_are_refused_even_when_one_would_do() {
     assert_eq!(server.send(&upload.clone().header("authorization", &basic_token(&token))).status, 403);
     assert_eq!(server.send(&Request::get("/simple/").header("Authorization", "Bearer a").header("Authorization", "Bearer b")).status, 403);
     assert_eq!(server.send(&upload).status, 200);
+}
+
+/// What the page of a new token tells to write into `~/.pypirc`, by a person in a browser.
+fn pypirc_of_a_new_token(server: &Server, user: &User) -> String {
+    let send = |path: &str, form: &str, cookies: &str| {
+        let request = Request::new("POST", path).header("Origin", &server.url().replace("127.0.0.1", "localhost")).header("Cookie", cookies);
+        server.send(&request.body("application/x-www-form-urlencoded", form.replace(' ', "+").into_bytes()))
+    };
+    let logged_in = send("/login", &format!("user={}&password={}", user.name, user.password), "portcullis-moved=1");
+    assert_eq!(logged_in.status, 303, "{}", logged_in.text());
+    let set = logged_in.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let cookies: Vec<&str> = set.filter_map(|(_, cookie)| cookie.split(';').next()).collect();
+    let page = send("/account/tokens/create", "description=laptop&scope=new&project=hello-rc&expires=7", &cookies.join("; "));
+    assert_eq!(page.status, 200, "{}", page.text());
+    let text = page.text();
+    let lines = text.split("aria-label=\"Lines for ~/.pypirc\"><code>").nth(1).and_then(|rest| rest.split("</code>").next());
+    lines.expect("the page shows the lines").to_owned()
+}
+
+#[test]
+fn twine_uploads_with_the_lines_of_the_page_and_nothing_else() {
+    let Some(clients) = Clients::find() else { return };
+    let settings = "[binding.settings]\nnone = [\"index:read\", \"session:start\"]\n";
+    let set = SetFolder::new("lax", &binding("restrict-routes", "restrict-routes.wasm", settings));
+    let server = Setup::default().policies(set.path()).start();
+    let user = server.setup.user_without_factor("alice");
+    let pypirc = pypirc_of_a_new_token(&server, &user);
+
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let wheel = Package::new("hello-rc", "1.0").wheel();
+    std::fs::write(folder.path().join(&wheel.file_name), &wheel.bytes).expect("the wheel can be written");
+    let home = folder.path().join(".home");
+    std::fs::create_dir_all(&home).and_then(|()| std::fs::write(home.join(".pypirc"), pypirc)).expect("the file can be written");
+    clients.run("twine", folder.path(), &["upload", "--non-interactive", "--repository", "portcullis", &wheel.file_name], &[]).ok();
+    assert_eq!(server.get("/simple/hello-rc/").status, 200);
 }
