@@ -8,8 +8,10 @@ use policy_sdk::prelude::*;
 /// The policy.
 pub struct OwnerMandate;
 
-/// What changes a project, or shows what is not public about it.
+/// What changes a project, or shows what is not public about it; and the making of tokens,
+/// which may concern every project.
 const HEARD: ActionSet = ActionSet::of(&[
+    Action::TokenCreate,
     Action::FileUpload,
     Action::FileDelete,
     Action::ReleasePreview,
@@ -44,7 +46,7 @@ settings! {
         pub second_factor: bool = boolean("Second factor for everyone", false),
         /// Who changes a project in a session has proven a second factor at most this long ago. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// Uploads need a token that is restricted to projects.
+        /// Uploads need a token that is restricted to projects, and no other can be made.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
         /// Uploads need a token that was made with a second factor.
         pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
@@ -76,10 +78,13 @@ impl Policy for OwnerMandate {
     fn describe() -> Descriptor {
         Descriptor::new("owner-mandate", env!("CARGO_PKG_VERSION"), "Owners decide what everyone who acts on their project has to prove.")
             .hears(HEARD)
-            .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN | Sections::PROJECT)
+            .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN | Sections::PROJECT | Sections::CHANGE)
     }
 
     fn evaluate(operator: &Operator, owner: &Owner, context: &Context) -> Verdict {
+        if context.action == Action::TokenCreate {
+            return new_token(operator, context);
+        }
         let uploading = UPLOADS.contains(context.action);
         if uploading && context.credential != CredentialKind::PublisherToken && (operator.publishers_only || owner.publishers_only) {
             return deny(
@@ -119,6 +124,19 @@ impl Policy for OwnerMandate {
 }
 
 policy_sdk::export!(OwnerMandate);
+
+/// A token is no project's, so the demands on who acts on projects are not made here. But one
+/// that no project would accept is better refused when it is made than at every upload.
+fn new_token(operator: &Operator, context: &Context) -> Verdict {
+    match &context.change {
+        Change::Token(NewToken { scope: TokenScope::Account, .. }) if operator.project_tokens_only => deny(
+            Reason::new("account-token-refused", "This registry does not accept tokens for all projects of an account.")
+                .remedy("Make one for a project; the name of a project that is yet to be created will do.")
+                .page(Page::Tokens),
+        ),
+        _ => abstain(),
+    }
+}
 
 /// The shorter of two spans, where 0 is no demand at all.
 fn strictest(one: u32, other: u32) -> u32 {
@@ -171,7 +189,7 @@ mod tests {
     fn everyone_needs_a_second_factor_where_owners_demand_it() {
         let owner = Owner { second_factor: true, ..Owner::default() };
         let without_factor = User { factors: Factors::empty(), ..example::user("bob") };
-        for action in HEARD.iter() {
+        for action in HEARD.iter().filter(|&action| action != Action::TokenCreate) {
             check(&owner, &session(action, without_factor.clone(), None), &["second-factor-required"]);
         }
         check(&owner, &Context { principal: Principal::User(without_factor), ..upload(example::token()) }, &["second-factor-required"]);
@@ -196,6 +214,28 @@ mod tests {
         check(&owner, &upload(example::project_token("demo")), &[]);
         let weak = Token { made_with_second_factor: false, ..example::project_token("demo") };
         check(&owner, &upload(weak), &["strong-token-required"]);
+    }
+
+    #[test]
+    fn a_token_that_no_upload_could_use_is_not_made_where_the_operator_says_so() {
+        let making = |scope| Context {
+            change: Change::Token(NewToken { scope, expires_in: None }),
+            project: None,
+            ..session(Action::TokenCreate, User { factors: Factors::empty(), ..example::user("alice") }, None)
+        };
+        let account = || making(TokenScope::Account);
+        let strict = Operator { project_tokens_only: true, ..Operator::default() };
+        let verdict = OwnerMandate::evaluate(&strict, &Owner::default(), &account());
+        assert_eq!((verdict.outcome, verdict.reasons[0].code.as_str()), (Outcome::Deny, "account-token-refused"));
+        let restricted = making(TokenScope::Projects(vec!["new-project".to_owned()]));
+        assert_eq!(OwnerMandate::evaluate(&strict, &Owner::default(), &restricted), abstain());
+        // Looking at the page is asked without what would be made.
+        let looking = Context { change: Change::Nothing, ..account() };
+        assert_eq!(OwnerMandate::evaluate(&strict, &Owner::default(), &looking), abstain());
+        // What one project's owners demand, or what is demanded of who acts on projects, is no reason.
+        let others = Operator { second_factor: true, fresh_within: 60, publishers_only: true, strong_tokens_only: true, ..Operator::default() };
+        let owner = Owner { project_tokens_only: true, ..Owner::default() };
+        assert_eq!(OwnerMandate::evaluate(&others, &owner, &account()), abstain());
     }
 
     #[test]

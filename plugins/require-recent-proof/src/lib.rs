@@ -10,10 +10,20 @@ use policy_sdk::prelude::*;
 /// The policy.
 pub struct RequireRecentProof;
 
-/// Reading is open to everybody; proving something cannot wait for a proof; and who wants
-/// to end a session or stop a token has seen something wrong and must not be held up.
-const NEVER: ActionSet =
-    ActionSet::of(&[Action::IndexRead, Action::FileDownload, Action::SessionStart, Action::SessionStepUp, Action::SessionEnd, Action::TokenRevoke]);
+/// Reading is open to everybody; uploads are made by tokens, which prove nothing again;
+/// proving something cannot wait for a proof; and who wants to end a session or stop a token
+/// has seen something wrong and must not be held up.
+const NEVER: ActionSet = ActionSet::of(&[
+    Action::IndexRead,
+    Action::FileDownload,
+    Action::FileUpload,
+    Action::ProjectCreate,
+    Action::TokenMint,
+    Action::SessionStart,
+    Action::SessionStepUp,
+    Action::SessionEnd,
+    Action::TokenRevoke,
+]);
 
 /// What gives away an account or a project, or cannot be taken back.
 const SENSITIVE: ActionSet = ActionSet::of(&[
@@ -84,9 +94,7 @@ impl Policy for RequireRecentProof {
                     .page(Page::StepUp)
             })
             .need_if(!enrolled, Requirement::PasswordWithin(operator.within), || {
-                Reason::new("recent-password-required", "This needs your password, given a short while ago.")
-                    .remedy("Give it again.")
-                    .page(Page::StepUp)
+                Reason::new("recent-password-required", "This needs your password, given a short while ago.").remedy("Give it again.").page(Page::StepUp)
             })
             .verdict()
     }
@@ -162,6 +170,14 @@ mod tests {
         for credential in [CredentialKind::None, CredentialKind::BasicPassword, CredentialKind::ApiToken, CredentialKind::PublisherToken] {
             let context = Context { credential, ..session(Action::ReleasePublish, Factors::TOTP, password(7_200)) };
             assert_eq!(said(&context), Outcome::Abstain);
+        }
+    }
+
+    #[test]
+    fn it_does_not_hear_what_tokens_do_and_costs_an_upload_nothing() {
+        let heard = RequireRecentProof::describe().actions;
+        for action in [Action::FileUpload, Action::ProjectCreate, Action::TokenMint, Action::IndexRead, Action::FileDownload] {
+            assert!(!heard.contains(action), "{}", action.as_str());
         }
     }
 
