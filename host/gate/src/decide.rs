@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
-use policy_engine::contract::{Context, Outcome, Page, Reason};
+use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement};
 use policy_engine::{DecisionOutcome, Grade};
 use storage::Storage;
 use storage::decisions::DecisionRow;
@@ -263,7 +263,8 @@ impl Gate {
             project: facts.project.as_ref().and_then(|project| project.id),
             decision: Some(decision),
             detail: serde_json::json!({
-                "action": facts.action.as_str(), "code": reason.code, "credential": caller.credential.as_str(),
+                "action": facts.action.as_str(), "code": reason.code, "message": reason.message, "requires": demanded(kind),
+                "credential": caller.credential.as_str(),
                 "route": attempt.route, "set": attempt.set_number(),
             }),
         };
@@ -370,6 +371,22 @@ fn outcome_word(kind: &RefusalKind) -> &'static str {
         RefusalKind::Required(_) => "required",
         RefusalKind::Failed => "failed",
         RefusalKind::Limited { .. } => "limited",
+    }
+}
+
+/// What has to hold first, in the words of the contract, for the audit log.
+fn demanded(kind: &RefusalKind) -> Vec<&'static str> {
+    let word = |requirement: &Requirement| match requirement {
+        Requirement::EnrolledSecondFactor => "enrolled-second-factor",
+        Requirement::SecondFactorWithin(_) => "second-factor-within",
+        Requirement::PasswordWithin(_) => "password-within",
+        Requirement::VerifiedEmail => "verified-email",
+        Requirement::ProjectToken => "project-token",
+        Requirement::TokenMadeWithSecondFactor => "token-made-with-second-factor",
+    };
+    match kind {
+        RefusalKind::Required(requirements) => requirements.iter().map(word).collect(),
+        RefusalKind::Denied | RefusalKind::Failed | RefusalKind::Limited { .. } => Vec::new(),
     }
 }
 

@@ -92,10 +92,12 @@ pub enum TokenError {
     UnknownUser,
     #[error("the user is disabled, so no token of theirs counts; enable the user first")]
     UserDisabled,
-    #[error("a token's description has 1 to 100 characters, none of them a control character")]
+    #[error("a token's description has 1 to 100 characters, none of them a control character or one that cannot be seen")]
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
     DescriptionTaken,
+    #[error("the user has {} tokens that are not revoked, and nobody has more; revoke some first", storage::tokens::MAX_LIVE)]
+    TooMany,
     #[error("name 1 to {MAX_PROJECTS} projects whose names fit a token, or choose the whole account")]
     InvalidScope,
     #[error("the expiry lies in the past")]
@@ -106,7 +108,7 @@ pub enum TokenError {
     ForeignProof,
     #[error("TOTP is not enrolled, or the code is wrong or was used before; try the next code")]
     WrongTotpCode,
-    #[error("too many TOTP codes were tried; try again in {retry_after_seconds} seconds")]
+    #[error("too many TOTP codes were tried; try again in {}", model::time::wait_in_words(*.retry_after_seconds))]
     Limited { retry_after_seconds: u64 },
     #[error(transparent)]
     Storage(StorageError),
@@ -116,6 +118,7 @@ impl From<StorageError> for TokenError {
     fn from(error: StorageError) -> Self {
         match error.conflict() {
             Some(Conflict::TokenDescriptionTaken) => Self::DescriptionTaken,
+            Some(Conflict::TooManyTokens) => Self::TooMany,
             Some(Conflict::ReferenceGone) => Self::UnknownUser,
             _ => Self::Storage(error),
         }
@@ -204,7 +207,7 @@ impl Identity {
         proof: Option<SecondFactorProof>,
     ) -> Result<CreateToken, TokenError> {
         let description = description.trim();
-        if !(1..=MAX_DESCRIPTION).contains(&description.chars().count()) || description.chars().any(char::is_control) {
+        if !(1..=MAX_DESCRIPTION).contains(&description.chars().count()) || !model::text::is_plain_line(description) {
             return Err(TokenError::InvalidDescription);
         }
         let loaded_at = self.now();

@@ -79,11 +79,11 @@ pub enum AccountError {
     UserNotDisabled,
     #[error("a user has at most {MAX_EMAILS} e-mail addresses; remove one first")]
     TooManyEmails,
-    #[error("too many mails were asked for; try again in {retry_after_seconds} seconds")]
+    #[error("too many mails were asked for; try again in {}", model::time::wait_in_words(*.retry_after_seconds))]
     Limited { retry_after_seconds: u64 },
     #[error("the user is the only owner of {}; give each another owner first", .0.join(", "))]
     SoleOwner(Vec<String>),
-    #[error("a reason has 1 to {} characters, none of them a control character", standing::MAX_REASON)]
+    #[error("a reason has 1 to {} characters, none of them a control character or one that cannot be seen", standing::MAX_REASON)]
     InvalidReason,
     #[error(transparent)]
     Password(#[from] UnsuitablePassword),

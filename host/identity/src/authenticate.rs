@@ -8,6 +8,7 @@ use storage::tokens::TokenWithUser;
 
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
+use crate::sessions::assurance_of;
 use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
 
 /// How often it is written down that a token was used.
@@ -44,7 +45,7 @@ impl Identity {
             }
             Presented::Basic { user, password } => {
                 let looks_like_token = [&user, password.expose()].into_iter().any(|text| self.looks_like_token(text));
-                Err(self.refuse_counted(gate, attempt, action, Failure::password_not_accepted(action, looks_like_token)).await)
+                Err(self.refuse_unread(gate, attempt, action, Failure::password_not_accepted(action, looks_like_token), &user).await)
             }
         }
     }
@@ -97,7 +98,7 @@ impl Identity {
             principal: Principal::User(user.facts()),
             token: None,
             session: Some(session.id),
-            assurance: session.assurance,
+            assurance: assurance_of(&session),
         })
     }
 

@@ -52,7 +52,7 @@ pub enum FactorError {
     UnknownCeremony,
     #[error("the code is wrong; check the clock of your device and try the next code")]
     WrongCode,
-    #[error("there were too many attempts; wait {retry_after_seconds} seconds")]
+    #[error("there were too many attempts; wait {}", model::time::wait_in_words(*.retry_after_seconds))]
     Limited { retry_after_seconds: u64 },
     #[error("{0}")]
     WebauthnUnavailable(&'static str),
@@ -62,7 +62,7 @@ pub enum FactorError {
     KeyTaken,
     #[error("one of your keys has this name; choose another one")]
     KeyNameTaken,
-    #[error("a name has 1 to {} characters, none of them a control character", keys::MAX_NAME)]
+    #[error("a name has 1 to {} characters, none of them a control character or one that cannot be seen", keys::MAX_NAME)]
     InvalidKeyName,
     #[error("an account has at most {} keys; remove one first", keys::MAX_KEYS)]
     TooManyKeys,

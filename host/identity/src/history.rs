@@ -1,5 +1,6 @@
 //! What happened to an account, in plain words, for the one whose it is.
 
+mod acts;
 mod device;
 mod sentences;
 
@@ -15,13 +16,11 @@ use crate::Identity;
 
 pub use device::device_in_words;
 
+use acts::{REACH, acts, is_told_by_others};
 use sentences::{Names, Told, told};
 
 /// Most entries of one page.
 pub const MAX_ENTRIES: u32 = 500;
-/// How many events are read to fill a page at most: some concern nobody but operators.
-const MAX_READS: u32 = 4;
-
 /// Read what happened to a user's account.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadHistory {
@@ -36,7 +35,7 @@ pub struct History {
     pub next: Option<i64>,
 }
 
-/// One thing that happened.
+/// One act: what happened, told once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryEntry {
     pub sequence: i64,
@@ -51,6 +50,8 @@ pub struct HistoryEntry {
     pub device: Option<String>,
     /// What happened, for programs: the text of its [`model::audit::EventKind`].
     pub kind: &'static str,
+    /// The kinds of all that the sentence tells of, this one among them.
+    pub kinds: Vec<&'static str>,
     /// Whether the person should look twice.
     pub alarming: bool,
     /// More, for the export. Empty where another user's doing is not this one's to read.
@@ -77,24 +78,45 @@ impl Target for ReadHistory {
 }
 
 impl Identity {
-    /// A page of a user's history: `limit` entries at most ([`MAX_ENTRIES`] if that is more),
-    /// older than `before`. A page may have fewer entries than asked for and still have a next.
+    /// A page of a user's history, told by acts: `limit` at most ([`MAX_ENTRIES`] if that is
+    /// more), older than `before`. A page may have fewer than asked for and still have a next.
     pub async fn history(&self, permit: Permit<ReadHistory>, before: Option<i64>, limit: u32) -> Result<History, StorageError> {
         let user = permit.target().user;
-        let limit = limit.clamp(1, MAX_ENTRIES);
-        let filter = AuditFilter { user: Some(user), ..AuditFilter::default() };
-        let (mut entries, mut next) = (Vec::new(), before);
-        for _ in 0..MAX_READS {
-            let wanted = limit - u32::try_from(entries.len()).unwrap_or(limit);
-            let rows = self.storage().events(&filter, next, wanted).await?;
-            next = if rows.len() < wanted as usize { None } else { rows.last().map(|row| row.sequence) };
-            let names = self.names_in(user, &rows).await?;
-            entries.extend(rows.into_iter().filter_map(|row| entry(user, row, &names)));
-            if next.is_none() || entries.len() >= limit as usize {
+        let limit = limit.clamp(1, MAX_ENTRIES) as usize;
+        // What is newer, but near, tells whose act the first events of this page are; what is
+        // older, but near, belongs to the acts of its last ones.
+        let wanted = u32::try_from(limit as i64 + 2 * REACH).unwrap_or(u32::MAX);
+        let rows = self.events_of(user, before.map(|before| before.saturating_add(REACH)), wanted).await?;
+        let names = self.names_in(user, &rows).await?;
+        // Acts from here on are read as a whole; none when that are all.
+        let known_to = rows.get(wanted as usize - 1).map(|last| last.sequence.saturating_add(REACH));
+        let (mut entries, mut last) = (Vec::new(), None);
+        for act in acts(rows).into_iter().filter(|act| before.is_none_or(|before| act.sequence() < before)) {
+            if entries.len() == limit {
+                return Ok(History { entries, next: last });
+            }
+            if known_to.is_some_and(|known_to| act.sequence() < known_to) {
                 break;
             }
+            last = Some(act.sequence());
+            entries.extend(entry(user, &act.rows, &names));
         }
-        Ok(History { entries, next })
+        Ok(History { entries, next: known_to })
+    }
+
+    /// The same, event by event, with the detail of each: what [`Self::history`] tells as one
+    /// act may be several.
+    pub async fn history_events(&self, permit: Permit<ReadHistory>, before: Option<i64>, limit: u32) -> Result<History, StorageError> {
+        let user = permit.target().user;
+        let limit = limit.clamp(1, MAX_ENTRIES);
+        let rows = self.events_of(user, before, limit).await?;
+        let next = if rows.len() < limit as usize { None } else { rows.last().map(|row| row.sequence) };
+        let names = self.names_in(user, &rows).await?;
+        Ok(History { entries: rows.iter().filter_map(|row| entry(user, std::slice::from_ref(row), &names)).collect(), next })
+    }
+
+    async fn events_of(&self, user: UserId, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>, StorageError> {
+        self.storage().events(&AuditFilter { user: Some(user), ..AuditFilter::default() }, before, limit).await
     }
 
     /// What the tokens and projects of some events are called.
@@ -117,18 +139,35 @@ impl Identity {
     }
 }
 
-fn entry(user: UserId, AuditRow { sequence, event }: AuditRow, names: &Names) -> Option<HistoryEntry> {
-    let Told { sentence, alarming } = told(user, &event, names)?;
-    let AuditEvent { at, kind, actor, user: about, detail, .. } = event;
+/// What is told of the events of one act, the newest first.
+fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry> {
+    let telling: Vec<(&AuditRow, Told)> = rows.iter().filter_map(|row| Some((row, told(user, &row.event, names)?))).collect();
+    let says_more = telling.iter().any(|(row, _)| !is_told_by_others(&row.event));
+    let telling: Vec<_> = telling.into_iter().filter(|(row, _)| !says_more || !is_told_by_others(&row.event)).collect();
+    let (main, _) = telling.first()?;
+    let alarming = telling.iter().any(|(_, told)| told.alarming);
+    let mut sentences: Vec<&str> = Vec::new();
+    // In the order in which it happened.
+    for (_, told) in telling.iter().rev() {
+        if !sentences.contains(&told.sentence.as_str()) {
+            sentences.push(&told.sentence);
+        }
+    }
+    let events: Vec<_> = rows.iter().map(|row| &row.event).collect();
+    let mut sentence = sentences::breached(&events).unwrap_or_else(|| sentences.join(" "));
+    sentence.push_str(sentences::by_whom(user, &main.event));
+    let AuditEvent { at, kind, actor, user: about, detail, .. } = &main.event;
     // Where somebody else was when they did it is theirs.
     let (by, remote_address, device) = match actor {
         Actor::Caller { user: by, remote_address, user_agent, .. } if by.is_none_or(|by| by == user) => {
-            (DoneBy::Person, Some(remote_address), Some(device_in_words(&user_agent)))
+            (DoneBy::Person, Some(remote_address.clone()), Some(device_in_words(user_agent)))
         }
         Actor::Caller { .. } => (DoneBy::AnotherUser, None, None),
         Actor::CommandLine { .. } => (DoneBy::Operator, None, None),
         Actor::System => (DoneBy::Registry, None, None),
     };
-    let detail = if about.is_none_or(|about| about == user) { detail } else { serde_json::json!({}) };
-    Some(HistoryEntry { sequence, at, sentence, by, remote_address, device, kind: kind.as_str(), alarming, detail })
+    let detail = if about.is_none_or(|about| about == user) { detail.clone() } else { serde_json::json!({}) };
+    let mut kinds: Vec<_> = telling.iter().map(|(row, _)| row.event.kind.as_str()).collect();
+    kinds.dedup();
+    Some(HistoryEntry { sequence: rows[0].sequence, at: *at, sentence, by, remote_address, device, kind: kind.as_str(), kinds, alarming, detail })
 }

@@ -248,7 +248,7 @@ impl Identity {
         Ok(Proven { user, code })
     }
 
-    async fn named(&self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {
+    pub(crate) async fn named(&self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {
         match login {
             Login::Name(name) => self.storage().user_by_name(name).await,
             Login::Email(address) => self.storage().user_by_email(address).await,

@@ -27,7 +27,7 @@ pub const MAX_REASON: usize = 300;
 /// Whether a text may be the reason of a recovery.
 pub fn is_reason(text: &str) -> bool {
     let text = text.trim();
-    (MIN_REASON..=MAX_REASON).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    (MIN_REASON..=MAX_REASON).contains(&text.chars().count()) && model::text::is_plain_line(text)
 }
 
 /// Recover somebody's account.
@@ -85,7 +85,7 @@ pub struct AnnouncedRecovery {
 pub enum RecoveryError {
     #[error("the user does not exist")]
     UnknownUser,
-    #[error("a reason has {MIN_REASON} to {MAX_REASON} characters, none of them a control character")]
+    #[error("a reason has {MIN_REASON} to {MAX_REASON} characters, none of them a control character or one that cannot be seen")]
     InvalidReason,
     #[error("only the staff of the registry recovers accounts")]
     NotStaff,

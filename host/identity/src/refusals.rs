@@ -7,12 +7,14 @@
 use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
+use model::time::wait_in_words;
 use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, UserId};
 use serde_json::json;
 use storage::StorageError;
 
 use crate::limits::TooMany;
 use crate::presented::InvalidAuthorization;
+use crate::prove_person::Login;
 use crate::{Identity, limits};
 
 /// A credential that was not accepted.
@@ -154,8 +156,9 @@ impl Failure {
 
     pub(crate) fn limited(credential: CredentialKind, too_many: TooMany) -> Self {
         let TooMany { retry_after_seconds } = too_many;
-        let remedy = format!("Wait {retry_after_seconds} seconds, then try again.");
-        let reason = reason("too-many-attempts", "Too many failed attempts.", remedy, Page::Contact);
+        let remedy = format!("Wait {}, then try again.", wait_in_words(retry_after_seconds));
+        // Some count failures, some what was asked for: the text says what is true of both.
+        let reason = reason("too-many-attempts", "This was tried too often.", remedy, Page::Contact);
         Self { credential, why: "too-many-attempts", factor: None, user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
     }
 
@@ -163,7 +166,8 @@ impl Failure {
     pub(crate) fn no_mail(too_many: TooMany, user: UserId) -> Self {
         let TooMany { retry_after_seconds } = too_many;
         let message = "This browser must be confirmed by mail, and too many such mails were sent for your account: none was sent for this browser.";
-        let remedy = format!("Wait {retry_after_seconds} seconds, then log in again; or use a browser that you have logged in from before.");
+        let wait = wait_in_words(retry_after_seconds);
+        let remedy = format!("Wait {wait}, then log in again; or use a browser that you have logged in from before.");
         let reason = reason("too-many-attempts", message, remedy, Page::Contact);
         let kind = RefusalKind::Limited { retry_after_seconds };
         Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), kind, reason }
@@ -225,6 +229,28 @@ impl Identity {
             Err(error) => Failure::unavailable(failure.credential, &error),
         };
         self.refuse(gate, attempt, action, failure).await
+    }
+
+    /// Like [`Identity::refuse_counted`], for a password that nobody looks at: whoever was named
+    /// learns of it from their history, because it may lie in a program that they forgot. The
+    /// answer and its time are the same for a name that nobody has.
+    pub(crate) async fn refuse_unread(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure, name: &str) -> Refusal {
+        self.answer_evenly(async {
+            let counter = self.config().limits.refused_from(attempt.remote_address);
+            let looked = async {
+                Ok(match limits::take(self.storage(), &[counter], self.now()).await? {
+                    Ok(_counted) => Ok(self.named(&Login::parse(name)).await?.map(|user| user.id)),
+                    Err(too_many) => Err(too_many),
+                })
+            };
+            let failure = match looked.await {
+                Ok(Ok(user)) => Failure { user, ..failure },
+                Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
+                Err(error) => Failure::unavailable(failure.credential, &error),
+            };
+            self.refuse(gate, attempt, action, failure).await
+        })
+        .await
     }
 
     /// Records a successful authentication. Without the record there is none.

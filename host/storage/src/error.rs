@@ -35,6 +35,8 @@ pub enum Conflict {
     EmailTaken,
     #[error("the user has a token with this description already")]
     TokenDescriptionTaken,
+    #[error("the user has as many tokens as anybody may have; revoke some first")]
+    TooManyTokens,
     #[error("the security key is enrolled already")]
     KeyTaken,
     #[error("the user has a key with this name already")]

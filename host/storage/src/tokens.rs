@@ -55,6 +55,9 @@ macro_rules! token_columns {
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 100;
 
+/// Live tokens of one user at most, those that have expired and were not revoked included.
+pub const MAX_LIVE: i64 = 100;
+
 /// A token is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;
 
@@ -65,6 +68,7 @@ statements! {
     NEEDS_TOUCH = "SELECT id FROM tokens WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
     TOUCH = "UPDATE tokens SET last_used_at = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
     CREATE = "INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    COUNT_LIVE = "SELECT COUNT(*) AS tokens FROM tokens WHERE user_id = $1 AND revoked_at IS NULL";
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
     REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
     LOCK_CAVEATS = "SELECT stored_caveats FROM tokens WHERE id = $1 AND revoked_at IS NULL",
@@ -95,13 +99,18 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Creates a token. `Conflict::TokenDescriptionTaken`.
+    /// Creates a token. `Conflict::TokenDescriptionTaken`; `TooManyTokens` when the user has
+    /// [`MAX_LIVE`] already.
     pub async fn create_token(&mut self, token: &NewToken<'_>) -> Result<()> {
         if token.description.chars().count() > MAX_DESCRIPTION {
             return self.refuse(Conflict::TextRefused);
         }
         if !self.lock_user(token.user).await? {
             return self.refuse(Conflict::ReferenceGone);
+        }
+        let live = self.optional(&COUNT_LIVE, &[token.user.into()]).await?.map_or(Ok(0), |row| row.integer("tokens"))?;
+        if live >= MAX_LIVE {
+            return self.refuse(Conflict::TooManyTokens);
         }
         let values = [
             token.id.into(),

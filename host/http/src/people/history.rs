@@ -113,7 +113,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let filter = Filter::of(&exchange.query("show"));
     let before: Option<i64> = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, user, before, LISTED, LOOKED_AT, |entry| filter.shows(entry.kind)).await?;
+    let (found, next) = read(&exchange, user, before, Told::ByActs, LISTED, LOOKED_AT, |entry| entry.kinds.iter().any(|kind| filter.shows(kind))).await?;
     let entry = |entry: HistoryEntry| Entry {
         at: time(entry.at),
         sentence: entry.sentence,
@@ -149,7 +149,7 @@ fn by_whom(by: DoneBy) -> &'static str {
 pub(crate) async fn export(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
     let before = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, person.id, before, EXPORTED, EXPORTED, |_| true).await?;
+    let (found, next) = read(&exchange, person.id, before, Told::ByEvents, EXPORTED, EXPORTED, |_| true).await?;
     let entry = |entry: HistoryEntry| {
         json!({
             "sequence": entry.sequence, "at": entry.at.to_string(), "kind": entry.kind, "sentence": entry.sentence,
@@ -163,11 +163,21 @@ pub(crate) async fn export(exchange: Exchange) -> Answer {
     Ok(response)
 }
 
+/// How what happened is told.
+#[derive(Clone, Copy)]
+enum Told {
+    /// Each act once, for people.
+    ByActs,
+    /// Each event with its detail, for the record.
+    ByEvents,
+}
+
 /// Entries that are wanted, the newest first, and what the rest begins before.
 async fn read(
     exchange: &Exchange,
     user: UserId,
     mut before: Option<i64>,
+    told: Told,
     wanted: usize,
     looked_at: usize,
     wants: impl Fn(&HistoryEntry) -> bool,
@@ -176,7 +186,12 @@ async fn read(
     loop {
         // A permit is for one reading; each is decided alike, as of this request.
         let permit = exchange.decide_page(ReadHistory { user }, &Form::none()).await?;
-        let history = exchange.app.identity.history(permit, before, READ).await.map_err(|error| exchange.unavailable(error))?;
+        let identity = &exchange.app.identity;
+        let history = match told {
+            Told::ByActs => identity.history(permit, before, READ).await,
+            Told::ByEvents => identity.history_events(permit, before, READ).await,
+        };
+        let history = history.map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
             seen += 1;
             before = Some(entry.sequence);

@@ -68,7 +68,7 @@ impl Identity {
     pub async fn disable_user(&self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
         let DisableUser { user, reason } = permit.target();
         let reason = reason.trim();
-        if !(1..=MAX_REASON).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+        if !(1..=MAX_REASON).contains(&reason.chars().count()) || !model::text::is_plain_line(reason) {
             return Err(AccountError::InvalidReason);
         }
         self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;

@@ -190,6 +190,6 @@ impl From<StorageError> for FactorError {
 /// The name without white space around it.
 fn check_name(name: &str) -> Result<&str, FactorError> {
     let name = name.trim();
-    let is_name = (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    let is_name = (1..=MAX_NAME).contains(&name.chars().count()) && model::text::is_plain_line(name);
     if is_name { Ok(name) } else { Err(FactorError::InvalidKeyName) }
 }

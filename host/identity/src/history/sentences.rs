@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Action, CredentialKind, Factor, ProjectId, TokenId, UserId};
 
+/// The mail about a password that is known from a breach, as in events.
+const BREACH_MAIL: &str = "password-breached";
+
 /// What the things in events are called.
 pub(super) struct Names {
     /// Descriptions of the reader's own tokens, revoked ones too.
@@ -41,15 +44,36 @@ pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<
     if event.user.is_some_and(|user| user != reader) {
         return told_of_another(event, names);
     }
-    let mut told = told_of_reader(event, names)?;
-    told.sentence.push_str(match &event.actor {
+    told_of_reader(event, names)
+}
+
+/// What is said of who did it, where that was somebody else; to stand behind the sentences.
+pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> &'static str {
+    match &event.actor {
+        _ if event.user.is_some_and(|user| user != reader) => "",
         Actor::Caller { user: Some(by), .. } if *by != reader => " Another person did this, who may.",
-        Actor::Caller { .. } => "",
         Actor::CommandLine { .. } => " An operator of the registry did this.",
-        // What the sentence says already.
-        Actor::System => "",
-    });
-    Some(told)
+        // The reader, or what the sentence says already.
+        Actor::Caller { .. } | Actor::System => "",
+    }
+}
+
+/// The one sentence for a right password that is known from a breach: of what the registry
+/// noted, did and answered then.
+pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
+    let is_there = |kind| events.iter().any(|event| event.kind == kind);
+    let refused = events.iter().find(|event| event.kind == EventKind::RequestRefused)?;
+    let is_mailed = events.iter().any(|event| event.kind == EventKind::MailRequested && event.detail["mail"] == BREACH_MAIL);
+    let is_disabled = is_there(EventKind::PasswordDisabled);
+    if !is_there(EventKind::PasswordBreached) && !(is_disabled && is_mailed) {
+        return None;
+    }
+    let then = match (is_disabled, is_mailed) {
+        (true, true) => "it was disabled, and a mail tells how to set a new one",
+        (true, false) => "it was disabled, and you can set a new one through a mailed link",
+        (false, _) => "it was not accepted",
+    };
+    Some(format!("The right password was given for {}, but it is known from a breach of another service: {then}.", doing(&refused.detail)))
 }
 
 /// Every kind is named, so that a new one is thought of here.
@@ -73,6 +97,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         PasswordBreached => alarming("The password was found in a known breach of another service."),
         BreachCheckUnavailable => calm("The password could not be looked for in known breaches; that is done at the next login."),
         RegistrationRequested => calm("Somebody tried to register with an e-mail address of this account."),
+        RegistrationDiscarded => calm("A registration was thrown away by the owner of its e-mail address."),
         TotpEnrolled => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
         RecoveryCodesGenerated => calm("New recovery codes were generated; those before count no more."),
@@ -102,7 +127,11 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         RecoveryStarted => alarming("The registry's staff began to recover the account; whoever does not want that can stop it by the mailed link."),
         RecoveryCancelled => calm("The recovery of the account was stopped."),
         RecoveryCompleted => alarming("The account was recovered: its second factors were removed and a link for a new password was mailed."),
-        MailRequested => calm("A mail was sent to an address of this account."),
+        MailRequested => calm(match word("mail") {
+            "email-verify" => format!("A mail with a link was sent to {}, to show that this address is yours.", word("address")),
+            BREACH_MAIL => "A mail was sent: the password is known from a breach of another service.".to_owned(),
+            _ => "A mail was sent to an address of this account.".to_owned(),
+        }),
         MailFailed => alarming("A mail to an address of this account could not be delivered."),
         AuthenticationSucceeded => authenticated(event, names),
         AuthenticationFailed => failed(event, names),
@@ -176,7 +205,8 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
             return alarming(match reason {
                 "revoked-token" => format!("{}, which was revoked, was used for {doing}.", token(event, names)),
                 "disabled-user" => format!("{} was used for {doing} while the account was disabled.", token(event, names)),
-                _ => format!("{} was used for {doing} and not accepted ({reason}).", token(event, names)),
+                "invalid-caveat" => format!("{} was used for {doing}, with a restriction that cannot be read; it was not accepted.", token(event, names)),
+                _ => format!("{} was used for {doing} and not accepted.", token(event, names)),
             });
         }
         Some(CredentialKind::None | CredentialKind::Session | CredentialKind::BasicPassword | CredentialKind::PublisherToken) | None => {}
@@ -187,6 +217,17 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         "session-ended" => calm("A page of a session that had ended was used."),
         "breach-check-unavailable" => calm("A login was put off, since the password could not be looked for in known breaches."),
         "too-many-attempts" | "too-many-codes" => alarming(format!("There were too many failed attempts at {doing}; whoever it is has to wait.")),
+        // Programs repeat themselves: what reads the index so is a machine's settings, not an attack.
+        "password-not-accepted" => {
+            let uploads = event.detail["action"] == Action::FileUpload.as_str();
+            let to_do = if uploads { "to upload".to_owned() } else { format!("for {doing}") };
+            let advice = "If that was a program of yours, take the password out of it and use an API token.";
+            Some(Told { sentence: format!("Somebody sent your user name with a password {to_do}; it was refused unread. {advice}"), alarming: uploads })
+        }
+        "too-many-device-mails" => alarming(
+            "The right password and second factor were given from a browser that was never seen; it was not let in, since too many mails about such browsers had been sent.",
+        ),
+        "unreadable-totp-secret" => calm(format!("What is kept of your one-time password app could not be read, so {doing} failed: tell the operators.")),
         "wrong-password" => alarming(format!("A wrong password was given for {doing}.")),
         "password-disabled" | "no-password" => alarming(format!("A password was given for {doing}, although the account has none that counts.")),
         "disabled-user" => alarming(format!("Somebody tried {doing} while the account was disabled.")),
@@ -197,11 +238,19 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         )),
         "busy" | "unavailable" => calm(format!("Because of a fault of the registry, {doing} failed.")),
         _ => alarming(match event.detail["second-factor"].as_str().and_then(factor) {
-            Some(Factor::Webauthn) => format!("A security key or passkey was not accepted for {doing}."),
+            Some(Factor::Webauthn) => match reason {
+                "no-keys" | "key-unknown" | "key-of-another-user" => format!("A security key or passkey that is none of this account was used for {doing}."),
+                "key-challenge-unknown" | "key-wrong-challenge" => format!("A security key or passkey was used too late, or twice, for {doing}."),
+                "key-wrong-origin" | "key-challenge-elsewhere" | "key-cross-origin" | "key-wrong-registry" => {
+                    format!("A security key or passkey was used for {doing}, but on another site or in another browser than where it was asked for.")
+                }
+                "key-is-no-passkey" => format!("A security key that is no passkey was used for {doing}."),
+                _ => format!("A security key or passkey was not accepted for {doing}."),
+            },
             Some(Factor::RecoveryCode) => format!("A wrong recovery code was given for {doing}."),
             Some(Factor::Totp) => format!("A wrong one-time code was given for {doing}."),
             None if reason == "wrong-code" => format!("A wrong one-time code was given for {doing}."),
-            None => format!("Somebody failed at {doing} ({reason})."),
+            None => format!("Somebody failed at {doing}."),
         }),
     }
 }
@@ -209,13 +258,33 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
 /// A token where policies do not want it is what its owner must hear of: it may be in other
 /// hands.
 fn refused(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let (doing, code) = (doing(&event.detail), event.detail["code"].as_str().unwrap_or_default());
+    let doing = doing(&event.detail);
+    // In the words that the one who was refused read, too; none in old events.
+    let why = event.detail["message"].as_str().filter(|message| !message.is_empty()).map_or_else(|| ".".to_owned(), |message| format!(": {message}"));
     match event.detail["credential"].as_str().and_then(CredentialKind::from_word) {
-        Some(CredentialKind::ApiToken) => alarming(format!("{} was used for {doing}, which was refused ({code}).", token(event, names))),
-        Some(CredentialKind::BasicPassword) => alarming(format!("User name and password were used for {doing}, which was refused ({code}).")),
-        Some(CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken) | None => {
-            calm(format!("The rules of the registry did not allow {doing} ({code})."))
-        }
+        Some(CredentialKind::ApiToken) => alarming(format!("{} was used for {doing}, which was refused{why}", token(event, names))),
+        Some(CredentialKind::BasicPassword) => alarming(format!("User name and password were used for {doing}, which was refused{why}")),
+        Some(CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken) | None => calm(match demand(&event.detail) {
+            Some(demand) => format!("You were asked to {demand} before {doing}."),
+            None => format!("The rules of the registry did not allow {doing}{why}"),
+        }),
+    }
+}
+
+/// What has to be done first, where something can be.
+fn demand(detail: &serde_json::Value) -> Option<&'static str> {
+    let demanded: Vec<&str> = detail["requires"].as_array().map(|words| words.iter().filter_map(|word| word.as_str()).collect()).unwrap_or_default();
+    let demands = |word: &str| demanded.contains(&word);
+    if demands("enrolled-second-factor") {
+        Some("add a second factor")
+    } else if demands("verified-email") {
+        Some("verify an e-mail address")
+    } else if demands("second-factor-within") || detail["code"] == "recent-second-factor-required" {
+        Some("prove your second factor again")
+    } else if demands("password-within") || detail["code"] == "recent-password-required" {
+        Some("give your password again")
+    } else {
+        None
     }
 }
 
@@ -338,16 +407,23 @@ mod tests {
     fn what_a_person_should_look_at_twice_is_alarming() {
         let (user, token) = (UserId::new(), TokenId::new());
         let names = Names { tokens: HashMap::from([(token, "laptop".to_owned())]), projects: HashMap::new() };
-        let refused = |credential| json!({ "action": "token:create", "code": "token-not-accepted", "credential": credential });
+        let refused =
+            |credential| json!({ "action": "token:create", "code": "token-not-accepted", "message": "Tokens make no tokens.", "credential": credential });
         let mut with_token = event(EventKind::RequestRefused, user, refused("api-token"));
         with_token.actor = Actor::Caller { user: Some(user), token: Some(token), remote_address: String::new(), user_agent: String::new() };
         let wrong = |reason, factor: Option<&str>| json!({ "action": "session:start", "method": "session", "reason": reason, "second-factor": factor });
         for (event, is_alarming, expected) in [
-            (with_token, true, "The API token “laptop” was used for making an API token, which was refused (token-not-accepted)."),
+            (with_token, true, "The API token “laptop” was used for making an API token, which was refused: Tokens make no tokens."),
             (
                 event(EventKind::RequestRefused, user, refused("session")),
                 false,
-                "The rules of the registry did not allow making an API token (token-not-accepted).",
+                "The rules of the registry did not allow making an API token: Tokens make no tokens.",
+            ),
+            (
+                event(EventKind::AuthenticationFailed, user, json!({ "action": "file:upload", "method": "basic-password", "reason": "password-not-accepted" })),
+                true,
+                "Somebody sent your user name with a password to upload; it was refused unread. \
+                 If that was a program of yours, take the password out of it and use an API token.",
             ),
             (event(EventKind::AuthenticationFailed, user, wrong("wrong-password", None)), true, "A wrong password was given for logging in."),
             (
@@ -380,7 +456,7 @@ mod tests {
     #[test]
     fn who_else_did_it_is_told() {
         let user = UserId::new();
-        let by = |actor| told(user, &AuditEvent { actor, ..event(EventKind::TotpRemoved, user, json!({})) }, &nothing()).unwrap().sentence;
+        let by = |actor| by_whom(user, &AuditEvent { actor, ..event(EventKind::TotpRemoved, user, json!({})) });
         let caller = |by| Actor::Caller { user: by, token: None, remote_address: String::new(), user_agent: String::new() };
         assert!(by(caller(Some(UserId::new()))).ends_with("Another person did this, who may."));
         assert!(by(Actor::CommandLine { system_user: "root".into() }).ends_with("An operator of the registry did this."));

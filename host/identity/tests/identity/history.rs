@@ -1,11 +1,29 @@
-use identity::{EndSessions, History, HistoryEntry, NewTokenScope, ReadHistory, Secret};
-use model::{Action, UserId};
+use identity::{EndSessions, History, HistoryEntry, ListTokens, NewTokenScope, Presented, ReadHistory, Secret};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Action, DecisionId, UserId};
+use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, PASSWORD, pending};
 
 impl Fixture {
     async fn history(&self, user: UserId, before: Option<i64>, limit: u32) -> History {
         self.identity.history(self.permit(ReadHistory { user }).await, before, limit).await.unwrap()
+    }
+
+    /// Every event, told one by one.
+    async fn told_events(&self, user: UserId) -> Vec<HistoryEntry> {
+        self.identity.history_events(self.permit(ReadHistory { user }).await, None, 500).await.unwrap().entries
+    }
+
+    /// Records something of this user's browser.
+    async fn record(&self, user: UserId, kind: EventKind, decision: DecisionId, detail: Value) {
+        let actor = Actor::Caller { user: Some(user), token: None, remote_address: "192.0.2.1".into(), user_agent: "test".into() };
+        let event = AuditEvent { kind, actor, user: Some(user), decision: Some(decision), detail, ..self.some_event() };
+        self.storage.record_event(&event).await.unwrap();
+    }
+
+    async fn sentences(&self, user: UserId) -> Vec<(String, bool)> {
+        self.history(user, None, 100).await.entries.into_iter().map(|entry| (entry.sentence, entry.alarming)).collect()
     }
 
     /// The newest entry.
@@ -47,7 +65,7 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     assert_eq!(enrolled.sentence, "A one-time password app was added as a second factor. An operator of the registry did this.");
     assert_eq!((enrolled.remote_address, enrolled.device), (None, None));
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    fixture.identity.log_in_with_totp(&fixture.gate, &attempt, waiting.expose(), "000000", None).await.unwrap_err();
+    fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), "000000", None).await.unwrap_err();
     let sentences: Vec<_> = fixture.history(ana, None, 2).await.entries.into_iter().map(|entry| (entry.sentence, entry.alarming)).collect();
     assert_eq!(
         sentences,
@@ -107,4 +125,143 @@ async fn where_another_person_was_is_not_told() {
     let own = fixture.newest(staff).await;
     assert_eq!(own.sentence, "You began the recovery of another account.");
     assert_eq!((own.remote_address.as_deref(), own.detail), (Some("203.0.113.9"), serde_json::json!({})));
+}
+
+#[tokio::test]
+async fn a_token_where_it_should_not_be_is_told_once_and_as_what_it_is() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    let before = fixture.history(ana, None, 100).await.entries.len();
+    let attempt = fixture.attempt();
+    let presented = Presented::Token(Secret::new(token));
+    let caller = fixture.identity.authenticate(&fixture.gate, &attempt, presented, Action::TokenList).await.unwrap();
+    fixture.gate.decide(&attempt, &caller, ListTokens { user: ana }).await.unwrap_err();
+
+    let told = fixture.history(ana, None, 100).await.entries;
+    assert_eq!(told.len(), before + 1, "{told:#?}");
+    assert!(told[0].alarming && told[0].sentence.contains("was used for listing API tokens, which was refused: "), "{}", told[0].sentence);
+    let code = told[0].detail["code"].as_str().unwrap();
+    assert!(!told[0].sentence.contains(code), "{code} is for programs");
+    assert_eq!(told[0].kinds, ["request:refused"]);
+
+    let events = fixture.told_events(ana).await;
+    assert_eq!([events[0].kind, events[1].kind], ["request:refused", "authentication:succeeded"], "the record has both");
+    assert_eq!(events[0].detail["code"], code);
+}
+
+#[tokio::test]
+async fn an_upload_is_one_line() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let [upload, between] = [DecisionId::new(), DecisionId::new()];
+    fixture.record(ana, EventKind::AuthenticationSucceeded, upload, json!({ "method": "api-token", "action": "file:upload" })).await;
+    fixture.record(ana, EventKind::SessionSteppedUp, between, json!({ "method": "totp" })).await;
+    fixture.record(ana, EventKind::FileUploaded, upload, json!({ "file": "demo-1.0.tar.gz" })).await;
+    let told = fixture.sentences(ana).await;
+    assert_eq!(told[0].0, "demo-1.0.tar.gz was uploaded to a project.");
+    assert_eq!(told[1].0, "The second factor was proven again in a session, by a one-time code.");
+    assert!(!told[2].0.contains("uploading"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_login_in_two_steps_is_told_once_and_one_that_stops_in_between_too() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    fixture.log_in("ana", "wrong horse", None).await.unwrap_err();
+    let begun = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    let code = fixture.code(&secret, 0);
+    fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), begun.expose(), &code, None).await.unwrap();
+    let told = fixture.sentences(ana).await;
+    assert!(told[0].0.contains("from a browser that was never seen"), "{told:?}");
+    assert_eq!(told[1].0, "A wrong password was given for logging in.", "the first step is told with the second one");
+    let _ = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    assert_eq!(fixture.sentences(ana).await[0].0, "The right password was given to log in; the second factor was asked for.");
+}
+
+#[tokio::test]
+async fn a_password_from_a_breach_is_one_true_line() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let decision = DecisionId::new();
+    let (before, events) = (fixture.sentences(ana).await.len(), fixture.told_events(ana).await.len());
+    fixture.record(ana, EventKind::PasswordBreached, decision, json!({ "action": "session:start" })).await;
+    fixture.record(ana, EventKind::PasswordDisabled, decision, json!({ "because": "a policy demanded it" })).await;
+    fixture.record(ana, EventKind::MailRequested, decision, json!({ "mail": "password-breached" })).await;
+    let refused = json!({ "action": "session:start", "code": "password-breached", "message": "It is known.", "credential": "session" });
+    fixture.record(ana, EventKind::RequestRefused, decision, refused).await;
+    let told = fixture.sentences(ana).await;
+    let expected = "The right password was given for logging in, but it is known from a breach of another service: it was disabled, and a mail tells how to set a new one.";
+    assert_eq!((told.len(), &told[0]), (before + 1, &(expected.to_owned(), true)));
+    assert_eq!(fixture.told_events(ana).await.len(), events + 4);
+}
+
+#[tokio::test]
+async fn to_be_asked_for_a_proof_is_nothing_to_be_afraid_of() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    for (requires, expected) in [
+        ("second-factor-within", "You were asked to prove your second factor again before adding a second factor."),
+        ("password-within", "You were asked to give your password again before adding a second factor."),
+        ("enrolled-second-factor", "You were asked to add a second factor before adding a second factor."),
+    ] {
+        let detail = json!({ "action": "factor:enroll", "code": "some-code", "message": "No.", "requires": [requires], "credential": "session" });
+        fixture.record(ana, EventKind::RequestRefused, DecisionId::new(), detail).await;
+        assert_eq!(fixture.sentences(ana).await[0], (expected.to_owned(), false));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_says_which_it_was() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    fixture.record(ana, EventKind::MailRequested, DecisionId::new(), json!({ "mail": "email-verify", "address": "a@example.org" })).await;
+    assert_eq!(fixture.newest(ana).await.sentence, "A mail with a link was sent to a@example.org, to show that this address is yours.");
+}
+
+/// Whether the password is right is not looked at, and the one who sent it hears the same for
+/// every name.
+#[tokio::test]
+async fn a_password_in_a_program_shows_in_the_history_of_whom_it_names() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let before = fixture.sentences(ana).await;
+    let mut answers = Vec::new();
+    for name in ["ana", "nobody", "ANA", "ana@example.org"] {
+        let refusal = fixture.present_password(name, PASSWORD, Action::TokenList).await.unwrap_err();
+        answers.push((refusal.kind, refusal.reasons));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    let told = fixture.sentences(ana).await;
+    let expected = "Somebody sent your user name with a password for listing API tokens; it was refused unread. \
+                    If that was a program of yours, take the password out of it and use an API token.";
+    assert_eq!(told[0], (expected.to_owned(), false));
+    assert_eq!(told[1..], before, "what a program repeats is told once");
+    fixture.present_password("ana", "x", Action::TokenCreate).await.unwrap_err();
+    assert_eq!(fixture.sentences(ana).await.len(), before.len() + 2, "another thing is told beside it");
+}
+
+#[tokio::test]
+async fn however_often_a_program_repeats_itself_the_history_goes_on() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let first = fixture.history(ana, None, 10).await.entries;
+    for _ in 0..700 {
+        let detail = json!({ "method": "basic-password", "reason": "password-not-accepted", "action": "file:upload" });
+        fixture.record(ana, EventKind::AuthenticationFailed, DecisionId::new(), detail).await;
+    }
+    fixture.record(ana, EventKind::PasswordSet, DecisionId::new(), json!({})).await;
+    let (mut told, mut before) = (Vec::new(), None);
+    loop {
+        let page = fixture.history(ana, before, 1).await;
+        told.extend(page.entries);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let repeated = told.iter().filter(|entry| entry.kind == "authentication:failed").count();
+    assert_eq!((told[0].kind, repeated), ("account:password:set", 1));
+    assert_eq!(told[2..], first);
 }

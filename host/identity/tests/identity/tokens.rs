@@ -260,7 +260,7 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
     let ask =
         async |user: &str, description: &str, scope| fixture.identity.token_to_create(&user_name(user), description, scope, None, None).await.unwrap_err();
     assert!(matches!(ask("nobody", "ci", NewTokenScope::Account).await, TokenError::UnknownUser));
-    for description in ["", "  ", "a\nb", &"a".repeat(101)] {
+    for description in ["", "  ", "a\nb", "a\u{2028}b", "\u{202e}toptal", &"a".repeat(101)] {
         assert!(matches!(ask("ana", description, NewTokenScope::Account).await, TokenError::InvalidDescription));
     }
     assert!(matches!(ask("ana", "ci", projects(&[])).await, TokenError::InvalidScope));

@@ -55,6 +55,23 @@ async fn all_tokens_of_a_user_are_revoked_at_once() {
 }
 
 #[tokio::test]
+async fn a_user_has_at_most_so_many_live_tokens() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let first = try_token(storage, ada, "0").await.unwrap();
+        for number in 1..storage::tokens::MAX_LIVE {
+            try_token(storage, ada, &number.to_string()).await.unwrap();
+        }
+        assert_eq!(conflict(try_token(storage, ada, "one more").await), Conflict::TooManyTokens);
+        try_token(storage, bob, "one more").await.unwrap();
+        commit(storage, async |unit| unit.revoke_token(first, at(9)).await).await.unwrap();
+        try_token(storage, ada, "one more").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_description_has_at_most_100_characters() {
     on_both(async |fixture| {
         let ada = user(&fixture.storage, "ada").await;
