@@ -13,6 +13,8 @@ const { chromium } = require("playwright-core");
 const axe = require("axe-core");
 
 export const SERVER = process.env.SERVER;
+/// Pictures of this journey.
+const SHOTS = join(process.env.SCREENSHOTS, process.env.JOURNEY);
 const FLAGS = [
   "--headless",
   "--no-sandbox",
@@ -33,15 +35,12 @@ const PATIENCE = 30_000;
 export class Browser {
   #context;
   #folder;
-  #shots;
   #looked = new Map();
   #complaints = [];
 
   static async start(name, options = {}) {
     const browser = new Browser();
     browser.#folder = await mkdtemp(join(tmpdir(), "chromium-"));
-    browser.#shots = join(process.env.SCREENSHOTS, process.env.JOURNEY);
-    await mkdir(browser.#shots, { recursive: true });
     browser.#context = await chromium.launchPersistentContext(browser.#folder, {
       executablePath: process.env.CHROMIUM,
       args: FLAGS,
@@ -168,7 +167,7 @@ export class Browser {
           problems.set(problem, [...(problems.get(problem) ?? []), `${colorScheme} ${size.width} px`]);
         }
         const file = `${this.name}-${number}-${name.replaceAll(/[^a-z0-9]+/gi, "-")}-${colorScheme}-${size.width}.png`;
-        await this.page.screenshot({ path: join(this.#shots, file), fullPage: true });
+        await this.page.screenshot({ path: join(SHOTS, file), fullPage: true });
       }
     }
     await this.page.emulateMedia({ colorScheme: "light" });
@@ -224,6 +223,9 @@ export class Browser {
 /// Walks a journey with browsers that are closed however it ends. What each saw that must
 /// not be fails the journey too.
 export async function walk(journey) {
+  // What an earlier run saw would be taken for what this one did.
+  await rm(SHOTS, { recursive: true, force: true });
+  await mkdir(SHOTS, { recursive: true });
   const browsers = [];
   const start = async (name, options) => {
     const browser = await Browser.start(name, options);
@@ -236,7 +238,7 @@ export async function walk(journey) {
   } catch (error) {
     failures.push(error.stack);
     for (const { name, page } of browsers) {
-      const file = join(process.env.SCREENSHOTS, process.env.JOURNEY, `${name}-where-it-failed.png`);
+      const file = join(SHOTS, `${name}-where-it-failed.png`);
       await page.screenshot({ path: file, fullPage: true }).catch(() => {});
       failures.push(`${name} was at ${page.url()}: ${(await page.locator("body").innerText({ timeout: 1000 }).catch(() => "")).slice(0, 2000)}`);
     }
