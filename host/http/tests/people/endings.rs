@@ -33,7 +33,9 @@ async fn a_form_whose_body_comes_after_this_was_not_me_does_nothing() {
     let mut browser = site.browser();
     browser.log_in("ana").await;
     browser.keep_recovery_codes().await;
-    browser.set_up_app().await;
+    let secret = browser.set_up_app().await;
+    site.clock.advance_seconds(60);
+    browser.step_up(&secret).await;
     let mut owner = site.browser();
     owner.cookies = browser.cookies.clone();
     let form = "description=thief&scope=account&expires=never";
