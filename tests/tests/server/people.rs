@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use tests::{Browser, Clients, Package, Server, Setup, User};
+use tests::browser::Breaches;
+use tests::{Browser, Clients, Package, Server, Setup, User, shipped_set};
 
 use crate::tools::upload_ok;
 
@@ -59,16 +60,35 @@ fn a_stranger_registers_and_ends_up_uploading() {
     assert_eq!(server.get("/simple/hello-browser/").status, 200);
 }
 
+/// A server that asks about breaches, and a user whose password is known from one.
+fn with_a_breached_password(breaches: &Breaches, set: &str) -> Server {
+    let server = Setup::default().policies(shipped_set(set)).flag("--breach-check-url", &breaches.url).start();
+    let arguments = ["user", "create", "carla", "--email", "carla@example.org", "--verified", "--password-stdin"];
+    server.setup.command_line_with_input(&arguments, &format!("{BREACHED}\n"), &[]).ok();
+    server
+}
+
+const BREACHED: &str = "trombone lantern gravel 1994";
+
 #[test]
 fn a_breached_password_opens_nothing_and_a_reset_by_mail_leads_back() {
     let Some(walker) = Walker::find() else { return };
     let breaches = walker.browser.breaches();
-    let server = Setup::default().flag("--breach-check-url", &breaches.url).start();
-    let password = "trombone lantern gravel 1994";
-    let arguments = ["user", "create", "carla", "--email", "carla@example.org", "--verified", "--password-stdin"];
-    server.setup.command_line_with_input(&arguments, &format!("{password}\n"), &[]).ok();
+    let server = with_a_breached_password(&breaches, "default");
     walker.walk("breached_password", &server, &[("NAME", "carla"), ("EMAIL", "carla@example.org"), ("BREACHES", &breaches.url)]);
-    assert!(!server.log().contains(password), "no password in the log");
+    assert!(!server.log().contains(BREACHED), "no password in the log");
+}
+
+#[test]
+fn a_breached_password_that_is_only_observed_is_counted_and_nobody_is_held_up() {
+    let Some(walker) = Walker::find() else { return };
+    let breaches = walker.browser.breaches();
+    let mut server = with_a_breached_password(&breaches, "observe");
+    walker.walk("observed_breach", &server, &[("NAME", "carla")]);
+    server.wait_for("the decisions on record", |server| {
+        let told = server.command_line(&["decisions", "--would-refuse"]).ok().stdout;
+        (told.matches("refuse-breached-passwords").count() == 2).then_some(())
+    });
 }
 
 #[test]
@@ -124,8 +144,7 @@ fn the_last_factor_stays_while_a_project_or_a_policy_demands_one() {
     upload_ok(&server, &Package::new("guarded", "1.0").wheel(), &server.setup.token(&fay, &["--account"]));
     // What the project's owners demand is told beside what the registry's policies do.
     server.command_line(&["project", "settings", "guarded", "owner-mandate", "second-factor=true"]).ok();
-    let variables =
-        [("NAME", fay.name.as_str()), ("EMAIL", &email(&fay)), ("OLD_PASSWORD", &fay.password), ("SECRET", &secret), ("PROJECT", "guarded")];
+    let variables = [("NAME", fay.name.as_str()), ("EMAIL", &email(&fay)), ("OLD_PASSWORD", &fay.password), ("SECRET", &secret), ("PROJECT", "guarded")];
     walker.walk("last_factor", &server, &variables);
 }
 
