@@ -1,5 +1,8 @@
 //! What an operator sees: health, numbers, the log, decisions explained.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use tests::{Package, Request, Setup, basic_token};
 
 use crate::tools::upload_ok;
@@ -132,4 +135,65 @@ fn bytes_that_are_no_http_harm_nobody() {
         assert!(!answer.text().contains("root:"), "{path}");
     }
     assert_eq!(server.get("/simple/").status, 200);
+}
+
+/// Answers each request with this, as the service for breached passwords would; its address.
+fn answering(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                match stream.read(&mut byte) {
+                    Ok(1) => head.push(byte[0]),
+                    _ => break,
+                }
+            }
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_command_line_sets_no_breached_password_unless_told_to() {
+    let server = Setup::default().start();
+    // What is left of the SHA-1 of the password below after its first five characters.
+    let service = answering("09F6AEFF6DD7C2FACFDD027FA1B3833215B:12\r\n");
+    let variables = [("PORTCULLIS_BREACH_CHECK_URL", service.as_str())];
+    let run = |arguments: &[&str], password: &str| server.setup.command_line_with_input(arguments, &format!("{password}\n"), &variables);
+    let breached = "trombone lantern gravel 1994";
+    let create = ["user", "create", "carla", "--password-stdin"];
+    let refused = run(&create, breached);
+    assert!(!refused.status.success() && refused.stderr.contains("--allow-breached") && !refused.stderr.contains(breached), "{}", refused.stderr);
+    run(&create, "marble otter canyon 64 sails").ok();
+    let set = ["user", "set-password", "carla", "--password-stdin"];
+    assert!(!run(&set, breached).status.success());
+    run(&[&set[..], &["--allow-breached"]].concat(), breached).ok();
+}
+
+#[test]
+fn a_server_without_staff_prints_a_link_at_each_start_whoever_registered() {
+    let setup = Setup::default();
+    let print = |is_expected: bool| {
+        let mut server = setup.clone().start();
+        // The health of a server that serves is known after it has said all of this.
+        server.get("/health");
+        if is_expected {
+            server.wait_for("the link", |server| server.log().contains("/first-user?link=").then_some(()));
+        }
+        assert_eq!(server.log().contains("This registry has no staff yet."), is_expected, "{}", server.log());
+        server
+    };
+    let server = print(true);
+    server.command_line(&["user", "create", "stranger", "--no-password"]).ok();
+    assert!(server.stop().success());
+    let server = print(true);
+    server.command_line(&["user", "create", "operator", "--no-password", "--staff"]).ok();
+    server.command_line(&["user", "staff", "operator", "off"]).ok();
+    assert!(server.stop().success());
+    print(false).stop();
 }
