@@ -9,8 +9,8 @@ use storage::audit::AuditRow;
 /// How far apart, in sequence numbers, two events of one act stand at most. Between them are
 /// those of others: an upload is long, and the token is looked at before it.
 pub(super) const REACH: i64 = 256;
-/// How long a first step of a login and its second one belong together.
-const LOGIN_MS: i64 = 15 * 60 * 1000;
+/// How long two steps of a login belong together, and what is repeated.
+const SOON_MS: i64 = 15 * 60 * 1000;
 
 /// Events of one act, the newest first. Never empty.
 pub(super) struct Act {
@@ -33,15 +33,15 @@ impl Act {
 pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::new();
     let mut by_decision: HashMap<DecisionId, usize> = HashMap::new();
-    let (mut second_steps, mut refused_unread): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut second_steps, mut repeated): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     for row in rows {
         let event = &row.event;
         let by_same = event.decision.and_then(|decision| by_decision.get(&decision).copied());
         let found = if is_first_step(event) {
-            let second = second_steps.iter().rposition(|&index| acts[index].is_near(&row) && is_second_step(&acts[index].rows[0].event, event));
+            let second = second_steps.iter().rposition(|&index| acts[index].is_near(&row) && is_soon_after(&acts[index].rows[0].event, event));
             second.map(|place| second_steps.swap_remove(place))
-        } else if is_refused_unread(event) {
-            refused_unread.iter().rev().copied().find(|&index| acts[index].rows.last().is_some_and(|newer| is_same_sender(&newer.event, event)))
+        } else if is_repeatable(event) {
+            repeated.iter().rev().copied().find(|&index| acts[index].rows.last().is_some_and(|newer| is_repetition(&newer.event, event)))
         } else {
             None
         };
@@ -57,8 +57,8 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
                 if matches!(event.kind, EventKind::SessionStarted | EventKind::DeviceUnrecognized) {
                     second_steps.push(index);
                 }
-                if is_refused_unread(event) {
-                    refused_unread.push(index);
+                if is_repeatable(event) {
+                    repeated.push(index);
                 }
                 acts.push(Act { rows: vec![row] });
                 index
@@ -76,17 +76,24 @@ fn is_first_step(event: &AuditEvent) -> bool {
     event.kind == EventKind::AuthenticationSucceeded && event.detail["second-factor"] == "pending"
 }
 
-fn is_second_step(second: &AuditEvent, first: &AuditEvent) -> bool {
-    is_same_place(second, first) && (0..=LOGIN_MS).contains(&second.at.0.saturating_sub(first.at.0))
+/// What is done again without anybody's meaning it: a program goes on sending a password that
+/// no policy could permit; a page and then its form ask for the same proof.
+fn is_repeatable(event: &AuditEvent) -> bool {
+    match event.kind {
+        EventKind::AuthenticationFailed => event.detail["reason"] == "password-not-accepted",
+        EventKind::RequestRefused => event.detail["credential"] == "session" && event.detail["requires"].as_array().is_some_and(|demands| !demands.is_empty()),
+        _ => false,
+    }
 }
 
-/// A password that no policy could permit, sent by a program that will go on sending it.
-fn is_refused_unread(event: &AuditEvent) -> bool {
-    event.kind == EventKind::AuthenticationFailed && event.detail["reason"] == "password-not-accepted"
+fn is_repetition(newer: &AuditEvent, older: &AuditEvent) -> bool {
+    let is_same = |key: &str| newer.detail[key] == older.detail[key];
+    newer.kind == older.kind && is_same("action") && is_same("requires") && is_soon_after(newer, older)
 }
 
-fn is_same_sender(one: &AuditEvent, other: &AuditEvent) -> bool {
-    is_refused_unread(one) && one.detail["action"] == other.detail["action"] && is_same_place(one, other)
+/// From the same place, and not much later.
+fn is_soon_after(newer: &AuditEvent, older: &AuditEvent) -> bool {
+    is_same_place(newer, older) && (0..=SOON_MS).contains(&newer.at.0.saturating_sub(older.at.0))
 }
 
 fn is_same_place(one: &AuditEvent, other: &AuditEvent) -> bool {

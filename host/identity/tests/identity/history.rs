@@ -207,8 +207,13 @@ async fn to_be_asked_for_a_proof_is_nothing_to_be_afraid_of() {
         ("enrolled-second-factor", "You were asked to add a second factor before adding a second factor."),
     ] {
         let detail = json!({ "action": "factor:enroll", "code": "some-code", "message": "No.", "requires": [requires], "credential": "session" });
-        fixture.record(ana, EventKind::RequestRefused, DecisionId::new(), detail).await;
-        assert_eq!(fixture.sentences(ana).await[0], (expected.to_owned(), false));
+        let before = fixture.sentences(ana).await;
+        for _page_and_form in 0..2 {
+            fixture.record(ana, EventKind::RequestRefused, DecisionId::new(), detail.clone()).await;
+        }
+        let told = fixture.sentences(ana).await;
+        assert_eq!(told[0], (expected.to_owned(), false));
+        assert_eq!(told[1..], before, "one act of the person");
     }
 }
 
