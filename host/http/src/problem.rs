@@ -12,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Page, Reason, Requirement};
 use model::DecisionId;
+pub(crate) use model::time::wait_in_words;
 use serde_json::{Value, json};
 
 use crate::negotiate::ProblemFormat;
@@ -282,17 +283,6 @@ fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
         Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
         Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
     }
-}
-
-/// A time to wait, as people say it.
-pub(crate) fn wait_in_words(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..=90 => (seconds.max(1), "second"),
-        91..=5400 => (seconds.div_ceil(60), "minute"),
-        5401..=129_600 => (seconds.div_ceil(3600), "hour"),
-        _ => (seconds.div_ceil(86_400), "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Where a browser proves what is missing, for programs that show it to somebody.

@@ -72,6 +72,12 @@ pub struct ListedSession {
     pub factor: Option<Factor>,
 }
 
+/// What a session's row has proven, in a later request of it: its password was checked in
+/// another one, and may be another password by now.
+pub(crate) fn assurance_of(session: &SessionRow) -> Assurance {
+    Assurance { password_state: PasswordState::Unchecked, ..session.assurance }
+}
+
 impl Target for StartSession {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::SessionStart)

@@ -18,7 +18,7 @@ use crate::limits::Known;
 use crate::login::second_factor::{Offered, Right};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
-use crate::sessions::{StartedSession, is_still};
+use crate::sessions::{StartedSession, assurance_of, is_still};
 use crate::{Identity, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
@@ -64,7 +64,7 @@ impl Identity {
             }
         };
         let password_state = self.password_state(gate, attempt, ACTION, &password, Some(user.id)).await?;
-        let assurance = Assurance { password_at: Some(attempt.at), password_state, ..current.session.assurance };
+        let assurance = Assurance { password_at: Some(attempt.at), password_state, ..assurance_of(&current.session) };
         self.renew(gate, attempt, caller, Current { user, ..current }, assurance, None).await
     }
 
@@ -101,7 +101,7 @@ impl Identity {
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
         };
         let second_factor = Some(FactorUse { factor: right.factor, at: right.at });
-        let assurance = Assurance { second_factor, ..current.session.assurance };
+        let assurance = Assurance { second_factor, ..assurance_of(&current.session) };
         self.renew(gate, attempt, caller, current, assurance, Some(right)).await
     }
 

@@ -47,6 +47,17 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A time to wait, as people say it: `44 minutes`.
+pub fn wait_in_words(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..=90 => (seconds.max(1), "second"),
+        91..=5400 => (seconds.div_ceil(60), "minute"),
+        5401..=129_600 => (seconds.div_ceil(3600), "hour"),
+        _ => (seconds.div_ceil(86_400), "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
     /// The current moment.

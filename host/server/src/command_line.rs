@@ -14,9 +14,11 @@ use policy_engine::Engine;
 use registry::Registry;
 use storage::Storage;
 use storage::users::UserRow;
+use toml::Value;
 
 use crate::answer::printable;
-use crate::configuration::{self, Configuration, Key, Origin};
+use crate::configuration::value::Setting as _;
+use crate::configuration::{self, Configuration, Key, Origin, PublicUrl};
 use crate::data_folder::DataFolder;
 use crate::wiring;
 
@@ -24,6 +26,10 @@ use crate::wiring;
 pub(crate) struct CommandLine {
     pub(crate) configuration: Configuration,
     pub(crate) folder: DataFolder,
+    /// Where links in mails lead.
+    pub(crate) public_url: PublicUrl,
+    /// Whether that was configured, or noted by a server, and is not only a default.
+    public_url_is_known: bool,
     pub(crate) storage: Storage,
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
@@ -42,10 +48,10 @@ impl CommandLine {
         let folder = DataFolder::open(&configuration.values.data)?;
         let storage = wiring::open_storage(&configuration).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let public_url = configuration.public_url(configuration.values.listen);
+        let (public_url, public_url_is_known) = public_url(&configuration, &folder);
         let identity = wiring::identity(&configuration, &public_url, storage.clone(), clock.clone())?;
         let registry = wiring::registry(&configuration, &public_url, &folder, storage.clone(), clock.clone())?;
-        Ok(Self { configuration, folder, storage, identity, registry, clock, system_user: system_user() })
+        Ok(Self { configuration, folder, public_url, public_url_is_known, storage, identity, registry, clock, system_user: system_user() })
     }
 
     /// Permits `target` without asking any policy, and records that it did.
@@ -72,6 +78,15 @@ impl CommandLine {
         program_with(files.last().as_deref(), data.as_deref())
     }
 
+    /// What to say after a command that mails links, where nobody knows whether they lead to
+    /// the server; empty where that is known.
+    pub(crate) fn remark_on_links(&self) -> String {
+        if self.public_url_is_known {
+            return String::new();
+        }
+        format!("Links begin with {}; if the server runs under another address, say so with --public-url.\n", self.public_url.0)
+    }
+
     /// A policy engine to look at sets with, the same as the servers' but for its size.
     pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
         wiring::engine(&self.configuration, &self.folder, 1)
@@ -80,6 +95,16 @@ impl CommandLine {
     /// The user with this name.
     pub(crate) async fn user(&self, name: &UserName) -> anyhow::Result<UserRow> {
         self.storage.user_by_name(name).await?.with_context(|| format!("there is no user `{name}`; `portcullis user list` shows them all"))
+    }
+}
+
+/// The address that is configured, else the one that the last server of this folder noted, else
+/// the default; and whether it is more than that.
+fn public_url(configuration: &Configuration, folder: &DataFolder) -> (PublicUrl, bool) {
+    let noted = || folder.noted_public_url().and_then(|url| PublicUrl::read(&Value::String(url)).ok());
+    match configuration.values.public_url.clone().or_else(noted) {
+        Some(url) => (url, true),
+        None => (configuration.public_url(configuration.values.listen), false),
     }
 }
 

@@ -7,7 +7,7 @@
 mod keys;
 mod print;
 mod services;
-mod value;
+pub(crate) mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -72,6 +72,20 @@ impl DataFolder {
         self.path.join("outbox")
     }
 
+    /// Notes under which address the server answers, for commands whose mails link to it.
+    pub(crate) fn note_public_url(&self, url: &str) -> anyhow::Result<()> {
+        let path = self.path.join("public-url");
+        // Renamed into place: a command that looks now sees a whole address.
+        let beside = path.with_extension(std::process::id().to_string());
+        fs::write(&beside, url).with_context(|| format!("cannot write {}", beside.display()))?;
+        fs::rename(&beside, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The address that the last server of this folder noted; none if there was no server yet.
+    pub(crate) fn noted_public_url(&self) -> Option<String> {
+        fs::read_to_string(self.path.join("public-url")).ok().map(|url| url.trim().to_owned())
+    }
+
     /// Folder of compiled policy modules.
     pub(crate) fn modules(&self) -> PathBuf {
         self.path.join("modules")

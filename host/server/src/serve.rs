@@ -97,6 +97,7 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
 
     say(&format!("  mail       {}", mail_in_words(&configuration, &folder)));
 
+    folder.note_public_url(&public_url.0)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     parts.start_background(&configuration, source.watched, log, &stop, &tasks);
     shutdown::on_signal(stop.clone(), configuration.values.shutdown_deadline)?;

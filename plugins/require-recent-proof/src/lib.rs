@@ -177,7 +177,7 @@ mod tests {
     fn it_does_not_hear_what_tokens_do_and_costs_an_upload_nothing() {
         let heard = RequireRecentProof::describe().actions;
         for action in [Action::FileUpload, Action::ProjectCreate, Action::TokenMint, Action::IndexRead, Action::FileDownload] {
-            assert!(!heard.contains(action), "{}", action.as_str());
+            assert!(!heard.contains(&action), "{}", action.as_str());
         }
     }
 

@@ -242,6 +242,8 @@ fn without_an_smtp_server_mails_are_files_and_no_link_is_in_the_log() {
     let link = mail.lines().find_map(|line| line.strip_prefix("http://")).expect("the mail has a link");
     let secret = link.split("link=").nth(1).expect("the link has a secret");
     assert_eq!(secret.len(), 43, "{link}");
+    // The command was told no address; the server noted its own, which has a port of its choice.
+    assert!(link.starts_with(&format!("localhost:{}/", server.address.port())), "{link}");
     let log = server.wait_for("the mail in the log", |server| Some(server.log()).filter(|log| log.contains("mail written to a file")));
     assert!(!log.contains(secret), "{log}");
     let listed = server.command_line(&["mail", "list", "--json"]).ok();
@@ -284,6 +286,28 @@ fn mails_that_were_put_off_leave_at_an_operators_word() {
     smtp.run();
     assert!(server.command_line(&["mail", "retry", "--json"]).ok().json()["mails"].as_u64() >= Some(1));
     wait_until_all(&mut server, "token-created", 1, "sent");
+}
+
+#[test]
+fn a_command_that_mails_links_says_what_they_begin_with_where_nobody_told_it() {
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    let doubt = "Links begin with http://localhost:8080;";
+    assert!(setup.command_line(&["mail", "test", "ana@example.org"]).ok().all().contains(doubt));
+    let told = setup.command_line(&["mail", "test", "ana@example.org", "--public-url", "https://packages.example.org"]).ok();
+    assert!(!told.all().contains("Links begin with"), "{}", told.all());
+}
+
+#[test]
+fn keys_of_a_user_without_any_are_an_empty_list_and_none_can_be_removed() {
+    let setup = Setup::default();
+    setup.command_line(&["migrate"]).ok();
+    setup.user("ana");
+    assert_eq!(setup.command_line(&["user", "keys", "list", "ana", "--json"]).ok().json(), serde_json::json!([]));
+    for arguments in [&["user", "keys", "remove", "ana"][..], &["user", "keys", "remove", "ana", "blue key"]] {
+        let refused = setup.command_line(arguments);
+        assert!(!refused.status.success() && refused.all().contains("user keys list ana"), "{}", refused.all());
+    }
 }
 
 #[test]

@@ -91,6 +91,16 @@ impl Identity {
         Ok(RemoveFactor { user: user.id, which, name, word, is_last: keys.len() + usize::from(has_totp) == 1, demands })
     }
 
+    /// Looks a key up that an operator removes, because it was lost or stolen. What demands a
+    /// second factor stops nobody here: it is what the owner is asked for at the next login.
+    pub async fn key_to_remove(&self, user: UserId, key: KeyId) -> Result<RemoveFactor, FactorError> {
+        let user = self.storage().user(user).await?.ok_or(FactorError::UnknownUser)?;
+        let keys = self.storage().keys_of(user.id).await?;
+        let key = keys.iter().find(|row| row.id == key).ok_or(FactorError::UnknownKey)?;
+        let is_last = keys.len() == 1 && user.totp_secret.is_none();
+        Ok(RemoveFactor { user: user.id, which: FactorName::Key(key.id), name: key.name.clone(), word: words(key.kind), is_last, demands: Vec::new() })
+    }
+
     /// What demands a second factor of the caller: for the page that lists the factors.
     pub async fn demands_of(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<Vec<Demand>, StorageError> {
         let Some(user) = caller.user() else { return Ok(Vec::new()) };

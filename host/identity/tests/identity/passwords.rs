@@ -109,6 +109,8 @@ async fn after_too_many_failures_even_the_right_password_has_to_wait() {
     }
     let refusal = fixture.present_password("ana", PASSWORD, PERMITTED).await.unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 270 });
+    let told = &refusal.reasons[0];
+    assert_eq!((told.message.as_str(), told.remedy.as_str()), ("This was tried too often.", "Wait 5 minutes, then try again."));
     fixture.clock.advance_seconds(270);
     assert!(fixture.present_password("ana", PASSWORD, PERMITTED).await.is_ok());
 }

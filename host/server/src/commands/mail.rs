@@ -96,12 +96,11 @@ async fn list(line: &CommandLine, state: Option<State>, limit: u32) -> anyhow::R
 }
 
 async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
-    let public_url = line.configuration.public_url(line.configuration.values.listen);
-    let mailer = wiring::mailer(&line.configuration, &public_url, &line.folder, line.storage.clone(), line.clock.clone())?;
+    let mailer = wiring::mailer(&line.configuration, &line.public_url, &line.folder, line.storage.clone(), line.clock.clone())?;
     record(line, json!({ "mail": "test", "recipient": address.chars().take(320).collect::<String>() })).await?;
     let way = wiring::mail_transport(&line.configuration, &line.folder);
     let delivery = mailer.send_test(address).await.with_context(|| format!("the mail did not leave through {way}"))?;
-    Ok(match delivery {
+    let answer = match delivery {
         Delivery::Smtp => {
             Answer::new(format!("{way} has taken the mail; look whether it arrives"), json!({ "recipient": address, "taken-by": way.to_string() }))
         }
@@ -109,7 +108,8 @@ async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
             format!("the mail is in {}: no smtp-url is configured, so mails leave no further than that", file.display()),
             json!({ "recipient": address, "file": file.display().to_string() }),
         ),
-    })
+    };
+    Ok(answer.with_remarks(line.remark_on_links()))
 }
 
 async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {

@@ -1,6 +1,7 @@
 //! `portcullis user`.
 
 pub(crate) mod email;
+mod keys;
 mod recovery;
 mod sessions;
 mod show;
@@ -63,6 +64,9 @@ pub(crate) enum UserCommand {
     /// Enroll or remove a second factor.
     #[command(subcommand)]
     Totp(TotpCommand),
+    /// Security keys and passkeys: list, remove.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// E-mail addresses: add, verify, promote, remove, list.
     #[command(subcommand)]
     Email(email::EmailCommand),
@@ -181,6 +185,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             line.identity.remove_totp(line.permit(RemoveTotp { user: user.id }).await?).await?;
             Ok(Answer::new(format!("{} has no one-time password app any more", user.name), json!({ "user": user.name.as_written() })))
         }
+        UserCommand::Keys(command) => keys::run(command, line).await,
         UserCommand::Email(command) => email::run(command, line).await,
         UserCommand::Staff { name, staff } => set_staff(line, &name, staff == Switch::On).await,
         UserCommand::Disable { name, reason } => disable(line, &name, reason).await,

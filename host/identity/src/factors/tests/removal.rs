@@ -81,6 +81,23 @@ async fn a_factor_that_nobody_demands_is_removed_even_as_the_last_one() {
 }
 
 #[tokio::test]
+async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
+    let fixture = lenient().await;
+    let (ana, eve) = (fixture.person("ana").await, fixture.person("eve").await);
+    fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
+    fixture.mails().await;
+    let FactorName::Key(blue) = fixture.key(ana, "blue").await else { panic!("a key") };
+    assert!(matches!(fixture.identity.key_to_remove(eve.user, blue).await, Err(FactorError::UnknownKey)), "each has their own keys");
+    let target = fixture.identity.key_to_remove(ana.user, blue).await.unwrap();
+    assert!(target.is_last());
+    let permit = gate::break_glass(&fixture.storage, &*fixture.clock, "operator", target).await.unwrap();
+    assert!(fixture.identity.remove_factor(permit).await.unwrap().is_none(), "no session of the operator's");
+    assert!(!fixture.user(ana).await.facts().factors.any());
+    assert_eq!(fixture.details(EventKind::KeyRemoved).await[0]["name"], "blue");
+    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::FactorRemoved]);
+}
+
+#[tokio::test]
 async fn the_last_factor_stays_while_a_policy_demands_one() {
     let fixture = Fixture::with(ORIGIN, Limits::default(), |_| ()).await;
     let ana = fixture.person("ana").await;

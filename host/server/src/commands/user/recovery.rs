@@ -19,9 +19,10 @@ pub(crate) async fn start(line: &CommandLine, name: &UserName, reason: String) -
     );
     let json = json!({ "user": user.name.as_written(), "recovery": id.to_string(), "effective": recovery.effective_at.to_string() });
     Ok(Answer::new(text, json).with_remarks(format!(
-        "The user can stop it with the link in the mail, and you with: {} user recover-cancel {}",
+        "The user can stop it with the link in the mail, and you with: {} user recover-cancel {}\n{}",
         line.program(),
-        user.name
+        user.name,
+        line.remark_on_links()
     )))
 }
 
