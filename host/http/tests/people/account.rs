@@ -2,7 +2,9 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_SECURITY_POLICY;
+use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::MailKind;
+use model::{Clock as _, PasswordState, Timestamp};
 
 use crate::browser::{PASSWORD, Site, URL};
 
@@ -255,4 +257,43 @@ async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
     let page = browser.post("/account/factors/keys", &form).await;
     assert!(page.body.contains("Now press “Add the key” once more") && page.body.contains("value=\"Blue &#34;key&#34;\""), "{}", page.body);
     assert!(page.body.contains("value=\"passkey\" required checked"), "{}", page.body);
+}
+
+/// A session whose log-in was let through while breached passwords were only counted.
+#[tokio::test]
+async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_it() {
+    let site = Site::new().await;
+    let user = site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    let session = site.storage.sessions_of(user, Timestamp(0), site.clock.now()).await.unwrap()[0].id;
+    // SHA-256 of 32 zero bytes, which the cookie below stands for.
+    let hash: [u8; 32] = std::array::from_fn(|at| {
+        let hex = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925";
+        u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()
+    });
+    let mut unit = site.storage.begin().await.unwrap();
+    unit.change_session_secret(session, &hash, Some((site.clock.now(), PasswordState::Breached)), site.clock.now()).await.unwrap().unwrap();
+    let event = AuditEvent {
+        at: site.clock.now(),
+        kind: EventKind::SessionStarted,
+        actor: Actor::System,
+        user: Some(user),
+        project: None,
+        decision: None,
+        detail: serde_json::json!({}),
+    };
+    unit.commit(&event).await.unwrap();
+    for (name, value) in &mut browser.cookies {
+        if name == "__Host-portcullis-session" {
+            *value = "A".repeat(43);
+        }
+    }
+    let page = browser.get("/account/password").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    let new = "brisk lanterns under seven bridges";
+    let page = browser.post_and_follow("/account/password", &[("current", PASSWORD), ("password", new)]).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    let answer = site.browser().post("/login", &[("user", "ana"), ("password", new)]).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
 }
