@@ -4,6 +4,7 @@
 pub mod emails;
 pub(crate) mod notices;
 pub mod standing;
+pub(crate) mod standing_primary;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};

@@ -13,11 +13,12 @@ use storage::links::NewLink;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
-use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::accounts::{check_email, event, is_there, person};
+use crate::accounts::notices::{Mailbox, at, device, enqueue, remote_address};
+use crate::accounts::{check_email, event, is_there, person, standing_primary};
 use crate::limits;
 use crate::password_change::PasswordProblem;
 use crate::refusals::Failure;
+use crate::secure::is_secured;
 use crate::{Identity, opaque};
 
 /// The purpose of the links in storage.
@@ -119,7 +120,10 @@ impl Identity {
         let user = user.filter(is_there);
         // Nobody has a new id, but asking takes as long.
         let emails = self.storage().emails(user.as_ref().map_or_else(UserId::new, |user| user.id)).await?;
-        let primary = emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str());
+        let address = match &user {
+            Some(user) => self.reset_address(user, &Mailbox { user: user.id, name: user.name.clone(), emails }).await?,
+            None => None,
+        };
         let name = user.as_ref().map_or("-", |user| user.name.as_written());
 
         let (id, now) = (user.as_ref().map(|user| user.id), permit.at());
@@ -132,9 +136,10 @@ impl Identity {
         ];
         let mut unit = self.storage().begin().await?;
         let live = unit.live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now).await?;
-        let recipient = primary.filter(|_| is_rarely_asked_for || live == 0);
+        let recipient = address.as_deref().filter(|_| is_rarely_asked_for || live == 0);
+        let puts_back = recipient.filter(|_| user.as_ref().is_some_and(is_secured)).unwrap_or_default();
         // One that is mailed to nobody is known to nobody, and nobody's.
-        unit.create_link(&new_link(&stored, id.filter(|_| recipient.is_some()), now)).await?;
+        unit.create_link(&new_link(&stored, id.filter(|_| recipient.is_some()), puts_back, now)).await?;
         enqueue(&mut unit, &Mail::new(MailKind::PasswordResetLink, words), id, recipient, now).await?;
         let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some(), "often": !is_rarely_asked_for });
         unit.commit(&AuditEvent { user: id, ..event(permit, EventKind::PasswordResetRequested, UserId::new(), detail) }).await?;
@@ -166,24 +171,36 @@ impl Identity {
         let mut unit = self.storage().begin().await?;
         // The user first, as everywhere, so that nobody waits in a circle.
         unit.hold_user(target.user).await?.filter(is_there).ok_or(PasswordProblem::UnknownLink)?;
-        unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;
+        let link = unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;
+        // Where the link went, if that is not where mails go now: whoever secured the account
+        // has it back with the address from before.
+        let mailed_to = Some(link.data.expose().as_str()).filter(|address| !address.is_empty());
+        let put_back = match mailed_to.filter(|address| !mailbox.primary().is_some_and(|primary| primary.eq_ignore_ascii_case(address))) {
+            Some(address) => standing_primary::put_back(&mut unit, &permit, &mailbox, address).await?.then_some(address),
+            None => None,
+        };
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
         let ended = self.void_after_new_password(&mut unit, target.user, None).await?;
+        // Whoever had the old password may have made their browser known.
+        unit.drop_devices(target.user).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
-        mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordReset, words), now).await?;
+        if let Some(recipient) = put_back.or(mailbox.primary()) {
+            enqueue(&mut unit, &Mail::new(MailKind::PasswordReset, words), Some(target.user), Some(recipient), now).await?;
+        }
         unit.commit(&event(&permit, EventKind::PasswordReset, target.user, json!({ "ended-sessions": ended }))).await?;
         Ok(())
     }
 
     /// A link for a new password, as a whole address for a mail, made in the unit of the
-    /// change that the mail tells of. It counts for [`LINK_LIFETIME`].
-    pub(crate) async fn password_link(&self, unit: &mut UnitOfWork, user: UserId, at: Timestamp) -> Result<Secret<String>, StorageError> {
+    /// change that the mail tells of. It counts for [`LINK_LIFETIME`]. Mailed to `address`, it
+    /// also makes that the primary one again; not so if that is empty.
+    pub(crate) async fn password_link(&self, unit: &mut UnitOfWork, user: UserId, at: Timestamp, address: &str) -> Result<Secret<String>, StorageError> {
         let (secret, stored) = opaque::generate();
-        unit.create_link(&new_link(&stored, Some(user), at)).await?;
+        unit.create_link(&new_link(&stored, Some(user), address, at)).await?;
         Ok(Secret::new(self.link("/password/reset", secret.expose()).1))
     }
 }
 
-fn new_link(secret: &SecretHash, user: Option<UserId>, at: Timestamp) -> NewLink<'_> {
-    NewLink { secret, purpose: PASSWORD_RESET, user, data: "", created_at: at, expires_at: at.plus_ms(LINK_MS) }
+fn new_link<'a>(secret: &'a SecretHash, user: Option<UserId>, address: &'a str, at: Timestamp) -> NewLink<'a> {
+    NewLink { secret, purpose: PASSWORD_RESET, user, data: address, created_at: at, expires_at: at.plus_ms(LINK_MS) }
 }

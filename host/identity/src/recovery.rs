@@ -310,7 +310,7 @@ impl Identity {
         unit.drop_devices(user.id).await?;
         let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
         unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
-        let link = self.password_link(&mut unit, user.id, now).await?;
+        let link = self.password_link(&mut unit, user.id, now, "").await?;
         let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), at(now)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCompleted, words), now).await?;
         let detail = json!({ "recovery": recovery.id.to_string(), "removed-totp": had_totp, "removed-keys": keys, "ended-sessions": ended });

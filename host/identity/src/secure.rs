@@ -9,7 +9,9 @@ use storage::StorageError;
 use storage::users::UserRow;
 
 use crate::Identity;
-use crate::accounts::{event, notices};
+use crate::accounts::event;
+use crate::accounts::notices::{self, enqueue};
+use crate::accounts::standing_primary::masked;
 use crate::password_reset::LINK_LIFETIME;
 
 /// End every session, revoke every token and disable the password of a user.
@@ -38,18 +40,26 @@ pub(crate) fn is_secured(user: &UserRow) -> bool {
 impl Identity {
     /// Ends what lets anybody in, this session included: sessions, API tokens, the password,
     /// logins and links under way, browsers that are known. Mails a link for a new password to
-    /// the primary address, if that is verified. Second factors stay: they are what an
+    /// the primary address, if that is verified: to the one from before, if it became it within
+    /// the last seven days, and then tells the present one without a link. Returns where the
+    /// link went, as [`Identity::secured_through`] does. Second factors stay: they are what an
     /// intruder did not have, or can be removed once the account is its owner's again. But
     /// passkeys log in no more by themselves: from now on they stand beside the password.
-    pub async fn secure_account(&self, permit: Permit<SecureAccount>) -> Result<(), StorageError> {
+    pub async fn secure_account(&self, permit: Permit<SecureAccount>) -> Result<Option<String>, StorageError> {
         let (id, at) = (permit.target().user, permit.at());
-        let Some(user) = self.storage().user(id).await? else { return Ok(()) };
+        let Some(user) = self.storage().user(id).await? else { return Ok(None) };
         let mailbox = self.mailbox(&user).await?;
+        // Secured again is secured for the same address. An address that becomes the primary one
+        // from here on is no other answer: the link puts this one back.
+        let recipient = match is_secured(&user) {
+            true => self.reset_address(&user, &mailbox).await?,
+            false => self.standing_primary(&mailbox, at).await?,
+        };
         let mut unit = permit.begin(self.storage()).await?;
         // Held first: a login that is just being finished is either ended below or sees that
         // the password is disabled.
         if unit.hold_user(id).await?.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         unit.disable_password(id, SECURED).await?;
         // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
@@ -58,20 +68,27 @@ impl Identity {
         let sessions = self.void_after_new_password(&mut unit, id, None).await?;
         let tokens = unit.revoke_tokens_of(id, at).await?;
         unit.drop_devices(id).await?;
-        if mailbox.primary().is_some() {
-            let link = self.password_link(&mut unit, id, at).await?;
-            let words = [
-                mailbox.user_name(),
-                (MailField::Link, link.expose().clone()),
-                (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
-                notices::remote_address(permit.actor()),
-                notices::device(permit.actor()),
-                notices::at(at),
-            ];
-            mailbox.tell(&mut unit, &Mail::new(MailKind::AccountSecured, words), at).await?;
+        if let Some(recipient) = &recipient {
+            let link = self.password_link(&mut unit, id, at, recipient).await?;
+            let (from, with, when) = (notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at));
+            let is_elsewhere = mailbox.primary().is_some_and(|primary| !primary.eq_ignore_ascii_case(recipient));
+            if is_elsewhere {
+                let words = [mailbox.user_name(), from.clone(), with.clone(), when.clone()];
+                mailbox.tell(&mut unit, &Mail::new(MailKind::AccountSecuredElsewhere, words), at).await?;
+            }
+            let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), from, with, when];
+            enqueue(&mut unit, &Mail::new(MailKind::AccountSecured, words), Some(id), Some(recipient), at).await?;
         }
-        let detail = json!({ "sessions": sessions, "tokens": tokens, "passkeys": passkeys, "mailed": mailbox.primary().is_some() });
+        let detail = json!({ "sessions": sessions, "tokens": tokens, "passkeys": passkeys, "mailed": recipient });
         unit.commit(&event(&permit, EventKind::AccountSecured, id, detail)).await?;
-        Ok(())
+        Ok(recipient.as_deref().map(masked))
+    }
+
+    /// Where the link for a new password would go if the account were secured now: the first
+    /// letter of the address and its domain. None where it reaches nobody.
+    pub async fn secured_through(&self, user: UserId) -> Result<Option<String>, StorageError> {
+        let Some(user) = self.storage().user(user).await? else { return Ok(None) };
+        let mailbox = self.mailbox(&user).await?;
+        Ok(self.standing_primary(&mailbox, self.now()).await?.as_deref().map(masked))
     }
 }

@@ -40,6 +40,8 @@ crate::project::words! {
         DeviceConfirm = "device-confirm",
         /// Everything was ended because the owner said "this wasn't me": a link for a new password.
         AccountSecured = "account-secured",
+        /// The same, without a link: to the primary address, when the link went to the one from before it.
+        AccountSecuredElsewhere = "account-secured-elsewhere",
         /// The account is gone.
         AccountDeleted = "account-deleted",
         /// Staff began to recover the account; a link to stop it.
@@ -110,7 +112,9 @@ impl MailKind {
             Self::EmailAdded | Self::EmailRemoved => &[UserName, Address, RemoteAddress, Device, At],
             Self::PrimaryEmailChanged => &[UserName, Address, OtherAddress, RemoteAddress, Device, At],
             Self::PasswordResetLink => &[UserName, Link, LinkLifetime, RemoteAddress],
-            Self::PasswordChanged | Self::PasswordReset | Self::RecoveryCodesGenerated | Self::AccountDeleted => &[UserName, RemoteAddress, Device, At],
+            Self::PasswordChanged | Self::PasswordReset | Self::RecoveryCodesGenerated | Self::AccountDeleted | Self::AccountSecuredElsewhere => {
+                &[UserName, RemoteAddress, Device, At]
+            }
             Self::PasswordBreached => &[UserName, RemoteAddress, At],
             Self::FactorAdded | Self::FactorRemoved => &[UserName, Factor, Name, RemoteAddress, Device, At],
             Self::RecoveryCodeUsed => &[UserName, Left, RemoteAddress, Device, At],

@@ -132,6 +132,7 @@ statements! {
         AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
     SET_PRIMARY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = $2 AND user_id = $1";
     UNVERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NULL";
+    VERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NOT NULL";
     RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND user_id = $2 AND verified_at IS NULL";
     /// The one that was verified first, or else added first.
     PROMOTE_ANY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = (
@@ -324,6 +325,11 @@ impl UnitOfWork {
         }
         self.execute(&PROMOTE_ANY, &[user.into()]).await?;
         Ok(Some(user))
+    }
+
+    /// Whether somebody proved to have this address.
+    pub async fn is_verified_email(&mut self, address: &str) -> Result<bool> {
+        Ok(self.optional(&VERIFIED, &[address.to_ascii_lowercase().into()]).await?.is_some())
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.

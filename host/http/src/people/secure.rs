@@ -15,17 +15,19 @@ use crate::problem::Answer;
 #[template(path = "people/secure.html")]
 struct SecurePage {
     layout: Layout,
-    /// Whether the link for a new password will reach anybody.
-    can_mail: bool,
+    /// Where the link for a new password would go, most of the address left out; none where it
+    /// would reach nobody.
+    address: Option<String>,
 }
 
 pages!(SecurePage);
 
 /// `GET /account/secure`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let can_mail = exchange.person()?.email_verified;
+    let user = exchange.person()?.id;
     let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
-    exchange.render(&SecurePage { layout: exchange.layout("This was not me"), can_mail })
+    let address = exchange.app.identity.secured_through(user).await.map_err(|error| exchange.unavailable(error))?;
+    exchange.render(&SecurePage { layout: exchange.layout("This was not me"), address })
 }
 
 /// `POST /account/secure`
@@ -33,14 +35,14 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
     let form = exchange.form().await?;
     let permit = exchange.decide_page(SecureAccount { user: person.id }, &form).await?;
-    exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let address = exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
     let unreachable = format!("Your primary e-mail address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
-    let next = match person.email_verified {
-        true => {
-            "We sent a link for a new password to your primary e-mail address. When you are back, look through your second factors, keys and e-mail addresses, and make new tokens."
-        }
-        false => &unreachable,
-    };
+    let sent = address.map(|address| {
+        format!(
+            "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and e-mail addresses, and make new tokens."
+        )
+    });
+    let next = sent.as_ref().unwrap_or(&unreachable);
     let paragraphs = ["Every session ended, every API token is revoked, and your password counts no more.", next];
     let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links: &[("/password/forgot", "Send me another link")] }
         .answer_logged_out(&exchange)?;

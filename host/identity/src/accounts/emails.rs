@@ -10,6 +10,7 @@ use storage::users::{EmailRow, UserRow};
 use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
+use super::standing_primary::BEFORE;
 use super::{AccountError, MAX_EMAILS, check_email, event, is_own, is_there, person};
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
@@ -21,7 +22,8 @@ pub(crate) const EMAIL_VERIFY: &str = "email-verify";
 
 /// How long a link counts.
 const LINK_MS: i64 = 24 * 3600 * 1000;
-const LINK_LIFETIME: &str = "24 hours";
+/// The same for people.
+pub const LINK_LIFETIME: &str = "24 hours";
 
 macro_rules! targets {
     ($($(#[$doc:meta])* $name:ident = $action:ident;)*) => {$(
@@ -289,7 +291,8 @@ impl Identity {
                 enqueue(&mut unit, &mail, Some(*user), Some(recipient), permit.at()).await?;
             }
         }
-        unit.commit(&event(&permit, EventKind::EmailPromoted, *user, json!({ "address": known.address }))).await?;
+        let detail = json!({ "address": known.address, BEFORE: mailbox.primary() });
+        unit.commit(&event(&permit, EventKind::EmailPromoted, *user, detail)).await?;
         Ok(true)
     }
 

@@ -26,7 +26,7 @@ pub struct DisableUser {
     pub reason: String,
 }
 
-/// Enable a user who is disabled: what was accepted before is accepted again.
+/// Enable a user who is disabled: passwords, factors and tokens from before are accepted again.
 #[derive(Clone, Copy, Debug)]
 pub struct EnableUser {
     pub user: UserId,
@@ -64,7 +64,8 @@ impl Identity {
         Ok(true)
     }
 
-    /// Disables a user, from the next look at a credential on.
+    /// Disables a user, from the next look at a credential on, and ends what was begun with
+    /// one: enabled again, the user logs in again.
     pub async fn disable_user(&self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
         let DisableUser { user, reason } = permit.target();
         let reason = reason.trim();
@@ -76,7 +77,9 @@ impl Identity {
         if !unit.disable_user(*user, reason, permit.at()).await? {
             return Err(AccountError::UserDisabled);
         }
-        unit.commit(&event(&permit, EventKind::AccountDisabled, *user, json!({ "reason": reason }))).await?;
+        let ended = unit.end_sessions(*user, None).await?;
+        unit.drop_ceremonies(*user, None).await?;
+        unit.commit(&event(&permit, EventKind::AccountDisabled, *user, json!({ "reason": reason, "ended-sessions": ended }))).await?;
         Ok(())
     }
 

@@ -227,3 +227,19 @@ async fn who_has_no_verified_address_is_not_asked_by_mail() {
     let secret = fixture.enroll(ana).await;
     started(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
 }
+
+/// Whoever made the reset necessary may have confirmed a browser of theirs.
+#[tokio::test]
+async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let device = fixture.logged_in("ana").await.device.unwrap();
+    let secret = fixture.enroll(ana).await;
+    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    fixture.mails().await;
+    let link = fixture.reset_link("ana").await;
+    let again = Secret::new(PASSWORD.to_owned());
+    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, again).await.unwrap();
+    fixture.clock.advance_seconds(30);
+    unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+}

@@ -16,6 +16,7 @@ mod postgres;
 mod accounts;
 mod breaches;
 mod devices;
+mod hijacked;
 mod history;
 mod keys;
 mod login;

@@ -24,7 +24,7 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
             let target = SetPassword { user, password: Secret::new("another horse entirely 7!".to_owned()) };
             server.identity.set_password(server.permit(target).await).await.unwrap();
         }
-        Change::Secured => server.identity.secure_account(server.permit(SecureAccount { user }).await).await.unwrap(),
+        Change::Secured => drop(server.identity.secure_account(server.permit(SecureAccount { user }).await).await.unwrap()),
         Change::Disabled => {
             let target = DisableUser { user, reason: "test".into() };
             server.identity.disable_user(server.permit(target).await).await.unwrap();

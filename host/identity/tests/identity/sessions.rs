@@ -10,7 +10,7 @@ use crate::mails::link_in;
 const HOUR: i64 = 3600;
 
 impl Fixture {
-    async fn lives(&self, session: &StartedSession) -> bool {
+    pub(crate) async fn lives(&self, session: &StartedSession) -> bool {
         self.present_session(&session.secret).await.session == Some(session.session)
     }
 

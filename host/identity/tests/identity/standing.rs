@@ -140,3 +140,17 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
         ]
     );
 }
+
+#[tokio::test]
+async fn who_is_disabled_has_no_session_when_enabled_again() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let session = fixture.logged_in("ana").await;
+    fixture.enroll(ana).await;
+    let waiting = crate::fixture::pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    fixture.identity.disable_user(fixture.permit(DisableUser { user: ana, reason: "stolen".to_owned() }).await).await.unwrap();
+    fixture.identity.enable_user(fixture.permit(EnableUser { user: ana }).await).await.unwrap();
+    assert_eq!(fixture.sessions(ana).await, []);
+    assert!(!fixture.lives(&session).await);
+    assert_eq!(fixture.identity.pending_login(waiting.expose()).await.unwrap(), None);
+}

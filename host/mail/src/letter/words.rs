@@ -44,14 +44,12 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .subject("An e-mail address was removed from your account")
             .says(format!("The address {} was removed from the account {user}. It gets no mail about the account any more.", word(MailField::Address)))
             .facts()
-            .if_it_was_not_you()
-            .says_then("If you cannot log in any more, tell the operators of the registry."),
+            .if_this_address_was_taken_away(),
         MailKind::PrimaryEmailChanged => to
             .subject("Your primary e-mail address changed")
             .says(format!("Mails about your account {user} now go to {} and no longer to {}.", word(MailField::Address), word(MailField::OtherAddress)))
             .facts()
-            .if_it_was_not_you()
-            .says_then("If you cannot log in any more, tell the operators of the registry."),
+            .if_this_address_was_taken_away(),
         MailKind::PasswordResetLink => to
             .subject("Set a new password")
             .says(format!("Somebody, we hope you, asked for a new password for your account {user}."))
@@ -126,6 +124,14 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .link("Set a new password")
             .says_then("After that, look through the history of your account, and through its e-mail addresses and second factors. Remove what is not yours.")
             .page("History of your account", "/account/history/"),
+        MailKind::AccountSecuredElsewhere => to
+            .subject("Your account is secured")
+            .says(format!(
+                "Somebody who is logged in told us that something in the account {user} was not done by its owner. So we have ended all its sessions, revoked all its API tokens and switched its password off."
+            ))
+            .says("This address became the primary one a short while ago. So the link for a new password went to the one from before.")
+            .facts()
+            .says_then("If that address is not yours any more, tell the operators of the registry."),
         MailKind::AccountDeleted => to
             .subject("Your account is deleted")
             .says(format!("Your account {user} is deleted. Its sessions and API tokens have ended, and its e-mail addresses and second factors are forgotten."))
@@ -280,6 +286,18 @@ impl<'a> Draft<'a> {
             .says_then(
                 "If it was not you, secure your account now: that ends all sessions, revokes all API tokens and lets only you set a new password, through your mail.",
             )
+            .page("Secure my account", "/account/secure")
+    }
+
+    /// The same where mails may go to somebody else by now.
+    fn if_this_address_was_taken_away(self) -> Self {
+        self.says_then("If it was you, there is nothing to do.")
+            .says_then(
+                "If it was not you, log in and secure your account now: that ends all sessions, revokes all API tokens and switches the password off. \
+                 The page says which address gets the link for a new password. For 7 days after somebody who was logged in made another address \
+                 the primary one, it is the address from before.",
+            )
+            .says_then("If you cannot log in any more, tell the operators of the registry.")
             .page("Secure my account", "/account/secure")
     }
 

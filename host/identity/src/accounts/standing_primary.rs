@@ -1,0 +1,115 @@
+//! Which address a secured account is given back through.
+//!
+//! Whoever has a session for an hour can make an address of their own the primary one. So for
+//! a week the address from before is the one that an account is given back through, as the
+//! audit log has it.
+
+use gate::Permit;
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
+use model::{Timestamp, UserId};
+use serde_json::{Value, json};
+use storage::audit::AuditFilter;
+use storage::users::UserRow;
+use storage::{StorageError, UnitOfWork};
+
+use super::event;
+use super::notices::{self, Mailbox, device, enqueue, remote_address};
+use crate::Identity;
+use crate::secure::is_secured;
+
+/// How long an address has to be the primary one to be trusted with the account.
+const STANDING_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Events read at once.
+const PAGE: u32 = 100;
+/// What the event of a promotion says of the address from before, if that was verified.
+pub(crate) const BEFORE: &str = "before";
+/// What it says when a mailed link put the address back.
+const PUT_BACK: &str = "put-back-by-link";
+
+impl Identity {
+    /// The verified address that was the primary one for seven days without a break, the last
+    /// one that was; or else the first. What operators changed, or the link that was mailed to
+    /// an address itself, stands at once.
+    pub(crate) async fn standing_primary(&self, mailbox: &Mailbox, at: Timestamp) -> Result<Option<String>, StorageError> {
+        let mut standing = mailbox.primary().map(ToOwned::to_owned);
+        let (mut until, mut before) = (at, None);
+        let filter = AuditFilter { user: Some(mailbox.user), project: None, kind: Some(EventKind::EmailPromoted) };
+        loop {
+            let rows = self.storage().events(&filter, before, PAGE).await?;
+            for row in rows.iter().filter(|row| row.event.user == Some(mailbox.user)) {
+                if is_trusted(&row.event) || until.0.saturating_sub(row.event.at.0) >= STANDING_MS {
+                    return Ok(standing);
+                }
+                // None: the one from before was not verified, so nobody proved to have it.
+                let Some(earlier) = row.event.detail[BEFORE].as_str() else { return Ok(standing) };
+                standing = Some(earlier.to_owned());
+                until = row.event.at;
+            }
+            before = rows.last().map(|row| row.sequence);
+            if rows.len() < PAGE as usize {
+                return Ok(standing);
+            }
+        }
+    }
+
+    /// The address that a link for a new password goes to: the primary one, and while the
+    /// account is secured the one that it was secured for.
+    pub(crate) async fn reset_address(&self, user: &UserRow, mailbox: &Mailbox) -> Result<Option<String>, StorageError> {
+        if !is_secured(user) {
+            return Ok(mailbox.primary().map(ToOwned::to_owned));
+        }
+        // As of then: an intruder's address must not come to stand by waiting.
+        let filter = AuditFilter { user: Some(user.id), project: None, kind: Some(EventKind::AccountSecured) };
+        let secured = self.storage().events(&filter, None, 1).await?;
+        self.standing_primary(mailbox, secured.first().map_or(self.now(), |row| row.event.at)).await
+    }
+}
+
+fn is_trusted(promotion: &AuditEvent) -> bool {
+    !matches!(promotion.actor, Actor::Caller { .. }) || promotion.detail[PUT_BACK] == Value::Bool(true)
+}
+
+/// Makes the address that a link was mailed to the primary one again, in the unit that takes
+/// the link. False if it is another account's by now.
+pub(crate) async fn put_back<T>(unit: &mut UnitOfWork, permit: &Permit<T>, mailbox: &Mailbox, address: &str) -> Result<bool, StorageError> {
+    let (user, at): (UserId, Timestamp) = (mailbox.user, permit.at());
+    if !mailbox.emails.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
+        if unit.is_verified_email(address).await? {
+            return Ok(false);
+        }
+        // The link proves whose the address is; whoever only claimed it gives way.
+        if let Some(claimant) = unit.release_unverified_email(address).await? {
+            let detail = json!({ "address": address, "because": "another account proved that the address is its own" });
+            unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
+        }
+        unit.add_email(user, address, at).await?;
+        unit.also(&event(permit, EventKind::EmailAdded, user, json!({ "address": address })));
+    }
+    if !unit.verify_email(user, address, at).await? || !unit.promote_email(user, address).await? {
+        return Ok(false);
+    }
+    unit.also(&event(permit, EventKind::EmailPromoted, user, json!({ "address": address, PUT_BACK: true })));
+    if let Some(replaced) = mailbox.primary() {
+        let actor = permit.actor();
+        let words = [
+            mailbox.user_name(),
+            (MailField::Address, address.to_owned()),
+            (MailField::OtherAddress, replaced.to_owned()),
+            remote_address(actor),
+            device(actor),
+            notices::at(at),
+        ];
+        let mail = Mail::new(MailKind::PrimaryEmailChanged, words);
+        for recipient in [replaced, address] {
+            enqueue(unit, &mail, Some(user), Some(recipient), at).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// An address as its owner knows it and others do not: the first letter, and the domain.
+pub(crate) fn masked(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    format!("{}…@{domain}", local.chars().next().unwrap_or_default())
+}
