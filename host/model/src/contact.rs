@@ -48,7 +48,22 @@ mod tests {
         assert_eq!(Contact::parse("help@example.org").unwrap().address(), "mailto:help@example.org");
         assert_eq!(Contact::parse("https://example.org/help?to=us").unwrap().address(), "https://example.org/help?to=us");
         let long = format!("https://{}", "a".repeat(MAX_BYTES));
-        for text in ["", "help", "@", "a@", "@b", "a@b@c", "https://", "http:///x", "javascript:alert(1)", "mailto:a@b", "a b@c", "a@b\r\nBcc: c", "https://x/\"><b>", &long] {
+        for text in [
+            "",
+            "help",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "https://",
+            "http:///x",
+            "javascript:alert(1)",
+            "mailto:a@b",
+            "a b@c",
+            "a@b\r\nBcc: c",
+            "https://x/\"><b>",
+            &long,
+        ] {
             assert_eq!(Contact::parse(text), Err(InvalidContact), "{text}");
         }
     }

@@ -10,6 +10,7 @@ mod pages;
 mod people;
 mod publishing;
 mod refusals;
+mod replays;
 mod replicas;
 mod routes;
 mod staging;

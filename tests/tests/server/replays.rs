@@ -1,0 +1,119 @@
+//! One-time codes, sent to two server processes that share a PostgreSQL database: by the
+//! log-in of a browser and by the call that carries password and code, in any order and at
+//! the same moment.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tests::postgres::new_database;
+use tests::{Connection, Package, Request, Server, Setup, User};
+
+use crate::tools::upload_ok;
+
+/// Where pages are, as both servers know it.
+const ORIGIN: &str = "http://index.example";
+
+/// One submission of a code.
+#[derive(Clone, Debug)]
+struct Submission {
+    /// Which server it goes to.
+    server: usize,
+    /// Whether a browser logs in with it; a call with password and code otherwise.
+    by_browser: bool,
+    /// The code's time step, counted from now.
+    step: i64,
+    /// Whether it goes out with the one before it at the same moment.
+    at_once: bool,
+}
+
+fn submission() -> impl Strategy<Value = Submission> {
+    // One of the three steps that count, the current one most often.
+    let step = prop_oneof![3 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(1_i64)];
+    (0..2_usize, any::<bool>(), step, prop::bool::weighted(0.7)).prop_map(|(server, by_browser, step, at_once)| Submission {
+        server,
+        by_browser,
+        step,
+        at_once,
+    })
+}
+
+#[test]
+fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
+    let Some(database) = new_database() else { return };
+    let setup = Setup::default().database(&database.url).flag("--trusted-proxies", "127.0.0.1").flag("--public-url", ORIGIN);
+    let servers = [setup.clone().start(), setup.start()];
+    let owner = servers[0].user("owner");
+    let token = servers[0].setup.token(&owner, &["--account"]);
+    upload_ok(&servers[0], &Package::new("shared", "1.0").wheel(), &token);
+
+    let mut person = 0;
+    let mut accepted_in_all = 0;
+    let mut runner = TestRunner::new(Config { cases: 16, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
+    // Fewer than a person may get wrong in five minutes.
+    runner
+        .run(&prop::collection::vec(submission(), 2..=5), |submissions| {
+            // A person for each sequence: the codes that another one used tell nothing.
+            person += 1;
+            let user = servers[0].user(&format!("person{person}"));
+            servers[0].command_line(&["project", "role", "shared", &user.name, "maintainer"]).ok();
+            let accepted = accepted_steps(&servers, &user, person, &submissions);
+            for (step, times) in &accepted {
+                prop_assert!(*times <= 1, "the step {step} was accepted {times} times: {submissions:?}");
+            }
+            accepted_in_all += accepted.len();
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    // Otherwise nothing was proven: everything may have been refused for another reason.
+    assert!(accepted_in_all >= 16, "of 16 sequences each has a code that counts, and {accepted_in_all} did");
+}
+
+/// How often each time step was accepted.
+fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: &[Submission]) -> BTreeMap<i64, usize> {
+    let authenticator = user.authenticator.as_ref().expect("the person has an app");
+    // Made before anything is sent: a code belongs to one step whenever it arrives.
+    let codes: Vec<String> = submissions.iter().map(|submission| authenticator.code_steps_from_now(submission.step)).collect();
+    let mut accepted = BTreeMap::new();
+    let mut next = 0;
+    while next < submissions.len() {
+        let together = 1 + submissions[next + 1..].iter().take_while(|submission| submission.at_once).count();
+        let group: Vec<(i64, bool)> = std::thread::scope(|scope| {
+            let sent: Vec<_> = (next..next + together)
+                .map(|number| {
+                    let (submission, code) = (&submissions[number], &codes[number]);
+                    scope.spawn(move || (submission.step, submission.is_accepted(&servers[submission.server], user, person, code)))
+                })
+                .collect();
+            sent.into_iter().map(|sent| sent.join().expect("a submission ends")).collect()
+        });
+        for (step, _) in group.into_iter().filter(|(_, is_accepted)| *is_accepted) {
+            *accepted.entry(step).or_default() += 1;
+        }
+        next += together;
+    }
+    accepted
+}
+
+impl Submission {
+    fn is_accepted(&self, server: &Server, user: &User, person: u32, code: &str) -> bool {
+        // A place for each person: what one gets wrong is not another one's.
+        let place = format!("10.9.{}.{}", person / 250, 1 + person % 250);
+        if !self.by_browser {
+            let proof = serde_json::json!({ "user": user.name, "password": user.password, "totp": code });
+            let request = Request::new("POST", "/api/projects/shared/staged").header("X-Forwarded-For", &place);
+            return server.send(&request.body("application/json", proof.to_string().into_bytes())).status == 200;
+        }
+        let mut connection = Connection::to(server.address);
+        let mut post = |path: &str, form: String, cookie: &str| {
+            let request = Request::new("POST", path).header("Origin", ORIGIN).header("X-Forwarded-For", &place).header("Cookie", cookie);
+            connection.send(&request.body("application/x-www-form-urlencoded", form.into_bytes())).expect("the server answers")
+        };
+        let first = post("/login", format!("user={}&password={}", user.name, user.password.replace(' ', "+")), "none=none");
+        assert_eq!(first.status, 303, "the password alone leads to the second step: {}", first.text());
+        let cookie = first.header("Set-Cookie").and_then(|cookie| cookie.split(';').next()).expect("the second step has a cookie").to_owned();
+        // A right code from a browser that nobody knows is answered with a page: look into your mail.
+        let second = post("/login/factor", format!("factor=totp&code={code}"), &cookie);
+        matches!(second.status, 200 | 303)
+    }
+}
