@@ -2,6 +2,7 @@
 //! log-in of a browser and by the call that carries password and code, in any order and at
 //! the same moment.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -47,26 +48,27 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
     let token = servers[0].setup.token(&owner, &["--account"]);
     upload_ok(&servers[0], &Package::new("shared", "1.0").wheel(), &token);
 
-    let mut person = 0;
-    let mut accepted_in_all = 0;
+    let (persons, accepted_in_all) = (Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config { cases: 16, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
     // Fewer than a person may get wrong in five minutes.
     runner
         .run(&prop::collection::vec(submission(), 2..=5), |submissions| {
             // A person for each sequence: the codes that another one used tell nothing.
-            person += 1;
+            let person = persons.get() + 1;
+            persons.set(person);
             let user = servers[0].user(&format!("person{person}"));
             servers[0].command_line(&["project", "role", "shared", &user.name, "maintainer"]).ok();
             let accepted = accepted_steps(&servers, &user, person, &submissions);
             for (step, times) in &accepted {
                 prop_assert!(*times <= 1, "the step {step} was accepted {times} times: {submissions:?}");
             }
-            accepted_in_all += accepted.len();
+            accepted_in_all.set(accepted_in_all.get() + accepted.len());
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
     // Otherwise nothing was proven: everything may have been refused for another reason.
-    assert!(accepted_in_all >= 16, "of 16 sequences each has a code that counts, and {accepted_in_all} did");
+    let accepted = accepted_in_all.get();
+    assert!(accepted >= 16, "of 16 sequences each has a code that counts, and {accepted} were accepted");
 }
 
 /// How often each time step was accepted.
