@@ -125,7 +125,8 @@ impl Asked<'_> {
         };
         let version = Version::parse("1.0").ok()?;
         let metadata = MetadataFacts { version: "2.4".to_owned(), ..MetadataFacts::default() };
-        let scope = ScopeFacts::Account;
+        // A token for one project: what a set that wants no account-wide ones lets people make.
+        let scope = ScopeFacts::Projects(vec![project.map_or("project", |project| project.normalized).to_owned()]);
         let facts = facts(action, project, &version, &metadata, &scope);
         core_rules::check(at, &caller, &facts).ok()?;
         let context = context::build(self.attempt, DecisionId::new(), &caller, &facts);
