@@ -12,9 +12,6 @@ use tests::{Connection, Package, Request, Server, Setup, User};
 
 use crate::tools::upload_ok;
 
-/// Where pages are, as both servers know it.
-const ORIGIN: &str = "http://index.example";
-
 /// One submission of a code.
 #[derive(Clone, Debug)]
 struct Submission {
@@ -42,7 +39,7 @@ fn submission() -> impl Strategy<Value = Submission> {
 #[test]
 fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
     let Some(database) = new_database() else { return };
-    let setup = Setup::default().database(&database.url).flag("--trusted-proxies", "127.0.0.1").flag("--public-url", ORIGIN);
+    let setup = Setup::default().database(&database.url).flag("--trusted-proxies", "127.0.0.1");
     let servers = [setup.clone().start(), setup.start()];
     let owner = servers[0].user("owner");
     let token = servers[0].setup.token(&owner, &["--account"]);
@@ -107,8 +104,9 @@ impl Submission {
             return server.send(&request.body("application/json", proof.to_string().into_bytes())).status == 200;
         }
         let mut connection = Connection::to(server.address);
+        let origin = format!("http://localhost:{}", server.address.port());
         let mut post = |path: &str, form: String, cookie: &str| {
-            let request = Request::new("POST", path).header("Origin", ORIGIN).header("X-Forwarded-For", &place).header("Cookie", cookie);
+            let request = Request::new("POST", path).header("Origin", &origin).header("X-Forwarded-For", &place).header("Cookie", cookie);
             connection.send(&request.body("application/x-www-form-urlencoded", form.into_bytes())).expect("the server answers")
         };
         let first = post("/login", format!("user={}&password={}", user.name, user.password.replace(' ', "+")), "none=none");

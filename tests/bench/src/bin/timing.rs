@@ -17,15 +17,13 @@ use tests::{Connection, Request, Response, Server, Setup};
 const RUNS: usize = 200;
 /// Times that labels are shuffled.
 const SHUFFLES: usize = 10_000;
-/// The address that pages are under.
-const ORIGIN: &str = "http://index.example";
 /// Share of the shuffled differences that may be larger than what is called noise.
 const CHANCE: f64 = 0.001;
 
 fn main() -> anyhow::Result<()> {
     let as_json = std::env::args().any(|argument| argument == "--json");
     // One stranger is told to wait after a few attempts; so many come from as many places.
-    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").flag("--public-url", ORIGIN).start();
+    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
     eprintln!("creating {RUNS} users");
     for number in 0..RUNS {
         server.setup.user_without_factor(&known(number));
@@ -99,6 +97,7 @@ struct Told {
 impl Question {
     fn ask(&self, server: &Server) -> anyhow::Result<Told> {
         let mut connection = Connection::to(server.address);
+        let origin = format!("http://localhost:{}", server.address.port());
         let mut times = [Vec::with_capacity(RUNS), Vec::with_capacity(RUNS)];
         let mut said: Option<String> = None;
         for number in 0..RUNS {
@@ -108,7 +107,7 @@ impl Question {
                 let account = if side == 0 { known(number) } else { unknown(number) };
                 let place = format!("10.{}.{}.{}", 1 + self.path.len(), number % 250, 1 + side);
                 let request = Request::new("POST", self.path)
-                    .header("Origin", ORIGIN)
+                    .header("Origin", &origin)
                     .header("Sec-Fetch-Site", "same-origin")
                     .header("Accept", "text/html")
                     .header("X-Forwarded-For", &place)
