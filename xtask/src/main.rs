@@ -28,6 +28,11 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let task = arguments.next().unwrap_or_default();
     let rest: Vec<OsString> = arguments.collect();
+    // But for `serve`, whose arguments are the server's and are answered there.
+    if asks_for_help(&task) || task != "serve" && rest.iter().any(asks_for_help) {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let outcome = match task.to_str().unwrap_or_default() {
         "serve" => serve::run(&rest),
         "test" => test::run(&rest),
@@ -46,4 +51,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn asks_for_help(argument: &OsString) -> bool {
+    argument == "--help" || argument == "-h" || argument == "help"
 }

@@ -206,12 +206,6 @@ impl Identity {
             Ok(browser) => browser,
             Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         };
-        // A recovery code counts once, and the login that is repeated after the mail needs one:
-        // it is looked at, and not used up.
-        let offered = match offered {
-            Offered::RecoveryCode(code) if browser.must_be_confirmed => Offered::UnspentRecoveryCode(code),
-            offered => offered,
-        };
         let right = match self.look_at(attempt, user, &offered, browser.device.known()).await {
             Ok(right) => right,
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
@@ -230,6 +224,7 @@ impl Identity {
             Ok(MayAsk::TooMany(too_many)) => return Err(self.refuse(gate, attempt, ACTION, Failure::no_mail(too_many, user.id)).await),
             Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         };
+        // A recovery code is not used up: the login that is repeated after the mail needs it.
         if let Offered::Totp(_) = offered
             && let Err(refusal) = self.use_up(gate, attempt, pending, user, &right).await
         {

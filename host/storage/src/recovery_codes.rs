@@ -25,6 +25,7 @@ statements! {
     /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
     /// concurrent requests with one code one finds nothing to update.
     SPEND = "UPDATE recovery_codes SET used_at = $3 WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
+    LEFT = "SELECT COUNT(*) AS unused FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL";
     LOOK = "SELECT code_hash FROM recovery_codes WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
     UNCONFIRM = "UPDATE users SET recovery_confirmed_at = NULL WHERE id = $1 AND deleted_at IS NULL";
     DROP = "DELETE FROM recovery_codes WHERE user_id = $1";
@@ -52,13 +53,6 @@ impl Storage {
     pub async fn has_recovery_code(&self, user: UserId, code: &SecretHash) -> Result<bool> {
         Ok(self.database().optional(&LOOK, &[user.into(), code.into()]).await?.is_some())
     }
-
-    /// Burns a code: true only if it is one of the user's and was not used before. Atomic
-    /// across processes. Outside of any unit of work on purpose: a code is spent even when
-    /// what it was for fails.
-    pub async fn spend_recovery_code(&self, user: UserId, code: &SecretHash, at: Timestamp) -> Result<bool> {
-        Ok(self.database().execute(&SPEND, &[user.into(), code.into(), at.into()]).await? == 1)
-    }
 }
 
 impl UnitOfWork {
@@ -74,6 +68,18 @@ impl UnitOfWork {
             self.execute(&ADD, &[user.into(), code.into(), at.into()]).await?;
         }
         Ok(())
+    }
+
+    /// Burns a code and returns how many are left; none, and nothing is burned, unless it is
+    /// one of the user's and was not used before. Once, however many processes ask.
+    pub async fn spend_recovery_code(&mut self, user: UserId, code: &SecretHash, at: Timestamp) -> Result<Option<u32>> {
+        // In the order of locks of `replace_recovery_codes`.
+        self.lock_user(user).await?;
+        if self.execute(&SPEND, &[user.into(), code.into(), at.into()]).await? != 1 {
+            return Ok(None);
+        }
+        let left = self.one(&LEFT, &[user.into()]).await?.count("unused")?;
+        Ok(Some(u32::try_from(left).unwrap_or(u32::MAX)))
     }
 
     /// Notes that one of the user's codes was used to prove that they were kept. Returns

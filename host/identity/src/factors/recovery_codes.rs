@@ -85,15 +85,12 @@ impl Identity {
         let limits = &self.config().limits;
         let taken = self.take_attempts(permit.actor(), limits.recovery_code_of(&user.name), |address| limits.recovery_code_from(address)).await?;
         let Some(hash) = stored(user.id, &target.code) else { return Err(FactorError::WrongCode) };
-        if !self.storage().spend_recovery_code(user.id, &hash, self.now()).await? {
-            return Err(FactorError::WrongCode);
-        }
-        taken.give_back(self.storage()).await?;
-        let left = self.storage().recovery_codes_of(user.id).await?.unused;
         let mut unit = permit.begin(self.storage()).await?;
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else { return Err(FactorError::WrongCode) };
         let is_first = unit.confirm_recovery_codes(user.id, permit.at()).await?;
         let kind = if is_first { EventKind::RecoveryCodesConfirmed } else { EventKind::RecoveryCodeUsed };
         unit.commit(&event(&permit, kind, user.id, json!({ "left": left }))).await?;
+        taken.give_back(self.storage()).await?;
         Ok(())
     }
 
@@ -106,19 +103,19 @@ impl Identity {
         }
     }
 
-    /// Uses up a code in place of a second factor, with its event and its mails; how many are
-    /// left. Does not count attempts: the login does.
+    /// Uses up a code in place of a second factor, with its event and its mails, or nothing of
+    /// it; how many are left. A unit of its own: a code is spent even when what it was for
+    /// fails. Does not count attempts: the login does.
     pub(crate) async fn spend_recovery_code(&self, attempt: &Attempt, user: &UserRow, code: &str) -> Result<u32, RecoveryCodeProblem> {
         let Some(hash) = stored(user.id, code) else { return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-malformed" }) };
         let at = self.now();
-        if !self.storage().spend_recovery_code(user.id, &hash, at).await? {
-            return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-unknown-or-used" });
-        }
-        let left = self.storage().recovery_codes_of(user.id).await?.unused;
         let actor =
             Actor::Caller { user: Some(user.id), token: None, remote_address: attempt.remote_address.to_string(), user_agent: attempt.user_agent.to_string() };
         let mailbox = self.mailbox(user).await?;
         let mut unit = self.storage().begin().await?;
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else {
+            return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-unknown-or-used" });
+        };
         let left_word = || (MailField::Left, left.to_string());
         let words = [mailbox.user_name(), left_word(), notices::remote_address(&actor), notices::device(&actor), notices::at(at)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at).await?;

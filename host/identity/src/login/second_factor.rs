@@ -2,6 +2,7 @@
 
 use gate::Attempt;
 use model::{CredentialKind, Factor, Timestamp};
+use storage::Secret;
 use storage::users::UserRow;
 
 use crate::factors::KeyAnswer;
@@ -17,8 +18,6 @@ pub(crate) enum Offered<'a> {
     /// A code of a one-time password app.
     Totp(&'a str),
     RecoveryCode(&'a str),
-    /// One that is only looked at, for a login that must be repeated.
-    UnspentRecoveryCode(&'a str),
     Key(KeyBinding<'a>, &'a KeyAnswer),
 }
 
@@ -28,15 +27,20 @@ pub(crate) struct Right {
     pub(crate) factor: Factor,
     /// When it was looked at.
     pub(crate) at: Timestamp,
-    /// Still to be used up.
-    code: Option<UnspentCode>,
+    unspent: Option<Unspent>,
+}
+
+/// A code that was right and is still to be used up.
+enum Unspent {
+    Totp(UnspentCode),
+    RecoveryCode(Secret<String>),
 }
 
 impl Offered<'_> {
     pub(crate) fn factor(&self) -> Factor {
         match self {
             Self::Totp(_) => Factor::Totp,
-            Self::RecoveryCode(_) | Self::UnspentRecoveryCode(_) => Factor::RecoveryCode,
+            Self::RecoveryCode(_) => Factor::RecoveryCode,
             Self::Key(..) => Factor::Webauthn,
         }
     }
@@ -47,9 +51,7 @@ impl Offered<'_> {
         let (address, name) = (attempt.remote_address, &user.name);
         let [of_user, from, of_all] = match self {
             Self::Totp(_) => [limits.totp_of(name), limits.totp_from(address), limits.totp_of_all()],
-            Self::RecoveryCode(_) | Self::UnspentRecoveryCode(_) => {
-                [limits.recovery_code_of(name), limits.recovery_code_from(address), limits.recovery_code_of_all()]
-            }
+            Self::RecoveryCode(_) => [limits.recovery_code_of(name), limits.recovery_code_from(address), limits.recovery_code_of_all()],
             Self::Key(..) => [limits.webauthn_of(name), limits.webauthn_from(address), limits.webauthn_of_all()],
         };
         if known.is_some() { vec![of_user] } else { vec![from, of_user, of_all] }
@@ -68,7 +70,7 @@ impl Identity {
         let wrong = |why| Failure::second_factor(why, factor, user.id);
         let taken = self.count(attempt, user, offered, known).await?;
         let at = self.now();
-        let code = match offered {
+        let unspent = match offered {
             Offered::Totp(code) => {
                 let secret = user.totp_secret.as_ref().ok_or_else(|| wrong("totp-not-enrolled"))?;
                 let step = totp::matched_step(secret, code, at).map_err(|_| {
@@ -79,17 +81,12 @@ impl Identity {
                 if user.totp_last_step.is_some_and(|last| step <= last) {
                     return Err(wrong("code-used-before"));
                 }
-                Some(UnspentCode::new(user, step))
+                Some(Unspent::Totp(UnspentCode::new(user, step)))
             }
-            Offered::UnspentRecoveryCode(code) => match self.has_recovery_code(user.id, code).await {
-                Ok(true) => None,
+            Offered::RecoveryCode(code) => match self.has_recovery_code(user.id, code).await {
+                Ok(true) => Some(Unspent::RecoveryCode(Secret::new((*code).to_owned()))),
                 Ok(false) => return Err(wrong("recovery-code-unknown-or-used")),
                 Err(error) => return Err(unavailable(error)),
-            },
-            Offered::RecoveryCode(code) => match self.spend_recovery_code(attempt, user, code).await {
-                Ok(_left) => None,
-                Err(RecoveryCodeProblem::Wrong { why }) => return Err(wrong(why)),
-                Err(RecoveryCodeProblem::Storage(error)) => return Err(unavailable(error)),
             },
             Offered::Key(binding, answer) => match self.verify_key(user.id, *binding, answer, at).await {
                 Ok(()) => None,
@@ -98,7 +95,7 @@ impl Identity {
             },
         };
         taken.give_back(self.storage()).await.map_err(unavailable)?;
-        Ok(Right { factor, at, code })
+        Ok(Right { factor, at, unspent })
     }
 
     /// Counts an attempt, before anything is looked at.
@@ -114,11 +111,20 @@ impl Identity {
     /// Uses up a code, once and for all: of any number of requests with one code, one gets past
     /// this. After the decision, so that what a policy refuses costs nobody a code.
     pub(crate) async fn settle(&self, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<(), Failure> {
-        let Some(code) = &right.code else { return Ok(()) };
-        match self.accept_code(attempt.remote_address, code).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::second_factor("code-used-before", right.factor, user.id)),
-            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor)),
+        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor);
+        let wrong = |why| Failure::second_factor(why, right.factor, user.id);
+        match &right.unspent {
+            None => Ok(()),
+            Some(Unspent::Totp(code)) => match self.accept_code(attempt.remote_address, code).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(wrong("code-used-before")),
+                Err(error) => Err(unavailable(error)),
+            },
+            Some(Unspent::RecoveryCode(code)) => match self.spend_recovery_code(attempt, user, code.expose()).await {
+                Ok(_left) => Ok(()),
+                Err(RecoveryCodeProblem::Wrong { why }) => Err(wrong(why)),
+                Err(RecoveryCodeProblem::Storage(error)) => Err(unavailable(error)),
+            },
         }
     }
 }

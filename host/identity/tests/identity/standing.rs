@@ -17,7 +17,7 @@ async fn no_credential_of_a_disabled_user_counts_until_the_user_is_enabled() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let token = fixture.token("ana", NewTokenScope::Account).await;
-    let garbage = fixture.present_token(&format!("{}x", &token[..token.len() - 1])).await.unwrap_err();
+    let garbage = fixture.present_token(&format!("{token}x")).await.unwrap_err();
     let wrong = fixture.present_password("ana", "wrong horse", Action::FileUpload).await.unwrap_err();
     let nobody = fixture.prove("nobody", PASSWORD, None).await.unwrap_err();
     disable(&fixture, ana, " left the company ").await.unwrap();
