@@ -78,7 +78,8 @@ export class Browser {
 
   async close() {
     await this.#context.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    // Processes of the browser may write there for a moment still.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     const complaints = [...new Set(this.#complaints)];
     assert.ok(complaints.length === 0, `${this.name} saw what must not be:\n${complaints.join("\n")}`);
   }

@@ -22,7 +22,18 @@ impl Authenticator {
 
     /// The code shown `steps` times 30 seconds from now.
     pub fn code_steps_from_now(&self, steps: i64) -> String {
+        self.codes_from_now([steps].into_iter()).remove(0)
+    }
+
+    /// The same for several steps, all counted from one moment.
+    pub fn codes_from_now(&self, steps: impl Iterator<Item = i64>) -> Vec<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
-        self.totp.generate(now.saturating_add_signed(steps * 30)).to_string()
+        steps.map(|steps| self.totp.generate(now.saturating_add_signed(steps * 30)).to_string()).collect()
+    }
+
+    /// Six digits that are no code of these minutes.
+    pub fn wrong_code(&self) -> String {
+        let near = self.codes_from_now(-3..=3);
+        (0..=9).map(|digit| digit.to_string().repeat(6)).find(|code| !near.contains(code)).expect("seven steps have at most seven codes")
     }
 }

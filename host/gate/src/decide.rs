@@ -149,8 +149,10 @@ impl Gate {
             assurance: caller.assurance,
             session: caller.session,
         };
-        // Anonymous reads are recorded up to a rate; whoever presented a credential always is.
-        let is_anonymous_read = action.is_read() && caller.credential == CredentialKind::None;
+        // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
+        // pages; whoever presented a credential always is.
+        let is_read = action.is_read() || matches!(attempt.method, Method::Get | Method::Head);
+        let is_anonymous_read = is_read && caller.credential == CredentialKind::None;
         if is_anonymous_read {
             // Whom a policy on trial would refuse is what its trial is for.
             let is_telling = would_refuse(&context, &decided).is_some() && self.recorder().wants_refusal(attempt, caller);

@@ -104,8 +104,7 @@ async fn act(
     };
     let mut events = Vec::with_capacity(mails.len() + 1);
     let mut unit = storage.begin().await?;
-    if disable_password {
-        unit.disable_password(user.id, "policy").await?;
+    if disable_password && unit.disable_enabled_password(user.id, "policy").await? {
         events.push(event(EventKind::PasswordDisabled, serde_json::json!({ "because": "a policy demanded it" })));
     }
     for &kind in mails {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Caller, Clock, DecisionId, SystemClock, Timestamp};
+use model::{Caller, Clock, DecisionId, SystemClock, Timestamp, UserId};
 use policy_engine::contract::Context;
 use serde::Serialize;
 use storage::decisions::DecisionRow;
@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attempt::Attempt;
 use crate::refusal::Reason;
 
-use refusal_rate::{RefusalRate, Source, Uncounted};
+use refusal_rate::{NamedFailures, RefusalRate, Source, Uncounted};
 
 /// Sizes and rates of the recorder.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub struct Recorder {
     queue: mpsc::Sender<Entry>,
     reads: Arc<ReadRate>,
     refusals: Arc<RefusalRate>,
+    named: Arc<NamedFailures>,
 }
 
 /// How many permitted reads this second has seen.
@@ -110,7 +111,7 @@ impl Recorder {
         let refusals = Arc::new(RefusalRate::new(config.refusals_per_minute));
         tokio::spawn(run(storage, entries, Arc::clone(&refusals)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
-        Self { queue, reads: Arc::new(reads), refusals }
+        Self { queue, reads: Arc::new(reads), refusals, named: Arc::default() }
     }
 
     /// Records an audit event; returns when it is committed.
@@ -129,6 +130,12 @@ impl Recorder {
             metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
         }
         wanted
+    }
+
+    /// Whether one more failed authentication that names this account may be recorded, although
+    /// there are more refusals than are recorded.
+    pub fn wants_failure_of(&self, user: UserId, at: Timestamp) -> bool {
+        self.named.take(user, at)
     }
 
     /// Whether one more permitted read may be recorded this second.

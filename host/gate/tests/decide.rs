@@ -30,11 +30,15 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::recording(1000).await
+    }
+
+    async fn recording(reads_per_second: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
         storage.migrate().await.unwrap();
         let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
+        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second, ..RecorderConfig::default() });
         let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
         let gate = Gate::new(GateConfig { storage, engine, recorder, clock: Arc::new(ManualClock::at(NOW)), server });
         Self { gate, _folder: folder }
@@ -257,6 +261,20 @@ async fn a_denial_disables_the_password_and_tells_its_owner_in_the_policys_words
     assert_eq!((fixture.count(EventKind::PasswordDisabled).await, fixture.count(EventKind::MailRequested).await), (1, 1));
 }
 
+/// What "this wasn't me" disabled it for says where mails go.
+#[tokio::test]
+async fn a_password_that_is_disabled_stays_disabled_for_what_it_was() {
+    let fixture = Fixture::obliging().await;
+    let caller = fixture.known_person(true).await;
+    let user = caller.user().unwrap().id;
+    let mut unit = fixture.gate.storage().begin().await.unwrap();
+    unit.disable_password(user, "secured").await.unwrap();
+    unit.commit(&event(EventKind::AccountSecured)).await.unwrap();
+    fixture.decide(&caller, Thing::alone(Action::SessionStart)).await.unwrap_err();
+    assert_eq!(fixture.gate.storage().user(user).await.unwrap().unwrap().password_disabled.as_deref(), Some("secured"));
+    assert_eq!(fixture.count(EventKind::PasswordDisabled).await, 0);
+}
+
 #[tokio::test]
 async fn nobody_is_told_the_same_again_and_again() {
     let fixture = Fixture::obliging().await;
@@ -309,6 +327,21 @@ async fn a_refusal_is_on_record_before_it_is_answered() {
     let events = fixture.gate.storage().events(&AuditFilter { kind: Some(EventKind::RequestRefused), ..AuditFilter::default() }, None, 10).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].event.decision, Some(refusal.decision));
+}
+
+/// Or anybody could fill the log by looking at the page for logging in.
+#[tokio::test]
+async fn of_the_looks_at_pages_by_nobody_some_a_second_are_on_record() {
+    let fixture = Fixture::recording(20).await;
+    let number = fixture.store(package("default")).await;
+    fixture.gate.install(number).await.unwrap();
+    for _ in 0..50 {
+        let attempt = fixture.gate.begin("/login", gate::Method::Get, "192.0.2.1".parse().unwrap(), "test");
+        drop(fixture.gate.decide(&attempt, &Caller::anonymous(), Thing::alone(Action::SessionStart)).await.unwrap());
+    }
+    fixture.gate.recorder().flush().await;
+    let recorded = fixture.gate.storage().decisions(&storage::decisions::DecisionFilter::default(), None, 100).await.unwrap().len();
+    assert_eq!(recorded, 20);
 }
 
 #[tokio::test]

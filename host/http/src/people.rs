@@ -38,6 +38,7 @@ use crate::form::{Errors, Form};
 use crate::json_api::quoted;
 use crate::pages::layout::{Layout, Viewer, pages};
 use crate::problem::{Answer, Problem, wait_in_words};
+use crate::refusal::RETRY_AFTER_FAILURE_SECONDS;
 
 /// Look at the page of an action, without doing anything.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +158,16 @@ fn with_status(status: StatusCode, page: Answer) -> Answer {
 
 /// Like [`with_status`], for who has to wait.
 fn limited(retry_after_seconds: u64, page: Answer) -> Answer {
-    let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, page)?;
+    later(StatusCode::TOO_MANY_REQUESTS, retry_after_seconds, page)
+}
+
+/// Like [`with_status`], for what is not wrong with the form.
+fn unavailable(page: Answer) -> Answer {
+    later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_FAILURE_SECONDS, page)
+}
+
+fn later(status: StatusCode, retry_after_seconds: u64, page: Answer) -> Answer {
+    let mut response = with_status(status, page)?;
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
     Ok(response)
 }
@@ -198,7 +208,7 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
     let page = show(Errors::of_field(field, text.trim_end()));
     match refusal.kind {
         RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
-        RefusalKind::Failed => with_status(StatusCode::SERVICE_UNAVAILABLE, page),
+        RefusalKind::Failed => unavailable(page),
         RefusalKind::Denied | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
     }
 }
@@ -211,7 +221,7 @@ pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
 /// Too many passwords are being hashed: the form once more.
 fn busy(show: impl FnOnce(Errors) -> Answer) -> Answer {
     let page = show(Errors::of_field("", "Too many passwords are being checked. Try again in a moment."));
-    with_status(StatusCode::SERVICE_UNAVAILABLE, page)
+    unavailable(page)
 }
 
 /// What the script for security keys is answered.

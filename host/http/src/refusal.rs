@@ -6,7 +6,7 @@ use gate::{Refusal, RefusalKind};
 use crate::problem::Problem;
 
 /// Seconds after which a decision that could not be made is worth another try.
-const RETRY_AFTER_FAILURE_SECONDS: u64 = 5;
+pub(crate) const RETRY_AFTER_FAILURE_SECONDS: u64 = 5;
 
 impl From<Refusal> for Problem {
     /// 403 for what was refused, 429 for who tried too often, 503 for what could not be

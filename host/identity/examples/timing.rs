@@ -89,6 +89,7 @@ fn unlimited() -> Limits {
         password_per_user: Vec::new(),
         password_per_address: Vec::new(),
         password_of_all: Vec::new(),
+        password_checks: Vec::new(),
         resets_per_user: Vec::new(),
         resets_per_address: Vec::new(),
         refused_per_address: Vec::new(),

@@ -8,11 +8,13 @@ pub(crate) mod standing_primary;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Assurance, Caller, CredentialKind, Factor, PasswordState, Principal, UserId, UserName};
 use serde_json::json;
 use storage::users::{NewUser, UserRow};
-use storage::{Conflict, Secret, StorageError};
+use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
+use crate::factors::APP;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Identity, totp};
@@ -181,7 +183,12 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
         unit.set_password_hash(user.id, &hash, permit.at()).await?;
-        let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
+        let ended = self.end_what_was_begun(&mut unit, user.id, None, None).await?;
+        // Whoever had none, on the day the account was made, knows.
+        if user.password_hash.is_some() {
+            let words = [mailbox.user_name(), notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(permit.at())];
+            mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), permit.at()).await?;
+        }
         unit.commit(&event(&permit, EventKind::PasswordSet, user.id, json!({ "ended-sessions": ended }))).await?;
         Ok(())
     }
@@ -207,6 +214,7 @@ impl Identity {
         };
         let mut unit = permit.begin(self.storage()).await?;
         unit.set_totp(user.id, secret.expose(), step, permit.at()).await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;
         Ok(enrolled)
     }
@@ -219,8 +227,26 @@ impl Identity {
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.remove_totp(user.id, false).await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorRemoved).await?;
         unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({}))).await?;
         Ok(())
+    }
+}
+
+impl Identity {
+    /// Mails the user that a one-time password app came or went.
+    pub(crate) async fn tell_of_app<T>(&self, unit: &mut UnitOfWork, permit: &Permit<T>, user: &UserRow, kind: MailKind) -> Result<(), StorageError> {
+        let mailbox = self.mailbox(user).await?;
+        let (actor, at) = (permit.actor(), permit.at());
+        let words = [
+            mailbox.user_name(),
+            (MailField::Factor, APP.to_owned()),
+            (MailField::Name, self.config().totp_issuer.clone()),
+            notices::remote_address(actor),
+            notices::device(actor),
+            notices::at(at),
+        ];
+        mailbox.tell(unit, &Mail::new(kind, words), at).await
     }
 }
 

@@ -20,12 +20,15 @@ mod tests;
 
 use std::net::IpAddr;
 
+use gate::Permit;
 use gate::demands::Demand;
-use model::audit::Actor;
-use model::{Timestamp, UserId};
+use model::audit::{Actor, EventKind};
+use model::{Action, CredentialKind, Factor, SessionId, Timestamp, UserId};
+use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
+use crate::accounts::event;
 use crate::limits::{Counter, Taken};
 use crate::{Identity, limits};
 
@@ -90,7 +93,7 @@ pub struct FactorsOverview {
 pub use storage::recovery_codes::RecoveryCodes as RecoveryOverview;
 
 /// What a one-time password app is called in mails.
-const APP: &str = "one-time password app";
+pub(crate) const APP: &str = "one-time password app";
 
 /// What a key is called in mails.
 fn words(kind: KeyKind) -> &'static str {
@@ -123,13 +126,20 @@ impl Identity {
         if user.recovery_confirmed_at.is_some() { Ok(user) } else { Err(FactorError::RecoveryCodesNotConfirmed) }
     }
 
-    /// Counts what is proposed to somebody who is logged in: like every challenge, it is a row.
-    async fn count_proposal(&self, actor: &Actor) -> Result<(), FactorError> {
-        let Some(address) = address_of(actor) else { return Ok(()) };
-        match limits::take(self.storage(), &[self.config().limits.challenges_from(address)], self.now()).await? {
+    /// Counts what is proposed within a session: like every challenge, it is a row.
+    async fn count_proposal(&self, session: SessionId) -> Result<(), FactorError> {
+        match limits::take(self.storage(), &[self.config().limits.challenges_within(session)], self.now()).await? {
             Ok(_counted) => Ok(()),
             Err(too_many) => Err(FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds }),
         }
+    }
+
+    /// Records that a factor was not proven in a session, so that its owner reads of it. As many
+    /// as the limits of attempts let through.
+    async fn record_wrong<T>(&self, permit: &Permit<T>, user: UserId, action: Action, factor: Factor, why: &'static str) -> Result<(), StorageError> {
+        let method = CredentialKind::Session.as_str();
+        let detail = json!({ "method": method, "second-factor": factor.as_str(), "reason": why, "action": action.as_str() });
+        self.storage().record_log(&[], &[event(permit, EventKind::AuthenticationFailed, user, detail)]).await
     }
 
     /// Counts an attempt of somebody who is logged in, for the account and for the address.

@@ -7,9 +7,11 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use data_encoding::HEXLOWER;
-use model::{SessionId, Timestamp, UserName};
+use model::{SessionId, Timestamp, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::{SecretHash, Storage, StorageError};
+
+use crate::prove_person::Login;
 
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct Limits {
     /// Failed passwords in all: who guesses from a thousand addresses for a thousand accounts.
     /// Neither this nor the limits of addresses stops a browser that an account knows.
     pub password_of_all: Vec<Limit>,
+    /// Passwords looked at for one name from one address, right ones included: each costs a
+    /// hash, and a right one a session.
+    pub password_checks: Vec<Limit>,
     /// TOTP codes tried for one account.
     pub totp_per_user: Vec<Limit>,
     /// TOTP codes tried from one address.
@@ -51,7 +56,8 @@ pub struct Limits {
     pub recovery_code_per_address: Vec<Limit>,
     /// Recovery codes tried in all.
     pub recovery_code_of_all: Vec<Limit>,
-    /// Challenges for security keys and passkeys asked for from one address.
+    /// Challenges for security keys and passkeys asked for from one address, and, counted
+    /// apart, within one session and in the logins of one user from one address.
     pub challenges_per_address: Vec<Limit>,
     /// Registrations from one address.
     pub registrations_per_address: Vec<Limit>,
@@ -88,6 +94,7 @@ impl Default for Limits {
             password_per_known: vec![limit(10, 300)],
             password_per_address: vec![limit(10, 300)],
             password_of_all: vec![limit(5000, 300)],
+            password_checks: vec![limit(60, 300)],
             totp_per_user: codes_per_user.clone(),
             totp_per_address: codes_per_address.clone(),
             totp_of_all: codes_of_all.clone(),
@@ -116,6 +123,8 @@ impl Default for Limits {
 /// An IPv6 network of 48 bits, which one customer easily has, may do so many times what an
 /// address may.
 const WIDER: u32 = 5;
+/// A mailbox gets so many times what one address may cause.
+const FROM_ALL: u32 = 5;
 
 /// What an attempt comes with that a stranger has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +157,7 @@ impl Limits {
             password_per_known,
             password_per_address,
             password_of_all,
+            password_checks,
             totp_per_user,
             totp_per_address,
             totp_of_all,
@@ -173,6 +183,7 @@ impl Limits {
             password_per_known,
             password_per_address,
             password_of_all,
+            password_checks,
             totp_per_user,
             totp_per_address,
             totp_of_all,
@@ -223,6 +234,17 @@ impl Limits {
         of_all("password", &self.password_of_all)
     }
 
+    /// For a name, an address in the place of one, or neither. Counted for the address it comes
+    /// from as well: who knows a password keeps its owner from nothing elsewhere.
+    pub(crate) fn password_checks_of_from(&self, login: &Login<'_>, address: IpAddr) -> Counter {
+        let whose = match login {
+            Login::Name(name) => format!("user:{}", name.folded()),
+            Login::Email(email) => format!("email:{}", hash_of_email(email)),
+            Login::Nobody => "nobody".to_owned(),
+        };
+        from(&format!("password-check:{whose}"), address, &self.password_checks)
+    }
+
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {
         of_user("totp", name, &self.totp_per_user)
     }
@@ -263,6 +285,16 @@ impl Limits {
         from("challenge", address, &self.challenges_per_address)
     }
 
+    /// Challenges in logins of one user that wait for their second step.
+    pub(crate) fn challenges_of_from(&self, user: UserId, address: IpAddr) -> Counter {
+        from(&format!("challenge:user:{user}"), address, &self.challenges_per_address)
+    }
+
+    /// Challenges, and secrets for apps, within one session.
+    pub(crate) fn challenges_within(&self, session: SessionId) -> Counter {
+        Counter::new(&format!("challenge:session:{session}"), &self.challenges_per_address)
+    }
+
     /// Logins of one user that wait for their second step, begun at one address.
     pub(crate) fn pending_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
         from(&format!("pending:user:{}", name.folded()), address, &self.challenges_per_address)
@@ -272,9 +304,10 @@ impl Limits {
         from("registration", address, &self.registrations_per_address)
     }
 
-    /// For the link of a registration, whose password somebody types again.
-    pub(crate) fn registration_passwords_of(&self, link: &SecretHash) -> Counter {
-        Counter::new(&format!("registration-password:link:{}", HEXLOWER.encode(link)), &self.password_per_user)
+    /// For a mailed link, with which somebody types a password: the one that was registered
+    /// with, or a new one.
+    pub(crate) fn passwords_of_link(&self, link: &SecretHash) -> Counter {
+        Counter::new(&format!("password:link:{}", HEXLOWER.encode(link)), &self.password_per_user)
     }
 
     /// For forms that are filled in wrongly, whose password is looked at all the same.
@@ -315,15 +348,22 @@ impl Limits {
         of_user("device-mail", name, &self.device_mails_per_user)
     }
 
-    /// For the address that is registered, whoever does: it gets a mail each time. As few as of
-    /// those that verify an address, and counted apart: nobody shall see what its owner did.
-    pub(crate) fn registrations_of_address(&self, email: &str) -> Counter {
-        of_email("registration", email, &self.verifications_per_user)
+    /// For the address that is registered, which gets a mail each time. As few from one address
+    /// as of those that verify one, and counted apart: nobody shall see what its owner did. From
+    /// all together some more: one stranger neither floods a mailbox nor keeps its owner out.
+    pub(crate) fn registrations_of_address(&self, email: &str, address: IpAddr) -> [Counter; 2] {
+        self.mails_to_from("registration", email, address)
     }
 
-    /// For an address that people add to their accounts, whoever does.
-    pub(crate) fn verifications_of_address(&self, email: &str) -> Counter {
-        of_email("verification", email, &self.verifications_per_user)
+    /// The same for an address that people add to their accounts.
+    pub(crate) fn verifications_of_address(&self, email: &str, address: IpAddr) -> [Counter; 2] {
+        self.mails_to_from("verification", email, address)
+    }
+
+    fn mails_to_from(&self, what: &str, email: &str, address: IpAddr) -> [Counter; 2] {
+        let limits = &self.verifications_per_user;
+        let of_all: Vec<Limit> = limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(FROM_ALL), ..*limit }).collect();
+        [from(&format!("{what}:email:{}", hash_of_email(email)), address, limits), of_email(what, email, &of_all)]
     }
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {
@@ -337,8 +377,11 @@ fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
 
 /// By its hash: an address may be longer than a key.
 fn of_email(what: &str, email: &str, limits: &[Limit]) -> Counter {
-    let hash = Sha256::digest(email.to_ascii_lowercase().as_bytes());
-    Counter::new(&format!("{what}:email:{}", HEXLOWER.encode(&hash)), limits)
+    Counter::new(&format!("{what}:email:{}", hash_of_email(email)), limits)
+}
+
+fn hash_of_email(email: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(email.to_ascii_lowercase().as_bytes()))
 }
 
 fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {

@@ -225,9 +225,11 @@ impl Identity {
             Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         };
         // A recovery code is not used up: the login that is repeated after the mail needs it.
-        if let Offered::Totp(_) = offered
-            && let Err(refusal) = self.use_up(gate, attempt, pending, user, &right).await
-        {
+        let finished = match offered {
+            Offered::RecoveryCode(_) => self.finish_waiting(gate, attempt, pending, user).await,
+            Offered::Totp(_) | Offered::Key(..) => self.use_up(gate, attempt, pending, user, &right).await,
+        };
+        if let Err(refusal) = finished {
             // No mail, so none counts.
             if let Some(counted) = mailed
                 && let Err(error) = counted.give_back(self.storage()).await
@@ -256,6 +258,11 @@ impl Identity {
         if let Err(failure) = self.settle(attempt, user, right).await {
             return Err(self.refuse(gate, attempt, ACTION, failure).await);
         }
+        self.finish_waiting(gate, attempt, pending, user).await
+    }
+
+    /// Uses up the login that waits.
+    async fn finish_waiting(&self, gate: &Gate, attempt: &Attempt, pending: &str, user: &UserRow) -> Result<(), Refusal> {
         let taken = match opaque::hash(pending) {
             Some(hash) => self.storage().take_ceremony(&hash, PENDING, self.now()).await,
             None => Ok(None),

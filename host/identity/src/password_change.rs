@@ -6,9 +6,8 @@ use model::mail::{Mail, MailKind};
 use model::{Action, Assurance, Caller, SessionId, UserId};
 use serde_json::json;
 use storage::users::UserRow;
-use storage::{Secret, StorageError, UnitOfWork};
+use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
-use crate::Identity;
 use crate::accounts::emails::EMAIL_VERIFY;
 use crate::accounts::event;
 use crate::accounts::notices::{at, device, remote_address};
@@ -18,6 +17,7 @@ use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::prove_person::{Place, Problem, Proof};
 use crate::refusals::Failure;
 use crate::sessions::StartedSession;
+use crate::{Identity, opaque};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,8 @@ impl Target for ChangePassword {
 
 impl Identity {
     /// Changes the caller's own password. Ends the caller's other sessions, and gives the one
-    /// that goes on another secret, which is what is returned. A password that is
+    /// that goes on another secret, which is what is returned. `known` is the device cookie of
+    /// the browser, which stays known; the others are unknown from then on. A password that is
     /// disabled is not the current one: it is set anew by a mailed link only.
     pub async fn change_password(
         &self,
@@ -70,6 +71,7 @@ impl Identity {
         caller: &Caller,
         current: Secret<String>,
         new: Secret<String>,
+        known: Option<&str>,
     ) -> Result<Option<StartedSession>, PasswordProblem> {
         let action = Action::PasswordChange;
         // As for every password: it is looked at only where it could be of use.
@@ -113,7 +115,8 @@ impl Identity {
         let still = |held: &UserRow| held.password_hash == user.password_hash && held.password_disabled.is_none() && held.disabled_at.is_none();
         unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
-        let ended = self.void_after_new_password(&mut unit, target.user, target.keep).await?;
+        let known = known.and_then(opaque::hash);
+        let ended = self.end_what_was_begun(&mut unit, target.user, target.keep, known.as_ref()).await?;
         let started = self.change_secret(&mut unit, &permit, &user.name, Some((now, password_state))).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now).await?;
@@ -121,12 +124,20 @@ impl Identity {
         Ok(started)
     }
 
-    /// Ends what the old password began: sessions but for one, logins that wait for a second
-    /// step, and links that somebody may have asked for who had it. Not the link that stops a
-    /// recovery, which protects the account whoever has the password. How many sessions ended.
-    pub(crate) async fn void_after_new_password(&self, unit: &mut UnitOfWork, user: UserId, keep: Option<SessionId>) -> Result<u64, StorageError> {
+    /// Ends what the old password, or a credential that counts no more, began: sessions but for
+    /// one, logins that wait for a second step, browsers that were made known but for one, and
+    /// links that somebody may have asked for. Not the link that stops a recovery, which
+    /// protects the account whoever has the password. How many sessions ended.
+    pub(crate) async fn end_what_was_begun(
+        &self,
+        unit: &mut UnitOfWork,
+        user: UserId,
+        keep: Option<SessionId>,
+        keep_device: Option<&SecretHash>,
+    ) -> Result<u64, StorageError> {
         let ended = unit.end_sessions(user, keep).await?;
         unit.drop_ceremonies(user, keep).await?;
+        unit.drop_devices(user, keep_device).await?;
         for purpose in [PASSWORD_RESET, DEVICE_CONFIRM, EMAIL_VERIFY] {
             unit.drop_links(user, Some(purpose)).await?;
         }

@@ -121,7 +121,7 @@ impl Identity {
         // Nobody has a new id, but asking takes as long.
         let emails = self.storage().emails(user.as_ref().map_or_else(UserId::new, |user| user.id)).await?;
         let address = match &user {
-            Some(user) => self.reset_address(user, &Mailbox { user: user.id, name: user.name.clone(), emails }).await?,
+            Some(user) => self.reset_address(user, &Mailbox { user: user.id, name: user.name.clone(), emails: emails.clone() }).await?,
             None => None,
         };
         let name = user.as_ref().map_or("-", |user| user.name.as_written());
@@ -136,7 +136,9 @@ impl Identity {
         ];
         let mut unit = self.storage().begin().await?;
         let live = unit.live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now).await?;
-        let recipient = address.as_deref().filter(|_| is_rarely_asked_for || live == 0);
+        // Whoever changes addresses in this moment asks again: none goes to one that just ceased.
+        let are_the_same = unit.emails(id.unwrap_or_else(UserId::new)).await? == emails;
+        let recipient = address.as_deref().filter(|_| are_the_same && (is_rarely_asked_for || live == 0));
         let puts_back = recipient.filter(|_| user.as_ref().is_some_and(is_secured)).unwrap_or_default();
         // One that is mailed to nobody is known to nobody, and nobody's.
         unit.create_link(&new_link(&stored, id.filter(|_| recipient.is_some()), puts_back, now)).await?;
@@ -161,6 +163,11 @@ impl Identity {
     /// with them every login that waits for its second step.
     pub async fn reset_password(&self, gate: &Gate, attempt: &Attempt, link: &str, new: Secret<String>) -> Result<(), PasswordProblem> {
         let (stored, user) = self.pending_reset(link).await?.ok_or(PasswordProblem::UnknownLink)?;
+        // A link that was refused counts on, and each try costs a hash.
+        if let Err(too_many) = limits::take(self.storage(), &[self.config().limits.passwords_of_link(&stored)], self.now()).await? {
+            let failure = Failure::limited(CredentialKind::None, too_many).of(user.id);
+            return Err(PasswordProblem::Refused(self.refuse(gate, attempt, Action::PasswordReset, failure).await));
+        }
         let mailbox = self.mailbox(&user).await?;
         let password_hash = Secret::new(self.hash_new_password(&new, &user.name, &mailbox.addresses()).await?);
         let state = self.password_state(gate, attempt, Action::PasswordReset, &new, Some(user.id)).await.map_err(PasswordProblem::Refused)?;
@@ -180,9 +187,7 @@ impl Identity {
             None => None,
         };
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
-        let ended = self.void_after_new_password(&mut unit, target.user, None).await?;
-        // Whoever had the old password may have made their browser known.
-        unit.drop_devices(target.user).await?;
+        let ended = self.end_what_was_begun(&mut unit, target.user, None, None).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
         if let Some(recipient) = put_back.or(mailbox.primary()) {
             enqueue(&mut unit, &Mail::new(MailKind::PasswordReset, words), Some(target.user), Some(recipient), now).await?;

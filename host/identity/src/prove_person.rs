@@ -19,7 +19,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) user_name: &'a str,
     pub(crate) password: Secret<String>,
     pub(crate) totp_code: Option<&'a str>,
-    /// Whether somebody who has TOTP enrolled must send a code: where there is a place for one.
+    /// Whether somebody who has a second factor must send a code: where there is a place for one.
     pub(crate) asks_for_code: bool,
     pub(crate) place: Place<'a>,
 }
@@ -116,9 +116,9 @@ impl From<Busy> for Problem {
 impl Identity {
     /// Proves a person by password and TOTP code, for this request alone: no session
     /// remains. Yields credential `session` with the assurance of now. For a user without
-    /// TOTP the assurance carries no second factor, and it is for the policies to require
-    /// one. For a user with TOTP a missing or wrong code is answered and counted like a wrong
-    /// password: who does not hold the code learns nothing about the password.
+    /// any second factor the assurance carries none, and it is for the policies to require
+    /// one. For a user with one a missing or wrong code is answered and counted like a wrong
+    /// password; who has security keys alone acts in a browser.
     /// Refused unverified where the attempt's policy set could not permit a session.
     ///
     /// The code is verified here and used up by [`Self::spend_code`], between the decision
@@ -202,6 +202,9 @@ impl Identity {
                 counters
             }
         };
+        // Kept, whatever it comes to, and before the wait for a turn.
+        let checks = [limits.password_checks_of_from(&name, address)];
+        let _counted = limits::take(self.storage(), &checks, self.now()).await?.map_err(Problem::TooMany)?;
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
         limits::check(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
         let turn = self.inner.passwords.turn().await?;
@@ -225,11 +228,10 @@ impl Identity {
         if proof.asks_for_code && user.totp_secret.is_some() {
             let Some(step) = step else { return wrong("no-code") };
             // Counted only once the password is right: otherwise any stranger could use up
-            // somebody's codes for the day, and with them publishing. For the same reason who
-            // is over the limit hears what a wrong password hears: another answer would tell
-            // that the password is right.
+            // somebody's codes for the day, and with them publishing. Who is over the limit
+            // learns how long to wait, and that the password is right, as at the login.
             let counters = [limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()];
-            let Ok(taken_codes) = limits::take(self.storage(), &counters, self.now()).await? else { return wrong("too-many-codes") };
+            let taken_codes = limits::take(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
             match step {
                 Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode::new(&user, step)),
                 Ok(Some(_)) => return wrong("code-used-before"),
@@ -240,6 +242,10 @@ impl Identity {
                 }
             }
             taken_codes.give_back(self.storage()).await?;
+        }
+        // A key needs a browser. A password alone is less than a login of this user proves.
+        if proof.asks_for_code && code.is_none() && user.facts().factors.any() {
+            return wrong("factor-needs-browser");
         }
         taken.give_back(self.storage()).await?;
         if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {

@@ -258,7 +258,7 @@ impl Identity {
         self.stop_recovery(&permit, &recovery, None, "its owner, logged in").await
     }
 
-    async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {
+    pub(crate) async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {
         let emails = self.storage().emails(recovery.user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         let user = unit.hold_user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
@@ -307,8 +307,7 @@ impl Identity {
         let keys = unit.remove_keys(user.id).await?;
         unit.replace_recovery_codes(user.id, &[], now).await?;
         unit.disable_password(user.id, "recovery").await?;
-        unit.drop_devices(user.id).await?;
-        let ended = self.void_after_new_password(&mut unit, user.id, None).await?;
+        let ended = self.end_what_was_begun(&mut unit, user.id, None, None).await?;
         unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
         let link = self.password_link(&mut unit, user.id, now, "").await?;
         let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), at(now)];

@@ -83,7 +83,7 @@ impl Failure {
 
     pub(crate) fn person(why: &'static str, user: Option<UserId>) -> Self {
         let message = "The user name, the password or the code is wrong; a code is needed where a one-time password app is enrolled.";
-        let remedy = "Check all of them; a code is accepted once, so wait for the next one, and for some minutes after several wrong ones.";
+        let remedy = "Check all of them; a code is accepted once, so wait for the next one. Who has security keys and no app does this in a browser.";
         let reason = reason("wrong-credentials", message, remedy, Page::SecondFactor);
         Self::denied(CredentialKind::Session, why, user, reason)
     }
@@ -196,7 +196,12 @@ impl Identity {
     pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
         // Nobody in particular: what the credential claims was not proven.
         let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
-        if gate.recorder().wants_refusal(attempt, &caller) {
+        // Who waits is refused unread, as often as anybody likes; what was looked at is bounded by
+        // the account's own limits.
+        let is_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
+        let names = failure.user.filter(|_| is_looked_at);
+        let recorder = gate.recorder();
+        if recorder.wants_refusal(attempt, &caller) || names.is_some_and(|user| recorder.wants_failure_of(user, attempt.at)) {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::AuthenticationFailed,

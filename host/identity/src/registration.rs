@@ -226,7 +226,8 @@ impl Identity {
         let (user_name, email) = self.check_form(attempt, &form).await?;
         let limits = &self.config().limits;
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
-        let counters = [limits.registrations_from(attempt.remote_address), limits.registrations_of_address(&email)];
+        let [from, of_all] = limits.registrations_of_address(&email, attempt.remote_address);
+        let counters = [limits.registrations_from(attempt.remote_address), from, of_all];
         match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(_counted) => {}
             Err(too_many) => {
@@ -353,7 +354,7 @@ impl Identity {
         password: Secret<String>,
     ) -> Result<(), ConfirmProblem> {
         let limits = &self.config().limits;
-        let counters = [limits.registration_passwords_of(link), limits.password_from(attempt.remote_address)];
+        let counters = [limits.passwords_of_link(link), limits.password_from(attempt.remote_address)];
         let counted = match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(counted) => counted,
             Err(too_many) => {

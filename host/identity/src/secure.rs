@@ -65,9 +65,8 @@ impl Identity {
         // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
         let passkeys = unit.demote_passkeys(id).await?;
         // Not every link: the one that stops a recovery by staff may be what its owner needs most.
-        let sessions = self.void_after_new_password(&mut unit, id, None).await?;
+        let sessions = self.end_what_was_begun(&mut unit, id, None, None).await?;
         let tokens = unit.revoke_tokens_of(id, at).await?;
-        unit.drop_devices(id).await?;
         if let Some(recipient) = &recipient {
             let link = self.password_link(&mut unit, id, at, recipient).await?;
             let (from, with, when) = (notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at));

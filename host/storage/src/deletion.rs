@@ -54,7 +54,7 @@ impl UnitOfWork {
         self.end_sessions(user, None).await?;
         self.remove_keys(user).await?;
         self.replace_recovery_codes(user, &[], at).await?;
-        self.drop_devices(user).await?;
+        self.drop_devices(user, None).await?;
         self.drop_links(user, None).await?;
         self.revoke_tokens_of(user, at).await?;
         self.cancel_recovery_of(user, at).await?;

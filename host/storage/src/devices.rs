@@ -20,6 +20,8 @@ pub struct DeviceRow {
 
 /// Longest address and user agent that are kept, in characters.
 const MAX_TEXT: usize = 500;
+/// Most devices of one user.
+const MAX_DEVICES: i64 = 200;
 
 statements! {
     BY_SECRET = "SELECT first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent FROM devices WHERE user_id = $1 AND secret_hash = $2";
@@ -30,6 +32,10 @@ statements! {
         user_agent = excluded.user_agent, confirmed_at = COALESCE(devices.confirmed_at, excluded.confirmed_at)";
     CONFIRM = "UPDATE devices SET confirmed_at = COALESCE(confirmed_at, $3) WHERE user_id = $1 AND secret_hash = $2";
     DROP = "DELETE FROM devices WHERE user_id = $1";
+    DROP_OTHERS = "DELETE FROM devices WHERE user_id = $1 AND secret_hash <> $2";
+    /// Never the one that is just seen; those that nobody confirmed before the others.
+    DROP_OLDEST = "DELETE FROM devices WHERE user_id = $1 AND secret_hash NOT IN (SELECT secret_hash FROM devices WHERE user_id = $1
+        ORDER BY CASE WHEN secret_hash = $2 THEN 0 WHEN confirmed_at IS NOT NULL THEN 1 ELSE 2 END, last_seen_at DESC, secret_hash LIMIT $3)";
 }
 
 impl Storage {
@@ -46,7 +52,8 @@ impl Storage {
 
 impl UnitOfWork {
     /// Remembers that the user came from a device, and that it is the user's, if it is. A
-    /// device that was confirmed stays so.
+    /// device that was confirmed stays so. Of more than 200 those that were not seen for
+    /// longest are forgotten.
     pub async fn see_device(
         &mut self,
         user: UserId,
@@ -64,7 +71,8 @@ impl UnitOfWork {
             fitting(remote_address, MAX_TEXT).into(),
             fitting(user_agent, MAX_TEXT).into(),
         ];
-        self.execute(&SEE, &values).await.map(drop)
+        self.execute(&SEE, &values).await?;
+        self.execute(&DROP_OLDEST, &[user.into(), secret.into(), MAX_DEVICES.into()]).await.map(drop)
     }
 
     /// Marks a device as the user's. Returns whether the user has it.
@@ -72,9 +80,12 @@ impl UnitOfWork {
         Ok(self.execute(&CONFIRM, &[user.into(), secret.into(), at.into()]).await? == 1)
     }
 
-    /// Forgets the user's devices; how many.
-    pub async fn drop_devices(&mut self, user: UserId) -> Result<u64> {
-        self.execute(&DROP, &[user.into()]).await
+    /// Forgets the user's devices, but for one if one is named; how many.
+    pub async fn drop_devices(&mut self, user: UserId, keep: Option<&SecretHash>) -> Result<u64> {
+        match keep {
+            Some(keep) => self.execute(&DROP_OTHERS, &[user.into(), keep.into()]).await,
+            None => self.execute(&DROP, &[user.into()]).await,
+        }
     }
 }
 

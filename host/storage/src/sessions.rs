@@ -58,6 +58,8 @@ macro_rules! session_columns {
 /// Longest address and user agent that are kept, in characters.
 const MAX_TEXT: usize = 500;
 
+/// Most sessions of one user: who logs in again and again fills no disk.
+const MAX_SESSIONS: i64 = 100;
 /// A session is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;
 
@@ -74,6 +76,8 @@ statements! {
     CREATE = "INSERT INTO sessions (secret_hash, id, user_id, created_at, last_used_at, expires_at, remote_address, user_agent,
         password_at, factor, factor_at, password_state) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)";
     END = "DELETE FROM sessions WHERE user_id = $1 AND id = $2";
+    END_OLDEST = "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN
+        (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)";
     END_ALL = "DELETE FROM sessions WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR id <> $2)";
     CHANGE_SECRET = "UPDATE sessions SET secret_hash = $2, last_used_at = $3, password_at = COALESCE(CAST($4 AS BIGINT), password_at),
         password_state = COALESCE(CAST($5 AS TEXT), password_state) WHERE id = $1 AND expires_at > $3 RETURNING expires_at";
@@ -114,6 +118,7 @@ impl UnitOfWork {
     /// Creates a session of a user who is neither disabled nor deleted
     /// (`Conflict::ReferenceGone`), and holds the user until the unit ends. What was proven
     /// before the unit may have changed since: compare with [`hold_user`](Self::hold_user).
+    /// Of more than 100 the oldest are ended.
     pub async fn create_session(&mut self, session: &NewSession<'_>) -> Result<()> {
         if !self.lock_enabled_user(session.user).await? {
             return self.refuse(Conflict::ReferenceGone);
@@ -132,7 +137,8 @@ impl UnitOfWork {
             factor_at,
             password_state,
         ];
-        self.execute(&CREATE, &values).await.map(drop)
+        self.execute(&CREATE, &values).await?;
+        self.execute(&END_OLDEST, &[session.user.into(), MAX_SESSIONS.into()]).await.map(drop)
     }
 
     /// Ends a session of the user, and what was asked of its browser. Returns whether there was one.

@@ -107,6 +107,7 @@ statements! {
     SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1 AND deleted_at IS NULL";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL";
+    DISABLE_ENABLED_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL AND password_disabled IS NULL";
     /// Steps that are spent stay so, whatever secret comes or goes: it may be the same once more.
     SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
         THEN totp_last_step ELSE $3 END, totp_secret = $2, totp_enrolled_at = $4 WHERE id = $1 AND deleted_at IS NULL";
@@ -196,6 +197,12 @@ impl Storage {
 }
 
 impl UnitOfWork {
+    /// The user's addresses, see [`Storage::emails`]; none is added, removed or promoted until
+    /// the unit ends if the user is held.
+    pub async fn emails(&mut self, user: UserId) -> Result<Vec<EmailRow>> {
+        self.all(&EMAILS, &[user.into()]).await?.iter().map(email_row).collect()
+    }
+
     /// Creates a user without a password. `Conflict::UserNameTaken`.
     pub async fn create_user(&mut self, user: &NewUser<'_>) -> Result<()> {
         let values = [user.id.into(), user.name.folded().into(), user.name.as_written().into(), user.created_at.into(), user.staff.into()];
@@ -249,6 +256,12 @@ impl UnitOfWork {
     /// Disables the password until the next [`set_password_hash`](Self::set_password_hash).
     pub async fn disable_password(&mut self, user: UserId, reason: &str) -> Result<()> {
         self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()]).await
+    }
+
+    /// The same for one that is enabled: what it was disabled for before stands. Returns whether
+    /// it was enabled.
+    pub async fn disable_enabled_password(&mut self, user: UserId, reason: &str) -> Result<bool> {
+        Ok(self.execute(&DISABLE_ENABLED_PASSWORD, &[user.into(), reason.into()]).await? == 1)
     }
 
     /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was shown to

@@ -56,16 +56,12 @@ fn a_server_killed_during_uploads_shows_whole_files_or_none() {
 
         server = setup.clone().start();
         let page = server.send(&Request::get("/simple/cut/").header("Accept", "application/vnd.pypi.simple.v1+json"));
-        if page.status == 404 {
-            assert!(answered.is_empty());
-            continue;
-        }
-        let page = page.json();
-        let listed = page["files"].as_array().expect("files");
+        // Before the first upload there is no such project.
+        let listed = if page.status == 404 { Vec::new() } else { page.json()["files"].as_array().expect("files").clone() };
         for version in &answered {
             assert!(listed.iter().any(|file| file["filename"] == format!("cut-{version}-py3-none-any.whl")), "{version} was answered and is gone");
         }
-        for file in listed {
+        for file in &listed {
             let name = file["filename"].as_str().expect("a name");
             let version = name.trim_start_matches("cut-").trim_end_matches("-py3-none-any.whl");
             if !version.starts_with(&format!("{cut}.")) {
@@ -80,8 +76,9 @@ fn a_server_killed_during_uploads_shows_whole_files_or_none() {
         // Whoever was cut off simply uploads again.
         upload_ok(&server, &Package::new("cut", &version(9999)).wheel(), &token);
         answered.push(version(9999));
+        attempted += 1;
     }
-    assert!(attempted > answered.len() as u64 - CUTS, "some uploads were cut off");
+    assert!(attempted > answered.len() as u64, "some uploads were cut off");
 }
 
 #[test]

@@ -48,8 +48,9 @@ fn a_policy_that_misbehaves_fails_its_requests_and_no_others() {
                 slowest = slowest.max(start.elapsed());
                 reads += 1;
             }
-            // Ten milliseconds of budget on each of two threads, and a busy test machine.
-            assert!(slowest < Duration::from_secs(2), "{policy}: a page took {slowest:?}");
+            // Ten milliseconds of budget on each of two threads, and a test machine as busy as
+            // can be; behind a loop that nobody ends, a page would wait for good.
+            assert!(slowest < Duration::from_secs(10), "{policy}: a page took {slowest:?}");
         });
         let log = server.log_since(before);
         assert!(log.contains(policy), "{policy} is not named in the log:\n{log}");

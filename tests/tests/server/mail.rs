@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tests::postgres::new_database;
@@ -20,6 +22,18 @@ struct Smtp {
     process: Option<Child>,
 }
 
+/// A port below those that the system gives away, so that nobody takes it while its server is
+/// down.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Smtp {
     /// A server that runs. None where the Python clients were not set up.
     fn start() -> Option<Self> {
@@ -33,7 +47,7 @@ impl Smtp {
 
     fn start_as(tls: bool) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut smtp = Self { clients: Clients::find()?, folder, port: 0, tls, process: None };
+        let mut smtp = Self { clients: Clients::find()?, folder, port: quiet_port(), tls, process: None };
         std::fs::create_dir(smtp.mails_folder()).expect("the folder of mails can be made");
         smtp.run();
         Some(smtp)
@@ -159,7 +173,9 @@ fn mails_wait_for_a_server_that_is_down_and_each_arrives_once() {
 fn a_server_that_is_killed_while_mails_wait_sends_them_when_it_is_back() {
     let Some(mut smtp) = Smtp::start() else { return };
     smtp.stop();
-    let setup = smtp.setup();
+    // Between two tries the mailer rests for half a minute: what it has in hand when it is
+    // killed would be nobody's for three.
+    let setup = Setup::default().flag("--smtp-url", &format!("smtp://127.0.0.1:{}", smtp.port)).flag("--mail-retry", "30s");
     let mut server = setup.clone().start();
     let user = setup.user_without_factor("ana");
     for number in 0..5 {

@@ -45,7 +45,11 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
     assert_eq!(server.log().lines().filter(|line| line.contains("POST")).count(), 1, "one line for one request");
     assert!(!server.log().contains(&token[..60]), "no token in the log");
 
-    let explained = server.command_line(&["explain", &id]).ok().stdout;
+    // What is permitted is recorded after it was answered.
+    let explained = server.wait_for("the decision on record", |server| {
+        let explained = server.command_line(&["explain", &id]);
+        explained.status.success().then_some(explained.stdout)
+    });
     for part in [
         "file:upload",
         "permitted",

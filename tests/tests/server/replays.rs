@@ -72,7 +72,7 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
 fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: &[Submission]) -> BTreeMap<i64, usize> {
     let authenticator = user.authenticator.as_ref().expect("the person has an app");
     // Made before anything is sent: a code belongs to one step whenever it arrives.
-    let codes: Vec<String> = submissions.iter().map(|submission| authenticator.code_steps_from_now(submission.step)).collect();
+    let codes = authenticator.codes_from_now(submissions.iter().map(|submission| submission.step));
     let mut accepted = BTreeMap::new();
     let mut next = 0;
     while next < submissions.len() {

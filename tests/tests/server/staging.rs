@@ -1,5 +1,9 @@
 //! Uploads that wait: stored, invisible, released by a person with a second factor.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tests::server::PATIENCE;
 use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
 
 use crate::tools::{pip_install, upload_ok, uv_install};
@@ -104,8 +108,7 @@ fn nobody_publishes_with_a_token_a_password_alone_or_a_used_code() {
     assert_eq!(without.status, 403, "{}", without.text());
     let app = alice.authenticator.as_ref().expect("alice has an app");
     let right = app.code();
-    let wrong = format!("{:06}", (right.parse::<u32>().expect("digits") + 1) % 1_000_000);
-    assert_eq!(person(wrong.into()).status, 403);
+    assert_eq!(person(app.wrong_code().into()).status, 403);
     // What cannot be done, as was known before, costs no code.
     let answer = server.send(
         &Request::new("POST", "/api/projects/waiting/releases/9.9/publish")
@@ -149,11 +152,14 @@ fn all_files_of_a_release_appear_at_once() {
         let answer = server.upload(&wheel, Some(&basic_token(&token)));
         assert!((200..300).contains(&answer.status), "{} {}", answer.reason, answer.text());
     }
+    let before = files_on_page(&server).len();
     let code = alice.authenticator.as_ref().expect("alice has an app").code();
     let seen = std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
-            let mut seen = std::collections::BTreeSet::new();
-            while !seen.contains(&9) {
+            let deadline = Instant::now() + PATIENCE;
+            let mut seen = BTreeSet::from([before]);
+            // The scope waits for this thread also where publishing failed.
+            while !seen.contains(&9) && Instant::now() < deadline {
                 seen.insert(files_on_page(&server).len());
             }
             seen

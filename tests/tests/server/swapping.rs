@@ -86,7 +86,7 @@ fn swapping_sets_200_times_under_load_loses_and_misdecides_nothing() {
 #[test]
 fn an_upload_in_flight_is_decided_by_the_set_it_began_with() {
     use std::io::{Read, Write};
-    let server = Setup::default().start();
+    let mut server = Setup::default().start();
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
     let bytes = upload_request(&Package::new("slow", "1.0").with_payload(50_000).wheel(), Some(&basic_token(&token)))
@@ -96,6 +96,10 @@ fn an_upload_in_flight_is_decided_by_the_set_it_began_with() {
     let mut stream = std::net::TcpStream::connect(server.address).expect("the server listens");
     let half = bytes.len() / 2;
     stream.write_all(&bytes[..half]).expect("the first half is sent");
+    // The server has the request's head before the set is replaced.
+    server.wait_for("the upload to be under way", |server| {
+        server.get("/metrics").text().lines().any(|line| line.starts_with("portcullis_uploads_in_flight") && line.ends_with(" 1")).then_some(())
+    });
     let closed = closed_set();
     server.command_line(&["policy", "apply", &closed.text()]).ok();
     assert_eq!(server.get("/simple/slow/").status, 403, "the new set serves");

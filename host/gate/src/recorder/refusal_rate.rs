@@ -16,6 +16,31 @@ const ALL_SOURCES: u32 = 20;
 /// The sources named in the summary of a minute at most, those with most refusals first.
 const NAMED_SOURCES: usize = 10;
 
+/// Failed authentications recorded for one account in a minute, however many other refusals
+/// there are: nobody hides guesses at it behind a flood. More than its limits let through.
+const PER_ACCOUNT: u32 = 20;
+
+/// Failed authentications that name an account, in this minute.
+#[derive(Default)]
+pub(crate) struct NamedFailures {
+    /// Number of the minute, and how many of each account. Accounts that exist, so it is bounded.
+    state: Mutex<(i64, HashMap<UserId, u32>)>,
+}
+
+impl NamedFailures {
+    /// Whether one more of this account is recorded.
+    pub(crate) fn take(&self, user: UserId, now: Timestamp) -> bool {
+        let minute = now.seconds().div_euclid(60);
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if minute > state.0 {
+            *state = (minute, HashMap::new());
+        }
+        let seen = state.1.entry(user).or_default();
+        *seen = seen.saturating_add(1);
+        *seen <= PER_ACCOUNT
+    }
+}
+
 /// Who is refused, as far as counting goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -175,6 +200,14 @@ mod tests {
         assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), refusals: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
         assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
         assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+    }
+
+    #[test]
+    fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
+        let failures = NamedFailures::default();
+        let (one, other) = (UserId::new(), UserId::new());
+        let recorded = |user, second| (0..100).filter(|_| failures.take(user, Timestamp::from_seconds(second))).count();
+        assert_eq!((recorded(one, 60), recorded(one, 119), recorded(other, 119), recorded(one, 120)), (20, 0, 20, 20));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Logging in with a passkey alone.
 
-use identity::StartSession;
 use identity::factors::KeyAnswer;
 
 use super::login;
@@ -9,7 +8,6 @@ use crate::problem::Answer;
 
 /// `POST /login/passkey/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(StartSession).await?;
     let challenge = exchange.app.identity.challenge_for_passkey(&exchange.app.gate, &exchange.attempt).await?;
     json(&super::challenge(&challenge))
 }

@@ -64,7 +64,7 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
     let (current, new) = (form.secret("current"), form.secret("password"));
-    match exchange.app.identity.change_password(&exchange.app.gate, &exchange.attempt, &exchange.caller, current, new).await {
+    match exchange.app.identity.change_password(&exchange.app.gate, &exchange.attempt, &exchange.caller, current, new, exchange.browser.device()).await {
         Ok(renewed) => super::renewed(&exchange, renewed, "/account/?notice=password-changed"),
         Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors)).await,
     }

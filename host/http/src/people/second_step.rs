@@ -78,7 +78,6 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
 
 /// `POST /login/factor/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let _ = exchange.decide(StartSession).await?;
     let pending = exchange.browser.pending().unwrap_or("");
     let challenge = exchange.app.identity.challenge_for_pending(&exchange.app.gate, &exchange.attempt, pending).await?;
     json(&super::challenge(&challenge))

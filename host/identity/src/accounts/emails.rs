@@ -12,6 +12,7 @@ use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 use super::standing_primary::BEFORE;
 use super::{AccountError, MAX_EMAILS, check_email, event, is_own, is_there, person};
+use crate::devices::DEVICE_CONFIRM;
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
 use crate::refusals::Failure;
@@ -93,8 +94,11 @@ impl Identity {
             return Err(AccountError::TooManyEmails);
         }
         let limits = &self.config().limits;
-        let mut counters = vec![limits.verifications_of(&row.name), limits.verifications_of_address(address)];
-        counters.extend(remote_address.parse().ok().map(|from| limits.added_emails_from(from)));
+        let mut counters = vec![limits.verifications_of(&row.name)];
+        if let Ok(from) = remote_address.parse() {
+            counters.push(limits.added_emails_from(from));
+            counters.extend(limits.verifications_of_address(address, from));
+        }
         self.count_mails(&counters).await?;
         let is_taken = self.storage().email(address).await?.is_some_and(|email| email.verified_at.is_some());
         let mut unit = permit.begin(self.storage()).await?;
@@ -265,8 +269,8 @@ impl Identity {
     }
 
     /// Makes an address the primary one. Returns whether it was not. Only a verified one: what
-    /// policies ask for is a primary address that is. Links for a new password that went to
-    /// the old one count no more.
+    /// policies ask for is a primary address that is. Links that went to the old one, for a new
+    /// password or to make a browser known, count no more.
     pub async fn promote_email(&self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
         let PromoteEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
@@ -282,7 +286,9 @@ impl Identity {
         if !unit.promote_email(*user, address).await? {
             return Err(AccountError::UnknownEmail);
         }
-        unit.drop_links(*user, Some(PASSWORD_RESET)).await?;
+        for purpose in [PASSWORD_RESET, DEVICE_CONFIRM] {
+            unit.drop_links(*user, Some(purpose)).await?;
+        }
         if let Some(old) = mailbox.primary() {
             let [name, address_word, from, device, at] = change_words(&permit, &mailbox, &known.address);
             let words = [name, address_word, (MailField::OtherAddress, old.to_owned()), from, device, at];
@@ -307,6 +313,8 @@ impl Identity {
         if known.primary || !unit.remove_email(*user, address).await? {
             return Err(AccountError::PrimaryEmail);
         }
+        // Several may have been mailed to it before it was the user's: none brings it back.
+        unit.drop_links(*user, Some(EMAIL_VERIFY)).await?;
         let mail = Mail::new(MailKind::EmailRemoved, change_words(&permit, &mailbox, &known.address));
         mailbox.tell(&mut unit, &mail, permit.at()).await?;
         if known.verified_at.is_some() {

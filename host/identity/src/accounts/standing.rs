@@ -4,9 +4,11 @@ use gate::{Permit, Target, TargetFacts};
 use model::audit::EventKind;
 use model::{Action, UserId};
 use serde_json::json;
+use storage::StorageError;
 
 use super::{AccountError, event};
 use crate::Identity;
+use crate::recovery::RecoveryError;
 
 /// Longest reason, in characters.
 pub(super) const MAX_REASON: usize = 300;
@@ -51,11 +53,19 @@ impl Target for EnableUser {
 }
 
 impl Identity {
-    /// Makes a user staff, or not. Returns whether that changed anything.
+    /// Makes a user staff, or not. Returns whether that changed anything. A recovery that waits
+    /// for who becomes staff is stopped: those of staff are begun on the command line alone.
     pub async fn set_staff(&self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
         let SetStaff { user, staff } = *permit.target();
         if self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?.staff == staff {
             return Ok(false);
+        }
+        if let Some(recovery) = self.storage().recovery_of(user).await?.filter(|_| staff) {
+            match self.stop_recovery(&permit, &recovery, None, "the account becoming staff").await {
+                Ok(()) | Err(RecoveryError::UnknownRecovery) => {}
+                Err(RecoveryError::Storage(error)) => return Err(error.into()),
+                Err(error) => return Err(AccountError::Storage(StorageError::Unavailable(error.to_string()))),
+            }
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.set_staff(user, staff).await?;
@@ -77,8 +87,7 @@ impl Identity {
         if !unit.disable_user(*user, reason, permit.at()).await? {
             return Err(AccountError::UserDisabled);
         }
-        let ended = unit.end_sessions(*user, None).await?;
-        unit.drop_ceremonies(*user, None).await?;
+        let ended = self.end_what_was_begun(&mut unit, *user, None, None).await?;
         unit.commit(&event(&permit, EventKind::AccountDisabled, *user, json!({ "reason": reason, "ended-sessions": ended }))).await?;
         Ok(())
     }

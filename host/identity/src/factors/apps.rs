@@ -2,14 +2,14 @@
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::EventKind;
-use model::mail::{Mail, MailField, MailKind};
+use model::mail::MailKind;
 use model::{Action, Factor, SessionId, UserId, UserName};
 use serde_json::json;
 use storage::Secret;
 use storage::ceremonies::{CeremonyRow, NewCeremony};
 
-use super::{APP, FactorError};
-use crate::accounts::{event, notices};
+use super::FactorError;
+use crate::accounts::event;
 use crate::sessions::StartedSession;
 use crate::{Identity, opaque, totp};
 
@@ -63,7 +63,7 @@ impl Identity {
     /// name a secret, and never choose one.
     pub async fn propose_totp_for(&self, permit: Permit<ProposeTotp>) -> Result<ProposedTotp, FactorError> {
         let ProposeTotp { user, session } = *permit.target();
-        self.count_proposal(permit.actor()).await?;
+        self.count_proposal(session).await?;
         let user = self.user_who_may_enroll(user).await?;
         if user.totp_secret.is_some() {
             return Err(FactorError::TotpEnrolled);
@@ -101,13 +101,15 @@ impl Identity {
         let limits = &self.config().limits;
         let taken = self.take_attempts(permit.actor(), limits.totp_of(&user.name), |address| limits.totp_from(address)).await?;
         let matched = totp::matched_step(&running.state, code, self.now()).map_err(|_| FactorError::UnknownCeremony)?;
-        let step = matched.ok_or(FactorError::WrongCode)?;
+        let Some(step) = matched else {
+            self.record_wrong(&permit, user.id, Action::FactorEnroll, Factor::Totp, "wrong-code").await?;
+            return Err(FactorError::WrongCode);
+        };
         taken.give_back(self.storage()).await?;
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
         let taken = self.storage().take_ceremony(&hash, ENROLLMENT, self.now()).await?.ok_or(FactorError::UnknownCeremony)?;
 
         let at = permit.at();
-        let mailbox = self.mailbox(&user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         // Another app over an enrolled one would be a factor removed unnoticed.
         let held = unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
@@ -115,18 +117,7 @@ impl Identity {
             return Err(FactorError::TotpEnrolled);
         }
         unit.set_totp(user.id, taken.state.expose(), Some(step), at).await?;
-        let mail = Mail::new(
-            MailKind::FactorAdded,
-            [
-                mailbox.user_name(),
-                (MailField::Factor, APP.to_owned()),
-                (MailField::Name, self.config().totp_issuer.clone()),
-                notices::remote_address(permit.actor()),
-                notices::device(permit.actor()),
-                notices::at(at),
-            ],
-        );
-        mailbox.tell(&mut unit, &mail, at).await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
         let started = self.change_secret(&mut unit, &permit, &user.name, None).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": true }))).await?;
         Ok(started)

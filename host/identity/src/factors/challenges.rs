@@ -9,6 +9,8 @@ use storage::{Secret, StorageError};
 
 use super::ceremonies::{Answer, Asked, Proof, Rejected};
 use crate::refusals::Failure;
+use crate::sessions::StartSession;
+use crate::step_up::StepUp;
 use crate::{Identity, limits, login, opaque};
 
 /// How long a challenge waits for its answer.
@@ -77,7 +79,8 @@ impl Identity {
     /// Asks for a passkey of whoever it is.
     pub async fn challenge_for_passkey(&self, gate: &Gate, attempt: &Attempt) -> Result<KeyChallenge, Refusal> {
         let action = Action::SessionStart;
-        self.count_challenge(gate, attempt, action).await?;
+        self.count_challenge(gate, attempt, action, self.config().limits.challenges_from(attempt.remote_address)).await?;
+        let _ = gate.decide(attempt, &Caller::anonymous(), StartSession).await?;
         let asked = self.inner.relying_party.ask_for_passkey();
         self.answerable(gate, attempt, action, Purpose::LogIn, None, None, asked).await
     }
@@ -85,7 +88,6 @@ impl Identity {
     /// Asks for a key in a login that waits for its second factor. `pending` is its cookie.
     pub async fn challenge_for_pending(&self, gate: &Gate, attempt: &Attempt, pending: &str) -> Result<KeyChallenge, Refusal> {
         let action = Action::SessionStart;
-        self.count_challenge(gate, attempt, action).await?;
         let user = match opaque::hash(pending) {
             Some(secret) => self.storage().ceremony(&secret, login::PENDING, self.now()).await.map(|login| login.and_then(|login| login.user)),
             None => Ok(None),
@@ -95,16 +97,19 @@ impl Identity {
             Ok(None) => return Err(self.refuse_counted(gate, attempt, action, Failure::login_expired("no-pending-login", None)).await),
             Err(error) => return Err(self.challenge_unavailable(gate, attempt, action, &error).await),
         };
+        self.count_challenge(gate, attempt, action, self.config().limits.challenges_of_from(user, attempt.remote_address)).await?;
+        let _ = gate.decide(attempt, &Caller::anonymous(), StartSession).await?;
         self.challenge_for_keys_of(gate, attempt, action, Purpose::SecondFactor, user, None, Some(pending)).await
     }
 
     /// Asks for a key within a session.
     pub async fn challenge_for_step_up(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<KeyChallenge, Refusal> {
         let action = Action::SessionStepUp;
-        self.count_challenge(gate, attempt, action).await?;
         let (Some(user), Some(session)) = (caller.user(), caller.session) else {
             return Err(self.refuse_counted(gate, attempt, action, Failure::session_ended(None)).await);
         };
+        self.count_challenge(gate, attempt, action, self.config().limits.challenges_within(session)).await?;
+        let _ = gate.decide(attempt, caller, StepUp { session }).await?;
         self.challenge_for_keys_of(gate, attempt, action, Purpose::StepUp, user.id, Some(session), None).await
     }
 
@@ -234,9 +239,10 @@ impl Identity {
         }
     }
 
-    /// Everybody can ask, and each question is a row.
-    async fn count_challenge(&self, gate: &Gate, attempt: &Attempt, action: Action) -> Result<(), Refusal> {
-        let counter = self.config().limits.challenges_from(attempt.remote_address);
+    /// Each question is a row, so it is counted, and before it is decided, since each decision is
+    /// a row too. Who has a session or a login that waits is counted apart: strangers at the
+    /// same address keep nobody from their keys.
+    async fn count_challenge(&self, gate: &Gate, attempt: &Attempt, action: Action, counter: limits::Counter) -> Result<(), Refusal> {
         let failure = match limits::take(self.storage(), &[counter], self.now()).await {
             Ok(Ok(_counted)) => return Ok(()),
             Ok(Err(too_many)) => Failure::limited(CredentialKind::Session, too_many),

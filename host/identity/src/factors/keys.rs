@@ -91,7 +91,7 @@ impl Identity {
     /// within five minutes and from the same session.
     pub async fn propose_key(&self, permit: Permit<ProposeKey>) -> Result<KeyChallenge, FactorError> {
         let ProposeKey { user, session, kind } = *permit.target();
-        self.count_proposal(permit.actor()).await?;
+        self.count_proposal(session).await?;
         if let Some(why) = self.webauthn_unavailable() {
             return Err(FactorError::WebauthnUnavailable(why));
         }
@@ -121,10 +121,13 @@ impl Identity {
         if ceremony.user != Some(user.id) || ceremony.session != Some(*session) {
             return Err(FactorError::UnknownCeremony);
         }
-        let made = self.inner.relying_party.new_key(ceremony.state.expose(), &answer.response).map_err(|rejected| {
-            tracing::info!(user = %user.id, reason = rejected.0, "a new key was not accepted");
-            FactorError::KeyNotAccepted
-        })?;
+        let made = match self.inner.relying_party.new_key(ceremony.state.expose(), &answer.response) {
+            Ok(made) => made,
+            Err(rejected) => {
+                self.record_wrong(&permit, user.id, Action::FactorEnroll, Factor::Webauthn, rejected.0).await?;
+                return Err(FactorError::KeyNotAccepted);
+            }
+        };
 
         let (id, at) = (KeyId::new(), permit.at());
         let mailbox = self.mailbox(&user).await?;

@@ -4,16 +4,17 @@
 use gate::{Attempt, Permit, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, UserId};
+use model::{Action, Factor, Timestamp, UserId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::users::UserRow;
-use storage::{Secret, StorageError};
+use storage::{Secret, StorageError, UnitOfWork};
 use zeroize::Zeroizing;
 
 use super::FactorError;
 use crate::Identity;
-use crate::accounts::{event, notices};
+use crate::accounts::event;
+use crate::accounts::notices::{self, Mailbox};
 
 /// How many there are.
 pub const CODES: usize = 8;
@@ -84,14 +85,31 @@ impl Identity {
         let user = self.user_with_verified_email(target.user).await?;
         let limits = &self.config().limits;
         let taken = self.take_attempts(permit.actor(), limits.recovery_code_of(&user.name), |address| limits.recovery_code_from(address)).await?;
-        let Some(hash) = stored(user.id, &target.code) else { return Err(FactorError::WrongCode) };
-        let mut unit = permit.begin(self.storage()).await?;
-        let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else { return Err(FactorError::WrongCode) };
-        let is_first = unit.confirm_recovery_codes(user.id, permit.at()).await?;
-        let kind = if is_first { EventKind::RecoveryCodesConfirmed } else { EventKind::RecoveryCodeUsed };
-        unit.commit(&event(&permit, kind, user.id, json!({ "left": left }))).await?;
-        taken.give_back(self.storage()).await?;
+        match self.spend_to_confirm(&permit, &user).await? {
+            true => taken.give_back(self.storage()).await?,
+            false => {
+                self.record_wrong(&permit, user.id, Action::RecoveryCodesGenerate, Factor::RecoveryCode, "recovery-code-unknown-or-used").await?;
+                return Err(FactorError::WrongCode);
+            }
+        }
         Ok(())
+    }
+
+    /// False for a code that is none of the user's, or was used.
+    async fn spend_to_confirm(&self, permit: &Permit<ConfirmRecoveryCodes>, user: &UserRow) -> Result<bool, StorageError> {
+        let Some(hash) = stored(user.id, &permit.target().code) else { return Ok(false) };
+        let mailbox = self.mailbox(user).await?;
+        let mut unit = permit.begin(self.storage()).await?;
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else { return Ok(false) };
+        let kind = match unit.confirm_recovery_codes(user.id, permit.at()).await? {
+            true => EventKind::RecoveryCodesConfirmed,
+            false => {
+                tell_used(&mut unit, &mailbox, permit.actor(), left, permit.at()).await?;
+                EventKind::RecoveryCodeUsed
+            }
+        };
+        unit.commit(&event(permit, kind, user.id, json!({ "left": left }))).await?;
+        Ok(true)
     }
 
     /// Whether it is one of the user's codes and was not used. Uses nothing up, and so proves
@@ -116,12 +134,7 @@ impl Identity {
         let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else {
             return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-unknown-or-used" });
         };
-        let left_word = || (MailField::Left, left.to_string());
-        let words = [mailbox.user_name(), left_word(), notices::remote_address(&actor), notices::device(&actor), notices::at(at)];
-        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at).await?;
-        if left <= FEW {
-            mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodesLow, [mailbox.user_name(), left_word()]), at).await?;
-        }
+        tell_used(&mut unit, &mailbox, &actor, left, at).await?;
         let event = AuditEvent {
             at,
             kind: EventKind::RecoveryCodeUsed,
@@ -134,6 +147,17 @@ impl Identity {
         unit.commit(&event).await?;
         Ok(left)
     }
+}
+
+/// Mails the owner that a code was used, and that few are left, if so.
+async fn tell_used(unit: &mut UnitOfWork, mailbox: &Mailbox, actor: &Actor, left: u32, at: Timestamp) -> Result<(), StorageError> {
+    let left_word = || (MailField::Left, left.to_string());
+    let words = [mailbox.user_name(), left_word(), notices::remote_address(actor), notices::device(actor), notices::at(at)];
+    mailbox.tell(unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at).await?;
+    if left <= FEW {
+        mailbox.tell(unit, &Mail::new(MailKind::RecoveryCodesLow, [mailbox.user_name(), left_word()]), at).await?;
+    }
+    Ok(())
 }
 
 /// A fresh code, `xxxx-xxxx-xxxx-xxxx`.

@@ -69,7 +69,7 @@ async fn the_code_that_enrolled_an_app_cannot_be_used_again() {
         let target = EnrollTotp { user: ana, secret: Some(proposed.secret.clone()), code: Some(code.to_owned()) };
         fixture.identity.enroll_totp(fixture.permit(target).await).await
     };
-    let wrong = fixture.code(&proposed.secret, 4);
+    let wrong = fixture.wrong_code(&proposed.secret);
     assert!(matches!(enroll(&wrong).await, Err(AccountError::WrongTotpCode)));
     assert!(fixture.storage.user(ana).await.unwrap().unwrap().totp_secret.is_none());
     let code = fixture.code(&proposed.secret, 0);

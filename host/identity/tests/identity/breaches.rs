@@ -5,6 +5,7 @@ use gate::RefusalKind;
 use identity::{BreachConfig, BreachOutcome, Identity, PasswordProblem, RegisterForm, RegisterProblem, Secret, Unreachable};
 use model::audit::EventKind;
 use model::{Assurance, Caller, CredentialKind, PasswordState, Principal};
+use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, PASSWORD};
@@ -142,14 +143,17 @@ async fn whoever_is_slow_or_gone_is_not_waited_for() {
     let slow = Service::start(Reply::Late(Arc::new(Semaphore::new(0)), String::new())).await;
     let fixture = asking(&slow, "", |config| config.timeout = Duration::from_millis(50)).await;
     assert_eq!(outcome(&fixture.identity, BREACHED).await, BreachOutcome::Unavailable);
-    let gone = Fixture::configured("", |config| config.breaches.base_url = Some(unused_address())).await;
+    let (_socket, address) = unused_address();
+    let gone = Fixture::configured("", |config| config.breaches.base_url = Some(address)).await;
     assert_eq!(outcome(&gone.identity, BREACHED).await, BreachOutcome::Unavailable);
 }
 
-/// An address where nobody listens.
-fn unused_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// An address where nobody listens, and the socket that keeps it from everybody else.
+fn unused_address() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}", socket.local_addr().unwrap());
+    (socket, address)
 }
 
 #[tokio::test]
@@ -187,7 +191,7 @@ async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), Passw
         session: Some(fixture.session(row.id).await),
         assurance: Assurance::NONE,
     };
-    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(new)).await.map(drop)
+    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(new), None).await.map(drop)
 }
 
 async fn reset_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), PasswordProblem> {
@@ -235,8 +239,9 @@ fn leaked_row() -> String {
 #[tokio::test]
 async fn while_nobody_answers_operators_choose_who_waits() {
     for (unreachable, is_let_in) in [(Unreachable::Allow, true), (Unreachable::Refuse, false)] {
+        let (_socket, address) = unused_address();
         let fixture = Fixture::configured(REFUSE, |config| {
-            config.breaches = BreachConfig { base_url: Some(unused_address()), unreachable, ..BreachConfig::default() };
+            config.breaches = BreachConfig { base_url: Some(address), unreachable, ..BreachConfig::default() };
         })
         .await;
         let ana = fixture.user("ana").await;

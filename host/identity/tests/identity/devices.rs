@@ -185,6 +185,11 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
     let link = link_in(&fixture.mail().await, "/login/device");
     let again = unknown(log_in(codes[0].expose(), Some(device.expose())).await.unwrap());
     assert_eq!(again, (device.clone(), true), "and is still not used up");
+    let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    let once = async || fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), codes[0].expose(), None).await;
+    unknown(once().await.unwrap());
+    assert_eq!(once().await.unwrap_err().reasons[0].code, "login-expired", "the login that waited is used up");
+    fixture.mails().await;
     fixture.confirm_device(&link).await.unwrap();
     let session = started(log_in(codes[0].expose(), Some(device.expose())).await.unwrap());
     let assurance = fixture.present_session(&session.secret).await.assurance;
@@ -242,4 +247,35 @@ async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, again).await.unwrap();
     fixture.clock.advance_seconds(30);
     unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+}
+
+/// Whoever knew the old password may have made browsers of theirs known, each with attempts of its own.
+#[tokio::test]
+async fn of_the_browsers_only_the_one_where_the_password_is_changed_stays_known() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let stranger = fixture.logged_in("ana").await.device.unwrap();
+    let own = fixture.logged_in("ana").await;
+    let (caller, device) = (fixture.present_session(&own.secret).await, own.device.unwrap());
+    let password = || Secret::new(PASSWORD.to_owned());
+    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, password(), password(), Some(device.expose())).await.unwrap();
+    let secret = fixture.enroll(ana).await;
+    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    fixture.clock.advance_seconds(30);
+    unknown(fixture.log_in_with_code(&secret, 0, Some(stranger.expose())).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primary_one() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    let link = link_in(&fixture.mail().await, "/login/device");
+    let address = "ana@example.net".to_owned();
+    let add = identity::AddEmail { user: ana, address: address.clone() };
+    fixture.identity.add_email(fixture.permit(add).await).await.unwrap();
+    fixture.identity.verify_email(fixture.permit(identity::VerifyEmail { user: ana, address: address.clone() }).await).await.unwrap();
+    fixture.identity.promote_email(fixture.permit(identity::PromoteEmail { user: ana, address }).await).await.unwrap();
+    assert!(!fixture.confirm_device(&link).await.unwrap());
 }

@@ -173,6 +173,22 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     assert!(matches!(fixture.identity.remove_email(fixture.permit_person(ana, remove).await).await, Err(AccountError::PrimaryEmail)));
 }
 
+/// Each click on "add" mails a link, while the address is not the user's own.
+#[tokio::test]
+async fn no_link_brings_back_an_address_that_was_removed() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    fixture.add(ana, NEW).await.unwrap();
+    fixture.add(ana, NEW).await.unwrap();
+    let mails = fixture.mails().await;
+    let [first, second] = [link_in(&mails[0], PAGE), link_in(&mails[1], PAGE)];
+    fixture.confirm_address(&first).await.unwrap();
+    let remove = RemoveEmail { user: ana, address: NEW.to_owned() };
+    fixture.identity.remove_email(fixture.permit_person(ana, remove).await).await.unwrap();
+    assert_eq!(fixture.confirm_address(&second).await, None);
+    assert_eq!(fixture.addresses(ana).await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     let fixture = Fixture::new().await;

@@ -27,7 +27,7 @@ policy = "restrict-routes"
 module = "restrict-routes.wasm"
 
 [binding.settings]
-none = ["index:read", "account:create", "password:reset", "email:verify"]
+none = ["index:read", "account:create", "password:reset", "email:verify", "session:start"]
 basic-password = ["file:upload"]
 api-token = ["file:upload"]
 "#;
@@ -47,6 +47,7 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         password_per_known: some(),
         password_per_address: some(),
         password_of_all: Vec::new(),
+        password_checks: Vec::new(),
         totp_per_user: some(),
         totp_per_address: some(),
         totp_of_all: Vec::new(),
@@ -117,10 +118,12 @@ impl Fixture {
         user
     }
 
-    /// Enrolls TOTP and returns the secret.
+    /// Enrolls TOTP and returns the secret. The mails until then are forgotten.
     pub(crate) async fn enroll(&self, user: UserId) -> Secret<String> {
         let target = EnrollTotp { user, secret: None, code: None };
-        self.identity.enroll_totp(self.permit(target).await).await.unwrap().secret
+        let secret = self.identity.enroll_totp(self.permit(target).await).await.unwrap().secret;
+        self.mails().await;
+        secret
     }
 
     pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {
@@ -161,6 +164,12 @@ impl Fixture {
     /// The code of the step that lies this many steps after the current one.
     pub(crate) fn code(&self, secret: &Secret<String>, steps: i64) -> String {
         code_at(secret, self.clock.now().seconds() + 30 * steps)
+    }
+
+    /// Six digits that are no code of the steps around the current one.
+    pub(crate) fn wrong_code(&self, secret: &Secret<String>) -> String {
+        let near: Vec<String> = (-3..=3).map(|steps| self.code(secret, steps)).collect();
+        (0..=9).map(|digit| digit.to_string().repeat(6)).find(|code| !near.contains(code)).expect("seven steps have at most seven codes")
     }
 
     /// Logs in by password, in a browser with this device cookie.

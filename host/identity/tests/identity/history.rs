@@ -65,7 +65,7 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     assert_eq!(enrolled.sentence, "A one-time password app was added as a second factor. An operator of the registry did this.");
     assert_eq!((enrolled.remote_address, enrolled.device), (None, None));
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), "000000", None).await.unwrap_err();
+    fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), "000", None).await.unwrap_err();
     let sentences: Vec<_> = fixture.history(ana, None, 2).await.entries.into_iter().map(|entry| (entry.sentence, entry.alarming)).collect();
     assert_eq!(
         sentences,

@@ -183,3 +183,13 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     let asked = fixture.identity.challenge_for_pending(&fixture.gate, &fixture.attempt(), waiting.expose()).await.unwrap();
     started(fixture.identity.log_in_with_key(&fixture.gate, &fixture.attempt(), waiting.expose(), &answer(&mut passkey, &asked), None).await.unwrap());
 }
+
+/// A call has no place for a key, and less than a login of this user proves nothing.
+#[tokio::test]
+async fn who_has_a_key_and_no_app_proves_nothing_by_the_password_alone() {
+    let fixture = Fixture::new().await;
+    let (_, _) = fixture.user_with_key("ana", KeyKind::SecurityKey).await;
+    let refusal = fixture.prove("ana", PASSWORD, None).await.unwrap_err();
+    assert_eq!((refusal.kind, refusal.reasons[0].code.as_str()), (gate::RefusalKind::Denied, "wrong-credentials"));
+    assert_eq!(fixture.last_failure().await, "factor-needs-browser");
+}

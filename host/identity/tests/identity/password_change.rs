@@ -26,7 +26,7 @@ impl Fixture {
     }
 
     async fn change(&self, caller: &Caller, current: &str, new: &str) -> Result<(), PasswordProblem> {
-        self.identity.change_password(&self.gate, &self.attempt(), caller, secret(current), secret(new)).await.map(drop)
+        self.identity.change_password(&self.gate, &self.attempt(), caller, secret(current), secret(new), None).await.map(drop)
     }
 }
 
@@ -138,7 +138,7 @@ async fn a_copy_of_the_session_s_cookie_does_not_survive_the_new_password() {
     let session = fixture.logged_in("ana").await;
     fixture.clock.advance_seconds(3600);
     let caller = fixture.present_session(&session.secret).await;
-    let renewed = fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(NEW)).await.unwrap().unwrap();
+    let renewed = fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(NEW), None).await.unwrap().unwrap();
     assert_eq!(fixture.present_session(&session.secret).await.session, None);
     let caller = fixture.present_session(&renewed.secret).await;
     assert_eq!((caller.session, renewed.session), (Some(session.session), session.session), "it is the same session");

@@ -233,3 +233,20 @@ async fn no_secret_reaches_the_audit_log() {
         assert!(!is_authentication || !event.detail.to_string().contains(&code));
     }
 }
+
+/// Each costs a hash, and a right one a session.
+#[tokio::test]
+async fn right_passwords_are_limited_for_one_name_from_one_address() {
+    let some = vec![identity::limits::Limit { attempts: 3, window_seconds: 300 }];
+    let fixture = Fixture::with(identity::Limits { password_checks: some, ..limits(1000) }).await;
+    let ana = fixture.user("ana").await;
+    for _ in 0..3 {
+        fixture.logged_in("ana").await;
+    }
+    let refusal = fixture.log_in("ana", PASSWORD, None).await.unwrap_err();
+    assert_eq!(refusal.kind, gate::RefusalKind::Limited { retry_after_seconds: 300 });
+    let elsewhere = fixture.attempt_from("203.0.113.9");
+    let secret = identity::Secret::new(PASSWORD.to_owned());
+    fixture.identity.log_in(&fixture.gate, &elsewhere, "ana", secret, None).await.unwrap();
+    assert_eq!(fixture.sessions(ana).await.len(), 4);
+}

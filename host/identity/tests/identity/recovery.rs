@@ -118,6 +118,17 @@ async fn staff_stop_a_recovery_and_start_another() {
 }
 
 #[tokio::test]
+async fn a_recovery_does_not_go_on_for_who_becomes_staff() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    fixture.mails().await;
+    fixture.identity.set_staff(fixture.permit(SetStaff { user: ana, staff: true }).await).await.unwrap();
+    assert_eq!(fixture.outcomes().await, [Some("cancelled".to_owned())]);
+    assert_eq!(told(&fixture.mails().await), [("ana@example.org".to_owned(), MailKind::RecoveryCancelled)]);
+}
+
+#[tokio::test]
 async fn over_the_network_staff_recover_neither_themselves_nor_each_other() {
     let fixture = Fixture::new().await;
     let (staff, other) = (fixture.staff("operator").await, fixture.staff("other").await);

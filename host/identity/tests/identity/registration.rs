@@ -157,10 +157,10 @@ async fn what_is_wrong_with_a_form_is_said_by_field() {
 async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
     let fixture = Fixture::with(limits(3)).await;
     fixture.user("ana").await;
-    for address in ["ana@example.org", "ben@example.org"] {
+    for (network, address) in ["198.51.100", "203.0.113"].into_iter().zip(["ana@example.org", "ben@example.org"]) {
         let mut kinds = Vec::new();
-        for number in 0..4 {
-            let attempt = fixture.attempt_from(&format!("198.51.100.{number}"));
+        for number in 0..16 {
+            let attempt = fixture.attempt_from(&format!("{network}.{}", number / 2));
             let answer = fixture.identity.register(&fixture.gate, &attempt, form("carl", address)).await;
             kinds.push(match answer {
                 Ok(()) => None,
@@ -168,13 +168,26 @@ async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
                 Err(problem) => panic!("{problem}"),
             });
         }
-        assert!(kinds[..3].iter().all(Option::is_none), "{kinds:?}");
-        assert!(matches!(kinds[3], Some((RefusalKind::Limited { retry_after_seconds: 300 }, _))), "{kinds:?}");
+        // Five times what one address may, from all together.
+        assert!(kinds[..15].iter().all(Option::is_none), "{kinds:?}");
+        assert!(matches!(kinds[15], Some((RefusalKind::Limited { retry_after_seconds: 300 }, _))), "{kinds:?}");
     }
     for number in 0..3 {
         fixture.register("dora", &format!("dora{number}@example.org")).await.unwrap();
     }
     assert!(matches!(fixture.register("dora", "dora@example.org").await, Err(RegisterProblem::Refused(_))), "from one address");
+}
+
+/// A stranger who registers an address again and again does not keep its owner from it.
+#[tokio::test]
+async fn registrations_of_an_address_are_limited_for_each_who_asks() {
+    let fixture = Fixture::with(limits(3)).await;
+    let from = async |from: &str| fixture.identity.register(&fixture.gate, &fixture.attempt_from(from), form("carl", "ben@example.org")).await;
+    for _ in 0..3 {
+        from("198.51.100.1").await.unwrap();
+    }
+    assert!(matches!(from("198.51.100.1").await, Err(RegisterProblem::Refused(_))));
+    from("203.0.113.9").await.unwrap();
 }
 
 #[tokio::test]

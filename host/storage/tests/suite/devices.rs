@@ -37,11 +37,51 @@ async fn devices_are_dropped_with_their_user_and_forgotten_when_unseen() {
         for (user, secret, now) in [(ada, 1, 10), (ada, 2, 10), (bob, 3, 10), (bob, 4, 30)] {
             commit(storage, async |unit| unit.see_device(user, &hash(secret), at(now), "", "", true).await).await.unwrap();
         }
-        assert_eq!(commit(storage, async |unit| unit.drop_devices(ada).await).await.unwrap(), 2);
+        assert_eq!(commit(storage, async |unit| unit.drop_devices(ada, None).await).await.unwrap(), 2);
         assert_eq!(storage.device(ada, &hash(1)).await.unwrap(), None);
         assert_eq!(storage.forget_unseen_devices(at(9)).await.unwrap(), 0);
         assert_eq!(storage.forget_unseen_devices(at(10)).await.unwrap(), 1);
         assert!(storage.device(bob, &hash(4)).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_devices_but_one_are_dropped() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        for secret in 1..=3 {
+            commit(storage, async |unit| unit.see_device(ada, &hash(secret), at(10), "", "", true).await).await.unwrap();
+        }
+        assert_eq!(commit(storage, async |unit| unit.drop_devices(ada, Some(&hash(2))).await).await.unwrap(), 2);
+        assert!(storage.device(ada, &hash(2)).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_has_200_devices_and_loses_those_first_that_nobody_confirmed() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let secret = |number: u16| {
+            let mut secret = [0; 32];
+            secret[..2].copy_from_slice(&number.to_be_bytes());
+            secret
+        };
+        // The oldest ten are confirmed.
+        commit(storage, async |unit| {
+            for number in 1..=205 {
+                unit.see_device(ada, &secret(number), at(i64::from(number)), "", "", number <= 10).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        for (number, is_kept) in [(1, true), (10, true), (11, false), (15, false), (16, true), (205, true)] {
+            assert_eq!(storage.device(ada, &secret(number)).await.unwrap().is_some(), is_kept, "{number}");
+        }
     })
     .await;
 }

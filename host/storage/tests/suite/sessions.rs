@@ -57,6 +57,22 @@ async fn a_session_is_found_with_its_user_and_what_was_proven() {
 }
 
 #[tokio::test]
+async fn of_more_than_100_sessions_of_a_user_the_oldest_end() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        session(storage, bob, &hash(200), 50).await;
+        for number in 1..=102 {
+            session(storage, ada, &hash(number), 100 + i64::from(number)).await;
+        }
+        for (secret, lives_on) in [(1, false), (2, false), (3, true), (102, true), (200, true)] {
+            assert_eq!(storage.session(&hash(secret), at(0), at(300)).await.unwrap().is_some(), lives_on, "{secret}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_ends_when_it_is_idle_and_at_its_end() {
     on_both(async |fixture| {
         let storage = &fixture.storage;

@@ -57,7 +57,10 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     let ana = fixture.person("ana").await;
     let proposed = fixture.propose_app(ana).await.unwrap();
     let ceremony = proposed.ceremony.expose();
-    for wrong in ["", "12345", &fixture.code(&proposed.secret, 2), &fixture.code(&proposed.secret, -2)] {
+    let [early, late] = [2, -2].map(|steps| fixture.code(&proposed.secret, steps));
+    let counting = [-1, 0, 1].map(|steps| fixture.code(&proposed.secret, steps));
+    // Six digits repeat now and then; leave such a coincidence out.
+    for wrong in ["", "12345", &early, &late].into_iter().filter(|code| counting.iter().all(|right| right != code)) {
         assert!(matches!(fixture.confirm_app(ana, ceremony, wrong).await, Err(FactorError::WrongCode)), "{wrong}");
     }
     let again = fixture.identity.proposed_totp(ana.user, ana.session, ceremony).await.unwrap();

@@ -463,4 +463,14 @@ async fn challenges_are_limited_for_each_address() {
     }
     let refusal = fixture.challenge_for_passkey().await.unwrap_err();
     assert!(matches!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 300 }), "{refusal:?}");
+    // A stranger at the same address keeps nobody from their keys.
+    let ana = fixture.person("ana").await;
+    let mut key = SoftwareKey::at(ORIGIN);
+    let proposed = fixture.propose(ana, KeyKind::Passkey).await.unwrap();
+    fixture.enroll_answer(ana, "blue", proposed.ceremony.expose(), key.make(&proposed.options)).await.unwrap();
+    for _ in 0..2 {
+        fixture.challenge_for_step_up(ana).await.unwrap();
+    }
+    let refusal = fixture.challenge_for_step_up(ana).await.unwrap_err();
+    assert!(matches!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 300 }), "{refusal:?}");
 }

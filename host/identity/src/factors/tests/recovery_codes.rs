@@ -122,6 +122,12 @@ async fn using_one_confirms_that_they_were_kept() {
     assert_eq!((recovery.unused, recovery.confirmed_at), (7, Some(fixture.clock.now())));
     assert!(matches!(fixture.confirm(ana, codes[2].expose()).await, Err(FactorError::WrongCode)));
     assert_eq!(fixture.details(EventKind::RecoveryCodesConfirmed).await.len(), 1);
+    let wrong = fixture.details(EventKind::AuthenticationFailed).await;
+    assert_eq!(wrong.len(), 3, "each that was wrong is on record");
+    assert!(wrong.iter().all(|detail| detail["second-factor"] == "recovery-code" && detail["action"] == "recovery-codes:generate"), "{wrong:?}");
+    fixture.mails().await;
+    fixture.confirm(ana, codes[3].expose()).await.unwrap();
+    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::RecoveryCodeUsed], "none burns unnoticed");
 }
 
 #[tokio::test]
