@@ -105,7 +105,10 @@ async fn act(
     let mut events = Vec::with_capacity(mails.len() + 1);
     let mut unit = storage.begin().await?;
     if disable_password && unit.disable_enabled_password(user.id, "policy").await? {
-        events.push(event(EventKind::PasswordDisabled, serde_json::json!({ "because": "a policy demanded it" })));
+        // Whoever knows the password may have logged in with it before.
+        let ended = unit.end_sessions(user.id, None).await?;
+        unit.drop_ceremonies(user.id, None).await?;
+        events.push(event(EventKind::PasswordDisabled, serde_json::json!({ "because": "a policy demanded it", "ended-sessions": ended })));
     }
     for &kind in mails {
         let mail = mail(kind, attempt, user);

@@ -76,7 +76,8 @@ pub struct Recorder {
     queue: mpsc::Sender<Entry>,
     reads: Arc<ReadRate>,
     refusals: Arc<RefusalRate>,
-    named: Arc<NamedFailures>,
+    looked_at: Arc<NamedFailures>,
+    limited: Arc<NamedFailures>,
 }
 
 /// How many permitted reads this second has seen.
@@ -111,7 +112,7 @@ impl Recorder {
         let refusals = Arc::new(RefusalRate::new(config.refusals_per_minute));
         tokio::spawn(run(storage, entries, Arc::clone(&refusals)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
-        Self { queue, reads: Arc::new(reads), refusals, named: Arc::default() }
+        Self { queue, reads: Arc::new(reads), refusals, looked_at: Arc::new(NamedFailures::looked_at()), limited: Arc::new(NamedFailures::limited()) }
     }
 
     /// Records an audit event; returns when it is committed.
@@ -132,10 +133,11 @@ impl Recorder {
         wanted
     }
 
-    /// Whether one more failed authentication that names this account may be recorded, although
-    /// there are more refusals than are recorded.
-    pub fn wants_failure_of(&self, user: UserId, at: Timestamp) -> bool {
-        self.named.take(user, at)
+    /// Whether one more failed authentication is recorded as this account's, although there are
+    /// more refusals than are recorded: of those that were looked at, all that the limits let
+    /// through; of those that had to wait, one a minute.
+    pub fn wants_failure_of(&self, user: UserId, was_looked_at: bool, at: Timestamp) -> bool {
+        if was_looked_at { self.looked_at.take(user, at) } else { self.limited.take(user, at) }
     }
 
     /// Whether one more permitted read may be recorded this second.

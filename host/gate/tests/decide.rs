@@ -233,6 +233,25 @@ impl Fixture {
         caller
     }
 
+    /// A live session of a caller who is in the database; its secret as it is stored.
+    async fn session_of(&self, caller: &Caller) -> [u8; 32] {
+        let (secret, user) = ([7; 32], caller.user().unwrap().id);
+        let session = storage::sessions::NewSession {
+            secret: &secret,
+            id: model::SessionId::new(),
+            user,
+            created_at: NOW,
+            expires_at: NOW.plus_ms(3_600_000),
+            remote_address: "192.0.2.1",
+            user_agent: "test",
+            assurance: model::Assurance::NONE,
+        };
+        let mut unit = self.gate.storage().begin().await.unwrap();
+        unit.create_session(&session).await.unwrap();
+        unit.commit(&event(EventKind::SessionStarted)).await.unwrap();
+        secret
+    }
+
     async fn has_password(&self, caller: &Caller) -> bool {
         self.gate.storage().user(caller.user().unwrap().id).await.unwrap().unwrap().password_disabled.is_none()
     }
@@ -254,9 +273,11 @@ fn event(kind: EventKind) -> AuditEvent {
 async fn a_denial_disables_the_password_and_tells_its_owner_in_the_policys_words() {
     let fixture = Fixture::obliging().await;
     let caller = fixture.known_person(true).await;
+    let session = fixture.session_of(&caller).await;
     let refusal = fixture.decide(&caller, Thing::alone(Action::SessionStart)).await.unwrap_err();
     assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "asked"));
     assert!(!fixture.has_password(&caller).await);
+    assert!(fixture.gate.storage().session(&session, NOW.plus_ms(-1000), NOW).await.unwrap().is_none(), "whoever knew it may have logged in with it");
     assert_eq!(fixture.mails().await, [(MailKind::PasswordBreached, "ana@example.org".to_owned())]);
     assert_eq!((fixture.count(EventKind::PasswordDisabled).await, fixture.count(EventKind::MailRequested).await), (1, 1));
 }

@@ -156,6 +156,10 @@ impl Incoming {
 
     /// The whole body, at most `limit` bytes of it.
     pub(crate) async fn read_whole(&self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        // What says that it is longer is not waited for.
+        if self.state().body.size_hint().lower() > limit as u64 {
+            return Err(BodyError::TooLarge(limit as u64));
+        }
         let mut whole = Vec::new();
         let mut chunks = self.chunks();
         while let Some(chunk) = chunks.next().await {
@@ -305,6 +309,13 @@ mod tests {
         let incoming = Incoming::new(body_of([vec![0; 100]]), BodyLimits { bytes: 99, ..LIMITS });
         assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooLarge(99)));
         assert_eq!(incoming.failure(), Some(BodyError::TooLarge(99)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_it_is_too_long_is_not_waited_for() {
+        let incoming = Incoming::new(Body::from(vec![0; 100]), LIMITS);
+        assert_eq!(incoming.read_whole(99).await, Err(BodyError::TooLarge(99)));
+        assert_eq!(incoming.state().received, 0);
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
-//! The cookies: a session, a login that is half done, and what a browser is known by.
+//! The cookies: a session, a login that is half done, a passkey that was asked for, and what a
+//! browser is known by.
 //!
-//! Each holds 32 random bytes of `identity`; nothing else is ever remembered in a browser.
+//! Each holds 32 random bytes of `identity`; nothing else is remembered in a browser, but for
+//! some seconds that it was sent to the public address.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -10,7 +12,7 @@ use storage::Secret;
 
 use crate::app::{AppInner, Shared};
 
-/// Seconds that a half-done login counts; the database forgets it as well.
+/// Seconds that a half-done login, or a challenge, counts; the database forgets it as well.
 const PENDING_SECONDS: u64 = 5 * 60;
 /// Seconds that a browser is known after it was used last.
 const DEVICE_SECONDS: u64 = 400 * 24 * 3600;
@@ -25,6 +27,8 @@ pub(crate) enum Cookie {
     Session,
     /// A login whose password was right.
     Pending,
+    /// The challenge for a passkey: an answer that somebody got hold of is of no use elsewhere.
+    Passkey,
     Device,
     /// That this browser was just sent to the public address.
     Moved,
@@ -35,6 +39,7 @@ impl Cookie {
         match self {
             Self::Session => "portcullis-session",
             Self::Pending => "portcullis-login",
+            Self::Passkey => "portcullis-passkey",
             Self::Device => "portcullis-device",
             Self::Moved => "portcullis-moved",
         }
@@ -45,7 +50,7 @@ impl Cookie {
     fn same_site(self) -> &'static str {
         match self {
             Self::Session | Self::Moved => "Lax",
-            Self::Pending | Self::Device => "Strict",
+            Self::Pending | Self::Passkey | Self::Device => "Strict",
         }
     }
 }
@@ -55,6 +60,7 @@ impl Cookie {
 pub(crate) struct Browser {
     pub(crate) session_cookie: Option<Secret<String>>,
     pub(crate) pending_cookie: Option<Secret<String>>,
+    pub(crate) passkey_cookie: Option<Secret<String>>,
     pub(crate) device_cookie: Option<Secret<String>>,
 }
 
@@ -66,12 +72,17 @@ impl Browser {
         }
         let secure = is_https(app);
         let read = |cookie| value(headers, cookie, secure).map(|value| Secret::new(value.to_owned()));
-        Self { session_cookie: read(Cookie::Session), pending_cookie: read(Cookie::Pending), device_cookie: read(Cookie::Device) }
+        Self {
+            session_cookie: read(Cookie::Session),
+            pending_cookie: read(Cookie::Pending),
+            passkey_cookie: read(Cookie::Passkey),
+            device_cookie: read(Cookie::Device),
+        }
     }
 
     /// Whether the browser sent anything that it can act with.
     pub(crate) fn is_any(&self) -> bool {
-        self.session_cookie.is_some() || self.pending_cookie.is_some() || self.device_cookie.is_some()
+        [&self.session_cookie, &self.pending_cookie, &self.passkey_cookie, &self.device_cookie].into_iter().any(Option::is_some)
     }
 
     pub(crate) fn session(&self) -> Option<&str> {
@@ -80,6 +91,10 @@ impl Browser {
 
     pub(crate) fn pending(&self) -> Option<&str> {
         self.pending_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+    }
+
+    pub(crate) fn passkey(&self) -> Option<&str> {
+        self.passkey_cookie.as_ref().map(|cookie| cookie.expose().as_str())
     }
 
     pub(crate) fn device(&self) -> Option<&str> {
@@ -136,6 +151,11 @@ pub(crate) fn clear_session(app: &Shared, response: &mut Response) {
 /// Remembers a login whose password was right.
 pub(crate) fn set_pending(app: &Shared, response: &mut Response, pending: &Secret<String>) {
     set(app, response, Cookie::Pending, pending.expose(), PENDING_SECONDS);
+}
+
+/// Remembers which challenge for a passkey this browser was given, until the next one.
+pub(crate) fn set_passkey(app: &Shared, response: &mut Response, ceremony: &Secret<String>) {
+    set(app, response, Cookie::Passkey, ceremony.expose(), PENDING_SECONDS);
 }
 
 /// Forgets a half-done login.

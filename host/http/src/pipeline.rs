@@ -13,7 +13,7 @@ use axum::http::header::{
     STRICT_TRANSPORT_SECURITY, USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
@@ -93,6 +93,10 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
+        if !names_one_host(&request) {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-host", "A request names its host once, in the header `Host`.");
+            return Err(problem.remedy("Send exactly one such header.", None));
+        }
         let Some((_, route)) = found else { return page_elsewhere(&app, &methods, &request).ok_or_else(|| not_served(&app, &methods, &request)) };
         let Some(parameters) = parameters else { return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")) };
         if let Some(response) = to_public_address(&app, route, &request, format) {
@@ -148,6 +152,13 @@ fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -
     };
     let user_agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     app.gate.begin(route.path, method, client.address, user_agent)
+}
+
+/// As HTTP demands (RFC 9112 3.2): what two of them name, one proxy reads so and the next one
+/// otherwise. HTTP/1.0 need not name any.
+fn names_one_host(request: &Parts) -> bool {
+    let hosts = request.headers.get_all(HOST).iter().count();
+    hosts == 1 || hosts == 0 && request.version < Version::HTTP_11
 }
 
 /// Whether it is a page, as opposed to a form of one.

@@ -337,6 +337,20 @@ async fn a_wrong_method_or_address_is_answered_with_what_would_be_right() {
     server.stop().await;
 }
 
+/// What two of them name, one proxy reads so and the next one otherwise.
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = start(|_| {}).await;
+    for (head, status) in [
+        ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        ("GET /health HTTP/1.1\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: x\r\nHost: evil.example\r\n\r\n", 400),
+    ] {
+        assert_eq!(server.ask(head).await.status(), status, "{head}");
+    }
+}
+
 #[tokio::test]
 async fn head_tells_the_length_and_sends_no_body() {
     let server = start(|_| ()).await;

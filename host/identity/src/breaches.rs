@@ -208,13 +208,13 @@ impl Identity {
         if outcome != BreachOutcome::Unavailable {
             return Ok(outcome.state());
         }
-        // Strangers who register could fill the log; the metric counts them.
-        if let Some(user) = user {
+        // Strangers who register could fill the log, so theirs are recorded up to a rate.
+        if user.is_some() || gate.recorder().wants_refusal(attempt, &Caller::anonymous()) {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::BreachCheckUnavailable,
                 actor: actor_of(attempt, &Caller::anonymous()),
-                user: Some(user),
+                user,
                 project: None,
                 decision: Some(attempt.id),
                 detail: json!({ "action": action.as_str() }),

@@ -26,6 +26,8 @@ pub enum PasswordProblem {
     Unsuitable(#[from] UnsuitablePassword),
     #[error("the current password is wrong")]
     WrongCurrent,
+    #[error("the password is disabled; set a new one by a mailed link")]
+    Disabled,
     #[error("the link does not count any more; ask for another one")]
     UnknownLink,
     #[error(transparent)]
@@ -92,10 +94,11 @@ impl Identity {
             Err(Problem::Wrong { why, user }) => {
                 let failure = Failure::person(why, user);
                 let _recorded = self.refuse(gate, attempt, action, failure).await;
-                return Err(PasswordProblem::WrongCurrent);
+                // Who is logged in, by a passkey, may know that the password was disabled.
+                return Err(if why == "password-disabled" { PasswordProblem::Disabled } else { PasswordProblem::WrongCurrent });
             }
-            Err(Problem::TooMany(too_many)) => {
-                let failure = Failure::limited(caller.credential, too_many);
+            Err(Problem::TooMany { too_many, .. }) => {
+                let failure = Failure::limited(caller.credential, too_many).of(person.id);
                 return Err(PasswordProblem::Refused(self.refuse(gate, attempt, action, failure).await));
             }
             Err(Problem::Busy) => return Err(Busy.into()),

@@ -88,7 +88,7 @@ pub(crate) enum Problem {
     #[error("wrong: {why}")]
     Wrong { why: &'static str, user: Option<UserId> },
     #[error("too many attempts")]
-    TooMany(TooMany),
+    TooMany { too_many: TooMany, user: Option<UserId> },
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("busy")]
@@ -100,7 +100,7 @@ impl Problem {
     pub(crate) fn into_failure(self, credential: CredentialKind, wrong: impl FnOnce(&'static str, Option<UserId>) -> Failure) -> Failure {
         match self {
             Self::Wrong { why, user } => wrong(why, user),
-            Self::TooMany(too_many) => Failure::limited(credential, too_many),
+            Self::TooMany { too_many, user } => Failure { user, ..Failure::limited(credential, too_many) },
             Self::Busy => Failure::busy(credential),
             Self::Storage(error) => Failure::unavailable(credential, &error),
         }
@@ -204,11 +204,18 @@ impl Identity {
         };
         // Kept, whatever it comes to, and before the wait for a turn.
         let checks = [limits.password_checks_of_from(&name, address)];
-        let _counted = limits::take(self.storage(), &checks, self.now()).await?.map_err(Problem::TooMany)?;
+        if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
+            return Err(self.too_many(&name, too_many).await?);
+        }
         // Whoever is over a limit anyway does not wait for a turn, and takes none away.
-        limits::check(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
+        if let Err(too_many) = limits::check(self.storage(), &passwords, self.now()).await? {
+            return Err(self.too_many(&name, too_many).await?);
+        }
         let turn = self.inner.passwords.turn().await?;
-        let taken = limits::take(self.storage(), &passwords, self.now()).await?.map_err(Problem::TooMany)?;
+        let taken = match limits::take(self.storage(), &passwords, self.now()).await? {
+            Ok(taken) => taken,
+            Err(too_many) => return Err(self.too_many(&name, too_many).await?),
+        };
 
         let user = self.named(&name).await?;
         let enabled_hash =
@@ -231,7 +238,8 @@ impl Identity {
             // somebody's codes for the day, and with them publishing. Who is over the limit
             // learns how long to wait, and that the password is right, as at the login.
             let counters = [limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()];
-            let taken_codes = limits::take(self.storage(), &counters, self.now()).await?.map_err(Problem::TooMany)?;
+            let limited = |too_many| Problem::TooMany { too_many, user: Some(user.id) };
+            let taken_codes = limits::take(self.storage(), &counters, self.now()).await?.map_err(limited)?;
             match step {
                 Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode::new(&user, step)),
                 Ok(Some(_)) => return wrong("code-used-before"),
@@ -252,6 +260,12 @@ impl Identity {
             user.password_hash = self.rehash(user.id, password, &outdated).await.or(user.password_hash);
         }
         Ok(Proven { user, code })
+    }
+
+    /// Whose password cannot be tried any more, so that they read of it.
+    async fn too_many(&self, login: &Login<'_>, too_many: TooMany) -> Result<Problem, StorageError> {
+        let user = self.named(login).await?.map(|user| user.id);
+        Ok(Problem::TooMany { too_many, user })
     }
 
     pub(crate) async fn named(&self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {

@@ -150,6 +150,10 @@ impl Target for ListRecoveries {
     }
 }
 
+/// How long after its time a recovery can be stopped by the link, if it has not happened by
+/// then: a server completes it some seconds later, or when it is back.
+const LATEST_MS: i64 = 7 * 24 * 3600 * 1000;
+
 impl Identity {
     /// Announces a recovery to every verified address of the user. It happens after the
     /// configured wait unless it is stopped.
@@ -193,7 +197,14 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         unit.start_recovery(&NewRecovery { id, user: user.id, started_by: &started_by, reason, started_at: now, effective_at }).await?;
         let data = id.to_string();
-        let link = NewLink { secret: &stored, purpose: RECOVERY_CANCEL, user: Some(user.id), data: &data, created_at: now, expires_at: effective_at };
+        let link = NewLink {
+            secret: &stored,
+            purpose: RECOVERY_CANCEL,
+            user: Some(user.id),
+            data: &data,
+            created_at: now,
+            expires_at: effective_at.plus_ms(LATEST_MS),
+        };
         unit.create_link(&link).await?;
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user.id), Some(address), now).await?;

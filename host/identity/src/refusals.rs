@@ -196,17 +196,16 @@ impl Identity {
     pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
         // Nobody in particular: what the credential claims was not proven.
         let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
-        // Who waits is refused unread, as often as anybody likes; what was looked at is bounded by
-        // the account's own limits.
-        let is_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
-        let names = failure.user.filter(|_| is_looked_at);
+        // Who has to wait is refused as often as anybody likes: nobody fills a history with that.
+        let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
         let recorder = gate.recorder();
-        if recorder.wants_refusal(attempt, &caller) || names.is_some_and(|user| recorder.wants_failure_of(user, attempt.at)) {
+        let user = failure.user.filter(|user| recorder.wants_failure_of(*user, was_looked_at, attempt.at));
+        if recorder.wants_refusal(attempt, &caller) || user.is_some() {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::AuthenticationFailed,
                 actor: actor_of(attempt, &caller),
-                user: failure.user,
+                user,
                 project: None,
                 decision: Some(attempt.id),
                 detail: json!({

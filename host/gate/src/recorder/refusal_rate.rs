@@ -20,14 +20,25 @@ const NAMED_SOURCES: usize = 10;
 /// there are: nobody hides guesses at it behind a flood. More than its limits let through.
 const PER_ACCOUNT: u32 = 20;
 
+/// Of those that were refused unread, since there were too many, this many: it says so once.
+const LIMITED_PER_ACCOUNT: u32 = 1;
+
 /// Failed authentications that name an account, in this minute.
-#[derive(Default)]
 pub(crate) struct NamedFailures {
+    per_account: u32,
     /// Number of the minute, and how many of each account. Accounts that exist, so it is bounded.
     state: Mutex<(i64, HashMap<UserId, u32>)>,
 }
 
 impl NamedFailures {
+    pub(crate) fn looked_at() -> Self {
+        Self { per_account: PER_ACCOUNT, state: Mutex::default() }
+    }
+
+    pub(crate) fn limited() -> Self {
+        Self { per_account: LIMITED_PER_ACCOUNT, state: Mutex::default() }
+    }
+
     /// Whether one more of this account is recorded.
     pub(crate) fn take(&self, user: UserId, now: Timestamp) -> bool {
         let minute = now.seconds().div_euclid(60);
@@ -37,7 +48,7 @@ impl NamedFailures {
         }
         let seen = state.1.entry(user).or_default();
         *seen = seen.saturating_add(1);
-        *seen <= PER_ACCOUNT
+        *seen <= self.per_account
     }
 }
 
@@ -204,7 +215,7 @@ mod tests {
 
     #[test]
     fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
-        let failures = NamedFailures::default();
+        let failures = NamedFailures::looked_at();
         let (one, other) = (UserId::new(), UserId::new());
         let recorded = |user, second| (0..100).filter(|_| failures.take(user, Timestamp::from_seconds(second))).count();
         assert_eq!((recorded(one, 60), recorded(one, 119), recorded(other, 119), recorded(one, 120)), (20, 0, 20, 20));

@@ -83,7 +83,7 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
             };
             let then = format!("Open it, press the button there, and then log in here again. The link counts for {}.", lifetimes::DEVICE_LINK);
             let paragraphs = [
-                "Nobody logged in to your account from this browser before, so you are not logged in yet. A recovery code that you typed was not used up.",
+                "Nobody logged in to your account from this browser before, so you are not logged in yet. A code of your app is used up by this, so take the next one; a recovery code is not.",
                 mailed,
                 &then,
             ];

@@ -75,6 +75,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
     let errors = match problem {
         PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
         PasswordProblem::WrongCurrent => Errors::of_field("current", "This is not your current password"),
+        PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we e-mail you."),
         PasswordProblem::UnknownLink => return link_void(exchange, &forgot_again()),
         PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
         PasswordProblem::Busy(_) => return super::busy(show),

@@ -132,7 +132,9 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
     let _ = exchange.decide_page(Look(Action::AccountRecover), &form).await?;
-    let (name, reason) = (form.text("user").trim(), form.text("reason").trim());
+    // It is typed into a box of several lines.
+    let in_one_line = form.text("reason").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (name, reason) = (form.text("user").trim(), &*in_one_line);
     let known = match UserName::parse(name) {
         Ok(name) => exchange.app.registry.storage().user_by_name(&name).await.map_err(|error| exchange.unavailable(error))?,
         Err(_) => None,

@@ -195,7 +195,9 @@ async fn challenges_are_told_to_the_script_and_say_nothing_about_accounts() {
     );
     let answer = browser.post("/login/passkey/options", &[]).await;
     assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (StatusCode::OK, "application/json"));
-    assert!(answer.body.contains("\"ceremony\":\"") && answer.body.contains("\"challenge\":\"") && !answer.body.contains("\"id\""), "{}", answer.body);
+    assert!(answer.body.contains("\"ceremony\":\"\"") && answer.body.contains("\"challenge\":\"") && !answer.body.contains("\"id\""), "{}", answer.body);
+    // What it is answered by stays in this browser.
+    assert!(browser.cookies.iter().any(|(name, value)| name == "__Host-portcullis-passkey" && value.len() == 43), "{:?}", browser.cookies);
     let answer = browser.post("/login/factor/options", &[]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
     let answer = browser.post("/login/passkey", &[("ceremony", "x"), ("response", "{}")]).await;

@@ -250,3 +250,27 @@ async fn right_passwords_are_limited_for_one_name_from_one_address() {
     fixture.identity.log_in(&fixture.gate, &elsewhere, "ana", secret, None).await.unwrap();
     assert_eq!(fixture.sessions(ana).await.len(), 4);
 }
+
+/// Its owner reads that somebody tried, and is not buried in it.
+#[tokio::test]
+async fn who_has_to_wait_for_the_password_is_on_record_once_a_minute() {
+    let fixture = Fixture::with(limits(2)).await;
+    let ana = fixture.user("ana").await;
+    for _ in 0..2 {
+        fixture.log_in("ana", "wrong horse", None).await.unwrap_err();
+    }
+    for name in ["ana", "ana@example.org", "nobody"] {
+        for _ in 0..5 {
+            let refusal = fixture.log_in(name, PASSWORD, None).await.unwrap_err();
+            assert!(matches!(refusal.kind, gate::RefusalKind::Limited { .. }), "{name}");
+        }
+    }
+    let whose = async || -> Vec<_> {
+        fixture.events().await.into_iter().filter(|event| event.detail["reason"] == "too-many-attempts").map(|event| event.user).collect()
+    };
+    let limited = whose().await;
+    assert_eq!((limited.len(), limited.into_iter().flatten().collect::<Vec<_>>()), (15, vec![ana]));
+    fixture.clock.advance_seconds(60);
+    fixture.log_in("ana", PASSWORD, None).await.unwrap_err();
+    assert_eq!(whose().await.last(), Some(&Some(ana)));
+}

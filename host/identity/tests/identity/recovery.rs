@@ -117,6 +117,18 @@ async fn staff_stop_a_recovery_and_start_another() {
     );
 }
 
+/// A server completes it some seconds after its time, or when it is back.
+#[tokio::test]
+async fn a_recovery_can_be_stopped_by_its_link_until_it_is_done() {
+    let fixture = Fixture::new().await;
+    let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
+    fixture.recover(staff, ana, REASON).await.unwrap();
+    let link = link_in(&fixture.mail().await, PAGE);
+    fixture.clock.advance_seconds(WAIT + 60);
+    fixture.identity.cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link).await.unwrap();
+    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+}
+
 #[tokio::test]
 async fn a_recovery_does_not_go_on_for_who_becomes_staff() {
     let fixture = Fixture::new().await;
