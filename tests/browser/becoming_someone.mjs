@@ -211,8 +211,8 @@ await walk(async (start) => {
   assert.equal(await home.isLoggedIn(), true, "this session goes on");
   await logOut(home);
   await logIn(home, ana.name, "seven quiet harbours 31 maps");
-  await home.fill("Recovery code", recovery);
-  await home.press("Log in with a recovery code");
+  await home.fill("One of your codes", recovery);
+  await home.press("Use a recovery code");
   assert.equal(home.path(), "/login/factor", "new codes made the old ones worthless");
   await home.press("Use a key");
 

@@ -18,7 +18,8 @@ await walk(async (start) => {
 
   await logIn(browser, NAME, BREACHED);
   assert.notEqual(browser.path(), "/account/");
-  await browser.says("known from a breach");
+  await browser.says("appeared in a data breach", "Set a new password");
+  await browser.saysNot("Nobody is logged in");
   await look("a breached password does not log in");
   assert.equal(await browser.isLoggedIn(), false);
   await mail("password-breached", EMAIL);

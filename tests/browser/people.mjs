@@ -20,7 +20,7 @@ export async function register(browser, { name, email, password }) {
   await browser.fill("E-mail address", email);
   await browser.fill("Password", password);
   assert.equal(await browser.press("Create the account"), 200);
-  await browser.says("Look into your mail");
+  await browser.says("Check your e-mail");
 }
 
 /// Types name and password.

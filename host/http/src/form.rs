@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use identity::FieldError;
 use storage::Secret;
 
 use crate::body::Incoming;
@@ -84,6 +83,11 @@ impl Form {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.expose().as_str())
     }
 
+    /// The values of a field that there may be several of.
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.expose().as_str())
+    }
+
     /// The value of a field that is never shown again.
     pub(crate) fn secret(&self, name: &str) -> Secret<String> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
@@ -136,7 +140,19 @@ fn sentences(message: &str) -> String {
 
 /// What is wrong with the fields of a form, told next to each and summed up on top.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Errors(Vec<FieldError>);
+pub(crate) struct Errors(Vec<FormError>);
+
+/// What is wrong with one field, or with the form as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct FormError {
+    /// The field's name; empty for what concerns the form as a whole.
+    pub(crate) field: &'static str,
+    pub(crate) message: String,
+    /// What to do about it, apart from the message: that leads to the field, this elsewhere.
+    pub(crate) remedy: String,
+    /// Where the remedy is, if not in this form: a path, and what the link says.
+    pub(crate) page: Option<(&'static str, &'static str)>,
+}
 
 impl Errors {
     pub(crate) fn new() -> Self {
@@ -151,26 +167,28 @@ impl Errors {
     }
 
     pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError { field, message: sentences(&message.into()) });
+        self.0.push(FormError { field, message: sentences(&message.into()), remedy: String::new(), page: None });
+    }
+
+    /// What to do about the error that was added last.
+    pub(crate) fn remedy(mut self, remedy: &str, page: Option<(&'static str, &'static str)>) -> Self {
+        if let Some(error) = self.0.last_mut() {
+            (error.remedy, error.page) = (sentences(remedy), page);
+        }
+        self
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, FieldError> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, FormError> {
         self.0.iter()
     }
 
     /// What is wrong with a field.
-    pub(crate) fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
-}
-
-impl From<Vec<FieldError>> for Errors {
-    fn from(errors: Vec<FieldError>) -> Self {
-        Self(errors.into_iter().map(|error| FieldError { message: sentences(&error.message), ..error }).collect())
+    pub(crate) fn of(&self, field: &str) -> Option<&FormError> {
+        self.0.iter().find(|error| error.field == field)
     }
 }
 
@@ -228,6 +246,16 @@ mod tests {
         errors.add("", "Wait. Then try again. ");
         let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
         assert_eq!(told, ["The name is taken.", "Is it yours?", "Wait. Then try again."]);
+    }
+
+    #[test]
+    fn a_remedy_belongs_to_the_error_before_it() {
+        let mut errors = Errors::of_field("name", "the name is taken");
+        errors.add("password", "this is not your password");
+        let errors = errors.remedy("set a new one", Some(("/password/forgot", "Set a new password")));
+        let told: Vec<_> = errors.iter().map(|error| (error.remedy.as_str(), error.page.is_some())).collect();
+        assert_eq!(told, [("", false), ("Set a new one.", true)]);
+        assert!(Errors::new().remedy("nothing", None).is_empty());
     }
 
     #[test]

@@ -26,7 +26,7 @@ use askama::Template;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use gate::{Reason, Refusal, RefusalKind, Target, TargetFacts};
+use gate::{Page, Reason, Refusal, RefusalKind, Target, TargetFacts};
 use identity::StartedSession;
 use identity::factors::KeyChallenge;
 use model::{Action, SessionId, Timestamp};
@@ -37,7 +37,7 @@ use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::json_api::quoted;
 use crate::pages::layout::{Layout, Viewer, pages};
-use crate::problem::{Answer, Problem, wait_in_words};
+use crate::problem::{Answer, Problem, mended_at, wait_in_words};
 use crate::refusal::RETRY_AFTER_FAILURE_SECONDS;
 
 /// Look at the page of an action, without doing anything.
@@ -71,6 +71,8 @@ struct Confirm<'a> {
     button: &'a str,
     danger: bool,
     after: &'a str,
+    /// What is done instead by whoever it was not: a path, and what the link says.
+    no: Option<(&'a str, &'a str)>,
 }
 
 #[derive(Template)]
@@ -107,11 +109,12 @@ impl Confirm<'_> {
     }
 }
 
-/// The page for a link that does not count: used before, too old, cut off, or made up.
-fn link_void(exchange: &Exchange, remedy: &str) -> Answer {
-    let heading = "This link does not count any more";
-    let paragraphs = ["It was used before, is too old, was replaced by a newer one, or was not copied as a whole.", remedy];
-    with_status(StatusCode::NOT_FOUND, Told { heading, paragraphs: &paragraphs, links: &[("/login", "Log in")] }.answer(exchange))
+/// The page for a link that does not count: used before, too old, cut off, or made up. `links`
+/// lead to what the remedy says.
+fn link_void(exchange: &Exchange, remedy: &str, links: &[(&str, &str)]) -> Answer {
+    let heading = "This link no longer works";
+    let paragraphs = ["It may have been used already, have expired, have been replaced by a newer one, or not have been copied in full.", remedy];
+    with_status(StatusCode::NOT_FOUND, Told { heading, paragraphs: &paragraphs, links }.answer(exchange))
 }
 
 /// The frame of a page with a form; its title says when something is wrong.
@@ -199,18 +202,25 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
         return Err(exchange.refused(refusal, form).await);
     };
     let field = if is_chosen_password(reason) { "password" } else { field };
-    let text = match refusal.kind {
-        RefusalKind::Limited { retry_after_seconds } => tried_too_often(retry_after_seconds),
-        _ => format!("{} {}", reason.message, reason.remedy),
-    };
     // What is wrong with everybody's attempts is not wrong with a field.
     let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
-    let page = show(Errors::of_field(field, text.trim_end()));
+    let errors = match refusal.kind {
+        RefusalKind::Limited { retry_after_seconds } => Errors::of_field("", tried_too_often(retry_after_seconds)),
+        _ => typed_wrong(field, reason),
+    };
+    let page = show(errors);
     match refusal.kind {
         RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
         RefusalKind::Failed => unavailable(page),
         RefusalKind::Denied | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
     }
+}
+
+/// What is told of a refusal of what was typed in this field.
+pub(crate) fn typed_wrong(field: &'static str, reason: &Reason) -> Errors {
+    // The other pages are about what somebody has set up, which helps nobody who types it wrong.
+    let page = reason.page.filter(|page| *page == Page::PasswordReset).and_then(mended_at);
+    Errors::of_field(field, reason.message.as_str()).remedy(&reason.remedy, page)
 }
 
 /// What is told to who has to wait.

@@ -229,12 +229,16 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
         }
     }
     let seconds = fields.headers.iter().find(|(name, _)| name == RETRY_AFTER).and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    let is_mended = reasons.iter().any(|reason| reason.mend.is_some());
+    // Nobody did anything wrong who can mend it.
+    let heading = if is_mended && fields.status == StatusCode::FORBIDDEN { "One step is missing" } else { heading };
     frame.title = heading.to_owned();
     let page = ProblemPage {
         heading,
         reasons,
         wait: seconds.map(wait_in_words).unwrap_or_default(),
-        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody && !fields.reasons.iter().any(is_about_origin),
+        // Logging in would lead whoever has that to mend back to where they are.
+        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody && !is_mended && !fields.reasons.iter().any(is_about_origin),
         decision: fields.decision.map(|id| id.to_string()),
         status: fields.status.as_u16(),
         layout: frame,
@@ -274,7 +278,7 @@ fn heading(status: StatusCode) -> &'static str {
 }
 
 /// Where a person mends what a reason's page is about.
-fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
+pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
     match page {
         Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
         Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),

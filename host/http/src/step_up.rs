@@ -17,7 +17,7 @@ use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, Page as _, Viewer, html, pages};
-use crate::people::{Look, form_layout, tried_too_often};
+use crate::people::{Look, form_layout, tried_too_often, typed_wrong};
 use crate::problem::{Answer, Problem, to_the_person};
 use crate::routes;
 
@@ -25,6 +25,10 @@ use crate::routes;
 const PATH: &str = "/account/step-up";
 /// Longest answer of a security key, in bytes.
 const MAX_ANSWER_BYTES: usize = 60 << 10;
+
+/// Most reasons that the page carries along, and the most characters of one.
+const MAX_REASONS: usize = 3;
+const MAX_REASON: usize = 300;
 
 /// What is to be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +95,12 @@ impl Return {
 
 fn owned(fields: Vec<(&str, &str)>) -> Vec<(String, String)> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Why a proof is asked for, as the page's own form carries it: somebody who mistyped still reads
+/// it. Whatever it says is text, and bounded, as anything that is sent.
+fn carried(form: &Form) -> Vec<String> {
+    form.texts("step-up-reason").take(MAX_REASONS).map(|reason| reason.chars().take(MAX_REASON).collect()).collect()
 }
 
 /// The page that asks for a proof.
@@ -178,7 +188,7 @@ pub(crate) async fn show(exchange: Exchange) -> Answer {
 pub(crate) async fn prove(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.whole_form().await?;
-    let (back, need) = (Return::parse(&exchange, &form), Need::parse(form.text("step-up-need")));
+    let (back, need, reasons) = (Return::parse(&exchange, &form), Need::parse(form.text("step-up-need")), carried(&form));
     let Exchange { app, attempt, caller, browser, .. } = &exchange;
     let (identity, gate, cookie) = (&app.identity, &app.gate, browser.session().unwrap_or(""));
     let (field, proven) = match form.text("step-up-proof") {
@@ -195,20 +205,20 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
             return exchange.render_with(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                &page(&exchange, need, back, Errors::of_field("", "Choose one of the ways below."), Vec::new()).await?,
+                &page(&exchange, need, back, Errors::of_field("", "Choose one of the ways below."), reasons).await?,
             );
         }
     };
     let started = match proven {
         Ok(started) => started,
         Err(refusal) if refusal.kind == RefusalKind::Denied => {
-            let message = refusal.reasons.first().map_or_else(|| refusal.to_string(), |reason| format!("{} {}", reason.message, reason.remedy));
-            let page = page(&exchange, need, back, Errors::of_field(field, message.trim_end()), Vec::new()).await?;
+            let errors = refusal.reasons.first().map_or_else(|| Errors::of_field(field, refusal.to_string()), |reason| typed_wrong(field, reason));
+            let page = page(&exchange, need, back, errors, reasons).await?;
             return exchange.render_with(StatusCode::FORBIDDEN, &page);
         }
         // What was sent before stays in the page, to go on with once the wait is over.
         Err(Refusal { kind: RefusalKind::Limited { retry_after_seconds }, .. }) => {
-            let page = page(&exchange, need, back, Errors::of_field("", tried_too_often(retry_after_seconds)), Vec::new()).await?;
+            let page = page(&exchange, need, back, Errors::of_field("", tried_too_often(retry_after_seconds)), reasons).await?;
             let mut response = exchange.render_with(StatusCode::TOO_MANY_REQUESTS, &page)?;
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
             return Ok(response);

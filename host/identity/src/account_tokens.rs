@@ -16,7 +16,7 @@ use crate::limits::{self, TooMany};
 use crate::{Identity, tokens, totp};
 
 /// Longest description, in characters.
-const MAX_DESCRIPTION: usize = 100;
+pub const MAX_DESCRIPTION: usize = 100;
 /// Most projects one token is restricted to.
 const MAX_PROJECTS: usize = 100;
 
@@ -92,7 +92,7 @@ pub enum TokenError {
     UnknownUser,
     #[error("the user is disabled, so no token of theirs counts; enable the user first")]
     UserDisabled,
-    #[error("a token's description has 1 to 100 characters, none of them a control character or one that cannot be seen")]
+    #[error("write a description of 1 to {MAX_DESCRIPTION} characters, without control or invisible characters")]
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
     DescriptionTaken,

@@ -65,7 +65,7 @@ pub enum FactorError {
     KeyTaken,
     #[error("one of your keys has this name; choose another one")]
     KeyNameTaken,
-    #[error("a name has 1 to {} characters, none of them a control character or one that cannot be seen", keys::MAX_NAME)]
+    #[error("write a name of 1 to {} characters, without control or invisible characters", keys::MAX_NAME)]
     InvalidKeyName,
     #[error("an account has at most {} keys; remove one first", keys::MAX_KEYS)]
     TooManyKeys,

@@ -85,7 +85,7 @@ pub struct AnnouncedRecovery {
 pub enum RecoveryError {
     #[error("the user does not exist")]
     UnknownUser,
-    #[error("a reason has {MIN_REASON} to {MAX_REASON} characters, none of them a control character or one that cannot be seen")]
+    #[error("write {MIN_REASON} to {MAX_REASON} characters, without control or invisible characters")]
     InvalidReason,
     #[error("only the staff of the registry recovers accounts")]
     NotStaff,

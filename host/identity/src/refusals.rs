@@ -90,8 +90,8 @@ impl Failure {
 
     /// A login's first step. Which of the three is wrong is not told.
     pub(crate) fn login(why: &'static str, user: Option<UserId>) -> Self {
-        let message = "The user name, the e-mail address or the password is wrong.";
-        let remedy = "Check them; if the password was forgotten, or does not work any more, set a new one.";
+        let message = "User name or e-mail address and password do not match.";
+        let remedy = "Check both, or set a new password.";
         let reason = reason("wrong-credentials", message, remedy, Page::PasswordReset);
         Self::denied(CredentialKind::Session, why, user, reason)
     }

@@ -107,12 +107,15 @@ pub struct UserName {
 pub struct InvalidUserName;
 
 impl UserName {
+    /// Longest name, in bytes.
+    pub const MAX_LENGTH: usize = 50;
+
     /// Parses a name. `__token__`, the name that announces a token, is not one.
     pub fn parse(text: &str) -> Result<Self, InvalidUserName> {
         let bytes = text.as_bytes();
         let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
         let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
-        if bytes.is_empty() || bytes.len() > 50 || !bytes.iter().copied().all(inner) || !edge(bytes.first()) || !edge(bytes.last()) {
+        if bytes.is_empty() || bytes.len() > Self::MAX_LENGTH || !bytes.iter().copied().all(inner) || !edge(bytes.first()) || !edge(bytes.last()) {
             return Err(InvalidUserName);
         }
         Ok(Self { written: text.into(), folded: text.to_ascii_lowercase().into() })

@@ -102,7 +102,9 @@ impl Policy for OwnerMandate {
         let changing = context.credential == CredentialKind::Session && !LOOKING.contains(context.action);
         Requirements::on(context)
             .need_if(operator.second_factor || owner.second_factor, Requirement::EnrolledSecondFactor, || {
-                Reason::new("second-factor-required", "This project demands a second factor of everyone.").remedy("Enroll one.").page(Page::SecondFactor)
+                Reason::new("second-factor-required", "This project demands a second factor of everyone.")
+                    .remedy("Add one first: an app, a security key or a passkey.")
+                    .page(Page::SecondFactor)
             })
             .need_if(changing && fresh_within > 0, Requirement::SecondFactorWithin(fresh_within), || {
                 Reason::new("fresh-second-factor-required", "This project demands a second factor proven a short while ago.")

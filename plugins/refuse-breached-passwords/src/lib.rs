@@ -50,8 +50,8 @@ impl Policy for RefuseBreachedPasswords {
         if CHOOSING.contains(context.action) {
             return deny(Reason::new("password-breached", "This password is known from a breach of another site.").remedy("Choose another password."));
         }
-        let reason = Reason::new("password-breached", "This password is known from a breach of another site and opens nothing here.")
-            .remedy("Reset it by mail.")
+        let reason = Reason::new("password-breached", "This password appeared in a data breach, so it no longer works here.")
+            .remedy("Set a new one through a link that we e-mail you.")
             .page(Page::PasswordReset);
         let mut verdict = deny(reason);
         if operator.disable_password {

@@ -89,12 +89,10 @@ impl Policy for RequireRecentProof {
         let enrolled = user.factors != Factors::empty();
         Requirements::on(context)
             .need_if(enrolled, Requirement::SecondFactorWithin(operator.within), || {
-                Reason::new("recent-second-factor-required", "This needs your second factor, proven a short while ago.")
-                    .remedy("Prove it again.")
-                    .page(Page::StepUp)
+                Reason::new("recent-second-factor-required", "Confirm with your second factor to go on.").remedy("Prove it again.").page(Page::StepUp)
             })
             .need_if(!enrolled, Requirement::PasswordWithin(operator.within), || {
-                Reason::new("recent-password-required", "This needs your password, given a short while ago.").remedy("Give it again.").page(Page::StepUp)
+                Reason::new("recent-password-required", "Confirm with your password to go on.").remedy("Give it again.").page(Page::StepUp)
             })
             .verdict()
     }

@@ -59,7 +59,7 @@ impl Policy for RequireSecondFactor {
             })
             .need_if(operator.enrolled, Requirement::EnrolledSecondFactor, || {
                 let message = ["User '", &user.name, "' has no second factor."].concat();
-                Reason::new("second-factor-required", message).remedy("Enroll one.").page(Page::SecondFactor)
+                Reason::new("second-factor-required", message).remedy("Add one first: an app, a security key or a passkey.").page(Page::SecondFactor)
             })
             .need_if(in_session && operator.fresh_within > 0, Requirement::SecondFactorWithin(operator.fresh_within), || {
                 Reason::new("fresh-second-factor-required", "This needs a second factor proven a short while ago.")

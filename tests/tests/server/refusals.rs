@@ -43,7 +43,7 @@ fn is_told(tool: Tool) {
     let bob = server.setup.user_without_factor("bob");
     let weak = server.setup.token(&bob, &["--account"]);
     let printed = project.publish(&clients, &server, "__token__", &weak).refused();
-    printed.says("User 'bob' has no second factor. Enroll one.").says("/help/#");
+    printed.says("User 'bob' has no second factor. Add one first: an app, a security key or a passkey.").says("/help/#");
 
     // Nothing of all this is there now.
     assert_eq!(server.get(&format!("/simple/{name}/")).status, 404);
@@ -83,7 +83,7 @@ fn a_refusal_says_the_same_in_the_status_line_in_json_and_as_a_problem() {
 
     let plain = server.send(&upload);
     assert_eq!(plain.status, 403);
-    assert!(plain.reason.contains("User 'bob' has no second factor. Enroll one."), "{}", plain.reason);
+    assert!(plain.reason.contains("User 'bob' has no second factor. Add one first: an app, a security key or a passkey."), "{}", plain.reason);
     let id = plain.header("Portcullis-Decision").expect("a refusal names its decision").to_owned();
 
     let problem = server.send(&upload.clone().header("Accept", "application/problem+json")).json();
@@ -91,7 +91,10 @@ fn a_refusal_says_the_same_in_the_status_line_in_json_and_as_a_problem() {
     assert_eq!(problem["status"], 403);
     let json = server.send(&upload.header("Accept", "application/json")).json();
     assert!(json["message"].as_str().is_some_and(|message| message.contains("no second factor")), "{json}");
-    assert!(json["code"].as_str().is_some_and(|code| code.starts_with("403 ") && code.contains("Enroll one.")), "{json}");
+    assert!(
+        json["code"].as_str().is_some_and(|code| code.starts_with("403 ") && code.contains("Add one first: an app, a security key or a passkey.")),
+        "{json}"
+    );
 
     let explained = server.command_line(&["explain", &id]).ok();
     assert!(explained.stdout.contains("require-second-factor"), "{}", explained.stdout);

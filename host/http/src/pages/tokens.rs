@@ -219,7 +219,7 @@ async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Error
 
 async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenError) -> Answer {
     let (field, message) = match error {
-        TokenError::InvalidDescription => ("description", "Give the token a name of 1 to 100 characters, all of which can be seen."),
+        TokenError::InvalidDescription => ("description", "Write a name of 1 to 100 characters, without control or invisible characters."),
         TokenError::DescriptionTaken => ("description", "You have a token with this name already. Choose another name."),
         TokenError::TooMany => ("description", "You have 100 tokens, and nobody may have more. Revoke those that nothing uses any more, then make this one."),
         TokenError::InvalidScope => ("project", "The name is too long for a token."),

@@ -1,13 +1,14 @@
 // Security keys and passkeys, for forms that say so:
 //
-//   <form data-webauthn="create|get" data-options="…" method="post" action="…">
+//   <form hidden data-webauthn="create|get" data-options="…" method="post" action="…">
 //     <input type="hidden" name="ceremony"> <input type="hidden" name="response">
 //     <button type="submit" data-webauthn-start disabled>…</button>
 //     <p role="status" data-webauthn-status></p>
 //   </form>
 //
 // A press of the button asks `data-options` for a challenge, the browser for an answer to
-// it, and sends both with the form. Everything that decides is on the server.
+// it, and sends both with the form. Everything that decides is on the server. The form is shown
+// where this works, so that nobody fills in what cannot be sent.
 "use strict";
 
 (() => {
@@ -89,7 +90,9 @@
     const button = form.querySelector("[data-webauthn-start]");
     const status = form.querySelector("[data-webauthn-status]");
     if (!available) {
-      status.textContent = "This browser cannot use security keys or passkeys here.";
+      const told = document.createElement("p");
+      told.textContent = "This browser cannot use security keys or passkeys here.";
+      form.before(told);
       return;
     }
     let busy = false;
@@ -135,6 +138,9 @@
       status.textContent = "";
     });
     button.disabled = false;
+    form.hidden = false;
+    // While the form was hidden, the browser could not do that itself.
+    form.querySelector("[autofocus]")?.focus();
   };
 
   document.querySelectorAll("form[data-webauthn]").forEach(prepare);

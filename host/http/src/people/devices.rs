@@ -8,6 +8,7 @@ use crate::form::Form;
 use crate::problem::Answer;
 
 const LOG_IN_AGAIN: &str = "Log in again: if the browser is still unknown, we send another link.";
+const LOG_IN: &[(&str, &str)] = &[("/login", "Log in")];
 
 /// `GET /login/device`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
@@ -16,17 +17,20 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     match exchange.app.identity.device_to_confirm(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(device) => Confirm {
             heading: "Was this you?",
-            paragraphs: &["Somebody logged in to your account with your password and a code, from a browser that was not seen before. They are not in yet."],
-            facts: &[("Account", device.user.as_written()), ("Browser", &device.device), ("Address", &device.remote_address)],
+            paragraphs: &[
+                "Somebody entered your password and a valid code in a browser that we have not seen before. We let that browser in only if you confirm it.",
+            ],
+            facts: &[("Account", device.user.as_written()), ("Browser", &device.device), ("IP address", &device.remote_address)],
             time: Some(("Time", device.at)),
             action: "/login/device",
             link: &link,
             button: "Yes, let this browser in",
             danger: false,
-            after: "It was not you? Then press nothing here, and set a new password at once: somebody knows yours.",
+            after: "If it was not you, do not press this button: somebody knows your password.",
+            no: Some(("/password/forgot", "No, it was not me: set a new password")),
         }
         .answer(&exchange),
-        None => link_void(&exchange, LOG_IN_AGAIN),
+        None => link_void(&exchange, LOG_IN_AGAIN, LOG_IN),
     }
 }
 
@@ -41,6 +45,6 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             links: &[("/login", "It is this one: log in")],
         }
         .answer(&exchange),
-        false => link_void(&exchange, LOG_IN_AGAIN),
+        false => link_void(&exchange, LOG_IN_AGAIN, LOG_IN),
     }
 }

@@ -109,7 +109,8 @@ pub(crate) async fn remove(exchange: Exchange) -> Answer {
     }
 }
 
-const SEND_AGAIN: &str = "Log in and send another link from the page of your e-mail addresses. If the address is verified already, nothing is left to do.";
+const SEND_AGAIN: &str = "If the address is not verified yet, send another link from the page of your e-mail addresses.";
+const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your e-mail addresses")];
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
@@ -118,17 +119,18 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     match exchange.app.identity.email_link(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(email) => Confirm {
             heading: "Verify your e-mail address",
-            paragraphs: &["With this the address counts as yours."],
+            paragraphs: &["Press the button to show that this address is yours."],
             facts: &[("Account", email.user.as_written()), ("E-mail address", &email.address)],
             time: None,
             action: "/email/confirm",
             link: &link,
             button: "Verify the address",
             danger: false,
-            after: "This is not your account? Then close this page: without the button nothing happens.",
+            after: "Not your account? Close this page: nothing happens until you press the button.",
+            no: None,
         }
         .answer(&exchange),
-        None => link_void(&exchange, SEND_AGAIN),
+        None => link_void(&exchange, SEND_AGAIN, YOUR_ADDRESSES),
     }
 }
 
@@ -138,6 +140,6 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     match exchange.app.identity.confirm_email(&exchange.app.gate, &exchange.attempt, form.text("link")).await? {
         Some(_) if exchange.caller.session.is_some() => exchange.see_other("/account/?notice=email-verified"),
         Some(_) => exchange.see_other("/login?notice=email-verified"),
-        None => link_void(&exchange, SEND_AGAIN),
+        None => link_void(&exchange, SEND_AGAIN, YOUR_ADDRESSES),
     }
 }

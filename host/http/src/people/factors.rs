@@ -13,7 +13,7 @@ use model::{Action, KeyId};
 use super::{Look, form_layout};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
-use crate::pages::layout::{Layout, Notice, NoticeKind, pages, time};
+use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
 #[derive(Template)]
@@ -33,6 +33,8 @@ struct FactorsPage<'a> {
     kind: &'a str,
     kinds: &'a [(&'a str, &'a str)],
     key_name: &'a str,
+    /// Whether the form comes back from a proof, and is to be sent once more.
+    proven: bool,
 }
 
 /// What a key can be added as.
@@ -72,17 +74,16 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> Answer {
     let layout = form_layout(exchange, "Second factors", &errors).with_script();
-    show_in(exchange, layout, errors, kind, name).await
+    show_in(exchange, layout, errors, kind, name, false).await
 }
 
 /// The page for who has just proven who they are, and has the key still to add.
 async fn show_proven(exchange: &Exchange, kind: &str, name: &str) -> Answer {
-    let mut layout = exchange.layout("Second factors").with_script();
-    layout.notices.push(Notice::new(NoticeKind::Done, "Proven. Now press “Add the key” once more: your browser then asks for the key."));
-    show_in(exchange, layout, Errors::new(), kind, name).await
+    let layout = exchange.layout("Second factors").with_script();
+    show_in(exchange, layout, Errors::new(), kind, name, true).await
 }
 
-async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str, name: &str) -> Answer {
+async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str, name: &str, proven: bool) -> Answer {
     let user = exchange.person()?.id;
     let identity = &exchange.app.identity;
     let overview = identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?;
@@ -108,6 +109,7 @@ async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str
         kind: if kind.is_empty() { "security-key" } else { kind },
         kinds: KINDS,
         key_name: name,
+        proven,
     };
     exchange.render(&page)
 }

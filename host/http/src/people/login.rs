@@ -57,7 +57,7 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     }
     match exchange.app.identity.log_in(&exchange.app.gate, &exchange.attempt, user, form.secret("password"), exchange.browser.device()).await {
         Ok(step) => go_on(&exchange, step, next).await,
-        Err(refusal) => super::refused(&exchange, &form, refusal, "user", |errors| show(&exchange, errors, next, user)).await,
+        Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| show(&exchange, errors, next, user)).await,
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
                 false => "We sent a link to your primary e-mail address.",
                 true => "We sent a link to your primary e-mail address some minutes ago, and send no second one for now.",
             };
-            let then = format!("Open it, press the button there, and then log in here again. The link counts for {}.", lifetimes::DEVICE_LINK);
+            let then = format!("Open it, press the button there, and then log in here again. The link works for {}.", lifetimes::DEVICE_LINK);
             let paragraphs = [
                 "Nobody logged in to your account from this browser before, so you are not logged in yet. A code of your app is used up by this, so take the next one; a recovery code is not.",
                 mailed,

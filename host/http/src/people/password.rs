@@ -76,7 +76,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
         PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
         PasswordProblem::WrongCurrent => Errors::of_field("current", "This is not your current password"),
         PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we e-mail you."),
-        PasswordProblem::UnknownLink => return link_void(exchange, &forgot_again()),
+        PasswordProblem::UnknownLink => return forgot_again(exchange),
         PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
         PasswordProblem::Busy(_) => return super::busy(show),
         PasswordProblem::Storage(error) => return Err(exchange.unavailable(error)),
@@ -84,8 +84,10 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
     super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
 }
 
-fn forgot_again() -> String {
-    format!("Ask for another link. Each counts {}, and until you log in or set a password.", lifetimes::PASSWORD_LINK)
+/// For a link that sets no password any more.
+fn forgot_again(exchange: &Exchange) -> Answer {
+    let remedy = format!("A link works for {}, and only until you log in or set a password.", lifetimes::PASSWORD_LINK);
+    link_void(exchange, &remedy, &[("/password/forgot", "Send another link"), ("/login", "Log in")])
 }
 
 /// `GET /password/forgot`
@@ -110,13 +112,13 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
     match exchange.app.identity.request_password_reset(&exchange.app.gate, &exchange.attempt, user).await {
         // The same whether there is such an account or not.
         Ok(()) => Told {
-            heading: "Look into your mail",
+            heading: "Check your e-mail",
             paragraphs: &[
                 &format!(
-                    "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It counts for {}.",
+                    "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It works for {}.",
                     lifetimes::PASSWORD_LINK
                 ),
-                &format!("If nothing comes within some minutes, look among unwanted mail. If your address was never verified, {}.", exchange.ask_operators()),
+                &format!("Nothing after a few minutes? Check your spam folder. If your address was never verified, {}.", exchange.ask_operators()),
             ],
             links: &[("/login", "Log in")],
         }
@@ -131,7 +133,7 @@ pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
     let link = exchange.query("link");
     match exchange.app.identity.password_reset(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(user) => show_reset(&exchange, Errors::new(), &link, user.as_written()),
-        None => link_void(&exchange, &forgot_again()),
+        None => forgot_again(&exchange),
     }
 }
 
@@ -145,7 +147,7 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (link, identity) = (form.text("link"), &exchange.app.identity);
     let Some(user) = identity.password_reset(link).await.map_err(|error| exchange.unavailable(error))? else {
-        return link_void(&exchange, &forgot_again());
+        return forgot_again(&exchange);
     };
     match identity.reset_password(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
         Ok(()) => {

@@ -186,7 +186,8 @@ fn failed(exchange: &Exchange, error: RecoveryError) -> Problem {
     }
 }
 
-const NOTHING_TO_STOP: &str = "The recovery was stopped already or has happened. If it has happened and was not asked for by you, set a new password, and tell the operators of the registry.";
+const NOTHING_TO_STOP: &str = "The recovery was stopped already, or has happened. If it has happened and you did not ask for it, set a new password, and tell the operators of the registry.";
+const AFTER_A_RECOVERY: &[(&str, &str)] = &[("/password/forgot", "Set a new password"), ("/help/#contact", "Reach the operators")];
 
 /// `GET /recovery/cancel`
 pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
@@ -204,11 +205,12 @@ pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
             action: "/recovery/cancel",
             link: &link,
             button: "Stop the recovery",
-            danger: true,
-            after: "Without the button nothing is stopped.",
+            danger: false,
+            after: "If you close this page, the recovery goes ahead.",
+            no: None,
         }
         .answer(&exchange),
-        None => link_void(&exchange, NOTHING_TO_STOP),
+        None => link_void(&exchange, NOTHING_TO_STOP, AFTER_A_RECOVERY),
     }
 }
 
@@ -224,7 +226,7 @@ pub(crate) async fn stop(exchange: Exchange) -> Answer {
             links: &[("/account/history/", "Security history")],
         }
         .answer(&exchange),
-        Err(RecoveryError::UnknownRecovery) => link_void(&exchange, NOTHING_TO_STOP),
+        Err(RecoveryError::UnknownRecovery) => link_void(&exchange, NOTHING_TO_STOP, AFTER_A_RECOVERY),
         Err(error) => Err(failed(&exchange, error)),
     }
 }

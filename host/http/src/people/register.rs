@@ -62,12 +62,12 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
     match exchange.app.identity.register(&exchange.app.gate, &exchange.attempt, typed(&form)).await {
         // The same whether name and address were free or not.
         Ok(()) => Told {
-            heading: "Look into your mail",
+            heading: "Check your e-mail",
             paragraphs: &[
-                &format!("We sent a mail to {}. Open the link in it to finish. It counts for {}.", form.text("email").trim(), lifetimes::REGISTRATION_LINK),
-                "If nothing comes within some minutes, look among unwanted mail, or try again with another address.",
+                &format!("We sent an e-mail to {}. Open the link in it to go on. It works for {}.", form.text("email").trim(), lifetimes::REGISTRATION_LINK),
+                "Nothing after a few minutes? Check your spam folder, or register again if you mistyped the address.",
             ],
-            links: &[],
+            links: REGISTER_OR_LOG_IN,
         }
         .answer(&exchange),
         Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors, form.text("user-name"), form.text("email"))).await,
@@ -85,7 +85,8 @@ async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show:
             super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
         }
         RegisterProblem::UnknownLink => {
-            link_void(exchange, "Ask whoever runs the registry: a new link is printed each time its server starts, as long as nobody is staff.")
+            let remedy = "Ask whoever runs the registry: a new link is printed each time its server starts, as long as nobody is staff.";
+            link_void(exchange, remedy, LOG_IN)
         }
         RegisterProblem::Refused(refusal) => super::refused(exchange, form, refusal, "", show).await,
         RegisterProblem::Busy(_) => super::busy(show),
@@ -104,7 +105,7 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     match exchange.app.identity.registration(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(pending) if pending.name_taken => name_taken(&exchange),
         Some(pending) => show_finish(&exchange, Errors::new(), &link, &pending),
-        None => link_void(&exchange, REGISTER_AGAIN),
+        None => link_void(&exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN),
     }
 }
 
@@ -113,7 +114,10 @@ fn show_finish(exchange: &Exchange, errors: Errors, link: &str, pending: &Pendin
     exchange.render(&FinishPage { layout, errors, link, user_name: pending.user_name.as_written(), email: &pending.email })
 }
 
-const REGISTER_AGAIN: &str = "If you have finished with it before, your account is made: log in. If not, register again; it takes a minute.";
+const REGISTER_AGAIN: &str = "If you have finished your registration with it, your account exists: log in. If not, register again; it takes a minute.";
+const REGISTER_OR_LOG_IN: &[(&str, &str)] = &[("/register", "Register again"), ("/login", "Log in")];
+const LOG_IN: &[(&str, &str)] = &[("/login", "Log in")];
+const FRONT_PAGE: &[(&str, &str)] = &[("/", "Front page")];
 
 /// `POST /register/confirm`
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
@@ -124,7 +128,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     }
     match exchange.app.identity.confirm_registration(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
         Ok(_) => exchange.see_other("/login?notice=account-created"),
-        Err(ConfirmProblem::UnknownLink) => link_void(&exchange, REGISTER_AGAIN),
+        Err(ConfirmProblem::UnknownLink) => link_void(&exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN),
         Err(ConfirmProblem::NameTaken) => name_taken(&exchange),
         // Only the owner of the address has the link.
         Err(ConfirmProblem::EmailTaken) => {
@@ -140,22 +144,23 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
 /// Who opens the link owns the address, and user names are public.
 fn name_taken(exchange: &Exchange) -> Answer {
     let text = "Register again with another one. Your e-mail address can stay the same.";
-    let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register")] };
+    let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register again")] };
     super::with_status(StatusCode::CONFLICT, told.answer(exchange))
 }
 
 /// The form with the password once more, with what is wrong.
 async fn finish_again(exchange: &Exchange, form: &Form, link: &str, problem: ConfirmProblem) -> Answer {
     let Some(pending) = exchange.app.identity.registration(link).await.map_err(|error| exchange.unavailable(error))? else {
-        return link_void(exchange, REGISTER_AGAIN);
+        return link_void(exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN);
     };
     let show = |errors| show_finish(exchange, errors, link, &pending);
     match problem {
         ConfirmProblem::Busy(_) => super::busy(show),
         ConfirmProblem::Refused(refusal) => super::refused(exchange, form, refusal, "password", show).await,
         _ => {
-            let text = "This is not the password that you chose when you registered. Try again, or register again with another one.";
-            super::with_status(StatusCode::FORBIDDEN, show(Errors::of_field("password", text)))
+            let errors = Errors::of_field("password", "This is not the password that you chose when you registered");
+            let errors = errors.remedy("Try again, or register again with another one.", Some(("/register", "Register again")));
+            super::with_status(StatusCode::FORBIDDEN, show(errors))
         }
     }
 }
@@ -164,17 +169,17 @@ async fn finish_again(exchange: &Exchange, form: &Form, link: &str, problem: Con
 async fn discard(exchange: &Exchange, link: &str) -> Answer {
     match exchange.app.identity.discard_registration(&exchange.app.gate, &exchange.attempt, link).await {
         Ok(()) => {
-            let text = "No account is made with it. If mails like this keep coming, tell the operators of the registry.";
-            Told { heading: "The registration is thrown away", paragraphs: &[text], links: &[] }.answer(exchange)
+            let text = "No account will be created with it. If you keep getting mails like this, tell the operators of the registry.";
+            Told { heading: "The registration is discarded", paragraphs: &[text], links: FRONT_PAGE }.answer(exchange)
         }
         Err(ConfirmProblem::Refused(refusal)) => Err(exchange.refused(refusal, &Form::none()).await),
         Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
-        // Whatever else stands in its way, there is nothing left to throw away.
-        Err(_) => link_void(exchange, "There is nothing more to throw away."),
+        // Whatever else stands in its way, there is nothing left to discard.
+        Err(_) => link_void(exchange, "There is nothing left to discard.", FRONT_PAGE),
     }
 }
 
-const NO_FIRST_USER: &str = "The first account of the registry's staff was made already, or a newer link was printed when its server started.";
+const NO_FIRST_USER: &str = "The first account of the registry's staff was created already, or a newer link was printed when its server started.";
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
@@ -182,7 +187,7 @@ pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
     let link = exchange.query("link");
     match exchange.app.identity.is_first_user_link(&link).await.map_err(|error| exchange.unavailable(error))? {
         true => show_first_user(&exchange, Errors::new(), &link, "", ""),
-        false => link_void(&exchange, NO_FIRST_USER),
+        false => link_void(&exchange, NO_FIRST_USER, LOG_IN),
     }
 }
 

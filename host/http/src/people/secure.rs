@@ -39,13 +39,14 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let unreachable = format!("Your primary e-mail address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
     let sent = address.map(|address| {
         format!(
-            "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and e-mail addresses, and make new tokens."
+            "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and e-mail addresses, and create new tokens."
         )
     });
     let next = sent.as_ref().unwrap_or(&unreachable);
-    let paragraphs = ["Every session ended, every API token is revoked, and your password counts no more.", next];
-    let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links: &[("/password/forgot", "Send me another link")] }
-        .answer_logged_out(&exchange)?;
+    let paragraphs = ["Every session has ended, every API token is revoked, and your password no longer works.", next];
+    // Who has no verified address would ask for links that never come.
+    let links: &[_] = if sent.is_some() { &[("/password/forgot", "Send me another link")] } else { &[] };
+    let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links }.answer_logged_out(&exchange)?;
     cookies::clear_session(&exchange.app, &mut response);
     Ok(response)
 }

@@ -188,7 +188,7 @@ async fn a_refusal_is_a_page_with_the_button_that_mends_it() {
     browser.log_in("ana").await;
     let answer = browser.get("/account/tokens/create").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert!(answer.title().starts_with("Not allowed"), "{}", answer.title());
+    assert!(answer.title().starts_with("One step is missing"), "{}", answer.title());
     assert!(answer.body.contains("href=\"https://index.example/account/factors/\">Set up a second factor</a>"), "{}", answer.body);
     assert!(answer.body.contains("Decision <code>") && answer.body.contains("Log out"), "{}", answer.body);
     let answer = site.browser().get("/nothing-here").await;

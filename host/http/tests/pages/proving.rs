@@ -69,6 +69,7 @@ async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
     let (wrong, _) = prove(&mut browser, &page, "not-a-code").await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
     assert!(wrong.body.contains("error-step-up-code") && !wrong.body.contains("not-a-code"), "{}", wrong.body);
+    assert!(wrong.body.contains("<p class=\"what\">Confirm with your second factor to go on.</p>"), "why it is asked for is still told: {}", wrong.body);
     site.clock.advance_seconds(30);
     let (answer, fields) = prove(&mut browser, &wrong, &site.code(&secret)).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/tokens/create"));
@@ -140,6 +141,17 @@ async fn programs_are_told_what_is_missing_and_where_it_is_proven() {
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(body["requirements"], json!([{ "second-factor-within": 1800 }]), "{body}");
     assert_eq!(body["step-up"], "https://index.example/account/step-up");
+}
+
+#[tokio::test]
+async fn what_a_form_carries_along_is_text_and_bounded() {
+    let site = Site::new().await;
+    let (mut browser, _) = somebody(&site).await;
+    let long = "x".repeat(1000);
+    let reasons = ["<b>bold</b>", long.as_str(), "third", "fourth"].map(|reason| ("step-up-reason", reason));
+    let page = browser.post("/account/step-up", &[&reasons[..], &[("step-up-proof", "nothing")]].concat()).await;
+    assert!(page.body.contains("<p class=\"what\">&#60;b&#62;bold") && !page.body.contains("<b>bold"), "{}", page.body);
+    assert!(page.body.contains("third") && !page.body.contains("fourth") && !page.body.contains(&"x".repeat(301)), "{}", page.body);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn factors_come_after_a_verified_address_and_a_recovery_code_that_was_used
     browser.log_in("ana").await;
     let page = browser.get("/account/factors/").await;
     assert!(
-        page.body.contains("Get recovery codes") && page.body.contains("Recovery codes come first.") && !page.body.contains("Set up an app"),
+        page.body.contains("Get recovery codes") && page.body.contains("first; then you can add this.") && !page.body.contains("Set up an app"),
         "{}",
         page.body
     );

@@ -12,7 +12,7 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
     let page = browser.get("/register").await;
     assert_eq!((page.status, page.title().as_str()), (StatusCode::OK, "Create an account · index.example"));
     let page = browser.post("/register", &[("user-name", "ana"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
-    assert!(page.body.contains("<h1>Look into your mail</h1>") && page.body.contains("ana@example.org"), "{}", page.body);
+    assert!(page.body.contains("<h1>Check your e-mail</h1>") && page.body.contains("ana@example.org"), "{}", page.body);
 
     let link = site.mailed_link(MailKind::RegistrationConfirm).await;
     let page = browser.get(&link).await;
@@ -77,12 +77,16 @@ async fn opening_a_link_changes_nothing_and_a_made_up_one_says_so() {
     let secret = browser.get(&link).await.field("link");
     let fields = [("link", secret.as_str()), ("password", PASSWORD)];
     browser.post_and_follow("/register/confirm", &fields).await;
-    assert_eq!(browser.post("/register/confirm", &fields).await.status, StatusCode::NOT_FOUND);
+    let page = browser.post("/register/confirm", &fields).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(page.body.contains(&format!("<a href=\"{URL}/register\">Register again</a>")), "it leads to what it says: {}", page.body);
+    let page = browser.get("/password/reset").await;
+    assert!(page.body.contains(&format!("<a href=\"{URL}/password/forgot\">Send another link</a>")), "{}", page.body);
     for path in ["/register/confirm", "/password/reset", "/email/confirm", "/login/device", "/recovery/cancel", "/first-user"] {
         for link in ["", "?link=", "?link=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "?link=%22%3E%3Cscript%3E"] {
             let page = browser.get(&format!("{path}{link}")).await;
             assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}{link}");
-            assert!(page.body.contains("This link does not count any more") && !page.body.contains("\"><script"), "{path}{link}");
+            assert!(page.body.contains("This link no longer works") && !page.body.contains("\"><script"), "{path}{link}");
         }
     }
 }
@@ -96,7 +100,7 @@ async fn who_did_not_register_throws_the_registration_away() {
     assert!(page.body.contains("Throw the registration away"), "{}", page.body);
     let link = page.field("link");
     let page = browser.post("/register/confirm", &[("link", &link), ("discard", "yes")]).await;
-    assert!(page.status == StatusCode::OK && page.body.contains("The registration is thrown away"), "{}", page.body);
+    assert!(page.status == StatusCode::OK && page.body.contains("The registration is discarded"), "{}", page.body);
     assert_eq!(browser.post("/register/confirm", &[("link", &link), ("password", PASSWORD)]).await.status, StatusCode::NOT_FOUND);
     assert_eq!(browser.post("/register/confirm", &[("link", &link), ("discard", "yes")]).await.status, StatusCode::NOT_FOUND);
 }

@@ -17,7 +17,7 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .facts()
             .link("Finish the registration")
             .says_then("The page asks for the password that was chosen then, so that nobody else can register with your address.")
-            .says_then("If it was not you, do nothing: without that password no account is made. On the same page you can throw the registration away."),
+            .says_then("If it was not you, do nothing: without that password no account is created. On the same page you can discard the registration."),
         MailKind::RegistrationExisting => to
             .subject("You have an account already")
             .says(format!("Somebody tried to register an account at {name} with this e-mail address. It belongs to your account {user} already, so no other one was made."))
