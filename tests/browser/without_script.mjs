@@ -19,6 +19,9 @@ await walk(async (start) => {
   await keepRecoveryCodes(browser);
   const app = await setUpApp(browser);
   await browser.look("second factors without script");
+  // Nobody fills in what could not be sent.
+  await browser.says("Security keys and passkeys need JavaScript");
+  await browser.saysNot("What you call it");
   await logOut(browser);
   await logIn(browser, ben.name, PASSWORD);
   await browser.look("second step without script");
@@ -30,7 +33,7 @@ await walk(async (start) => {
   await browser.fill("Name", "without any script");
   await browser.fill("Name of the project", "some-project");
   await leaveOpen(ben.name);
-  assert.equal(await browser.press("Make the token"), 403);
+  assert.equal(await browser.press("Create token"), 403);
   await browser.look("step-up without script");
   await browser.fill("Code from the app", await app.next());
   await browser.press("Go on");

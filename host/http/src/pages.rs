@@ -61,6 +61,7 @@ struct Help {
 #[template(path = "registry/front.html")]
 struct Front {
     layout: Layout,
+    /// How many there are; empty for none.
     projects: String,
     newest: Vec<Line>,
 }
@@ -114,7 +115,11 @@ pub(crate) async fn front(exchange: Exchange) -> Answer {
     let target = app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
     let overview = app.pages.overview(app).await.map_err(|error| exchange.unavailable(error))?;
-    let projects = if overview.count == 1 { "1 project".to_owned() } else { format!("{} projects", overview.count) };
+    let projects = match overview.count {
+        0 => String::new(),
+        1 => "1 project".to_owned(),
+        count => format!("{count} projects"),
+    };
     let newest = overview.newest.iter().cloned().map(Line::from).collect();
     exchange.render(&Front { layout: exchange.layout("Python packages"), projects, newest })
 }

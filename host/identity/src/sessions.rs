@@ -196,7 +196,8 @@ impl Identity {
         if !unit.end_session(user, session).await? {
             return Ok(false);
         }
-        unit.commit(&event(&permit, EventKind::SessionEnded, user, json!({ "session": session.to_string() }))).await?;
+        let detail = json!({ "session": session.to_string(), "own": permit.session() == Some(session) });
+        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail)).await?;
         Ok(true)
     }
 

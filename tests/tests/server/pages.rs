@@ -19,8 +19,10 @@ fn names(page: &str) -> Vec<&str> {
 #[test]
 fn an_empty_registry_says_so() {
     let server = Setup::default().start();
-    assert!(page(&server, "/").contains("Nothing is published yet. Be the first."));
-    assert!(page(&server, "/projects/").contains("Nothing is published yet."));
+    let front = page(&server, "/");
+    assert!(front.contains("Nothing is published yet. <a href=") && front.contains("/help/#account\">How to publish</a>"), "{front}");
+    assert!(!front.contains("It serves"), "{front}");
+    assert!(page(&server, "/projects/").contains("Nothing is published yet. <a href="));
     assert!(page(&server, "/projects/?q=demo").contains("No project has this in its name."));
 }
 
@@ -35,8 +37,11 @@ fn projects_are_listed_and_found_by_every_spelling_the_most_alike_first() {
     assert_eq!(names(&page(&server, "/projects/")), ["a-demo-tool", "demo", "demonstration", "my-demo", "other-thing"]);
     assert_eq!(names(&page(&server, "/projects/?after=demo")), ["demonstration", "my-demo", "other-thing"]);
     assert_eq!(names(&page(&server, "/projects/?q=demo")), ["demo", "demonstration", "a-demo-tool", "my-demo"]);
+    let found = page(&server, "/projects/?q=demo");
+    assert!(found.contains("4 projects found.") && found.contains("<title>“demo” · Projects · "), "{found}");
     for spelling in ["my-demo", "MY_DEMO", "my.demo", "%20my%20demo%20"] {
-        assert_eq!(names(&page(&server, &format!("/projects/?q={spelling}"))), ["my-demo"], "{spelling}");
+        let found = page(&server, &format!("/projects/?q={spelling}"));
+        assert!(names(&found) == ["my-demo"] && found.contains("1 project found."), "{spelling}: {found}");
     }
     for nothing in ["%25", "_%25_", "%27%20OR%201=1--", "%3Cb%3E", "demo%00", "%ff", "&page=99999999999", "demo&page=20"] {
         let page = page(&server, &format!("/projects/?q={nothing}"));

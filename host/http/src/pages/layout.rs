@@ -88,7 +88,7 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("not-done", NoticeKind::Warning, "You are not logged in any more, so what you just sent was not done. Log in, and then do it once more."),
     ("login-expired", NoticeKind::Note, "The login was not finished in time. Log in once more."),
     ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in once more."),
-    ("account-created", NoticeKind::Done, "Your account is made. Log in to go on."),
+    ("account-created", NoticeKind::Done, "Your account has been created. Log in to continue."),
     ("account-deleted", NoticeKind::Done, "The account is deleted."),
     ("account-secured", NoticeKind::Done, "Every session is ended and every token revoked. We have mailed you a link to set a new password."),
     ("password-changed", NoticeKind::Done, "Your password is changed."),
@@ -107,8 +107,8 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("session-ended-by-you", NoticeKind::Done, "The session is ended."),
     ("sessions-ended", NoticeKind::Done, "All other sessions are ended."),
     ("token-revoked", NoticeKind::Done, "The token is revoked: it works nowhere any more."),
-    ("proven", NoticeKind::Done, "Proven. Now go on with what you were doing."),
-    ("recovery-started", NoticeKind::Done, "The recovery is started, and its owner told."),
+    ("proven", NoticeKind::Done, "Confirmed. You can go on."),
+    ("recovery-started", NoticeKind::Done, "The recovery has started. We told the account's owner by e-mail."),
     ("recovery-cancelled", NoticeKind::Done, "The recovery is stopped."),
 ];
 
@@ -248,9 +248,15 @@ pub(crate) fn html(status: StatusCode, text: String, layout: &Layout) -> Respons
     response
 }
 
-/// A time as people read it, with the exact one for programs; markup.
+/// A time as people read it, with the exact one for programs; markup. No line ends before "UTC".
 pub(crate) fn time(at: Timestamp) -> String {
     let text = at.to_string();
     let shown = text.get(..16).unwrap_or(&text).replace('T', " ");
-    format!("<time datetime=\"{}\">{} UTC</time>", escape(&text), escape(&shown))
+    format!("<time datetime=\"{}\">{}\u{a0}UTC</time>", escape(&text), escape(&shown))
+}
+
+/// The day alone, where nobody asks for the minute; markup.
+pub(crate) fn day(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("<time datetime=\"{}\">{}</time>", escape(&text), escape(text.get(..10).unwrap_or(&text)))
 }

@@ -157,7 +157,7 @@ fn project_page(layout: Layout, page: Page, normalized: &str, status: ProjectSta
         url: file.url,
         name: file.filename,
         yank: file.yanked.then(|| file.yanked_reason.unwrap_or_default()),
-        kind: file.packagetype,
+        kind: kind(file.packagetype),
         size: size(file.size),
         day: file.upload_time_iso_8601.get(..10).unwrap_or("").to_owned(),
         sha256: file.digests.sha256,
@@ -189,6 +189,15 @@ fn release_lines(releases: &BTreeMap<String, Vec<ReleaseFile>>) -> Vec<ReleaseLi
         yanked: !files.is_empty() && files.iter().all(|file| file.yanked),
     };
     versions.iter().take(LISTED_RELEASES).map(line).collect()
+}
+
+/// What a kind of file is called by people; others are as rare as their names are strange.
+fn kind(packagetype: String) -> String {
+    match packagetype.as_str() {
+        "bdist_wheel" => "Wheel".to_owned(),
+        "sdist" => "Source".to_owned(),
+        _ => packagetype,
+    }
 }
 
 /// Bytes as people read them.
@@ -231,7 +240,7 @@ mod tests {
             "<h1>Demo 1.0 <span class=\"label\">archived</span></h1>",
             "pip install --index-url https://index.example/simple/ demo==1.0",
             "Requires Python &#62;=3.9",
-            "sdist, 2.0 KiB, 2026-11-23",
+            "Source, 2.0 KiB, 2026-11-23",
             "<code class=\"digest\">ab</code>",
             "This release is yanked</strong>: &#60;b&#62;",
             "<strong>yanked</strong>",

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use storage::projects::ListedProject;
 use tokio::sync::Semaphore;
 
-use super::layout::{Layout, pages, time};
+use super::layout::{Layout, day, pages};
 use crate::exchange::Exchange;
 use crate::json_api::quoted;
 use crate::problem::{Answer, Problem};
@@ -37,7 +37,7 @@ pub(crate) struct Line {
 impl From<ListedProject> for Line {
     fn from(project: ListedProject) -> Self {
         let label = if project.status == model::ProjectStatus::Active { "" } else { project.status.as_str() };
-        let changed = project.changed_at.map(|at| format!("changed {}", time(at))).unwrap_or_default();
+        let changed = project.changed_at.map(|at| format!("changed {}", day(at))).unwrap_or_default();
         Self { normalized: project.normalized, written: project.written, label, changed }
     }
 }
@@ -97,11 +97,15 @@ async fn found(exchange: &Exchange, text: String) -> Result<Projects, Problem> {
     let mut listed = storage.find_projects(&normalized, (page - 1) * PER_PAGE, PER_PAGE + 1).await.map_err(|error| exchange.unavailable(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));
     let next = next_of(&mut listed, |_| if page < MAX_PAGES { address(page + 1) } else { String::new() });
-    let mut place = format!("Page {page}. The most alike come first.");
+    let mut place = match listed.len() {
+        1 if page == 1 => "1 project found.".to_owned(),
+        count if page == 1 && next.is_empty() => format!("{count} projects found. The closest matches come first."),
+        _ => format!("Page {page}. The closest matches come first."),
+    };
     if page == MAX_PAGES {
         place.push_str(" There are no further pages; search for more of the name.");
     }
-    let mut layout = exchange.layout("Projects");
+    let mut layout = exchange.layout(&format!("“{text}” · Projects"));
     let (first, previous) = if page > 1 { (address(1), address(page - 1)) } else { (String::new(), String::new()) };
     let nothing =
         if page > 1 { "There are no more." } else { "No project has this in its name. Descriptions are not searched; try a shorter part of the name." };

@@ -13,7 +13,7 @@ use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
 /// Entries on one page.
-const LISTED: usize = 50;
+const LISTED: usize = 25;
 /// Entries read at once, while looking for those that are shown.
 const READ: u32 = 1_000;
 /// Entries looked at for one page at most: the page then says that it goes on.
@@ -46,6 +46,8 @@ struct Choice {
 struct Entry {
     at: String,
     sentence: String,
+    /// What the next one is: an address, or who it was.
+    origin: &'static str,
     address: String,
     device: String,
     alarming: bool,
@@ -117,6 +119,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let entry = |entry: HistoryEntry| Entry {
         at: time(entry.at),
         sentence: entry.sentence,
+        origin: if entry.by == DoneBy::Person { "IP address" } else { "By" },
         address: entry.remote_address.unwrap_or_else(|| by_whom(entry.by).to_owned()),
         device: entry.device.unwrap_or_default(),
         alarming: entry.alarming,

@@ -14,6 +14,7 @@ use crate::problem::Answer;
 #[template(path = "people/sessions.html")]
 struct SessionsPage {
     layout: Layout,
+    /// The one that asks first.
     sessions: Vec<Session>,
 }
 
@@ -43,7 +44,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         used: time(session.last_used_at),
         proof: proof(session.factor),
     };
-    let sessions = listed.into_iter().map(session).collect();
+    let mut sessions: Vec<Session> = listed.into_iter().map(session).collect();
+    sessions.sort_by_key(|session| !session.current);
     exchange.render(&SessionsPage { layout: exchange.layout("Sessions"), sessions })
 }
 

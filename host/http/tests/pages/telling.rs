@@ -98,7 +98,7 @@ async fn new_recovery_codes_are_not_one_click_away() {
     let page = browser.get("/account/factors/").await;
     assert!(!page.body.contains("action=\"https://index.example/account/factors/recovery-codes\""), "{}", page.body);
     let page = browser.get("/account/factors/recovery-codes").await;
-    assert!(page.body.contains("The codes that you have now work no more from then on."), "{}", page.body);
+    assert!(page.body.contains("New codes replace the present ones, which stop working at once."), "{}", page.body);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn an_address_is_added_verified_made_primary_and_the_old_one_removed() {
     assert!(page.status.is_client_error() && page.body.contains("id=\"error-address\"") && !page.body.contains("<b>@x"), "{}", page.body);
     let page = browser.post_and_follow("/account/emails/", &[("address", "new@example.org")]).await;
     assert!(page.body.contains("We have sent a link") && !page.body.contains("new@example.org"), "listed once it is known to be hers: {}", page.body);
+    assert!(page.body.contains("<td data-label=\"State\">Primary, verified</td>") && page.body.contains("To change it, add another address"), "{}", page.body);
     let link = site.mailed_link(MailKind::EmailVerify).await;
     let secret = site.browser().get(&link).await.field("link");
     site.browser().post_and_follow("/email/confirm", &[("link", &secret)]).await;
@@ -103,7 +104,14 @@ async fn sessions_are_listed_and_others_ended() {
     first.log_in("ana").await;
     second.log_in("ana").await;
     let page = first.get("/account/sessions/").await;
-    assert_eq!((page.body.matches("(this one)").count(), page.body.matches("name=\"session\"").count()), (1, 1), "{}", page.body);
+    assert_eq!(
+        (page.body.matches("<span class=\"label\">this browser</span>").count(), page.body.matches("name=\"session\"").count()),
+        (1, 1),
+        "{}",
+        page.body
+    );
+    // The one that asks comes first, although the other one is newer.
+    assert!(page.body.find("this browser</span>").unwrap() < page.body.find("name=\"session\"").unwrap(), "{}", page.body);
     let page = first.post_and_follow("/account/sessions/end", &[("session", &page.field("session"))]).await;
     assert!(page.body.contains("The session is ended.") && page.body.contains("There is no other session."), "{}", page.body);
     assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);

@@ -21,7 +21,7 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
     let wrong = browser.post("/register/confirm", &[("link", &link), ("password", "another password")]).await;
     assert_eq!((wrong.status, wrong.title().as_str()), (StatusCode::FORBIDDEN, "Error: Finish your registration · index.example"));
     let page = browser.post_and_follow("/register/confirm", &[("link", &link), ("password", PASSWORD)]).await;
-    assert!(page.body.contains("Your account is made."), "{}", page.body);
+    assert!(page.body.contains("Your account has been created."), "{}", page.body);
 
     let page = browser.log_in("ana").await;
     assert_eq!(page.title(), "Your account · index.example");

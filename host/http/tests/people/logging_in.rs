@@ -88,6 +88,9 @@ async fn logging_out_ends_the_session_for_whoever_copied_its_cookie() {
     browser.post_and_follow("/logout", &[]).await;
     assert!(!browser.is_logged_in());
     assert_eq!(copy.get("/account/").await.status, StatusCode::SEE_OTHER);
+    browser.log_in("ana").await;
+    let page = browser.get("/account/history/").await;
+    assert!(page.body.contains("You logged out."), "{}", page.body);
 }
 
 #[tokio::test]
@@ -117,7 +120,7 @@ async fn the_second_step_offers_what_the_user_has_and_a_code_works_once() {
     let code = site.code(&secret);
     let page = first.post_and_follow("/login/factor", &[("factor", "totp"), ("code", &code), ("next", "/account/sessions/")]).await;
     assert_eq!(page.title(), "Sessions · index.example");
-    assert!(page.body.contains("(this one)") && page.body.contains("One-time password app"), "{}", page.body);
+    assert!(page.body.contains("<span class=\"label\">this browser</span>") && page.body.contains("One-time password app"), "{}", page.body);
 }
 
 #[tokio::test]
@@ -196,6 +199,11 @@ async fn challenges_are_told_to_the_script_and_say_nothing_about_accounts() {
     let page = browser.get("/login").await;
     assert!(
         page.body.contains("data-options=\"https://index.example/login/passkey/options\"") && page.body.contains("data-webauthn-start disabled"),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("<noscript>") && page.body.contains("<form hidden method=\"post\" action=\"https://index.example/login/passkey\""),
         "{}",
         page.body
     );

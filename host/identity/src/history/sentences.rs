@@ -97,7 +97,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         PasswordBreached => alarming("The password was found in a known breach of another service."),
         BreachCheckUnavailable => calm("The password could not be looked for in known breaches; that is done at the next login."),
         RegistrationRequested => calm("Somebody tried to register with an e-mail address of this account."),
-        RegistrationDiscarded => calm("A registration was thrown away by the owner of its e-mail address."),
+        RegistrationDiscarded => calm("A registration was discarded by the owner of its e-mail address."),
         TotpEnrolled => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
         RecoveryCodesGenerated => calm("New recovery codes were generated; those before count no more."),
@@ -122,6 +122,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         SessionEnded => calm(match detail["sessions"].as_u64() {
             Some(1) => "Another session was ended.".to_owned(),
             Some(sessions) => format!("{sessions} sessions were ended."),
+            None if detail["own"] == true => "You logged out.".to_owned(),
             None => "A session was ended.".to_owned(),
         }),
         RecoveryStarted => alarming("The registry's staff began to recover the account; whoever does not want that can stop it by the mailed link."),
@@ -447,6 +448,8 @@ mod tests {
                 "You logged in by password and a one-time code, from a browser that was not known before.",
             ),
             (event(EventKind::SessionStarted, user, json!({ "method": "passkey", "second-factor": "webauthn" })), false, "You logged in by a passkey."),
+            (event(EventKind::SessionEnded, user, json!({ "session": "0195", "own": true })), false, "You logged out."),
+            (event(EventKind::SessionEnded, user, json!({ "session": "0195", "own": false })), false, "A session was ended."),
             (event(EventKind::TotpRemoved, user, json!({})), true, "The one-time password app was removed."),
         ] {
             assert_eq!(told(user, &event, &names), Some(Told { sentence: expected.to_owned(), alarming: is_alarming }));
