@@ -163,13 +163,13 @@ await walk(async (start) => {
   // ---- a token, and an upload with it
   await home.open("/account/tokens/");
   await look("tokens, none yet");
-  await home.click("Make a token");
+  await home.click("Create a token");
   await look("make a token");
   await home.fill("Name", "my laptop");
-  await home.press("Make the token");
+  await home.press("Create token");
   await look("make a token, without the name of the project");
   await home.fill("Name of the project", "hello-browser");
-  await home.press("Make the token");
+  await home.press("Create token");
   const token = (await home.text()).match(/\bpypi-[\w-]{40,}/)?.[0];
   assert.ok(token, await home.text());
   await look("a new token");

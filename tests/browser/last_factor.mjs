@@ -14,7 +14,7 @@ await walk(async (start) => {
   const app = new App(SECRET);
   await logInFromElsewhere(browser, { name: NAME, email: EMAIL, password: OLD_PASSWORD }, app);
   await browser.open("/account/factors/totp/remove");
-  await browser.says("It is your last second factor", "require-second-factor", PROJECT);
+  await browser.says("This is your last second factor", "require-second-factor", PROJECT);
   await browser.look("the last factor is demanded");
   assert.equal(await browser.page.getByRole("button", { name: "Remove it" }).count(), 0);
 

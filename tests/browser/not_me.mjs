@@ -31,12 +31,12 @@ await walk(async (start) => {
   await home.open("/account/history/");
   await home.click("secure your account");
   await home.look("this was not me");
-  await home.press("End everything");
+  await home.press("End everything and reset my password");
   await home.look("everything is ended");
   assert.equal(await home.isLoggedIn(), false);
   assert.equal(await stranger.isLoggedIn(), false, "every session has ended");
   await logIn(stranger, NAME, OLD_PASSWORD);
-  assert.notEqual(stranger.path(), "/login/factor", "the password counts no more");
+  assert.notEqual(stranger.path(), "/login/factor", "the password no longer works");
 
   const refused = await upload(TOKEN).then(
     () => assert.fail("the token still uploads"),

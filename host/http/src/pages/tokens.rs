@@ -1,4 +1,4 @@
-//! API tokens: listed, made, shown once, revoked.
+//! API tokens: listed, created, shown once, revoked.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -202,7 +202,7 @@ async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Error
         let name = &project.name;
         (format!("project:{}", name.normalized()), format!("Project {}", name.as_written()))
     });
-    let last = [("new", "A project by its name, also one that does not exist yet"), ("account", "All projects of your account")];
+    let last = [("new", "One project, named below"), ("account", "All projects of your account")];
     let scopes = offered.chain(last.map(|(value, text)| (value.to_owned(), text.to_owned()))).collect::<Vec<_>>();
     let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
     Ok(TokenForm {
@@ -221,7 +221,7 @@ async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenErro
     let (field, message) = match error {
         TokenError::InvalidDescription => ("description", "Write a name of 1 to 100 characters, without control or invisible characters."),
         TokenError::DescriptionTaken => ("description", "You have a token with this name already. Choose another name."),
-        TokenError::TooMany => ("description", "You have 100 tokens, and nobody may have more. Revoke those that nothing uses any more, then make this one."),
+        TokenError::TooMany => ("description", "You have 100 tokens, and nobody may have more. Revoke those that nothing uses any more, then create this one."),
         TokenError::InvalidScope => ("project", "The name is too long for a token."),
         error => return Err(exchange.unavailable(error)),
     };

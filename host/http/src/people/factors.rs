@@ -58,9 +58,15 @@ struct RemovePage<'a> {
     what: &'a str,
     action: &'a str,
     is_last: bool,
-    demands: Vec<String>,
+    demands: Vec<DemandLine>,
     /// Whether a project demands it: its owners can change that.
     of_projects: bool,
+}
+
+/// Who demands a factor: a project, or none where it is the registry itself.
+struct DemandLine {
+    project: Option<String>,
+    policy: String,
 }
 
 pages!(FactorsPage<'_>, RemovePage<'_>);
@@ -183,10 +189,10 @@ async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFacto
     }
 }
 
-fn demand(demand: &Demand) -> String {
+fn demand(demand: &Demand) -> DemandLine {
     match &demand.by {
-        DemandedBy::Policy(policy) => format!("The registry itself, by its policy {policy}."),
-        DemandedBy::Project { name, policy } => format!("The project {name}, by the policy {policy}."),
+        DemandedBy::Policy(policy) => DemandLine { project: None, policy: policy.clone() },
+        DemandedBy::Project { name, policy } => DemandLine { project: Some(name.clone()), policy: policy.clone() },
     }
 }
 

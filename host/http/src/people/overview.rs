@@ -3,7 +3,8 @@
 use askama::Template;
 use identity::ListTokens;
 use identity::factors::FactorsOverview;
-use model::{Action, Factor, UserFacts};
+use model::{Action, Factor, Role, UserFacts};
+use storage::projects::ProjectRow;
 
 use super::Look;
 use crate::exchange::Exchange;
@@ -20,10 +21,24 @@ struct OverviewPage<'a> {
     steps: Vec<Step>,
     /// Whether nothing is left to do.
     is_ready: bool,
+    projects: Vec<Project>,
+    /// How many of them are not listed.
+    more_projects: usize,
     emails: String,
     factors: String,
     tokens: String,
 }
+
+/// A project that the person has a role on.
+struct Project {
+    normalized: String,
+    written: String,
+    /// Whether it has a page: one without a published file is there for nobody.
+    is_public: bool,
+}
+
+/// Projects on the page.
+const LISTED_PROJECTS: usize = 50;
 
 pages!(OverviewPage<'_>);
 
@@ -44,6 +59,12 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let emails = identity.emails_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide_page(ListTokens { user: person.id }, &Form::none()).await?;
     let tokens = identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?.len();
+    let owned = exchange.app.registry.storage().projects_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let project = |(project, _): &(ProjectRow, Role)| Project {
+        normalized: project.name.normalized().to_owned(),
+        written: project.name.as_written().to_owned(),
+        is_public: project.published_at.is_some(),
+    };
     let steps = steps(&person, &overview, tokens);
     let mut layout = exchange.layout("Your account");
     if exchange.caller.assurance.second_factor.is_some_and(|used| used.factor == Factor::RecoveryCode) {
@@ -56,6 +77,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         staff: person.staff,
         is_ready: steps.iter().all(|step| step.done),
         steps,
+        projects: owned.iter().take(LISTED_PROJECTS).map(project).collect(),
+        more_projects: owned.len().saturating_sub(LISTED_PROJECTS),
         emails: match emails.iter().find(|email| email.primary) {
             Some(email) if email.verified_at.is_some() => format!("{} is the primary one.", email.address),
             Some(email) => format!("{} is the primary one, and not verified yet.", email.address),
@@ -82,7 +105,7 @@ fn steps(person: &UserFacts, overview: &FactorsOverview, tokens: usize) -> Vec<S
             if overview.recovery.total == 0 { "/account/factors/" } else { "/account/factors/recovery-codes" },
         ),
         step(person.factors.any(), "Add a second factor", "An app on your phone, a security key or a passkey.", "/account/factors/"),
-        step(tokens > 0, "Make an API token", "It stands in for your password when a program uploads.", "/account/tokens/"),
+        step(tokens > 0, "Create an API token", "It stands in for your password when a program uploads.", "/account/tokens/"),
     ]
 }
 

@@ -79,17 +79,17 @@ pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -
         }
     };
     let text = format!(
-        "The registry’s staff began to recover this account, because: {}. At {} its second factors are removed and its password counts no more.",
+        "The registry’s staff began to recover this account, because: {}. At {} its second factors are removed and its password no longer works.",
         recovery.reason.trim_end_matches('.'),
         minute(recovery.effective_at)
     );
     Some(Notice { link: Some((STOP_OWN, "Did you not ask for this? Stop it")), ..Notice::new(NoticeKind::Warning, text) })
 }
 
-/// `2026-01-05 12:00 UTC`.
+/// `2026-01-05 12:00 UTC`, the last space one that no line ends at.
 fn minute(at: Timestamp) -> String {
     let text = at.to_string();
-    format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
+    format!("{}\u{a0}UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
 }
 
 const STOP_OWN: &str = "/account/recovery";

@@ -83,7 +83,7 @@ async fn the_last_factor_stays_while_something_demands_it_and_the_page_says_what
     browser.keep_recovery_codes().await;
     let secret = browser.set_up_app().await;
     let page = browser.get("/account/factors/totp/remove").await;
-    assert!(page.body.contains("What demands a second factor of you") && page.body.contains("require-second-factor"), "{}", page.body);
+    assert!(page.body.contains("Why you need one") && page.body.contains("require-second-factor"), "{}", page.body);
     assert!(!page.body.contains("Remove it</button>"));
     // With the factor, the session asks for it before anything is removed.
     site.clock.advance_seconds(60);
@@ -92,7 +92,7 @@ async fn the_last_factor_stays_while_something_demands_it_and_the_page_says_what
     browser.step_up(&secret).await;
     let answer = browser.post("/account/factors/totp/remove", &[]).await;
     assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
-    assert!(answer.body.contains("What demands a second factor of you"), "{}", answer.body);
+    assert!(answer.body.contains("Why you need one"), "{}", answer.body);
     assert!(browser.get("/account/factors/").await.body.contains("Remove the app"));
 }
 

@@ -25,7 +25,7 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
 
     let page = browser.log_in("ana").await;
     assert_eq!(page.title(), "Your account · index.example");
-    assert!(page.body.contains("What is still to do") && page.body.contains(&format!("twine upload --repository-url {URL}/legacy/")), "{}", page.body);
+    assert!(page.body.contains("Before your first upload") && page.body.contains(&format!("twine upload --repository-url {URL}/legacy/")), "{}", page.body);
     assert!(page.body.contains("<strong>Done:</strong> Verify your primary e-mail address"), "{}", page.body);
 
     browser.keep_recovery_codes().await;
@@ -97,7 +97,7 @@ async fn who_did_not_register_throws_the_registration_away() {
     site.browser().post("/register", &[("user-name", "mallory"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
     let mut browser = site.browser();
     let page = browser.get(&site.mailed_link(MailKind::RegistrationConfirm).await).await;
-    assert!(page.body.contains("Throw the registration away"), "{}", page.body);
+    assert!(page.body.contains("Discard this registration"), "{}", page.body);
     let link = page.field("link");
     let page = browser.post("/register/confirm", &[("link", &link), ("discard", "yes")]).await;
     assert!(page.status == StatusCode::OK && page.body.contains("The registration is discarded"), "{}", page.body);

@@ -45,8 +45,8 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
         return Ok(());
     }
     // One reason and one advice are read; the whole list of what is possible is not.
-    let why = estimate.feedback().and_then(|feedback| feedback.warning()).map(|warning| format!(" ({})", clause(&warning.to_string()))).unwrap_or_default();
-    let advice = format!("the password is easy to guess{why}; take another one, or add two or three words that nobody expects together");
+    let why = estimate.feedback().and_then(|feedback| feedback.warning()).map(|warning| format!(": {}", clause(&warning.to_string()))).unwrap_or_default();
+    let advice = format!("the password is easy to guess{why}. Choose another one, or add two or three unrelated words");
     Err(UnsuitablePassword::TooGuessable { advice })
 }
 
@@ -70,7 +70,11 @@ mod tests {
     fn what_people_choose_first_is_too_easy_to_guess() {
         for password in ["password", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaaaaaa", "Passw0rd"] {
             let Err(UnsuitablePassword::TooGuessable { advice }) = check_with(password, "ana", "ana@example.org") else { panic!("{password}") };
-            assert!(advice.starts_with("the password is easy to guess") && !advice.contains('.'), "{advice}");
+            assert!(
+                advice.starts_with("the password is easy to guess") && advice.ends_with(". Choose another one, or add two or three unrelated words"),
+                "{advice}"
+            );
+            assert_eq!(advice.matches('.').count(), 1, "{advice}");
         }
         for password in ["correct horse", "x8#Kd02-pq", "Tür und Angel im Wind"] {
             assert_eq!(check_with(password, "ana", "ana@example.org"), Ok(()), "{password}");

@@ -40,7 +40,7 @@ fn show(exchange: &Exchange, errors: Errors, proposed: &ProposedTotp) -> Answer 
     let page = TotpPage {
         layout: form_layout(exchange, "Set up a one-time password app", &errors),
         errors,
-        picture: qr_code::svg(proposed.url.expose(), "QR code with the secret for your app; the same as the text below it"),
+        picture: qr_code::svg(proposed.url.expose(), "QR code with the key for your app; the same as the text below it"),
         secret: in_groups(proposed.secret.expose()),
         url: proposed.url.expose(),
         ceremony: proposed.ceremony.expose(),
