@@ -39,7 +39,7 @@ pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-dec
 pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-policy-set");
 
 /// Where a browser's request comes from (Fetch Metadata).
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Keeps pages that opened this one, and that this one opened, out of its window.
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 

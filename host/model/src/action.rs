@@ -75,8 +75,8 @@ actions! {
 }
 
 impl Action {
-    /// Whether the action only reads. Permitted reads may be sampled in the decision log;
-    /// everything else is always recorded.
+    /// Whether the action only reads. Permitted reads may be sampled in the decision log,
+    /// as looks at pages by nobody are; everything else is always recorded.
     pub fn is_read(self) -> bool {
         matches!(self, Action::IndexRead | Action::FileDownload)
     }

@@ -11,7 +11,7 @@ use crate::app::AppConfig;
 use crate::exchange::{Exchange, answer};
 use crate::form::query_value;
 use crate::json_api::quoted;
-use crate::pipeline::Security;
+use crate::pipeline::{SEC_FETCH_SITE, Security};
 use crate::problem::{Answer, escape};
 
 /// Whom a page is shown to.
@@ -198,7 +198,11 @@ impl Exchange {
         let mut layout = Layout::of_request(&self.app.config, uri, self.body.is_none());
         (layout.title, layout.viewer) = (title.to_owned(), Viewer::of(&self.caller));
         let word = query_value(uri.query(), "notice").unwrap_or_default();
-        layout.notices.extend(NOTICES.iter().filter(|(known, ..)| *known == word).map(|(_, kind, text)| Notice::new(*kind, *text)));
+        // That something was done is only believed of this registry's own pages: a link from
+        // elsewhere must not tell people that their account is deleted.
+        let is_ours = self.headers().get(SEC_FETCH_SITE).is_none_or(|site| site.as_bytes() == b"same-origin");
+        let is_shown = |kind: NoticeKind| is_ours || kind != NoticeKind::Done;
+        layout.notices.extend(NOTICES.iter().filter(|(known, kind, _)| *known == word && is_shown(*kind)).map(|(_, kind, text)| Notice::new(*kind, *text)));
         layout.notices.extend(self.announcement.clone().filter(|_| matches!(layout.viewer, Viewer::Person { .. })));
         layout
     }

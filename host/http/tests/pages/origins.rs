@@ -195,3 +195,20 @@ async fn a_refusal_is_a_page_with_the_button_that_mends_it() {
     assert_eq!((answer.status, answer.title().as_str()), (StatusCode::NOT_FOUND, "Not found · index.example"));
     assert!(answer.headers.get(ORIGIN).is_none() && answer.body.contains("/projects/"));
 }
+
+/// A link from elsewhere must not tell people that something was done.
+#[tokio::test]
+async fn what_was_done_is_told_on_the_way_from_a_page_of_ours_only() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    for (from, is_told) in [(Some("same-origin"), true), (None, true), (Some("cross-site"), false), (Some("none"), false), (Some("same-site"), false)] {
+        let request = Request::get("/login?notice=logged-out");
+        let request = match from {
+            Some(from) => request.header("sec-fetch-site", from),
+            None => request,
+        };
+        assert_eq!(browser.send(request, Body::empty()).await.body.contains("You are logged out."), is_told, "{from:?}");
+    }
+    let request = Request::get("/login?notice=log-in").header("sec-fetch-site", "cross-site");
+    assert!(browser.send(request, Body::empty()).await.body.contains("Log in to go on."));
+}

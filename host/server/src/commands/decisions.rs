@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use model::{Action, UserName};
 use serde_json::{Value, json};
 use storage::decisions::{DecisionFilter, DecisionRow};
@@ -12,12 +13,12 @@ use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads are recorded up to a rate (recorded-reads-per-second); everything else always is."
+    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads, and looks at pages by nobody, are recorded up to a rate (recorded-reads-per-second); everything else always is."
 )]
 pub(crate) struct DecisionsArguments {
     /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;
     /// `refused` for all that let nothing through.
-    #[arg(long, value_name = "word")]
+    #[arg(long, value_name = "word", value_parser = PossibleValuesParser::new(OUTCOMES), hide_possible_values = true)]
     outcome: Option<String>,
     /// What was attempted, for example file:upload.
     #[arg(long, value_name = "noun:verb")]
@@ -45,9 +46,6 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
         Some(name) => Some(line.user(name).await?),
         None => None,
     };
-    if let Some(outcome) = &arguments.outcome {
-        anyhow::ensure!(OUTCOMES.contains(&outcome.as_str()), "`{outcome}` is no outcome; write one of {}", OUTCOMES.join(", "));
-    }
     let only_refused = arguments.outcome.as_deref() == Some("refused");
     let filter = DecisionFilter {
         outcome: arguments.outcome.clone().filter(|_| !only_refused),
