@@ -91,7 +91,7 @@ impl Failure {
     /// A login's first step. Which of the three is wrong is not told.
     pub(crate) fn login(why: &'static str, user: Option<UserId>) -> Self {
         let message = "User name or e-mail address and password do not match.";
-        let remedy = "Check both, or set a new password.";
+        let remedy = "Check both.";
         let reason = reason("wrong-credentials", message, remedy, Page::PasswordReset);
         Self::denied(CredentialKind::Session, why, user, reason)
     }

@@ -100,7 +100,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         RegistrationDiscarded => calm("A registration was discarded by the owner of its e-mail address."),
         TotpEnrolled => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
-        RecoveryCodesGenerated => calm("New recovery codes were generated; those before count no more."),
+        RecoveryCodesGenerated => calm("New recovery codes were generated; earlier ones stopped working."),
         RecoveryCodesConfirmed => calm("A recovery code was used to show that the codes were kept."),
         RecoveryCodeUsed => alarming("A recovery code was used."),
         KeyEnrolled => calm(format!("The {}{} was added.", key_in_words(word("kind")), quoted("name"))),
