@@ -1,17 +1,19 @@
-//! How often somebody may fail before being told to wait.
+//! How often somebody may fail before being told to wait, and what is counted for whom.
 //!
-//! Counted in the database, so that replicas count together. An attempt is counted before
-//! it is looked at and taken back if it succeeds: however many are made at once, no more
-//! than the limit are looked at.
+//! Counted in the database (`counting`), so that replicas count together.
+
+mod counting;
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use data_encoding::HEXLOWER;
-use model::{SessionId, Timestamp, UserId, UserName};
+use model::{SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
-use storage::{SecretHash, Storage, StorageError};
+use storage::{SecretHash, StorageError};
 
 use crate::prove_person::Login;
+
+pub(crate) use counting::{Counter, Taken, TooMany, check, take};
 
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,63 +24,79 @@ pub struct Limit {
     pub window_seconds: u32,
 }
 
-/// How often somebody may fail, ask for a mail, or make the server work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+/// One list of all limits.
+macro_rules! limits {
+    ($($(#[$documented:meta])* $name:ident,)*) => {
+        /// How often somebody may fail, ask for a mail, or make the server work.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$documented])* pub $name: Vec<Limit>,)*
+        }
+
+        impl Limits {
+            /// The longest window of all, in seconds; attempts older than that count nowhere.
+            fn longest_window_seconds(&self) -> u32 {
+                [$(&self.$name),*].into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
+            }
+        }
+    };
+}
+
+limits! {
     /// Failed passwords for one account, from browsers that it does not know.
-    pub password_per_user: Vec<Limit>,
+    password_per_user,
     /// Failed passwords from one browser that the account knows, or within one session of it.
     /// Counted by themselves: nobody else's failures keep an owner out there.
-    pub password_per_known: Vec<Limit>,
+    password_per_known,
     /// Failed passwords from one address.
-    pub password_per_address: Vec<Limit>,
+    password_per_address,
     /// Failed passwords in all: who guesses from a thousand addresses for a thousand accounts.
     /// Neither this nor the limits of addresses stops a browser that an account knows.
-    pub password_of_all: Vec<Limit>,
+    password_of_all,
     /// Passwords looked at for one name from one address, right ones included: each costs a
     /// hash, and a right one a session.
-    pub password_checks: Vec<Limit>,
+    password_checks,
     /// TOTP codes tried for one account.
-    pub totp_per_user: Vec<Limit>,
+    totp_per_user,
     /// TOTP codes tried from one address.
-    pub totp_per_address: Vec<Limit>,
+    totp_per_address,
     /// TOTP codes tried in all.
-    pub totp_of_all: Vec<Limit>,
+    totp_of_all,
     /// Failed answers of security keys and passkeys for one account.
-    pub webauthn_per_user: Vec<Limit>,
+    webauthn_per_user,
     /// The same from one address.
-    pub webauthn_per_address: Vec<Limit>,
+    webauthn_per_address,
     /// The same in all.
-    pub webauthn_of_all: Vec<Limit>,
+    webauthn_of_all,
     /// Recovery codes tried for one account.
-    pub recovery_code_per_user: Vec<Limit>,
+    recovery_code_per_user,
     /// Recovery codes tried from one address.
-    pub recovery_code_per_address: Vec<Limit>,
+    recovery_code_per_address,
     /// Recovery codes tried in all.
-    pub recovery_code_of_all: Vec<Limit>,
+    recovery_code_of_all,
     /// Challenges for security keys and passkeys asked for from one address, and, counted
     /// apart, within one session and in the logins of one user from one address.
-    pub challenges_per_address: Vec<Limit>,
+    challenges_per_address,
     /// Registrations from one address.
-    pub registrations_per_address: Vec<Limit>,
+    registrations_per_address,
     /// Links for a new password mailed for one account, known or not, each time that somebody
     /// asks. Beyond them one is mailed only while no other counts.
-    pub resets_per_user: Vec<Limit>,
+    resets_per_user,
     /// Links for a new password asked for from one address.
-    pub resets_per_address: Vec<Limit>,
+    resets_per_address,
     /// E-mail addresses added from one address.
-    pub added_emails_per_address: Vec<Limit>,
+    added_emails_per_address,
     /// Mails that verify an address, asked for by one user.
-    pub verifications_per_user: Vec<Limit>,
+    verifications_per_user,
     /// Mails that ask whether a browser is the user's, for one browser.
-    pub device_mails_per_device: Vec<Limit>,
+    device_mails_per_device,
     /// The same for one user, asked for from one address.
-    pub device_mails_per_address: Vec<Limit>,
+    device_mails_per_address,
     /// The same for one user, wherever they are asked for.
-    pub device_mails_per_user: Vec<Limit>,
+    device_mails_per_user,
     /// Credentials refused without a look at them, and tokens that did not verify, from
     /// one address.
-    pub refused_per_address: Vec<Limit>,
+    refused_per_address,
 }
 
 impl Default for Limits {
@@ -135,78 +153,7 @@ pub(crate) enum Known {
     Session(SessionId),
 }
 
-/// One thing that is counted, for one user or address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Counter {
-    /// Each window has a key of its own: an attempt may fit one and not another.
-    windows: Vec<(String, Limit)>,
-}
-
-impl Counter {
-    fn new(key: &str, limits: &[Limit]) -> Self {
-        Self { windows: limits.iter().map(|limit| (format!("{key}:{}", limit.window_seconds), *limit)).collect() }
-    }
-}
-
 impl Limits {
-    /// The longest window in seconds; attempts older than that count nowhere.
-    fn longest_window_seconds(&self) -> u32 {
-        // Every field by name, so that none is forgotten.
-        let Self {
-            password_per_user,
-            password_per_known,
-            password_per_address,
-            password_of_all,
-            password_checks,
-            totp_per_user,
-            totp_per_address,
-            totp_of_all,
-            webauthn_per_user,
-            webauthn_per_address,
-            webauthn_of_all,
-            recovery_code_per_user,
-            recovery_code_per_address,
-            recovery_code_of_all,
-            challenges_per_address,
-            registrations_per_address,
-            resets_per_user,
-            resets_per_address,
-            added_emails_per_address,
-            verifications_per_user,
-            device_mails_per_device,
-            device_mails_per_address,
-            device_mails_per_user,
-            refused_per_address,
-        } = self;
-        let all = [
-            password_per_user,
-            password_per_known,
-            password_per_address,
-            password_of_all,
-            password_checks,
-            totp_per_user,
-            totp_per_address,
-            totp_of_all,
-            webauthn_per_user,
-            webauthn_per_address,
-            webauthn_of_all,
-            recovery_code_per_user,
-            recovery_code_per_address,
-            recovery_code_of_all,
-            challenges_per_address,
-            registrations_per_address,
-            resets_per_user,
-            resets_per_address,
-            added_emails_per_address,
-            verifications_per_user,
-            device_mails_per_device,
-            device_mails_per_address,
-            device_mails_per_user,
-            refused_per_address,
-        ];
-        all.into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
-    }
-
     pub(crate) fn password_of(&self, name: &UserName) -> Counter {
         of_user("password", name, &self.password_per_user)
     }
@@ -407,80 +354,6 @@ impl crate::Identity {
     }
 }
 
-/// There were too many attempts; wait this many seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany {
-    pub(crate) retry_after_seconds: u64,
-}
-
-/// Attempts that were counted.
-#[derive(Debug)]
-#[must_use = "an attempt that succeeded must be given back"]
-pub(crate) struct Taken {
-    keys: Vec<String>,
-    at: Timestamp,
-}
-
-/// Whether any limit is reached. Only to save work: [`take`] is what holds.
-pub(crate) async fn check(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<(), TooMany>, StorageError> {
-    for (key, limit) in windows(counters) {
-        let attempts = storage.attempts_since(key, now.plus_ms(-limit.window_ms())).await?;
-        if attempts.count >= u64::from(limit.attempts) {
-            let free_at = attempts.oldest.unwrap_or(now).plus_ms(limit.window_ms());
-            return Ok(Err(TooMany::until(free_at, now)));
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Counts one attempt in every counter, or in none if a limit is reached.
-pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<Taken, TooMany>, StorageError> {
-    let mut taken = Taken { keys: Vec::new(), at: now };
-    for (key, limit) in windows(counters) {
-        match storage.take_attempt(key, now, limit.window_ms(), limit.attempts).await? {
-            Ok(()) => taken.keys.push(key.to_owned()),
-            Err(retry) => {
-                taken.give_back(storage).await?;
-                return Ok(Err(TooMany::until(retry.at, now)));
-            }
-        }
-    }
-    Ok(Ok(taken))
-}
-
-impl Taken {
-    /// Both, to be given back together. They were counted at the same time.
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        self.keys.extend(other.keys);
-        self
-    }
-
-    /// The attempt succeeded: it does not count.
-    pub(crate) async fn give_back(self, storage: &Storage) -> Result<(), StorageError> {
-        for key in &self.keys {
-            storage.give_back_attempt(key, self.at).await?;
-        }
-        Ok(())
-    }
-}
-
-impl TooMany {
-    fn until(free_at: Timestamp, now: Timestamp) -> Self {
-        let wait_ms = u64::try_from(free_at.0 - now.0).unwrap_or(0);
-        Self { retry_after_seconds: wait_ms.div_ceil(1000).max(1) }
-    }
-}
-
-impl Limit {
-    fn window_ms(self) -> i64 {
-        i64::from(self.window_seconds) * 1000
-    }
-}
-
-fn windows(counters: &[Counter]) -> impl Iterator<Item = (&str, Limit)> {
-    counters.iter().flat_map(|counter| counter.windows.iter().map(|(key, limit)| (key.as_str(), *limit)))
-}
-
 /// What one person easily has many of counts as one: an IPv6 network of so many bits.
 fn network_of(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
@@ -491,6 +364,7 @@ fn network_of(address: IpAddr, bits: u32) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::counting::windows;
     use super::*;
 
     #[test]
@@ -523,31 +397,21 @@ mod tests {
     fn keys_fit_the_database_for_the_longest_names() {
         let limits = Limits::default();
         let name = UserName::parse(&"a".repeat(50)).unwrap();
-        for (key, _) in windows(&[
+        let (email, address) = ("a".repeat(254), "2001:db8:1111:2222::".parse().unwrap());
+        let mut counters = vec![
             limits.password_of(&name),
             limits.recovery_code_of(&name),
-            limits.resets_of_address(&"a".repeat(254)),
-            limits.recovery_code_from("2001:db8:1111:2222::".parse().unwrap()),
-        ]) {
+            limits.resets_of_address(&email),
+            limits.recovery_code_from(address),
+            limits.password_checks_of_from(&Login::Name(name), address),
+            limits.password_checks_of_from(&Login::Email(&email), address),
+            limits.challenges_of_from(UserId::new(), address),
+            limits.challenges_within(SessionId::new()),
+            limits.passwords_of_link(&[0; 32]),
+        ];
+        counters.extend(limits.registrations_of_address(&email, address));
+        for (key, _) in windows(&counters) {
             assert!(key.len() <= 200, "{key}");
         }
-    }
-
-    #[tokio::test]
-    async fn counters_that_cannot_be_read_let_nobody_pass() {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
-        storage.migrate().await.unwrap();
-        let counters = [Limits::default().totp_of(&UserName::parse("ana").unwrap())];
-        assert!(take(&storage, &counters, Timestamp(1)).await.unwrap().is_ok());
-        storage.close().await;
-        take(&storage, &counters, Timestamp(1)).await.unwrap_err();
-        check(&storage, &counters, Timestamp(1)).await.unwrap_err();
-    }
-
-    #[test]
-    fn the_wait_is_rounded_up_to_whole_seconds() {
-        let until = |free_at| TooMany::until(Timestamp(free_at), Timestamp(10_000)).retry_after_seconds;
-        assert_eq!((until(10_001), until(11_000), until(11_001), until(9_000)), (1, 1, 2, 1));
     }
 }

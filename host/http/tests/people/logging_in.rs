@@ -19,10 +19,7 @@ async fn a_wrong_password_and_an_unknown_user_read_the_same() {
     assert_eq!((answers[0].0, answers[0].1.as_str()), (StatusCode::FORBIDDEN, "Error: Log in · index.example"));
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     let page = &answers[0].2;
-    assert!(
-        page.contains("<li>User name or e-mail address and password do not match. Check both. <a href="),
-        "no field is blamed: {page}"
-    );
+    assert!(page.contains("<li>User name or e-mail address and password do not match. Check both. <a href="), "no field is blamed: {page}");
     assert!(page.contains("/password/forgot\">Set a new password</a></li>"), "{page}");
 }
 
