@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Caller, Clock, DecisionId, SystemClock, Timestamp, UserId};
+use model::{Caller, Clock, DecisionId, Factor, SystemClock, Timestamp, UserId};
 use policy_engine::contract::Context;
 use serde::Serialize;
 use storage::decisions::DecisionRow;
@@ -136,8 +136,9 @@ impl Recorder {
     /// Whether one more failed authentication is recorded as this account's, although there are
     /// more refusals than are recorded: of those that were looked at, all that the limits let
     /// through; of those that had to wait, one a minute.
-    pub fn wants_failure_of(&self, user: UserId, was_looked_at: bool, at: Timestamp) -> bool {
-        if was_looked_at { self.looked_at.take(user, at) } else { self.limited.take(user, at) }
+    pub fn wants_failure_of(&self, user: UserId, factor: Option<Factor>, was_looked_at: bool, at: Timestamp) -> bool {
+        let failures = if was_looked_at { &self.looked_at } else { &self.limited };
+        failures.take(user, factor.map(Factor::as_str), at)
     }
 
     /// Whether one more permitted read may be recorded this second.

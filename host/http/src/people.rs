@@ -204,11 +204,7 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
     let field = if is_chosen_password(reason) { "password" } else { field };
     // What is wrong with everybody's attempts is not wrong with a field.
     let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
-    let errors = match refusal.kind {
-        RefusalKind::Limited { retry_after_seconds } => Errors::of_field("", tried_too_often(retry_after_seconds)),
-        _ => typed_wrong(field, reason),
-    };
-    let page = show(errors);
+    let page = show(typed_wrong(field, reason));
     match refusal.kind {
         RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
         RefusalKind::Failed => unavailable(page),

@@ -18,18 +18,16 @@ pub mod removal;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
 use gate::Permit;
 use gate::demands::Demand;
-use model::audit::{Actor, EventKind};
+use model::audit::EventKind;
 use model::{Action, CredentialKind, Factor, SessionId, Timestamp, UserId};
 use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
 use crate::accounts::event;
-use crate::limits::{Counter, Taken};
+use crate::limits::{Known, Taken};
 use crate::{Identity, limits};
 
 pub use apps::{ConfirmTotp, ProposeTotp, ProposedTotp};
@@ -142,17 +140,18 @@ impl Identity {
         self.storage().record_log(&[], &[event(permit, EventKind::AuthenticationFailed, user, detail)]).await
     }
 
-    /// Counts an attempt of somebody who is logged in, for the account and for the address.
-    async fn take_attempts(&self, actor: &Actor, of_user: Counter, from: impl Fn(IpAddr) -> Counter) -> Result<Taken, FactorError> {
-        let counters: Vec<Counter> = address_of(actor).map(from).into_iter().chain([of_user]).collect();
-        let taken = limits::take(self.storage(), &counters, self.now()).await?;
-        taken.map_err(|too_many| FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds })
-    }
-}
-
-fn address_of(actor: &Actor) -> Option<IpAddr> {
-    match actor {
-        Actor::Caller { remote_address, .. } => remote_address.parse().ok(),
-        Actor::CommandLine { .. } | Actor::System => None,
+    /// Counts an attempt within a session, or of the command line. Who has to wait is on record.
+    async fn take_attempts<T>(&self, permit: &Permit<T>, user: &UserRow, action: Action, factor: Factor) -> Result<Taken, FactorError> {
+        let limits = &self.config().limits;
+        let Some(session) = permit.session() else { return Ok(Taken::nothing(self.now())) };
+        let counters = limits.factor_known_by(factor, &Known::Session(session), &user.name);
+        let too_many = match limits::take(self.storage(), &counters, self.now()).await? {
+            Ok(taken) => return Ok(taken),
+            Err(too_many) => too_many,
+        };
+        if let Ok(_counted) = limits::take(self.storage(), &[limits.told_to_wait(&user.name, factor)], self.now()).await? {
+            self.record_wrong(permit, user.id, action, factor, "too-many-attempts").await?;
+        }
+        Err(FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds })
     }
 }

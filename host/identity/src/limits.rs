@@ -7,7 +7,7 @@ mod counting;
 use std::net::{IpAddr, Ipv6Addr};
 
 use data_encoding::HEXLOWER;
-use model::{SessionId, UserId, UserName};
+use model::{Factor, SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::{SecretHash, StorageError};
 
@@ -56,7 +56,8 @@ limits! {
     /// Passwords looked at for one name from one address, right ones included: each costs a
     /// hash, and a right one a session.
     password_checks,
-    /// TOTP codes tried for one account.
+    /// TOTP codes tried for one account from browsers that it does not know; as many from each
+    /// that it knows, and within each session, and four times as many from those together.
     totp_per_user,
     /// TOTP codes tried from one address.
     totp_per_address,
@@ -143,6 +144,8 @@ impl Default for Limits {
 const WIDER: u32 = 5;
 /// A mailbox gets so many times what one address may cause.
 const FROM_ALL: u32 = 5;
+/// All browsers and sessions that a user is known by may fail so many times what one may.
+const OF_KNOWN: u32 = 4;
 
 /// What an attempt comes with that a stranger has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,12 +162,23 @@ impl Limits {
     }
 
     /// For what a user is known by; in the place of every other counter.
-    pub(crate) fn password_known_by(&self, known: &Known) -> Counter {
-        let whose = match known {
-            Known::Device(device) => format!("device:{}", HEXLOWER.encode(device)),
-            Known::Session(session) => format!("session:{session}"),
+    pub(crate) fn password_known_by(&self, known: &Known, login: &Login<'_>) -> [Counter; 2] {
+        known_by("password", known, &whose(login), &self.password_per_known)
+    }
+
+    /// The same for a code or key, of what limits strangers.
+    pub(crate) fn factor_known_by(&self, factor: Factor, known: &Known, name: &UserName) -> [Counter; 2] {
+        let limits = match factor {
+            Factor::Totp => &self.totp_per_user,
+            Factor::Webauthn => &self.webauthn_per_user,
+            Factor::RecoveryCode => &self.recovery_code_per_user,
         };
-        Counter::new(&format!("password:{whose}"), &self.password_per_known)
+        known_by(factor.as_str(), known, &format!("user:{}", name.folded()), limits)
+    }
+
+    /// Attempts that had to wait, which are on record once a minute.
+    pub(crate) fn told_to_wait(&self, name: &UserName, factor: Factor) -> Counter {
+        of_user(&format!("told-to-wait:{}", factor.as_str()), name, &[Limit { attempts: 1, window_seconds: 60 }])
     }
 
     /// For an e-mail address in the place of a name, known or not. An account has so two
@@ -184,12 +198,7 @@ impl Limits {
     /// For a name, an address in the place of one, or neither. Counted for the address it comes
     /// from as well: who knows a password keeps its owner from nothing elsewhere.
     pub(crate) fn password_checks_of_from(&self, login: &Login<'_>, address: IpAddr) -> Counter {
-        let whose = match login {
-            Login::Name(name) => format!("user:{}", name.folded()),
-            Login::Email(email) => format!("email:{}", hash_of_email(email)),
-            Login::Nobody => "nobody".to_owned(),
-        };
-        from(&format!("password-check:{whose}"), address, &self.password_checks)
+        from(&format!("password-check:{}", whose(login)), address, &self.password_checks)
     }
 
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {
@@ -309,13 +318,34 @@ impl Limits {
 
     fn mails_to_from(&self, what: &str, email: &str, address: IpAddr) -> [Counter; 2] {
         let limits = &self.verifications_per_user;
-        let of_all: Vec<Limit> = limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(FROM_ALL), ..*limit }).collect();
-        [from(&format!("{what}:email:{}", hash_of_email(email)), address, limits), of_email(what, email, &of_all)]
+        [from(&format!("{what}:email:{}", hash_of_email(email)), address, limits), of_email(what, email, &times(limits, FROM_ALL))]
     }
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {
         from("refused", address, &self.refused_per_address)
     }
+}
+
+/// For one browser or session that a user is known by, and for all of the user's together:
+/// nobody fails in a hundred browsers that they once made known.
+fn known_by(what: &str, known: &Known, whose: &str, limits: &[Limit]) -> [Counter; 2] {
+    let this = match known {
+        Known::Device(device) => format!("device:{}", HEXLOWER.encode(device)),
+        Known::Session(session) => format!("session:{session}"),
+    };
+    [Counter::new(&format!("{what}:{this}"), limits), Counter::new(&format!("{what}:known:{whose}"), &times(limits, OF_KNOWN))]
+}
+
+fn whose(login: &Login<'_>) -> String {
+    match login {
+        Login::Name(name) => format!("user:{}", name.folded()),
+        Login::Email(email) => format!("email:{}", hash_of_email(email)),
+        Login::Nobody => "nobody".to_owned(),
+    }
+}
+
+fn times(limits: &[Limit], factor: u32) -> Vec<Limit> {
+    limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(factor), ..*limit }).collect()
 }
 
 fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
@@ -335,8 +365,7 @@ fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
     let address = address.to_canonical();
     let mut counter = Counter::new(&format!("{what}:address:{}", network_of(address, 64)), limits);
     if address.is_ipv6() {
-        let wider: Vec<Limit> = limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(WIDER), ..*limit }).collect();
-        counter.windows.extend(Counter::new(&format!("{what}:network:{}", network_of(address, 48)), &wider).windows);
+        counter.windows.extend(Counter::new(&format!("{what}:network:{}", network_of(address, 48)), &times(limits, WIDER)).windows);
     }
     counter
 }

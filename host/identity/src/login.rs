@@ -118,7 +118,7 @@ impl Identity {
         }
         let decided = gate.decide(attempt, &caller, StartSession).await;
         if !user.facts().factors.any() {
-            return self.start(gate, attempt, &decided?, &user, assurance, device).await;
+            return self.start(gate, attempt, &decided?, &user, assurance, device, None).await;
         }
         match decided {
             // Decided again once the factor was proven.
@@ -189,7 +189,7 @@ impl Identity {
         let second_factor = Some(FactorUse { factor: Factor::Webauthn, at });
         let assurance = Assurance { password_at: None, second_factor, password_state: PasswordState::Unchecked };
         let permit = gate.decide(attempt, &caller(&user, assurance), StartSession).await?;
-        self.start(gate, attempt, &permit, &user, assurance, device).await
+        self.start(gate, attempt, &permit, &user, assurance, device, None).await
     }
 
     async fn second_step(&self, gate: &Gate, attempt: &Attempt, pending: &str, offered: Offered<'_>, device: Option<&str>) -> Result<LoginStep, Refusal> {
@@ -215,7 +215,7 @@ impl Identity {
         let permit = gate.decide(attempt, &caller(user, assurance), StartSession).await?;
         if !browser.must_be_confirmed {
             self.use_up(gate, attempt, pending, user, &right).await?;
-            return self.start(gate, attempt, &permit, user, assurance, device).await;
+            return self.start(gate, attempt, &permit, user, assurance, device, Some(&right)).await;
         }
         // Before the code is used up: who cannot be mailed keeps it.
         let (mailed, mailed_before) = match self.may_ask(attempt, user, &browser.device).await {
@@ -224,12 +224,9 @@ impl Identity {
             Ok(MayAsk::TooMany(too_many)) => return Err(self.refuse(gate, attempt, ACTION, Failure::no_mail(too_many, user.id)).await),
             Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         };
-        // A recovery code is not used up: the login that is repeated after the mail needs it.
-        let finished = match offered {
-            Offered::RecoveryCode(_) => self.finish_waiting(gate, attempt, pending, user).await,
-            Offered::Totp(_) | Offered::Key(..) => self.use_up(gate, attempt, pending, user, &right).await,
-        };
-        if let Err(refusal) = finished {
+        // A recovery code is used up with the session that it starts: the login that is repeated
+        // after the mail still has it.
+        if let Err(refusal) = self.use_up(gate, attempt, pending, user, &right).await {
             // No mail, so none counts.
             if let Some(counted) = mailed
                 && let Err(error) = counted.give_back(self.storage()).await
@@ -252,28 +249,25 @@ impl Identity {
         Ok(Browser { device, must_be_confirmed })
     }
 
-    /// Uses up the code, then the login that waits. In this order: a wrong code must leave it
-    /// pending. One request gets it.
+    /// Uses up the login that waits, then a code of an app that was right. In this order: of
+    /// two requests for one login the one that comes too late costs no code.
     async fn use_up(&self, gate: &Gate, attempt: &Attempt, pending: &str, user: &UserRow, right: &Right) -> Result<(), Refusal> {
-        if let Err(failure) = self.settle(attempt, user, right).await {
-            return Err(self.refuse(gate, attempt, ACTION, failure).await);
-        }
-        self.finish_waiting(gate, attempt, pending, user).await
-    }
-
-    /// Uses up the login that waits.
-    async fn finish_waiting(&self, gate: &Gate, attempt: &Attempt, pending: &str, user: &UserRow) -> Result<(), Refusal> {
         let taken = match opaque::hash(pending) {
             Some(hash) => self.storage().take_ceremony(&hash, PENDING, self.now()).await,
             None => Ok(None),
         };
         match taken {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("login-finished-before", Some(user.id))).await),
-            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("login-finished-before", Some(user.id))).await),
+            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        }
+        match self.settle(attempt, user, right).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.refuse(gate, attempt, ACTION, failure).await),
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn start(
         &self,
         gate: &Gate,
@@ -282,14 +276,15 @@ impl Identity {
         user: &UserRow,
         assurance: Assurance,
         cookie: Option<&str>,
+        right: Option<&Right>,
     ) -> Result<LoginStep, Refusal> {
         let started = async {
             let device: Device = self.device_of(user.id, cookie).await?;
-            self.start_session(permit, attempt, user, assurance, &device).await
+            self.start_session(permit, attempt, user, assurance, &device, right).await
         };
         match started.await {
-            Ok(Some(started)) => Ok(LoginStep::Started(started)),
-            Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::login_expired("account-changed", Some(user.id))).await),
+            Ok(Ok(started)) => Ok(LoginStep::Started(started)),
+            Ok(Err(not_started)) => Err(self.refuse(gate, attempt, ACTION, not_started.into_failure(user.id)).await),
             Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
     }

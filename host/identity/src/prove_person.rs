@@ -189,7 +189,7 @@ impl Identity {
         };
         let passwords = match known {
             // Strangers who fail on purpose count elsewhere, so they keep nobody out here.
-            Some(known) => vec![limits.password_known_by(&known)],
+            Some(known) => limits.password_known_by(&known, &name).into(),
             None => {
                 let mut counters = vec![limits.password_from(address)];
                 counters.extend(match &name {

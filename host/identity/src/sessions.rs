@@ -15,7 +15,9 @@ use storage::{Conflict, Secret, StorageError, UnitOfWork};
 use crate::accounts::event;
 use crate::devices::Device;
 use crate::history::device_in_words;
+use crate::login::second_factor::Right;
 use crate::password_reset::PASSWORD_RESET;
+use crate::refusals::Failure;
 use crate::secure::is_secured;
 use crate::{Identity, opaque};
 
@@ -72,6 +74,25 @@ pub struct ListedSession {
     pub factor: Option<Factor>,
 }
 
+/// Why a session was not started, or not renewed.
+pub(crate) enum NotStarted {
+    /// What was proven does not hold any more: the password or the app was changed, or the
+    /// account disabled, while the login was under way; or the session has ended.
+    AccountChanged,
+    /// The recovery code was used by another request.
+    RecoveryCodeUsed,
+}
+
+impl NotStarted {
+    /// As a refusal of a login.
+    pub(crate) fn into_failure(self, user: UserId) -> Failure {
+        match self {
+            Self::AccountChanged => Failure::login_expired("account-changed", Some(user)),
+            Self::RecoveryCodeUsed => Failure::second_factor("recovery-code-unknown-or-used", Factor::RecoveryCode, user),
+        }
+    }
+}
+
 /// What a session's row has proven, in a later request of it: its password was checked in
 /// another one, and may be another password by now.
 pub(crate) fn assurance_of(session: &SessionRow) -> Assurance {
@@ -108,9 +129,8 @@ impl Identity {
         now.plus_ms(-milliseconds(self.config().session_idle))
     }
 
-    /// Starts a session of this user, who was proven as the row says. None if the row is out
-    /// of date: the password or the app was changed, or the account disabled, while the login
-    /// was under way.
+    /// Starts a session of this user, who was proven as the row says, if that still holds. A
+    /// recovery code that was given is used up with it.
     ///
     /// Whatever else waits to let somebody in is dropped: logins between their two steps, and
     /// links for a new password.
@@ -121,7 +141,8 @@ impl Identity {
         user: &UserRow,
         assurance: Assurance,
         device: &Device,
-    ) -> Result<Option<StartedSession>, StorageError> {
+        right: Option<&Right>,
+    ) -> Result<Result<StartedSession, NotStarted>, StorageError> {
         let (secret, hash) = opaque::generate();
         let (id, at) = (SessionId::new(), permit.at());
         let expires_at = at.plus_ms(milliseconds(self.config().session_lifetime));
@@ -129,7 +150,12 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         let held = unit.hold_user(user.id).await?;
         if !held.is_some_and(|held| is_still(user, &held, assurance)) {
-            return Ok(None);
+            return Ok(Err(NotStarted::AccountChanged));
+        }
+        if let Some(right) = right
+            && !self.settle_in(&mut unit, attempt, user, right).await?
+        {
+            return Ok(Err(NotStarted::RecoveryCodeUsed));
         }
         let session = NewSession {
             secret: &hash,
@@ -153,7 +179,7 @@ impl Identity {
             "device": if device.is_confirmed() { "known" } else { "new" },
         });
         unit.commit(&event(permit, EventKind::SessionStarted, user.id, detail)).await?;
-        Ok(Some(StartedSession { secret, session: id, user: user.name.clone(), device: Some(device.secret.clone()), expires_at }))
+        Ok(Ok(StartedSession { secret, session: id, user: user.name.clone(), device: Some(device.secret.clone()), expires_at }))
     }
 
     /// Gives the session that this was permitted to another secret, within the unit that changes

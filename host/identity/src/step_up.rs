@@ -18,7 +18,7 @@ use crate::limits::Known;
 use crate::login::second_factor::{Offered, Right};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
-use crate::sessions::{StartedSession, assurance_of, is_still};
+use crate::sessions::{NotStarted, StartedSession, assurance_of, is_still};
 use crate::{Identity, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
@@ -147,37 +147,45 @@ impl Identity {
             Some(_) => Assurance { password_at: None, ..assurance },
             None => Assurance { second_factor: None, ..assurance },
         };
-        let method = right.as_ref().map_or("password", |right| right.factor.as_str());
-        match self.renew_session(&permit, &current, fresh, assurance, method).await {
-            Ok(Some(secret)) => {
+        match self.renew_session(&permit, attempt, &current, fresh, assurance, right.as_ref()).await {
+            Ok(Ok(secret)) => {
                 Ok(StartedSession { secret, session: current.session.id, user: current.user.name, device: None, expires_at: current.session.expires_at })
             }
-            Ok(None) => Err(self.refuse(gate, attempt, ACTION, Failure::session_ended(Some(current.user.id))).await),
+            Ok(Err(NotStarted::AccountChanged)) => Err(self.refuse(gate, attempt, ACTION, Failure::session_ended(Some(current.user.id))).await),
+            Ok(Err(used @ NotStarted::RecoveryCodeUsed)) => Err(self.refuse(gate, attempt, ACTION, used.into_failure(current.user.id)).await),
             Err(error) => Err(self.refuse(gate, attempt, ACTION, failure_of(&error, current.user.id)).await),
         }
     }
 
-    /// The session's new secret; none if it ended or stepped up meanwhile.
+    /// The session's new secret, unless it ended or stepped up meanwhile. A recovery code that
+    /// was given is used up with it.
     async fn renew_session(
         &self,
         permit: &Permit<StepUp>,
+        attempt: &Attempt,
         current: &Current,
         fresh: Assurance,
         assurance: Assurance,
-        method: &'static str,
-    ) -> Result<Option<Secret<String>>, StorageError> {
+        right: Option<&Right>,
+    ) -> Result<Result<Secret<String>, NotStarted>, StorageError> {
         let (secret, hash) = opaque::generate();
         let mut unit = permit.begin(self.storage()).await?;
         let held = unit.hold_user(current.user.id).await?;
         if !held.is_some_and(|held| is_still(&current.user, &held, fresh)) {
-            return Ok(None);
+            return Ok(Err(NotStarted::AccountChanged));
+        }
+        if let Some(right) = right
+            && !self.settle_in(&mut unit, attempt, &current.user, right).await?
+        {
+            return Ok(Err(NotStarted::RecoveryCodeUsed));
         }
         if !unit.renew_session(permit.target().session, &current.secret, &hash, assurance, permit.at()).await? {
-            return Ok(None);
+            return Ok(Err(NotStarted::AccountChanged));
         }
+        let method = right.map_or("password", |right| right.factor.as_str());
         let detail = json!({ "session": permit.target().session.to_string(), "method": method });
         unit.commit(&event(permit, EventKind::SessionSteppedUp, current.user.id, detail)).await?;
-        Ok(Some(secret))
+        Ok(Ok(secret))
     }
 }
 

@@ -26,8 +26,9 @@ const LIMITED_PER_ACCOUNT: u32 = 1;
 /// Failed authentications that name an account, in this minute.
 pub(crate) struct NamedFailures {
     per_account: u32,
-    /// Number of the minute, and how many of each account. Accounts that exist, so it is bounded.
-    state: Mutex<(i64, HashMap<UserId, u32>)>,
+    /// Number of the minute, and how many of each account and factor. Accounts that exist, so it
+    /// is bounded.
+    state: Mutex<(i64, HashMap<(UserId, Option<&'static str>), u32>)>,
 }
 
 impl NamedFailures {
@@ -39,14 +40,14 @@ impl NamedFailures {
         Self { per_account: LIMITED_PER_ACCOUNT, state: Mutex::default() }
     }
 
-    /// Whether one more of this account is recorded.
-    pub(crate) fn take(&self, user: UserId, now: Timestamp) -> bool {
+    /// Whether one more of this account is recorded; by password, or by this second factor.
+    pub(crate) fn take(&self, user: UserId, factor: Option<&'static str>, now: Timestamp) -> bool {
         let minute = now.seconds().div_euclid(60);
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if minute > state.0 {
             *state = (minute, HashMap::new());
         }
-        let seen = state.1.entry(user).or_default();
+        let seen = state.1.entry((user, factor)).or_default();
         *seen = seen.saturating_add(1);
         *seen <= self.per_account
     }
@@ -217,7 +218,7 @@ mod tests {
     fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
         let failures = NamedFailures::looked_at();
         let (one, other) = (UserId::new(), UserId::new());
-        let recorded = |user, second| (0..100).filter(|_| failures.take(user, Timestamp::from_seconds(second))).count();
+        let recorded = |user, second| (0..100).filter(|_| failures.take(user, None, Timestamp::from_seconds(second))).count();
         assert_eq!((recorded(one, 60), recorded(one, 119), recorded(other, 119), recorded(one, 120)), (20, 0, 20, 20));
     }
 

@@ -201,7 +201,9 @@ impl Exchange {
         // That something was done is only believed of this registry's own pages: a link from
         // elsewhere must not tell people that their account is deleted.
         let is_ours = self.headers().get(SEC_FETCH_SITE).is_none_or(|site| site.as_bytes() == b"same-origin");
-        let is_shown = |kind: NoticeKind| is_ours || kind != NoticeKind::Done;
+        // Nor that they were logged out, who are not.
+        let is_person = matches!(layout.viewer, Viewer::Person { .. });
+        let is_shown = |kind: NoticeKind| is_ours || kind != NoticeKind::Done && !is_person;
         layout.notices.extend(NOTICES.iter().filter(|(known, kind, _)| *known == word && is_shown(*kind)).map(|(_, kind, text)| Notice::new(*kind, *text)));
         layout.notices.extend(self.announcement.clone().filter(|_| matches!(layout.viewer, Viewer::Person { .. })));
         layout

@@ -42,7 +42,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
         true => Told {
             heading: "The browser is confirmed",
             paragraphs: &["Go back to the browser that you wanted to log in with, and log in there once more."],
-            links: &[("/login", "It is this one: log in")],
+            links: &[("/login", "If it is this one, log in")],
         }
         .answer(&exchange),
         false => link_void(&exchange, LOG_IN_AGAIN, LOG_IN),

@@ -83,7 +83,7 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
             };
             let then = format!("Open it, press the button there, and then log in here again. The link works for {}.", lifetimes::DEVICE_LINK);
             let paragraphs = [
-                "Nobody logged in to your account from this browser before, so you are not logged in yet. A code of your app is used up by this, so take the next one; a recovery code is not.",
+                "Nobody logged in to your account from this browser before, so you are not logged in yet. If you typed a code of your app, take the next one then; a recovery code is not used up.",
                 mailed,
                 &then,
             ];

@@ -98,8 +98,7 @@ impl Identity {
         let ConfirmTotp { user, session, ceremony, code } = permit.target();
         let user = self.user_who_may_enroll(*user).await?;
         let running = self.running_enrollment(user.id, *session, ceremony).await?;
-        let limits = &self.config().limits;
-        let taken = self.take_attempts(permit.actor(), limits.totp_of(&user.name), |address| limits.totp_from(address)).await?;
+        let taken = self.take_attempts(&permit, &user, Action::FactorEnroll, Factor::Totp).await?;
         let matched = totp::matched_step(&running.state, code, self.now()).map_err(|_| FactorError::UnknownCeremony)?;
         let Some(step) = matched else {
             self.record_wrong(&permit, user.id, Action::FactorEnroll, Factor::Totp, "wrong-code").await?;

@@ -53,16 +53,6 @@ impl Target for ConfirmRecoveryCodes {
     }
 }
 
-/// Why a recovery code proves nothing.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RecoveryCodeProblem {
-    /// `why` is for the audit log alone.
-    #[error("wrong: {why}")]
-    Wrong { why: &'static str },
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
 impl Identity {
     /// Eight fresh codes, to be shown once. They are to be confirmed anew.
     pub async fn generate_recovery_codes(&self, permit: Permit<GenerateRecoveryCodes>) -> Result<Vec<Secret<String>>, FactorError> {
@@ -83,8 +73,7 @@ impl Identity {
     pub async fn confirm_recovery_codes(&self, permit: Permit<ConfirmRecoveryCodes>) -> Result<(), FactorError> {
         let target = permit.target();
         let user = self.user_with_verified_email(target.user).await?;
-        let limits = &self.config().limits;
-        let taken = self.take_attempts(permit.actor(), limits.recovery_code_of(&user.name), |address| limits.recovery_code_from(address)).await?;
+        let taken = self.take_attempts(&permit, &user, Action::RecoveryCodesGenerate, Factor::RecoveryCode).await?;
         match self.spend_to_confirm(&permit, &user).await? {
             true => taken.give_back(self.storage()).await?,
             false => {
@@ -121,21 +110,18 @@ impl Identity {
         }
     }
 
-    /// Uses up a code in place of a second factor, with its event and its mails, or nothing of
-    /// it; how many are left. A unit of its own: a code is spent even when what it was for
-    /// fails. Does not count attempts: the login does.
-    pub(crate) async fn spend_recovery_code(&self, attempt: &Attempt, user: &UserRow, code: &str) -> Result<u32, RecoveryCodeProblem> {
-        let Some(hash) = stored(user.id, code) else { return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-malformed" }) };
+    /// Uses up a code in place of a second factor, in the unit of what it is for, with its event
+    /// and its mails: it is spent if that is done, and only then. False for one that was used
+    /// meanwhile; the unit must not be committed then. Does not count attempts: the login does.
+    pub(crate) async fn spend_recovery_code(&self, unit: &mut UnitOfWork, attempt: &Attempt, user: &UserRow, code: &str) -> Result<bool, StorageError> {
+        let Some(hash) = stored(user.id, code) else { return Ok(false) };
+        let mailbox = self.mailbox(user).await?;
         let at = self.now();
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else { return Ok(false) };
         let actor =
             Actor::Caller { user: Some(user.id), token: None, remote_address: attempt.remote_address.to_string(), user_agent: attempt.user_agent.to_string() };
-        let mailbox = self.mailbox(user).await?;
-        let mut unit = self.storage().begin().await?;
-        let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else {
-            return Err(RecoveryCodeProblem::Wrong { why: "recovery-code-unknown-or-used" });
-        };
-        tell_used(&mut unit, &mailbox, &actor, left, at).await?;
-        let event = AuditEvent {
+        tell_used(unit, &mailbox, &actor, left, at).await?;
+        unit.also(&AuditEvent {
             at,
             kind: EventKind::RecoveryCodeUsed,
             actor,
@@ -143,9 +129,8 @@ impl Identity {
             project: None,
             decision: Some(attempt.id),
             detail: json!({ "left": left }),
-        };
-        unit.commit(&event).await?;
-        Ok(left)
+        });
+        Ok(true)
     }
 }
 

@@ -63,6 +63,11 @@ pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp
 }
 
 impl Taken {
+    /// Where nothing is counted.
+    pub(crate) fn nothing(at: Timestamp) -> Self {
+        Self { keys: Vec::new(), at }
+    }
+
     /// Both, to be given back together. They were counted at the same time.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);

@@ -2,12 +2,11 @@
 
 use gate::Attempt;
 use model::{CredentialKind, Factor, Timestamp};
-use storage::Secret;
 use storage::users::UserRow;
+use storage::{Secret, StorageError, UnitOfWork};
 
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
-use crate::factors::recovery_codes::RecoveryCodeProblem;
 use crate::limits::{self, Counter, Known, Taken};
 use crate::prove_person::UnspentCode;
 use crate::refusals::Failure;
@@ -21,7 +20,8 @@ pub(crate) enum Offered<'a> {
     Key(KeyBinding<'a>, &'a KeyAnswer),
 }
 
-/// A second factor that was right. It authorises nothing until [`Identity::settle`] accepted it.
+/// A second factor that was right. It authorises nothing until [`Identity::settle`] accepted it
+/// and [`Identity::settle_in`] did within the unit of what it is for.
 #[must_use = "a code that is not settled can be sent again"]
 pub(crate) struct Right {
     pub(crate) factor: Factor,
@@ -45,16 +45,18 @@ impl Offered<'_> {
         }
     }
 
-    /// Always the account's own: who gets this far knows its password. What others do at the
-    /// same address, or anywhere, keeps nobody out whose browser or session is known.
+    /// Who gets this far knows the password, and may be a thief: what they do, or others at the
+    /// same address, keeps nobody out whose browser or session is known.
     fn counters(&self, limits: &limits::Limits, attempt: &Attempt, user: &UserRow, known: Option<Known>) -> Vec<Counter> {
         let (address, name) = (attempt.remote_address, &user.name);
-        let [of_user, from, of_all] = match self {
-            Self::Totp(_) => [limits.totp_of(name), limits.totp_from(address), limits.totp_of_all()],
-            Self::RecoveryCode(_) => [limits.recovery_code_of(name), limits.recovery_code_from(address), limits.recovery_code_of_all()],
-            Self::Key(..) => [limits.webauthn_of(name), limits.webauthn_from(address), limits.webauthn_of_all()],
-        };
-        if known.is_some() { vec![of_user] } else { vec![from, of_user, of_all] }
+        if let Some(known) = known {
+            return limits.factor_known_by(self.factor(), &known, name).into();
+        }
+        match self {
+            Self::Totp(_) => vec![limits.totp_from(address), limits.totp_of(name), limits.totp_of_all()],
+            Self::RecoveryCode(_) => vec![limits.recovery_code_from(address), limits.recovery_code_of(name), limits.recovery_code_of_all()],
+            Self::Key(..) => vec![limits.webauthn_from(address), limits.webauthn_of(name), limits.webauthn_of_all()],
+        }
     }
 }
 
@@ -108,23 +110,23 @@ impl Identity {
         }
     }
 
-    /// Uses up a code, once and for all: of any number of requests with one code, one gets past
-    /// this. After the decision, so that what a policy refuses costs nobody a code.
+    /// Uses up a code of an app, once and for all: of any number of requests with one code, one
+    /// gets past this. After the decision, so that what a policy refuses costs nobody a code.
     pub(crate) async fn settle(&self, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<(), Failure> {
-        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor);
-        let wrong = |why| Failure::second_factor(why, right.factor, user.id);
+        let Some(Unspent::Totp(code)) = &right.unspent else { return Ok(()) };
+        match self.accept_code(attempt.remote_address, code).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::second_factor("code-used-before", right.factor, user.id)),
+            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor)),
+        }
+    }
+
+    /// Uses up a recovery code in the unit of what it is for. False for one that was used
+    /// meanwhile: the unit must not be committed.
+    pub(crate) async fn settle_in(&self, unit: &mut UnitOfWork, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<bool, StorageError> {
         match &right.unspent {
-            None => Ok(()),
-            Some(Unspent::Totp(code)) => match self.accept_code(attempt.remote_address, code).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(wrong("code-used-before")),
-                Err(error) => Err(unavailable(error)),
-            },
-            Some(Unspent::RecoveryCode(code)) => match self.spend_recovery_code(attempt, user, code.expose()).await {
-                Ok(_left) => Ok(()),
-                Err(RecoveryCodeProblem::Wrong { why }) => Err(wrong(why)),
-                Err(RecoveryCodeProblem::Storage(error)) => Err(unavailable(error)),
-            },
+            Some(Unspent::RecoveryCode(code)) => self.spend_recovery_code(unit, attempt, user, code.expose()).await,
+            Some(Unspent::Totp(_)) | None => Ok(true),
         }
     }
 }

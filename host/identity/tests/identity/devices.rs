@@ -3,7 +3,7 @@ use identity::{DeviceInWords, LoginStep, Secret};
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
 
-use crate::fixture::{Fixture, NOW, PASSWORD, pending, started, user_name};
+use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name};
 use crate::mails::link_in;
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -278,4 +278,49 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
     fixture.identity.verify_email(fixture.permit(identity::VerifyEmail { user: ana, address: address.clone() }).await).await.unwrap();
     fixture.identity.promote_email(fixture.permit(identity::PromoteEmail { user: ana, address }).await).await.unwrap();
     assert!(!fixture.confirm_device(&link).await.unwrap());
+}
+
+/// The second of two answers to one login comes too late, whatever it offers.
+#[tokio::test]
+async fn a_login_uses_up_one_recovery_code() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let device = fixture.logged_in("ana").await.device.unwrap();
+    let generate = identity::factors::GenerateRecoveryCodes { user: ana };
+    let codes = fixture.identity.generate_recovery_codes(fixture.permit(generate).await).await.unwrap();
+    fixture.enroll(ana).await;
+    let waiting = pending(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap());
+    let attempt = fixture.attempt();
+    let answer =
+        |code: usize| fixture.identity.log_in_with_recovery_code(&fixture.gate, &attempt, waiting.expose(), codes[code].expose(), Some(device.expose()));
+    let (one, other) = tokio::join!(answer(0), answer(1));
+    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
+    assert_eq!(fixture.storage.recovery_codes_of(ana).await.unwrap().unused, 7);
+
+    let session = started(one.or(other).unwrap());
+    let caller = fixture.present_session(&session.secret).await;
+    let cookie = session.secret.expose();
+    let step_up = |code: usize| fixture.identity.step_up_with_recovery_code(&fixture.gate, &attempt, &caller, cookie, codes[code].expose());
+    let (one, other) = tokio::join!(step_up(2), step_up(3));
+    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
+    assert_eq!(fixture.storage.recovery_codes_of(ana).await.unwrap().unused, 6);
+}
+
+/// Somebody who knows the password fails on purpose elsewhere.
+#[tokio::test]
+async fn wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser() {
+    let fixture = Fixture::with(limits(3)).await;
+    let ana = fixture.user("ana").await;
+    let device = fixture.logged_in("ana").await.device.unwrap();
+    let secret = fixture.enroll(ana).await;
+    let thief = fixture.attempt_from("203.0.113.9");
+    let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
+    for _ in 0..4 {
+        fixture.identity.log_in_with_totp(&fixture.gate, &thief, waiting.expose(), "000", None).await.unwrap_err();
+    }
+    let session = started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    fixture.clock.advance_seconds(30);
+    let caller = fixture.present_session(&session.secret).await;
+    let code = fixture.code(&secret, 0);
+    fixture.identity.step_up_with_totp(&fixture.gate, &fixture.attempt(), &caller, session.secret.expose(), &code).await.unwrap();
 }

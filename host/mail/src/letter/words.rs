@@ -58,7 +58,7 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .says_then("If it was not you, do nothing: your password stays as it is."),
         MailKind::PasswordChanged => to
             .subject("Your password was changed")
-            .says(format!("The password of your account {user} was changed by somebody who knew the old one. All other sessions were ended."))
+            .says(format!("The password of your account {user} was changed. The sessions of all other browsers were ended."))
             .facts()
             .if_you_did_not_set_it(),
         MailKind::PasswordReset => to
