@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask <task>
 
   serve [arguments…]            build everything and start the registry; arguments go to `portcullis serve`
   test [filter]                 prove everything, with real clients, a real browser and both databases
-  bench [decision|server]       measure beside other engines and another index; --json for programs
+  bench [decision|server|timing]  measure beside other engines and another index; --json for programs
   build-plugins                 compile the policy modules and pack them into components
   decision-table                write policies/*/decisions.md anew";
 

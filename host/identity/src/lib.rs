@@ -70,7 +70,7 @@ pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
 pub use limits::Limits;
 pub use login::{LoginStep, PendingLogin};
 pub use password_change::PasswordProblem;
-pub use passwords::{PasswordHashing, UnsuitablePassword};
+pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
 pub use prove_person::UnspentCode;
 pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError, StopOwnRecovery};

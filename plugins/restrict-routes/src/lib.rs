@@ -82,7 +82,10 @@ fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> R
         CredentialKind::Session if UPLOADS.contains(action) => {
             reason("A browser session cannot upload.").remedy("Upload with an API token as password and the user name __token__.").page(Page::Tokens)
         }
-        CredentialKind::Session => reason("A browser session may not do this here.").page(Page::Contact),
+        CredentialKind::Session => {
+            let message = ["The rules of this registry do not let people in a browser do this (", action.as_str(), ")."].concat();
+            Reason::new("credential-not-allowed", message).remedy(instead(operator, action)).page(Page::Contact)
+        }
         CredentialKind::BasicPassword if UPLOADS.contains(action) => {
             reason("Passwords are not accepted for uploads.").remedy("Use an API token as password with the user name __token__.").page(Page::Tokens)
         }

@@ -56,6 +56,8 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
             .await;
             return super::limited(retry_after_seconds, page);
         }
+        AccountError::UnknownEmail => (StatusCode::CONFLICT, "This address is not one of yours, or its link was not opened yet".to_owned()),
+        AccountError::PrimaryEmail => (StatusCode::CONFLICT, "This is your primary address: make another one primary first".to_owned()),
         // Of others' addresses nothing is told.
         AccountError::EmailTaken => (StatusCode::CONFLICT, "This address is yours already".to_owned()),
         AccountError::InvalidEmail(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Type an e-mail address, for example ana@example.org".to_owned()),

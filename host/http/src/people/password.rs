@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{PasswordProblem, lifetimes};
+use identity::{PasswordProblem, check_suitable, lifetimes};
 use model::{Action, PasswordState};
 
 use super::{Look, Told, form_layout, link_void};
@@ -74,7 +74,14 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
 async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show: impl FnOnce(Errors) -> Answer) -> Answer {
     let errors = match problem {
         PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
-        PasswordProblem::WrongCurrent => Errors::of_field("current", "This is not your current password"),
+        PasswordProblem::WrongCurrent => {
+            let mut errors = Errors::of_field("current", "This is not your current password");
+            // Told at once, as far as that takes no guessing.
+            if let Err(unsuitable) = check_suitable(&form.secret("password"), &exchange.person()?.name) {
+                errors.add("password", super::sentence(&unsuitable.to_string()));
+            }
+            errors
+        }
         PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we e-mail you."),
         PasswordProblem::UnknownLink => return forgot_again(exchange),
         PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,

@@ -304,3 +304,13 @@ async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_
     let answer = site.browser().post("/login", &[("user", "ana"), ("password", new)]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
 }
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_new_password_is_told_at_once() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    let mut browser = site.browser();
+    browser.log_in("ana").await;
+    let page = browser.post("/account/password", &[("current", "wrong horse"), ("password", "short")]).await;
+    assert!(page.body.contains("id=\"error-current\"") && page.body.contains("id=\"error-password\""), "{}", page.body);
+}
