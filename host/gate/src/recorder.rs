@@ -135,10 +135,10 @@ impl Recorder {
 
     /// Whether one more failed authentication is recorded as this account's, although there are
     /// more refusals than are recorded: of those that were looked at, all that the limits let
-    /// through; of those that had to wait, one a minute.
-    pub fn wants_failure_of(&self, user: UserId, factor: Option<Factor>, was_looked_at: bool, at: Timestamp) -> bool {
+    /// through; of those that had to wait, one a minute. For each way to fail apart.
+    pub fn wants_failure_of(&self, user: UserId, why: &'static str, factor: Option<Factor>, was_looked_at: bool, at: Timestamp) -> bool {
         let failures = if was_looked_at { &self.looked_at } else { &self.limited };
-        failures.take(user, factor.map(Factor::as_str), at)
+        failures.take(user, (why, factor.map(Factor::as_str)), at)
     }
 
     /// Whether one more permitted read may be recorded this second.

@@ -199,8 +199,9 @@ impl Identity {
         // Who has to wait is refused as often as anybody likes: nobody fills a history with that.
         let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
         let recorder = gate.recorder();
-        let user = failure.user.filter(|user| recorder.wants_failure_of(*user, failure.factor, was_looked_at, attempt.at));
-        if recorder.wants_refusal(attempt, &caller) || user.is_some() {
+        let named = failure.user.filter(|user| recorder.wants_failure_of(*user, failure.why, failure.factor, was_looked_at, attempt.at));
+        let user = if was_looked_at { failure.user } else { named };
+        if recorder.wants_refusal(attempt, &caller) || named.is_some() {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::AuthenticationFailed,

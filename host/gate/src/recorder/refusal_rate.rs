@@ -16,19 +16,23 @@ const ALL_SOURCES: u32 = 20;
 /// The sources named in the summary of a minute at most, those with most refusals first.
 const NAMED_SOURCES: usize = 10;
 
-/// Failed authentications recorded for one account in a minute, however many other refusals
-/// there are: nobody hides guesses at it behind a flood. More than its limits let through.
+/// Failed authentications recorded for one account in a minute for each way to fail, however
+/// many other refusals there are: nobody hides guesses at it behind a flood, be it of other
+/// failures that name it. More than its limits let through.
 const PER_ACCOUNT: u32 = 20;
 
 /// Of those that were refused unread, since there were too many, this many: it says so once.
 const LIMITED_PER_ACCOUNT: u32 = 1;
 
+/// How somebody failed: why, and with which second factor, if it was one.
+pub(crate) type Way = (&'static str, Option<&'static str>);
+
 /// Failed authentications that name an account, in this minute.
 pub(crate) struct NamedFailures {
     per_account: u32,
-    /// Number of the minute, and how many of each account and factor. Accounts that exist, so it
-    /// is bounded.
-    state: Mutex<(i64, HashMap<(UserId, Option<&'static str>), u32>)>,
+    /// Number of the minute, and how many of each account and way. Accounts that exist, and
+    /// ways of a fixed list, so it is bounded.
+    state: Mutex<(i64, HashMap<(UserId, Way), u32>)>,
 }
 
 impl NamedFailures {
@@ -40,14 +44,14 @@ impl NamedFailures {
         Self { per_account: LIMITED_PER_ACCOUNT, state: Mutex::default() }
     }
 
-    /// Whether one more of this account is recorded; by password, or by this second factor.
-    pub(crate) fn take(&self, user: UserId, factor: Option<&'static str>, now: Timestamp) -> bool {
+    /// Whether one more of this account is recorded.
+    pub(crate) fn take(&self, user: UserId, way: Way, now: Timestamp) -> bool {
         let minute = now.seconds().div_euclid(60);
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if minute > state.0 {
             *state = (minute, HashMap::new());
         }
-        let seen = state.1.entry((user, factor)).or_default();
+        let seen = state.1.entry((user, way)).or_default();
         *seen = seen.saturating_add(1);
         *seen <= self.per_account
     }
@@ -218,8 +222,9 @@ mod tests {
     fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
         let failures = NamedFailures::looked_at();
         let (one, other) = (UserId::new(), UserId::new());
-        let recorded = |user, second| (0..100).filter(|_| failures.take(user, None, Timestamp::from_seconds(second))).count();
-        assert_eq!((recorded(one, 60), recorded(one, 119), recorded(other, 119), recorded(one, 120)), (20, 0, 20, 20));
+        let recorded = |user, why, second| (0..100).filter(|_| failures.take(user, (why, None), Timestamp::from_seconds(second))).count();
+        assert_eq!([recorded(one, "unread", 60), recorded(one, "unread", 119), recorded(other, "unread", 119), recorded(one, "unread", 120)], [20, 0, 20, 20]);
+        assert_eq!(recorded(one, "wrong", 120), 20, "another way to fail");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Logging in with a passkey alone.
 
 use identity::factors::KeyAnswer;
-
 use serde_json::json;
 
 use super::login;

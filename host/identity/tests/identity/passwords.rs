@@ -274,3 +274,18 @@ async fn who_has_to_wait_for_the_password_is_on_record_once_a_minute() {
     fixture.log_in("ana", PASSWORD, None).await.unwrap_err();
     assert_eq!(whose().await.last(), Some(&Some(ana)));
 }
+
+/// Anybody can send a name with a password that is refused unread.
+#[tokio::test]
+async fn what_is_refused_unread_hides_no_guess_at_an_account() {
+    let fixture = Fixture::with(limits(1000)).await;
+    let ana = fixture.user("ana").await;
+    // More than are recorded of one address, and of one account.
+    for _ in 0..130 {
+        fixture.present_password("ana", "x", Action::TokenList).await.unwrap_err();
+    }
+    fixture.log_in("ana", "wrong horse", None).await.unwrap_err();
+    let events = fixture.events().await;
+    let guess = events.iter().find(|event| event.detail["reason"] == "wrong-password").expect("the guess is on record");
+    assert_eq!(guess.user, Some(ana));
+}
