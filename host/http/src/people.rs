@@ -243,7 +243,15 @@ fn sentence(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::Response;
+
     use super::*;
+
+    #[test]
+    fn a_form_that_cannot_be_looked_at_now_says_when_to_send_it_again() {
+        let response = unavailable(Ok(Response::default())).unwrap();
+        assert_eq!((response.status(), response.headers()[RETRY_AFTER].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+    }
 
     #[test]
     fn where_to_go_on_is_quoted() {

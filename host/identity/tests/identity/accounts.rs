@@ -1,8 +1,10 @@
 use identity::{AccountError, CreateUser, EnrollTotp, Identity, IdentityConfig, InvalidConfig, RemoveTotp, Secret, SetPassword, TokenError};
 use model::UserId;
 use model::audit::{Actor, EventKind};
+use model::mail::MailKind;
 
 use crate::fixture::{Fixture, PASSWORD, user_name};
+use crate::mails::told;
 
 fn create(name: &str, email: Option<&str>) -> CreateUser {
     CreateUser { name: user_name(name), email: email.map(str::to_owned), email_verified: true, staff: true }
@@ -24,6 +26,19 @@ async fn creating_a_user_tells_everything_it_did() {
         assert_eq!((event.user, event.decision), (Some(user), Some(decision)));
         assert_eq!(event.actor, Actor::CommandLine { system_user: "operator".into() });
     }
+}
+
+#[tokio::test]
+async fn what_operators_change_is_told_to_whose_it_is() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    assert_eq!(told(&fixture.mails().await), [], "whoever had no password yet knows");
+    let password = Secret::new("battery staple".to_owned());
+    fixture.identity.set_password(fixture.permit(SetPassword { user: ana, password }).await).await.unwrap();
+    fixture.identity.enroll_totp(fixture.permit(EnrollTotp { user: ana, secret: None, code: None }).await).await.unwrap();
+    fixture.identity.remove_totp(fixture.permit(RemoveTotp { user: ana }).await).await.unwrap();
+    let kinds = [MailKind::PasswordChanged, MailKind::FactorAdded, MailKind::FactorRemoved];
+    assert_eq!(told(&fixture.mails().await), kinds.map(|kind| ("ana@example.org".to_owned(), kind)));
 }
 
 #[tokio::test]

@@ -257,6 +257,8 @@ async fn while_nobody_answers_operators_choose_who_waits() {
             Err(problem) => panic!("{problem}"),
         }
         assert_eq!(register_with(&fixture, LEAKED).await.is_ok(), is_let_in);
+        let unavailable = fixture.events().await.into_iter().filter(|event| event.kind == EventKind::BreachCheckUnavailable);
+        assert_eq!(unavailable.map(|event| event.user).collect::<Vec<_>>(), [Some(ana), None], "strangers who register are on record too");
     }
 }
 

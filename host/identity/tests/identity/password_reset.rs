@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use gate::RefusalKind;
 use identity::limits::Limit;
-use identity::{CreateUser, DisableUser, Limits, PasswordProblem, Secret, SetPassword, VerifyEmail};
+use identity::{CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, Secret, SetPassword, VerifyEmail};
 use model::UserId;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -163,6 +163,8 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
     fixture.identity.disable_user(fixture.permit(DisableUser { user: ana, reason }).await).await.unwrap();
     assert!(matches!(fixture.reset(&disabled, "another password").await, Err(PasswordProblem::UnknownLink)), "the user is disabled");
     assert!(fixture.identity.password_reset(&disabled).await.unwrap().is_none());
+    fixture.identity.enable_user(fixture.permit(EnableUser { user: ana }).await).await.unwrap();
+    assert!(fixture.identity.password_reset(&disabled).await.unwrap().is_none(), "what was mailed before does not come back with the user");
 }
 
 #[tokio::test]

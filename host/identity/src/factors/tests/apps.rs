@@ -63,6 +63,8 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     for wrong in ["", "12345", &early, &late].into_iter().filter(|code| counting.iter().all(|right| right != code)) {
         assert!(matches!(fixture.confirm_app(ana, ceremony, wrong).await, Err(FactorError::WrongCode)), "{wrong}");
     }
+    let wrong = fixture.details(EventKind::AuthenticationFailed).await;
+    assert!(wrong.len() >= 2 && wrong.iter().all(|detail| detail["second-factor"] == "totp" && detail["action"] == "factor:enroll"), "{wrong:?}");
     let again = fixture.identity.proposed_totp(ana.user, ana.session, ceremony).await.unwrap();
     assert_eq!((&again.secret, &again.url), (&proposed.secret, &proposed.url));
     fixture.confirm_app(ana, ceremony, &fixture.code(&proposed.secret, 1)).await.unwrap();
