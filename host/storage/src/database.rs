@@ -2,6 +2,7 @@
 //! children and [`crate::error`].
 
 mod connect;
+mod migrations;
 mod row;
 mod value;
 

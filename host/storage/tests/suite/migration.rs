@@ -1,6 +1,7 @@
 //! From the tables of an earlier version to those of this one.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use model::{Role, SessionId, UserName};
 use sqlx::Connection;
@@ -11,11 +12,9 @@ use storage::sessions::NewSession;
 use crate::fixture::{at, commit, hash};
 use crate::postgres;
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
-
-/// The steps up to and with this one.
-fn until(version: i64, all: &Migrator) -> Migrator {
+/// The steps up to and with this one, read from the folder that the code's list names.
+async fn until(version: i64, folder: &str) -> Migrator {
+    let all = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder)).await.unwrap();
     let steps = all.iter().filter(|step| step.version <= version).cloned().collect::<Vec<_>>();
     assert!(!steps.is_empty());
     Migrator { migrations: Cow::Owned(steps), ..Migrator::DEFAULT }
@@ -49,13 +48,13 @@ async fn on_both(test: impl AsyncFn(Storage)) {
     let url = format!("sqlite:{}/registry.db", folder.path().display());
     let storage = Storage::connect(&url).await.unwrap();
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    until(1, &SQLITE).run(&mut connection).await.unwrap();
+    until(1, "sqlite").await.run(&mut connection).await.unwrap();
     sqlx::raw_sql(SQLITE_DATA).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     test(storage).await;
     if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
         let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
-        until(1, &POSTGRES).run(&mut connection).await.unwrap();
+        until(1, "postgres").await.run(&mut connection).await.unwrap();
         // The one thing that PostgreSQL writes in another way.
         let data = sqlx::AssertSqlSafe(SQLITE_DATA.replace("x'07", "'\\x07"));
         sqlx::raw_sql(data).execute(&mut connection).await.unwrap();

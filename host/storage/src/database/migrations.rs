@@ -1,0 +1,41 @@
+//! The steps from nothing to the tables of this version, in order. Listed here and not found
+//! by `sqlx::migrate!`, which would have the compiler build both database drivers once more.
+//! A step that was released is never changed: a database remembers its checksum.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// A step: its number, its name, and its text for each database.
+struct Step {
+    number: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! steps {
+    ($($number:literal $file:literal $name:literal;)*) => {
+        &[$(Step {
+            number: $number,
+            name: $name,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../migrations/postgres/", $file)),
+        }),*]
+    };
+}
+
+const STEPS: &[Step] = steps! {
+    1 "0001_registry.sql" "registry";
+    2 "0002_people.sql" "people";
+};
+
+pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));
+pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.postgres));
+
+fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
+    let migration = |step: &Step| Migration::new(step.number, Cow::Borrowed(step.name), MigrationType::Simple, text(step).into_sql_str(), false);
+    Migrator::with_migrations(STEPS.iter().map(migration).collect())
+}
