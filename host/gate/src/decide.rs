@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
-use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement};
+use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement, Sections};
 use policy_engine::{DecisionOutcome, Grade};
 use storage::Storage;
 use storage::decisions::DecisionRow;
@@ -150,7 +150,7 @@ impl Gate {
             session: caller.session,
         };
         // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
-        // pages; whoever presented a credential always is.
+        // pages; and what one credential does up to a rate of its own.
         let is_read = action.is_read() || matches!(attempt.method, Method::Get | Method::Head);
         let is_anonymous_read = is_read && caller.credential == CredentialKind::None;
         if is_anonymous_read {
@@ -159,7 +159,7 @@ impl Gate {
             if is_telling || self.recorder().wants_read(attempt.at) {
                 self.recorder().read(self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None));
             }
-        } else {
+        } else if self.recorder().wants_success(attempt, caller) {
             let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
             self.recorder().decision(record).await;
         }
@@ -312,7 +312,8 @@ impl Gate {
             .as_ref()
             .map(|project| project.owner_settings.clone().into_owned())
             .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
-        Box::new(DecisionRecord { row, request: attempt.id, context: Some(context), owner_settings, core, decision: decided })
+        let sections = attempt.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
+        Box::new(DecisionRecord { row, request: attempt.id, context, sections, owner_settings, core, decision: decided })
     }
 
     /// Policies' notes and failures, for the operator.

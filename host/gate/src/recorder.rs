@@ -3,28 +3,27 @@
 //! Writers hand records to one task that commits them in groups, so that a burst costs
 //! few commits. A refusal is answered only after its record is committed; a permitted
 //! change needs no waiting here, because its audit event is part of the change itself and
-//! names the decision. Permitted reads are recorded up to a rate: they are by far the most
-//! and by far the least interesting. Refusals are recorded one by one up to a rate too, and
-//! counted beyond it (`refusal_rate`).
+//! names the decision. Of each source, refusals, permitted decisions and accepted credentials
+//! are recorded one by one up to a rate, and counted beyond it (`rate`); of one decision,
+//! what some policy asked for is kept, up to a number of bytes (`record`).
 
-mod refusal_rate;
+mod rate;
+mod record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Caller, Clock, DecisionId, Factor, SystemClock, Timestamp, UserId};
-use policy_engine::contract::Context;
-use serde::Serialize;
-use storage::decisions::DecisionRow;
+use model::limit::{RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES};
+use model::{Action, Caller, Clock, Factor, SystemClock, Timestamp, UserId};
 use storage::{Storage, StorageError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempt::Attempt;
-use crate::refusal::Reason;
 
-use refusal_rate::{NamedFailures, RefusalRate, Source, Uncounted};
+use rate::{NamedFailures, Source, SourceRate, Uncounted};
+pub(crate) use record::DecisionRecord;
 
 /// Sizes and rates of the recorder.
 #[derive(Clone, Debug)]
@@ -38,30 +37,8 @@ pub struct RecorderConfig {
 
 impl Default for RecorderConfig {
     fn default() -> Self {
-        Self { reads_per_second: 20, refusals_per_minute: 120 }
+        Self { reads_per_second: RECORDED_READS.in_window(1), refusals_per_minute: RECORDED_REFUSALS.in_window(60) }
     }
-}
-
-/// Everything `explain` tells about one decision.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct DecisionRecord {
-    #[serde(skip)]
-    pub(crate) row: DecisionRow,
-    /// The request it was made for; equal to the decision's id for a request's first one.
-    pub(crate) request: DecisionId,
-    /// Complete, as it was before it was narrowed for each policy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) context: Option<Context>,
-    /// What the project's owners chose, as stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) owner_settings: Option<serde_json::Value>,
-    /// A rule of the core that refused before any policy was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) core: Option<Reason>,
-    /// What the policies said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) decision: Option<policy_engine::Decision>,
 }
 
 enum Entry {
@@ -75,9 +52,28 @@ enum Entry {
 pub struct Recorder {
     queue: mpsc::Sender<Entry>,
     reads: Arc<ReadRate>,
-    refusals: Arc<RefusalRate>,
+    rates: Arc<Rates>,
     looked_at: Arc<NamedFailures>,
     limited: Arc<NamedFailures>,
+}
+
+/// What is recorded one by one, of each source.
+struct Rates {
+    refusals: SourceRate,
+    successes: SourceRate,
+    authentications: SourceRate,
+}
+
+impl Rates {
+    /// The events that tell of what was counted and not recorded one by one.
+    fn summaries(&self, now: Timestamp) -> Vec<AuditEvent> {
+        let kinds = [
+            (&self.refusals, EventKind::RefusalsCounted, "refusals"),
+            (&self.successes, EventKind::DecisionsCounted, "decisions"),
+            (&self.authentications, EventKind::AuthenticationsCounted, "authentications"),
+        ];
+        kinds.into_iter().flat_map(|(rate, kind, what)| rate.finish(now).into_iter().map(move |uncounted| summary(kind, what, uncounted))).collect()
+    }
 }
 
 /// How many permitted reads this second has seen.
@@ -109,10 +105,15 @@ impl Recorder {
     /// Starts the task. It ends, with everything committed, when every handle is gone.
     pub fn start(storage: Storage, config: RecorderConfig) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
-        let refusals = Arc::new(RefusalRate::new(config.refusals_per_minute));
-        tokio::spawn(run(storage, entries, Arc::clone(&refusals)));
+        let per_day = RECORDED_REFUSALS.in_window(86_400).max(config.refusals_per_minute);
+        let rates = Arc::new(Rates {
+            refusals: SourceRate::with(config.refusals_per_minute, per_day),
+            successes: SourceRate::new(RECORDED_SUCCESSES),
+            authentications: SourceRate::new(RECORDED_AUTHENTICATIONS),
+        });
+        tokio::spawn(run(storage, entries, Arc::clone(&rates)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
-        Self { queue, reads: Arc::new(reads), refusals, looked_at: Arc::new(NamedFailures::looked_at()), limited: Arc::new(NamedFailures::limited()) }
+        Self { queue, reads: Arc::new(reads), rates, looked_at: Arc::new(NamedFailures::looked_at()), limited: Arc::new(NamedFailures::limited()) }
     }
 
     /// Records an audit event; returns when it is committed.
@@ -126,11 +127,25 @@ impl Recorder {
     /// Whether one more refusal of this source may be recorded one by one. Whoever gets
     /// false records nothing: it has been counted.
     pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
-        let wanted = self.refusals.take(Source::of(attempt.remote_address, caller), attempt.at);
+        let wanted = self.rates.refusals.take(Source::of(attempt.remote_address, caller), attempt.at);
         if !wanted {
             metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
         }
         wanted
+    }
+
+    /// The same for a permitted decision about somebody with a credential.
+    pub(crate) fn wants_success(&self, attempt: &Attempt, caller: &Caller) -> bool {
+        let wanted = self.rates.successes.take(Source::of(attempt.remote_address, caller), attempt.at);
+        if !wanted {
+            metrics::counter!("portcullis_permitted_not_recorded_total").increment(1);
+        }
+        wanted
+    }
+
+    /// The same for the event that a credential was accepted.
+    pub fn wants_authentication(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
+        self.rates.authentications.take_first(Source::of(attempt.remote_address, caller), action, attempt.at)
     }
 
     /// Whether one more failed authentication is recorded as this account's, although there are
@@ -178,7 +193,7 @@ impl Recorder {
     }
 }
 
-async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, refusals: Arc<RefusalRate>) {
+async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Rates>) {
     let mut group = Vec::with_capacity(GROUP);
     loop {
         // Wakes up without entries too: the flood that was counted may have stopped.
@@ -187,12 +202,12 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, refusals: Arc
             Ok(_) | Err(_) => {}
         }
         let mut decisions = Vec::new();
-        let mut events: Vec<AuditEvent> = refusals.finish(SystemClock.now()).into_iter().map(summary).collect();
+        let mut events = rates.summaries(SystemClock.now());
         let mut waiting = Vec::new();
         let mut flushed = Vec::new();
         for entry in group.drain(..) {
             match entry {
-                Entry::Decision(record) => decisions.push(finish(*record)),
+                Entry::Decision(record) => decisions.push(record.into_row()),
                 Entry::Event(event, done) => {
                     events.push(*event);
                     waiting.push(done);
@@ -215,24 +230,12 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, refusals: Arc
     }
 }
 
-/// The event that tells of refusals that were counted and not recorded one by one.
-fn summary(uncounted: Uncounted) -> AuditEvent {
-    let Uncounted { minute, refusals, sources } = uncounted;
-    tracing::warn!(%minute, refusals, ?sources, "refusals were counted and not recorded one by one");
-    AuditEvent {
-        at: minute,
-        kind: EventKind::RefusalsCounted,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: serde_json::json!({ "refusals": refusals, "sources": sources }),
-    }
-}
-
-fn finish(record: DecisionRecord) -> DecisionRow {
-    let text = serde_json::to_string(&record).unwrap_or_else(|error| format!("{{\"unreadable\":\"{error}\"}}"));
-    DecisionRow { record: text, ..record.row }
+/// The event that tells of what was counted and not recorded one by one.
+fn summary(kind: EventKind, what: &str, uncounted: Uncounted) -> AuditEvent {
+    let Uncounted { minute, left_out, sources } = uncounted;
+    tracing::warn!(%minute, left_out, ?sources, "{what} were counted and not recorded one by one");
+    let detail = serde_json::json!({ what: left_out, "sources": sources });
+    AuditEvent { at: minute, kind, actor: Actor::System, user: None, project: None, decision: None, detail }
 }
 
 /// The caller as the actor of an audit event.

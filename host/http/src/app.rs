@@ -73,9 +73,9 @@ impl AppConfig {
             trusted_proxies: Vec::new(),
             metrics_allowed: Network::loopback(),
             metrics: None,
-            max_connections: 4096,
-            max_connections_per_address: 256,
-            max_uploads_per_uploader: 8,
+            max_connections: model::limit::CONNECTIONS.length(),
+            max_connections_per_address: model::limit::CONNECTIONS_PER_ADDRESS.length(),
+            max_uploads_per_uploader: model::limit::UPLOADS_AT_A_TIME.length(),
             upload_wait: Duration::from_secs(30),
             header_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(30),
@@ -117,7 +117,7 @@ impl AppInner {
 const SLOW_START: Duration = Duration::from_secs(60);
 
 /// Slowest a body may arrive on average: a modem of the nineties.
-const SLOWEST_BYTES_PER_SECOND: u64 = 4 << 10;
+const SLOWEST_BYTES_PER_SECOND: u64 = model::limit::SLOWEST_UPLOAD.get();
 
 /// Longest time for the largest body: so long, and what it takes at a rate that any line has
 /// that is used for uploads of this size.

@@ -11,9 +11,9 @@ use crate::body::Incoming;
 use crate::problem::Problem;
 
 /// Largest form, in bytes. The answer of a security key is the largest field.
-pub(crate) const MAX_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
 /// Most fields in one form.
-const MAX_FIELDS: usize = 100;
+const MAX_FIELDS: usize = model::limit::FORM_FIELDS.length();
 
 /// Fields that are never written into a page again, whoever reads them and whether or not.
 const SECRETS: &[&str] = &["password", "current", "code", "recovery-code", "ceremony", "response", "link"];

@@ -25,7 +25,7 @@ use crate::pipeline::PeerAddress;
 use stall::StallGuard;
 
 /// Largest request line and headers, in bytes. Tokens are below 8 KiB.
-const MAX_HEADER_BYTES: usize = 32 << 10;
+const MAX_HEADER_BYTES: usize = model::limit::HEADER_BYTES.length();
 /// Bytes read from one connection at a time.
 const MAX_BUFFER_BYTES: usize = 128 << 10;
 /// Pause after the system refused to accept: it is out of descriptors or memory.

@@ -437,7 +437,7 @@ fn strip_body(response: &mut Response) {
 }
 
 /// Largest body, in bytes, of a request that is no upload; what is larger is not even drained.
-const MAX_SMALL_BODY: u64 = 64 << 10;
+const MAX_SMALL_BODY: u64 = model::limit::SMALL_BODY_BYTES.get();
 
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;

@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, json};
 use crate::problem::{Answer, Problem};
 
 /// Largest body with a person's proof, in bytes.
-const MAX_PROOF_BYTES: usize = 64 << 10;
+const MAX_PROOF_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
 
 /// What a person proves within the call.
 pub(crate) struct Proof {

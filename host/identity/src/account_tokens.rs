@@ -16,9 +16,9 @@ use crate::limits::{self, TooMany};
 use crate::{Identity, tokens, totp};
 
 /// Longest description, in characters.
-pub const MAX_DESCRIPTION: usize = 100;
+pub const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
 /// Most projects one token is restricted to.
-const MAX_PROJECTS: usize = 100;
+const MAX_PROJECTS: usize = model::limit::TOKEN_PROJECTS.length();
 
 /// What a new token is to be restricted to.
 #[derive(Clone, Debug, PartialEq, Eq)]

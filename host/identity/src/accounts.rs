@@ -20,7 +20,7 @@ use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Identity, totp};
 
 /// Most e-mail addresses of one user.
-pub const MAX_EMAILS: usize = 10;
+pub const MAX_EMAILS: usize = model::limit::EMAILS.length();
 
 /// Create a user without a password.
 #[derive(Clone, Debug)]

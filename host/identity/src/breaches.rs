@@ -208,8 +208,13 @@ impl Identity {
         if outcome != BreachOutcome::Unavailable {
             return Ok(outcome.state());
         }
-        // Strangers who register could fill the log, so theirs are recorded up to a rate.
-        if user.is_some() || gate.recorder().wants_refusal(attempt, &Caller::anonymous()) {
+        // Nobody fills the log with it, neither strangers who register nor somebody with a password.
+        let recorder = gate.recorder();
+        let is_recorded = match user {
+            Some(user) => recorder.wants_failure_of(user, "breach-check-unavailable", None, true, attempt.at),
+            None => recorder.wants_refusal(attempt, &Caller::anonymous()),
+        };
+        if is_recorded {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::BreachCheckUnavailable,

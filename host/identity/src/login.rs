@@ -299,7 +299,10 @@ impl Identity {
             decision: Some(attempt.id),
             detail: json!({ "action": ACTION.as_str() }),
         };
-        gate.recorder().audit(event).await
+        if gate.recorder().wants_authentication(attempt, caller, ACTION) {
+            gate.recorder().audit(event).await?;
+        }
+        Ok(())
     }
 
     /// Remembers the first step; what the browser is to remember. That the password was right
@@ -321,7 +324,9 @@ impl Identity {
             decision: Some(attempt.id),
             detail: json!({ "method": CredentialKind::Session.as_str(), "second-factor": "pending", "action": ACTION.as_str(), "route": attempt.route }),
         };
-        gate.recorder().audit(event).await?;
+        if gate.recorder().wants_authentication(attempt, caller, ACTION) {
+            gate.recorder().audit(event).await?;
+        }
         let (secret, hash) = opaque::generate();
         let first = FirstStep { password_at: attempt.at, password_state: assurance.password_state.as_str().to_owned(), password: digest_of_password(user) };
         let state = serde_json::to_string(&first).map_err(|error| StorageError::Corrupt(error.to_string()))?;

@@ -17,7 +17,7 @@ use crate::Identity;
 
 /// Fewest and most characters of a password.
 pub const MIN_CHARACTERS: usize = 8;
-pub const MAX_CHARACTERS: usize = 1024;
+pub const MAX_CHARACTERS: usize = model::limit::PASSWORD.length();
 
 /// How costly passwords are to guess, and how many are worked on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub const TOKEN_USER: &str = "__token__";
 
 /// Longest value of the header, in bytes: a token of 8 KiB in base64 once more, and some.
-const MAX_HEADER_LENGTH: usize = 16_384;
+const MAX_HEADER_LENGTH: usize = model::limit::CREDENTIAL_BYTES.length();
 /// Longest user name and password, in bytes. A password has at most 1024 characters.
 const MAX_USER_LENGTH: usize = 256;
 const MAX_PASSWORD_LENGTH: usize = 4 * crate::passwords::MAX_CHARACTERS;

@@ -22,7 +22,7 @@ const AT_ONCE: u32 = 50;
 
 /// Fewest and most characters of a reason.
 pub const MIN_REASON: usize = 10;
-pub const MAX_REASON: usize = 300;
+pub const MAX_REASON: usize = model::limit::REASON.length();
 
 /// Whether a text may be the reason of a recovery.
 pub fn is_reason(text: &str) -> bool {

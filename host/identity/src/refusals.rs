@@ -258,8 +258,12 @@ impl Identity {
         .await
     }
 
-    /// Records a successful authentication. Without the record there is none.
+    /// Records a successful authentication. Without the record there is none; beyond a rate of
+    /// each user it is counted, and the count is recorded.
     pub(crate) async fn admit(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: Caller) -> Result<Caller, Refusal> {
+        if !gate.recorder().wants_authentication(attempt, &caller, action) {
+            return Ok(caller);
+        }
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::AuthenticationSucceeded,

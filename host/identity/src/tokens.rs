@@ -29,7 +29,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// Longest token accepted, in characters.
-pub const MAX_LENGTH: usize = 8192;
+pub const MAX_LENGTH: usize = model::limit::TOKEN_BYTES.length();
 
 /// First byte of a binary V2 macaroon.
 const VERSION: u8 = 2;

@@ -60,6 +60,8 @@ crate::project::words! {
         ReleaseRejected = "release:rejected",
         RequestRefused = "request:refused",
         RefusalsCounted = "request:refusals:counted",
+        DecisionsCounted = "request:decisions:counted",
+        AuthenticationsCounted = "authentication:counted",
         PolicyModuleAdded = "policy-module:added",
         PolicySetAdded = "policy-set:added",
         PolicySetActivated = "policy-set:activated",

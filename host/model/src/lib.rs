@@ -16,6 +16,8 @@ pub mod caveat;
 pub mod contact;
 pub mod file;
 pub mod id;
+pub mod kept;
+pub mod limit;
 pub mod mail;
 pub mod name;
 pub mod project;

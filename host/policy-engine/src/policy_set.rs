@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tracing::{debug, error, warn};
 
 use crate::combine::{Voice, combine};
-use crate::contract::{Action, Context, ContextView, CredentialKind, Setting, SettingError, SettingValue, Verdict};
+use crate::contract::{Action, Context, ContextView, CredentialKind, Sections, Setting, SettingError, SettingValue, Verdict};
 use crate::decision::{Decision, PolicyIdentity, PolicyRecord};
 use crate::engine::EngineInner;
 use crate::evaluate::{self, EvaluateFailure, Ran};
@@ -179,6 +179,12 @@ impl PolicySet {
     /// accounts *without* a second factor) would be refused early here.
     pub fn may_permit(&self, action: Action, credential: CredentialKind) -> bool {
         self.inner.may_permit[action.position()] & (1 << credential as u8) != 0
+    }
+
+    /// The sections of the context that some policy which hears this action asks for.
+    pub fn sections(&self, action: Action) -> Sections {
+        let heard = self.inner.bindings.iter().filter(|binding| binding.hears(action));
+        heard.fold(Sections::empty(), |sections, binding| sections | binding.module.descriptor().sections)
     }
 
     /// What the policies offer the owners of projects, in binding order; policies that

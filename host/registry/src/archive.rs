@@ -18,13 +18,13 @@ use model::{FileKind, ProjectName, Version};
 use crate::metadata::CoreMetadata;
 
 /// Entries an archive may have.
-pub(crate) const MAX_ENTRIES: usize = 50_000;
+pub(crate) const MAX_ENTRIES: usize = model::limit::ARCHIVE_ENTRIES.length();
 /// Longest path of an entry, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 /// An archive that unpacks to more than this must not be larger than [`MAX_RATIO`] times itself.
 const FREE_UNPACKED_BYTES: u64 = 64 << 20;
 /// Unpacked bytes per packed byte.
-const MAX_RATIO: u64 = 50;
+const MAX_RATIO: u64 = model::limit::ARCHIVE_RATIO.get() as u64;
 
 /// What was found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

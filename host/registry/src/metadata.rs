@@ -17,7 +17,7 @@ use fields::{FIELDS, Field};
 use headers::{Header, Headers};
 
 /// Largest `METADATA` or `PKG-INFO` that is read, in bytes.
-pub(crate) const MAX_METADATA_BYTES: u64 = 4 << 20;
+pub(crate) const MAX_METADATA_BYTES: u64 = model::limit::METADATA_BYTES.get();
 /// Headers one such file may have.
 const MAX_HEADERS: usize = 20_000;
 

@@ -13,7 +13,7 @@ use crate::Registry;
 use crate::targets::{ConfigureProject, GrantRole, KnownProject, RevokeRole, SetProjectStatus};
 
 /// Longest reason for a status, in characters.
-const MAX_REASON: usize = 300;
+const MAX_REASON: usize = model::limit::REASON.length();
 
 /// Why a project could not be managed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! Audit events: written with the change they tell of, never changed, never deleted.
 
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::kept::within;
+use model::limit::{EVENT_DETAIL_BYTES, LOGGED_TEXT};
 use model::{ProjectId, UserId};
 
 use crate::database::{Row, Transaction, Value, fitting};
@@ -23,9 +25,6 @@ pub struct AuditFilter {
     pub project: Option<ProjectId>,
     pub kind: Option<EventKind>,
 }
-
-/// Longest text that a request may put into an event, in characters.
-const MAX_TEXT: usize = 500;
 
 macro_rules! list {
     ($condition:literal) => {
@@ -87,7 +86,7 @@ fn values(event: &AuditEvent) -> [Value<'_>; 12] {
         Actor::CommandLine { system_user } => ("command-line", None, None, None, None, Some(system_user)),
         Actor::System => ("system", None, None, None, None, None),
     };
-    let text = |text: Option<&'_ String>| -> Value<'_> { text.map(|text| fitting(text, MAX_TEXT).into_owned()).into() };
+    let text = |text: Option<&'_ String>| -> Value<'_> { text.map(|text| fitting(text, LOGGED_TEXT.length()).into_owned()).into() };
     [
         event.at.into(),
         event.kind.as_str().into(),
@@ -100,7 +99,7 @@ fn values(event: &AuditEvent) -> [Value<'_>; 12] {
         event.user.into(),
         event.project.into(),
         event.decision.into(),
-        event.detail.to_string().into(),
+        within(event.detail.clone(), EVENT_DETAIL_BYTES).to_string().into(),
     ]
 }
 

@@ -33,7 +33,7 @@ pub struct CeremonyRow {
 }
 
 /// Longest state, in bytes.
-const MAX_STATE: usize = 64 * 1024;
+const MAX_STATE: usize = model::limit::CEREMONY_BYTES.length();
 
 statements! {
     OPEN = "INSERT INTO ceremonies (secret_hash, kind, user_id, session_id, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -1,5 +1,6 @@
 //! The decision log. Bookkeeping: it is written in batches, beside the changes.
 
+use model::limit::LOGGED_TEXT;
 use model::{DecisionId, Timestamp, TokenId, UserId};
 use serde_json::{Value, json};
 
@@ -45,8 +46,6 @@ pub struct DecisionFilter {
     pub would_refuse: bool,
 }
 
-/// Longest text that a request may put into the log, in characters.
-const MAX_TEXT: usize = 500;
 /// Longest project name that is kept: it is indexed, and a request may ask for any.
 const MAX_NAME: usize = 200;
 /// Decisions written by one statement.
@@ -152,10 +151,10 @@ fn to_json(decision: &DecisionRow) -> Value {
         "user_id": decision.user.map(|user| user.to_string()),
         "token_id": decision.token.map(|token| token.to_string()),
         "project_name": decision.project_name.as_ref().map(|name| fitting(name, MAX_NAME)),
-        "route": fitting(&decision.route, MAX_TEXT),
-        "remote_address": fitting(&decision.remote_address, MAX_TEXT),
+        "route": fitting(&decision.route, LOGGED_TEXT.length()),
+        "remote_address": fitting(&decision.remote_address, LOGGED_TEXT.length()),
         "microseconds": decision.microseconds.min(i64::MAX as u64),
-        "would_refuse": decision.would_refuse.as_ref().map(|names| fitting(names, MAX_TEXT)),
+        "would_refuse": decision.would_refuse.as_ref().map(|names| fitting(names, LOGGED_TEXT.length())),
         "record": fitting(&decision.record, usize::MAX),
     })
 }

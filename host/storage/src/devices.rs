@@ -19,9 +19,9 @@ pub struct DeviceRow {
 }
 
 /// Longest address and user agent that are kept, in characters.
-const MAX_TEXT: usize = 500;
+const MAX_TEXT: usize = model::limit::LOGGED_TEXT.length();
 /// Most devices of one user.
-const MAX_DEVICES: i64 = 200;
+const MAX_DEVICES: i64 = model::limit::DEVICES.get() as i64;
 
 statements! {
     BY_SECRET = "SELECT first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent FROM devices WHERE user_id = $1 AND secret_hash = $2";

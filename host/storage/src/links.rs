@@ -31,7 +31,7 @@ pub struct LinkRow {
 }
 
 /// Longest data, in bytes.
-const MAX_DATA: usize = 16 * 1024;
+const MAX_DATA: usize = model::limit::LINK_BYTES.length();
 
 statements! {
     LOOK = "SELECT user_id, data, created_at, expires_at FROM links WHERE secret_hash = $1 AND purpose = $2 AND expires_at > $3";

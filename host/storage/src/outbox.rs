@@ -90,7 +90,7 @@ pub struct OutboxDepth {
 }
 
 /// Longest mail, all words together, in bytes.
-const MAX_FIELDS: usize = 64 * 1024;
+const MAX_FIELDS: usize = model::limit::MAIL_BYTES.length();
 /// Longest error that is kept, in characters.
 const MAX_ERROR: usize = 500;
 

@@ -56,10 +56,10 @@ macro_rules! session_columns {
 }
 
 /// Longest address and user agent that are kept, in characters.
-const MAX_TEXT: usize = 500;
+const MAX_TEXT: usize = model::limit::LOGGED_TEXT.length();
 
 /// Most sessions of one user: who logs in again and again fills no disk.
-const MAX_SESSIONS: i64 = 100;
+const MAX_SESSIONS: i64 = model::limit::SESSIONS.get() as i64;
 /// A session is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;
 

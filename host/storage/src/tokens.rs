@@ -53,10 +53,10 @@ macro_rules! token_columns {
 }
 
 /// Longest description, in characters.
-const MAX_DESCRIPTION: usize = 100;
+const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
 
 /// Live tokens of one user at most, those that have expired and were not revoked included.
-pub const MAX_LIVE: i64 = 100;
+pub const MAX_LIVE: i64 = model::limit::TOKENS.get() as i64;
 
 /// A token is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;

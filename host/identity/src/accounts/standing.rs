@@ -11,7 +11,7 @@ use crate::Identity;
 use crate::recovery::RecoveryError;
 
 /// Longest reason, in characters.
-pub(super) const MAX_REASON: usize = 300;
+pub(super) const MAX_REASON: usize = model::limit::REASON.length();
 
 /// Make a user staff of the registry, or not.
 #[derive(Clone, Copy, Debug)]

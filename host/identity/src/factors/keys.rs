@@ -19,7 +19,7 @@ pub use storage::keys::KeyKind;
 /// Longest name of a key, in characters.
 pub const MAX_NAME: usize = 64;
 /// Most keys of one user.
-pub const MAX_KEYS: usize = 20;
+pub const MAX_KEYS: usize = model::limit::SECURITY_KEYS.length();
 
 /// Ask the browser of a session for a new key.
 #[derive(Clone, Debug)]

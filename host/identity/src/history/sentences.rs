@@ -152,7 +152,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         PolicySetActivated => calm("You activated a policy set."),
         PolicySetRolledBack => calm("You rolled the policy set back."),
         PolicyModuleAdded => calm("You added a policy module."),
-        RefusalsCounted | PolicySetFailed | OrphansSwept => None,
+        RefusalsCounted | DecisionsCounted | AuthenticationsCounted | PolicySetFailed | OrphansSwept => None,
     }
 }
 

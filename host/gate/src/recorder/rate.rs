@@ -1,0 +1,298 @@
+//! How much of what one source does is recorded one by one.
+//!
+//! A refused request, a token that is accepted and a permitted read cost their sender little,
+//! and would cost the registry a row each. Each source therefore has a number of them per
+//! minute and per day that are recorded one by one, and so have all sources together; what
+//! goes beyond is counted, and the count is audited when the minute is over. So a flood can
+//! neither fill the disk nor pass unseen.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard};
+
+use model::limit::{NAMED_FAILURES, NAMED_WAITS, RECORDED_OF_ALL, Rate};
+use model::{Action, Caller, Principal, Timestamp, UserId};
+use uuid::Uuid;
+
+/// The sources named in the summary of a minute at most, those with most entries first.
+const NAMED_SOURCES: usize = 10;
+
+const MINUTE: u32 = 60;
+const HOUR: u32 = 3600;
+const DAY: u32 = 86_400;
+
+/// How somebody failed: why, and with which second factor, if it was one.
+pub(crate) type Way = (&'static str, Option<&'static str>);
+
+/// Failed authentications that name an account, in this minute.
+pub(crate) struct NamedFailures {
+    per_account: u32,
+    /// Number of the minute, and how many of each account and way. Accounts that exist, and
+    /// ways of a fixed list, so it is bounded.
+    state: Mutex<(i64, HashMap<(UserId, Way), u32>)>,
+}
+
+impl NamedFailures {
+    /// Of those that were looked at: more than the limits let through, however many other
+    /// refusals there are. Nobody hides guesses at an account behind a flood, be it of other
+    /// failures that name it.
+    pub(crate) fn looked_at() -> Self {
+        Self { per_account: NAMED_FAILURES.in_window(MINUTE), state: Mutex::default() }
+    }
+
+    /// Of those that were refused unread, since there were too many.
+    pub(crate) fn limited() -> Self {
+        Self { per_account: NAMED_WAITS.in_window(MINUTE), state: Mutex::default() }
+    }
+
+    /// Whether one more of this account is recorded.
+    pub(crate) fn take(&self, user: UserId, way: Way, now: Timestamp) -> bool {
+        let minute = now.seconds().div_euclid(60);
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if minute > state.0 {
+            *state = (minute, HashMap::new());
+        }
+        let seen = state.1.entry((user, way)).or_default();
+        *seen = seen.saturating_add(1);
+        *seen <= self.per_account
+    }
+}
+
+/// Who is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Source {
+    User(UserId),
+    Publisher(Uuid),
+    /// An address; of IPv6 the /64, which one subscriber has whole.
+    Address(IpAddr),
+}
+
+impl Source {
+    pub(crate) fn of(address: IpAddr, caller: &Caller) -> Self {
+        match (&caller.principal, address) {
+            (Principal::User(user), _) => Self::User(user.id),
+            (Principal::Publisher { id, .. }, _) => Self::Publisher(*id),
+            (Principal::Anonymous, IpAddr::V4(_)) => Self::Address(address),
+            (Principal::Anonymous, IpAddr::V6(long)) => {
+                let [a, b, c, d, ..] = long.segments();
+                Self::Address(IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into()))
+            }
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::User(user) => format!("user {user}"),
+            Self::Publisher(publisher) => format!("publisher {publisher}"),
+            Self::Address(address) => address.to_string(),
+        }
+    }
+}
+
+/// What was counted in one minute and not recorded one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Uncounted {
+    /// When the minute began.
+    pub(crate) minute: Timestamp,
+    /// How many.
+    pub(crate) left_out: u64,
+    /// The sources with most entries, with all their entries of the minute.
+    pub(crate) sources: Vec<(String, u32)>,
+}
+
+/// What is recorded one by one, of each source and of all.
+pub(crate) struct SourceRate {
+    per_minute: u32,
+    per_day: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    minute: Window,
+    day: Window,
+    /// The hour, and the actions that were seen in it. Of sources that a minute let in.
+    firsts: (i64, HashSet<(Source, Action)>),
+    left_out: u64,
+    /// Minutes that are over and not yet told.
+    over: Vec<Uncounted>,
+}
+
+/// One window that begins anew when it is over.
+#[derive(Default)]
+struct Window {
+    number: i64,
+    seen: HashMap<Source, u32>,
+    recorded: u32,
+}
+
+impl Window {
+    /// Whether one more of this source fits. The map is bounded by what all sources together
+    /// may record: beyond that no new source is let in.
+    fn has_room(&mut self, source: Source, per_source: u32) -> bool {
+        let all = per_source.saturating_mul(RECORDED_OF_ALL.get());
+        if self.recorded >= all && !self.seen.contains_key(&source) {
+            return false;
+        }
+        let seen = self.seen.entry(source).or_default();
+        *seen = seen.saturating_add(1);
+        *seen <= per_source && self.recorded < all
+    }
+}
+
+impl SourceRate {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self::with(rate.in_window(MINUTE), rate.in_window(DAY))
+    }
+
+    pub(crate) fn with(per_minute: u32, per_day: u32) -> Self {
+        Self { per_minute, per_day, state: Mutex::default() }
+    }
+
+    /// Whether one more of this source is recorded.
+    pub(crate) fn take(&self, source: Source, now: Timestamp) -> bool {
+        self.take_as(source, None, now)
+    }
+
+    /// The same, and the first of each action in an hour is recorded whatever else there was:
+    /// nobody hides one thing behind many others.
+    pub(crate) fn take_first(&self, source: Source, action: Action, now: Timestamp) -> bool {
+        self.take_as(source, Some(action), now)
+    }
+
+    fn take_as(&self, source: Source, action: Option<Action>, now: Timestamp) -> bool {
+        let mut state = self.state();
+        state.turn(now);
+        let in_minute = state.minute.has_room(source, self.per_minute);
+        let in_day = state.day.has_room(source, self.per_day);
+        let is_known = state.minute.seen.contains_key(&source);
+        let is_first = action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
+        let recorded = in_day && in_minute;
+        if recorded {
+            state.minute.recorded += 1;
+            state.day.recorded += 1;
+        } else if !is_first {
+            state.left_out += 1;
+        }
+        recorded || is_first
+    }
+
+    /// What minutes that are over left out, each once.
+    pub(crate) fn finish(&self, now: Timestamp) -> Vec<Uncounted> {
+        let mut state = self.state();
+        state.turn(now);
+        std::mem::take(&mut state.over)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Counts are never half changed, so they are as good as before after a panic.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn turn(&mut self, now: Timestamp) {
+        let number = now.seconds().div_euclid(i64::from(MINUTE));
+        if number <= self.minute.number {
+            return;
+        }
+        let minute = std::mem::replace(&mut self.minute, Window { number, ..Window::default() });
+        let left_out = std::mem::take(&mut self.left_out);
+        let hour = now.seconds().div_euclid(i64::from(HOUR));
+        if hour > self.firsts.0 {
+            self.firsts = (hour, HashSet::new());
+        }
+        if left_out > 0 {
+            self.over.push(minute.told(left_out));
+        }
+        let day = now.seconds().div_euclid(i64::from(DAY));
+        if day > self.day.number {
+            self.day = Window { number: day, ..Window::default() };
+        }
+    }
+}
+
+impl Window {
+    fn told(self, left_out: u64) -> Uncounted {
+        let mut sources: Vec<(Source, u32)> = self.seen.into_iter().collect();
+        sources.sort_by_key(|(source, seen)| (std::cmp::Reverse(*seen), *source));
+        sources.truncate(NAMED_SOURCES);
+        let sources = sources.into_iter().map(|(source, seen)| (source.describe(), seen)).collect();
+        Uncounted { minute: Timestamp::from_seconds(self.number * i64::from(MINUTE)), left_out, sources }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> Source {
+        Source::Address(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn one_source_cannot_use_up_what_another_may_record() {
+        let rate = SourceRate::with(3, 100);
+        let now = Timestamp::from_seconds(60);
+        let recorded = (0..100).filter(|_| rate.take(address(1), now)).count();
+        assert_eq!(recorded, 3);
+        assert!(rate.take(address(2), now));
+    }
+
+    #[test]
+    fn all_sources_together_are_bounded_and_so_is_what_is_kept_of_them() {
+        let rate = SourceRate::with(1, 10);
+        let now = Timestamp::from_seconds(60);
+        let recorded = (0..=255).filter(|&last| rate.take(address(last), now)).count();
+        assert_eq!(recorded, RECORDED_OF_ALL.length());
+        assert_eq!(rate.state().minute.seen.len(), RECORDED_OF_ALL.length());
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_once_when_the_minute_is_over() {
+        let rate = SourceRate::with(2, 100);
+        for _ in 0..5 {
+            rate.take(address(7), Timestamp::from_seconds(61));
+        }
+        assert_eq!(rate.finish(Timestamp::from_seconds(119)), []);
+        let told = rate.finish(Timestamp::from_seconds(120));
+        assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), left_out: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
+        assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
+        assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+    }
+
+    #[test]
+    fn a_day_of_minutes_records_no_more_than_a_day_may() {
+        let rate = SourceRate::with(2, 5);
+        let recorded = |from: i64| (0..60).filter(|minute| rate.take(address(1), Timestamp::from_seconds(from + minute * 60))).count();
+        assert_eq!((recorded(0), recorded(7200), recorded(86_400)), (5, 0, 5));
+    }
+
+    #[test]
+    fn the_first_of_each_action_is_recorded_behind_a_flood_of_another() {
+        let rate = SourceRate::with(3, 100);
+        let now = Timestamp::from_seconds(60);
+        let reads = (0..50).filter(|_| rate.take_first(address(1), Action::IndexRead, now)).count();
+        assert_eq!(reads, 3);
+        assert!(rate.take_first(address(1), Action::FileUpload, now));
+        assert!(!rate.take_first(address(1), Action::FileUpload, now));
+        assert!(!rate.take_first(address(1), Action::FileUpload, now.plus_ms(59_000)), "once in an hour");
+    }
+
+    #[test]
+    fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
+        let failures = NamedFailures::looked_at();
+        let (one, other) = (UserId::new(), UserId::new());
+        let recorded = |user, why, second| (0..100).filter(|_| failures.take(user, (why, None), Timestamp::from_seconds(second))).count();
+        assert_eq!([recorded(one, "unread", 60), recorded(one, "unread", 119), recorded(other, "unread", 119), recorded(one, "unread", 120)], [20, 0, 20, 20]);
+        assert_eq!(recorded(one, "wrong", 120), 20, "another way to fail");
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_source() {
+        let caller = Caller::anonymous();
+        let of = |text: &str| Source::of(text.parse().unwrap(), &caller);
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+}

@@ -1,0 +1,319 @@
+//! Every limit, in one table: what one request, credential, account or stranger can at most
+//! make the registry keep and do.
+//!
+//! A limit is a constant of this file, and only this file can make one (the fields are
+//! private), so nothing that takes a [`Bytes`], a [`Count`] or a [`Rate`] can be bounded by a
+//! number that is not in the table. The section "Limits" of `docs/operators.md` is written
+//! from it, and a test drives each row beyond its bound (`tests/tests/limits.rs`).
+//!
+//! What belongs to a file format or a protocol (the longest header of an archive, the depth of
+//! a requirement) is no limit of this kind and stays with its parser.
+
+use std::fmt;
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(u64);
+
+impl Bytes {
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The same for a length in memory.
+    pub const fn length(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A number of things, or of characters of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(u32);
+
+impl Count {
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The same for a length in memory.
+    pub const fn length(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How often.
+    pub attempts: u32,
+    /// In how many seconds.
+    pub window_seconds: u32,
+}
+
+/// So many in so long; all windows hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(&'static [Window]);
+
+impl Rate {
+    pub const fn windows(self) -> &'static [Window] {
+        self.0
+    }
+
+    /// How often in one of its windows; of a window that it does not have, a number that
+    /// stops everything, so that a mistake is seen.
+    pub const fn in_window(self, window_seconds: u32) -> u32 {
+        let mut at = 0;
+        while at < self.0.len() {
+            if self.0[at].window_seconds == window_seconds {
+                return self.0[at].attempts;
+            }
+            at += 1;
+        }
+        0
+    }
+}
+
+/// A span of time in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(u64);
+
+impl Span {
+    pub const fn milliseconds(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a row bounds by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Bytes(Bytes),
+    Count(Count),
+    Rate(Rate),
+    Span(Span),
+}
+
+impl From<Bytes> for Bound {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<Count> for Bound {
+    fn from(count: Count) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<Rate> for Bound {
+    fn from(rate: Rate) -> Self {
+        Self::Rate(rate)
+    }
+}
+
+impl From<Span> for Bound {
+    fn from(span: Span) -> Self {
+        Self::Span(span)
+    }
+}
+
+/// In words for people: `100 MiB`, `120 in a minute, 10000 in a day`.
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(Bytes(bytes)) => {
+                let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+                match units.into_iter().find(|(size, _)| *bytes >= *size && bytes % size == 0) {
+                    Some((size, unit)) => write!(out, "{} {unit}", bytes / size),
+                    None => write!(out, "{bytes} bytes"),
+                }
+            }
+            Self::Count(Count(count)) => write!(out, "{count}"),
+            Self::Rate(Rate(windows)) => {
+                for (at, window) in windows.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(out, "{comma}{} in {}", window.attempts, span_in_words(u64::from(window.window_seconds) * 1000))?;
+                }
+                Ok(())
+            }
+            Self::Span(Span(milliseconds)) => match span_in_words(*milliseconds).strip_prefix("a ") {
+                Some(unit) => write!(out, "1 {unit}"),
+                None => out.write_str(&span_in_words(*milliseconds)),
+            },
+        }
+    }
+}
+
+fn span_in_words(milliseconds: u64) -> String {
+    let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second")];
+    match units.into_iter().find(|(size, _)| milliseconds >= *size && milliseconds.is_multiple_of(*size)) {
+        Some((size, unit)) if milliseconds == size => format!("{} {unit}", if unit == "hour" { "an" } else { "a" }),
+        Some((size, unit)) => format!("{} {unit}s", milliseconds / size),
+        None => format!("{milliseconds} ms"),
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub name: Name,
+    pub group: Group,
+    /// What is bounded, and for whom.
+    pub what: &'static str,
+    pub bound: Bound,
+    /// What happens beyond.
+    pub beyond: &'static str,
+    /// The configuration key that changes it; the bound here is its default.
+    pub key: Option<&'static str>,
+}
+
+macro_rules! table {
+    ($($group:ident $title:literal { $($name:ident: $kind:ident = $value:expr, $what:literal, beyond $beyond:literal $(, key $key:literal)?;)* })*) => {
+        /// Rows that belong together.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Group { $($group),* }
+
+        impl Group {
+            pub const ALL: &'static [Group] = &[$(Group::$group),*];
+
+            /// The heading above its rows.
+            pub fn title(self) -> &'static str {
+                match self { $(Group::$group => $title),* }
+            }
+        }
+
+        /// The name of a row, for tests that must know every one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(non_camel_case_types)]
+        pub enum Name { $($($name),*),* }
+
+        $($(#[doc = $what] pub const $name: $kind = $kind($value);)*)*
+
+        /// Every row, in the order of the documentation.
+        pub fn table() -> Vec<Row> {
+            vec![$($(Row {
+                name: Name::$name,
+                group: Group::$group,
+                what: $what,
+                bound: $name.into(),
+                beyond: $beyond,
+                key: None$(.or(Some($key)))?,
+            }),*),*]
+        }
+    };
+}
+
+const MINUTE: u32 = 60;
+const FIVE_MINUTES: u32 = 300;
+const HOUR: u32 = 3600;
+const DAY: u32 = 86_400;
+
+/// A window, short enough for the table.
+const fn per(window_seconds: u32, attempts: u32) -> Window {
+    Window { attempts, window_seconds }
+}
+
+table! {
+    Records "What a request leaves in the records" {
+        RECORD_BYTES: Bytes = 16 << 10, "the record of one decision: context, verdicts, settings", beyond "the longest parts are left out, and their size and SHA-256 are kept instead";
+        SECTION_BYTES: Bytes = 2 << 10, "one section of a context in a record (only sections that some policy asked for are kept)", beyond "long texts and lists are cut, and the size and SHA-256 of the whole section are kept";
+        CUT_SECTION_BYTES: Bytes = 512, "the same in a record that would be too long otherwise", beyond "only the size and SHA-256 of the section are kept";
+        EVENT_DETAIL_BYTES: Bytes = 4 << 10, "the detail of one audit event", beyond "long texts and lists are cut, and the size and SHA-256 of the whole are kept";
+        LOGGED_TEXT: Count = 500, "characters of an address, a user agent or another text of a client in a record, event or session", beyond "the rest is cut";
+        RECORDED_READS: Rate = &[per(1, 20)], "permitted reads by anonymous callers that are recorded, of all together", beyond "counted (`portcullis_reads_not_recorded_total`)", key "recorded-reads-per-second";
+        RECORDED_REFUSALS: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "refusals of one user or address that are recorded one by one, each with an audit event", beyond "counted, and the count is audited", key "recorded-refusals-per-minute";
+        RECORDED_SUCCESSES: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "permitted decisions about one user or publisher that are recorded one by one", beyond "counted, and the count is audited; the audit event of a change is always written";
+        RECORDED_AUTHENTICATIONS: Rate = &[per(MINUTE, 60), per(DAY, 2000)], "accepted credentials of one user or publisher that are audited one by one", beyond "counted, and the count is audited; the first in an hour for each action is audited all the same";
+        RECORDED_OF_ALL: Count = 20, "all users and addresses together may record so many times what one may", beyond "counted, and the count is audited";
+        NAMED_FAILURES: Rate = &[per(MINUTE, 20)], "failed log-ins and proofs that name one account, of each kind, audited however many other refusals there are", beyond "counted, and the count is audited";
+        NAMED_WAITS: Rate = &[per(MINUTE, 1)], "the same for attempts that had to wait", beyond "counted, and the count is audited";
+    }
+    Kept "What an account can keep" {
+        SESSIONS: Count = 100, "sessions of one account", beyond "the oldest ends";
+        DEVICES: Count = 200, "browsers and command lines that one account is known by", beyond "the one that was used longest ago is forgotten";
+        EMAILS: Count = 10, "e-mail addresses of one account", beyond "refused";
+        SECURITY_KEYS: Count = 20, "security keys and passkeys of one account", beyond "refused";
+        TOKENS: Count = 100, "API tokens of one account that are not revoked", beyond "refused";
+        TOKEN_PROJECTS: Count = 100, "projects that one token is limited to", beyond "refused";
+        DESCRIPTION: Count = 100, "characters of a token's description", beyond "refused";
+        REASON: Count = 300, "characters of a reason that somebody gives for an action", beyond "refused";
+        CEREMONY_BYTES: Bytes = 64 << 10, "what a started log-in, challenge or set-up keeps until it ends, some minutes later", beyond "refused";
+        LINK_BYTES: Bytes = 16 << 10, "what a mailed link keeps until it ends", beyond "refused";
+        MAIL_BYTES: Bytes = 64 << 10, "the words of one mail that waits to be sent", beyond "refused";
+        POLICY_MODULE_BYTES: Bytes = 8 << 20, "a policy module", beyond "refused";
+    }
+    Requests "What a request may cost" {
+        CONNECTIONS: Count = 4096, "connections", beyond "wait in the system's queue";
+        CONNECTIONS_PER_ADDRESS: Count = 256, "connections from one address that is no trusted proxy", beyond "closed at once";
+        HEADER_BYTES: Bytes = 32 << 10, "request line and headers", beyond "answered with 431";
+        CREDENTIAL_BYTES: Bytes = 16 << 10, "an `Authorization` header", beyond "refused";
+        TOKEN_BYTES: Bytes = 8 << 10, "an API token, with everything that its holder added", beyond "refused";
+        SMALL_BODY_BYTES: Bytes = 64 << 10, "the body of a form or of a JSON request", beyond "refused";
+        FORM_FIELDS: Count = 100, "fields of a form", beyond "refused";
+        PASSWORD: Count = 1024, "characters of a password", beyond "refused";
+        HISTORY_ENTRIES: Count = 500, "entries of an account's security history that a page shows", beyond "older ones are kept and not shown";
+    }
+    Uploads "What uploads may cost" {
+        FILE_BYTES: Bytes = 100 << 20, "one file", beyond "refused", key "max-file-size";
+        PROJECT_BYTES: Bytes = 10 << 30, "all files of one project and their metadata, staged ones included", beyond "refused", key "max-project-size";
+        METADATA_BYTES: Bytes = 4 << 20, "the metadata of one file", beyond "refused";
+        UPLOADS_AT_A_TIME: Count = 8, "uploads of one user or publisher at a time", beyond "wait 30 seconds, then 429";
+        SLOWEST_UPLOAD: Bytes = 4 << 10, "bytes in a second that a body must bring on average, after its first minute", beyond "closed";
+        ARCHIVE_ENTRIES: Count = 50_000, "entries of an archive", beyond "refused";
+        ARCHIVE_RATIO: Count = 50, "times that an archive may grow when it is unpacked", beyond "refused";
+    }
+    Guesses "How often somebody may fail" {
+        PASSWORDS_PER_NAME: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords for one name or e-mail address that is typed, whether an account has it or not", beyond "429; browsers and command lines that the account knows are not affected";
+        PASSWORDS_PER_KNOWN: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords from one browser or command line that the account knows, or within one session", beyond "429";
+        PASSWORDS_PER_ADDRESS: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords from one address", beyond "429; browsers and command lines that an account knows are not affected";
+        PASSWORDS_OF_ALL: Rate = &[per(FIVE_MINUTES, 5000)], "failed passwords of all together", beyond "429; browsers and command lines that an account knows are not affected";
+        PASSWORD_CHECKS: Rate = &[per(FIVE_MINUTES, 60)], "passwords looked at for one name from one address, right ones too", beyond "429";
+        CODES_PER_ACCOUNT: Rate = &[per(FIVE_MINUTES, 5), per(HOUR, 20), per(DAY, 50)], "one-time codes, recovery codes and keys tried for one account, of each kind; as many from each browser or command line that it knows", beyond "429";
+        CODES_PER_ADDRESS: Rate = &[per(FIVE_MINUTES, 10), per(HOUR, 50)], "one-time codes, recovery codes and keys tried from one address, of each kind", beyond "429";
+        CODES_OF_ALL: Rate = &[per(FIVE_MINUTES, 5000)], "one-time codes, recovery codes and keys tried by all together, of each kind", beyond "429";
+        OF_KNOWN: Count = 4, "times that all browsers, command lines and sessions which know one account may fail, of what one may", beyond "429";
+        CHALLENGES: Rate = &[per(FIVE_MINUTES, 60)], "challenges for keys and passkeys, log-ins that wait for their second step, and forms that are filled in wrongly, from one address; counted apart in one session and for one user from one address", beyond "429";
+        REFUSED_CREDENTIALS: Rate = &[per(FIVE_MINUTES, 100)], "credentials from one address that are refused", beyond "429; a valid token is accepted all the same";
+        WIDER_NETWORK: Count = 5, "times that an IPv6 network of 48 bits may do what one address (an IPv6 network of 64 bits) may", beyond "429";
+    }
+    Mails "Mails that somebody can cause" {
+        REGISTRATIONS_PER_ADDRESS: Rate = &[per(HOUR, 10), per(DAY, 50)], "registrations from one address", beyond "429";
+        RESETS_PER_ACCOUNT: Rate = &[per(HOUR, 3), per(DAY, 10)], "links for a new password that are mailed for one account", beyond "one is mailed only while no other is valid";
+        RESETS_PER_ADDRESS: Rate = &[per(HOUR, 10), per(DAY, 50)], "links for a new password that are asked for from one address", beyond "429";
+        ADDED_EMAILS: Rate = &[per(HOUR, 10)], "e-mail addresses that are added from one address", beyond "429";
+        VERIFICATIONS: Rate = &[per(6 * HOUR, 3)], "mails that verify an address, asked for by one account, or for one mailbox from one address", beyond "429";
+        MAILBOX_OF_ALL: Count = 5, "times that one mailbox may get mails of strangers, of what one address may cause", beyond "429";
+        DEVICE_MAILS_PER_DEVICE: Rate = &[per(900, 1)], "mails that ask whether one browser or command line is the account's", beyond "none is sent, and the answer says so";
+        DEVICE_MAILS_PER_ADDRESS: Rate = &[per(HOUR, 4), per(DAY, 10)], "the same for one account, asked for from one address", beyond "429";
+        DEVICE_MAILS_PER_ACCOUNT: Rate = &[per(HOUR, 30), per(DAY, 100)], "the same for one account from everywhere", beyond "429";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn bounds_read_as_people_say_them() {
+        let said = |bound: Bound| bound.to_string();
+        assert_eq!(said(Bytes(100 << 20).into()), "100 MiB");
+        assert_eq!(said(Bytes(1500).into()), "1500 bytes");
+        const SEVERAL: &[Window] = &[per(MINUTE, 120), per(DAY, 10_000), per(6 * HOUR, 3), per(FIVE_MINUTES, 10)];
+        const ONE: &[Window] = &[per(HOUR, 4)];
+        assert_eq!(said(Rate(SEVERAL).into()), "120 in a minute, 10000 in a day, 3 in 6 hours, 10 in 5 minutes");
+        assert_eq!(said(Rate(ONE).into()), "4 in an hour");
+        assert_eq!(said(Span(10).into()), "10 ms");
+        assert_eq!(said(Span(60_000).into()), "1 minute");
+        assert_eq!(said(Span(70 * 60_000).into()), "70 minutes");
+    }
+
+    #[test]
+    fn each_row_says_what_happens_beyond_it() {
+        let rows = table();
+        assert_eq!(rows.iter().map(|row| row.name).collect::<HashSet<_>>().len(), rows.len());
+        for row in rows {
+            assert!(!row.what.is_empty() && !row.beyond.is_empty() && !row.what.contains('|'), "{:?}", row.name);
+        }
+    }
+}
