@@ -347,3 +347,103 @@ mod the_checker {
         assert_eq!(source_violations("a.rs", "// SAFETY: b is sound here.\nlet a = unsafe { b() };", true), Vec::<String>::new());
     }
 }
+
+/// Folders whose constants bound what no credential can multiply: formats and protocols are
+/// with their parsers, the words of a page with the page, an engine that depends on no other
+/// crate with the engine. What strangers, accounts and tokens are bounded by is in the table.
+const FORMATS: &[(&str, &[&str])] = &[
+    ("host/gate/src/package.rs", &["TEXT_LIMIT", "MODULE_LIMIT"]),
+    ("host/http/src/app.rs", &["LONGEST"]),
+    ("host/http/src/body.rs", &["MAX_UNPARSED_BYTES"]),
+    ("host/http/src/client_address.rs", &["MAX_HOPS"]),
+    ("host/http/src/cookies.rs", &["MAX_VALUE_BYTES"]),
+    ("host/http/src/listener.rs", &["MAX_BUFFER_BYTES"]),
+    ("host/http/src/pages/projects.rs", &["PER_PAGE", "MAX_PAGES", "MAX_TEXT"]),
+    ("host/http/src/pipeline.rs", &["MAX_LOGGED_PATH"]),
+    ("host/http/src/problem.rs", &["MAX_REPEATED"]),
+    ("host/http/src/reason_phrase.rs", &["MAX_BYTES"]),
+    ("host/http/src/routes.rs", &["MAX_TARGET_BYTES"]),
+    ("host/http/src/step_up.rs", &["MAX_ANSWER_BYTES", "MAX_REASONS", "MAX_REASON"]),
+    ("host/identity/src/breaches.rs", &["MAX_ANSWER", "MAX_KEPT"]),
+    ("host/identity/src/factors/ceremonies.rs", &["MAX_ANSWER", "MAX_CREDENTIAL"]),
+    ("host/identity/src/factors/keys.rs", &["MAX_NAME"]),
+    ("host/identity/src/factors/recovery_codes.rs", &["MAX_TEXT"]),
+    ("host/identity/src/history.rs", &["MAX_ENTRIES"]),
+    ("host/identity/src/history/device.rs", &["MAX_VERSION"]),
+    ("host/identity/src/passwords/strength.rs", &["MOST_CHARACTERS"]),
+    ("host/identity/src/presented.rs", &["MAX_USER_LENGTH"]),
+    ("host/identity/src/prove_person.rs", &["MAX_EMAIL"]),
+    ("host/identity/src/totp.rs", &["MAX_CODE_LENGTH"]),
+    ("host/mail/src/letter.rs", &["MAX_WORD"]),
+    ("host/mail/src/mailer.rs", &["LONGEST_REST"]),
+    ("host/mail/src/message.rs", &["MAX_LINE"]),
+    ("host/model/src/contact.rs", &["MAX_BYTES"]),
+    ("host/model/src/name.rs", &["MAX_LENGTH"]),
+    ("host/registry/src/archive.rs", &["MAX_PATH_BYTES"]),
+    ("host/registry/src/archive/tar_gz.rs", &["MAX_EXTENSION_BYTES"]),
+    ("host/registry/src/archive/wheel.rs", &["MAX_SMALL_BYTES", "MAX_RECORD_BYTES"]),
+    ("host/registry/src/archive/zip_frame.rs", &["MAX_DIRECTORY_BYTES"]),
+    ("host/registry/src/filename.rs", &["MAX_BYTES"]),
+    ("host/registry/src/form.rs", &["MAX_PARTS", "MAX_TEXT_BYTES", "MAX_FIELD_BYTES"]),
+    ("host/registry/src/index/follow.rs", &["MAX_FOLLOWED"]),
+    ("host/registry/src/metadata.rs", &["MAX_HEADERS"]),
+    ("host/registry/src/metadata/checks.rs", &["MAX_SUMMARY"]),
+    ("host/registry/src/metadata/requirement.rs", &["MAX_BYTES", "MAX_DEPTH"]),
+    ("host/registry/src/upload.rs", &["MAX_TRIES"]),
+    ("host/registry/src/upload/error.rs", &["MAX_MESSAGE"]),
+    ("host/server/src/commands/policy/modules.rs", &["LARGEST"]),
+    ("host/server/src/serve/housekeeping.rs", &["ATTEMPTS_KEPT_MS", "SERVERS_KEPT_MS", "MAILS_KEPT_MS", "DEVICES_KEPT_MS"]),
+    ("host/server/src/terminal.rs", &["LONGEST"]),
+    ("host/storage/src/attempts.rs", &["MAX_KEY"]),
+    ("host/storage/src/decisions.rs", &["MAX_NAME"]),
+    ("host/storage/src/keys.rs", &["MAX_NAME", "MAX_CREDENTIAL_ID", "MAX_CREDENTIAL"]),
+    ("host/storage/src/outbox.rs", &["MAX_ERROR"]),
+    ("host/storage/src/policies.rs", &["MAX_ERROR"]),
+    ("host/storage/src/recoveries.rs", &["MAX_TEXT"]),
+    ("host/storage/src/recovery_codes.rs", &["MAX_CODES"]),
+];
+
+/// Words by which a constant says that it bounds something.
+const BOUNDING: &[&str] = &["MAX", "MOST", "LONGEST", "LARGEST", "LIMIT", "PER", "KEPT", "DRAINED", "WIDER", "SLOWEST"];
+
+/// The name of a constant that is bounded by a number written in this line.
+fn literal_bound(line: &str) -> Option<&str> {
+    let rest = line.trim_start();
+    let rest = rest.strip_prefix("pub").map_or(rest, |rest| rest.split_once(' ').map_or("", |(_, rest)| rest));
+    let (name, value) = rest.strip_prefix("const ")?.split_once(':')?;
+    let value = value.split_once(" = ")?.1;
+    let is_number = value.starts_with(|c: char| c.is_ascii_digit()) || value.starts_with("Duration::from_");
+    (is_number && name.split('_').any(|word| BOUNDING.contains(&word))).then_some(name)
+}
+
+#[test]
+fn no_limit_is_a_number_outside_of_the_table() {
+    assert_eq!(literal_bound("    pub(crate) const MAX_MAILS: u32 = 60;"), Some("MAX_MAILS"));
+    assert_eq!(literal_bound("const MAX_MAILS: u32 = limit::MAILS.get();"), None);
+    let mut outside = Vec::new();
+    let mut listed = BTreeSet::new();
+    let mut paths = Vec::new();
+    files(&top().join("host"), "rs", &mut paths);
+    for path in paths {
+        let name = path.strip_prefix(top()).expect("found below the top").display().to_string();
+        if name.starts_with("host/policy-engine/") || name.contains("/tests") || name == "host/model/src/limit.rs" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for constant in product.lines().filter_map(literal_bound) {
+            let known = FORMATS.iter().any(|(file, constants)| *file == name && constants.contains(&constant));
+            if known {
+                listed.insert((name.clone(), constant.to_owned()));
+            } else {
+                outside.push(format!("{name}: {constant}"));
+            }
+        }
+    }
+    assert!(outside.is_empty(), "these belong into host/model/src/limit.rs: {outside:#?}");
+    for (file, constants) in FORMATS {
+        for constant in *constants {
+            assert!(listed.contains(&((*file).to_owned(), (*constant).to_owned())), "{file} has no {constant} any more");
+        }
+    }
+}

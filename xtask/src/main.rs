@@ -22,7 +22,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   test [filter]                 prove everything, with real clients, a real browser and both databases
   bench [decision|server|timing]  measure beside other engines and another index; --json for programs
   build-plugins                 compile the policy modules and pack them into components
-  decision-table                write policies/*/decisions.md anew";
+  decision-table                write policies/*/decisions.md
+  limit-table                   write the limits into docs/operators.md";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
         "test" => test::run(&rest),
         "bench" => bench::run(&rest),
         "build-plugins" => plugins::build(),
-        "decision-table" => tables::write(),
+        "decision-table" => tables::write_decisions(),
+        "limit-table" => tables::write_limits(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -1,4 +1,5 @@
-//! `cargo xtask decision-table`: writes `policies/*/decisions.md` anew.
+//! `cargo xtask decision-table` writes `policies/*/decisions.md`, and `cargo xtask limit-table`
+//! the limits in `docs/operators.md`.
 //!
 //! The tables are made by the test that compares them, so that the build tool needs no
 //! engine and there is one way to make a table.
@@ -7,16 +8,29 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Builds the modules, then runs the test with permission to overwrite the tables.
-pub(crate) fn write() -> anyhow::Result<()> {
+/// Builds the modules, then has the tables of decisions written.
+pub(crate) fn write_decisions() -> anyhow::Result<()> {
     crate::plugins::build()?;
+    write("policies", "committed_decision_table")?;
+    println!("wrote policies/*/decisions.md; see what changed with `git diff policies`");
+    Ok(())
+}
+
+/// Has the table of limits written.
+pub(crate) fn write_limits() -> anyhow::Result<()> {
+    write("server", "the_documentation_has_the_table_of_limits")?;
+    println!("wrote docs/operators.md; see what changed with `git diff docs`");
+    Ok(())
+}
+
+/// Runs the test that compares a table, with permission to overwrite it.
+fn write(program: &str, test: &str) -> anyhow::Result<()> {
     let status = Command::new(crate::plugins::cargo())
         .current_dir(crate::plugins::workspace())
-        .args(["test", "--quiet", "--package", "tests", "--test", "policies", "committed_decision_table"])
+        .args(["test", "--quiet", "--package", "tests", "--test", program, test])
         .env("UPDATE_TABLES", "1")
         .status()
         .context("cargo test did not start")?;
-    ensure!(status.success(), "the decision tables could not be written, see above");
-    println!("wrote policies/*/decisions.md; see what changed with `git diff policies`");
+    ensure!(status.success(), "the table could not be written, see above");
     Ok(())
 }

@@ -38,6 +38,7 @@ const PLAIN_COUNTERS: &[(&str, &str)] = &[
     ("portcullis_policy_set_failures_total", "Policy sets that were activated and that this server cannot load."),
     ("portcullis_records_lost_total", "Decisions and audit events that could not be written to the database."),
     ("portcullis_reads_not_recorded_total", "Permitted reads beyond the rate at which they are recorded."),
+    ("portcullis_permitted_not_recorded_total", "Permitted decisions about a credential that were counted and not recorded one by one."),
     ("portcullis_refusals_not_recorded_total", "Refusals that were counted and not recorded one by one."),
     ("portcullis_log_lines_lost_total", "Log lines that standard error did not take in time."),
 ];

@@ -20,7 +20,7 @@ use acts::{REACH, acts, is_told_by_others};
 use sentences::{Names, Told, told};
 
 /// Most entries of one page.
-pub const MAX_ENTRIES: u32 = model::limit::HISTORY_ENTRIES.get();
+pub const MAX_ENTRIES: u32 = 500;
 /// Read what happened to a user's account.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadHistory {

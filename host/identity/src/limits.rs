@@ -7,6 +7,7 @@ mod counting;
 use std::net::{IpAddr, Ipv6Addr};
 
 use data_encoding::HEXLOWER;
+use model::limit::{self, Rate, Window};
 use model::{Factor, SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::{SecretHash, StorageError};
@@ -101,51 +102,48 @@ limits! {
 }
 
 impl Default for Limits {
-    /// pypi.org's where it has one, for a code of each kind as for TOTP.
+    /// Those of the table ([`model::limit`]): pypi.org's where it has one, for a code of each
+    /// kind as for TOTP.
     fn default() -> Self {
-        let limit = |attempts, window_seconds| Limit { attempts, window_seconds };
-        let codes_per_user = vec![limit(5, 300), limit(20, 3600), limit(50, 86_400)];
-        let codes_per_address = vec![limit(10, 300), limit(50, 3600)];
-        // Beyond what a hundred networks can cause.
-        let codes_of_all = vec![limit(5000, 300)];
+        let of = |rate: Rate| rate.windows().iter().map(|&Window { attempts, window_seconds }| Limit { attempts, window_seconds }).collect::<Vec<_>>();
         Self {
-            password_per_user: vec![limit(10, 300)],
-            password_per_known: vec![limit(10, 300)],
-            password_per_address: vec![limit(10, 300)],
-            password_of_all: vec![limit(5000, 300)],
-            password_checks: vec![limit(60, 300)],
-            totp_per_user: codes_per_user.clone(),
-            totp_per_address: codes_per_address.clone(),
-            totp_of_all: codes_of_all.clone(),
-            webauthn_per_user: codes_per_user.clone(),
-            webauthn_per_address: codes_per_address.clone(),
-            webauthn_of_all: codes_of_all.clone(),
-            recovery_code_per_user: codes_per_user,
-            recovery_code_per_address: codes_per_address,
-            recovery_code_of_all: codes_of_all,
-            challenges_per_address: vec![limit(60, 300)],
-            registrations_per_address: vec![limit(10, 3600), limit(50, 86_400)],
-            resets_per_user: vec![limit(3, 3600), limit(10, 86_400)],
-            resets_per_address: vec![limit(10, 3600), limit(50, 86_400)],
-            added_emails_per_address: vec![limit(10, 3600)],
-            verifications_per_user: vec![limit(3, 6 * 3600)],
-            device_mails_per_device: vec![limit(1, 900)],
-            // Of one user's, those asked for elsewhere are counted apart: who knows a password
-            // and has a code must not keep its owner from confirming a browser of their own.
-            device_mails_per_address: vec![limit(4, 3600), limit(10, 86_400)],
-            device_mails_per_user: vec![limit(30, 3600), limit(100, 86_400)],
-            refused_per_address: vec![limit(100, 300)],
+            password_per_user: of(limit::PASSWORDS_PER_NAME),
+            password_per_known: of(limit::PASSWORDS_PER_KNOWN),
+            password_per_address: of(limit::PASSWORDS_PER_ADDRESS),
+            password_of_all: of(limit::PASSWORDS_OF_ALL),
+            password_checks: of(limit::PASSWORD_CHECKS),
+            totp_per_user: of(limit::CODES_PER_ACCOUNT),
+            totp_per_address: of(limit::CODES_PER_ADDRESS),
+            totp_of_all: of(limit::CODES_OF_ALL),
+            webauthn_per_user: of(limit::CODES_PER_ACCOUNT),
+            webauthn_per_address: of(limit::CODES_PER_ADDRESS),
+            webauthn_of_all: of(limit::CODES_OF_ALL),
+            recovery_code_per_user: of(limit::CODES_PER_ACCOUNT),
+            recovery_code_per_address: of(limit::CODES_PER_ADDRESS),
+            recovery_code_of_all: of(limit::CODES_OF_ALL),
+            challenges_per_address: of(limit::CHALLENGES),
+            registrations_per_address: of(limit::REGISTRATIONS_PER_ADDRESS),
+            resets_per_user: of(limit::RESETS_PER_ACCOUNT),
+            resets_per_address: of(limit::RESETS_PER_ADDRESS),
+            added_emails_per_address: of(limit::ADDED_EMAILS),
+            verifications_per_user: of(limit::VERIFICATIONS),
+            device_mails_per_device: of(limit::DEVICE_MAILS_PER_DEVICE),
+            // Of one user's, those asked for elsewhere are counted apart: somebody who knows a
+            // password and has a code must not keep its owner from confirming a browser.
+            device_mails_per_address: of(limit::DEVICE_MAILS_PER_ADDRESS),
+            device_mails_per_user: of(limit::DEVICE_MAILS_PER_ACCOUNT),
+            refused_per_address: of(limit::REFUSED_CREDENTIALS),
         }
     }
 }
 
 /// An IPv6 network of 48 bits, which one customer easily has, may do so many times what an
 /// address may.
-const WIDER: u32 = 5;
+const WIDER: u32 = limit::WIDER_NETWORK.get();
 /// A mailbox gets so many times what one address may cause.
-const FROM_ALL: u32 = 5;
+const FROM_ALL: u32 = limit::MAILBOX_OF_ALL.get();
 /// All browsers and sessions that a user is known by may fail so many times what one may.
-const OF_KNOWN: u32 = 4;
+const OF_KNOWN: u32 = limit::OF_KNOWN.get();
 
 /// What an attempt comes with that a stranger has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -250,7 +250,6 @@ table! {
         SMALL_BODY_BYTES: Bytes = 64 << 10, "the body of a form or of a JSON request", beyond "refused";
         FORM_FIELDS: Count = 100, "fields of a form", beyond "refused";
         PASSWORD: Count = 1024, "characters of a password", beyond "refused";
-        HISTORY_ENTRIES: Count = 500, "entries of an account's security history that a page shows", beyond "older ones are kept and not shown";
     }
     Uploads "What uploads may cost" {
         FILE_BYTES: Bytes = 100 << 20, "one file", beyond "refused", key "max-file-size";

@@ -4,6 +4,7 @@
 mod durability;
 mod hostile;
 mod index;
+mod limits;
 mod mail;
 mod operations;
 mod pages;

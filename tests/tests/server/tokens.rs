@@ -3,7 +3,7 @@
 
 use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
 
-use crate::tools::{SetFolder, binding, upload_ok};
+use crate::tools::{SetFolder, binding, log_in, upload_ok};
 
 fn server_with_two_projects() -> (Server, User, String) {
     let server = Setup::default().start();
@@ -159,11 +159,8 @@ fn pypirc_of_a_new_token(server: &Server, user: &User) -> String {
         let request = Request::new("POST", path).header("Origin", &server.url().replace("127.0.0.1", "localhost")).header("Cookie", cookies);
         server.send(&request.body("application/x-www-form-urlencoded", form.replace(' ', "+").into_bytes()))
     };
-    let logged_in = send("/login", &format!("user={}&password={}", user.name, user.password), "portcullis-moved=1");
-    assert_eq!(logged_in.status, 303, "{}", logged_in.text());
-    let set = logged_in.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    let cookies: Vec<&str> = set.filter_map(|(_, cookie)| cookie.split(';').next()).collect();
-    let page = send("/account/tokens/create", "description=laptop&scope=new&project=hello-rc&expires=7", &cookies.join("; "));
+    let cookies = log_in(server, user);
+    let page = send("/account/tokens/create", "description=laptop&scope=new&project=hello-rc&expires=7", &cookies);
     assert_eq!(page.status, 200, "{}", page.text());
     let text = page.text();
     let lines = text.split("aria-label=\"Lines for ~/.pypirc\"><code>").nth(1).and_then(|rest| rest.split("</code>").next());

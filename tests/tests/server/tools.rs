@@ -185,3 +185,16 @@ pub(crate) fn binding(policy: &str, module: &str, more: &str) -> String {
 pub(crate) fn default_bindings() -> String {
     ["restrict-routes", "require-second-factor", "owner-mandate", "staged-release"].map(|policy| binding(policy, &format!("{policy}.wasm"), "")).concat()
 }
+
+/// The cookies of a browser in which this user, who has no second factor, has logged in.
+#[track_caller]
+pub(crate) fn log_in(server: &Server, user: &tests::User) -> String {
+    let origin = server.url().replace("127.0.0.1", "localhost");
+    let form = format!("user={}&password={}", user.name, user.password).replace(' ', "+");
+    let request = Request::new("POST", "/login").header("Origin", &origin).header("Cookie", "portcullis-moved=1");
+    let logged_in = server.send(&request.body("application/x-www-form-urlencoded", form.into_bytes()));
+    assert_eq!(logged_in.status, 303, "{}", logged_in.text());
+    let set = logged_in.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let cookies: Vec<&str> = set.filter_map(|(_, cookie)| cookie.split(';').next()).collect();
+    cookies.join("; ")
+}

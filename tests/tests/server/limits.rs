@@ -1,0 +1,361 @@
+//! What one token, account or stranger can at most make the registry keep: each row of the
+//! table of limits is driven beyond its bound, and rows and bytes are measured.
+
+use std::process::Command;
+
+use model::limit::{self, Bound, Group, Name, Rate};
+use tests::{Connection, Package, Request, Server, Setup, basic_token, repository, shipped_set, upload_request};
+
+use crate::tools::upload_ok;
+
+/// One line of numbers that the server's database answers to a query.
+fn numbers(server: &Server, sql: &str) -> Vec<i64> {
+    const SCRIPT: &str = "import sqlite3, sys\n\
+        rows = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=60).execute(sys.argv[2]).fetchall()\n\
+        print(*[0 if value is None else int(value) for value in rows[0]])";
+    let database = server.setup.data().join("portcullis.sqlite");
+    let output = Command::new("python3").args(["-c", SCRIPT]).arg(&database).arg(sql).output().expect("python3 starts");
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).split_whitespace().map(|number| number.parse().expect("a number")).collect()
+}
+
+/// Bytes of the database that hold something.
+fn kept_bytes(server: &Server) -> i64 {
+    numbers(server, "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")[0]
+}
+
+fn count(server: &Server, table: &str) -> i64 {
+    numbers(server, &format!("SELECT COUNT(*) FROM {table}"))[0]
+}
+
+/// How many minutes a test may have run over, each with its own number.
+fn minutes_since(start: std::time::Instant) -> i64 {
+    i64::try_from(start.elapsed().as_secs() / 60).unwrap() + 2
+}
+
+fn in_a_minute(rate: Rate) -> i64 {
+    i64::from(rate.in_window(60))
+}
+
+/// A small wheel with 4 MB of metadata.
+fn bomb(name: &str, version: &str) -> Package {
+    let mut package = Package::new(name, version);
+    package.requires = (0..19_000)
+        .map(|number| format!("dependency-{number}-{}>=1.0 ; python_version < '3.9' and extra == 'a-long-name-of-an-extra-{}'", "x".repeat(80), number % 10))
+        .collect();
+    package
+}
+
+#[test]
+fn a_refused_upload_leaves_a_record_of_bounded_size_whatever_its_metadata_says() {
+    // Of a token without a second factor: the policies refuse it once they have seen all of it.
+    let server = Setup::default().policies(shipped_set("strict")).start();
+    let alice = server.user("alice");
+    let token = basic_token(&server.setup.token(&alice, &["--account"]));
+    let wheel = bomb("bomb", "1.0").wheel();
+    assert!(wheel.metadata.len() > 3_500_000 && wheel.bytes.len() < 400_000, "{} {}", wheel.metadata.len(), wheel.bytes.len());
+    // The first one pays for the schema's pages.
+    assert_eq!(server.upload(&wheel, Some(&token)).status, 403);
+    let before = kept_bytes(&server);
+    for _ in 0..8 {
+        assert_eq!(server.upload(&wheel, Some(&token)).status, 403);
+    }
+    let bound = 8 * i64::try_from(limit::RECORD_BYTES.get() + limit::EVENT_DETAIL_BYTES.get()).unwrap() + 64 * 1024;
+    let grown = kept_bytes(&server) - before;
+    assert!(grown <= bound, "eight refused uploads added {grown} bytes, {bound} are allowed");
+    let longest = numbers(&server, "SELECT MAX(LENGTH(record)) FROM decisions")[0];
+    assert!(longest <= i64::try_from(limit::RECORD_BYTES.get()).unwrap(), "{longest}");
+}
+
+#[test]
+fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_rows() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("first", "1.0").wheel(), &token);
+    let start = std::time::Instant::now();
+    let (events, decisions) = (count(&server, "audit_events"), count(&server, "decisions"));
+    let mut connection = Connection::to(server.address);
+    for _ in 0..2000 {
+        let refused = connection.send(&Request::new("POST", "/account/tokens").authorization(Some(&basic_token(&token)))).expect("an answer");
+        assert_eq!(refused.status, 403, "{}", refused.text());
+    }
+    let minutes = minutes_since(start);
+    let refusals = in_a_minute(limit::RECORDED_REFUSALS) * minutes;
+    // One of each action in an hour beyond the rate, and a count of each kind in a minute.
+    let authentications = in_a_minute(limit::RECORDED_AUTHENTICATIONS) * minutes + 2;
+    let grown = count(&server, "audit_events") - events;
+    assert!(grown <= refusals + authentications + 3 * minutes, "{grown} events in {minutes} minutes");
+    let grown = count(&server, "decisions") - decisions;
+    assert!(grown <= refusals, "{grown} decisions in {minutes} minutes");
+}
+
+#[test]
+fn what_goes_beyond_the_rate_is_counted_with_its_source() {
+    let mut server = Setup::default().flag("--recorded-refusals-per-minute", "5").start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let mut connection = Connection::to(server.address);
+    for _ in 0..200 {
+        connection.send(&Request::new("POST", "/account/tokens").authorization(Some(&basic_token(&token)))).expect("an answer");
+    }
+    for kind in ["request:refusals:counted", "authentication:counted"] {
+        let counted = server.wait_for(kind, |server| {
+            let events = server.command_line(&["audit", "--kind", kind, "--json"]).ok().json();
+            events.as_array().and_then(|events| events.first()).cloned()
+        });
+        assert!(counted.to_string().contains("user "), "{counted}");
+    }
+}
+
+#[test]
+fn permitted_looks_of_one_session_are_recorded_up_to_a_rate() {
+    let server = Setup::default().start();
+    let alice = server.setup.user_without_factor("alice");
+    let start = std::time::Instant::now();
+    let cookie = crate::tools::log_in(&server, &alice);
+    let decisions = count(&server, "decisions");
+    let mut connection = Connection::to(server.address);
+    for _ in 0..500 {
+        let page = connection.send(&Request::get("/account/").header("Cookie", &cookie)).expect("an answer");
+        assert_eq!(page.status, 200);
+    }
+    let grown = count(&server, "decisions") - decisions;
+    let bound = in_a_minute(limit::RECORDED_SUCCESSES) * minutes_since(start);
+    assert!(grown <= bound, "{grown} decisions, {bound} are allowed");
+}
+
+#[test]
+fn looks_of_anonymous_callers_are_recorded_up_to_a_rate_of_all() {
+    let server = Setup::default().start();
+    let start = std::time::Instant::now();
+    let decisions = count(&server, "decisions");
+    let mut connection = Connection::to(server.address);
+    for _ in 0..1000 {
+        connection.send(&Request::get("/simple/")).expect("an answer");
+    }
+    let grown = count(&server, "decisions") - decisions;
+    let bound = i64::from(limit::RECORDED_READS.in_window(1)) * (i64::try_from(start.elapsed().as_secs()).unwrap() + 2);
+    assert!(grown <= bound, "{grown} decisions, {bound} are allowed");
+}
+
+#[test]
+fn many_addresses_together_leave_no_more_than_all_may() {
+    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").flag("--recorded-refusals-per-minute", "3").start();
+    let start = std::time::Instant::now();
+    let events = count(&server, "audit_events");
+    let mut connection = Connection::to(server.address);
+    for number in 0..400 {
+        let refused = Request::new("POST", "/legacy/").header("X-Forwarded-For", &format!("192.0.{}.{}", number / 200, number % 200 + 1));
+        connection.send(&refused.authorization(Some("Bearer pypi-nonsense"))).expect("an answer");
+    }
+    let grown = count(&server, "audit_events") - events;
+    // Each refused credential is two events: that it failed, and what was refused.
+    let bound = 3 * i64::from(limit::RECORDED_OF_ALL.get()) * minutes_since(start) + 3;
+    assert!(grown <= bound, "{grown} events, {bound} are allowed");
+}
+
+#[test]
+fn the_client_of_a_request_can_make_no_text_of_a_record_long() {
+    let server = Setup::default().start();
+    let agent = "a".repeat(20_000);
+    server.send(&Request::new("POST", "/legacy/").header("User-Agent", &agent).authorization(Some("Bearer pypi-nonsense")));
+    let longest = numbers(&server, "SELECT MAX(LENGTH(actor_user_agent)), MAX(LENGTH(detail)) FROM audit_events");
+    assert!(longest[0] <= i64::from(limit::LOGGED_TEXT.get()) && longest[1] <= i64::try_from(limit::EVENT_DETAIL_BYTES.get()).unwrap(), "{longest:?}");
+}
+
+/// Reasons, descriptions and the like, of people and operators.
+#[test]
+fn texts_that_people_send_are_refused_when_they_are_too_long() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let long = "x".repeat(limit::REASON.length() + 1);
+    let events = count(&server, "audit_events");
+    assert!(!server.command_line(&["user", "disable", &alice.name, "--reason", &long]).status.success());
+    let long = "x".repeat(limit::DESCRIPTION.length() + 1);
+    assert!(!server.command_line(&["token", "create", &alice.name, "--account", "--description", &long]).status.success());
+    assert_eq!(count(&server, "audit_events"), events);
+}
+
+#[test]
+fn parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing() {
+    let server = Setup::default().start();
+    let before = kept_bytes(&server);
+    let letters = |length: usize| "a".repeat(length);
+    let form = |body: String| {
+        let origin = server.url().replace("127.0.0.1", "localhost");
+        let request = Request::new("POST", "/login").header("Origin", &origin).header("Cookie", "portcullis-moved=1");
+        request.body("application/x-www-form-urlencoded", body.into_bytes())
+    };
+    let fields: Vec<String> = (0..=limit::FORM_FIELDS.get()).map(|number| format!("field{number}=x")).collect();
+    let requests = [
+        Request::get("/simple/").header("X-Long", &letters(limit::HEADER_BYTES.length())),
+        Request::new("POST", "/legacy/").authorization(Some(&format!("Bearer {}", letters(limit::CREDENTIAL_BYTES.length())))),
+        Request::new("POST", "/legacy/").authorization(Some(&format!("Bearer pypi-{}", letters(limit::TOKEN_BYTES.length())))),
+        form(format!("user=a&password={}", letters(limit::SMALL_BODY_BYTES.length()))),
+        form(fields.join("&")),
+        form(format!("user=a&password={}", letters(4 * limit::PASSWORD.length() + 1))),
+    ];
+    for request in requests {
+        // A server may also close on somebody who sends more than it takes.
+        if let Ok(answer) = server.try_send(&request) {
+            assert!((400..500).contains(&answer.status), "{} {}: {}", request.method, request.path, answer.status);
+        }
+    }
+    let grown = kept_bytes(&server) - before;
+    assert!(grown <= 12 * i64::try_from(limit::RECORD_BYTES.get() + limit::EVENT_DETAIL_BYTES.get()).unwrap(), "{grown}");
+}
+
+#[test]
+fn files_beyond_a_limit_are_refused_and_leave_nothing() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("sample", "1.0").wheel(), &token);
+    let files = count(&server, "files");
+    let mut talkative = Package::new("sample", "1.1");
+    talkative.summary = "s".repeat(limit::METADATA_BYTES.length() + 1);
+    let crowd: Vec<(String, Vec<u8>)> = (0..=limit::ARCHIVE_ENTRIES.get())
+        .map(|number| (format!("sample-1.2/file{number}"), Vec::new()))
+        .chain([("sample-1.2/PKG-INFO".to_owned(), b"Metadata-Version: 2.1\nName: sample\nVersion: 1.2\n".to_vec())])
+        .collect();
+    for distribution in [talkative.wheel(), Package::new("sample", "1.2").sdist().with_bytes(tests::tar_gz_of(&crowd))] {
+        let refused = server.upload(&distribution, Some(&basic_token(&token)));
+        assert_eq!(refused.status, 400, "{}: {}", distribution.file_name, refused.text());
+    }
+    assert_eq!(count(&server, "files"), files);
+}
+
+#[test]
+fn a_policy_module_that_is_too_large_is_not_even_read() {
+    let set = crate::tools::SetFolder::new("large", &crate::tools::binding("large", "large.wasm", ""));
+    let module = std::fs::File::create(set.path().join("large.wasm")).expect("the module can be made");
+    module.set_len(limit::POLICY_MODULE_BYTES.get() + 1).expect("it can be made long");
+    let checked = Setup::default().command_line(&["policy", "check", &set.path().display().to_string()]);
+    assert!(!checked.status.success() && checked.all().contains("8 MiB"), "{}", checked.all());
+}
+
+const BEGIN: &str = "<!-- limits: written by `cargo xtask limit-table` -->\n";
+const END: &str = "<!-- end of limits -->\n";
+
+/// The table as the documentation has it.
+fn in_markdown() -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        text.push_str(&format!("\n### {}\n\n| limit | of what | beyond | key |\n| --- | --- | --- | --- |\n", group.title()));
+        for row in limit::table().iter().filter(|row| row.group == *group) {
+            let key = row.key.map(|key| format!("`{key}`")).unwrap_or_default();
+            text.push_str(&format!("| {} | {} | {} | {key} |\n", row.bound, row.what, row.beyond));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// Written anew with `UPDATE_TABLES=1`.
+#[test]
+fn the_documentation_has_the_table_of_limits() {
+    let path = repository().join("docs/operators.md");
+    let page = std::fs::read_to_string(&path).expect("the documentation is there");
+    let (before, rest) = page.split_once(BEGIN).expect("the table begins");
+    let (written, after) = rest.split_once(END).expect("the table ends");
+    if std::env::var_os("UPDATE_TABLES").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", in_markdown())).expect("the documentation can be written");
+    } else {
+        assert_eq!(written, in_markdown(), "run `cargo xtask limit-table`");
+    }
+}
+
+/// The defaults of the configuration are those of the table.
+#[test]
+fn keys_that_change_a_limit_have_the_default_of_the_table() {
+    let printed = Setup::default().command_line(&["config", "--template"]);
+    let printed = if printed.status.success() { printed } else { Setup::default().command_line(&["config"]).ok() };
+    for row in limit::table() {
+        let Some(key) = row.key else { continue };
+        let line = printed.stdout.lines().map(|line| line.trim_start_matches("# ")).find(|line| line.starts_with(&format!("{key} = ")));
+        let value = line.unwrap_or_else(|| panic!("there is no key {key}")).split(" = ").nth(1).unwrap_or_default().trim_matches('"').to_owned();
+        let number = match row.bound {
+            Bound::Bytes(_) => row.bound.to_string(),
+            Bound::Count(count) => count.get().to_string(),
+            Bound::Rate(rate) => rate.windows()[0].attempts.to_string(),
+            Bound::Span(_) => row.bound.to_string(),
+        };
+        assert_eq!(value, number, "{key}");
+    }
+}
+
+/// The test that drives a row beyond its bound. A new row does not compile without one.
+fn driven_by(name: Name) -> (&'static str, &'static str) {
+    const HERE: &str = "tests/tests/server/limits.rs";
+    const PASSWORDS: &str = "host/identity/tests/identity/passwords.rs";
+    const LOGIN: &str = "host/identity/tests/identity/login.rs";
+    const DEVICES: &str = "host/identity/tests/identity/devices.rs";
+    const RESETS: &str = "host/identity/tests/identity/password_reset.rs";
+    const EMAILS: &str = "host/identity/tests/identity/emails.rs";
+    let (folder, test) = match name {
+        Name::RECORD_BYTES => (HERE, "a_refused_upload_leaves_a_record_of_bounded_size_whatever_its_metadata_says"),
+        Name::SECTION_BYTES => ("host/gate/src/recorder/record.rs", "of_a_long_section_its_beginning_and_its_digest_are_kept"),
+        Name::CUT_SECTION_BYTES => ("host/gate/src/recorder/record.rs", "thirty_two_talkative_policies_fit_as_well"),
+        Name::EVENT_DETAIL_BYTES | Name::LOGGED_TEXT => (HERE, "the_client_of_a_request_can_make_no_text_of_a_record_long"),
+        Name::RECORDED_READS => (HERE, "looks_of_anonymous_callers_are_recorded_up_to_a_rate_of_all"),
+        Name::RECORDED_REFUSALS | Name::RECORDED_AUTHENTICATIONS => (HERE, "a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_rows"),
+        Name::RECORDED_SUCCESSES => (HERE, "permitted_looks_of_one_session_are_recorded_up_to_a_rate"),
+        Name::RECORDED_OF_ALL => (HERE, "many_addresses_together_leave_no_more_than_all_may"),
+        Name::NAMED_FAILURES | Name::NAMED_WAITS => {
+            ("host/gate/src/recorder/rate.rs", "failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own")
+        }
+        Name::SESSIONS => ("host/storage/tests/suite/sessions.rs", "of_more_than_100_sessions_of_a_user_the_oldest_end"),
+        Name::DEVICES => ("host/storage/tests/suite/devices.rs", "a_user_has_200_devices_and_loses_those_first_that_nobody_confirmed"),
+        Name::EMAILS => (EMAILS, "an_account_has_few_addresses_and_asks_for_few_mails"),
+        Name::SECURITY_KEYS => ("host/identity/src/factors/tests/keys.rs", "an_account_has_so_many_keys_and_no_more"),
+        Name::TOKENS => ("host/storage/tests/suite/tokens.rs", "a_user_has_at_most_so_many_live_tokens"),
+        Name::TOKEN_PROJECTS => ("host/identity/tests/identity/tokens.rs", "a_token_is_limited_to_so_many_projects_and_no_more"),
+        Name::DESCRIPTION => ("host/storage/tests/suite/tokens.rs", "a_description_has_at_most_100_characters"),
+        Name::REASON => (HERE, "texts_that_people_send_are_refused_when_they_are_too_long"),
+        Name::CEREMONY_BYTES => ("host/storage/tests/suite/ceremonies.rs", "a_ceremony_has_a_known_user_a_new_secret_and_a_bounded_state"),
+        Name::LINK_BYTES => ("host/storage/tests/suite/links.rs", "a_link_has_a_known_user_a_new_secret_and_bounded_data"),
+        Name::MAIL_BYTES => ("host/storage/tests/suite/outbox.rs", "a_mail_has_a_bounded_length"),
+        Name::POLICY_MODULE_BYTES => (HERE, "a_policy_module_that_is_too_large_is_not_even_read"),
+        Name::CONNECTIONS => ("host/http/src/listener.rs", "connections_leave_half_of_the_open_files_to_others"),
+        Name::CONNECTIONS_PER_ADDRESS => ("host/http/src/listener.rs", "an_address_has_so_many_connections_and_no_more"),
+        Name::HEADER_BYTES | Name::CREDENTIAL_BYTES | Name::TOKEN_BYTES | Name::SMALL_BODY_BYTES | Name::FORM_FIELDS => {
+            (HERE, "parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing")
+        }
+        Name::PASSWORD => ("host/identity/src/passwords.rs", "a_new_password_has_8_to_1024_characters_and_is_not_the_user_name"),
+        Name::FILE_BYTES | Name::PROJECT_BYTES => ("host/registry/tests/suite/uploads.rs", "sizes_of_files_and_projects_are_bounded"),
+        Name::METADATA_BYTES | Name::ARCHIVE_ENTRIES => (HERE, "files_beyond_a_limit_are_refused_and_leave_nothing"),
+        Name::UPLOADS_AT_A_TIME => ("host/http/src/upload/places.rs", "one_uploader_never_holds_the_places_of_others"),
+        Name::SLOWEST_UPLOAD => ("host/http/src/body.rs", "a_body_that_trickles_is_given_up"),
+        Name::ARCHIVE_RATIO => ("host/registry/src/archive/tar_gz.rs", "a_bomb_is_refused"),
+        Name::PASSWORDS_PER_NAME => (PASSWORDS, "after_too_many_failures_even_the_right_password_has_to_wait"),
+        Name::PASSWORDS_PER_KNOWN | Name::OF_KNOWN => (DEVICES, "wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser"),
+        Name::PASSWORDS_PER_ADDRESS => (PASSWORDS, "failures_for_many_users_count_against_their_one_address_and_no_other"),
+        Name::PASSWORDS_OF_ALL => (PASSWORDS, "guesses_from_many_addresses_for_many_accounts_are_limited_together"),
+        Name::PASSWORD_CHECKS => (PASSWORDS, "right_passwords_are_limited_for_one_name_from_one_address"),
+        Name::CODES_PER_ACCOUNT | Name::CODES_PER_ADDRESS => (LOGIN, "codes_are_limited_and_the_answer_says_how_long_to_wait"),
+        Name::CODES_OF_ALL => (LOGIN, "codes_are_limited_for_all_accounts_and_addresses_together"),
+        Name::CHALLENGES => ("host/identity/src/factors/tests/challenges.rs", "challenges_are_limited_for_each_address"),
+        Name::REFUSED_CREDENTIALS => ("host/identity/tests/identity/tokens.rs", "invalid_tokens_are_limited_by_address_and_valid_ones_never"),
+        Name::WIDER_NETWORK => ("host/identity/src/limits.rs", "a_wider_ipv6_network_has_a_limit_of_its_own_and_an_ipv4_address_has_one"),
+        Name::REGISTRATIONS_PER_ADDRESS => ("host/identity/tests/identity/registration.rs", "registrations_are_limited_whether_what_they_name_is_taken_or_not"),
+        Name::RESETS_PER_ACCOUNT => (RESETS, "of_many_who_ask_beyond_the_limit_at_once_one_has_a_link_mailed"),
+        Name::RESETS_PER_ADDRESS => (RESETS, "asking_is_limited_whether_there_is_an_account_or_not"),
+        Name::ADDED_EMAILS | Name::VERIFICATIONS => (EMAILS, "an_account_has_few_addresses_and_asks_for_few_mails"),
+        Name::MAILBOX_OF_ALL => ("host/identity/tests/identity/registration.rs", "registrations_of_an_address_are_limited_for_each_who_asks"),
+        Name::DEVICE_MAILS_PER_DEVICE => (DEVICES, "the_mail_for_one_browser_is_not_repeated_at_once"),
+        Name::DEVICE_MAILS_PER_ADDRESS | Name::DEVICE_MAILS_PER_ACCOUNT => {
+            (DEVICES, "who_has_asked_for_other_browsers_does_not_keep_one_from_confirming_ones_own")
+        }
+    };
+    (folder, test)
+}
+
+#[test]
+fn every_limit_has_a_test_that_drives_it_beyond_its_bound() {
+    for row in limit::table() {
+        let (file, test) = driven_by(row.name);
+        let text = std::fs::read_to_string(repository().join(file)).unwrap_or_else(|cause| panic!("{file}: {cause}"));
+        assert!(text.contains(&format!("fn {test}(")), "{:?} has no test {test} in {file}", row.name);
+    }
+}
