@@ -25,7 +25,7 @@ const MAX_PROJECTS: usize = model::limit::TOKEN_PROJECTS.length();
 pub enum NewTokenScope {
     /// All projects of the account.
     Account,
-    /// These projects; one that does not exist yet is restricted by name alone.
+    /// These projects; one on which the user has no role (yet) is restricted by name alone.
     Projects(Vec<ProjectName>),
 }
 
@@ -44,7 +44,7 @@ pub struct CreateToken {
     user: UserId,
     description: String,
     scope: ScopeFacts,
-    /// The projects' ids, when all of them exist.
+    /// The projects' ids, when its user has a role on all of them.
     project_ids: Vec<ProjectId>,
     /// When it was loaded; it is not valid before.
     loaded_at: Timestamp,
@@ -146,7 +146,8 @@ impl Target for ListTokens {
 
 impl CreateToken {
     /// The caveats as PyPI writes them: `[3, user]` for the account; `[1, names]` for
-    /// projects, and `[2, ids]` beside it when all of them exist.
+    /// projects, and `[2, ids]` beside it when the user has a role on all of them. What says
+    /// the scope stands first, after the expiry: old rows are read by that (`tokens`).
     fn caveats(&self) -> Vec<String> {
         let expiry = self.expires_at.map(|at| Caveat::Expiration { expires_at: at.seconds(), not_before: self.loaded_at.seconds() });
         let scope = match &self.scope {
@@ -224,19 +225,22 @@ impl Identity {
         }
         let (scope, project_ids) = match scope {
             NewTokenScope::Account => (ScopeFacts::Account, Vec::new()),
-            NewTokenScope::Projects(names) => self.load_scope(&names).await?,
+            NewTokenScope::Projects(names) => self.load_scope(user, &names).await?,
         };
         Ok(CreateToken { user, description: description.to_owned(), scope, project_ids, loaded_at, expires_at, proof })
     }
 
-    async fn load_scope(&self, names: &[ProjectName]) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
+    /// Ids of projects on which the user has a role, and of no others: an id in the token would
+    /// say to anybody that a project exists, also one of which nothing was published.
+    async fn load_scope(&self, user: UserId, names: &[ProjectName]) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
         let names: BTreeSet<&str> = names.iter().map(ProjectName::normalized).collect();
         if !(1..=MAX_PROJECTS).contains(&names.len()) {
             return Err(TokenError::InvalidScope);
         }
         let mut ids = Vec::new();
         for name in &names {
-            ids.extend(self.storage().project(name).await?.map(|project| project.id));
+            let found = self.storage().project_facts(name, Some(user)).await?;
+            ids.extend(found.filter(|facts| facts.role.is_some()).map(|facts| facts.project.id));
         }
         // With one of several missing, a restriction by id would shut that one out for good.
         if ids.len() < names.len() {

@@ -17,6 +17,7 @@ mod routes;
 mod staging;
 mod swapping;
 mod tokens;
+mod unseen;
 mod uploads;
 
 mod tools;
