@@ -139,6 +139,48 @@ fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
     }
 }
 
+/// The records of the contract that a context is made of.
+const FACTS: &[&str] = &[
+    "user",
+    "claim",
+    "publisher",
+    "token",
+    "factor-use",
+    "assurance",
+    "request",
+    "project",
+    "release",
+    "file",
+    "metadata",
+    "new-token",
+    "role-change",
+    "context",
+];
+
+/// A policy is as good as the facts it trusts, so its author is told of each who chose it.
+#[test]
+fn every_fact_of_the_contract_says_whom_it_comes_from() {
+    let text = fs::read_to_string(workspace().join("wit/policy.wit")).expect("the contract");
+    let mut seen = 0;
+    for record in FACTS {
+        let body = text.split_once(&format!("    record {record} {{\n")).and_then(|(_, rest)| rest.split_once("\n    }"));
+        let (body, _) = body.unwrap_or_else(|| panic!("the contract has no record `{record}`"));
+        let mut said = String::new();
+        for line in body.lines().map(str::trim) {
+            match line.strip_prefix("///") {
+                Some(comment) => said.push_str(comment),
+                None => {
+                    let sources = ["From the registry", "From the caller", "From the uploader", "From the owners"];
+                    assert!(sources.iter().any(|source| said.contains(source)), "`{record}` does not say whom `{line}` comes from");
+                    said.clear();
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "{seen} fields were looked at");
+}
+
 /// Who only measures must not lock people out: what an observer asks the host to do is
 /// recorded with its verdict and goes no further.
 #[test]

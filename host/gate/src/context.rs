@@ -3,6 +3,9 @@
 //! The only place where the two vocabularies meet. Every conversion is an exhaustive
 //! match, so a word added on one side does not compile until the other side has it.
 
+use std::collections::BTreeSet;
+
+use model::caveat::Reach;
 use model::{Caller, CredentialKind, Factor, Factors, PasswordState, Principal, ProjectStatus, Role, Timestamp};
 use policy_engine::contract;
 
@@ -101,31 +104,30 @@ fn principal(principal: &Principal, now: Timestamp) -> contract::Principal {
 }
 
 fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
-    let mut expires_at: Option<i64> = None;
-    let mut projects: Option<Vec<String>> = None;
-    for caveat in &token.caveats {
-        match caveat {
-            model::Caveat::Expiration { expires_at: at, .. } => expires_at = Some(expires_at.map_or(*at, |sooner| sooner.min(*at))),
-            // Each list narrows what the ones before it left.
-            model::Caveat::ProjectNames(names) => {
-                projects = Some(match projects {
-                    None => names.clone(),
-                    Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
-                })
-            }
-            // Ids are not names; the token is restricted all the same.
-            model::Caveat::ProjectIds(_) | model::Caveat::Publisher { .. } => projects = Some(projects.unwrap_or_default()),
-            model::Caveat::RequestUser(_) | model::Caveat::LegacyUser => {}
-        }
-    }
+    let minted = Reach::of(&token.minted);
+    // What its holder added stands apart: whoever stole the token can write it as well, so
+    // nothing that a policy demands of a token may be met by it.
+    let left = Reach::of(token.caveats());
+    let seconds_until = |at: i64| u64::try_from(at.saturating_sub(now.seconds())).unwrap_or(0);
+    let narrowed_to = left.projects.filter(|left| minted.projects.as_ref() != Some(left)).map(names_of_projects);
+    let narrowed_expires_in = left.expires_at.filter(|_| left.expires_at != minted.expires_at).map(seconds_until);
     contract::Token {
         id: token.id.to_string(),
         age: token.created_at.age_at(now),
-        expires_in: expires_at.map(|at| u64::try_from(at.saturating_sub(now.seconds())).unwrap_or(0)),
-        scope: projects.map_or(contract::TokenScope::Account, contract::TokenScope::Projects),
+        expires_in: minted.expires_at.map(seconds_until),
+        scope: minted.projects.map_or(contract::TokenScope::Account, contract::TokenScope::Projects),
         last_used: token.last_used_at.map(|at| at.age_at(now)),
         made_with_second_factor: token.made_with_second_factor,
+        narrowed_to,
+        narrowed_expires_in,
     }
+}
+
+/// Those of a holder's words that are the normalized name of a project, each once. Others
+/// match no project, and whatever the holder likes to write there is kept in no record.
+fn names_of_projects(words: Vec<String>) -> Vec<String> {
+    let is_name = |word: &String| model::ProjectName::parse(word).is_ok_and(|name| name.normalized() == word);
+    words.into_iter().filter(is_name).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn project(project: &ProjectFacts<'_>) -> contract::Project {
@@ -161,6 +163,7 @@ fn release(release: &ReleaseFacts<'_>, caller: &Caller) -> contract::Release {
         },
         newest: release.newest.map(|version| version.to_string()),
         staged_by_this_credential: caller.token_id().is_some_and(|token| release.staged_by.contains(&token)),
+        staged_by_this_user: caller.user().is_some_and(|user| release.staged_by_users.contains(&user.id)),
     }
 }
 
@@ -234,22 +237,41 @@ mod tests {
         }
     }
 
+    fn narrowed(minted: Vec<model::Caveat>, added: Vec<model::Caveat>) -> contract::Token {
+        let (id, made_with_second_factor) = (model::TokenId::new(), false);
+        let facts = model::TokenFacts { id, created_at: Timestamp(0), last_used_at: None, made_with_second_factor, minted, added };
+        token(&facts, Timestamp::from_seconds(10))
+    }
+
+    fn names(names: &[&str]) -> model::Caveat {
+        model::Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    const fn expiry(expires_at: i64) -> model::Caveat {
+        model::Caveat::Expiration { expires_at, not_before: 0 }
+    }
+
     #[test]
-    fn several_project_caveats_leave_only_what_all_of_them_allow() {
-        let facts = model::TokenFacts {
-            id: model::TokenId::new(),
-            created_at: Timestamp(0),
-            last_used_at: None,
-            made_with_second_factor: false,
-            caveats: vec![
-                model::Caveat::ProjectNames(vec!["a".into(), "b".into()]),
-                model::Caveat::Expiration { expires_at: 50, not_before: 0 },
-                model::Caveat::ProjectNames(vec!["b".into(), "c".into()]),
-                model::Caveat::Expiration { expires_at: 40, not_before: 0 },
-            ],
-        };
-        let told = token(&facts, Timestamp::from_seconds(10));
-        assert_eq!(told.scope, contract::TokenScope::Projects(vec!["b".into()]));
-        assert_eq!(told.expires_in, Some(30));
+    fn an_account_token_narrowed_by_its_holder_is_an_account_token() {
+        let told = narrowed(vec![model::Caveat::RequestUser("u".into())], vec![names(&["a"]), expiry(40)]);
+        assert_eq!((told.scope, told.expires_in), (contract::TokenScope::Account, None));
+        assert_eq!((told.narrowed_to, told.narrowed_expires_in), (Some(vec!["a".into()]), Some(30)));
+    }
+
+    #[test]
+    fn a_project_token_narrowed_further_keeps_its_scope_and_says_what_is_left() {
+        let minted = || vec![expiry(60), names(&["a", "b"]), model::Caveat::ProjectIds(vec!["id".into()])];
+        let told = narrowed(minted(), vec![names(&["b", "c"]), expiry(70)]);
+        assert_eq!((told.scope, told.expires_in), (contract::TokenScope::Projects(vec!["a".into(), "b".into()]), Some(50)));
+        assert_eq!((told.narrowed_to, told.narrowed_expires_in), (Some(vec!["b".into()]), None));
+        let unchanged = narrowed(minted(), vec![names(&["a", "b", "c"])]);
+        assert_eq!((unchanged.narrowed_to, unchanged.narrowed_expires_in), (None, None));
+    }
+
+    #[test]
+    fn what_a_holder_writes_that_names_no_project_is_not_told() {
+        let told = narrowed(vec![], vec![names(&["b", "A", "a", "a", "<script>", "", "-"])]);
+        assert_eq!(told.narrowed_to, Some(vec!["a".into(), "b".into()]));
+        assert_eq!(narrowed(vec![], vec![model::Caveat::ProjectIds(vec!["x".into()])]).narrowed_to, Some(vec![]));
     }
 }

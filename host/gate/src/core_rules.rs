@@ -84,10 +84,10 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
         publisher_registered: project.is_some_and(|project| project.role.is_some()),
     };
     let mut failures: Vec<String> = Vec::new();
-    for caveat in &token.caveats {
+    for caveat in token.caveats() {
         if let Err(failure) = caveat.check(&subject) {
             let text = failure.to_string();
-            // Caveats stand in the token and beside it; a person need not read them twice.
+            // The registry and the holder may both have said it; a person need not read it twice.
             if !failures.contains(&text) {
                 failures.push(text);
             }
@@ -186,7 +186,14 @@ mod tests {
         Caller {
             credential: CredentialKind::ApiToken,
             principal: Principal::User(user()),
-            token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+            token: Some(TokenFacts {
+                id: TokenId::new(),
+                created_at: Timestamp(0),
+                last_used_at: None,
+                made_with_second_factor: false,
+                minted: caveats,
+                added: Vec::new(),
+            }),
             session: None,
             assurance: Assurance::NONE,
         }
@@ -214,6 +221,15 @@ mod tests {
     fn a_caveat_that_fails_comes_before_a_missing_role() {
         let caller = with_token(vec![Caveat::ProjectNames(vec!["other".into()])]);
         assert_eq!(code(check(Timestamp(0), &caller, &about(Action::FileUpload, None, ProjectStatus::Active))).as_deref(), Some("token-caveat"));
+    }
+
+    #[test]
+    fn what_the_holder_added_holds_like_what_the_registry_minted() {
+        let mut caller = with_token(vec![]);
+        let upload = about(Action::FileUpload, Some(Role::Owner), ProjectStatus::Active);
+        assert_eq!(code(check(Timestamp(0), &caller, &upload)), None);
+        caller.token.as_mut().unwrap().added = vec![Caveat::ProjectNames(vec!["other".into()])];
+        assert_eq!(code(check(Timestamp(0), &caller, &upload)).as_deref(), Some("token-caveat"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::permit::{Grant, Permit};
 use crate::recorder::{DecisionRecord, Recorder, actor_of};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::target::{Target, TargetFacts};
+use crate::token_use;
 
 /// Names this server process among those that share the database.
 #[derive(Clone, Debug)]
@@ -164,6 +165,7 @@ impl Gate {
             self.recorder().decision(record).await;
         }
         drop(facts);
+        token_use::note(self.storage(), caller, attempt.at).await;
         Ok(Permit::new(target, grant))
     }
 

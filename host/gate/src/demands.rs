@@ -114,7 +114,8 @@ impl Asked<'_> {
             created_at: at,
             last_used_at: None,
             made_with_second_factor: factors.any(),
-            caveats: project.map(|project| Caveat::ProjectNames(vec![project.normalized.to_owned()])).into_iter().collect(),
+            minted: project.map(|project| Caveat::ProjectNames(vec![project.normalized.to_owned()])).into_iter().collect(),
+            added: Vec::new(),
         });
         let caller = Caller {
             credential: if by_token { CredentialKind::ApiToken } else { CredentialKind::Session },
@@ -156,6 +157,7 @@ fn facts<'a>(
             order: VersionOrder::Newer,
             newest: None,
             staged_by: &[],
+            staged_by_users: &[],
         }),
         file: is_upload.then_some(FileFacts {
             name: "project-1.0.tar.gz",

@@ -28,6 +28,7 @@ pub mod permit;
 pub mod recorder;
 pub mod refusal;
 pub mod target;
+mod token_use;
 
 pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;

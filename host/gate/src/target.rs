@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use model::{Action, Digests, FileKind, ProjectId, ProjectStatus, Role, TokenId, Version};
+use model::{Action, Digests, FileKind, ProjectId, ProjectStatus, Role, TokenId, UserId, Version};
 
 /// Something a permit can be asked for. The type that implements it is what the use case
 /// later acts on, so a permit for one thing cannot be used for another.
@@ -72,13 +72,16 @@ pub enum ReleaseStanding {
 pub struct ReleaseFacts<'a> {
     pub version: &'a Version,
     pub standing: ReleaseStanding,
-    /// Seconds since it was published, or staged while it is staged; 0 while absent.
+    /// Seconds since it was published; while it is staged, since the last of its files was
+    /// staged; 0 while absent.
     pub age: u64,
     pub order: VersionOrder,
     /// The newest published version.
     pub newest: Option<&'a Version>,
     /// The tokens that staged its files.
     pub staged_by: &'a [TokenId],
+    /// The users who staged its files, with whatever credential.
+    pub staged_by_users: &'a [UserId],
 }
 
 /// A file, as far as a decision may know it.

@@ -2,6 +2,9 @@
 //!
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
+#[path = "decide/narrowing.rs"]
+mod narrowing;
+
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -134,7 +137,14 @@ fn token_caller(factors: Factors, caveats: Vec<Caveat>) -> Caller {
     Caller {
         credential: CredentialKind::ApiToken,
         principal: person(factors),
-        token: Some(TokenFacts { id: TokenId::new(), created_at: Timestamp(0), last_used_at: None, made_with_second_factor: false, caveats }),
+        token: Some(TokenFacts {
+            id: TokenId::new(),
+            created_at: Timestamp(0),
+            last_used_at: None,
+            made_with_second_factor: false,
+            minted: caveats,
+            added: Vec::new(),
+        }),
         session: None,
         assurance: Assurance::NONE,
     }

@@ -9,10 +9,8 @@ use storage::tokens::TokenWithUser;
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::sessions::assurance_of;
+use crate::tokens::TokenCaveats;
 use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
-
-/// How often it is written down that a token was used.
-const TOUCH_EVERY_MS: i64 = 60_000;
 
 impl Identity {
     /// Turns what was presented into a caller, or refuses it.
@@ -28,7 +26,7 @@ impl Identity {
                 Ok(caller) => Ok(caller),
                 Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
             },
-            Presented::Token(text) => match self.verify_token(&text, attempt.at).await {
+            Presented::Token(text) => match self.verify_token(&text).await {
                 Ok(caller) => self.admit(gate, attempt, action, caller).await,
                 // Counted after the look, not before: a valid token is accepted however many
                 // invalid ones come from the same address, and none can be guessed.
@@ -58,7 +56,7 @@ impl Identity {
         let again = match presented {
             Presented::None => return Ok(Caller::anonymous()),
             Presented::Session(cookie) => self.verify_session(&cookie, attempt.at).await,
-            Presented::Token(text) => self.verify_token(&text, attempt.at).await,
+            Presented::Token(text) => self.verify_token(&text).await,
             Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
                 let mut again = self.verify_password(attempt, &user, password.clone()).await;
                 if let Ok(caller) = &mut again {
@@ -103,7 +101,7 @@ impl Identity {
     }
 
     /// A token that does not exist takes the same work as one with a wrong signature.
-    async fn verify_token(&self, text: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
+    async fn verify_token(&self, text: &Secret<String>) -> Result<Caller, Failure> {
         let read = tokens::read(&self.config().token_prefix, text.expose()).map_err(|_| Failure::token("unreadable-token", None))?;
         let found = self.storage().token(read.id()).await.map_err(|error| Failure::unavailable(CredentialKind::ApiToken, &error))?;
         let key = found.as_ref().map_or(&self.inner.dummy_key, |found| &found.token.key);
@@ -117,18 +115,14 @@ impl Identity {
         if user.disabled_at.is_some() {
             return Err(Failure::token("disabled-user", Some(user.id)));
         }
-        let caveats = verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id))?;
-        if token.last_used_at.is_none_or(|used| used.plus_ms(TOUCH_EVERY_MS) <= at)
-            && let Err(error) = self.storage().touch_token(token.id, at).await
-        {
-            tracing::warn!(%error, token = %token.id, "the use of a token could not be noted");
-        }
+        let TokenCaveats { minted, added } = verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id))?;
         let facts = TokenFacts {
             id: token.id,
             created_at: token.created_at,
             last_used_at: token.last_used_at,
             made_with_second_factor: token.made_with_second_factor,
-            caveats,
+            minted,
+            added,
         };
         Ok(Caller {
             credential: CredentialKind::ApiToken,

@@ -64,6 +64,15 @@ pub struct VerifiedToken {
     caveats: Vec<Vec<u8>>,
 }
 
+/// The caveats of a verified token, told apart by who wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenCaveats {
+    /// The registry's own, by its record.
+    pub minted: Vec<Caveat>,
+    /// What the holder added to the text.
+    pub added: Vec<Caveat>,
+}
+
 /// A fresh root key.
 pub fn generate_key() -> Secret<[u8; 32]> {
     let mut key = [0; 32];
@@ -150,11 +159,25 @@ impl VerifiedToken {
         self.id
     }
 
-    /// The caveats in the token, then those stored for it. One that is not understood
-    /// refuses the token: a restriction that is not understood cannot be kept.
-    pub fn caveats(&self, stored: &[String]) -> Result<Vec<Caveat>, InvalidCaveat> {
-        let embedded = self.caveats.iter().map(Vec::as_slice);
-        embedded.chain(stored.iter().map(String::as_bytes)).map(Caveat::parse).collect()
+    /// The caveats stored for the token, and those that its text has beyond them. One that is
+    /// not understood refuses the token: a restriction that is not understood cannot be kept.
+    ///
+    /// What a token was minted as is what the registry stored, not what stands in the text:
+    /// there, whoever holds it can add caveats that look just like the registry's. A row
+    /// without a record of the scope (`stored` is empty, or holds only what was added later)
+    /// is read from the beginning of the text, up to the first caveat that says the scope. No
+    /// holder can forge that: caveats can only be appended, and this registry has never minted
+    /// a token whose text does not say its scope first, after its expiry if it has one.
+    pub fn caveats(&self, stored: &[String]) -> Result<TokenCaveats, InvalidCaveat> {
+        let presented = self.caveats.iter().map(|bytes| Caveat::parse(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let mut minted = stored.iter().map(|text| Caveat::parse(text.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        if !minted.iter().any(Caveat::says_scope) {
+            let first = presented.iter().position(Caveat::says_scope).map_or(0, |position| position + 1);
+            minted.splice(0..0, presented[..first].iter().cloned());
+        }
+        // The same restriction twice is the same restriction.
+        let added = presented.into_iter().filter(|caveat| !minted.contains(caveat)).collect();
+        Ok(TokenCaveats { minted, added })
     }
 }
 

@@ -114,12 +114,24 @@ pub struct TokenFacts {
     pub id: TokenId,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last used, if ever.
+    /// When something was last permitted with it, if ever.
     pub last_used_at: Option<Timestamp>,
     /// Whether a second factor was proven when it was made.
     pub made_with_second_factor: bool,
-    /// Every caveat: those in the token, then those stored for it.
-    pub caveats: Vec<Caveat>,
+    /// What the registry restricts it to, by its own record: as it was minted, and further
+    /// if the registry restricted it since. Nobody who holds the token can change these, so
+    /// policies decide by them.
+    pub minted: Vec<Caveat>,
+    /// What its holder added offline to the text that was presented. Holds like the rest,
+    /// and says nothing about what kind of token it is: whoever stole it writes here too.
+    pub added: Vec<Caveat>,
+}
+
+impl TokenFacts {
+    /// All restrictions that hold, whoever made them.
+    pub fn caveats(&self) -> impl Iterator<Item = &Caveat> {
+        self.minted.iter().chain(&self.added)
+    }
 }
 
 /// One proof of a second factor.

@@ -27,6 +27,39 @@ pub enum Caveat {
     LegacyUser,
 }
 
+/// What several caveats leave when all of them hold, as far as it can be said without a
+/// request: projects by name, and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The projects by normalized name; none is all of them. Empty also where projects are
+    /// named by id alone: that is a restriction, too, but not to a name.
+    pub projects: Option<Vec<String>>,
+    /// The earliest expiry, in seconds.
+    pub expires_at: Option<i64>,
+}
+
+impl Reach {
+    /// What these leave.
+    pub fn of<'a>(caveats: impl IntoIterator<Item = &'a Caveat>) -> Self {
+        let mut reach = Self::default();
+        for caveat in caveats {
+            match caveat {
+                Caveat::Expiration { expires_at, .. } => reach.expires_at = Some(reach.expires_at.map_or(*expires_at, |sooner| sooner.min(*expires_at))),
+                // Each list narrows what the ones before it left.
+                Caveat::ProjectNames(names) => {
+                    reach.projects = Some(match reach.projects {
+                        None => names.clone(),
+                        Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
+                    });
+                }
+                Caveat::ProjectIds(_) | Caveat::Publisher { .. } => reach.projects = Some(reach.projects.unwrap_or_default()),
+                Caveat::RequestUser(_) | Caveat::LegacyUser => {}
+            }
+        }
+        reach
+    }
+}
+
 /// The caveat's bytes are not a caveat this registry understands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCaveat {
@@ -84,6 +117,12 @@ impl Caveat {
             return Ok(Self::ProjectIds(texts(&fields["project_ids"])?));
         }
         Err(InvalidCaveat::Malformed)
+    }
+
+    /// Whether it says what a token is for: the account, or some of its projects. Every
+    /// token this registry minted has at least one that does.
+    pub fn says_scope(&self) -> bool {
+        !matches!(self, Self::Expiration { .. })
     }
 
     /// The compact JSON this registry writes, as PyPI writes it.
@@ -233,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn several_project_caveats_leave_only_what_all_of_them_allow() {
+        let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect());
+        let expiry = |expires_at| Caveat::Expiration { expires_at, not_before: 0 };
+        let reach = Reach::of(&[names(&["a", "b"]), expiry(50), names(&["b", "c"]), Caveat::ProjectIds(vec![]), expiry(40), expiry(60)]);
+        assert_eq!(reach, Reach { projects: Some(vec!["b".into()]), expires_at: Some(40) });
+        assert_eq!(Reach::of(&[Caveat::RequestUser("u".into()), Caveat::LegacyUser]), Reach::default());
+        assert_eq!(Reach::of(&[Caveat::ProjectIds(vec!["id".into()])]).projects, Some(vec![]), "a restriction, though not to a name");
+    }
+
+    #[test]
     fn an_expiry_holds_from_its_start_until_just_before_its_end() {
         let caveat = Caveat::Expiration { expires_at: 20, not_before: 10 };
         let caller = Caller::anonymous();
@@ -243,11 +292,34 @@ mod tests {
         assert_eq!(at(20), Err(CaveatFailure::Expired));
     }
 
+    fn any_caveat() -> impl Strategy<Value = Caveat> {
+        let names = || proptest::collection::vec("[ab]", 0..3);
+        prop_oneof![
+            (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration { expires_at, not_before }),
+            names().prop_map(Caveat::ProjectNames),
+            names().prop_map(Caveat::ProjectIds),
+            "[ab]".prop_map(Caveat::RequestUser),
+            "[ab]".prop_map(|id| Caveat::Publisher { id }),
+            Just(Caveat::LegacyUser),
+        ]
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back(expires_at: i64, not_before: i64, names in proptest::collection::vec("[a-z-]{1,12}", 0..4)) {
             for caveat in [Caveat::Expiration { expires_at, not_before }, Caveat::ProjectNames(names.clone()), Caveat::ProjectIds(names)] {
                 prop_assert_eq!(Caveat::parse(caveat.to_json().as_bytes()), Ok(caveat));
+            }
+        }
+
+        #[test]
+        fn another_caveat_never_widens_what_the_others_leave(before in proptest::collection::vec(any_caveat(), 0..5), added in any_caveat()) {
+            let (whole, narrowed) = (Reach::of(&before), Reach::of(before.iter().chain([&added])));
+            if let Some(projects) = whole.projects {
+                prop_assert!(narrowed.projects.is_some_and(|left| left.iter().all(|name| projects.contains(name))));
+            }
+            if let Some(at) = whole.expires_at {
+                prop_assert!(narrowed.expires_at.is_some_and(|sooner| sooner <= at));
             }
         }
 

@@ -51,6 +51,8 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
         scope: TokenScope::Projects(vec!["probe".into()]),
         last_used: Some(1),
         made_with_second_factor: true,
+        narrowed_to: None,
+        narrowed_expires_in: None,
     };
     let proven = Assurance { password_age: Some(0), second_factor: Some(FactorUse { factor: Factor::Webauthn, age: 0 }), password_state: PasswordState::Clean };
     let unproven = Assurance { password_age: None, second_factor: None, password_state: PasswordState::Unchecked };
@@ -80,7 +82,15 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
             role: Role::Owner,
             settings: vec![],
         }),
-        release: Some(Release { version: "2.0".into(), state, age: 60, order, newest: Some("1.0".into()), staged_by_this_credential: false }),
+        release: Some(Release {
+            version: "2.0".into(),
+            state,
+            age: 60,
+            order,
+            newest: Some("1.0".into()),
+            staged_by_this_credential: false,
+            staged_by_this_user: false,
+        }),
         file: Some(File { name: "probe-2.0.tar.gz".into(), kind: FileKind::Sdist, size: 1000, sha256: "0".repeat(64), blake2_256: "0".repeat(64) }),
         metadata: Some(Metadata {
             version: "2.4".into(),

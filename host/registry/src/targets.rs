@@ -72,6 +72,8 @@ pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Val
     Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())
 }
 
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
 /// A release as one request knows it, whether it exists or not.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownRelease {
@@ -80,6 +82,7 @@ pub(crate) struct KnownRelease {
     pub(crate) newest: Option<Version>,
     pub(crate) age: u64,
     pub(crate) staged_by: Vec<TokenId>,
+    pub(crate) staged_by_users: Vec<UserId>,
     /// Names of the staged files in order, with their SHA-256 in hex.
     pub(crate) staged_files: Vec<(String, String)>,
     /// Whether a source distribution is among its files, staged ones included.
@@ -88,7 +91,7 @@ pub(crate) struct KnownRelease {
 
 impl KnownRelease {
     pub(crate) fn absent(version: Version, newest: Option<Version>) -> Self {
-        Self { version, row: None, newest, age: 0, staged_by: Vec::new(), staged_files: Vec::new(), source_distribution: None }
+        Self { version, row: None, newest, age: 0, staged_by: Vec::new(), staged_by_users: Vec::new(), staged_files: Vec::new(), source_distribution: None }
     }
 
     pub(crate) async fn load(storage: &Storage, project: Option<ProjectId>, version: &Version, now: Timestamp) -> Result<Self, StorageError> {
@@ -96,18 +99,30 @@ impl KnownRelease {
         let newest = storage.published_versions(project).await?.into_iter().max();
         let mut known = Self::absent(version.clone(), newest);
         let Some(row) = storage.release(project, version).await? else { return Ok(known) };
-        known.age = row.published_at.unwrap_or(row.created_at).age_at(now);
+        // While it is staged, from the last file on: whoever stages could otherwise let a
+        // harmless file wait, and add the one that matters a moment before it is published.
+        let mut since = row.published_at.unwrap_or(row.created_at);
         for file in storage.files_of(row.id).await? {
             if file.kind == FileKind::Sdist {
                 known.source_distribution = Some(file.name.clone());
             }
             if file.state == ReleaseState::Staged {
+                since = if row.published_at.is_none() { since.max(file.uploaded_at) } else { since };
                 known.staged_by.extend(file.uploaded_with.filter(|token| !known.staged_by.contains(token)));
+                known.staged_by_users.extend(file.uploaded_by.filter(|user| !known.staged_by_users.contains(user)));
                 known.staged_files.push((file.name, file.digests.sha256_hex()));
             }
         }
+        known.age = since.age_at(now);
         known.row = Some(row);
         Ok(known)
+    }
+
+    /// `limit`, if the release was published more than that many days ago and so takes no
+    /// more files. What is staged is not out yet, and waits as long as it likes.
+    pub(crate) fn closed_after_days(&self, limit: Option<u32>) -> Option<u32> {
+        let is_published = self.row.as_ref().is_some_and(|row| row.state == ReleaseState::Published);
+        limit.filter(|&days| is_published && self.age > u64::from(days) * SECONDS_PER_DAY)
     }
 
     fn facts(&self) -> ReleaseFacts<'_> {
@@ -122,6 +137,7 @@ impl KnownRelease {
             order: order(&self.version, self.newest.as_ref()),
             newest: self.newest.as_ref(),
             staged_by: &self.staged_by,
+            staged_by_users: &self.staged_by_users,
         }
     }
 }
@@ -256,6 +272,7 @@ impl Target for DownloadFile {
                 order: order(&file.version, newest),
                 newest,
                 staged_by: &[],
+                staged_by_users: &[],
             }),
             file: self.row().map(|file| FileFacts { name: &file.name, kind: file.kind, size: file.size, digests: file.digests }),
             ..TargetFacts::of(Action::FileDownload)

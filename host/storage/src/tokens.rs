@@ -88,7 +88,7 @@ impl Storage {
         self.database().all(&LIST, &[user.into()]).await?.iter().map(token_row).collect()
     }
 
-    /// Remembers that the token was used. Bookkeeping; writes at most once a minute per token.
+    /// Remembers that something was permitted with the token. Bookkeeping; writes at most once a minute per token.
     pub async fn touch_token(&self, id: TokenId, at: Timestamp) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
         if self.database().optional(&NEEDS_TOUCH, &[id.into(), due.into()]).await?.is_some() {

@@ -46,7 +46,7 @@ settings! {
         pub second_factor: bool = boolean("Second factor for everyone", false),
         /// Who changes a project in a session has proven a second factor at most this long ago. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// Uploads need a token that is restricted to projects, and no other can be made.
+        /// Uploads need a token that was made for projects, and no other can be made.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
         /// Uploads need a token that was made with a second factor.
         pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
@@ -62,7 +62,7 @@ settings! {
         pub second_factor: bool = boolean("Second factor for everyone", false),
         /// Who changes this project in a session has proven a second factor at most this long ago. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// Uploads to this project need a token that is restricted to projects, so that a stolen token opens little.
+        /// Uploads to this project need a token that was made for projects, so that a stolen token opens little. An account-wide token that its holder restricted to a project is still account-wide.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
         /// Uploads to this project need a token that was made by somebody who proved a second factor for it.
         pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
@@ -113,7 +113,7 @@ impl Policy for OwnerMandate {
             })
             .need_if(by_token && (operator.project_tokens_only || owner.project_tokens_only), Requirement::ProjectToken, || {
                 Reason::new("project-token-required", "This project does not accept account-wide tokens.")
-                    .remedy("Use a token restricted to the project.")
+                    .remedy("Use a token made for the project; one restricted later does not do.")
                     .page(Page::Tokens)
             })
             .need_if(by_token && (operator.strong_tokens_only || owner.strong_tokens_only), Requirement::TokenMadeWithSecondFactor, || {
@@ -216,6 +216,17 @@ mod tests {
         check(&owner, &upload(example::project_token("demo")), &[]);
         let weak = Token { made_with_second_factor: false, ..example::project_token("demo") };
         check(&owner, &upload(weak), &["strong-token-required"]);
+    }
+
+    #[test]
+    fn an_account_token_that_its_holder_narrowed_is_as_account_wide_as_before() {
+        let owner = Owner { project_tokens_only: true, ..Owner::default() };
+        let narrowed = Token { narrowed_to: Some(vec!["demo".to_owned()]), narrowed_expires_in: Some(60), ..example::token() };
+        for action in UPLOADS.iter() {
+            check(&owner, &Context { action, ..upload(narrowed.clone()) }, &["project-token-required"]);
+        }
+        let further = Token { narrowed_to: Some(vec!["demo".to_owned()]), ..example::project_token("demo") };
+        check(&owner, &upload(further), &[]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub fn token() -> Token {
         scope: TokenScope::Account,
         last_used: None,
         made_with_second_factor: true,
+        narrowed_to: None,
+        narrowed_expires_in: None,
     }
 }
 
@@ -45,5 +47,13 @@ pub fn project(name: &str, role: Role) -> Project {
 
 /// A release that is staged.
 pub fn staged_release(version: &str) -> Release {
-    Release { version: version.to_owned(), state: ReleaseState::Staged, age: 60, order: VersionOrder::First, newest: None, staged_by_this_credential: false }
+    Release {
+        version: version.to_owned(),
+        state: ReleaseState::Staged,
+        age: 60,
+        order: VersionOrder::First,
+        newest: None,
+        staged_by_this_credential: false,
+        staged_by_this_user: false,
+    }
 }

@@ -72,6 +72,8 @@ pub fn upload() -> Case {
                 scope: TokenScope::Projects(vec!["sample-project".into(), "sample-plugins".into()]),
                 last_used: Some(86_400),
                 made_with_second_factor: true,
+                narrowed_to: None,
+                narrowed_expires_in: None,
             }),
             assurance: Some(Assurance { password_age: None, second_factor: None, password_state: PasswordState::Unchecked }),
             project: Some(Project { name: "sample-project".into(), exists: true, status: ProjectStatus::Active, role: Role::Maintainer, settings: Vec::new() }),
@@ -82,6 +84,7 @@ pub fn upload() -> Case {
                 order: VersionOrder::Newer,
                 newest: Some("4.11.3".into()),
                 staged_by_this_credential: false,
+                staged_by_this_user: false,
             }),
             file: Some(File {
                 name: "sample_project-4.12.0-py3-none-any.whl".into(),

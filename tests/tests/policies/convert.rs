@@ -57,8 +57,8 @@ fn scope(value: host::TokenScope) -> sdk::TokenScope {
 }
 
 fn token(value: host::Token) -> sdk::Token {
-    let host::Token { id, age, expires_in, scope: restricted, last_used, made_with_second_factor } = value;
-    sdk::Token { id, age, expires_in, scope: scope(restricted), last_used, made_with_second_factor }
+    let host::Token { id, age, expires_in, scope: minted, last_used, made_with_second_factor, narrowed_to, narrowed_expires_in } = value;
+    sdk::Token { id, age, expires_in, scope: scope(minted), last_used, made_with_second_factor, narrowed_to, narrowed_expires_in }
 }
 
 fn assurance(value: host::Assurance) -> sdk::Assurance {
@@ -74,8 +74,9 @@ fn project(value: host::Project) -> sdk::Project {
 }
 
 fn release(value: host::Release) -> sdk::Release {
-    let host::Release { version, state, age, order, newest, staged_by_this_credential } = value;
-    sdk::Release { version, state: release_state(state), age, order: version_order(order), newest, staged_by_this_credential }
+    let host::Release { version, state, age, order, newest, staged_by_this_credential, staged_by_this_user } = value;
+    let (state, order) = (release_state(state), version_order(order));
+    sdk::Release { version, state, age, order, newest, staged_by_this_credential, staged_by_this_user }
 }
 
 fn request(value: host::Request) -> sdk::Request {

@@ -40,8 +40,22 @@ fn principal() -> impl Strategy<Value = Principal> {
 
 fn token() -> impl Strategy<Value = Token> {
     let scope = prop_oneof![Just(TokenScope::Account), vec(text(), 0..3).prop_map(TokenScope::Projects)];
-    (text(), age(), option::of(age()), scope, option::of(age()), any::<bool>())
-        .prop_map(|(id, age, expires_in, scope, last_used, made_with_second_factor)| Token { id, age, expires_in, scope, last_used, made_with_second_factor })
+    let minted = (text(), age(), option::of(age()), scope, option::of(age()), any::<bool>());
+    (minted, narrowing()).prop_map(|((id, age, expires_in, scope, last_used, made_with_second_factor), (narrowed_to, narrowed_expires_in))| Token {
+        id,
+        age,
+        expires_in,
+        scope,
+        last_used,
+        made_with_second_factor,
+        narrowed_to,
+        narrowed_expires_in,
+    })
+}
+
+/// What a holder may make of a token offline: names it may still be used for, and for how long.
+pub(crate) fn narrowing() -> impl Strategy<Value = (Option<Vec<String>>, Option<u64>)> {
+    (option::of(vec(text(), 0..3)), option::of(age()))
 }
 
 fn assurance() -> impl Strategy<Value = Assurance> {
@@ -64,8 +78,17 @@ fn project() -> impl Strategy<Value = Project> {
 }
 
 fn release() -> impl Strategy<Value = Release> {
-    (text(), select(ReleaseState::ALL), age(), select(VersionOrder::ALL), option::of(text()), any::<bool>())
-        .prop_map(|(version, state, age, order, newest, staged_by_this_credential)| Release { version, state, age, order, newest, staged_by_this_credential })
+    (text(), select(ReleaseState::ALL), age(), select(VersionOrder::ALL), option::of(text()), any::<(bool, bool)>()).prop_map(
+        |(version, state, age, order, newest, (staged_by_this_credential, staged_by_this_user))| Release {
+            version,
+            state,
+            age,
+            order,
+            newest,
+            staged_by_this_credential,
+            staged_by_this_user,
+        },
+    )
 }
 
 fn request() -> impl Strategy<Value = Request> {

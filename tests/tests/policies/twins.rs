@@ -135,6 +135,32 @@ const REQUIREMENTS: [Requirement; 6] = [
     Requirement::TokenMadeWithSecondFactor,
 ];
 
+/// A shipped policy decides by what a token was minted as: what its holder added changes no
+/// verdict, word for word.
+#[test]
+fn what_a_holder_adds_to_a_token_changes_no_verdict_of_a_shipped_policy() {
+    let sets: Vec<_> = crate::SETS.iter().map(|set| crate::shipped(set)).collect();
+    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
+    let chosen = select(vec![json!({}), json!({ "owner-mandate": { "project-tokens-only": true, "strong-tokens-only": true } })]);
+    TestRunner::new(config)
+        .run(&(facts::context(), facts::narrowing(), chosen), |(mut context, (narrowed_to, narrowed_expires_in), chosen)| {
+            for set in &sets {
+                let owner = set.resolve_owner_settings(&chosen);
+                let said = |context: &Context| {
+                    let decision = set.decide(context, &owner);
+                    (decision.outcome, decision.policies.into_iter().map(|record| record.result).collect::<Vec<_>>())
+                };
+                let before = said(&context);
+                if let Some(token) = &mut context.token {
+                    (token.narrowed_to, token.narrowed_expires_in) = (narrowed_to.clone(), narrowed_expires_in);
+                }
+                prop_assert_eq!(before, said(&context));
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
 proptest! {
     /// A policy that keeps only what is unmet must mean by that what the host means.
     #[test]

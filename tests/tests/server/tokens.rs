@@ -1,7 +1,7 @@
 //! API tokens: narrowed offline by pypitoken, refused when bent, worth nothing beyond
 //! their caveats.
 
-use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
+use tests::{Clients, Package, Request, Server, Setup, User, basic_token, shipped_set};
 
 use crate::tools::{SetFolder, binding, log_in, upload_ok};
 
@@ -35,6 +35,60 @@ fn a_token_narrowed_offline_to_a_project_uploads_there_and_nowhere_else() {
     let wider = narrowed(&clients, &server, &narrow, "project_names=[\"first\", \"second\"]");
     assert_eq!(server.upload(&Package::new("second", "1.1").wheel(), Some(&basic_token(&wider))).status, 403);
     upload_ok(&server, &Package::new("first", "1.2").wheel(), &wider);
+}
+
+/// What an account-wide token that was narrowed to a name is answered there.
+#[track_caller]
+fn refused_as_account_wide(server: &Server, name: &str, token: &str) -> String {
+    let refused = server.upload(&Package::new(name, "3.0").wheel(), Some(&basic_token(token)));
+    assert_eq!(refused.status, 403, "{}", refused.reason);
+    assert!(refused.reason.contains("does not accept account-wide tokens"), "{}", refused.reason);
+    refused.header("Portcullis-Decision").expect("a refusal names its decision").to_owned()
+}
+
+/// A thief of an account-wide token can write the restriction, too.
+#[test]
+fn an_account_token_narrowed_offline_passes_for_no_project_token_under_the_strict_set() {
+    let Some(clients) = Clients::find() else { return };
+    let server = Setup::default().policies(shipped_set("strict")).start();
+    let alice = server.user("alice");
+    let app = alice.authenticator.as_ref().expect("alice has an app");
+    let account = server.setup.token(&alice, &["--account", "--second-factor-code", &app.code()]);
+    let scope = ["--project", "first", "--project", "second", "--expires", "1h", "--second-factor-code", &app.code_steps_from_now(1)];
+    let projects = server.setup.token(&alice, &scope);
+    upload_ok(&server, &Package::new("first", "1.0").wheel(), &projects);
+
+    // For a project that exists, and for one that does not.
+    for name in ["first", "brand-new"] {
+        refused_as_account_wide(&server, name, &account);
+        let narrow = narrowed(&clients, &server, &account, &format!("project_names=[\"{name}\"]"));
+        let decision = refused_as_account_wide(&server, name, &narrow);
+        let explained = server.command_line(&["explain", &decision, "--json"]).ok().all();
+        assert!(explained.contains("narrowed-to"), "an operator sees what the holder added: {explained}");
+    }
+    let waiting = server.command_line(&["release", "list", "--json"]).ok().json();
+    assert_eq!(waiting.as_array().map(Vec::len), Some(1), "{waiting}");
+
+    // A token that was made for projects still does, and so does what its holder makes of it.
+    let narrow = narrowed(&clients, &server, &projects, "project_names=[\"first\"]");
+    upload_ok(&server, &Package::new("first", "1.1").wheel(), &narrow);
+    let elsewhere = server.upload(&Package::new("second", "1.0").wheel(), Some(&basic_token(&narrow)));
+    assert!(elsewhere.reason.contains("project-scoped token is not valid for project: 'second'"), "{}", elsewhere.reason);
+    upload_ok(&server, &Package::new("second", "1.0").wheel(), &projects);
+}
+
+#[test]
+fn an_account_token_narrowed_offline_is_refused_where_owners_want_project_tokens() {
+    let Some(clients) = Clients::find() else { return };
+    let (server, alice, account) = server_with_two_projects();
+    server.command_line(&["project", "settings", "first", "owner-mandate", "project-tokens-only=true"]).ok();
+    let narrow = narrowed(&clients, &server, &account, "project_names=[\"first\", \"second\"]");
+    refused_as_account_wide(&server, "first", &account);
+    refused_as_account_wide(&server, "first", &narrow);
+    upload_ok(&server, &Package::new("second", "1.1").wheel(), &narrow);
+    let for_project = server.setup.token(&alice, &["--project", "first"]);
+    upload_ok(&server, &Package::new("first", "1.1").wheel(), &for_project);
+    upload_ok(&server, &Package::new("first", "1.2").wheel(), &narrowed(&clients, &server, &for_project, "project_names=[\"first\"]"));
 }
 
 #[test]

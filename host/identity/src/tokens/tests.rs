@@ -20,6 +20,15 @@ fn verify(text: &str) -> Option<VerifiedToken> {
     read("pypi", text).ok()?.verify(&key()).ok()
 }
 
+/// Every caveat, the registry's first.
+fn all(token: &VerifiedToken, stored: &[String]) -> Result<Vec<Caveat>, InvalidCaveat> {
+    token.caveats(stored).map(|TokenCaveats { minted, added }| [minted, added].concat())
+}
+
+fn names(names: &[&str]) -> Caveat {
+    Caveat::ProjectNames(names.iter().map(|name| name.to_string()).collect())
+}
+
 fn user() -> Caveat {
     Caveat::RequestUser("11111111-1111-4111-8111-111111111111".into())
 }
@@ -46,7 +55,6 @@ fn attenuate(token: &str, caveat: &str) -> String {
 
 #[test]
 fn tokens_of_other_implementations_verify() {
-    let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| name.to_string()).collect());
     let expiry = Caveat::Expiration { expires_at: 2_000_000_000, not_before: 1_000_000_000 };
     let id = Caveat::ProjectIds(vec!["22222222-2222-4222-8222-222222222222".into()]);
     for (token, caveats) in [
@@ -57,7 +65,7 @@ fn tokens_of_other_implementations_verify() {
     ] {
         let verified = verify(token).unwrap();
         assert_eq!(verified.id().to_string(), ID);
-        assert_eq!(verified.caveats(&[]), Ok(caveats));
+        assert_eq!(all(&verified, &[]), Ok(caveats));
     }
 }
 
@@ -74,23 +82,53 @@ fn a_token_attenuated_offline_in_any_spacing_verifies() {
     let once = attenuate(USER, r#"[1, ["foo-bar", "baz"]]"#);
     assert_eq!(attenuate(&once, "[0, 2000000000, 1000000000]"), ATTENUATED);
     let odd = attenuate(USER, "  [ 1 ,\n[ \"a\"\t] ]  ");
-    assert_eq!(verify(&odd).unwrap().caveats(&[]), Ok(vec![user(), Caveat::ProjectNames(vec!["a".into()])]));
+    assert_eq!(all(&verify(&odd).unwrap(), &[]), Ok(vec![user(), names(&["a"])]));
 }
 
 #[test]
-fn stored_caveats_come_after_those_in_the_token() {
-    let caveats = verify(USER).unwrap().caveats(&["[0,9,1]".to_owned()]);
-    assert_eq!(caveats, Ok(vec![user(), Caveat::Expiration { expires_at: 9, not_before: 1 }]));
+fn what_was_stored_is_what_was_minted_and_the_rest_of_the_text_is_the_holders() {
+    let stored = [user().to_json()];
+    let told = |text: &str, stored: &[String]| verify(text).unwrap().caveats(stored).unwrap();
+    assert_eq!(told(USER, &stored), TokenCaveats { minted: vec![user()], added: vec![] });
+    let narrowed = attenuate(USER, r#"[1, ["foo-bar"]]"#);
+    assert_eq!(told(&narrowed, &stored), TokenCaveats { minted: vec![user()], added: vec![names(&["foo-bar"])] });
+    // The registry may restrict a token later, and then that is its own word, too.
+    let restricted = [user().to_json(), names(&["other"]).to_json()];
+    assert_eq!(told(&narrowed, &restricted), TokenCaveats { minted: vec![user(), names(&["other"])], added: vec![names(&["foo-bar"])] });
+    // Also for a token whose text holds nothing of what it was minted as.
+    let bare = mint("pypi", "pypi.org", ID.parse().unwrap(), &key(), &[]);
+    let bare = attenuate(bare.expose(), r#"[1, ["foo-bar"]]"#);
+    assert_eq!(told(&bare, &stored), TokenCaveats { minted: vec![user()], added: vec![names(&["foo-bar"])] });
+}
+
+#[test]
+fn a_row_without_a_record_is_what_the_text_says_first() {
+    let told = |text: &str, stored: &[&str]| {
+        let stored: Vec<String> = stored.iter().map(|text| (*text).to_owned()).collect();
+        let TokenCaveats { minted, added } = verify(text).unwrap().caveats(&stored).unwrap();
+        (minted, added)
+    };
+    let expiry = Caveat::Expiration { expires_at: 2_000_000_000, not_before: 1_000_000_000 };
+    let id = Caveat::ProjectIds(vec!["22222222-2222-4222-8222-222222222222".into()]);
+    assert_eq!(told(USER, &[]), (vec![user()], vec![]));
+    assert_eq!(told(ATTENUATED, &[]), (vec![user()], vec![names(&["foo-bar", "baz"]), expiry.clone()]), "an account token stays one");
+    assert_eq!(told(PROJECT, &[]), (vec![names(&["foo-bar"])], vec![id]), "a project token stays one");
+    let narrowed = attenuate(EXPIRING, r#"[1, ["baz"]]"#);
+    assert_eq!(told(&narrowed, &[]), (vec![expiry.clone(), names(&["foo-bar"])], vec![names(&["baz"])]));
+    // Restricted later, which is no record of the scope, or is one.
+    let later = Caveat::Expiration { expires_at: 9, not_before: 1 };
+    assert_eq!(told(&narrowed, &["[0,9,1]"]), (vec![expiry, names(&["foo-bar"]), later], vec![names(&["baz"])]));
+    assert_eq!(told(ATTENUATED, &[r#"[1,["baz"]]"#]).0, [names(&["baz"])]);
 }
 
 #[test]
 fn a_caveat_that_is_not_understood_refuses_the_token() {
-    let caveats = |caveat| verify(&attenuate(USER, caveat)).unwrap().caveats(&[]);
+    let caveats = |caveat| all(&verify(&attenuate(USER, caveat)).unwrap(), &[]);
     assert_eq!(caveats("[9999999]"), Err(InvalidCaveat::UnknownTag(9_999_999)));
     for malformed in ["", "[]", "null", "\"foo\"", "[0,5]", "{\"exp\":1}", "\u{1}"] {
         assert_eq!(caveats(malformed), Err(InvalidCaveat::Malformed), "{malformed}");
     }
-    assert_eq!(verify(USER).unwrap().caveats(&["[]".to_owned()]), Err(InvalidCaveat::Malformed));
+    assert_eq!(all(&verify(USER).unwrap(), &["[]".to_owned()]), Err(InvalidCaveat::Malformed));
 }
 
 #[test]
@@ -204,6 +242,18 @@ fn location_of(packet: &[u8]) -> std::ops::Range<usize> {
     3..3 + usize::from(packet[2])
 }
 
+fn holders_caveat() -> impl Strategy<Value = Caveat> {
+    let names = || proptest::collection::vec("foo-bar|baz|[ab]", 0..3);
+    prop_oneof![
+        (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration { expires_at, not_before }),
+        names().prop_map(Caveat::ProjectNames),
+        names().prop_map(Caveat::ProjectIds),
+        Just(user()),
+        Just(Caveat::LegacyUser),
+        "[ab]".prop_map(|id| Caveat::Publisher { id }),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -260,6 +310,24 @@ proptest! {
         let original = verify(USER).unwrap();
         prop_assert_eq!(&verified.caveats[..1], &original.caveats[..]);
         prop_assert_eq!(verified.caveats.len(), 1 + caveats.len());
+    }
+
+    /// Whatever a holder adds, and whether or not the row has a record, the token stays what
+    /// the registry minted.
+    #[test]
+    fn no_holder_changes_what_a_token_was_minted_as(vector in 0..4_usize, caveats in proptest::collection::vec(holders_caveat(), 0..6), with_record: bool) {
+        let minted = verify(VECTORS[vector]).unwrap();
+        let stored: Vec<String> = match with_record {
+            true => minted.caveats.iter().map(|caveat| String::from_utf8(caveat.clone()).unwrap()).collect(),
+            false => Vec::new(),
+        };
+        let before = minted.caveats(&stored).unwrap();
+        let attenuated = caveats.iter().fold(VECTORS[vector].to_owned(), |token, caveat| attenuate(&token, &caveat.to_json()));
+        let after = verify(&attenuated).unwrap().caveats(&stored).unwrap();
+        prop_assert_eq!(&after.minted, &before.minted);
+        for caveat in before.added.iter().chain(&caveats) {
+            prop_assert!(after.minted.contains(caveat) || after.added.contains(caveat), "{:?} does not hold", caveat);
+        }
     }
 
     /// A holder who adds a caveat cannot take it off again, nor sign in front of it.

@@ -3,8 +3,9 @@ use identity::{ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPas
 use model::audit::EventKind;
 use model::caveat::CaveatSubject;
 use model::mail::{MailField, MailKind};
-use model::{Action, Assurance, Caller, Caveat, Clock, CredentialKind, ProjectId, ProjectName, TokenId};
+use model::{Action, Assurance, Caller, Caveat, Clock, CredentialKind, ProjectId, ProjectName, Role, TokenId, UserId};
 use storage::projects::NewProject;
+use storage::tokens::NewToken;
 
 use crate::fixture::{Fixture, NOW, PASSWORD, user_name};
 
@@ -12,10 +13,13 @@ fn projects(names: &[&str]) -> NewTokenScope {
     NewTokenScope::Projects(names.iter().map(|name| ProjectName::parse(name).unwrap()).collect())
 }
 
-async fn create_project(fixture: &Fixture, name: &str) -> ProjectId {
+async fn create_project(fixture: &Fixture, name: &str, owner: Option<UserId>) -> ProjectId {
     let (id, name) = (ProjectId::new(), ProjectName::parse(name).unwrap());
     let mut unit = fixture.storage.begin().await.unwrap();
     unit.create_project(&NewProject { id, name: &name, created_at: NOW }).await.unwrap();
+    if let Some(owner) = owner {
+        unit.grant_role(id, owner, Role::Owner, NOW).await.unwrap();
+    }
     let event = model::audit::AuditEvent {
         at: NOW,
         kind: EventKind::ProjectCreated,
@@ -29,8 +33,20 @@ async fn create_project(fixture: &Fixture, name: &str) -> ProjectId {
     id
 }
 
-fn caveats(caller: &Caller) -> &[Caveat] {
-    &caller.token.as_ref().unwrap().caveats
+/// What the registry minted, and what the holder added.
+fn caveats(caller: &Caller) -> (&[Caveat], &[Caveat]) {
+    let token = caller.token.as_ref().unwrap();
+    (&token.minted, &token.added)
+}
+
+/// Something that a token may do.
+#[derive(Debug)]
+struct Upload;
+
+impl gate::Target for Upload {
+    fn facts(&self) -> gate::TargetFacts<'_> {
+        gate::TargetFacts::of(Action::FileUpload)
+    }
 }
 
 fn reason(refusal: &gate::Refusal) -> (RefusalKind, Vec<gate::Reason>) {
@@ -55,7 +71,7 @@ async fn a_token_yields_its_user_on_any_route_and_proves_no_factor() {
         let caller = fixture.present(Presented::Token(Secret::new(token.clone())), action).await.unwrap();
         assert_eq!((caller.credential, caller.user().unwrap().id, caller.assurance), (CredentialKind::ApiToken, ana, Assurance::NONE));
         let user = Caveat::RequestUser(ana.to_string());
-        assert_eq!(caveats(&caller), [user.clone(), user], "those in the token, then those stored for it");
+        assert_eq!(caveats(&caller), (&[user][..], &[][..]), "what stands in the token is what is stored for it");
     }
     let succeeded = fixture.events().await.into_iter().filter(|event| event.kind == EventKind::AuthenticationSucceeded).count();
     assert_eq!(succeeded, Action::ALL.len());
@@ -114,7 +130,7 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
     };
     restrict("[1, [\"other\"]]").await;
     let caller = again().await.unwrap();
-    assert!(caller.user().unwrap().factors.totp && caveats(&caller).len() == caveats(&first).len() + 1);
+    assert!(caller.user().unwrap().factors.totp && caveats(&caller).0.len() == caveats(&first).0.len() + 1);
 
     let revoke = RevokeToken { user: ana, token: first.token_id().unwrap() };
     fixture.identity.revoke_token(fixture.permit(revoke).await).await.unwrap();
@@ -161,20 +177,67 @@ async fn a_caveat_that_is_not_understood_is_named() {
     assert_eq!(fixture.last_failure().await, "invalid-caveat");
 }
 
+fn names(names: &[&str]) -> Caveat {
+    Caveat::ProjectNames(names.iter().map(|name| name.to_string()).collect())
+}
+
+/// The caveats in a token's text, and whether the registry stored the same.
+async fn embedded(fixture: &Fixture, user: &str, names: &[&str]) -> Vec<Caveat> {
+    let caller = fixture.present_token(&fixture.token(user, projects(names)).await).await.unwrap();
+    assert_eq!(caveats(&caller).1, [], "nobody added anything");
+    caveats(&caller).0.to_vec()
+}
+
 #[tokio::test]
-async fn a_token_for_projects_carries_their_ids_when_all_of_them_exist() {
+async fn a_token_for_projects_carries_their_ids_when_its_user_has_a_role_on_all_of_them() {
     let fixture = Fixture::new().await;
-    fixture.user("ana").await;
-    let id = create_project(&fixture, "Foo.Bar").await;
-    let embedded = async |names: &[&str]| {
-        let caller = fixture.present_token(&fixture.token("ana", projects(names)).await).await.unwrap();
-        let all = caveats(&caller).to_vec();
-        all[..all.len() / 2].to_vec()
-    };
-    let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| name.to_string()).collect());
-    assert_eq!(embedded(&["foo_bar"]).await, [names(&["foo-bar"]), Caveat::ProjectIds(vec![id.to_string()])]);
-    assert_eq!(embedded(&["new"]).await, [names(&["new"])]);
-    assert_eq!(embedded(&["new", "FOO-BAR", "foo.bar"]).await, [names(&["foo-bar", "new"])]);
+    let ana = fixture.user("ana").await;
+    let id = create_project(&fixture, "Foo.Bar", Some(ana)).await;
+    assert_eq!(embedded(&fixture, "ana", &["foo_bar"]).await, [names(&["foo-bar"]), Caveat::ProjectIds(vec![id.to_string()])]);
+    assert_eq!(embedded(&fixture, "ana", &["new"]).await, [names(&["new"])]);
+    assert_eq!(embedded(&fixture, "ana", &["new", "FOO-BAR", "foo.bar"]).await, [names(&["foo-bar", "new"])]);
+}
+
+#[tokio::test]
+async fn a_token_says_nothing_of_a_project_on_which_its_user_has_no_role() {
+    let fixture = Fixture::new().await;
+    let (ana, _) = (fixture.user("ana").await, fixture.user("eve").await);
+    create_project(&fixture, "hidden", Some(ana)).await;
+    create_project(&fixture, "nobodys", None).await;
+    for name in ["hidden", "nobodys", "absent"] {
+        assert_eq!(embedded(&fixture, "eve", &[name]).await, [names(&[name])], "{name}");
+    }
+    assert_eq!(embedded(&fixture, "ana", &["hidden", "nobodys"]).await, [names(&["hidden", "nobodys"])]);
+}
+
+/// Rows as an earlier version, or somebody who brought tokens along, may have written them.
+#[tokio::test]
+async fn a_token_of_before_without_a_record_is_what_its_text_says_first() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let user = Caveat::RequestUser(ana.to_string());
+    let expiry = Caveat::Expiration { expires_at: NOW.plus_ms(60_000).seconds(), not_before: 0 };
+    for (number, (text, minted)) in [
+        (vec![user.clone()], 1),
+        (vec![user.clone(), names(&["a"])], 1),
+        (vec![expiry.clone(), user, names(&["a"])], 2),
+        (vec![names(&["a", "b"]), names(&["a"])], 1),
+        (vec![expiry, names(&["a"]), Caveat::ProjectIds(vec!["id".into()])], 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (id, key) = (TokenId::new(), identity::tokens::generate_key());
+        let description = format!("old {number}");
+        let mut unit = fixture.storage.begin().await.unwrap();
+        let row = NewToken { id, user: ana, description: &description, key: &key, stored_caveats: &[], created_at: NOW, made_with_second_factor: false };
+        unit.create_token(&row).await.unwrap();
+        unit.commit(&fixture.events().await.pop().unwrap()).await.unwrap();
+        let caveats_in_text: Vec<String> = text.iter().map(Caveat::to_json).collect();
+        let presented = identity::tokens::mint("pypi", "pypi.example.org", id, &key, &caveats_in_text);
+        let caller = fixture.present_token(presented.expose()).await.unwrap();
+        assert_eq!(caveats(&caller), (&text[..minted], &text[minted..]));
+    }
 }
 
 #[tokio::test]
@@ -187,8 +250,14 @@ async fn a_token_that_expires_is_valid_from_its_making_until_its_expiry() {
     let target = create(NOW.plus_ms(60_000)).await.unwrap();
     let token = fixture.identity.create_token(fixture.permit(target).await).await.unwrap().text;
     let caller = fixture.present_token(token.expose()).await.unwrap();
-    let holds_at =
-        |now| caveats(&caller).iter().all(|caveat| caveat.check(&CaveatSubject { now, caller: &caller, project: None, publisher_registered: false }).is_ok());
+    let holds_at = |now| {
+        caller
+            .token
+            .as_ref()
+            .unwrap()
+            .caveats()
+            .all(|caveat| caveat.check(&CaveatSubject { now, caller: &caller, project: None, publisher_registered: false }).is_ok())
+    };
     assert!(holds_at(NOW) && holds_at(NOW.plus_ms(59_999)));
     assert!(!holds_at(NOW.plus_ms(60_000)) && !holds_at(NOW.plus_ms(-1000)));
 }
@@ -198,7 +267,11 @@ async fn the_use_of_a_token_is_noted_at_most_once_a_minute() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
     let token = fixture.token("ana", NewTokenScope::Account).await;
-    let used = async || fixture.present_token(&token).await.unwrap().token.unwrap().last_used_at;
+    let used = async || {
+        let caller = fixture.present_token(&token).await.unwrap();
+        let _ = fixture.gate.decide(&fixture.attempt(), &caller, Upload).await.unwrap();
+        caller.token.unwrap().last_used_at
+    };
     assert_eq!(used().await, None);
     fixture.clock.advance_seconds(59);
     assert_eq!(used().await, Some(NOW));
@@ -206,6 +279,19 @@ async fn the_use_of_a_token_is_noted_at_most_once_a_minute() {
     fixture.clock.advance_seconds(1);
     assert_eq!(used().await, Some(NOW));
     assert_eq!(used().await, Some(NOW.plus_ms(60_000)));
+}
+
+/// Or a policy against tokens that nobody used for long would refuse the first attempt only.
+#[tokio::test]
+async fn a_refused_attempt_does_not_make_a_token_look_used() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.user("ana").await;
+    let token = fixture.token("ana", NewTokenScope::Account).await;
+    for _ in 0..2 {
+        let caller = fixture.present_token(&token).await.unwrap();
+        assert_eq!(caller.token.as_ref().unwrap().last_used_at, None);
+        assert!(fixture.gate.decide(&fixture.attempt(), &caller, ListTokens { user: ana }).await.is_err());
+    }
 }
 
 #[tokio::test]

@@ -123,6 +123,8 @@ impl Caller {
             scope,
             last_used: None,
             made_with_second_factor: expires_in.is_none(),
+            narrowed_to: None,
+            narrowed_expires_in: None,
         })
     }
 
@@ -179,7 +181,7 @@ fn release(state: ReleaseState) -> Release {
         ReleaseState::Staged => (60, VersionOrder::First, None),
         ReleaseState::Published => (3_600, VersionOrder::Same, Some("1.0".to_owned())),
     };
-    Release { version: "1.0".to_owned(), state, age, order, newest, staged_by_this_credential: false }
+    Release { version: "1.0".to_owned(), state, age, order, newest, staged_by_this_credential: false, staged_by_this_user: false }
 }
 
 fn file() -> File {

@@ -135,7 +135,7 @@ pub enum Principal {
     Publisher(Publisher),
 }
 
-/// What a token may be used for, as far as its caveats say.
+/// What a token was minted for, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
@@ -157,13 +157,13 @@ pub struct Token {
     pub id: String,
     /// Seconds since it was created.
     pub age: u64,
-    /// Seconds until it expires, if it does.
+    /// Seconds until it expires as it was minted, if it does.
     #[component(name = "expires-in")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
-    /// What its caveats restrict it to.
+    /// What it was minted for; what its holder added is not in it.
     pub scope: TokenScope,
-    /// Seconds since it was last used, if ever.
+    /// Seconds since something was last permitted with it, if ever.
     #[component(name = "last-used")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<u64>,
@@ -171,6 +171,16 @@ pub struct Token {
     #[component(name = "made-with-second-factor")]
     #[serde(default)]
     pub made_with_second_factor: bool,
+    /// The projects that are left of `scope` by what the holder added, where that is less.
+    /// Chosen by the holder: may make a policy stricter, never more lenient.
+    #[component(name = "narrowed-to")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_to: Option<Vec<String>>,
+    /// Seconds until it expires by what the holder added, where that is sooner. Chosen by the
+    /// holder: may make a policy stricter, never more lenient.
+    #[component(name = "narrowed-expires-in")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_expires_in: Option<u64>,
 }
 
 /// A second factor that was proven.

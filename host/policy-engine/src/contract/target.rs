@@ -74,17 +74,22 @@ pub struct Release {
     pub version: String,
     /// Where it is on its way to readers.
     pub state: ReleaseState,
-    /// Seconds since it was published (or staged, while it is staged); 0 if absent.
+    /// Seconds since it was published; while it is staged, since the last of its files was
+    /// staged; 0 if absent.
     pub age: u64,
     /// Comparison of this version with `newest`.
     pub order: VersionOrder,
     /// The newest published version of the project, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<String>,
-    /// Whether the credential of this request is the one that staged the release.
+    /// Whether the credential of this request staged one of its files.
     #[component(name = "staged-by-this-credential")]
     #[serde(default)]
     pub staged_by_this_credential: bool,
+    /// Whether the user of this request staged one of its files, with whatever credential.
+    #[component(name = "staged-by-this-user")]
+    #[serde(default)]
+    pub staged_by_this_user: bool,
 }
 
 words! {

@@ -22,7 +22,7 @@ pub enum Requirement {
     /// The user's primary e-mail address is verified.
     #[component(name = "verified-email")]
     VerifiedEmail,
-    /// The token is restricted to projects.
+    /// The token was minted for projects. What its holder added does not make it one.
     #[component(name = "project-token")]
     ProjectToken,
     /// The token was made by somebody who proved a second factor for it.

@@ -8,8 +8,6 @@ use super::error::UploadError;
 use super::{Step, Subject};
 use crate::targets::UploadFile;
 
-const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
-
 /// What the database knows that has to do with a file.
 #[derive(Debug)]
 pub(super) struct Existing {
@@ -92,18 +90,15 @@ pub(super) fn burned_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
     ))
 }
 
-/// Row 26. Counts from when the release was published; what is staged is not out yet.
+/// Row 26. Asked once more when what is staged is published (`staging`).
 pub(super) fn release_age(subject: &Subject<'_>) -> Result<Step, UploadError> {
-    let Some(days) = subject.config.max_release_age_days else { return Ok(Step::Next) };
-    let release = &subject.upload.release;
-    let is_published = release.row.as_ref().is_some_and(|row| row.state == ReleaseState::Published);
-    if is_published && release.age > u64::from(days) * SECONDS_PER_DAY {
-        return Err(UploadError::rejected(
+    match subject.upload.release.closed_after_days(subject.config.max_release_age_days) {
+        Some(days) => Err(UploadError::rejected(
             "release-too-old",
             format!("Uploading new files to releases older than {days} days is not allowed. Upload a new version."),
-        ));
+        )),
+        None => Ok(Step::Next),
     }
-    Ok(Step::Next)
 }
 
 /// Row 27.

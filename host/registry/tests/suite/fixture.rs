@@ -62,7 +62,8 @@ impl Person {
 
     /// As an upload client with an API token.
     pub(crate) fn token(&self) -> Caller {
-        let token = TokenFacts { id: self.token, created_at: NOW, last_used_at: None, made_with_second_factor: true, caveats: Vec::new() };
+        let (minted, added) = (Vec::new(), Vec::new());
+        let token = TokenFacts { id: self.token, created_at: NOW, last_used_at: None, made_with_second_factor: true, minted, added };
         Caller { credential: CredentialKind::ApiToken, principal: self.principal(), token: Some(token), session: None, assurance: Assurance::NONE }
     }
 
