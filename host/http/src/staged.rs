@@ -86,7 +86,10 @@ pub(crate) async fn publish(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
     let target = registry.load_publish(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let possible = |target: &PublishRelease| check_files(&exchange, &project, &version, target.files());
+    let possible = |target: &PublishRelease| {
+        check_files(&exchange, &project, &version, target.files())?;
+        registry.check_publish(target).map_err(|error| failed(&exchange, error))
+    };
     let permit = exchange.decide_possible(target, possible).await?;
     let warnings = messages(permit.warnings());
     let released = registry.publish_release(permit).await.map_err(|error| failed(&exchange, error))?;
@@ -141,6 +144,7 @@ fn failed(exchange: &Exchange, error: StagingError) -> Problem {
     match error {
         StagingError::NotStaged { .. } => Problem::new(StatusCode::NOT_FOUND, "not-staged", format!("The {error}.")),
         StagingError::Overtaken { .. } => Problem::new(StatusCode::CONFLICT, "overtaken", format!("The {error}.")),
+        StagingError::Closed { .. } => Problem::new(StatusCode::CONFLICT, "release-too-old", format!("The {error}.")),
         StagingError::Storage(error) => exchange.unavailable(error),
     }
 }

@@ -2,6 +2,12 @@
 //!
 //! A staged release does not exist for readers: no page, no address, no serial tells of
 //! it. Who has no role on the project gets the same refusal whether there is one or not.
+//!
+//! Of the checks of an upload, publishing repeats the one that time may have overtaken: a
+//! release that was published long ago takes no more files ([`Registry::check_publish`]). The
+//! others hold still: name, content and being the only source distribution are held by
+//! constraints from the upload on, staged bytes are in the project's size, the project's
+//! status and the person's role are decided about again, and bytes do not change.
 
 use gate::Permit;
 use model::audit::{AuditEvent, EventKind};
@@ -22,6 +28,11 @@ pub enum StagingError {
     /// Files, roles or the project changed since the decision was prepared: 409. Look again.
     #[error("release {version} of project '{project}' changed at this very moment; look at its files again and then try again")]
     Overtaken { project: String, version: String },
+    /// The release was published too long ago to take more files: 409. They can only be rejected.
+    #[error(
+        "release {version} of project '{project}' was published more than {days} days ago and takes no new files; reject what is staged and upload a new version"
+    )]
+    Closed { project: String, version: String, days: u32 },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -86,12 +97,23 @@ impl Registry {
         }
     }
 
+    /// Whether the registry's limits let the staged files be published now: files join a
+    /// release by being published, whenever they were uploaded.
+    pub fn check_publish(&self, target: &PublishRelease) -> Result<(), StagingError> {
+        let PublishRelease { project, release, .. } = target;
+        match release.closed_after_days(self.inner.config.max_release_age_days) {
+            Some(days) => Err(StagingError::Closed { project: project.normalized.clone(), version: release.version.to_string(), days }),
+            None => Ok(()),
+        }
+    }
+
     /// Publishes all staged files of the release at once: exactly those that the decision
     /// was about. A file that was staged in between makes it fail, so that nobody slips one
     /// in between a look and a release.
     pub async fn publish_release(&self, permit: Permit<PublishRelease>) -> Result<Released, StagingError> {
         let PublishRelease { project, release, by } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
+        self.check_publish(permit.target())?;
         let mut unit = permit.begin(&self.inner.storage).await?;
         let holds = still_holds(&mut unit, project, *by).await?;
         let published = unit.publish_release(release_id, permit.at()).await?;

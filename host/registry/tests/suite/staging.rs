@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gate::Target as _;
 use model::Version;
 use model::audit::EventKind;
 use proptest::prelude::*;
@@ -148,6 +149,66 @@ async fn nothing_slips_in_between_a_look_and_a_release() {
     let result = fixture.registry.publish_release(permit).await;
     assert!(matches!(result, Err(StagingError::Overtaken { .. })), "{result:?}");
     assert_eq!(fixture.visible("sample").await.len(), 1);
+}
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+#[tokio::test]
+async fn what_was_staged_in_time_is_not_published_on_a_release_that_is_too_old_by_then() {
+    let (fixture, ana) = held().await;
+    fixture.upload(&ana.token(), File::sdist("sample", "1.0")).await.unwrap();
+    fixture.upload(&ana.token(), File::wheel("sample", "2.0")).await.unwrap();
+    fixture.clock.advance_seconds(14 * DAY_SECONDS);
+    let publish = async |number: &str| {
+        let target = fixture.registry.load_publish(None, "sample", &version(number)).await.unwrap();
+        let looked_at = fixture.registry.check_publish(&target).is_ok();
+        let result = fixture.registry.publish_release(fixture.permit(target).await).await;
+        assert_eq!(looked_at, result.is_ok(), "what is said before the decision holds");
+        result
+    };
+    fixture.clock.advance_seconds(1);
+    let result = publish("1.0").await;
+    assert!(matches!(&result, Err(StagingError::Closed { days: 14, .. })), "{result:?}");
+    assert_eq!(fixture.visible("sample").await.len(), 1);
+    assert!(fixture.events(EventKind::ReleasePublished).await.is_empty());
+    // As an upload of the same file is refused by then.
+    let (status, message) = fixture
+        .rejected(&ana.token(), File::wheel("sample", "1.0").named("sample-1.0-py2-none-any.whl").bytes(crate::samples::wheel("sample", "1.0", "Summary: x\n")))
+        .await;
+    assert_eq!((status, message.as_str()), (400, "Uploading new files to releases older than 14 days is not allowed. Upload a new version."));
+
+    let target = fixture.registry.load_reject(None, "sample", &version("1.0")).await.unwrap();
+    assert_eq!(fixture.registry.reject_release(fixture.permit(target).await).await.unwrap().files, ["sample-1.0.tar.gz"]);
+    // A release that nobody has seen yet is as new as ever.
+    publish("2.0").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_staged_for_a_published_release_is_published_with_it_until_that_is_too_old() {
+    let (fixture, ana) = held().await;
+    fixture.upload(&ana.token(), File::sdist("sample", "1.0")).await.unwrap();
+    fixture.clock.advance_seconds(14 * DAY_SECONDS);
+    let target = fixture.registry.load_publish(None, "sample", &version("1.0")).await.unwrap();
+    fixture.registry.publish_release(fixture.permit(target).await).await.unwrap();
+    assert_eq!(fixture.visible("sample").await.len(), 2);
+}
+
+/// Or a harmless file would be staged early, and the one that matters just before it is published.
+#[tokio::test]
+async fn a_staged_release_is_as_old_as_the_last_file_staged_for_it_and_says_who_staged() {
+    let (fixture, ana) = held().await;
+    fixture.upload(&ana.token(), File::wheel("sample", "2.0")).await.unwrap();
+    let facts = async || {
+        let target = fixture.registry.load_publish(None, "sample", &version("2.0")).await.unwrap();
+        let release = target.facts().release.unwrap();
+        (release.age, release.staged_by_users.to_vec())
+    };
+    fixture.clock.advance_seconds(3600);
+    assert_eq!(facts().await, (3600, vec![ana.id]));
+    fixture.upload(&ana.token(), File::sdist("sample", "2.0")).await.unwrap();
+    assert_eq!(facts().await, (0, vec![ana.id]));
+    fixture.clock.advance_seconds(60);
+    assert_eq!(facts().await.0, 60);
 }
 
 #[tokio::test]
