@@ -55,6 +55,9 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("totp-rs", &["identity"]),
     ("webauthn-rs", &["identity"]),
     ("zxcvbn", &["identity"]),
+    // What is one password, and what is one domain, is said once.
+    ("unicode-normalization", &["identity"]),
+    ("idna", &["model"]),
     // Mail leaves by one door; pages and mails have templates.
     ("lettre", &["mail"]),
     ("askama", &["portcullis-http", "mail"]),

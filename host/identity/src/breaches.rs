@@ -20,6 +20,7 @@ use serde_json::json;
 use storage::Secret;
 
 use crate::Identity;
+use crate::passwords::normalized;
 use crate::refusals::Failure;
 use range::{Fingerprint, Range};
 
@@ -146,7 +147,21 @@ impl Breaches {
         Ok(Self { service: Some(Service { client, base_url: base_url.trim_end_matches('/').to_owned(), answers }) })
     }
 
+    /// Both in the form that is compared and as it was typed, where they differ: what is in
+    /// collections was typed into sites that have no such form.
     async fn look_for(&self, password: &Secret<String>) -> BreachOutcome {
+        let form = normalized(password);
+        let outcome = self.look_for_text(&form).await;
+        if form == *password || outcome == BreachOutcome::Breached {
+            return outcome;
+        }
+        match (outcome, self.look_for_text(password).await) {
+            (BreachOutcome::Unavailable, BreachOutcome::Clean) => BreachOutcome::Unavailable,
+            (_, as_typed) => as_typed,
+        }
+    }
+
+    async fn look_for_text(&self, password: &Secret<String>) -> BreachOutcome {
         let Some(service) = &self.service else { return BreachOutcome::Off };
         let fingerprint = Fingerprint::of(password);
         let prefix = fingerprint.prefix();

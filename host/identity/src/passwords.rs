@@ -1,5 +1,6 @@
 //! Passwords: argon2id, off the async threads, few at a time; what may become one.
 
+mod form;
 mod strength;
 
 use std::sync::Arc;
@@ -15,9 +16,15 @@ use zeroize::Zeroizing;
 
 use crate::Identity;
 
+pub use form::is_same;
+pub(crate) use form::normalized;
+
 /// Fewest and most characters of a password.
 pub const MIN_CHARACTERS: usize = 8;
 pub const MAX_CHARACTERS: usize = model::limit::PASSWORD.length();
+/// Most bytes of a password that is looked at: [`MAX_CHARACTERS`] of any script. What is longer
+/// costs nobody a hash.
+pub(crate) const MAX_BYTES: usize = 4 * MAX_CHARACTERS;
 
 /// How costly passwords are to guess, and how many are worked on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +66,14 @@ pub enum UnsuitablePassword {
 
 /// Whether a password may be set for a user.
 pub fn check_suitable(password: &Secret<String>, name: &UserName) -> Result<(), UnsuitablePassword> {
-    let text = password.expose();
-    // The bytes first: counting the characters of a huge text is work, too.
-    if text.len() > 4 * MAX_CHARACTERS || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count()) {
+    // The bytes first: working on a huge text is work, too.
+    if password.expose().len() > MAX_BYTES {
+        return Err(UnsuitablePassword::Length);
+    }
+    // As it will be compared: a letter with its accent is one character, however it was typed.
+    let form = normalized(password);
+    let text = form.expose();
+    if text.len() > MAX_BYTES || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count()) {
         return Err(UnsuitablePassword::Length);
     }
     if text.chars().any(char::is_control) {
@@ -105,7 +117,7 @@ impl Identity {
         check_suitable(password, name)?;
         let known = strength::known_words(name, addresses, &self.config().token_location);
         let password = password.clone();
-        Ok(self.inner.passwords.turn().await?.run(move || strength::check(&password, &known)).await?)
+        Ok(self.inner.passwords.turn().await?.run(move || strength::check(&normalized(&password), &known)).await?)
     }
 }
 
@@ -122,6 +134,16 @@ pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
+}
+
+/// Whether a password is the one that was hashed, and in which form it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    No,
+    /// In the form that passwords are hashed in today.
+    Normalized,
+    /// As it was typed: the hash is from before passwords had one form.
+    AsTyped,
 }
 
 /// The right to compute one hash now.
@@ -175,16 +197,17 @@ impl Passwords {
 }
 
 impl Turn<'_> {
-    /// The hash of a new password, as a PHC string.
+    /// The hash of a password in its one form, as a PHC string.
     pub(crate) async fn hash(self, password: Secret<String>) -> String {
         let hasher = self.passwords.hasher.clone();
-        self.run(move || hash(&hasher, password.expose().as_bytes())).await
+        self.run(move || hash(&hasher, normalized(&password).expose().as_bytes())).await
     }
 
     /// The hash of a new password, unless somebody who knows these words guesses it easily.
     pub(crate) async fn hash_new(self, password: Secret<String>, known: Vec<String>) -> Result<String, UnsuitablePassword> {
         let hasher = self.passwords.hasher.clone();
         self.run(move || {
+            let password = normalized(&password);
             strength::check(&password, &known)?;
             Ok(hash(&hasher, password.expose().as_bytes()))
         })
@@ -193,11 +216,26 @@ impl Turn<'_> {
 
     /// Whether the password is the one that was hashed. Without a hash the answer is no,
     /// after the same work.
-    pub(crate) async fn verify(self, password: Secret<String>, expected: Option<Secret<String>>) -> bool {
+    ///
+    /// A hash from before passwords had one form is of what was typed, so that is looked at, too,
+    /// where it differs: one hash more, whatever came of the first and whether there is anything
+    /// to compare with. The time tells how the password was typed, and nothing of the account.
+    pub(crate) async fn verify(self, password: Secret<String>, expected: Option<Secret<String>>) -> Match {
         let exists = expected.is_some();
         let expected = expected.unwrap_or_else(|| self.passwords.dummy.clone());
         let hasher = self.passwords.hasher.clone();
-        self.run(move || verify(&hasher, password.expose().as_bytes(), expected.expose())).await && exists
+        let matched = self.run(move || {
+            let form = normalized(&password);
+            let is_form = verify(&hasher, form.expose().as_bytes(), expected.expose());
+            let is_as_typed = form != password && verify(&hasher, password.expose().as_bytes(), expected.expose());
+            match (is_form, is_as_typed) {
+                (true, _) => Match::Normalized,
+                (false, true) => Match::AsTyped,
+                (false, false) => Match::No,
+            }
+        });
+        let matched = matched.await;
+        if exists { matched } else { Match::No }
     }
 
     /// The turn goes along, so that a request that is given up does not make room for
@@ -245,13 +283,28 @@ mod tests {
         let passwords = cheap(1, 8);
         let hash = passwords.turn().await.unwrap().hash(secret("correct horse")).await;
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        let verify = async |password: &str, hash: Option<&str>| passwords.turn().await.unwrap().verify(secret(password), hash.map(secret)).await;
+        let verify =
+            async |password: &str, hash: Option<&str>| passwords.turn().await.unwrap().verify(secret(password), hash.map(secret)).await == Match::Normalized;
         assert!(verify("correct horse", Some(&hash)).await);
         assert!(!verify("correct Horse", Some(&hash)).await);
         assert!(!verify("", Some(&hash)).await);
         assert!(!verify("correct horse", None).await);
         assert!(!verify("correct horse", Some("garbage")).await);
         assert!(!verify("correct horse", Some("")).await);
+    }
+
+    #[tokio::test]
+    async fn a_hash_from_before_passwords_had_one_form_matches_what_was_typed() {
+        let passwords = cheap(1, 8);
+        let (decomposed, composed) = ("cafe\u{301} cre\u{300}me", "caf\u{e9} cr\u{e8}me");
+        let verify = async |password: &str, hash: &str| passwords.turn().await.unwrap().verify(secret(password), Some(secret(hash))).await;
+        let before = hash(&passwords.hasher, decomposed.as_bytes());
+        assert_eq!((verify(decomposed, &before).await, verify(composed, &before).await), (Match::AsTyped, Match::No));
+        let today = passwords.turn().await.unwrap().hash(secret(decomposed)).await;
+        assert_eq!((verify(decomposed, &today).await, verify(composed, &today).await), (Match::Normalized, Match::Normalized));
+        assert_eq!(verify("cafe cr\u{e8}me", &today).await, Match::No);
+        let nobody = passwords.turn().await.unwrap().verify(secret(decomposed), None).await;
+        assert_eq!(nobody, Match::No);
     }
 
     #[tokio::test]
@@ -312,5 +365,8 @@ mod tests {
         assert_eq!(check("1234\n5678"), Err(UnsuitablePassword::ControlCharacter));
         assert_eq!(check("ALICE-smith"), Err(UnsuitablePassword::UserName));
         assert_eq!(check(" alice-smith "), Err(UnsuitablePassword::UserName));
+        assert_eq!(check("\u{3000}alice-smith\u{a0}"), Err(UnsuitablePassword::UserName));
+        assert_eq!(check(&"a\u{308}".repeat(7)), Err(UnsuitablePassword::Length), "an accent is no character of its own");
+        assert_eq!(check(&"a\u{308}".repeat(1024)), Ok(()));
     }
 }

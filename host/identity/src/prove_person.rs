@@ -9,7 +9,7 @@ use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
 use crate::limits::{self, Known, TooMany};
-use crate::passwords::{Busy, MAX_CHARACTERS};
+use crate::passwords::{Busy, MAX_BYTES, Match};
 use crate::refusals::Failure;
 use crate::{Identity, opaque, totp};
 
@@ -175,7 +175,8 @@ impl Identity {
         Ok(false)
     }
 
-    /// Limits first, then the same work for every user, known or not: one hash, one code.
+    /// Limits first, then the same work for every user, known or not: one hash, or two of a password
+    /// that is not typed in the form in which passwords are compared, and one code.
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly
     /// must not keep an old code alive.
@@ -220,9 +221,10 @@ impl Identity {
         let user = self.named(&name).await?;
         let enabled_hash =
             user.as_ref().filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
-        let is_short_enough = proof.password.expose().len() <= 4 * MAX_CHARACTERS;
+        let is_short_enough = proof.password.expose().len() <= MAX_BYTES;
         let password = if is_short_enough { proof.password } else { Secret::new(String::new()) };
-        let is_right_password = turn.verify(password.clone(), enabled_hash.clone()).await && is_short_enough;
+        let matched = turn.verify(password.clone(), enabled_hash.clone()).await;
+        let is_right_password = matched != Match::No && is_short_enough;
         let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
         let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
 
@@ -256,7 +258,7 @@ impl Identity {
             return wrong("factor-needs-browser");
         }
         taken.give_back(self.storage()).await?;
-        if let Some(outdated) = enabled_hash.filter(|stored| self.inner.passwords.is_outdated(stored)) {
+        if let Some(outdated) = enabled_hash.filter(|stored| matched == Match::AsTyped || self.inner.passwords.is_outdated(stored)) {
             user.password_hash = self.rehash(user.id, password, &outdated).await.or(user.password_hash);
         }
         Ok(Proven { user, code })
@@ -285,7 +287,7 @@ impl Identity {
         Ok(device.filter(|device| device.confirmed_at.is_some()).map(|_| Known::Device(hash)))
     }
 
-    /// Hashes a password that was proven with the cost of today: now is the only time that it
+    /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it
     /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
     async fn rehash(&self, user: UserId, password: Secret<String>, outdated: &Secret<String>) -> Option<Secret<String>> {
         let turn = self.inner.passwords.turn().await.ok()?;

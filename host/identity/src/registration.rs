@@ -25,7 +25,7 @@ use storage::{Conflict, Secret, SecretHash, StorageError};
 use crate::accounts::notices::{enqueue, remote_address};
 use crate::accounts::{check_email, event};
 use crate::limits;
-use crate::passwords::{Busy, MAX_CHARACTERS, NotHashed, UnsuitablePassword, check_suitable};
+use crate::passwords::{Busy, MAX_BYTES, Match, NotHashed, UnsuitablePassword, check_suitable};
 use crate::refusals::Failure;
 use crate::{Identity, opaque};
 
@@ -363,8 +363,8 @@ impl Identity {
             }
         };
         // No hash is computed of what is longer than any password.
-        let is_right = password.expose().len() <= 4 * MAX_CHARACTERS
-            && self.inner.passwords.turn().await?.verify(password, Some(registration.password_hash.clone())).await;
+        let is_right = password.expose().len() <= MAX_BYTES
+            && self.inner.passwords.turn().await?.verify(password, Some(registration.password_hash.clone())).await != Match::No;
         if !is_right {
             let _recorded = self.refuse(gate, attempt, Action::AccountCreate, Failure::password("wrong-password-of-registration", None)).await;
             return Err(ConfirmProblem::WrongPassword);

@@ -42,7 +42,7 @@ pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<
 pub(crate) fn ask_new_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<String>> {
     let first = ask_secret(prompt, how_else)?;
     let second = ask_secret(&format!("{prompt} again"), how_else)?;
-    ensure!(first.expose() == second.expose(), "the two answers differ; try again");
+    ensure!(identity::passwords::is_same(&first, &second), "the two answers differ; try again");
     Ok(first)
 }
 

@@ -18,6 +18,7 @@ mod breaches;
 mod devices;
 mod hijacked;
 mod history;
+mod keyboards;
 mod keys;
 mod login;
 mod deletion;

@@ -31,6 +31,12 @@ fn main() -> anyhow::Result<()> {
     let mut asked = Vec::new();
     for question in [
         Question { what: "log in, wrong password", path: "/login", form: |account| format!("user={account}&password=not-the-right-one") },
+        // In another form than passwords are compared in: one hash more, for known and unknown alike.
+        Question {
+            what: "log in, wrong password, decomposed letters",
+            path: "/login",
+            form: |account| format!("user={account}&password=not-the-right-one-cre%CC%80me"),
+        },
         Question { what: "ask for a new password", path: "/password/forgot", form: |account| format!("user={account}%40example.org") },
         Question {
             what: "register an address",
@@ -105,7 +111,7 @@ impl Question {
             for turn in 0..2 {
                 let side = (turn + number) % 2;
                 let account = if side == 0 { known(number) } else { unknown(number) };
-                let place = format!("10.{}.{}.{}", 1 + self.path.len(), number % 250, 1 + side);
+                let place = format!("10.{}.{}.{}", 1 + self.what.len(), number % 250, 1 + side);
                 let request = Request::new("POST", self.path)
                     .header("Origin", &origin)
                     .header("Sec-Fetch-Site", "same-origin")
