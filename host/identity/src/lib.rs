@@ -60,6 +60,7 @@ use model::Clock;
 use storage::Storage;
 
 pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken, SecondFactorProof, TokenError};
+pub use accounts::conversion::convert_addresses;
 pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail};
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};

@@ -431,7 +431,7 @@ mod tests {
             limits.resets_of_address(&email),
             limits.recovery_code_from(address),
             limits.password_checks_of_from(&Login::Name(name), address),
-            limits.password_checks_of_from(&Login::Email(&email), address),
+            limits.password_checks_of_from(&Login::Email(email.as_str().into()), address),
             limits.challenges_of_from(UserId::new(), address),
             limits.challenges_within(SessionId::new()),
             limits.passwords_of_link(&[0; 32]),

@@ -6,15 +6,17 @@
 
 use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
+use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Caller, CredentialKind, Timestamp, UserId, UserName};
+use model::text::is_plain_line;
+use model::{Action, Caller, CredentialKind, EmailAddress, Timestamp, UserId, UserName};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
 use crate::accounts::notices::{Mailbox, at, device, enqueue, remote_address};
-use crate::accounts::{check_email, event, is_there, person, standing_primary};
+use crate::accounts::{event, is_there, person, standing_primary};
 use crate::limits;
 use crate::password_change::PasswordProblem;
 use crate::refusals::Failure;
@@ -42,7 +44,10 @@ impl Asked {
         if let Ok(name) = UserName::parse(text) {
             return Self::Name(name);
         }
-        if check_email(text).is_ok() { Self::Address(text.to_owned()) } else { Self::Nonsense }
+        // Not only what would be accepted today: somebody may have an address from before.
+        let address = comparable(text);
+        let is_address = address.len() <= EmailAddress::MAX_LENGTH && address.contains('@') && is_plain_line(&address);
+        if is_address { Self::Address(address.into_owned()) } else { Self::Nonsense }
     }
 }
 
@@ -181,7 +186,8 @@ impl Identity {
         let link = unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;
         // Where the link went, if that is not where mails go now: whoever secured the account
         // has it back with the address from before.
-        let mailed_to = Some(link.data.expose().as_str()).filter(|address| !address.is_empty());
+        let mailed_to = comparable(link.data.expose());
+        let mailed_to = Some(&*mailed_to).filter(|address| !address.is_empty());
         let put_back = match mailed_to.filter(|address| !mailbox.primary().is_some_and(|primary| primary.eq_ignore_ascii_case(address))) {
             Some(address) => standing_primary::put_back(&mut unit, &permit, &mailbox, address).await?.then_some(address),
             None => None,

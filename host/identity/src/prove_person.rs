@@ -1,10 +1,12 @@
 //! Password and second factor proven within one call.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use gate::{Attempt, Gate, Refusal};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, Principal, SessionId, UserId, UserName};
+use model::email::comparable;
+use model::{Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, FactorUse, Principal, SessionId, UserId, UserName};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
@@ -55,22 +57,21 @@ impl UnspentCode {
 /// Whom a text could name.
 pub(crate) enum Login<'a> {
     Name(UserName),
-    /// An e-mail address; no user name has an `@`.
-    Email(&'a str),
+    /// An e-mail address, its domain in the form that is stored; no user name has an `@`.
+    Email(Cow<'a, str>),
     /// Neither.
     Nobody,
 }
-
-/// Longest e-mail address that is looked for, in bytes (RFC 5321 4.5.3.1).
-const MAX_EMAIL: usize = 254;
 
 impl<'a> Login<'a> {
     pub(crate) fn parse(text: &'a str) -> Self {
         let text = text.trim();
         match UserName::parse(text) {
             Ok(name) => Self::Name(name),
-            Err(_) if text.contains('@') && text.len() <= MAX_EMAIL && !text.chars().any(char::is_control) => Self::Email(text),
-            Err(_) => Self::Nobody,
+            Err(_) => match comparable(text) {
+                address if address.contains('@') && address.len() <= EmailAddress::MAX_LENGTH && !address.chars().any(char::is_control) => Self::Email(address),
+                _ => Self::Nobody,
+            },
         }
     }
 }

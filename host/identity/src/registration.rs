@@ -15,15 +15,16 @@
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Assurance, Caller, CredentialKind, PasswordState, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, EmailAddress, PasswordState, UserId, UserName};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::NewUser;
 use storage::{Conflict, Secret, SecretHash, StorageError};
 
+use crate::accounts::event;
 use crate::accounts::notices::{enqueue, remote_address};
-use crate::accounts::{check_email, event};
 use crate::limits;
 use crate::passwords::{Busy, MAX_BYTES, Match, NotHashed, UnsuitablePassword, check_suitable};
 use crate::refusals::Failure;
@@ -153,7 +154,8 @@ impl Register {
         let text = |field: &str| data[field].as_str();
         Some(Self {
             user_name: UserName::parse(text("user-name")?).ok()?,
-            email: text("email")?.to_owned(),
+            // Written before domains had one form, maybe.
+            email: comparable(text("email")?).into_owned(),
             password_hash: Secret::new(text("password-hash")?.to_owned()),
             password_state: PasswordState::from_word(text("password-state")?)?,
         })
@@ -169,28 +171,24 @@ impl Identity {
     /// Every field that is wrong, told together. How easily the password is guessed is looked at
     /// here only where another field is wrong; where none is, hashing does it in its turn.
     async fn check_form(&self, attempt: &Attempt, form: &RegisterForm) -> Result<(UserName, String), RegisterProblem> {
-        let email = form.email.trim();
         let mut errors = Vec::new();
         let mut wrong = |field, message: String| errors.push(FieldError { field, message });
         let user_name = UserName::parse(form.user_name.trim()).map_err(|_| wrong("user-name", NAME_RULE.to_owned())).ok();
-        let is_address = check_email(email).is_ok();
-        if !is_address {
-            wrong("email", "this is not an e-mail address; one looks like name@example.org".to_owned());
-        }
+        let email = EmailAddress::parse(form.email.trim()).map_err(|error| wrong("email", error.to_string())).ok();
         // A name that is no name is not compared with the password.
         let compared = user_name.clone().unwrap_or_else(|| UserName::parse("x").expect("a user name"));
         // What is no address may be as long as the form.
-        let email_known = if is_address { email } else { "" };
+        let email_known = email.as_ref().map_or("", EmailAddress::as_str);
         let suitable = match check_suitable(&form.password, &compared) {
-            Ok(()) if user_name.is_some() && is_address => Ok(()),
+            Ok(()) if user_name.is_some() && email.is_some() => Ok(()),
             Ok(()) => self.look_at_strength(attempt, &form.password, &compared, email_known).await?,
             Err(unsuitable) => Err(unsuitable),
         };
         if let Err(unsuitable) = suitable {
             wrong("password", unsuitable.to_string());
         }
-        match user_name {
-            Some(user_name) if errors.is_empty() => Ok((user_name, email.to_owned())),
+        match (user_name, email) {
+            (Some(user_name), Some(email)) if errors.is_empty() => Ok((user_name, email.as_str().to_owned())),
             _ => Err(RegisterProblem::Invalid(errors)),
         }
     }

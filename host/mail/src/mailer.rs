@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::email::comparable;
 use model::{Clock, Mail, MailField, MailId, MailKind, Timestamp};
 use serde_json::json;
 use storage::outbox::OutboxRow;
@@ -78,7 +79,14 @@ impl MailConfig {
 
 /// Whether mails can be from this: an address, or a name and `<address>`.
 pub fn is_sender(text: &str) -> bool {
-    text.parse::<Mailbox>().is_ok()
+    sender(text).is_some()
+}
+
+/// Its domain as mail servers know it.
+fn sender(text: &str) -> Option<Mailbox> {
+    let written: Mailbox = text.parse().ok()?;
+    let email = comparable(written.email.as_ref()).parse().ok()?;
+    Some(Mailbox::new(written.name, email))
 }
 
 /// Why the configuration is refused.
@@ -150,7 +158,7 @@ enum Look {
 impl Mailer {
     /// Checks the configuration. Must be called within a tokio runtime.
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: MailConfig) -> Result<Self, InvalidConfig> {
-        let from: Mailbox = config.from.parse().map_err(|_| InvalidConfig::From(config.from.clone()))?;
+        let from = sender(&config.from).ok_or_else(|| InvalidConfig::From(config.from.clone()))?;
         let way = match config.transport {
             Transport::Smtp(server) => Way::Smtp(Smtp::new(&server, from.email.domain()).map_err(InvalidConfig::Tls)?),
             Transport::Folder(folder) => {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
+use model::email::comparable;
 use model::{MailId, Timestamp};
 
 use crate::letter::Letter;
@@ -23,8 +24,9 @@ pub(crate) enum MessageError {
 /// The message that carries `letter`. The same mail makes the same `Message-ID` and `Date`
 /// however often it is sent, so that whoever gets it twice can tell.
 pub(crate) fn message(id: MailId, at: Timestamp, from: &Mailbox, recipient: &str, letter: &Letter) -> Result<Message, MessageError> {
-    // An address alone, parsed: no name, no second address and no line can hide in it.
-    let to: Address = recipient.parse().map_err(|_| MessageError::Recipient)?;
+    // An address alone, parsed: no name, no second address and no line can hide in it. Its domain
+    // as mail servers know it, also of a mail that was written before that was the one form.
+    let to: Address = comparable(recipient).parse().map_err(|_| MessageError::Recipient)?;
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or(0));
     // Nobody's holiday answer shall come back (RFC 3834).
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());

@@ -19,6 +19,7 @@ crate::project::words! {
         EmailVerified = "account:email:verified",
         EmailPromoted = "account:email:promoted",
         EmailRemoved = "account:email:removed",
+        EmailConverted = "account:email:converted",
         StaffGranted = "account:staff:granted",
         StaffRevoked = "account:staff:revoked",
         AccountDeleted = "account:deleted",

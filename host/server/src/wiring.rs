@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use identity::{Identity, IdentityConfig};
 use mail::{MailConfig, Mailer, Transport};
-use model::Clock;
+use model::{Clock, SystemClock};
 use policy_engine::{Budget, Compiler, Engine, EngineConfig, ModuleCache};
 use registry::{Registry, RegistryConfig};
 use storage::{DatabaseKind, Storage};
@@ -23,6 +23,12 @@ pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Resul
     let url = configuration.database();
     let storage = Storage::connect(url.expose()).await.with_context(|| format!("cannot open the database {url:?}"))?;
     storage.migrate().await.context("cannot bring the database to this version")?;
+    // What fails here is done again: nobody is kept out by an address in an old form.
+    match identity::convert_addresses(&storage, SystemClock.now()).await {
+        Ok(0) => {}
+        Ok(addresses) => tracing::info!(addresses, "wrote e-mail addresses in the form that mail servers know"),
+        Err(error) => tracing::warn!(%error, "cannot convert e-mail addresses of before"),
+    }
     Ok(storage)
 }
 

@@ -93,6 +93,7 @@ const RULES: &[(&str, &str, Conflict)] = &[
     ("link_taken", "links.secret_hash", Conflict::IdTaken),
     ("device_raced", "devices.user_id, devices.secret_hash", Conflict::Raced),
     ("mail_id_taken", "outbox.id", Conflict::IdTaken),
+    ("mail_rate_raced", "mail_rates.recipient", Conflict::Raced),
     ("recovery_id_taken", "recoveries.id", Conflict::IdTaken),
     ("recovery_running", "recoveries.user_id", Conflict::RecoveryRunning),
     ("project_id_taken", "projects.id", Conflict::IdTaken),

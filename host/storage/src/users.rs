@@ -97,6 +97,11 @@ statements! {
     HAD_STAFF = "SELECT EXISTS (SELECT 1 FROM audit_events WHERE kind = $1) OR EXISTS (SELECT 1 FROM users WHERE staff) AS had_staff";
     LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 AND deleted_at IS NULL ORDER BY folded_name LIMIT $2");
     EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
+    /// What the index `emails_beyond_ascii` is over: it holds next to nothing.
+    EMAILS_BEYOND_ASCII = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails
+        WHERE length(CAST(folded_address AS BLOB)) <> length(folded_address) AND folded_address > $1 ORDER BY folded_address LIMIT $2",
+        "SELECT user_id, address, added_at, verified_at, is_primary FROM emails
+        WHERE octet_length(folded_address) <> length(folded_address) AND folded_address > $1 ORDER BY folded_address LIMIT $2";
     NAME_TAKEN = "SELECT id FROM users WHERE folded_name = $1";
     EMAIL = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE folded_address = $1";
     /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
@@ -139,6 +144,8 @@ statements! {
     PROMOTE_ANY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = (
             SELECT folded_address FROM emails WHERE user_id = $1 ORDER BY COALESCE(verified_at, 9223372036854775807), added_at, folded_address LIMIT 1)
         AND NOT EXISTS (SELECT 1 FROM emails AS present WHERE present.user_id = $1 AND present.is_primary)";
+    REWRITE_EMAIL = "UPDATE emails SET folded_address = $3, address = $4 WHERE folded_address = $2 AND user_id = $1";
+    TAKE_EMAIL = "DELETE FROM emails WHERE folded_address = $2 AND user_id = $1";
     REMOVE_EMAIL = "DELETE FROM emails WHERE folded_address = $2 AND user_id = $1 AND NOT is_primary";
 }
 
@@ -186,6 +193,12 @@ impl Storage {
     /// An e-mail address, whatever its case.
     pub async fn email(&self, address: &str) -> Result<Option<EmailRow>> {
         self.database().optional(&EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(email_row).transpose()
+    }
+
+    /// E-mail addresses with letters beyond ASCII, of all users, in the order of their folded form,
+    /// those after `after`, at most `limit`.
+    pub async fn emails_beyond_ascii(&self, after: &str, limit: u32) -> Result<Vec<EmailRow>> {
+        self.database().all(&EMAILS_BEYOND_ASCII, &[after.into(), limit.into()]).await?.iter().map(email_row).collect()
     }
 
     /// Accepts a TOTP time step once: true only if it lies after every step accepted before
@@ -343,6 +356,21 @@ impl UnitOfWork {
     /// Whether somebody proved to have this address.
     pub async fn is_verified_email(&mut self, address: &str) -> Result<bool> {
         Ok(self.optional(&VERIFIED, &[address.to_ascii_lowercase().into()]).await?.is_some())
+    }
+
+    /// Writes an address of the user in another form, which changes nothing else about it.
+    /// `Conflict::EmailTaken`; `Conflict::ReferenceGone` if the user does not have it.
+    pub async fn rewrite_email(&mut self, user: UserId, address: &str, form: &str) -> Result<()> {
+        let values = [user.into(), address.to_ascii_lowercase().into(), form.to_ascii_lowercase().into(), form.into()];
+        self.must_touch(&REWRITE_EMAIL, &values).await
+    }
+
+    /// Takes an address from the user, be it the primary one: another of theirs is the primary one
+    /// then. Returns whether there was one.
+    pub async fn take_email(&mut self, user: UserId, address: &str) -> Result<bool> {
+        let taken = self.execute(&TAKE_EMAIL, &[user.into(), address.to_ascii_lowercase().into()]).await? == 1;
+        self.execute(&PROMOTE_ANY, &[user.into()]).await?;
+        Ok(taken)
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.

@@ -60,7 +60,7 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
         AccountError::PrimaryEmail => (StatusCode::CONFLICT, "This is your primary address: make another one primary first".to_owned()),
         // Of others' addresses nothing is told.
         AccountError::EmailTaken => (StatusCode::CONFLICT, "This address is yours already".to_owned()),
-        AccountError::InvalidEmail(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Type an e-mail address, for example ana@example.org".to_owned()),
+        AccountError::InvalidEmail(error) => (StatusCode::UNPROCESSABLE_ENTITY, super::sentence(&error.to_string())),
         error => (StatusCode::CONFLICT, super::sentence(&error.to_string())),
     };
     super::with_status(status, show(exchange, Errors::of_field("address", text), address).await)

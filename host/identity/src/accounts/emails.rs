@@ -2,8 +2,9 @@
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
+use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, CredentialKind, PasswordState, Timestamp, UserId, UserName};
+use model::{Action, CredentialKind, EmailAddress, PasswordState, Timestamp, UserId, UserName};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::{EmailRow, UserRow};
@@ -11,7 +12,7 @@ use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 use super::standing_primary::BEFORE;
-use super::{AccountError, MAX_EMAILS, check_email, event, is_own, is_there, person};
+use super::{AccountError, MAX_EMAILS, event, is_own, is_there, person};
 use crate::devices::DEVICE_CONFIRM;
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
@@ -83,8 +84,9 @@ impl Identity {
     /// address from its owner by claiming it.
     pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
         let AddEmail { user, address } = permit.target();
-        check_email(address)?;
-        let Actor::Caller { remote_address, .. } = permit.actor() else { return self.add_unverified(&permit).await };
+        let address = EmailAddress::parse(address)?;
+        let address = address.as_str();
+        let Actor::Caller { remote_address, .. } = permit.actor() else { return self.add_unverified(&permit, address).await };
         let row = self.storage().user(*user).await?.filter(|row| is_there(row) && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let own = self.storage().emails(*user).await?;
         if own.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
@@ -102,14 +104,14 @@ impl Identity {
         self.count_mails(&counters).await?;
         let is_taken = self.storage().email(address).await?.is_some_and(|email| email.verified_at.is_some());
         let mut unit = permit.begin(self.storage()).await?;
-        let recipient = (!is_taken).then_some(address.as_str());
+        let recipient = (!is_taken).then_some(address);
         self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at()).await?;
         unit.commit(&event(&permit, EventKind::MailRequested, *user, json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }))).await?;
         Ok(())
     }
 
-    async fn add_unverified(&self, permit: &Permit<AddEmail>) -> Result<(), AccountError> {
-        let AddEmail { user, address } = permit.target();
+    async fn add_unverified(&self, permit: &Permit<AddEmail>, address: &str) -> Result<(), AccountError> {
+        let user = &permit.target().user;
         if self.storage().emails(*user).await?.len() >= MAX_EMAILS {
             return Err(AccountError::TooManyEmails);
         }
@@ -186,7 +188,8 @@ impl Identity {
         let Some(row) = self.storage().link(&stored, EMAIL_VERIFY, self.now()).await? else { return Ok(None) };
         let Some(user) = row.user else { return Ok(None) };
         let user = self.storage().user(user).await?.filter(is_there);
-        Ok(user.map(|user| (stored, user, row.data.expose().clone())))
+        // A link from before domains had one form has another.
+        Ok(user.map(|user| (stored, user, comparable(row.data.expose()).into_owned())))
     }
 
     /// Verifies the address of a link, which is then used up. The address; none for a link
@@ -261,7 +264,7 @@ impl Identity {
             return Ok(false);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.verify_email(*user, address, permit.at()).await? {
+        if !unit.verify_email(*user, &known.address, permit.at()).await? {
             return Err(AccountError::UnknownEmail);
         }
         unit.commit(&event(&permit, EventKind::EmailVerified, *user, json!({ "address": known.address }))).await?;
@@ -283,7 +286,7 @@ impl Identity {
         let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.promote_email(*user, address).await? {
+        if !unit.promote_email(*user, &known.address).await? {
             return Err(AccountError::UnknownEmail);
         }
         for purpose in [PASSWORD_RESET, DEVICE_CONFIRM] {
@@ -310,7 +313,7 @@ impl Identity {
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         // The write itself leaves the primary one alone, also one that became it just now.
-        if known.primary || !unit.remove_email(*user, address).await? {
+        if known.primary || !unit.remove_email(*user, &known.address).await? {
             return Err(AccountError::PrimaryEmail);
         }
         // Several may have been mailed to it before it was the user's: none brings it back.
@@ -325,7 +328,9 @@ impl Identity {
     }
 
     async fn email_of(&self, user: UserId, address: &str) -> Result<EmailRow, AccountError> {
-        let known = self.storage().email(address).await?.filter(|email| email.user == user);
+        // In whatever form it is stored and named.
+        let named = comparable(address);
+        let known = self.storage().emails(user).await?.into_iter().find(|email| comparable(&email.address).eq_ignore_ascii_case(&named));
         known.ok_or(AccountError::UnknownEmail)
     }
 }

@@ -6,6 +6,7 @@
 
 use gate::Permit;
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Timestamp, UserId};
 use serde_json::{Value, json};
@@ -43,7 +44,8 @@ impl Identity {
                 }
                 // None: the one from before was not verified, so nobody proved to have it.
                 let Some(earlier) = row.event.detail[BEFORE].as_str() else { return Ok(standing) };
-                standing = Some(earlier.to_owned());
+                // An event from before domains had one form has another.
+                standing = Some(comparable(earlier).into_owned());
                 until = row.event.at;
             }
             before = rows.last().map(|row| row.sequence);

@@ -109,6 +109,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         EmailAdded => calm(format!("The e-mail address {} was added.", word("address"))),
         EmailVerified => calm(format!("The e-mail address {} was verified.", word("address"))),
         EmailPromoted => alarming(format!("The e-mail address {} became the primary one.", word("address"))),
+        EmailConverted => calm(format!("The e-mail address {} is now written {}, as mail servers write it.", word("before"), word("address"))),
         EmailRemoved => calm(format!("The e-mail address {} was removed.", word("address"))),
         StaffGranted => calm("The account became one of the registry's staff."),
         StaffRevoked => calm("The account is no longer one of the registry's staff."),

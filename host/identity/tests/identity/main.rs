@@ -23,6 +23,7 @@ mod keys;
 mod login;
 mod deletion;
 mod emails;
+mod domains;
 mod once;
 mod password_change;
 mod password_reset;

@@ -143,7 +143,7 @@ async fn what_is_wrong_with_a_form_is_said_by_field() {
         }
     };
     assert_eq!(wrong("", "", "").await, ["user-name", "email", "password"]);
-    assert_eq!(wrong("Al ice!", "ana@example", "password1").await, ["user-name", "password"], "easily guessed, told with the rest");
+    assert_eq!(wrong("Al ice!", "ana@example.net", "password1").await, ["user-name", "password"], "easily guessed, told with the rest");
     assert_eq!(wrong("ana", "ana@", "password1").await, ["email", "password"]);
     assert_eq!(wrong("__token__", "ana@example.org", PASSWORD).await, ["user-name"]);
     assert_eq!(wrong("ana", "ana@example.org\r\nBcc: ben@example.org", PASSWORD).await, ["email"]);

@@ -59,6 +59,10 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     if let Err(error) = registry.storage().remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS)).await {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }
+    // A server of the version before may have added some.
+    if let Err(error) = identity::convert_addresses(registry.storage(), now).await {
+        tracing::warn!(%error, "cannot convert e-mail addresses of before");
+    }
     if let Err(error) = forget_ended(registry.storage(), identity, now).await {
         tracing::warn!(%error, "cannot forget sessions, links and mails that have ended");
     }

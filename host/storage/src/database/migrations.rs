@@ -30,6 +30,7 @@ macro_rules! steps {
 const STEPS: &[Step] = steps! {
     1 "0001_registry.sql" "registry";
     2 "0002_people.sql" "people";
+    5 "0005_people_forms.sql" "people forms";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

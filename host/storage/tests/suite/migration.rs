@@ -28,6 +28,8 @@ const SQLITE_DATA: &str = "
         VALUES ('01890000-0000-7000-8000-000000000002', 'bob', 'bob', 1000, FALSE, 5000, 'left');
     INSERT INTO emails (folded_address, address, user_id, added_at, verified_at, is_primary)
         VALUES ('ada@example.org', 'Ada@example.org', '01890000-0000-7000-8000-000000000001', 1000, 2000, TRUE);
+    INSERT INTO emails (folded_address, address, user_id, added_at, verified_at, is_primary)
+        VALUES ('bob@exämple.org', 'Bob@exämple.org', '01890000-0000-7000-8000-000000000002', 1000, 2000, TRUE);
     INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor)
         VALUES ('01890000-0000-7000-8000-000000000003', '01890000-0000-7000-8000-000000000001', 'ci',
         x'0707070707070707070707070707070707070707070707070707070707070707', '[]', 4000, TRUE);
@@ -92,6 +94,13 @@ async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
         };
         commit(&storage, async |unit| unit.create_session(&session).await).await.unwrap();
         assert!(storage.session(&hash(1), at(0), at(200)).await.unwrap().is_some());
+        // What is not ASCII is found, to be converted by the program.
+        let beyond = storage.emails_beyond_ascii("", 10).await.unwrap();
+        assert_eq!(beyond.iter().map(|email| (email.user.to_string(), email.address.as_str())).collect::<Vec<_>>(), [(BOB.to_owned(), "Bob@exämple.org")]);
+        assert!(storage.emails_beyond_ascii("bob@exämple.org", 10).await.unwrap().is_empty());
+        commit(&storage, async |unit| unit.rewrite_email(beyond[0].user, "BOB@exämple.org", "Bob@xn--exmple-cua.org").await).await.unwrap();
+        assert_eq!(storage.email("bob@xn--exmple-cua.ORG").await.unwrap().unwrap().verified_at, Some(model::Timestamp(2000)));
+        assert!(storage.emails_beyond_ascii("", 10).await.unwrap().is_empty());
     })
     .await;
 }

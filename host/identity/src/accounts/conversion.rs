@@ -1,0 +1,83 @@
+//! Addresses that were stored before domains had one form.
+//!
+//! No database converts a domain, so the program does: when it starts, and now and then, since a
+//! server of the version before may run beside it. An index over what is not ASCII makes that
+//! cost nothing where there is nothing to convert.
+
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::email::comparable;
+use model::{Timestamp, UserId};
+use serde_json::json;
+use storage::users::EmailRow;
+use storage::{Storage, StorageError, UnitOfWork};
+
+/// Addresses read at once.
+const PAGE: u32 = 500;
+
+/// Rewrites every address whose domain has another form than [`model::EmailAddress`] gives it;
+/// how many. Of two that are one then, the one that was verified, or else added, first stays with
+/// its account: both proved to have the same mailbox. What has no such form stays as it is.
+pub async fn convert_addresses(storage: &Storage, at: Timestamp) -> Result<u64, StorageError> {
+    let (mut converted, mut after) = (0, String::new());
+    loop {
+        let page = storage.emails_beyond_ascii(&after, PAGE).await?;
+        for email in &page {
+            let form = comparable(&email.address);
+            if form != email.address {
+                converted += u64::from(convert(storage, email, &form, at).await?);
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after = last.address.to_ascii_lowercase(),
+            _ => return Ok(converted),
+        }
+    }
+}
+
+async fn convert(storage: &Storage, old: &EmailRow, form: &str, at: Timestamp) -> Result<bool, StorageError> {
+    let other = storage.email(form).await?;
+    let mut unit = storage.begin().await?;
+    let mut users: Vec<UserId> = other.iter().map(|other| other.user).chain([old.user]).collect();
+    // In one order, so that nobody waits in a circle.
+    users.sort_unstable();
+    users.dedup();
+    for user in users {
+        if unit.hold_user(user).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    let Some(old) = held(&mut unit, old.user, &old.address).await? else { return Ok(false) };
+    let other = match &other {
+        Some(other) => held(&mut unit, other.user, form).await?,
+        None => None,
+    };
+    let event = |kind, user, detail| AuditEvent { at, kind, actor: Actor::System, user: Some(user), project: None, decision: None, detail };
+    let converted = event(EventKind::EmailConverted, old.user, json!({ "before": old.address, "address": form }));
+    let Some(other) = other else {
+        unit.rewrite_email(old.user, &old.address, form).await?;
+        unit.commit(&converted).await?;
+        return Ok(true);
+    };
+    let is_old_first = standing(&old) < standing(&other);
+    let (kept, gone) = if is_old_first { (&old, &other) } else { (&other, &old) };
+    unit.take_email(gone.user, &gone.address).await?;
+    if is_old_first {
+        unit.rewrite_email(old.user, &old.address, form).await?;
+        unit.also(&converted);
+    }
+    if kept.user == gone.user && gone.primary {
+        unit.promote_email(kept.user, form).await?;
+    }
+    let because = if kept.user == gone.user { "it is the same as another address of the account" } else { "it is the same as an address of another account" };
+    unit.commit(&event(EventKind::EmailRemoved, gone.user, json!({ "address": gone.address, "because": because }))).await?;
+    Ok(true)
+}
+
+async fn held(unit: &mut UnitOfWork, user: UserId, address: &str) -> Result<Option<EmailRow>, StorageError> {
+    Ok(unit.emails(user).await?.into_iter().find(|email| email.address.eq_ignore_ascii_case(address)))
+}
+
+/// Less is better.
+fn standing(email: &EmailRow) -> (Timestamp, Timestamp) {
+    (email.verified_at.unwrap_or(Timestamp(i64::MAX)), email.added_at)
+}
