@@ -96,6 +96,11 @@ limits! {
     device_mails_per_address,
     /// The same for one user, wherever they are asked for.
     device_mails_per_user,
+    /// Recoveries of one account that staff start over the network. Each is mailed to every verified
+    /// address of its owner with a link that must arrive, so they are not gathered.
+    recoveries_per_user,
+    /// Recoveries that one member of the staff starts over the network, of whatever accounts.
+    recoveries_per_staff,
     /// Credentials refused without a look at them, and tokens that did not verify, from
     /// one address.
     refused_per_address,
@@ -132,6 +137,8 @@ impl Default for Limits {
             // password and has a code must not keep its owner from confirming a browser.
             device_mails_per_address: of(limit::DEVICE_MAILS_PER_ADDRESS),
             device_mails_per_user: of(limit::DEVICE_MAILS_PER_ACCOUNT),
+            recoveries_per_user: of(limit::RECOVERIES_PER_ACCOUNT),
+            recoveries_per_staff: of(limit::RECOVERIES_PER_STAFF),
             refused_per_address: of(limit::REFUSED_CREDENTIALS),
         }
     }
@@ -317,6 +324,16 @@ impl Limits {
     fn mails_to_from(&self, what: &str, email: &str, address: IpAddr) -> [Counter; 2] {
         let limits = &self.verifications_per_user;
         [from(&format!("{what}:email:{}", hash_of_email(email)), address, limits), of_email(what, email, &times(limits, FROM_ALL))]
+    }
+
+    /// Recoveries of this account.
+    pub(crate) fn recoveries_of(&self, name: &UserName) -> Counter {
+        of_user("recovery", name, &self.recoveries_per_user)
+    }
+
+    /// Recoveries that this member of the staff starts.
+    pub(crate) fn recoveries_by(&self, staff: &UserName) -> Counter {
+        of_user("recovery-by", staff, &self.recoveries_per_staff)
     }
 
     pub(crate) fn refused_from(&self, address: IpAddr) -> Counter {

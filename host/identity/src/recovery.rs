@@ -12,6 +12,7 @@ use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
 use crate::accounts::{event, is_own, person};
+use crate::limits::{self, TooMany};
 use crate::password_reset::LINK_LIFETIME;
 use crate::{Identity, opaque};
 
@@ -97,6 +98,8 @@ pub enum RecoveryError {
     NobodyToTell,
     #[error("a recovery of the account is running already")]
     Running,
+    #[error("too many recoveries were started; try again in {}", model::time::wait_in_words(*.retry_after_seconds))]
+    Limited { retry_after_seconds: u64 },
     #[error("the recovery does not exist or has ended")]
     UnknownRecovery,
     #[error(transparent)]
@@ -181,6 +184,13 @@ impl Identity {
         // The link for a new password will go to the primary one.
         if mailbox.primary().is_none() {
             return Err(RecoveryError::NobodyToTell);
+        }
+        if matches!(permit.actor(), Actor::Caller { .. }) {
+            let limits = &self.config().limits;
+            let started_by = UserName::parse(&started_by).map_err(|_| RecoveryError::NotStaff)?;
+            let too_many = |TooMany { retry_after_seconds }| RecoveryError::Limited { retry_after_seconds };
+            let counted = limits::take(self.storage(), &[limits.recoveries_of(&user.name), limits.recoveries_by(&started_by)], self.now()).await?;
+            let _counted = counted.map_err(too_many)?;
         }
         let (id, now) = (RecoveryId::new(), permit.at());
         let wait_ms = i64::try_from(self.config().recovery_wait.as_millis()).unwrap_or(i64::MAX / 4);

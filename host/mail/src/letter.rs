@@ -1,5 +1,6 @@
 //! A mail in sentences: what happened, when, from where, and what to do if it was not you.
 
+mod foreign;
 mod words;
 
 use askama::Template;
@@ -57,7 +58,7 @@ struct Html<'a> {
 /// Longest line of the text part, in characters; addresses are never broken.
 const LINE: usize = 72;
 
-/// Longest word that comes from outside, in characters. The longest bound elsewhere is 300.
+/// Longest word of ours, in characters: a link is the longest.
 const MAX_WORD: usize = 500;
 
 impl Letter {
@@ -100,8 +101,8 @@ impl Letter {
     }
 }
 
-/// A word from outside on one line: no mail gets a line, a header or a page of its own from
-/// what somebody typed.
+/// A word of ours on one line: no mail gets a line, a header or a page of its own from it.
+/// What others chose goes through [`foreign`].
 fn one_line(text: &str) -> String {
     text.chars().take(MAX_WORD).map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
@@ -135,6 +136,7 @@ mod tests {
             MailField::Project => "sample",
             MailField::Role => "maintainer",
             MailField::Actor => "bert",
+            MailField::Changes => "token-created=10 email-removed=2",
         }
     }
 
@@ -146,6 +148,8 @@ mod tests {
     fn shown(field: MailField) -> String {
         match field {
             MailField::At | MailField::EffectiveAt => value(field).replace('T', " ").replace('Z', " UTC"),
+            MailField::Address | MailField::OtherAddress => value(field).replace('.', "[.]").replace('@', "[@]"),
+            MailField::Changes => "API tokens created".to_owned(),
             _ => value(field).to_owned(),
         }
     }

@@ -10,7 +10,7 @@
 //!
 //! Invariants: the only crate that names lettre. Each mail is sent at least once, with the
 //! same `Message-ID` each time. A link is never logged. Nothing that a mail is filled with
-//! can add a header, a line or an element.
+//! can add a header, a line or an element, and nothing that somebody chose becomes a link.
 
 mod folder;
 mod letter;

@@ -284,6 +284,8 @@ table! {
         DEVICE_MAILS_PER_DEVICE: Rate = &[per(900, 1)], "mails that ask whether one browser or command line is the account's", beyond "none is sent, and the answer says so";
         DEVICE_MAILS_PER_ADDRESS: Rate = &[per(HOUR, 4), per(DAY, 10)], "the same for one account, asked for from one address", beyond "429";
         DEVICE_MAILS_PER_ACCOUNT: Rate = &[per(HOUR, 30), per(DAY, 100)], "the same for one account from everywhere", beyond "429";
+        RECOVERIES_PER_ACCOUNT: Rate = &[per(DAY, 3)], "recoveries of one account that staff start in the browser", beyond "429";
+        RECOVERIES_PER_STAFF: Rate = &[per(HOUR, 20)], "recoveries that one of the staff starts in the browser", beyond "429";
     }
 }
 

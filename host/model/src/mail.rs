@@ -56,6 +56,8 @@ crate::project::words! {
         RoleChanged = "role-changed",
         /// The same; to the other owners of the project.
         CollaboratorChanged = "collaborator-changed",
+        /// Changes beyond the number that one address is told of at once; how many of which kind.
+        ChangesGathered = "changes-gathered",
         /// For operators: whether mail arrives.
         Test = "test",
     }
@@ -98,6 +100,8 @@ crate::project::words! {
         Role = "role",
         /// Who did it.
         Actor = "actor",
+        /// How many mails of which kinds this one stands for: `token-created=10 email-removed=2`.
+        Changes = "changes",
     }
 }
 
@@ -127,8 +131,54 @@ impl MailKind {
             Self::TokenCreated => &[UserName, Name, Scope, RemoteAddress, Device, At],
             Self::RoleChanged => &[UserName, Project, Role, Actor, At],
             Self::CollaboratorChanged => &[UserName, Project, Role, Actor, At],
+            Self::ChangesGathered => &[Changes, At],
             Self::Test => &[At],
         }
+    }
+
+    /// Whether several of them may become one [`Self::ChangesGathered`]: they say what happened, and
+    /// the account's history says it too. Never one that holds a link or that ends an account, nor
+    /// one that something else bounds: those that are asked for (`identity::Limits`), a password
+    /// that is known from a breach (once an hour), one that was reset (by a mailed link).
+    pub fn can_be_gathered(self) -> bool {
+        match self {
+            Self::EmailAdded
+            | Self::EmailRemoved
+            | Self::PrimaryEmailChanged
+            | Self::PasswordChanged
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::RecoveryCodesGenerated
+            | Self::RecoveryCodeUsed
+            | Self::RecoveryCodesLow
+            | Self::RecoveryCancelled
+            | Self::TokenCreated
+            | Self::RoleChanged
+            | Self::CollaboratorChanged => true,
+            Self::RegistrationConfirm
+            | Self::RegistrationExisting
+            | Self::RegistrationNameTaken
+            | Self::EmailVerify
+            | Self::PasswordResetLink
+            | Self::PasswordReset
+            | Self::PasswordBreached
+            | Self::DeviceConfirm
+            | Self::AccountSecured
+            | Self::AccountSecuredElsewhere
+            | Self::AccountDeleted
+            | Self::RecoveryStarted
+            | Self::RecoveryCompleted
+            | Self::ChangesGathered
+            | Self::Test => false,
+        }
+    }
+
+    /// The kinds in a [`MailField::Changes`], and how many of each.
+    pub fn gathered_in(changes: &str) -> impl Iterator<Item = (Self, u64)> {
+        changes.split(' ').filter_map(|entry| {
+            let (kind, count) = entry.split_once('=')?;
+            Some((Self::from_word(kind)?, count.parse().ok()?))
+        })
     }
 }
 
@@ -166,6 +216,15 @@ mod tests {
             let fields = kind.fields();
             assert!(fields.iter().enumerate().all(|(place, field)| !fields[..place].contains(field)), "{kind}");
         }
+    }
+
+    #[test]
+    fn no_mail_with_a_link_is_gathered() {
+        for kind in MailKind::ALL.iter().filter(|kind| kind.can_be_gathered()) {
+            assert!(!kind.fields().contains(&MailField::Link), "{kind}");
+        }
+        let read = MailKind::gathered_in("token-created=10 nonsense=1 x email-added=2").collect::<Vec<_>>();
+        assert_eq!(read, [(MailKind::TokenCreated, 10), (MailKind::EmailAdded, 2)]);
     }
 
     #[test]

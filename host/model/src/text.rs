@@ -5,7 +5,31 @@
 /// descriptions and reasons stand in pages, mails and audit logs among words of ours, and must
 /// not pass for them.
 pub fn is_plain_line(text: &str) -> bool {
-    !text.chars().any(|character| character.is_control() || is_unseen(character))
+    text.chars().all(is_plain)
+}
+
+/// Whether a character is seen where it stands and does nothing to others.
+pub fn is_plain(character: char) -> bool {
+    !character.is_control() && !is_unseen(character)
+}
+
+/// A text of somebody else for a terminal or a log, where nothing else keeps it in its place: what
+/// would move a cursor, turn the direction of other words or not be seen shows as U+FFFD.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|character| if is_plain(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// The same for an element of a page that isolates it (`<bdi>`). There only what turns direction
+/// until something ends it shows as U+FFFD: it would show the words of the text itself in an order
+/// that nobody wrote. Marks and joiners stay, which some scripts need; line ends become spaces.
+pub fn legible(text: &str) -> String {
+    let shown = |character: char| match character {
+        '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        character if character.is_control() => char::REPLACEMENT_CHARACTER,
+        character => character,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Format characters of Unicode (category Cf) and the separators of lines and paragraphs.
@@ -37,6 +61,15 @@ fn is_unseen(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_act_is_shown() {
+        assert_eq!(visible("a\u{1b}[2J\u{202e}b\u{9b}\u{200f}c\u{2067}\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}c\u{fffd}\u{fffd}");
+        assert_eq!(legible("wheel\u{202e}gpj.exe\u{2066}\u{0}\r\nb"), "wheel\u{fffd}gpj.exe\u{fffd}\u{fffd}  b");
+        for text in ["می\u{200c}خواهم", "👩\u{200d}💻", "שלום\u{200f}!", "plain – text"] {
+            assert_eq!(legible(text), text);
+        }
+    }
 
     #[test]
     fn what_is_seen_is_all_there_is() {

@@ -32,6 +32,7 @@ pub mod devices;
 pub mod files;
 pub mod keys;
 pub mod links;
+pub mod mail_rates;
 pub mod outbox;
 pub mod policies;
 pub mod projects;

@@ -5,6 +5,7 @@ use model::{MailId, Timestamp, UserId};
 use serde_json::{Map, Value};
 
 use crate::database::{Row, fitting};
+use crate::mail_rates::UnwrittenMail;
 use crate::statement::statements;
 use crate::{Conflict, Result, Storage, StorageError, UnitOfWork};
 
@@ -85,7 +86,7 @@ pub struct OutboxListing {
 pub struct OutboxDepth {
     pub waiting: u64,
     pub failed: u64,
-    /// When the oldest of those that wait was written.
+    /// When the oldest of those that wait was written, but for one that still gathers changes.
     pub oldest_waiting: Option<Timestamp>,
 }
 
@@ -117,9 +118,8 @@ statements! {
     LIST = "SELECT id, kind, user_id, recipient, created_at, due_at, attempts, state, ended_at, last_error FROM outbox
         WHERE (CAST($1 AS TEXT) IS NULL OR state = $1) ORDER BY created_at DESC, id DESC LIMIT $2";
     DEPTH = "SELECT (SELECT COUNT(*) FROM outbox WHERE state = 'waiting') AS waiting, (SELECT COUNT(*) FROM outbox WHERE state = 'failed') AS failed,
-        (SELECT MIN(created_at) FROM outbox WHERE state = 'waiting') AS oldest_waiting";
+        (SELECT MIN(created_at) FROM outbox WHERE state = 'waiting' AND (kind <> 'changes-gathered' OR attempts > 0)) AS oldest_waiting";
     FORGET = "DELETE FROM outbox WHERE state <> 'waiting' AND created_at < $1";
-    ENQUEUE = "INSERT INTO outbox (id, kind, user_id, recipient, fields, created_at, due_at, attempts, state, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $6, 0, $7, $8)";
 }
 
 impl Storage {
@@ -173,25 +173,17 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Writes a mail that is sent after the commit, or never if it has no recipient.
+    /// Has the commit write a mail that is sent after it, or never if it has no recipient. Beyond a
+    /// rate, changes are counted in one mail ([`crate::mail_rates`]).
     pub async fn enqueue_mail(&mut self, mail: &NewMail<'_>) -> Result<()> {
         let fields = mail.mail.fields.iter().map(|(field, text)| (field.as_str().to_owned(), Value::from(text.as_str())));
         let fields = Value::Object(fields.collect()).to_string();
         if fields.len() > MAX_FIELDS {
             return self.refuse(Conflict::TextRefused);
         }
-        let state = if mail.recipient.is_some() { MailState::Waiting } else { MailState::Void };
-        let values = [
-            mail.id.into(),
-            mail.mail.kind.as_str().into(),
-            mail.user.into(),
-            mail.recipient.unwrap_or_default().into(),
-            mail.recipient.map(|_| fields).into(),
-            mail.at.into(),
-            state.as_str().into(),
-            mail.recipient.is_none().then_some(mail.at).into(),
-        ];
-        self.execute(&ENQUEUE, &values).await.map(drop)
+        let recipient = mail.recipient.map(str::to_owned);
+        self.mails.push(UnwrittenMail { id: mail.id, kind: mail.mail.kind, user: mail.user, recipient, fields, at: mail.at });
+        Ok(())
     }
 
     /// Gives a mail up, and forgets its words. Returns whether it still was this taking's.

@@ -45,6 +45,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &Statement)])] = &[
     ("links", crate::links::STATEMENTS),
     ("devices", crate::devices::STATEMENTS),
     ("outbox", crate::outbox::STATEMENTS),
+    ("mail_rates", crate::mail_rates::STATEMENTS),
     ("recoveries", crate::recoveries::STATEMENTS),
     ("tokens", crate::tokens::STATEMENTS),
     ("projects", crate::projects::STATEMENTS),

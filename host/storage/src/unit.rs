@@ -7,6 +7,7 @@ use model::{ProjectId, SessionId};
 
 use crate::database::{Row, Transaction, Value};
 use crate::error::Conflict;
+use crate::mail_rates::UnwrittenMail;
 use crate::serials::ChangeMarker;
 use crate::statement::{Statement, statements};
 use crate::{Result, Storage, StorageError};
@@ -20,6 +21,8 @@ pub struct UnitOfWork {
     /// serials last and so holds it as briefly as can be.
     visible: Vec<(ProjectId, &'static str)>,
     events: Vec<AuditEvent>,
+    /// Written by `commit`, so that what bounds their number is locked in one order.
+    pub(crate) mails: Vec<UnwrittenMail>,
     /// The session that must still live when this is committed.
     on_behalf_of: Option<SessionId>,
     wrote: bool,
@@ -61,7 +64,7 @@ statements! {
 
 impl UnitOfWork {
     pub(crate) fn new(storage: Storage, transaction: Transaction) -> Self {
-        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), on_behalf_of: None, wrote: false, broken: None }
+        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), mails: Vec::new(), on_behalf_of: None, wrote: false, broken: None }
     }
 
     /// The unit fails with `Conflict::SessionEnded` unless this session lives until it is
@@ -93,8 +96,9 @@ impl UnitOfWork {
             Some(Broken::Conflict(conflict)) => return Err(conflict.into()),
             Some(Broken::Running | Broken::Failed) => return Err(StorageError::Unavailable("the unit of work failed before it was committed".to_owned())),
         }
-        let wrote = self.wrote;
+        let wrote = self.wrote || !self.mails.is_empty();
         self.hold_session().await?;
+        self.write_mails().await?;
         for earlier in std::mem::take(&mut self.events) {
             self.add_event(&earlier).await?;
         }

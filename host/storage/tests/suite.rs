@@ -23,6 +23,8 @@ mod fixture;
 mod keys;
 #[path = "suite/links.rs"]
 mod links;
+#[path = "suite/mail_rates.rs"]
+mod mail_rates;
 #[path = "suite/migration.rs"]
 mod migration;
 #[path = "suite/outbox.rs"]

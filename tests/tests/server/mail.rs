@@ -399,3 +399,47 @@ fn a_mail_travels_in_tls_to_a_server_that_is_who_it_says_and_that_knows_us() {
     }
     assert_eq!(smtp.mails().len(), 1);
 }
+
+/// What a stranger calls themselves reaches somebody else's mail program.
+#[test]
+fn a_strangers_name_is_no_link_in_the_mail_to_another() {
+    let Some(smtp) = Smtp::start() else { return };
+    let mut server = smtp.setup().start();
+    let form = "user-name=www.evil-site.example&email=ana%40ex%C3%A4mple.org&password=seven+lamps+under+the+bridge";
+    let origin = format!("http://localhost:{}", server.address.port());
+    let request = tests::Request::new("POST", "/register").header("Origin", &origin).header("Sec-Fetch-Site", "same-origin").header("Accept", "text/html");
+    let answer = server.send(&request.body("application/x-www-form-urlencoded", form.into()));
+    assert!(answer.status < 400, "{} {}", answer.status, answer.text());
+    wait_until_all(&mut server, "registration-confirm", 1, "sent");
+    let mails = smtp.mails();
+    let [mail] = mails.as_slice() else { panic!("exactly one mail: {mails:?}") };
+    // The domain as mail servers know it, in the envelope and in the header.
+    assert_eq!((&mail["to"], text(&mail["headers"], "To")), (&serde_json::json!(["ana@xn--exmple-cua.org"]), "ana@xn--exmple-cua.org"));
+    assert!(!text(&mail["headers"], "Subject").contains("evil"), "{mail}");
+    for part in ["text", "html"] {
+        let said = text(mail, part);
+        assert!(said.contains("www[.]evil-site[.]example"), "{said}");
+        assert!(!said.contains("evil-site.") && !said.contains("www."), "{said}");
+    }
+}
+
+#[test]
+fn sixty_changes_are_a_few_mails_and_one_that_counts_the_rest() {
+    let mut server = Setup::default().start();
+    let user = server.setup.user_without_factor("ana");
+    for number in 0..12 {
+        make_token(&server.setup, &user, &format!("token {number}"));
+    }
+    server.command_line(&["user", "totp", "enroll", "ana"]).ok();
+    wait_until_all(&mut server, "token-created", 5, "sent");
+    // What else happens is told of at once.
+    wait_until_all(&mut server, "factor-added", 1, "sent");
+    let gathering = outbox(&server.setup, "changes-gathered");
+    assert_eq!((gathering.len(), &gathering[0]["state"]), (1, &Value::from("waiting")));
+    server.command_line(&["mail", "retry"]).ok();
+    wait_until_all(&mut server, "changes-gathered", 1, "sent");
+    let files = std::fs::read_dir(server.setup.data().join("outbox")).expect("mails are files").filter_map(Result::ok).map(|entry| entry.path());
+    let file = files.into_iter().find(|file| file.to_string_lossy().contains("-changes-gathered-")).expect("the mail is a file");
+    let mail = std::fs::read_to_string(file).expect("a mail is text");
+    assert!(mail.contains("There were 7 more changes") && mail.contains("API tokens created  7"), "{mail}");
+}

@@ -157,6 +157,10 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
                 Ok(_) => return exchange.see_other("/staff/recoveries/?notice=recovery-started"),
                 Err(RecoveryError::Refused(refusal)) => return Err(refusal.into()),
                 Err(RecoveryError::Storage(error)) => return Err(exchange.unavailable(error)),
+                Err(error @ RecoveryError::Limited { retry_after_seconds }) => {
+                    wrong(error);
+                    return super::limited(retry_after_seconds, show(&exchange, errors, name, reason).await);
+                }
                 Err(error) => wrong(error),
             }
         }

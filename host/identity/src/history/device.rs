@@ -52,6 +52,8 @@ const PROGRAMS: [(&str, &str); 15] = [
 
 /// Longest version that is told, in characters.
 const MAX_VERSION: usize = 20;
+/// Most numbers of it.
+const MAX_NUMBERS: usize = 3;
 
 /// The browser or program that a `User-Agent` header names, for people: "Firefox on Linux",
 /// "twine 7.0.0", "an unknown program". Only words of ours and digits: whoever writes the
@@ -69,7 +71,8 @@ pub fn device_in_words(user_agent: &str) -> String {
     let (name, version) = product.split_once('/').unwrap_or((product, ""));
     let Some((_, name)) = PROGRAMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else { return UNKNOWN_PROGRAM.to_owned() };
     let version: String = version.chars().take_while(|character| character.is_ascii_digit() || *character == '.').take(MAX_VERSION).collect();
-    let version = version.trim_matches('.');
+    // Three numbers at most: four could be an address.
+    let version = version.split('.').filter(|number| !number.is_empty()).take(MAX_NUMBERS).collect::<Vec<_>>().join(".");
     if version.is_empty() { (*name).to_owned() } else { format!("{name} {version}") }
 }
 
@@ -101,6 +104,8 @@ mod tests {
             ("Poetry/2.1.2 (Linux) Python/3.12", "Poetry 2.1.2"),
             ("python-requests/2.32.4", "Python requests 2.32.4"),
             ("curl/8.14.1", "curl 8.14.1"),
+            ("curl/203.0.113.9", "curl 203.0.113"),
+            ("curl/..1..2..", "curl 1.2"),
             ("pip", "pip"),
             ("twine/dev", "twine"),
             ("twine/1.evil.example", "twine 1"),

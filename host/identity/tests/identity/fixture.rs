@@ -66,6 +66,8 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         device_mails_per_device: vec![Limit { attempts: 1, window_seconds: 300 }],
         device_mails_per_address: some(),
         device_mails_per_user: some(),
+        recoveries_per_user: some(),
+        recoveries_per_staff: some(),
         refused_per_address: some(),
     }
 }

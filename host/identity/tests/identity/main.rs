@@ -24,6 +24,7 @@ mod login;
 mod deletion;
 mod emails;
 mod domains;
+mod floods;
 mod once;
 mod password_change;
 mod password_reset;

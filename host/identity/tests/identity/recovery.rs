@@ -73,6 +73,30 @@ async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
     assert!(!log.contains(&link) && !log.contains(&link_in(&announced, PAGE)));
 }
 
+/// Each announcement has a link that must arrive, so their number is bounded where they begin.
+#[tokio::test]
+async fn one_of_the_staff_cannot_fill_a_mailbox_by_starting_and_stopping_recoveries() {
+    let some = |attempts| vec![identity::limits::Limit { attempts, window_seconds: 3600 }];
+    let limits = identity::Limits { recoveries_per_user: some(2), recoveries_per_staff: some(3), ..crate::fixture::limits(1000) };
+    let fixture = Fixture::with(limits).await;
+    let (staff, other) = (fixture.staff("operator").await, fixture.staff("second").await);
+    let [ana, ben, carl] = [fixture.user("ana").await, fixture.user("ben").await, fixture.user("carl").await];
+    let start_and_stop = async |by, user| {
+        let recovery = fixture.recover(by, user, REASON).await?;
+        fixture.identity.cancel_recovery(fixture.permit_person(by, CancelRecovery { recovery }).await).await
+    };
+    let is_limited = |result| matches!(result, Err(RecoveryError::Limited { retry_after_seconds: 3600 }));
+    for _ in 0..2 {
+        start_and_stop(staff, ana).await.unwrap();
+    }
+    assert!(is_limited(start_and_stop(staff, ana).await) && is_limited(start_and_stop(other, ana).await), "whoever starts it");
+    start_and_stop(staff, ben).await.unwrap();
+    assert!(is_limited(start_and_stop(staff, carl).await), "of whatever account");
+    start_and_stop(other, carl).await.unwrap();
+    let target = RecoverAccount { user: ana, reason: REASON.to_owned() };
+    fixture.identity.start_recovery(fixture.permit(target).await).await.expect("on the command line it is the operators' word");
+}
+
 #[tokio::test]
 async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     let fixture = Fixture::new().await;

@@ -2,11 +2,12 @@
 
 use model::mail::{Mail, MailField, MailKind};
 
+use super::foreign::{self, spoken};
 use super::{Letter, Link, Registry, one_line};
 
 /// What a mail of this kind says.
 pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
-    let word = |field: MailField| one_line(mail.field(field));
+    let word = |field: MailField| spoken(mail, field);
     let name = &registry.name;
     let user = word(MailField::UserName);
     let to = Draft::new(mail, registry);
@@ -171,6 +172,7 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .if_it_was_not_you(),
         MailKind::RoleChanged => role_changed(to, mail, &word),
         MailKind::CollaboratorChanged => collaborator_changed(to, mail, &word),
+        MailKind::ChangesGathered => changes_gathered(to, mail),
         MailKind::Test => to
             .subject("This mail has arrived")
             .says(format!("An operator of {name} wanted to know whether mail from it arrives. It does."))
@@ -202,6 +204,40 @@ fn collaborator_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField)
         .says_then("You get this mail because you are an owner. If it should not have happened, take it back, and ask who did it.")
 }
 
+fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
+    let changes: Vec<_> = MailKind::gathered_in(mail.field(MailField::Changes)).collect();
+    let total = changes.iter().fold(0_u64, |total, (_, count)| total.saturating_add(*count));
+    let more = if total == 1 { "There was 1 more change".to_owned() } else { format!("There were {total} more changes") };
+    let to = to.subject("More changes to your account").says(format!(
+        "{more} to your account or to projects that you own, after the mails that you just had. You get one mail about all of them, so that no number of mails hides one."
+    ));
+    let to = to.fact("Since", moment(mail, MailField::At));
+    let to = changes.into_iter().fold(to, |to, (kind, count)| to.fact(changes_in_words(kind), count.to_string()));
+    to.says_then("The history of your account shows each of them: when it was made, from where, and with what.")
+        .says_then("If something there was not you, secure your account: that page has the link for it.")
+        .page("History of your account", "/account/history/")
+}
+
+/// What is counted, of those that [`MailKind::can_be_gathered`].
+fn changes_in_words(kind: MailKind) -> &'static str {
+    match kind {
+        MailKind::EmailAdded => "E-mail addresses added",
+        MailKind::EmailRemoved => "E-mail addresses removed",
+        MailKind::PrimaryEmailChanged => "Changes of the primary e-mail address",
+        MailKind::PasswordChanged => "Password changes",
+        MailKind::FactorAdded => "Second factors added",
+        MailKind::FactorRemoved => "Second factors removed",
+        MailKind::RecoveryCodesGenerated => "New sets of recovery codes",
+        MailKind::RecoveryCodeUsed => "Recovery codes used",
+        MailKind::RecoveryCodesLow => "Notes that few recovery codes are left",
+        MailKind::RecoveryCancelled => "Recoveries stopped",
+        MailKind::TokenCreated => "API tokens created",
+        MailKind::RoleChanged => "Changes of your roles",
+        MailKind::CollaboratorChanged => "Changes of who works on your projects",
+        _ => "Other changes",
+    }
+}
+
 /// A moment as people read it: `2026-01-05 12:00:00 UTC`.
 fn moment(mail: &Mail, field: MailField) -> String {
     one_line(mail.field(field)).replace('T', " ").replace('Z', " UTC")
@@ -215,10 +251,10 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(mail: &'a Mail, registry: &Registry) -> Self {
-        let greeting = match mail.field(MailField::UserName) {
-            // It tells owners of somebody else, and operators of nobody.
-            _ if matches!(mail.kind, MailKind::CollaboratorChanged | MailKind::Test) => "Hello,".to_owned(),
-            user => format!("Hello {},", one_line(user)),
+        let greeting = match mail.kind {
+            // It tells owners of somebody else, and others of nobody.
+            MailKind::CollaboratorChanged | MailKind::ChangesGathered | MailKind::Test => "Hello,".to_owned(),
+            _ => format!("Hello {},", spoken(mail, MailField::UserName)),
         };
         let letter = Letter {
             subject: String::new(),
@@ -312,6 +348,7 @@ impl<'a> Draft<'a> {
     }
 
     fn done(self) -> Letter {
-        self.letter
+        let is_marked = self.mail.fields.iter().any(|(field, text)| foreign::is_marked(*field, text));
+        if is_marked { self.says_then(foreign::NOTE).letter } else { self.letter }
     }
 }

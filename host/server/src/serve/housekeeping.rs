@@ -73,6 +73,7 @@ async fn forget_ended(storage: &Storage, identity: &Identity, now: Timestamp) ->
     identity.forget_what_ended().await?;
     storage.forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS)).await?;
     storage.forget_ended_mails(now.plus_ms(-MAILS_KEPT_MS)).await?;
+    storage.forget_mail_rates(now).await?;
     Ok(())
 }
 

@@ -122,8 +122,9 @@ async fn no_mail_is_leased_to_two_servers_at_once() {
         for round in 0..4 {
             let now = 1_000 * (round + 1);
             let mut written = BTreeSet::new();
-            for _ in 0..20 {
-                written.insert(enqueue(&fixture.storage, Some("a@example.org"), now).await.unwrap());
+            for number in 0..20 {
+                // To one address they would be gathered.
+                written.insert(enqueue(&fixture.storage, Some(&format!("a{number}@example.org")), now).await.unwrap());
             }
             let leased = at_once(&fixture, 6, |storage, _| async move {
                 let mut mine = Vec::new();
