@@ -16,7 +16,7 @@
 //! are wrong. `exchange.person()?` comes first where somebody must be logged in.
 //!
 //! Everything is escaped by the templates; `|safe` is for markup made here, such as
-//! [`layout::time`]. No page has inline style or script: the policy that goes with it forbids
+//! [`layout::time`]. What somebody else wrote goes through [`layout::foreign`], which isolates it. No page has inline style or script: the policy that goes with it forbids
 //! both.
 
 pub(crate) mod layout;

@@ -1,5 +1,6 @@
 //! What a command has to say: a text for people and the same as JSON.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -40,7 +41,7 @@ impl Answer {
         use std::io::Write as _;
         let mut out = std::io::stdout().lock();
         // A closed pipe (`portcullis audit | head`) is no error.
-        let _ = if as_json { writeln!(out, "{:#}", self.json) } else { write!(out, "{}", with_newline(&self.text)) };
+        let _ = if as_json { writeln!(out, "{}", printable_json(&self.json)) } else { write!(out, "{}", with_newline(&self.text)) };
         if !as_json {
             eprint!("{}", with_newline(&self.remarks));
         }
@@ -66,10 +67,25 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Text from outside in a form that cannot move a terminal's cursor: control characters
-/// are shown, not sent.
+/// Text from outside in a form that cannot move a terminal's cursor, turn the direction of other
+/// words or hide: such characters are shown, not sent.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    model::text::visible(text)
+}
+
+/// The same of JSON, which stays the JSON that it was: escaped.
+pub(crate) fn printable_json(value: &Value) -> String {
+    let mut text = String::new();
+    for character in format!("{value:#}").chars() {
+        if character == '\n' || model::text::is_plain(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// A moment as people read it.
@@ -96,6 +112,11 @@ mod tests {
     #[test]
     fn what_others_wrote_cannot_control_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(printable("a\u{202e}gpj.exe\u{2066}\u{200b}"), "a\u{fffd}gpj.exe\u{fffd}\u{fffd}");
+        let value = serde_json::json!({ "a\u{202e}": "b\u{9b}2J\u{7f}\u{e0041} \u{1f600} é\n" });
+        let text = printable_json(&value);
+        assert_eq!(text, "{\n  \"a\\u202e\": \"b\\u009b2J\\u007f\\udb40\\udc41 \u{1f600} é\\n\"\n}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -36,9 +36,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if as_json {
-                println!("{:#}", serde_json::json!({ "error": format!("{error:#}") }));
+                println!("{}", answer::printable_json(&serde_json::json!({ "error": format!("{error:#}") })));
             }
-            eprintln!("error: {error:#}");
+            // It may quote what a server answered, or what others chose.
+            let lines: Vec<String> = format!("{error:#}").lines().map(answer::printable).collect();
+            eprintln!("error: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
     }

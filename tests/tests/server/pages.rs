@@ -67,3 +67,20 @@ fn what_is_staged_is_on_no_page() {
         assert_eq!(names(&page(&server, path)), Vec::<&str>::new(), "{path}");
     }
 }
+
+/// PyPI serves such summaries, so nothing is refused; what people read is harmless, and what
+/// programs read is what was uploaded.
+#[test]
+fn what_an_uploader_wrote_turns_no_words_on_the_page() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let summary = "safe \u{202e}gpj.exe\u{202c} \u{2067}x";
+    upload_ok(&server, &Package { summary: summary.to_owned(), ..Package::new("turner", "1.0") }.wheel(), &token);
+    let project = page(&server, "/project/turner/");
+    assert!(project.contains("<p class=\"lead\"><bdi>safe \u{fffd}gpj.exe\u{fffd} \u{fffd}x</bdi></p>"), "{project}");
+    assert!(!project.contains(['\u{202e}', '\u{202c}', '\u{2067}']), "{project}");
+    assert_eq!(server.get("/pypi/turner/json").json()["info"]["summary"], summary);
+    let searched = page(&server, "/projects/?q=%E2%80%AEevil");
+    assert!(searched.contains("<h1>Projects with “<bdi>\u{fffd}evil</bdi>” in their name</h1>"), "{searched}");
+}

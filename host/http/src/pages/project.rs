@@ -239,10 +239,10 @@ mod tests {
         for part in [
             "<h1>Demo 1.0 <span class=\"label\">archived</span></h1>",
             "pip install --index-url https://index.example/simple/ demo==1.0",
-            "Requires Python &#62;=3.9",
+            "Requires Python <bdi>&gt;=3.9</bdi>",
             "Source, 2.0 KiB, 2026-11-23",
             "<code class=\"digest\">ab</code>",
-            "This release is yanked</strong>: &#60;b&#62;",
+            "This release is yanked</strong>: <bdi>&lt;b&gt;</bdi>",
             "<strong>yanked</strong>",
             "/project/demo/0.9/\">0.9</a> <span class=\"small\">2 files</span></li>",
         ] {

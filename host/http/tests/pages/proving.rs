@@ -78,7 +78,7 @@ async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
     let again: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let created = browser.post(answer.location(), &again).await;
     assert_eq!(created.status, StatusCode::OK, "{}", created.body);
-    assert!(created.body.contains("laptop &#38; &#34;co&#34;") && created.body.contains("UV_PUBLISH_TOKEN=pypi-"), "{}", created.body);
+    assert!(created.body.contains("laptop &amp; &quot;co&quot;") && created.body.contains("UV_PUBLISH_TOKEN=pypi-"), "{}", created.body);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn an_owner_who_is_logged_in_sees_a_recovery_and_stops_it() {
     }
     assert!(!browser.get("/projects/").await.body.contains("recover this account"));
     let page = browser.get("/account/recovery").await;
-    assert!(page.body.contains("<dd>Lost the phone, seen in a call</dd>"), "{}", page.body);
+    assert!(page.body.contains("<dd><bdi>Lost the phone, seen in a call</bdi></dd>"), "{}", page.body);
     let page = browser.post_and_follow("/account/recovery", &[]).await;
     assert!(page.body.contains("The recovery is stopped.") && !page.body.contains("recover this account"), "{}", page.body);
     assert!(site.storage.recovery_of(ana).await.unwrap().is_none());

@@ -40,7 +40,7 @@ async fn a_token_is_shown_once_and_listed_until_it_is_revoked() {
     assert!(again.body.contains("You have a token with this name already"), "{}", again.body);
 
     let revoke = format!("/account/tokens/{}/revoke", list.between("/account/tokens/", "/revoke").rsplit('/').next().unwrap());
-    assert!(browser.get(&revoke).await.body.contains("“laptop”"));
+    assert!(browser.get(&revoke).await.body.contains("“<bdi>laptop</bdi>”"));
     let mut stranger = somebody(&site, "bob").await;
     assert_eq!(stranger.get(&revoke).await.status, StatusCode::NOT_FOUND, "another's token does not exist");
     assert_eq!(stranger.post(&revoke, &[]).await.status, StatusCode::NOT_FOUND);
@@ -77,7 +77,7 @@ async fn a_token_is_for_one_project_and_has_an_end() {
     let site = Site::new().await;
     let mut browser = somebody(&site, "ana").await;
     let form = [("description", "ci"), ("scope", "new"), ("project", "My_Demo"), ("expires", "7")];
-    assert!(browser.post("/account/tokens/create", &form).await.body.contains("for My_Demo"));
+    assert!(browser.post("/account/tokens/create", &form).await.body.contains("for <bdi>My_Demo</bdi>"));
     let list = browser.get("/account/tokens/").await;
     assert!(list.body.contains("data-label=\"For\">my-demo</td>"), "{}", list.body);
     assert!(!list.body.contains("Has ended"));

@@ -214,7 +214,7 @@ async fn recoveries_are_for_staff_and_the_owner_stops_one_by_mail() {
     let page = root.post("/staff/recoveries/start", &[("user", "ana"), ("reason", "short")]).await;
     assert!(page.status.is_client_error() && page.body.contains("id=\"error-reason\""), "{}", page.body);
     let page = root.post_and_follow("/staff/recoveries/start", &[("user", "ana"), ("reason", "called us and knew the <b>address")]).await;
-    assert!(page.body.contains("knew the &#60;b&#62;address") && page.body.contains("Stop<span"), "{}", page.body);
+    assert!(page.body.contains("knew the &lt;b&gt;address") && page.body.contains("Stop<span"), "{}", page.body);
     let link = site.mailed_link(MailKind::RecoveryStarted).await;
     let page = site.browser().get(&link).await;
     let stopped = site.browser().post("/recovery/cancel", &[("link", &page.field("link"))]).await;
