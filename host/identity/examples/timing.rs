@@ -31,6 +31,14 @@ async fn main() {
         started.elapsed()
     })
     .await;
+    // In another form than passwords are compared in: one hash more, whoever it is.
+    report("login with a wrong password, decomposed letters", runs, async |name| {
+        let password = Secret::new(format!("cre\u{300}me not {PASSWORD}"));
+        let started = Instant::now();
+        fixture.identity.log_in(&fixture.gate, &fixture.attempt(), name, password, None).await.expect_err("the password is wrong");
+        started.elapsed()
+    })
+    .await;
     report("request for a new password, the work alone", runs, async |name| ask(&fixture, name).await).await;
     // Each takes a tenth of a second.
     let fixture = registry(IdentityConfig::for_host("pypi.example.org").even_answers).await;

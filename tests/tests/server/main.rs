@@ -14,6 +14,7 @@ mod refusals;
 mod replays;
 mod replicas;
 mod routes;
+mod spellings;
 mod staging;
 mod swapping;
 mod tokens;
