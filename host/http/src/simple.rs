@@ -1,11 +1,12 @@
 //! The Simple API (PEP 503, 629, 691, 700): what pip and uv read.
 
 use axum::body::Body;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use futures_util::stream;
 use model::CredentialKind;
-use registry::index::Page;
+use registry::index::{ListPage, Page, Parts, SimplePage};
 
 use crate::exchange::{Exchange, redirect};
 use crate::negotiate::{SimpleFormat, accepts_gzip};
@@ -40,7 +41,8 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
     let format = SimpleFormat::preferred(exchange.headers());
     let page = exchange.app.registry.simple_page(permit, format.page_format()).await.map_err(|error| exchange.unavailable(error))?;
     Ok(match page {
-        Some(page) => cacheable(&exchange, page, format.content_type()).await,
+        Some(SimplePage::Project(page)) => cacheable(&exchange, page, format.content_type()).await,
+        Some(SimplePage::List(page)) => list(&exchange, page, format.content_type()).await,
         None => not_found(),
     })
 }
@@ -63,18 +65,50 @@ async fn no_such_project(exchange: Exchange) -> Answer {
 
 /// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
 pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Response {
+    let validators = Validators { etag: &page.etag, last_serial: page.last_serial, is_large: page.is_large() };
+    let plain = || (Body::from(page.body.clone()), None);
+    let compressed = async || page.gzip().await.map(Body::from);
+    validated(exchange, content_type, validators, plain, compressed).await
+}
+
+/// The list of projects, which is written while it is sent.
+async fn list(exchange: &Exchange, page: ListPage, content_type: &'static str) -> Response {
+    let body = |compressed| {
+        let next = async |mut parts: Parts| Ok::<_, std::io::Error>(parts.next().await?.map(|part| (part, parts)));
+        Body::from_stream(stream::try_unfold(page.parts(compressed), next))
+    };
+    let validators = Validators { etag: page.etag(), last_serial: page.last_serial(), is_large: page.is_large() };
+    validated(exchange, content_type, validators, || (body(false), Some(page.length())), async || Some(body(true))).await
+}
+
+/// What a client may have a page by.
+struct Validators<'a> {
+    /// With its quotes.
+    etag: &'a str,
+    last_serial: i64,
+    is_large: bool,
+}
+
+/// `plain` and `compressed` make the body; a body whose length does not show has it beside it.
+async fn validated(
+    exchange: &Exchange,
+    content_type: &'static str,
+    page: Validators<'_>,
+    plain: impl FnOnce() -> (Body, Option<u64>),
+    compressed: impl AsyncFnOnce() -> Option<Body>,
+) -> Response {
     // Other bytes, another validator; both stay good as long as the page does.
-    let compressed_etag = (page.is_large() && accepts_gzip(exchange.headers())).then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
-    let had = [compressed_etag.as_deref(), Some(&*page.etag)].into_iter().flatten().find(|etag| client_has(exchange.headers(), etag));
+    let compressed_etag = (page.is_large && accepts_gzip(exchange.headers())).then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
+    let had = [compressed_etag.as_deref(), Some(page.etag)].into_iter().flatten().find(|etag| client_has(exchange.headers(), etag));
     let compressed = match (had, compressed_etag.as_deref()) {
-        (None, Some(etag)) => page.gzip().await.map(|body| (body, etag)),
+        (None, Some(etag)) => compressed().await.map(|body| (body, etag)),
         _ => None,
     };
     let is_compressed = compressed.is_some();
-    let (status, body, etag) = match (had, compressed) {
-        (Some(etag), _) => (StatusCode::NOT_MODIFIED, Body::empty(), etag),
-        (None, Some((body, etag))) => (StatusCode::OK, Body::from(body), etag),
-        (None, None) => (StatusCode::OK, Body::from(page.body.clone()), &*page.etag),
+    let (status, (body, length), etag) = match (had, compressed) {
+        (Some(etag), _) => (StatusCode::NOT_MODIFIED, (Body::empty(), None), etag),
+        (None, Some((body, etag))) => (StatusCode::OK, (body, None), etag),
+        (None, None) => (StatusCode::OK, plain(), page.etag),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -87,6 +121,9 @@ pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'s
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if is_compressed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));

@@ -5,6 +5,7 @@
 pub(crate) mod cache;
 mod follow;
 mod html;
+pub(crate) mod list;
 mod project_json;
 mod simple_json;
 
@@ -17,10 +18,12 @@ use model::{Caller, ProjectStatus, Version};
 use sha2::{Digest, Sha256};
 use storage::StorageError;
 use storage::files::FileRow;
+use storage::projects::ListedProject;
 
 use crate::Registry;
 use crate::targets::{ReadIndex, ReadProject, settings_value};
-use cache::{JsonPage, ListEntry, ProjectEntry};
+use cache::{JsonPage, ProjectEntry};
+pub use list::page::{ListPage, Parts};
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -44,6 +47,13 @@ pub struct Page {
     pub last_serial: i64,
     /// The body compressed, once somebody wanted it so.
     gzip: Arc<tokio::sync::OnceCell<Bytes>>,
+}
+
+/// A page of the Simple API.
+#[derive(Clone, Debug)]
+pub enum SimplePage {
+    Project(Page),
+    List(ListPage),
 }
 
 /// Bytes from which on a page is worth compressing.
@@ -149,29 +159,26 @@ impl Registry {
     }
 
     /// `/simple/` or `/simple/{project}/`; none is a 404.
-    pub async fn simple_page(&self, permit: Permit<ReadIndex>, format: PageFormat) -> Result<Option<Page>, StorageError> {
+    pub async fn simple_page(&self, permit: Permit<ReadIndex>, format: PageFormat) -> Result<Option<SimplePage>, StorageError> {
         match &permit.target().project {
-            Some(project) => Ok(project.entry.as_ref().map(|entry| entry.page(format).clone())),
-            None => self.list_entry().await.map(|entry| Some(entry.page(format).clone())),
+            Some(project) => Ok(project.entry.as_ref().map(|entry| SimplePage::Project(entry.page(format).clone()))),
+            None => Ok(Some(SimplePage::List(ListPage { list: self.list().await?, format }))),
         }
     }
 
-    async fn list_entry(&self) -> Result<Arc<ListEntry>, StorageError> {
-        if let Some(entry) = self.inner.cache.list() {
-            return Ok(entry);
+    /// Projects with this text in their normalized name: the name itself, then those that begin
+    /// with it, then the others; those after the first `skip`, at most `limit`. None without a
+    /// permit to read the list.
+    pub async fn find_projects(&self, permit: Permit<ReadIndex>, text: &str, skip: usize, limit: usize) -> Result<Vec<ListedProject>, StorageError> {
+        if permit.target().project.is_some() {
+            return Ok(Vec::new());
         }
-        let _turn = self.inner.cache.list_turn.lock().await;
-        if let Some(entry) = self.inner.cache.list() {
-            return Ok(entry);
-        }
-        let epoch = self.inner.cache.before_loading_list();
-        // The serial first: a change in between makes the page newer than it says, never older.
-        let last_serial = self.inner.storage.last_serial().await?;
-        let mut entries = self.inner.storage.index().await?;
-        entries.retain(|entry| entry.status != ProjectStatus::Quarantined);
-        let entry = Arc::new(ListEntry::new(&entries, last_serial, &self.urls()));
-        self.inner.cache.keep_list(&entry, epoch);
-        Ok(entry)
+        let (list, text) = (self.list().await?, text.to_owned());
+        let search = move || list.search(&text, skip, limit);
+        let names = tokio::task::spawn_blocking(search).await.map_err(|error| StorageError::Unavailable(error.to_string()))?;
+        let mut found = self.inner.storage.projects_named(&names).await?;
+        found.sort_by_cached_key(|project| names.iter().position(|name| *name == project.normalized));
+        Ok(found)
     }
 
     /// `/pypi/{project}/json`, or with `version` as it stands in the path

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::blobs::BlobStore;
 use crate::index::cache::IndexCache;
+use crate::index::list::current::CurrentList;
 
 /// Where things are and how large they may be.
 #[derive(Clone, Debug)]
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     /// One permit for each archive that is being looked into: unpacking costs processor and memory.
     pub(crate) inspection_slots: Semaphore,
     pub(crate) cache: IndexCache,
+    pub(crate) list: CurrentList,
 }
 
 impl Registry {
@@ -82,7 +84,7 @@ impl Registry {
         let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
         let inspection_slots = Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
-        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache }) })
+        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache, list: CurrentList::default() }) })
     }
 
     /// Where things are and how large they may be.

@@ -36,7 +36,8 @@ statements! {
     GIVE_BACK = "DELETE FROM attempts WHERE rowid = (SELECT rowid FROM attempts WHERE key = $1 AND at = $2 LIMIT 1)",
         "DELETE FROM attempts WHERE ctid = (SELECT ctid FROM attempts WHERE key = $1 AND at = $2 LIMIT 1 FOR UPDATE SKIP LOCKED)";
     CLEAR = "DELETE FROM attempts WHERE key = $1";
-    FORGET = "DELETE FROM attempts WHERE at < $1";
+    FORGET = "DELETE FROM attempts WHERE rowid IN (SELECT rowid FROM attempts WHERE at < $1 ORDER BY at LIMIT $2)",
+        "DELETE FROM attempts WHERE ctid = ANY (ARRAY(SELECT ctid FROM attempts WHERE at < $1 ORDER BY at LIMIT $2))";
 }
 
 impl Storage {
@@ -87,7 +88,7 @@ impl Storage {
 
     /// Forgets attempts made before `before`; how many.
     pub async fn forget_attempts(&self, before: Timestamp) -> Result<u64> {
-        self.database().execute(&FORGET, &[before.into()]).await
+        self.forget_in_parts(&FORGET, before).await
     }
 }
 

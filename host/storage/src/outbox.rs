@@ -95,6 +95,16 @@ const MAX_FIELDS: usize = model::limit::MAIL_BYTES.length();
 /// Longest error that is kept, in characters.
 const MAX_ERROR: usize = 500;
 
+macro_rules! list {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, kind, user_id, recipient, created_at, due_at, attempts, state, ended_at, last_error FROM outbox ",
+            $condition,
+            " ORDER BY created_at DESC, id DESC LIMIT $1"
+        )
+    };
+}
+
 statements! {
     /// A lease that ended is that of a server that died: the mail is taken up again.
     LEASE = "UPDATE outbox SET leased_until = $2, attempts = attempts + 1 WHERE id IN (
@@ -115,11 +125,11 @@ statements! {
     FAIL = "UPDATE outbox SET state = 'failed', ended_at = $3, last_error = $4, fields = NULL, leased_until = NULL
         WHERE id = $1 AND attempts = $2 AND state = 'waiting'";
     HURRY = "UPDATE outbox SET due_at = $1 WHERE state = 'waiting' AND due_at > $1";
-    LIST = "SELECT id, kind, user_id, recipient, created_at, due_at, attempts, state, ended_at, last_error FROM outbox
-        WHERE (CAST($1 AS TEXT) IS NULL OR state = $1) ORDER BY created_at DESC, id DESC LIMIT $2";
+    LIST = list!("");
+    LIST_OF_STATE = list!("WHERE state = $2");
     DEPTH = "SELECT (SELECT COUNT(*) FROM outbox WHERE state = 'waiting') AS waiting, (SELECT COUNT(*) FROM outbox WHERE state = 'failed') AS failed,
         (SELECT MIN(created_at) FROM outbox WHERE state = 'waiting' AND (kind <> 'changes-gathered' OR attempts > 0)) AS oldest_waiting";
-    FORGET = "DELETE FROM outbox WHERE state <> 'waiting' AND created_at < $1";
+    FORGET = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state <> 'waiting' AND created_at < $1 ORDER BY created_at LIMIT $2)";
 }
 
 impl Storage {
@@ -157,7 +167,11 @@ impl Storage {
 
     /// Mails in a state, or in any, newest first, at most `limit`.
     pub async fn outbox(&self, state: Option<MailState>, limit: u32) -> Result<Vec<OutboxListing>> {
-        self.database().all(&LIST, &[state.map(MailState::as_str).into(), limit.into()]).await?.iter().map(listing).collect()
+        let rows = match state {
+            Some(state) => self.database().all(&LIST_OF_STATE, &[limit.into(), state.as_str().into()]).await?,
+            None => self.database().all(&LIST, &[limit.into()]).await?,
+        };
+        rows.iter().map(listing).collect()
     }
 
     /// How full the outbox is.
@@ -168,7 +182,7 @@ impl Storage {
 
     /// Deletes mails that wait no more and were written before `before`; how many. Bookkeeping.
     pub async fn forget_ended_mails(&self, before: Timestamp) -> Result<u64> {
-        self.database().execute(&FORGET, &[before.into()]).await
+        self.forget_in_parts(&FORGET, before).await
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::database::Row;
 use crate::statement::statements;
-use crate::{Conflict, Result, Storage, UnitOfWork};
+use crate::{Conflict, Result, Storage, StorageError, UnitOfWork};
 
 /// A project to create.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct ProjectRow {
     pub last_serial: i64,
 }
 
-/// One line of the index.
+/// One line of the list of projects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
     pub normalized: String,
@@ -92,6 +92,18 @@ macro_rules! listed {
     };
 }
 
+/// What [`index_entry`] reads, of those of these names that readers see.
+macro_rules! index_of {
+    ($names:literal) => {
+        concat!(
+            "SELECT normalized, written, status, COALESCE(serial, 0) AS serial
+            FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id
+            WHERE published_at IS NOT NULL AND normalized IN ",
+            $names
+        )
+    };
+}
+
 statements! {
     BY_NAME = concat!("SELECT ", project_columns!(), " FROM projects WHERE normalized = $1");
     BY_ID = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
@@ -101,13 +113,17 @@ statements! {
         (SELECT role FROM project_roles WHERE project_roles.project_id = projects.id AND project_roles.user_id = $2) AS role,
         project_settings.policy AS policy, project_settings.settings AS settings
         FROM projects LEFT JOIN project_settings ON project_settings.project_id = projects.id WHERE normalized = $1 ORDER BY project_settings.policy");
-    INDEX = "SELECT normalized, written, status, COALESCE(serial, 0) AS serial
-        FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id WHERE published_at IS NOT NULL ORDER BY normalized";
+    /// One row with a line for each project: a row for each would take most of the time.
+    INDEX = "SELECT STRING_AGG(line, ',' ORDER BY normalized) AS lines FROM (
+        SELECT normalized, written || ' ' || status || ' ' || CAST(COALESCE(serial, 0) AS TEXT) AS line
+        FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id
+        WHERE published_at IS NOT NULL AND normalized > $1 ORDER BY normalized LIMIT $2) AS listed";
+    INDEX_OF = index_of!("(SELECT value FROM json_each($1))"), index_of!("(SELECT json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON)))");
     LISTED = listed!(" AND normalized > $1 ORDER BY normalized LIMIT $2");
     NEWEST = listed!(" ORDER BY published_at DESC, normalized LIMIT $1");
-    /// The name itself first, then what begins like it, then what holds it.
-    FOUND = listed!(" AND normalized LIKE $1 ORDER BY CASE WHEN normalized = $2 THEN 0 WHEN normalized LIKE $3 THEN 1 ELSE 2 END, normalized LIMIT $4 OFFSET $5");
-    PUBLISHED_COUNT = "SELECT COUNT(*) AS count FROM projects WHERE published_at IS NOT NULL";
+    NAMED = listed!(" AND normalized IN (SELECT value FROM json_each($1))"),
+        listed!(" AND normalized IN (SELECT json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON)))");
+    PUBLISHED_COUNT = "SELECT projects AS count FROM registry_state WHERE only_row = 1";
     ROLE = "SELECT role FROM project_roles WHERE project_id = $1 AND user_id = $2";
     ROLE_OF_ENABLED = "SELECT role FROM project_roles JOIN users ON users.id = user_id
         WHERE project_id = $1 AND user_id = $2 AND users.disabled_at IS NULL";
@@ -164,9 +180,17 @@ impl Storage {
         Ok(Some(facts))
     }
 
-    /// Every project that has published something, in order of normalized names.
-    pub async fn index(&self) -> Result<Vec<IndexEntry>> {
-        self.database().all(&INDEX, &[]).await?.iter().map(index_entry).collect()
+    /// Projects that have published something, in order of normalized names, after this one,
+    /// from the first for an empty one; at most `limit`. All there is to know for the list.
+    pub async fn index(&self, after: &str, limit: u32) -> Result<Vec<IndexEntry>> {
+        let row = self.database().one(&INDEX, &[after.into(), limit.into()]).await?;
+        let lines = row.optional_text("lines")?.unwrap_or_default();
+        lines.split_terminator(',').map(index_line).collect()
+    }
+
+    /// The same of those of these normalized names that there are, in no order.
+    pub async fn index_of(&self, names: &[&str]) -> Result<Vec<IndexEntry>> {
+        self.database().all(&INDEX_OF, &[Value::from(names).to_string().into()]).await?.iter().map(index_entry).collect()
     }
 
     /// Projects that readers see, in order of normalized names, after this one; from the
@@ -180,18 +204,12 @@ impl Storage {
         self.database().all(&NEWEST, &[limit.into()]).await?.iter().map(listed_project).collect()
     }
 
-    /// Projects that readers see and whose name holds this text; the most alike first. Names
-    /// hold lower-case letters, digits and hyphens, so any other text is in none of them.
-    pub async fn find_projects(&self, text: &str, offset: u32, limit: u32) -> Result<Vec<ListedProject>> {
-        // Also what keeps `%` and `_` from meaning something.
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
-            return Ok(Vec::new());
-        }
-        let values = [format!("%{text}%").into(), text.into(), format!("{text}%").into(), limit.into(), offset.into()];
-        self.database().all(&FOUND, &values).await?.iter().map(listed_project).collect()
+    /// Those of these normalized names that readers see, in no order.
+    pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ListedProject>> {
+        self.database().all(&NAMED, &[Value::from(names).to_string().into()]).await?.iter().map(listed_project).collect()
     }
 
-    /// How many projects readers see.
+    /// How many projects readers see. Not counted here: one read of one row.
     pub async fn count_projects(&self) -> Result<u64> {
         let row = self.database().optional(&PUBLISHED_COUNT, &[]).await?;
         row.map_or(Ok(0), |row| row.count("count"))
@@ -245,6 +263,7 @@ impl UnitOfWork {
     pub async fn set_project_status(&mut self, project: ProjectId, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
         self.must_touch(&SET_STATUS, &[project.into(), status.as_str().into(), reason.into()]).await?;
         self.readers_see(project, "change status");
+        self.list_changes();
         Ok(())
     }
 
@@ -326,6 +345,17 @@ fn index_entry(row: &Row) -> Result<IndexEntry> {
         status: row.read("status", ProjectStatus::from_word)?,
         last_serial: row.integer("serial")?,
     })
+}
+
+/// A line of `INDEX`. No name, no status and no number holds a space or a comma.
+fn index_line(line: &str) -> Result<IndexEntry> {
+    let mut words = line.split(' ');
+    let mut word = || words.next().ok_or_else(|| StorageError::Corrupt("a line of the list of projects lacks a word".to_owned()));
+    let (written, status, serial) = (word()?, word()?, word()?);
+    match (ProjectStatus::from_word(status), serial.parse()) {
+        (Some(status), Ok(last_serial)) => Ok(IndexEntry { normalized: model::name::normalize(written), written: written.to_owned(), status, last_serial }),
+        _ => Err(StorageError::Corrupt("a line of the list of projects holds what this version cannot read".to_owned())),
+    }
 }
 
 fn role_row(row: &Row) -> Result<RoleRow> {

@@ -232,8 +232,11 @@ impl UnitOfWork {
     /// Makes a release, and its project, visible to readers: its first file is published.
     pub(crate) async fn show_release(&mut self, release: ReleaseId, project: ProjectId, at: Timestamp, action: &'static str) -> Result<()> {
         self.execute(&PUBLISH, &[release.into(), at.into()]).await?;
-        self.execute(&PUBLISH_PROJECT, &[project.into(), at.into()]).await?;
+        let is_first = self.execute(&PUBLISH_PROJECT, &[project.into(), at.into()]).await? == 1;
         self.readers_see(project, action);
+        if is_first {
+            self.project_shown();
+        }
         Ok(())
     }
 

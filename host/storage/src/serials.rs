@@ -25,12 +25,15 @@ pub struct JournalRow {
 pub struct ChangeMarker {
     /// The last serial: changes that readers see.
     pub serial: i64,
+    /// The serial of the last change of the list of projects: a project that readers see for
+    /// the first time, or a status.
+    pub list_serial: i64,
     /// Counts every unit of work that wrote: roles, settings, tokens and users too.
     pub revision: i64,
 }
 
 statements! {
-    MARKER = "SELECT serial, revision FROM registry_state WHERE only_row = 1";
+    MARKER = "SELECT serial, list_serial, revision FROM registry_state WHERE only_row = 1";
     JOURNAL = "SELECT serial, project_id, project_name, action, at FROM journal WHERE serial > $1 ORDER BY serial LIMIT $2";
 }
 
@@ -44,7 +47,7 @@ impl Storage {
     /// every change with a smaller or equal serial or revision.
     pub async fn change_marker(&self) -> Result<ChangeMarker> {
         let row = self.database().one(&MARKER, &[]).await?;
-        let marker = ChangeMarker { serial: row.integer("serial")?, revision: row.integer("revision")? };
+        let marker = ChangeMarker::read(&row)?;
         self.learn(marker);
         Ok(marker)
     }
@@ -55,7 +58,8 @@ impl Storage {
     pub fn known_marker(&self) -> ChangeMarker {
         // Written in the other order: a revision that is seen has its serial with it.
         let revision = self.shared.known_revision.load(Ordering::Acquire);
-        ChangeMarker { serial: self.shared.known_serial.load(Ordering::Acquire), revision }
+        let list_serial = self.shared.known_list_serial.load(Ordering::Acquire);
+        ChangeMarker { serial: self.shared.known_serial.load(Ordering::Acquire), list_serial, revision }
     }
 
     /// Changes after `after` (a serial), oldest first, at most `limit`.
@@ -65,7 +69,14 @@ impl Storage {
 
     pub(crate) fn learn(&self, marker: ChangeMarker) {
         self.shared.known_serial.fetch_max(marker.serial, Ordering::AcqRel);
+        self.shared.known_list_serial.fetch_max(marker.list_serial, Ordering::AcqRel);
         self.shared.known_revision.fetch_max(marker.revision, Ordering::AcqRel);
+    }
+}
+
+impl ChangeMarker {
+    pub(crate) fn read(row: &Row) -> Result<Self> {
+        Ok(Self { serial: row.integer("serial")?, list_serial: row.integer("list_serial")?, revision: row.integer("revision")? })
     }
 }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use model::Timestamp;
+
 use crate::database::{self, Database};
-use crate::statement::{self, statements};
+use crate::statement::{self, Statement, statements};
 use crate::{Result, StorageError, UnitOfWork};
 
 /// Which database is behind a [`Storage`].
@@ -26,8 +28,12 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     /// The latest marker this process knows of (see `serials`).
     pub(crate) known_serial: AtomicI64,
+    pub(crate) known_list_serial: AtomicI64,
     pub(crate) known_revision: AtomicI64,
 }
+
+/// Rows that one transaction of housekeeping deletes at most: whoever writes waits for as many.
+const FORGOTTEN_AT_ONCE: u32 = 1000;
 
 statements! {
     PING = "SELECT 1 AS one";
@@ -38,7 +44,8 @@ impl Storage {
     /// `postgres://…`. Does not migrate.
     pub async fn connect(url: &str) -> Result<Self> {
         let database = database::connect(url).await?;
-        Ok(Self { shared: Arc::new(Shared { database, known_serial: AtomicI64::new(0), known_revision: AtomicI64::new(0) }) })
+        let zero = || AtomicI64::new(0);
+        Ok(Self { shared: Arc::new(Shared { database, known_serial: zero(), known_list_serial: zero(), known_revision: zero() }) })
     }
 
     /// Brings the tables to this version. Safe when several servers start at once.
@@ -69,6 +76,17 @@ impl Storage {
         Ok(prepared)
     }
 
+    /// Noun, name and text of every statement of this crate, as this database is given it.
+    /// For tests, and for asking a database how it would run one.
+    pub fn statements(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> + use<> {
+        let kind = self.kind();
+        let text = move |statement: &Statement| match kind {
+            DatabaseKind::Sqlite => statement.sqlite,
+            DatabaseKind::Postgres => statement.postgres,
+        };
+        statement::ALL.iter().flat_map(move |(noun, statements)| statements.iter().map(move |(name, statement)| (*noun, *name, text(statement))))
+    }
+
     /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. So keep it
     /// short, wait for nothing but the unit in between, and call no bookkeeping method before
     /// it has ended: on SQLite that would wait for itself and end as `Unavailable`.
@@ -79,6 +97,19 @@ impl Storage {
     /// Ends every connection. For a clean shutdown; later calls answer `Unavailable`.
     pub async fn close(&self) {
         self.database().close().await;
+    }
+
+    /// Runs a statement that deletes what is older than `$1`, at most `$2` rows, until nothing
+    /// is: each time a transaction of its own, so that nobody waits long for the writer.
+    pub(crate) async fn forget_in_parts(&self, statement: &Statement, before: Timestamp) -> Result<u64> {
+        let mut forgotten = 0;
+        loop {
+            let part = self.database().execute(statement, &[before.into(), FORGOTTEN_AT_ONCE.into()]).await?;
+            forgotten += part;
+            if part < u64::from(FORGOTTEN_AT_ONCE) {
+                return Ok(forgotten);
+            }
+        }
     }
 
     pub(crate) fn database(&self) -> &Database {

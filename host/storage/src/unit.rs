@@ -20,6 +20,10 @@ pub struct UnitOfWork {
     /// Changes that readers will see. Written by `commit`, which takes the lock that orders
     /// serials last and so holds it as briefly as can be.
     visible: Vec<(ProjectId, &'static str)>,
+    /// How many of them there are up to the last that changes the list of projects; 0 if none does.
+    visible_in_list: usize,
+    /// Projects that readers see for the first time.
+    shown_projects: i64,
     events: Vec<AuditEvent>,
     /// Written by `commit`, so that what bounds their number is locked in one order.
     pub(crate) mails: Vec<UnwrittenMail>,
@@ -55,7 +59,9 @@ statements! {
         WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR KEY SHARE OF sessions";
     /// Locks the row until the transaction ends: commits happen in the order of their
     /// revisions and serials, so whoever saw one has seen all below it.
-    ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1 WHERE only_row = 1 RETURNING serial, revision";
+    ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1, projects = projects + $3,
+        list_serial = CASE WHEN CAST($2 AS BIGINT) > 0 THEN serial + CAST($2 AS BIGINT) ELSE list_serial END
+        WHERE only_row = 1 RETURNING serial, list_serial, revision";
     ADD_TO_JOURNAL = "INSERT INTO journal (serial, project_id, project_name, action, at)
         SELECT CAST($1 AS BIGINT), id, normalized, CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM projects WHERE id = $2";
     SET_PROJECT_SERIAL = "INSERT INTO project_serials (project_id, serial) VALUES ($1, $2)
@@ -64,7 +70,18 @@ statements! {
 
 impl UnitOfWork {
     pub(crate) fn new(storage: Storage, transaction: Transaction) -> Self {
-        Self { storage, transaction, visible: Vec::new(), events: Vec::new(), mails: Vec::new(), on_behalf_of: None, wrote: false, broken: None }
+        Self {
+            storage,
+            transaction,
+            visible: Vec::new(),
+            visible_in_list: 0,
+            shown_projects: 0,
+            events: Vec::new(),
+            mails: Vec::new(),
+            on_behalf_of: None,
+            wrote: false,
+            broken: None,
+        }
     }
 
     /// The unit fails with `Conflict::SessionEnded` unless this session lives until it is
@@ -115,8 +132,8 @@ impl UnitOfWork {
     async fn advance(&mut self, event: &AuditEvent) -> Result<ChangeMarker> {
         let visible = self.visible.clone();
         let count = visible.len() as i64;
-        let row = self.one(&ADVANCE, &[count.into()]).await?;
-        let marker = ChangeMarker { serial: row.integer("serial")?, revision: row.integer("revision")? };
+        let row = self.one(&ADVANCE, &[count.into(), (self.visible_in_list as i64).into(), self.shown_projects.into()]).await?;
+        let marker = ChangeMarker::read(&row)?;
         for (serial, (project, action)) in (marker.serial - count + 1..).zip(visible) {
             self.execute(&ADD_TO_JOURNAL, &[serial.into(), project.into(), action.into(), event.at.into()]).await?;
             self.execute(&SET_PROJECT_SERIAL, &[project.into(), serial.into()]).await?;
@@ -129,9 +146,20 @@ impl UnitOfWork {
         self.visible.push((project, action));
     }
 
+    /// Notes that what readers were just said to see changes the list of projects.
+    pub(crate) fn list_changes(&mut self) {
+        self.visible_in_list = self.visible.len();
+    }
+
+    /// Notes that readers see one project more.
+    pub(crate) fn project_shown(&mut self) {
+        self.shown_projects += 1;
+        self.list_changes();
+    }
+
     /// Waits for every other unit that called this, or that is just being committed.
     pub(crate) async fn take_turn(&mut self) -> Result<()> {
-        self.one(&ADVANCE, &[0_i64.into()]).await.map(drop)
+        self.one(&ADVANCE, &[0_i64.into(), 0_i64.into(), 0_i64.into()]).await.map(drop)
     }
 
     pub(crate) async fn all(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {

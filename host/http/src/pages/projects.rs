@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::http::StatusCode;
+use gate::Permit;
+use registry::targets::ReadIndex;
 use storage::projects::ListedProject;
 use tokio::sync::Semaphore;
 
@@ -19,7 +21,8 @@ const MAX_PAGES: u32 = 20;
 /// Longest text that is searched for, in characters; longer than names are.
 const MAX_TEXT: usize = 100;
 
-/// Searches at the same time: each looks at every name, and strangers may search.
+/// Searches at the same time: strangers may search, and one for what few names hold looks
+/// into many.
 static SEARCHES: Semaphore = Semaphore::const_new(4);
 /// Longest wait of a search for its turn.
 const SEARCH_WAIT: Duration = Duration::from_secs(3);
@@ -63,9 +66,9 @@ pages!(Projects);
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let app = &exchange.app;
     let target = app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
-    let _ = exchange.decide(target).await?;
+    let permit = exchange.decide(target).await?;
     let text: String = exchange.query("q").trim().chars().take(MAX_TEXT).collect();
-    let page = if text.is_empty() { all(&exchange).await? } else { found(&exchange, text).await? };
+    let page = if text.is_empty() { all(&exchange).await? } else { found(&exchange, permit, text).await? };
     exchange.render(&page)
 }
 
@@ -86,15 +89,15 @@ async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
     })
 }
 
-async fn found(exchange: &Exchange, text: String) -> Result<Projects, Problem> {
+async fn found(exchange: &Exchange, permit: Permit<ReadIndex>, text: String) -> Result<Projects, Problem> {
     let page = exchange.query("page").parse().unwrap_or(1).clamp(1, MAX_PAGES);
     let normalized = normalized(&text);
     let Ok(Ok(_turn)) = tokio::time::timeout(SEARCH_WAIT, SEARCHES.acquire()).await else {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-searches", "Too many people search at the moment.");
         return Err(problem.remedy("Try again in a few seconds.", None).retry_after(5));
     };
-    let storage = exchange.app.registry.storage();
-    let mut listed = storage.find_projects(&normalized, (page - 1) * PER_PAGE, PER_PAGE + 1).await.map_err(|error| exchange.unavailable(error))?;
+    let (skip, limit) = ((page - 1) as usize * PER_PAGE as usize, PER_PAGE as usize + 1);
+    let mut listed = exchange.app.registry.find_projects(permit, &normalized, skip, limit).await.map_err(|error| exchange.unavailable(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));
     let next = next_of(&mut listed, |_| if page < MAX_PAGES { address(page + 1) } else { String::new() });
     let mut place = match listed.len() {

@@ -4,17 +4,18 @@
 //! write of this process drops the entry before the writer is answered; writes of other
 //! processes are followed through the journal, 100 ms late at most
 //! ([`crate::Registry::follow_changes`]). Projects that do not exist are not kept, so
-//! asking for random names fills no memory.
+//! asking for random names fills no memory. The list of projects is kept apart
+//! ([`super::list`]).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use model::Version;
 use serde_json::Value;
 use storage::files::FileRow;
-use storage::projects::{IndexEntry, ProjectRow};
+use storage::projects::ProjectRow;
 
 use super::{Page, PageFormat};
 
@@ -70,29 +71,6 @@ impl ProjectEntry {
     }
 }
 
-/// The list of projects, with its pages rendered.
-#[derive(Debug)]
-pub(crate) struct ListEntry {
-    html: Page,
-    json: Page,
-}
-
-impl ListEntry {
-    pub(crate) fn new(entries: &[IndexEntry], last_serial: i64, urls: &super::Urls) -> Self {
-        Self {
-            html: Page::new(super::html::list(entries, last_serial, urls), last_serial),
-            json: Page::new(super::simple_json::list(entries, last_serial), last_serial),
-        }
-    }
-
-    pub(crate) fn page(&self, format: PageFormat) -> &Page {
-        match format {
-            PageFormat::Html => &self.html,
-            PageFormat::Json => &self.json,
-        }
-    }
-}
-
 /// Name of a project and, for one release's page, its version.
 pub(crate) type JsonKey = (String, Option<String>);
 
@@ -112,12 +90,8 @@ const EPOCHS: usize = 1024;
 pub(crate) struct IndexCache {
     projects: moka::sync::Cache<String, Arc<ProjectEntry>>,
     pub(crate) json: moka::sync::Cache<JsonKey, JsonPage>,
-    list: Mutex<Option<Arc<ListEntry>>>,
     epochs: Vec<AtomicU64>,
-    list_epoch: AtomicU64,
     hasher: RandomState,
-    /// One loader of the list at a time: it is the one large page.
-    pub(crate) list_turn: tokio::sync::Mutex<()>,
 }
 
 /// What a loader saw before it began to read.
@@ -132,11 +106,8 @@ impl IndexCache {
                 .max_capacity(bytes / 4)
                 .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.weight() + 500).unwrap_or(u32::MAX))
                 .build(),
-            list: Mutex::default(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
-            list_epoch: AtomicU64::new(0),
             hasher: RandomState::new(),
-            list_turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -167,26 +138,10 @@ impl IndexCache {
         }
     }
 
-    pub(crate) fn list(&self) -> Option<Arc<ListEntry>> {
-        self.list.lock().expect("not poisoned").clone()
-    }
-
-    pub(crate) fn before_loading_list(&self) -> Epoch {
-        Epoch(self.list_epoch.load(Ordering::SeqCst))
-    }
-
-    pub(crate) fn keep_list(&self, entry: &Arc<ListEntry>, epoch: Epoch) {
-        let mut list = self.list.lock().expect("not poisoned");
-        if self.list_epoch.load(Ordering::SeqCst) == epoch.0 {
-            *list = Some(entry.clone());
-        }
-    }
-
-    /// Drops what is known of a project, and the list with it.
+    /// Drops what is known of a project.
     pub(crate) fn forget(&self, normalized: &str) {
         self.epoch_of(normalized).fetch_add(1, Ordering::SeqCst);
         self.projects.invalidate(normalized);
-        self.forget_list();
     }
 
     /// Another process, or this one, wrote what has this serial. An entry that was loaded
@@ -198,18 +153,11 @@ impl IndexCache {
         }
     }
 
-    pub(crate) fn forget_list(&self) {
-        let mut list = self.list.lock().expect("not poisoned");
-        self.list_epoch.fetch_add(1, Ordering::SeqCst);
-        *list = None;
-    }
-
     /// Drops everything.
     pub(crate) fn forget_all(&self) {
         for epoch in &self.epochs {
             epoch.fetch_add(1, Ordering::SeqCst);
         }
         self.projects.invalidate_all();
-        self.forget_list();
     }
 }

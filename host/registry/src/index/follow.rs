@@ -28,7 +28,8 @@ struct Position {
 impl Registry {
     /// Keeps cached pages fresh against writes of other processes until `stop` resolves:
     /// asks the database every 100 ms whether anything changed. While the database cannot
-    /// be asked, nothing is kept: better slow than stale.
+    /// be asked, nothing is kept: better slow than stale. The list of projects catches up by
+    /// itself with every serial that is seen here.
     pub async fn follow_changes(&self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         let mut position = None;
@@ -42,6 +43,7 @@ impl Registry {
             if let Err(error) = followed {
                 tracing::warn!(%error, "cannot follow changes of the index; pages are not kept meanwhile");
                 self.inner.cache.forget_all();
+                self.inner.list.doubt(true);
                 position = None;
             }
             tokio::select! {
@@ -59,6 +61,7 @@ impl Registry {
         }
         // Whatever was kept before may be older than where we start.
         self.inner.cache.forget_all();
+        self.inner.list.doubt(false);
         Ok(Position { serial: marker.serial, revision: marker.revision, sequences })
     }
 
@@ -77,7 +80,6 @@ impl Registry {
             for row in &rows {
                 self.inner.cache.changed(&row.project_name, row.serial);
             }
-            self.inner.cache.forget_list();
             position.serial = marker.serial;
         }
         if with_settings && marker.revision != position.revision {

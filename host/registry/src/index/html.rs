@@ -4,23 +4,9 @@
 use std::fmt::Write;
 
 use storage::files::FileRow;
-use storage::projects::{IndexEntry, ProjectRow};
+use storage::projects::ProjectRow;
 
 use super::{API_VERSION, Urls};
-
-/// `/simple/`.
-pub(super) fn list(entries: &[IndexEntry], last_serial: i64, urls: &Urls) -> Vec<u8> {
-    let mut out = String::with_capacity(200 + entries.len() * 80);
-    let _ = write!(
-        out,
-        "<!DOCTYPE html>\n<html>\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n    <title>Simple index</title>\n  </head>\n  <body>\n"
-    );
-    for entry in entries {
-        let _ = writeln!(out, "    <a href=\"{}/simple/{}/\">{}</a><br />", Escaped(urls.path()), Escaped(&entry.normalized), Escaped(&entry.written));
-    }
-    let _ = write!(out, "  </body>\n</html>\n<!--SERIAL {last_serial}-->");
-    out.into_bytes()
-}
 
 /// `/simple/{project}/`.
 pub(super) fn project(project: &ProjectRow, files: &[FileRow], urls: &Urls) -> Vec<u8> {
@@ -51,7 +37,7 @@ pub(super) fn project(project: &ProjectRow, files: &[FileRow], urls: &Urls) -> V
 }
 
 /// Text as it stands in HTML, in an attribute or between tags.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

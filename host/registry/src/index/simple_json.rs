@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{ProjectStatus, Timestamp, Version};
 use serde::Serialize;
 use storage::files::FileRow;
-use storage::projects::{IndexEntry, ProjectRow};
+use storage::projects::ProjectRow;
 
 use super::{API_VERSION, Urls};
 
@@ -15,19 +15,6 @@ struct Meta {
     last_serial: i64,
     #[serde(rename = "api-version")]
     api_version: &'static str,
-}
-
-#[derive(Serialize)]
-struct List<'a> {
-    meta: Meta,
-    projects: Vec<Listed<'a>>,
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
-    #[serde(rename = "_last-serial")]
-    last_serial: i64,
-    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -76,12 +63,6 @@ enum MetadataHashes {
 enum Yanked<'a> {
     Flag(bool),
     Reason(&'a str),
-}
-
-/// `/simple/`.
-pub(super) fn list(entries: &[IndexEntry], last_serial: i64) -> Vec<u8> {
-    let projects = entries.iter().map(|entry| Listed { last_serial: entry.last_serial, name: &entry.written }).collect();
-    to_bytes(&List { meta: Meta { last_serial, api_version: API_VERSION }, projects })
 }
 
 /// `/simple/{project}/`.

@@ -14,7 +14,7 @@ use model::{
 };
 use policy_engine::{Compiler, Engine, EngineConfig};
 use registry::form::FormBuilder;
-use registry::index::{Page, PageFormat};
+use registry::index::{PageFormat, SimplePage};
 use registry::spool::Spool;
 use registry::upload::{UploadError, Uploaded};
 use registry::{Registry, RegistryConfig};
@@ -23,6 +23,29 @@ use storage::users::NewUser;
 use storage::{Secret, Storage};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A page of the Simple API as somebody read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) body: Bytes,
+    pub(crate) etag: String,
+    pub(crate) last_serial: i64,
+}
+
+impl Read {
+    pub(crate) async fn of(page: SimplePage) -> Self {
+        match page {
+            SimplePage::Project(page) => Self { body: page.body, etag: page.etag.to_string(), last_serial: page.last_serial },
+            SimplePage::List(page) => {
+                let (mut body, mut parts) = (Vec::new(), page.parts(false));
+                while let Some(part) = parts.next().await.unwrap() {
+                    body.extend_from_slice(&part);
+                }
+                Self { body: body.into(), etag: page.etag().to_owned(), last_serial: page.last_serial() }
+            }
+        }
+    }
+}
 
 /// Compiling the modules takes longest; every test shares the engine.
 fn engine() -> Engine {
@@ -188,10 +211,11 @@ impl Fixture {
     }
 
     /// A page of the Simple API as anybody reads it; none is a 404.
-    pub(crate) async fn simple(&self, project: Option<&str>, format: PageFormat) -> Option<Page> {
+    pub(crate) async fn simple(&self, project: Option<&str>, format: PageFormat) -> Option<Read> {
         let caller = Caller::anonymous();
         let target = self.registry.load_read_index(&caller, project).await.unwrap();
-        self.registry.simple_page(self.decide(&caller, target).await.unwrap(), format).await.unwrap()
+        let page = self.registry.simple_page(self.decide(&caller, target).await.unwrap(), format).await.unwrap()?;
+        Some(Read::of(page).await)
     }
 
     /// The same in JSON, parsed.

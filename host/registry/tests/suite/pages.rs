@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use registry::index::PageFormat;
 use serde_json::json;
 
-use crate::fixture::{File, Fixture, Person};
+use crate::fixture::{File, Fixture, Person, Read};
 
 async fn published() -> (Fixture, Person) {
     let fixture = Fixture::new().await;
@@ -75,6 +75,44 @@ async fn the_list_names_every_published_project() {
     );
     let list: serde_json::Value = serde_json::from_slice(&fixture.simple(None, PageFormat::Json).await.unwrap().body).unwrap();
     assert_eq!(list["projects"].as_array().unwrap().iter().map(|project| &project["name"]).collect::<Vec<_>>(), ["Another.Thing", "sample"]);
+}
+
+#[tokio::test]
+async fn a_file_more_of_a_project_that_is_listed_leaves_the_list_in_html_alone() {
+    let (fixture, ana) = published().await;
+    let before = fixture.simple(None, PageFormat::Html).await.unwrap();
+    let json = async || serde_json::from_slice::<serde_json::Value>(&fixture.simple(None, PageFormat::Json).await.unwrap().body).unwrap();
+    assert_eq!(json().await["projects"][0], json!({ "_last-serial": 3, "name": "sample" }));
+    fixture.upload(&ana.token(), File::sdist("sample", "2.0")).await.unwrap();
+    assert_eq!(fixture.simple(None, PageFormat::Html).await.unwrap(), before);
+    assert_eq!(json().await["projects"][0], json!({ "_last-serial": 4, "name": "sample" }));
+}
+
+#[tokio::test]
+async fn projects_are_found_by_their_name_the_most_alike_first() {
+    let fixture = Fixture::new().await;
+    let ana = fixture.person("ana").await;
+    for name in ["my-demo", "demo", "a-demo", "demo-tool"] {
+        fixture.upload(&ana.token(), File::sdist(name, "1.0")).await.unwrap();
+    }
+    let found = async |text: &str, skip: usize| {
+        let caller = Caller::anonymous();
+        let target = fixture.registry.load_read_index(&caller, None).await.unwrap();
+        let permit = fixture.decide(&caller, target).await.unwrap();
+        let found = fixture.registry.find_projects(permit, text, skip, 3).await.unwrap();
+        found.into_iter().map(|project| project.normalized).collect::<Vec<_>>()
+    };
+    assert_eq!(found("demo", 0).await, ["demo", "demo-tool", "a-demo"]);
+    assert_eq!(found("demo", 3).await, ["my-demo"]);
+    assert_eq!(found("y-d", 0).await, ["my-demo"]);
+    for nothing in ["", "%", "_", "d%o", "d_mo", "Demo", "de'mo", "staged", "\n", "demo\ndemo"] {
+        assert_eq!(found(nothing, 0).await, [""; 0], "{nothing}");
+    }
+    // A permit for one project is none for the list.
+    let caller = Caller::anonymous();
+    let target = fixture.registry.load_read_index(&caller, Some("demo")).await.unwrap();
+    let permit = fixture.decide(&caller, target).await.unwrap();
+    assert_eq!(fixture.registry.find_projects(permit, "demo", 0, 3).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -146,7 +184,7 @@ async fn an_anonymous_read_of_a_cached_page_asks_the_database_nothing() {
     fixture.registry.storage().close().await;
     let target = fixture.registry.load_read_index(&caller, Some("sample")).await.unwrap();
     let page = fixture.registry.simple_page(fixture.decide(&caller, target).await.unwrap(), PageFormat::Html).await.unwrap().unwrap();
-    assert_eq!(first.body, page.body);
+    assert_eq!(first, Read::of(page).await);
     assert!(fixture.registry.load_read_index(&caller, Some("other")).await.is_err());
 }
 

@@ -123,7 +123,7 @@ async fn of_names_that_look_alike_one_is_created_even_at_the_same_moment() {
     for error in results.into_iter().filter_map(Result::err) {
         assert!(error.to_string().contains("is too similar to"), "{error:?}");
     }
-    assert_eq!(fixture.registry.storage().index().await.unwrap().len(), 1);
+    assert_eq!(fixture.registry.storage().index("", 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use model::{ProjectStatus, Role, UserName};
 use serde_json::{Map, Value, json};
-use storage::projects::ProjectRow;
+use storage::projects::{IndexEntry, ProjectRow};
 
 use super::user_name;
 use crate::answer::{Answer, columns, moment, moment_or, printable};
@@ -125,7 +125,16 @@ async fn find(line: &CommandLine, project: &str) -> anyhow::Result<ProjectRow> {
 }
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
-    let projects = line.storage.index().await?;
+    const PAGE: u32 = 5000;
+    let mut projects: Vec<IndexEntry> = Vec::new();
+    loop {
+        let after = projects.last().map_or("", |last| &last.normalized);
+        let page = line.storage.index(after, PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        projects.extend(page);
+    }
     if projects.is_empty() {
         return Ok(Answer::new("readers see no project yet; a project is made by the first upload to it, and seen once a release is published", json!([])));
     }

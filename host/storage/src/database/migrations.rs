@@ -31,6 +31,7 @@ const STEPS: &[Step] = steps! {
     1 "0001_registry.sql" "registry";
     2 "0002_people.sql" "people";
     5 "0005_people_forms.sql" "people forms";
+    9 "0009_search.sql" "search";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

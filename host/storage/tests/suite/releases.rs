@@ -60,7 +60,7 @@ async fn what_is_staged_is_there_for_no_reader() {
         assert_eq!(storage.published_files(sample).await.unwrap(), []);
         assert_eq!(storage.published_versions(sample).await.unwrap(), []);
         assert_eq!(storage.published_releases(sample).await.unwrap(), []);
-        assert_eq!(storage.index().await.unwrap(), []);
+        assert_eq!(storage.index("", 10).await.unwrap(), []);
         assert_eq!(storage.last_serial().await.unwrap(), 0);
         let staged = storage.staged_releases(sample).await.unwrap();
         assert_eq!((staged.len(), staged[0].release.id, names(&staged[0].files)), (1, release, vec![WHEEL]));

@@ -44,6 +44,29 @@ async fn the_marker_moves_with_every_change_of_every_process() {
     .await;
 }
 
+#[tokio::test]
+async fn the_list_has_a_serial_of_its_own_and_its_projects_are_counted() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (sample, other) = (project(storage, "sample").await, project(storage, "other").await);
+        let list = async || (storage.change_marker().await.unwrap().list_serial, storage.count_projects().await.unwrap());
+        Upload::staged(sample, "1.0", "sample-1.0.tar.gz").to(storage).await.unwrap();
+        assert_eq!(list().await, (0, 0), "nobody sees it");
+        Upload::published(sample, "1.0", "sample-1.0-py3-none-any.whl").to(storage).await.unwrap();
+        assert_eq!(list().await, (1, 1));
+        Upload::published(sample, "2.0", "sample-2.0-py3-none-any.whl").to(storage).await.unwrap();
+        assert_eq!((list().await, storage.last_serial().await.unwrap()), ((1, 1), 2), "a file of a project that is listed changes no list");
+        // Of several changes at once the last that is one of the list.
+        let commit = committed(storage, async |unit| {
+            unit.set_project_status(sample, ProjectStatus::Quarantined, None).await?;
+            Upload::published(other, "1.0", "other-1.0-py3-none-any.whl").write_to(unit).await?;
+            Upload::published(other, "1.0", "other-1.0-py2-none-any.whl").write_to(unit).await.map(drop)
+        });
+        assert_eq!((commit.await.serial, list().await), (Some(5), (4, 2)));
+    })
+    .await;
+}
+
 /// Whoever has seen a serial can see every change below it: serials are handed out in the
 /// order of commits. Otherwise a cache filled in between would stay stale for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

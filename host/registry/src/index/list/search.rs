@@ -1,0 +1,84 @@
+//! Searching names, as the pages for people do.
+
+use super::{Chunk, List};
+
+/// Letters, digits, the hyphen, and what stands between names.
+const SYMBOLS: usize = 38;
+
+/// Which runs of three characters the names of a chunk hold, the line feed after each name
+/// among them. A search looks only into chunks that hold all runs of its text.
+#[derive(Debug)]
+pub(super) struct Grams(Box<[u64]>);
+
+impl Grams {
+    pub(super) fn of(lines: &str) -> Self {
+        let mut bits = vec![0_u64; (SYMBOLS * SYMBOLS * SYMBOLS).div_ceil(64)];
+        for gram in lines.as_bytes().windows(3) {
+            let bit = position(gram);
+            bits[bit / 64] |= 1 << (bit % 64);
+        }
+        Self(bits.into())
+    }
+
+    fn has(&self, bit: usize) -> bool {
+        self.0[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
+    /// False only if no name holds the text.
+    fn may_hold(&self, text: &str) -> bool {
+        match text.as_bytes() {
+            // A run of two goes on with any third.
+            [first, second] => (0..SYMBOLS).any(|third| self.has((symbol(*first) * SYMBOLS + symbol(*second)) * SYMBOLS + third)),
+            text => text.windows(3).all(|gram| self.has(position(gram))),
+        }
+    }
+}
+
+fn position(gram: &[u8]) -> usize {
+    gram.iter().fold(0, |position, byte| position * SYMBOLS + symbol(*byte))
+}
+
+fn symbol(byte: u8) -> usize {
+    match byte {
+        b'-' => 1,
+        b'0'..=b'9' => 2 + usize::from(byte - b'0'),
+        b'a'..=b'z' => 12 + usize::from(byte - b'a'),
+        _ => 0,
+    }
+}
+
+impl List {
+    /// Normalized names that hold this text: the name itself, then those that begin with it,
+    /// then those that hold it elsewhere, each in order; those after the first `skip`, at most
+    /// `limit`. Names hold lower-case letters, digits and hyphens, so any other text is in none.
+    pub(crate) fn search(&self, text: &str, skip: usize, limit: usize) -> Vec<String> {
+        if text.is_empty() || !text.bytes().all(|byte| symbol(byte) > 0) {
+            return Vec::new();
+        }
+        // The name itself is the first of those that begin with it.
+        let beginning = self.chunks[self.place_of(text).min(self.chunks.len())..]
+            .iter()
+            .flat_map(|chunk| chunk.normalized.split_terminator('\n'))
+            .skip_while(|name| *name < text)
+            .take_while(|name| name.starts_with(text));
+        let elsewhere = self.chunks.iter().filter(|chunk| chunk.grams.may_hold(text)).flat_map(|chunk| chunk.holding(text));
+        beginning.chain(elsewhere).skip(skip).take(limit).map(str::to_owned).collect()
+    }
+}
+
+impl Chunk {
+    /// Names that hold the text and do not begin with it.
+    fn holding<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = &*self.normalized;
+        let mut end_of_last = 0;
+        lines.match_indices(text).filter_map(move |(at, _)| {
+            if at < end_of_last {
+                return None;
+            }
+            let start = lines[..at].rfind('\n').map_or(0, |before| before + 1);
+            let end = lines[at..].find('\n').map_or(lines.len(), |length| at + length);
+            end_of_last = end;
+            (at > start).then(|| &lines[start..end])
+        })
+    }
+}
