@@ -45,7 +45,9 @@ statements! {
         user_id, project_id, decision_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     // One statement for each index, led by the filter that narrows most.
     LIST = list!("TRUE");
-    LIST_OF_USER = list!("(user_id = $1 OR actor_user_id = $1)");
+    /// Newest of both indexes, then the newest of these: whatever a user has behind them.
+    LIST_OF_USER = concat!("SELECT * FROM (", list!("user_id = $1"), ") AS about UNION SELECT * FROM (", list!("actor_user_id = $1"), ") AS done
+        ORDER BY sequence DESC LIMIT $5");
     LIST_OF_PROJECT = list!("project_id = $2");
     LIST_OF_KIND = list!("kind = $3");
 }

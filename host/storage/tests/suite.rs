@@ -29,6 +29,8 @@ mod mail_rates;
 mod migration;
 #[path = "suite/outbox.rs"]
 mod outbox;
+#[path = "suite/plans.rs"]
+mod plans;
 #[path = "suite/policies.rs"]
 mod policies;
 // Written as a public module of the crate `tests`.
