@@ -21,6 +21,9 @@ use crate::spool::blocking;
 /// Nothing younger than this is an orphan. Far longer than any upload may take.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Digests that a sweep reads from the database at once.
+const REFERENCES: u32 = 1000;
+
 /// The folder of blobs.
 pub(crate) struct BlobStore {
     root: PathBuf,
@@ -127,9 +130,14 @@ impl Registry {
         let inner = self.inner.clone();
         (swept.incoming, swept.bytes) = blocking(move || sweep_incoming(&inner.blobs.incoming, age)).await?;
         let inner = self.inner.clone();
-        for folder in blocking(move || leaf_folders(&inner.blobs.root)).await? {
-            for (digest, path) in blocking(move || old_blobs(&folder, age)).await? {
-                if self.inner.storage.is_blob_referenced(&digest).await? {
+        // A folder of folders at a time: of a million files, four thousand, and one question to
+        // the database for each thousand of them.
+        for outer in blocking(move || hex_folders(&inner.blobs.root)).await? {
+            let old = blocking(move || old_blobs_below(&outer, age)).await?;
+            let referenced = self.referenced_among(&old).await?;
+            for (digest, path) in old {
+                // Asked again of the few that are left: it may have been uploaded meanwhile.
+                if referenced.contains(&digest) || self.inner.storage.is_blob_referenced(&digest).await? {
                     continue;
                 }
                 let inner = self.inner.clone();
@@ -146,6 +154,29 @@ impl Registry {
             self.inner.storage.record_event(&event).await?;
         }
         Ok(swept)
+    }
+}
+
+impl Registry {
+    /// Those that files refer to, and others. The blobs are those of one folder of folders, so
+    /// they are close together in the order of their digests.
+    async fn referenced_among(&self, blobs: &[([u8; 32], PathBuf)]) -> Result<HashSet<[u8; 32]>, SweepError> {
+        let mut referenced = HashSet::new();
+        let digests = || blobs.iter().map(|(digest, _)| digest);
+        let (Some(first), Some(last)) = (digests().min(), digests().max()) else { return Ok(referenced) };
+        if self.inner.storage.is_blob_referenced(first).await? {
+            referenced.insert(*first);
+        }
+        let mut after = *first;
+        loop {
+            let found = self.inner.storage.blobs(Some(&after), REFERENCES).await?;
+            let is_last = found.len() < REFERENCES as usize || found.last().is_none_or(|digest| digest >= last);
+            after = found.last().copied().unwrap_or(after);
+            referenced.extend(found);
+            if is_last {
+                return Ok(referenced);
+            }
+        }
     }
 }
 
@@ -167,15 +198,17 @@ fn sweep_incoming(incoming: &Path, age: Duration) -> io::Result<(u64, u64)> {
     Ok((files, bytes))
 }
 
-/// The folders `ab/cd`. Anything else in the blob folder is not ours and is left alone.
-fn leaf_folders(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut leaves = Vec::new();
-    for outer in hex_folders(root)? {
-        leaves.extend(hex_folders(&outer)?);
+/// Blobs in the folders `ab/cd` of one folder `ab`.
+fn old_blobs_below(outer: &Path, age: Duration) -> io::Result<Vec<([u8; 32], PathBuf)>> {
+    let mut found = Vec::new();
+    for folder in hex_folders(outer)? {
+        found.extend(old_blobs(&folder, age)?);
     }
-    Ok(leaves)
+    Ok(found)
 }
 
+/// Folders named by two hexadecimal digits. Anything else in the blob folder is not ours and is
+/// left alone.
 fn hex_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
