@@ -1,5 +1,6 @@
-//! `cargo xtask bench [decision|server|timing] [--json]`: what Portcullis costs, beside
-//! what it stands in for, and what its answers' times tell, in one run on one machine.
+//! `cargo xtask bench [decision|server|timing|scale] [--json]`: what Portcullis costs, beside
+//! what it stands in for, what its answers' times tell, and what it costs when there is more,
+//! in one run on one machine. `scale` takes long and is run only by name.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -19,8 +20,12 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
             Some("decision") => wanted = vec!["decision"],
             Some("server") => wanted = vec!["server"],
             Some("timing") => wanted = vec!["timing"],
+            Some("scale") => wanted = vec!["scale"],
             Some("--json") => passed_on.push("--json"),
-            _ => bail!("usage: cargo xtask bench [decision|server|timing] [--json]"),
+            Some(option) if wanted == ["scale"] => passed_on.push(option),
+            _ => bail!(
+                "usage: cargo xtask bench [decision|server|timing] [--json]\n       cargo xtask bench scale [--projects 1000,100000,1000000] [--database sqlite|postgres] [--json]"
+            ),
         }
     }
     plugins::build()?;
