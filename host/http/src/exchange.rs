@@ -30,9 +30,10 @@ pub(crate) struct Exchange {
     pub(crate) app: Shared,
     pub(crate) attempt: Attempt,
     pub(crate) caller: Caller,
-    /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`].
+    /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`],
+    /// not by [`Exchange::decide_look`].
     pub(crate) code: Option<UnspentCode>,
-    /// The staged files that this person looked at; none if they did not say.
+    /// The staged files that this caller looked at; none if they did not say.
     pub(crate) expected_files: Option<ExpectedFiles>,
     /// What the account's pages tell its owner, whatever they are about.
     pub(crate) announcement: Option<Notice>,
@@ -70,6 +71,13 @@ impl Exchange {
             self.app.identity.spend_code(&self.app.gate, &self.attempt, action, code).await?;
         }
         Ok(permit)
+    }
+
+    /// The same for what only looks: the code, which was right, is not spent. So one code shows
+    /// somebody what there is and lets them decide about it. It is short-lived, and a person is
+    /// proven on a device of theirs.
+    pub(crate) async fn decide_look<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
+        Ok(self.app.gate.decide(&self.attempt, &self.caller, target).await?)
     }
 
     /// The same for a page: where all that is missing is a proof that the person can give now,

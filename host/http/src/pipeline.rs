@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version
 use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
-use identity::{InvalidAuthorization, Presented, UnspentCode};
+use identity::{InvalidAuthorization, PersonalProof, Presented, UnspentCode};
 use model::{Action, Caller, CredentialKind, DecisionId, UserName};
 
 use crate::app::Shared;
@@ -31,7 +31,7 @@ use crate::pages::layout::{Layout, Viewer};
 use crate::people::{self, Look};
 use crate::problem::Problem;
 use crate::routes::{Access, Audience, Credentials, Handler, Route, Verb, page_at};
-use crate::staged::{self, ExpectedFiles};
+use crate::staged::{self, ExpectedFiles, Proof, Sent};
 
 /// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
 pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
@@ -283,8 +283,15 @@ async fn authenticate(
         Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
-        body.limit_to(MAX_SMALL_BODY);
+        body.limit_to(staged::MAX_BODY_BYTES as u64);
         staged::refuse_forms(headers)?;
+        let Sent { proof, files } = staged::read_sent(headers, body).await?;
+        let attempt = app.gate.renew(&attempt);
+        if let (Presented::None, Some(proof)) = (&presented, &proof) {
+            return prove_person(app, attempt, action, proof, files).await;
+        }
+        let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
+        return Ok((attempt, caller, None, files));
     }
     // Whoever asks is who they are once the form is here, however long that takes: a session
     // that ends meanwhile decides nothing more.
@@ -296,13 +303,8 @@ async fn authenticate(
         }
         _ => attempt,
     };
-    match (route.credentials, &presented, body) {
-        (Credentials::HeadersOrPerson, Presented::None, Some(body)) => prove_person(app, attempt, action, headers, body).await,
-        _ => {
-            let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
-            Ok((attempt, caller, None, None))
-        }
-    }
+    let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
+    Ok((attempt, caller, None, None))
 }
 
 /// Looks at the credential once more, now that the body is in: it may have been revoked, or
@@ -326,13 +328,16 @@ fn presented(headers: &HeaderMap, browser: &Browser) -> Result<Presented, Invali
 }
 
 /// A person who proves password and second factor in the body of this very call.
-async fn prove_person(app: &Shared, attempt: Attempt, action: Action, headers: &HeaderMap, body: &Incoming) -> Result<Authenticated, Problem> {
-    let proof = staged::read_proof(headers, body).await?;
-    let attempt = app.gate.renew(&attempt);
-    let Some(proof) = proof else { return Ok((attempt, Caller::anonymous(), None, None)) };
-    let totp = proof.totp.as_ref().map(|code| code.expose().as_str());
-    let (caller, code) = app.identity.prove_person(&app.gate, &attempt, action, &proof.user, proof.password.expose(), totp).await?;
-    Ok((attempt, caller, code, proof.files))
+async fn prove_person(app: &Shared, attempt: Attempt, action: Action, proof: &Proof, files: Option<ExpectedFiles>) -> Result<Authenticated, Problem> {
+    let sent = PersonalProof {
+        user_name: &proof.user,
+        password: &proof.password,
+        totp_code: proof.totp.as_ref().map(|code| code.expose().as_str()),
+        device: proof.device.as_ref().map(|device| device.expose().as_str()),
+        host: proof.host.as_deref(),
+    };
+    let (caller, code) = app.identity.prove_person(&app.gate, &attempt, action, sent).await?;
+    Ok((attempt, caller, code, files))
 }
 
 /// Where the page is that somebody typed with a slash too few or too many.
@@ -435,9 +440,6 @@ fn strip_body(response: &mut Response) {
     }
     *response.body_mut() = Body::empty();
 }
-
-/// Largest body, in bytes, of a request that is no upload; what is larger is not even drained.
-const MAX_SMALL_BODY: u64 = model::limit::SMALL_BODY_BYTES.get();
 
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;

@@ -14,6 +14,7 @@ use gate::{Page, Reason, Requirement};
 use model::DecisionId;
 pub(crate) use model::time::wait_in_words;
 use serde_json::{Value, json};
+use storage::Secret;
 
 use crate::negotiate::ProblemFormat;
 use crate::pages::layout::{Layout, Viewer, html};
@@ -34,6 +35,8 @@ struct Fields {
     requirements: Vec<Requirement>,
     decision: Option<DecisionId>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the command line that asked is known by from now on. For programs alone.
+    device: Option<Secret<String>>,
     /// What a browser is answered instead.
     in_browsers: Option<Response>,
 }
@@ -50,7 +53,7 @@ impl Problem {
             let message = status.canonical_reason().unwrap_or("Refused").to_owned();
             reasons.push(Reason { code: "refused".to_owned(), message, remedy: String::new(), page: None });
         }
-        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new(), in_browsers: None }))
+        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new(), device: None, in_browsers: None }))
     }
 
     /// What to do, and the page that helps.
@@ -74,6 +77,12 @@ impl Problem {
 
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
+        self
+    }
+
+    /// What the command line that asked is to send along.
+    pub(crate) fn device(mut self, device: Secret<String>) -> Self {
+        self.0.device = Some(device);
         self
     }
 
@@ -138,6 +147,12 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
         fields.reasons.iter().map(one).collect()
     };
     let decision = fields.decision.map(|id| id.to_string());
+    let with_device = |mut body: Value| {
+        if let Some(device) = &fields.device {
+            body["device"] = device.expose().as_str().into();
+        }
+        body.to_string()
+    };
     match format {
         ProblemFormat::Plain | ProblemFormat::Html => {
             let mut out = format!("{status} {title}\n\n");
@@ -147,19 +162,20 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
             if let Some(decision) = decision {
                 let _ = writeln!(out, "\nDecision: {decision}");
             }
+            if let (ProblemFormat::Plain, Some(device)) = (format, &fields.device) {
+                let _ = writeln!(out, "Device: {}", device.expose());
+            }
             out
         }
-        ProblemFormat::Json => json!({
+        ProblemFormat::Json => with_device(json!({
             "code": format!("{status} {text}"), "message": text, "title": title,
             "decision": decision, "reasons": reasons(), "requirements": fields.requirements, "step-up": step_up_address(&fields.requirements, public_url),
-        })
-        .to_string(),
-        ProblemFormat::Problem => json!({
+        })),
+        ProblemFormat::Problem => with_device(json!({
             "type": fields.reasons.first().and_then(|reason| address(reason, public_url)).unwrap_or_else(|| "about:blank".to_owned()),
             "status": status, "title": title, "detail": text,
             "decision": decision, "reasons": reasons(), "requirements": fields.requirements, "step-up": step_up_address(&fields.requirements, public_url),
-        })
-        .to_string(),
+        })),
     }
 }
 

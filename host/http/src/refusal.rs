@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use gate::{Refusal, RefusalKind};
+use identity::NotProven;
 
 use crate::problem::Problem;
 
@@ -22,6 +23,16 @@ impl From<Refusal> for Problem {
             }
         };
         problem.decided_by(decision)
+    }
+}
+
+impl From<NotProven> for Problem {
+    fn from(not_proven: NotProven) -> Self {
+        let problem = Self::from(not_proven.refusal);
+        match not_proven.device {
+            Some(device) => problem.device(device),
+            None => problem,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub enum Credentials {
     /// The same in a form of a page: what a browser sends must say that it comes from here.
     Form,
     /// `Authorization` headers or a session; without both, a person who proves password and second factor
-    /// in a JSON body `{"user": …, "password": …, "totp": …}`.
+    /// in a JSON body `{"user": …, "password": …, "totp": …, "device": …}`.
     HeadersOrPerson,
 }
 
@@ -259,6 +259,7 @@ static ROUTES: &[Route] = &[
     Route::page("/account/sessions/", Action::SessionList, |exchange| Box::pin(people::sessions::page(exchange))),
     Route::form("/account/sessions/end", Action::SessionEnd, |exchange| Box::pin(people::sessions::end(exchange))),
     Route::form("/account/sessions/end-others", Action::SessionEnd, |exchange| Box::pin(people::sessions::end_others(exchange))),
+    Route::form("/account/sessions/forget-device", Action::SessionEnd, |exchange| Box::pin(people::sessions::forget_device(exchange))),
     Route::page("/account/history/", Action::AccountRead, |exchange| Box::pin(people::history::page(exchange))),
     Route::page("/account/history/history.json", Action::AccountRead, |exchange| Box::pin(people::history::export(exchange))),
     Route::page("/account/secure", Action::AccountRead, |exchange| Box::pin(people::secure::page(exchange))),

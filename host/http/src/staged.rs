@@ -10,21 +10,32 @@ use registry::targets::{PublishRelease, RejectRelease};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::Secret;
-use storage::releases::StagedRelease;
+use storage::releases::{StagedBy, StagedRelease};
 
 use crate::body::Incoming;
 use crate::exchange::{Exchange, json};
 use crate::problem::{Answer, Problem};
 
-/// Largest body with a person's proof, in bytes.
-const MAX_PROOF_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
+/// Largest body of these calls, in bytes: what a stranger can make the server hold for one
+/// request. A release of two thousand files is named whole, since every file must be named.
+pub(crate) const MAX_BODY_BYTES: usize = model::limit::RELEASE_BODY_BYTES.length();
+
+/// What is sent with one of these calls.
+#[derive(Default)]
+pub(crate) struct Sent {
+    /// None where another credential says who asks.
+    pub(crate) proof: Option<Proof>,
+    /// The files that are spoken of; none where the body does not say.
+    pub(crate) files: Option<ExpectedFiles>,
+}
 
 /// What a person proves within the call.
 pub(crate) struct Proof {
     pub(crate) user: String,
     pub(crate) password: Secret<String>,
     pub(crate) totp: Option<Secret<String>>,
-    pub(crate) files: Option<ExpectedFiles>,
+    pub(crate) device: Option<Secret<String>>,
+    pub(crate) host: Option<String>,
 }
 
 /// File names and their SHA-256 in hex: what the person looked at and speaks of.
@@ -32,10 +43,12 @@ pub(crate) type ExpectedFiles = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ProofBody {
-    user: String,
-    password: String,
+struct SentBody {
+    user: Option<String>,
+    password: Option<String>,
     totp: Option<String>,
+    device: Option<String>,
+    host: Option<String>,
     files: Option<ExpectedFiles>,
 }
 
@@ -51,24 +64,33 @@ fn not_json() -> Problem {
     problem.remedy("Send it with Content-Type: application/json.", None)
 }
 
-/// Reads `{"user": …, "password": …, "totp": …, "files": …}`; none if the body is empty. Only
-/// as `application/json`.
-pub(crate) async fn read_proof(headers: &HeaderMap, body: &Incoming) -> Result<Option<Proof>, Problem> {
-    let whole = body.read_whole(MAX_PROOF_BYTES).await?;
+/// Reads `{"user": …, "password": …, "totp": …, "device": …, "host": …, "files": …}`, or the
+/// files alone; nothing if the body is empty. Only as `application/json`.
+pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming) -> Result<Sent, Problem> {
+    let whole = body.read_whole(MAX_BODY_BYTES).await?;
     if whole.is_empty() {
-        return Ok(None);
+        return Ok(Sent::default());
     }
     if !headers.contains_key(CONTENT_TYPE) {
         return Err(not_json());
     }
     refuse_forms(headers)?;
     let whole = Secret::new(whole);
-    let proof: ProofBody = serde_json::from_slice(whole.expose()).map_err(|_| {
-        // The parser's own text may quote the password.
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "proof-malformed", "The body is no proof of a person.");
-        problem.remedy(r#"Send {"user": "…", "password": "…", "totp": "123456"}."#.replace('…', "..."), Some(gate::Page::StagedReleases))
-    })?;
-    Ok(Some(Proof { user: proof.user, password: Secret::new(proof.password), totp: proof.totp.map(Secret::new), files: proof.files }))
+    // The parser's own text may quote the password.
+    let SentBody { user, password, totp, device, host, files } = serde_json::from_slice(whole.expose()).map_err(|_| malformed())?;
+    let (password, totp, device) = (password.map(Secret::new), totp.map(Secret::new), device.map(Secret::new));
+    let proof = match (user, password) {
+        (Some(user), Some(password)) => Some(Proof { user, password, totp, device, host }),
+        (None, None) if totp.is_none() && device.is_none() && host.is_none() && files.is_some() => None,
+        _ => return Err(malformed()),
+    };
+    Ok(Sent { proof, files })
+}
+
+fn malformed() -> Problem {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "proof-malformed", "The body is no proof of a person.");
+    let remedy = r#"Send {"user": "...", "password": "...", "totp": "123456", "files": {"name": "sha256"}}."#;
+    problem.remedy(remedy, Some(gate::Page::StagedReleases))
 }
 
 /// `GET /api/projects/{project}/staged`, and `POST` for a person who proves it in the call.
@@ -76,7 +98,8 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let name = exchange.project().ok_or_else(no_such_name)?;
     let target = registry.load_preview(Some(&exchange.caller), Some(name.normalized())).await.map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    // To look changes nothing: the code is left for what the person does about it.
+    let permit = exchange.decide_look(target).await?;
     let releases = registry.staged_releases(permit).await.map_err(|error| exchange.unavailable(error))?;
     json(&json!({ "project": name.normalized(), "staged": releases.iter().map(describe).collect::<Vec<_>>() }))
 }
@@ -119,20 +142,28 @@ fn no_such_name() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "No project can have this name.")
 }
 
-/// There are staged files, and they are those that the person looked at. From here on the
-/// use case makes sure that they stay the same.
+/// There are staged files, and they are those that the person looked at: nobody publishes or
+/// rejects what they did not name. From here on the use case makes sure that they stay the same.
 fn check_files<'a>(exchange: &Exchange, project: &str, version: &Version, staged: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Problem> {
     let staged: Vec<(&str, &str)> = staged.collect();
     if staged.is_empty() {
         return Err(failed(exchange, StagingError::NotStaged { project: project.to_owned(), version: version.to_string() }));
     }
     match &exchange.expected_files {
+        None => {
+            let message = format!("The request does not name the staged files of release {version} of project '{project}'.");
+            let remedy = format!(
+                "Look at what is staged: {}/api/projects/{project}/staged. Then send name and SHA-256 of each file as \"files\".",
+                exchange.app.public_url()
+            );
+            Err(Problem::new(StatusCode::BAD_REQUEST, "files-missing", message).remedy(remedy, Some(gate::Page::StagedReleases)))
+        }
         Some(expected) if !are_expected(&staged, expected) => {
             let message = format!("The staged files of release {version} of project '{project}' are not those of this request.");
             let remedy = "Look at what is staged again: a file was added, removed or replaced since.";
             Err(Problem::new(StatusCode::CONFLICT, "other-files", message).remedy(remedy, Some(gate::Page::StagedReleases)))
         }
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -158,15 +189,17 @@ fn messages(reasons: &[gate::Reason]) -> Vec<String> {
 }
 
 fn describe(staged: &StagedRelease) -> Value {
-    let file = |file: &storage::files::FileRow| {
+    let file = |(file, by): (&storage::files::FileRow, &StagedBy)| {
+        let token = file.uploaded_with.map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
         json!({
             "filename": file.name, "size": file.size, "uploaded_at": file.uploaded_at.to_string(),
             "sha256": file.digests.sha256_hex(), "blake2b_256": file.digests.blake2_256_hex(),
+            "staged_by": { "user": by.user, "token": token },
         })
     };
     json!({
         "version": staged.release.version.to_string(), "created_at": staged.release.created_at.to_string(),
-        "files": staged.files.iter().map(file).collect::<Vec<_>>(),
+        "files": staged.files.iter().zip(&staged.staged_by).map(file).collect::<Vec<_>>(),
     })
 }
 
@@ -176,23 +209,32 @@ mod tests {
     use crate::body::BodyLimits;
     use axum::body::Body;
 
-    async fn check(content_type: &'static str, body: &'static str) -> Result<Option<Proof>, Problem> {
+    async fn check(content_type: &'static str, body: &'static str) -> Result<Sent, Problem> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        read_proof(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS)).await
+        read_sent(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS)).await
     }
 
     #[tokio::test]
     async fn a_person_proves_password_and_second_factor_in_the_body() {
-        let proof = check("application/json; charset=utf-8", r#"{"user":"ada","password":"secret","totp":"123456"}"#).await.ok().flatten().unwrap();
+        let body = r#"{"user":"ada","password":"secret","totp":"123456","device":"known","host":"laptop"}"#;
+        let proof = check("application/json; charset=utf-8", body).await.ok().unwrap().proof.unwrap();
         assert_eq!((proof.user.as_str(), proof.password.expose().as_str()), ("ada", "secret"));
-        assert_eq!(proof.totp.unwrap().expose(), "123456");
-        assert!(check("application/json", r#"{"user":"ada","password":"secret"}"#).await.ok().flatten().unwrap().totp.is_none());
+        assert_eq!((proof.totp.unwrap().expose().as_str(), proof.device.unwrap().expose().as_str()), ("123456", "known"));
+        assert_eq!(proof.host.as_deref(), Some("laptop"));
+        let proof = check("application/json", r#"{"user":"ada","password":"secret"}"#).await.ok().unwrap().proof.unwrap();
+        assert!(proof.totp.is_none() && proof.device.is_none());
+    }
+
+    #[tokio::test]
+    async fn files_alone_are_for_who_proves_it_elsewhere() {
+        let sent = check("application/json", r#"{"files":{"a.whl":"AB"}}"#).await.ok().unwrap();
+        assert!(sent.proof.is_none() && sent.files.is_some());
     }
 
     #[tokio::test]
     async fn a_proof_may_say_which_files_it_speaks_of() {
         let body = r#"{"user":"ada","password":"secret","files":{"a.whl":"AB","b.whl":"cd"}}"#;
-        let expected = check("application/json", body).await.ok().flatten().unwrap().files.unwrap();
+        let expected = check("application/json", body).await.ok().unwrap().files.unwrap();
         assert!(are_expected(&[("a.whl", "ab"), ("b.whl", "cd")], &expected));
         for staged in [
             &[("a.whl", "ab")][..],
@@ -206,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_body_proves_nothing() {
-        assert!(matches!(check("application/json", "").await, Ok(None)));
+        assert!(matches!(check("application/json", "").await, Ok(Sent { proof: None, files: None })));
     }
 
     #[tokio::test]
@@ -219,8 +261,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_malformed_proof_is_refused_without_repeating_it() {
-        for body in ["{", "[]", r#"{"user":"ada"}"#, r#"{"user":"ada","password":"s3cret","admin":true}"#, r#"{"user":1,"password":"s3cret"}"#] {
-            let problem = check("application/json", body).await.err().unwrap();
+        for body in [
+            "{",
+            "[]",
+            "{}",
+            r#"{"user":"ada"}"#,
+            r#"{"password":"s3cret","files":{}}"#,
+            r#"{"device":"s3cret","files":{}}"#,
+            r#"{"user":"ada","password":"s3cret","admin":true}"#,
+            r#"{"user":1,"password":"s3cret"}"#,
+        ] {
+            let problem = check("application/json", body).await.err().unwrap_or_else(|| panic!("{body}"));
             assert!(!format!("{problem:?}").contains("s3cret"), "{body}");
         }
     }

@@ -1,15 +1,17 @@
-//! Browsers that a user has logged in from, and the confirmation of new ones by mail.
+//! Browsers that a user has logged in from, command lines that proved their user in a call, and
+//! the confirmation of new ones by mail.
 //!
 //! Who knows a password and reads a code over a shoulder, or has both typed into a copy of
-//! the login page, does not have the browser: a login with a code from one that was never
-//! seen waits until its owner opened the mail about it. A security key or passkey is bound to
-//! this registry's address and needs no such thing.
+//! the login page, does not have the device: a login with a code from a browser that was never
+//! seen, and a call with password and code from a command line that was never seen, wait until
+//! their owner opened the mail about it. A security key or passkey is bound to this registry's
+//! address and needs no such thing.
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Assurance, Caller, CredentialKind, Principal, Timestamp, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, Principal, Timestamp, UserId, UserName};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::devices::DeviceRow;
@@ -20,6 +22,7 @@ use storage::{Secret, SecretHash, StorageError};
 use crate::accounts::notices;
 use crate::history::device_in_words;
 use crate::limits::{Known, Taken, TooMany};
+use crate::prove_person::NotProven;
 use crate::refusals::Failure;
 use crate::{Identity, limits, opaque};
 
@@ -30,20 +33,62 @@ const LINK_LIFETIME_MS: i64 = 6 * 3600 * 1000;
 /// The same for people.
 pub const LINK_LIFETIME: &str = "6 hours";
 
-/// A browser that waits to be confirmed, as the mailed page shows it.
+/// Longest name of a machine that is kept, in characters: what a person recognises it by.
+const MAX_HOST: usize = 32;
+
+/// A browser or command line that waits to be confirmed, as the mailed page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInWords {
     pub user: UserName,
+    pub kind: DeviceKind,
     pub remote_address: String,
-    /// The browser in words.
+    /// The browser or program in words.
     pub device: String,
-    /// When it tried to log in.
+    /// When it tried to log in, or sent password and code.
     pub at: Timestamp,
 }
 
-/// The browser of a login.
+/// List the devices that are known to be a user's.
+#[derive(Clone, Copy, Debug)]
+pub struct ListDevices {
+    pub user: UserId,
+}
+
+/// Make one of a user's devices unknown again.
+#[derive(Clone, Copy, Debug)]
+pub struct ForgetDevice {
+    user: UserId,
+    device: SecretHash,
+}
+
+impl ForgetDevice {
+    /// `mark` is what the list calls it; none for a text that marks nothing.
+    pub fn new(user: UserId, mark: &str) -> Option<Self> {
+        let device = HEXLOWER.decode(mark.as_bytes()).ok()?.try_into().ok()?;
+        Some(Self { user, device })
+    }
+}
+
+/// A device that is known to be its user's, as they see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedDevice {
+    /// What to call it where it is to be forgotten: the hash of its secret, which is no secret.
+    pub mark: String,
+    pub kind: DeviceKind,
+    /// In words.
+    pub device: String,
+    pub confirmed_at: Timestamp,
+    pub last_used_at: Timestamp,
+    /// Where it was last used.
+    pub remote_address: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+/// The browser of a login, or the command line of a call.
 pub(crate) struct Device {
-    /// What it is known by: its cookie, or a fresh one.
+    kind: DeviceKind,
+    /// What it is known by: its secret, or a fresh one.
     pub(crate) secret: Secret<String>,
     pub(crate) hash: SecretHash,
     /// None when the user never came from it.
@@ -80,11 +125,28 @@ struct LinkData {
     user_agent: String,
 }
 
+/// What a machine calls itself, if that is one plain word: it is shown to its owner, and only
+/// once they have confirmed it.
+pub(crate) fn host_of(text: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    ((1..=MAX_HOST).contains(&text.len()) && text.bytes().all(is_plain)).then_some(text)
+}
+
+/// A device in words. The machine's own name is left to the list of those that were confirmed:
+/// whoever sends it does not write to the owner of an account.
+fn in_words(kind: DeviceKind, user_agent: &str) -> String {
+    match kind {
+        DeviceKind::Browser => device_in_words(user_agent),
+        DeviceKind::CommandLine => format!("a command line ({})", device_in_words(user_agent)),
+    }
+}
+
 /// Confirm that a browser is the user's, by the link that was mailed.
 #[derive(Clone, Copy, Debug)]
 struct ConfirmDevice {
     user: UserId,
     device: SecretHash,
+    kind: DeviceKind,
     link: SecretHash,
 }
 
@@ -96,21 +158,35 @@ impl Target for ConfirmDevice {
     }
 }
 
+impl Target for ListDevices {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::SessionList)
+    }
+}
+
+impl Target for ForgetDevice {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::SessionEnd)
+    }
+}
+
 impl Identity {
-    /// The browser of a login. Its cookie counts only where the user came from it before:
-    /// nobody can put one into somebody else's browser and have it confirmed.
-    pub(crate) async fn device_of(&self, user: UserId, cookie: Option<&str>) -> Result<Device, StorageError> {
-        if let Some(cookie) = cookie
-            && let Some(hash) = opaque::hash(cookie)
+    /// The browser of a login, or the command line of a call. Its secret counts only where the
+    /// user came from it before, and for a device of its kind: nobody can put one into somebody
+    /// else's browser or file and have it confirmed.
+    pub(crate) async fn device_of(&self, user: UserId, kind: DeviceKind, secret: Option<&str>) -> Result<Device, StorageError> {
+        if let Some(secret) = secret
+            && let Some(hash) = opaque::hash(secret)
             && let Some(seen) = self.storage().device(user, &hash).await?
+            && seen.kind == kind
         {
-            return Ok(Device { secret: Secret::new(cookie.to_owned()), hash, seen: Some(seen) });
+            return Ok(Device { kind, secret: Secret::new(secret.to_owned()), hash, seen: Some(seen) });
         }
         let (secret, hash) = opaque::generate();
-        Ok(Device { secret, hash, seen: None })
+        Ok(Device { kind, secret, hash, seen: None })
     }
 
-    /// Whether the user must confirm the browser before a login by a code counts. Whoever has
+    /// Whether the user must confirm the device before a code counts there. Whoever has
     /// no verified address cannot be asked, and is known to the operators alone: they
     /// enrolled the second factor.
     pub(crate) async fn must_be_confirmed(&self, user: &UserRow, device: &Device) -> Result<bool, StorageError> {
@@ -132,14 +208,64 @@ impl Identity {
         }
     }
 
-    /// Mails the link that confirms the browser, where it may.
-    pub(crate) async fn ask_to_confirm(&self, attempt: &Attempt, user: &UserRow, device: &Device, is_mailed: bool) -> Result<(), StorageError> {
+    /// Refuses password and code, which were right, from a command line that is not known to be
+    /// the user's, and mails the link that makes it known, where it may. The code is not used up.
+    pub(crate) async fn refuse_command_line(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        user: &UserRow,
+        device: Device,
+        host: Option<&str>,
+    ) -> NotProven {
+        let unavailable = |error: &StorageError| Failure::unavailable(CredentialKind::Session, error).of(user.id);
+        let counted = match self.may_ask(attempt, user, &device).await {
+            Ok(MayAsk::Yes(counted)) => counted,
+            Ok(MayAsk::MailedBefore) => {
+                let refusal = self.refuse(gate, attempt, action, Failure::device_unknown(true, user.id)).await;
+                return NotProven { refusal, device: Some(device.secret) };
+            }
+            Ok(MayAsk::TooMany(too_many)) => return self.refuse(gate, attempt, action, Failure::no_mail_for_command_line(too_many, user.id)).await.into(),
+            Err(error) => return self.refuse(gate, attempt, action, unavailable(&error)).await.into(),
+        };
+        match self.ask_to_confirm(attempt, user, &device, host, true).await {
+            Ok(()) => {
+                // The event about the device says it all to the user; this is the decision's record.
+                let Failure { kind, reason, .. } = Failure::device_unknown(false, user.id);
+                let nobody =
+                    Caller { credential: CredentialKind::Session, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
+                let refusal = gate.refuse_as(attempt, &nobody, action, kind, reason).await;
+                NotProven { refusal, device: Some(device.secret) }
+            }
+            Err(error) => {
+                // No mail, so none counts.
+                if let Err(error) = counted.give_back(self.storage()).await {
+                    tracing::warn!(%error, "a mail that was not sent stays counted");
+                }
+                self.refuse(gate, attempt, action, unavailable(&error)).await.into()
+            }
+        }
+    }
+
+    /// Mails the link that confirms the device, where it may.
+    pub(crate) async fn ask_to_confirm(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        device: &Device,
+        host: Option<&str>,
+        is_mailed: bool,
+    ) -> Result<(), StorageError> {
         let mailbox = self.mailbox(user).await?;
         let (remote_address, at) = (attempt.remote_address.to_string(), attempt.at);
         // Nobody in particular: whether it is the user is what is asked.
         let actor = Actor::Caller { user: None, token: None, remote_address: remote_address.clone(), user_agent: attempt.user_agent.to_string() };
         let mut unit = self.storage().begin().await?;
-        unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, false).await?;
+        match device.kind {
+            DeviceKind::Browser => unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, false).await?,
+            DeviceKind::CommandLine => unit.see_command_line(user.id, &device.hash, at, &remote_address, &attempt.user_agent, host).await?,
+        }
         if is_mailed {
             let (secret, link) = opaque::generate();
             let data =
@@ -155,7 +281,11 @@ impl Identity {
                 notices::device(&actor),
                 notices::at(at),
             ];
-            mailbox.tell(&mut unit, &Mail::new(MailKind::DeviceConfirm, words), at).await?;
+            let kind = match device.kind {
+                DeviceKind::Browser => MailKind::DeviceConfirm,
+                DeviceKind::CommandLine => MailKind::CommandLineConfirm,
+            };
+            mailbox.tell(&mut unit, &Mail::new(kind, words), at).await?;
         }
         let event = AuditEvent {
             at,
@@ -164,32 +294,33 @@ impl Identity {
             user: Some(user.id),
             project: None,
             decision: Some(attempt.id),
-            detail: json!({ "mailed": is_mailed }),
+            detail: json!({ "mailed": is_mailed, "kind": device.kind.as_str() }),
         };
         unit.commit(&event).await?;
         Ok(())
     }
 
-    /// Which browser a mailed link would confirm; none when the link does not count.
+    /// Which device a mailed link would confirm; none when the link does not count.
     /// Changes nothing.
     pub async fn device_to_confirm(&self, link: &str) -> Result<Option<DeviceInWords>, StorageError> {
         let Some(hash) = opaque::hash(link) else { return Ok(None) };
         let Some(row) = self.storage().link(&hash, DEVICE_CONFIRM, self.now()).await? else { return Ok(None) };
-        let Some((user, _, data)) = self.read_link(&row).await? else { return Ok(None) };
-        let device = device_in_words(&data.user_agent);
-        Ok(Some(DeviceInWords { user: user.name, remote_address: data.remote_address, device, at: row.created_at }))
+        let Some((user, device, data)) = self.read_link(&row).await? else { return Ok(None) };
+        let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else { return Ok(None) };
+        let device = in_words(kind, &data.user_agent);
+        Ok(Some(DeviceInWords { user: user.name, kind, remote_address: data.remote_address, device, at: row.created_at }))
     }
 
-    /// Confirms the browser that the mailed link is about; false when the link does not count.
+    /// Confirms the device that the mailed link is about; false when the link does not count.
     pub async fn confirm_device(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<bool, Refusal> {
         let action = Action::EmailVerify;
         let found = async {
             let Some(hash) = opaque::hash(link) else { return Ok(None) };
             let Some(row) = self.storage().link(&hash, DEVICE_CONFIRM, self.now()).await? else { return Ok(None) };
-            Ok::<_, StorageError>(self.read_link(&row).await?.map(|(user, device, _)| {
-                let target = ConfirmDevice { user: user.id, device, link: hash };
-                (user, target)
-            }))
+            let Some((user, device, _)) = self.read_link(&row).await? else { return Ok(None) };
+            let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else { return Ok(None) };
+            let target = ConfirmDevice { user: user.id, device, kind, link: hash };
+            Ok::<_, StorageError>(Some((user, target)))
         };
         let (user, target) = match found.await {
             Ok(Some(found)) => found,
@@ -206,13 +337,46 @@ impl Identity {
     }
 
     async fn confirm_permitted(&self, permit: &Permit<ConfirmDevice>) -> Result<bool, StorageError> {
-        let ConfirmDevice { user, device, link } = permit.target();
+        let ConfirmDevice { user, device, kind, link } = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
         let taken = unit.take_link(link, DEVICE_CONFIRM, permit.at()).await?;
         if taken.is_none() || !unit.confirm_device(*user, device, permit.at()).await? {
             return Ok(false);
         }
-        unit.commit(&crate::accounts::event(permit, EventKind::DeviceConfirmed, *user, json!({}))).await?;
+        unit.commit(&crate::accounts::event(permit, EventKind::DeviceConfirmed, *user, json!({ "kind": kind.as_str() }))).await?;
+        Ok(true)
+    }
+
+    /// The devices that are known to be a user's. `cookie` is that of the browser that asks.
+    pub async fn list_devices(&self, permit: Permit<ListDevices>, cookie: Option<&str>) -> Result<Vec<ListedDevice>, StorageError> {
+        let own = cookie.and_then(opaque::hash);
+        let listed = |row: DeviceRow| ListedDevice {
+            mark: HEXLOWER.encode(&row.secret),
+            kind: row.kind,
+            device: match (row.kind, &row.host) {
+                (DeviceKind::Browser, _) => device_in_words(&row.user_agent),
+                (DeviceKind::CommandLine, Some(host)) => format!("Command line on {host}"),
+                (DeviceKind::CommandLine, None) => format!("Command line ({})", device_in_words(&row.user_agent)),
+            },
+            confirmed_at: row.confirmed_at.unwrap_or(row.first_seen_at),
+            last_used_at: row.last_seen_at,
+            remote_address: row.remote_address,
+            current: own == Some(row.secret),
+        };
+        Ok(self.storage().known_devices(permit.target().user).await?.into_iter().map(listed).collect())
+    }
+
+    /// Makes a device unknown again; whether it was known. One that is another user's does not
+    /// exist.
+    pub async fn forget_device(&self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
+        let ForgetDevice { user, device } = *permit.target();
+        let Some(row) = self.storage().device(user, &device).await? else { return Ok(false) };
+        let mut unit = permit.begin(self.storage()).await?;
+        if !unit.drop_device(user, &device).await? {
+            return Ok(false);
+        }
+        let detail = json!({ "kind": row.kind.as_str(), "host": row.host });
+        unit.commit(&crate::accounts::event(&permit, EventKind::DeviceForgotten, user, detail)).await?;
         Ok(true)
     }
 

@@ -5,7 +5,7 @@
 //! [`Identity::authenticate`] turns what was presented into a caller, on any route, without
 //! asking what the route is for: refusing a token there is the policies' business.
 //! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
-//! [`step_up`] proves one of them anew; [`devices`] asks by mail about a browser that was never
+//! [`step_up`] proves one of them anew; [`devices`] asks by mail about a device that was never
 //! seen. [`Identity::prove_person`] proves password and second factor within one call, without
 //! a session. [`factors`] enrolls second factors and verifies them. [`tokens`] is the macaroon
 //! format and its arithmetic, [`passwords`] and [`totp`] the same for what people type.
@@ -66,14 +66,14 @@ pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
 pub use deletion::DeleteAccount;
-pub use devices::DeviceInWords;
+pub use devices::{DeviceInWords, ForgetDevice, ListDevices, ListedDevice};
 pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
 pub use limits::Limits;
 pub use login::{LoginStep, PendingLogin};
 pub use password_change::PasswordProblem;
 pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
-pub use prove_person::UnspentCode;
+pub use prove_person::{NotProven, PersonalProof, UnspentCode};
 pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError, StopOwnRecovery};
 pub use registration::{ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem};
 pub use secure::SecureAccount;

@@ -46,7 +46,8 @@ macro_rules! limits {
 limits! {
     /// Failed passwords for one account, from browsers that it does not know.
     password_per_user,
-    /// Failed passwords from one browser that the account knows, or within one session of it.
+    /// Failed passwords from one browser or command line that the account knows, or within one
+    /// session of it.
     /// Counted by themselves: nobody else's failures keep an owner out there.
     password_per_known,
     /// Failed passwords from one address.
@@ -55,7 +56,8 @@ limits! {
     /// Neither this nor the limits of addresses stops a browser that an account knows.
     password_of_all,
     /// Passwords looked at for one name from one address, right ones included: each costs a
-    /// hash, and a right one a session.
+    /// hash, and a right one a session. As many from each browser, command line and session
+    /// that the account knows, and four times as many from those together.
     password_checks,
     /// TOTP codes tried for one account from browsers that it does not know; as many from each
     /// that it knows, and within each session, and four times as many from those together.
@@ -90,7 +92,7 @@ limits! {
     added_emails_per_address,
     /// Mails that verify an address, asked for by one user.
     verifications_per_user,
-    /// Mails that ask whether a browser is the user's, for one browser.
+    /// Mails that ask whether a browser or command line is the user's, for one of them.
     device_mails_per_device,
     /// The same for one user, asked for from one address.
     device_mails_per_address,
@@ -155,7 +157,7 @@ const OF_KNOWN: u32 = limit::OF_KNOWN.get();
 /// What an attempt comes with that a stranger has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// The cookie of a browser that was confirmed to be this very user's.
+    /// The secret of a browser or command line that was confirmed to be this very user's.
     Device(SecretHash),
     /// A live session of the user.
     Session(SessionId),
@@ -204,6 +206,12 @@ impl Limits {
     /// from as well: who knows a password keeps its owner from nothing elsewhere.
     pub(crate) fn password_checks_of_from(&self, login: &Login<'_>, address: IpAddr) -> Counter {
         from(&format!("password-check:{}", whose(login)), address, &self.password_checks)
+    }
+
+    /// The same for what a user is known by, in the place of the address: who shares that
+    /// address with an owner keeps them from nothing.
+    pub(crate) fn password_checks_known_by(&self, known: &Known, login: &Login<'_>) -> [Counter; 2] {
+        known_by("password-check", known, &whose(login), &self.password_checks)
     }
 
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {

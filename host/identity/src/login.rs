@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Permit, Refusal, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Factor, FactorUse, PasswordState, Principal, Timestamp, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, Factor, FactorUse, PasswordState, Principal, Timestamp, UserId, UserName};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -235,7 +235,7 @@ impl Identity {
             }
             return Err(refusal);
         }
-        match self.ask_to_confirm(attempt, user, &browser.device, mailed.is_some()).await {
+        match self.ask_to_confirm(attempt, user, &browser.device, None, mailed.is_some()).await {
             Ok(()) => Ok(LoginStep::ConfirmDevice { device: browser.device.secret, mailed_before }),
             Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
@@ -243,7 +243,7 @@ impl Identity {
 
     /// The browser, and whether its user must confirm it before this factor counts.
     async fn browser_of(&self, user: &UserRow, cookie: Option<&str>, offered: &Offered<'_>) -> Result<Browser, StorageError> {
-        let device = self.device_of(user.id, cookie).await?;
+        let device = self.device_of(user.id, DeviceKind::Browser, cookie).await?;
         let is_code = matches!(offered, Offered::Totp(_) | Offered::RecoveryCode(_));
         let must_be_confirmed = is_code && self.must_be_confirmed(user, &device).await?;
         Ok(Browser { device, must_be_confirmed })
@@ -279,7 +279,7 @@ impl Identity {
         right: Option<&Right>,
     ) -> Result<LoginStep, Refusal> {
         let started = async {
-            let device: Device = self.device_of(user.id, cookie).await?;
+            let device: Device = self.device_of(user.id, DeviceKind::Browser, cookie).await?;
             self.start_session(permit, attempt, user, assurance, &device, right).await
         };
         match started.await {

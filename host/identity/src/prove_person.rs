@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use gate::{Attempt, Gate, Refusal};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::email::comparable;
-use model::{Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, FactorUse, Principal, SessionId, UserId, UserName};
+use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, EmailAddress, Factor, FactorUse, Principal, SessionId, UserId, UserName};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
-use crate::limits::{self, Known, TooMany};
+use crate::devices::host_of;
+use crate::limits::{self, Counter, Known, TooMany};
 use crate::passwords::{Busy, MAX_BYTES, Match};
 use crate::refusals::Failure;
 use crate::{Identity, opaque, totp};
@@ -33,8 +34,37 @@ pub(crate) enum Place<'a> {
     Anywhere,
     /// In a browser with this device cookie, if it sent one.
     Browser(Option<&'a str>),
+    /// By a program with this device secret, if it sent one.
+    CommandLine(Option<&'a str>),
     /// Within a live session of the user who is named.
     Session(SessionId),
+}
+
+/// What a person sends with a call, to prove who they are for this call alone.
+#[derive(Clone, Copy)]
+pub struct PersonalProof<'a> {
+    /// The user name, or a verified e-mail address.
+    pub user_name: &'a str,
+    pub password: &'a Secret<String>,
+    pub totp_code: Option<&'a str>,
+    /// The secret that an earlier answer gave the command line, if there was one.
+    pub device: Option<&'a str>,
+    /// What the machine calls itself, for the list of known devices.
+    pub host: Option<&'a str>,
+}
+
+/// Why a person was not proven.
+#[derive(Debug)]
+pub struct NotProven {
+    pub refusal: Refusal,
+    /// What the command line sends along from now on, where all but that was right.
+    pub device: Option<Secret<String>>,
+}
+
+impl From<Refusal> for NotProven {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, device: None }
+    }
 }
 
 /// A TOTP code that was verified and not yet used up. It authorises nothing until
@@ -120,6 +150,11 @@ impl Identity {
     /// any second factor the assurance carries none, and it is for the policies to require
     /// one. For a user with one a missing or wrong code is answered and counted like a wrong
     /// password; who has security keys alone acts in a browser.
+    ///
+    /// Where a code is what proves the person, it does so from a command line that they
+    /// confirmed, as a login by code does from a browser that they confirmed: whoever got
+    /// password and code out of somebody has neither that nor the mail about it.
+    ///
     /// Refused unverified where the attempt's policy set could not permit a session.
     ///
     /// The code is verified here and used up by [`Self::spend_code`], between the decision
@@ -130,27 +165,62 @@ impl Identity {
         gate: &Gate,
         attempt: &Attempt,
         action: Action,
-        user_name: &str,
-        password: &str,
-        totp_code: Option<&str>,
-    ) -> Result<(Caller, Option<UnspentCode>), Refusal> {
+        sent: PersonalProof<'_>,
+    ) -> Result<(Caller, Option<UnspentCode>), NotProven> {
         let credential = CredentialKind::Session;
         if !gate.may_permit(attempt, action, credential) {
-            return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await);
+            return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await.into());
         }
-        let password = Secret::new(password.to_owned());
-        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true, place: Place::Anywhere };
+        let PersonalProof { user_name, password, totp_code, device, host } = sent;
+        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true, place: Place::CommandLine(device) };
         let failure = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
+                if proven.code.is_some() {
+                    self.admit_device(gate, attempt, action, &proven.user, device, host.and_then(host_of)).await?;
+                }
                 let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
-                let password_state = self.password_state(gate, attempt, action, &password, Some(proven.user.id)).await?;
+                let password_state = self.password_state(gate, attempt, action, password, Some(proven.user.id)).await?;
                 let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state };
                 let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance };
                 return Ok((self.admit(gate, attempt, action, caller).await?, proven.code));
             }
             Err(problem) => problem.into_failure(credential, Failure::person),
         };
-        Err(self.refuse(gate, attempt, action, failure).await)
+        Err(self.refuse(gate, attempt, action, failure).await.into())
+    }
+
+    /// Lets in a command line that its user confirmed, and one of a user who cannot be asked.
+    /// Every other is refused before anything is decided, and its user is asked by mail.
+    async fn admit_device(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        user: &UserRow,
+        secret: Option<&str>,
+        host: Option<&str>,
+    ) -> Result<(), NotProven> {
+        let found = async {
+            let device = self.device_of(user.id, DeviceKind::CommandLine, secret).await?;
+            let must_be_confirmed = self.must_be_confirmed(user, &device).await?;
+            Ok::<_, StorageError>((device, must_be_confirmed))
+        };
+        let (device, must_be_confirmed) = match found.await {
+            Ok(found) => found,
+            Err(error) => {
+                let failure = Failure::unavailable(CredentialKind::Session, &error).of(user.id);
+                return Err(self.refuse(gate, attempt, action, failure).await.into());
+            }
+        };
+        if must_be_confirmed {
+            return Err(self.refuse_command_line(gate, attempt, action, user, device, host).await);
+        }
+        if device.is_confirmed()
+            && let Err(error) = self.storage().touch_device(user.id, &device.hash, attempt.at, &attempt.remote_address.to_string(), &attempt.user_agent).await
+        {
+            tracing::warn!(%error, user = %user.id, "the use of a command line could not be noted");
+        }
+        Ok(())
     }
 
     /// Uses up a code, once and for all: of any number of requests that carry it, one gets
@@ -185,13 +255,14 @@ impl Identity {
         let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
         let known = match proof.place {
-            Place::Anywhere | Place::Browser(None) => None,
-            Place::Browser(Some(cookie)) => self.known_browser(&name, cookie).await?,
+            Place::Anywhere | Place::Browser(None) | Place::CommandLine(None) => None,
+            Place::Browser(Some(cookie)) => self.known_device(&name, DeviceKind::Browser, cookie).await?,
+            Place::CommandLine(Some(secret)) => self.known_device(&name, DeviceKind::CommandLine, secret).await?,
             Place::Session(session) => Some(Known::Session(session)),
         };
-        let passwords = match known {
+        let passwords = match &known {
             // Strangers who fail on purpose count elsewhere, so they keep nobody out here.
-            Some(known) => limits.password_known_by(&known, &name).into(),
+            Some(known) => limits.password_known_by(known, &name).into(),
             None => {
                 let mut counters = vec![limits.password_from(address)];
                 counters.extend(match &name {
@@ -205,7 +276,10 @@ impl Identity {
             }
         };
         // Kept, whatever it comes to, and before the wait for a turn.
-        let checks = [limits.password_checks_of_from(&name, address)];
+        let checks: Vec<Counter> = match &known {
+            Some(known) => limits.password_checks_known_by(known, &name).into(),
+            None => vec![limits.password_checks_of_from(&name, address)],
+        };
         if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
@@ -240,7 +314,10 @@ impl Identity {
             // Counted only once the password is right: otherwise any stranger could use up
             // somebody's codes for the day, and with them publishing. Who is over the limit
             // learns how long to wait, and that the password is right, as at the login.
-            let counters = [limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()];
+            let counters: Vec<Counter> = match &known {
+                Some(known) => limits.factor_known_by(Factor::Totp, known, &user.name).into(),
+                None => vec![limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()],
+            };
             let limited = |too_many| Problem::TooMany { too_many, user: Some(user.id) };
             let taken_codes = limits::take(self.storage(), &counters, self.now()).await?.map_err(limited)?;
             match step {
@@ -279,13 +356,13 @@ impl Identity {
         }
     }
 
-    /// The browser, if the user who is named confirmed it. The same statements for a name that
-    /// nobody has.
-    async fn known_browser(&self, login: &Login<'_>, cookie: &str) -> Result<Option<Known>, StorageError> {
-        let Some(hash) = opaque::hash(cookie) else { return Ok(None) };
+    /// The browser or command line, if the user who is named confirmed it. The same statements
+    /// for a name that nobody has.
+    async fn known_device(&self, login: &Login<'_>, kind: DeviceKind, secret: &str) -> Result<Option<Known>, StorageError> {
+        let Some(hash) = opaque::hash(secret) else { return Ok(None) };
         let user = self.named(login).await?.map_or_else(UserId::new, |user| user.id);
         let device = self.storage().device(user, &hash).await?;
-        Ok(device.filter(|device| device.confirmed_at.is_some()).map(|_| Known::Device(hash)))
+        Ok(device.filter(|device| device.kind == kind && device.confirmed_at.is_some()).map(|_| Known::Device(hash)))
     }
 
     /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it

@@ -173,6 +173,29 @@ impl Failure {
         Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), kind, reason }
     }
 
+    /// A command line that is not known to be the user's, although password and code were right.
+    /// `mailed_before` when the link was mailed a while ago and none now.
+    pub(crate) fn device_unknown(mailed_before: bool, user: UserId) -> Self {
+        let message = match mailed_before {
+            false => "This command line is not known for your account, so nothing was done: a link was mailed to your primary address.",
+            true => "This command line is not known for your account, so nothing was done: the link that was mailed some minutes ago confirms it.",
+        };
+        let remedy = "Open the link, then send the same again with the `device` of this answer. The code is not used up, but is valid for a short time only.";
+        let reason = reason("device-unknown", message, remedy, Page::StagedReleases);
+        Self::denied(CredentialKind::Session, "device-unconfirmed", Some(user), reason)
+    }
+
+    /// Mails about unknown command lines, of which this one got none.
+    pub(crate) fn no_mail_for_command_line(too_many: TooMany, user: UserId) -> Self {
+        let TooMany { retry_after_seconds } = too_many;
+        let message = "This command line must be confirmed by mail, and too many such mails were sent for your account: none was sent for it.";
+        let wait = wait_in_words(retry_after_seconds);
+        let remedy = format!("Wait {wait}, then try again; or use a command line that you have confirmed before.");
+        let reason = reason("too-many-attempts", message, remedy, Page::Contact);
+        let kind = RefusalKind::Limited { retry_after_seconds };
+        Self { credential: CredentialKind::Session, why: "too-many-command-line-mails", factor: None, user: Some(user), kind, reason }
+    }
+
     pub(crate) fn busy(credential: CredentialKind) -> Self {
         let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
         Self { credential, why: "busy", factor: None, user: None, kind: RefusalKind::Failed, reason }
@@ -319,6 +342,9 @@ mod tests {
             Failure::session_ended(None),
             Failure::limited(CredentialKind::BasicPassword, TooMany { retry_after_seconds: 3 }),
             Failure::no_mail(TooMany { retry_after_seconds: 3 }, UserId::new()),
+            Failure::no_mail_for_command_line(TooMany { retry_after_seconds: 3 }, UserId::new()),
+            Failure::device_unknown(false, UserId::new()),
+            Failure::device_unknown(true, UserId::new()),
             Failure::busy(CredentialKind::Session),
         ]);
         for Failure { reason, .. } in failures {

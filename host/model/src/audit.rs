@@ -38,6 +38,7 @@ crate::project::words! {
         KeyRemoved = "account:key:removed",
         DeviceUnrecognized = "account:device:unrecognized",
         DeviceConfirmed = "account:device:confirmed",
+        DeviceForgotten = "account:device:forgotten",
         SessionStarted = "session:started",
         SessionSteppedUp = "session:stepped-up",
         SessionEnded = "session:ended",

@@ -248,6 +248,7 @@ table! {
         CREDENTIAL_BYTES: Bytes = 16 << 10, "an `Authorization` header", beyond "refused";
         TOKEN_BYTES: Bytes = 8 << 10, "an API token, with everything that its holder added", beyond "refused";
         SMALL_BODY_BYTES: Bytes = 64 << 10, "the body of a form or of a JSON request", beyond "refused";
+        RELEASE_BODY_BYTES: Bytes = 512 << 10, "the body of a request that publishes or rejects a release and names its files", beyond "refused";
         FORM_FIELDS: Count = 100, "fields of a form", beyond "refused";
         PASSWORD: Count = 1024, "characters of a password", beyond "refused";
     }

@@ -38,6 +38,8 @@ crate::project::words! {
         RecoveryCodesLow = "recovery-codes-low",
         /// Somebody with password and code logs in from a device that was never seen: a link.
         DeviceConfirm = "device-confirm",
+        /// Somebody with password and code acts from a command line that was never seen: a link.
+        CommandLineConfirm = "command-line-confirm",
         /// Everything was ended because the owner said "this wasn't me": a link for a new password.
         AccountSecured = "account-secured",
         /// The same, without a link: to the primary address, when the link went to the one from before it.
@@ -123,7 +125,7 @@ impl MailKind {
             Self::FactorAdded | Self::FactorRemoved => &[UserName, Factor, Name, RemoteAddress, Device, At],
             Self::RecoveryCodeUsed => &[UserName, Left, RemoteAddress, Device, At],
             Self::RecoveryCodesLow => &[UserName, Left],
-            Self::DeviceConfirm => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
+            Self::DeviceConfirm | Self::CommandLineConfirm => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
             Self::AccountSecured => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
             Self::RecoveryStarted => &[UserName, Reason, EffectiveAt, Link, At],
             Self::RecoveryCancelled => &[UserName, At],

@@ -1,6 +1,7 @@
-//! Browsers that a user has logged in from, known again by a cookie of their own.
+//! Browsers that a user has logged in from, and command lines that proved who they are, each
+//! known again by a secret of its own.
 
-use model::{Timestamp, UserId};
+use model::{DeviceKind, Timestamp, UserId};
 
 use crate::database::{Row, fitting};
 use crate::statement::statements;
@@ -9,6 +10,10 @@ use crate::{Result, SecretHash, Storage, UnitOfWork};
 /// A device of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRow {
+    pub secret: SecretHash,
+    pub kind: DeviceKind,
+    /// What the machine of a command line calls itself.
+    pub host: Option<String>,
     pub first_seen_at: Timestamp,
     pub last_seen_at: Timestamp,
     /// Since when it is known to be the user's; none while it awaits that.
@@ -22,15 +27,27 @@ pub struct DeviceRow {
 const MAX_TEXT: usize = model::limit::LOGGED_TEXT.length();
 /// Most devices of one user.
 const MAX_DEVICES: i64 = model::limit::DEVICES.get() as i64;
+/// A device is touched at most this often.
+const TOUCH_INTERVAL_MS: i64 = 60_000;
+
+/// The columns that [`device_row`] reads.
+macro_rules! device_columns {
+    () => {
+        "secret_hash, kind, host, first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent"
+    };
+}
 
 statements! {
-    BY_SECRET = "SELECT first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent FROM devices WHERE user_id = $1 AND secret_hash = $2";
+    BY_SECRET = concat!("SELECT ", device_columns!(), " FROM devices WHERE user_id = $1 AND secret_hash = $2");
+    KNOWN = concat!("SELECT ", device_columns!(), " FROM devices WHERE user_id = $1 AND confirmed_at IS NOT NULL ORDER BY last_seen_at DESC, secret_hash");
+    TOUCH = "UPDATE devices SET last_seen_at = $3, remote_address = $4, user_agent = $5 WHERE user_id = $1 AND secret_hash = $2 AND last_seen_at <= $6";
     FORGET = "DELETE FROM devices WHERE last_seen_at <= $1";
-    SEE = "INSERT INTO devices (user_id, secret_hash, first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent)
-        VALUES ($1, $2, $3, $3, $4, $5, $6)
+    SEE = "INSERT INTO devices (user_id, secret_hash, first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent, kind, host)
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (user_id, secret_hash) DO UPDATE SET last_seen_at = excluded.last_seen_at, remote_address = excluded.remote_address,
         user_agent = excluded.user_agent, confirmed_at = COALESCE(devices.confirmed_at, excluded.confirmed_at)";
     CONFIRM = "UPDATE devices SET confirmed_at = COALESCE(confirmed_at, $3) WHERE user_id = $1 AND secret_hash = $2";
+    DROP_ONE = "DELETE FROM devices WHERE user_id = $1 AND secret_hash = $2 AND confirmed_at IS NOT NULL";
     DROP = "DELETE FROM devices WHERE user_id = $1";
     DROP_OTHERS = "DELETE FROM devices WHERE user_id = $1 AND secret_hash <> $2";
     /// Never the one that is just seen; those that nobody confirmed before the others.
@@ -42,6 +59,20 @@ impl Storage {
     /// The user's device with this secret.
     pub async fn device(&self, user: UserId, secret: &SecretHash) -> Result<Option<DeviceRow>> {
         self.database().optional(&BY_SECRET, &[user.into(), secret.into()]).await?.as_ref().map(device_row).transpose()
+    }
+
+    /// The devices that are known to be the user's, the one seen last before the others.
+    pub async fn known_devices(&self, user: UserId) -> Result<Vec<DeviceRow>> {
+        self.database().all(&KNOWN, &[user.into()]).await?.iter().map(device_row).collect()
+    }
+
+    /// Remembers that a device was used, and where. Bookkeeping; writes at most once a minute
+    /// per device.
+    pub async fn touch_device(&self, user: UserId, secret: &SecretHash, at: Timestamp, remote_address: &str, user_agent: &str) -> Result<()> {
+        let due = at.plus_ms(-TOUCH_INTERVAL_MS);
+        let (remote_address, user_agent) = (fitting(remote_address, MAX_TEXT), fitting(user_agent, MAX_TEXT));
+        let values = [user.into(), secret.into(), at.into(), remote_address.into(), user_agent.into(), due.into()];
+        self.database().execute(&TOUCH, &values).await.map(drop)
     }
 
     /// Deletes devices that were last seen at `since` or before; how many. Bookkeeping.
@@ -63,13 +94,43 @@ impl UnitOfWork {
         user_agent: &str,
         confirmed: bool,
     ) -> Result<()> {
+        self.see(user, secret, at, remote_address, user_agent, confirmed.then_some(at), DeviceKind::Browser, None).await
+    }
+
+    /// The same for a command line, which waits to be confirmed.
+    pub async fn see_command_line(
+        &mut self,
+        user: UserId,
+        secret: &SecretHash,
+        at: Timestamp,
+        remote_address: &str,
+        user_agent: &str,
+        host: Option<&str>,
+    ) -> Result<()> {
+        self.see(user, secret, at, remote_address, user_agent, None, DeviceKind::CommandLine, host).await
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn see(
+        &mut self,
+        user: UserId,
+        secret: &SecretHash,
+        at: Timestamp,
+        remote_address: &str,
+        user_agent: &str,
+        confirmed_at: Option<Timestamp>,
+        kind: DeviceKind,
+        host: Option<&str>,
+    ) -> Result<()> {
         let values = [
             user.into(),
             secret.into(),
             at.into(),
-            confirmed.then_some(at).into(),
+            confirmed_at.into(),
             fitting(remote_address, MAX_TEXT).into(),
             fitting(user_agent, MAX_TEXT).into(),
+            kind.as_str().into(),
+            host.map(|host| fitting(host, MAX_TEXT)).into(),
         ];
         self.execute(&SEE, &values).await?;
         self.execute(&DROP_OLDEST, &[user.into(), secret.into(), MAX_DEVICES.into()]).await.map(drop)
@@ -78,6 +139,11 @@ impl UnitOfWork {
     /// Marks a device as the user's. Returns whether the user has it.
     pub async fn confirm_device(&mut self, user: UserId, secret: &SecretHash, at: Timestamp) -> Result<bool> {
         Ok(self.execute(&CONFIRM, &[user.into(), secret.into(), at.into()]).await? == 1)
+    }
+
+    /// Forgets a device that is known to be the user's. Returns whether there was one.
+    pub async fn drop_device(&mut self, user: UserId, secret: &SecretHash) -> Result<bool> {
+        Ok(self.execute(&DROP_ONE, &[user.into(), secret.into()]).await? == 1)
     }
 
     /// Forgets the user's devices, but for one if one is named; how many.
@@ -91,6 +157,9 @@ impl UnitOfWork {
 
 fn device_row(row: &Row) -> Result<DeviceRow> {
     Ok(DeviceRow {
+        secret: row.array("secret_hash")?,
+        kind: row.read("kind", DeviceKind::from_word)?,
+        host: row.optional_text("host")?,
         first_seen_at: row.time("first_seen_at")?,
         last_seen_at: row.time("last_seen_at")?,
         confirmed_at: row.optional_time("confirmed_at")?,

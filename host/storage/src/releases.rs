@@ -50,6 +50,17 @@ pub struct StagedRelease {
     pub release: ReleaseRow,
     /// The staged files only, in order of names.
     pub files: Vec<FileRow>,
+    /// Who staged each of these files, in the same order.
+    pub staged_by: Vec<StagedBy>,
+}
+
+/// Who staged a file, as a person knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedBy {
+    /// Name of the user; none where it was no user.
+    pub user: Option<String>,
+    /// What the token is called that it was staged with; none where it was no token.
+    pub token_description: Option<String>,
 }
 
 /// What rejecting a release removed.
@@ -79,8 +90,9 @@ macro_rules! staged {
             release_columns!(),
             ", ",
             file_columns!(),
-            ", projects.written AS project_written
+            ", projects.written AS project_written, stagers.name AS staged_by_name, tokens.description AS staged_with_description
             FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id
+            LEFT JOIN users AS stagers ON stagers.id = files.uploaded_by LEFT JOIN tokens ON tokens.id = files.uploaded_with
             WHERE files.state = 'staged' AND ",
             $condition,
             " ORDER BY releases.created_at, releases.id, files.name"
@@ -279,12 +291,17 @@ fn staged_releases(rows: &[Row]) -> Result<Vec<StagedRelease>> {
     let mut releases: Vec<StagedRelease> = Vec::new();
     for row in rows {
         let file = file_row(row)?;
+        let by = StagedBy { user: row.optional_text("staged_by_name")?, token_description: row.optional_text("staged_with_description")? };
         match releases.last_mut() {
-            Some(last) if last.release.id == file.release => last.files.push(file),
+            Some(last) if last.release.id == file.release => {
+                last.files.push(file);
+                last.staged_by.push(by);
+            }
             _ => releases.push(StagedRelease {
                 project_name: row.read("project_written", |text| ProjectName::parse(text).ok())?,
                 release: release_row(row)?,
                 files: vec![file],
+                staged_by: vec![by],
             }),
         }
     }

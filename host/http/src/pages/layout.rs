@@ -109,6 +109,7 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("codes-confirmed", NoticeKind::Done, "Your recovery codes are confirmed. Now add a second factor."),
     ("session-ended-by-you", NoticeKind::Done, "The session is ended."),
     ("sessions-ended", NoticeKind::Done, "All other sessions are ended."),
+    ("device-forgotten", NoticeKind::Done, "It is forgotten: before it lets you in again, we ask you by mail."),
     ("token-revoked", NoticeKind::Done, "The token is revoked: it works nowhere any more."),
     ("proven", NoticeKind::Done, "Confirmed. You can go on."),
     ("recovery-started", NoticeKind::Done, "The recovery has started. We told the account's owner by e-mail."),

@@ -1,7 +1,7 @@
-//! Where somebody is logged in.
+//! Where somebody is logged in, and which browsers and command lines are known to be theirs.
 
 use askama::Template;
-use identity::{EndSession, EndSessions, ListSessions};
+use identity::{EndSession, EndSessions, ForgetDevice, ListDevices, ListSessions};
 use model::{Action, Factor, SessionId};
 
 use super::Look;
@@ -16,6 +16,8 @@ struct SessionsPage {
     layout: Layout,
     /// The one that asks first.
     sessions: Vec<Session>,
+    /// The one that asks first.
+    devices: Vec<Device>,
 }
 
 pages!(SessionsPage);
@@ -28,6 +30,15 @@ struct Session {
     created: String,
     used: String,
     proof: &'static str,
+}
+
+struct Device {
+    mark: String,
+    current: bool,
+    device: String,
+    address: String,
+    confirmed: String,
+    used: String,
 }
 
 /// `GET /account/sessions/`
@@ -46,7 +57,19 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     };
     let mut sessions: Vec<Session> = listed.into_iter().map(session).collect();
     sessions.sort_by_key(|session| !session.current);
-    exchange.render(&SessionsPage { layout: exchange.layout("Sessions"), sessions })
+    let permit = exchange.decide_page(ListDevices { user }, &Form::none()).await?;
+    let listed = exchange.app.identity.list_devices(permit, exchange.browser.device()).await.map_err(|error| exchange.unavailable(error))?;
+    let device = |device: identity::ListedDevice| Device {
+        mark: device.mark,
+        current: device.current,
+        device: device.device,
+        address: device.remote_address,
+        confirmed: time(device.confirmed_at),
+        used: time(device.last_used_at),
+    };
+    let mut devices: Vec<Device> = listed.into_iter().map(device).collect();
+    devices.sort_by_key(|device| !device.current);
+    exchange.render(&SessionsPage { layout: exchange.layout("Sessions"), sessions, devices })
 }
 
 fn proof(factor: Option<Factor>) -> &'static str {
@@ -77,4 +100,16 @@ pub(crate) async fn end_others(exchange: Exchange) -> Answer {
     let permit = exchange.decide_page(EndSessions { user, except: exchange.caller.session }, &form).await?;
     exchange.app.identity.end_sessions(permit).await.map_err(|error| exchange.unavailable(error))?;
     exchange.see_other("/account/sessions/?notice=sessions-ended")
+}
+
+/// `POST /account/sessions/forget-device`
+pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
+    let user = exchange.person()?.id;
+    let form = exchange.form().await?;
+    let _ = exchange.decide_page(Look(Action::SessionEnd), &form).await?;
+    let Some(target) = ForgetDevice::new(user, form.text("device")) else { return exchange.see_other("/account/sessions/") };
+    let permit = exchange.decide_page(target, &form).await?;
+    exchange.app.identity.forget_device(permit).await.map_err(|error| exchange.unavailable(error))?;
+    // One that was forgotten before is unknown just the same.
+    exchange.see_other("/account/sessions/?notice=device-forgotten")
 }

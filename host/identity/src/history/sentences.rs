@@ -113,8 +113,17 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         EmailRemoved => calm(format!("The e-mail address {} was removed.", word("address"))),
         StaffGranted => calm("The account became one of the registry's staff."),
         StaffRevoked => calm("The account is no longer one of the registry's staff."),
+        DeviceUnrecognized if word("kind") == "command-line" => {
+            alarming("Somebody sent the password and a right code from a command line that was never seen; a mail asked whether it was you.")
+        }
         DeviceUnrecognized => alarming("Somebody with the password tried to log in from a browser that was never seen; a mail asked whether it was you."),
+        DeviceConfirmed if word("kind") == "command-line" => calm("A new command line was confirmed by mail."),
         DeviceConfirmed => calm("A new browser was confirmed by mail."),
+        DeviceForgotten => calm(match (word("kind"), word("host")) {
+            ("command-line", "") => "A command line was forgotten: it has to be confirmed by mail again.".to_owned(),
+            ("command-line", host) => format!("The command line on {host} was forgotten: it has to be confirmed by mail again."),
+            _ => "A browser was forgotten: it has to be confirmed by mail again.".to_owned(),
+        }),
         SessionStarted => calm(logged_in(word("method"), factor(word("second-factor")), word("device") == "new")),
         SessionSteppedUp => calm(match factor(word("method")) {
             Some(factor) => format!("The second factor was proven again in a session, by {}.", factor_in_words(factor)),
@@ -229,6 +238,12 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         "too-many-device-mails" => alarming(
             "The right password and second factor were given from a browser that was never seen; it was not let in, since too many mails about such browsers had been sent.",
         ),
+        "device-unconfirmed" => {
+            alarming(format!("The right password and one-time code were given for {doing} from a command line that waits to be confirmed; it was not let in."))
+        }
+        "too-many-command-line-mails" => alarming(format!(
+            "The right password and one-time code were given for {doing} from a command line that was never seen; it was not let in, since too many mails about such devices had been sent."
+        )),
         "unreadable-totp-secret" => calm(format!("What is kept of your one-time password app could not be read, so {doing} failed: tell the operators.")),
         "wrong-password" => alarming(format!("A wrong password was given for {doing}.")),
         "password-disabled" | "no-password" => alarming(format!("A password was given for {doing}, although the account has none that counts.")),

@@ -1,5 +1,6 @@
 use gate::RefusalKind;
 use identity::{DeviceInWords, LoginStep, Secret};
+use model::DeviceKind;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
 
@@ -43,7 +44,8 @@ async fn a_login_by_code_from_an_unknown_browser_waits_for_its_mail() {
     assert_eq!(told, ["198.51.100.7", "Firefox on Linux", "6 hours"]);
     let link = link_in(&mail, "/login/device");
     assert_ne!(&link, device.expose(), "who has the browser alone cannot confirm it");
-    let shown = DeviceInWords { user: user_name("ana"), remote_address: "198.51.100.7".into(), device: "Firefox on Linux".into(), at: NOW };
+    let shown =
+        DeviceInWords { user: user_name("ana"), kind: DeviceKind::Browser, remote_address: "198.51.100.7".into(), device: "Firefox on Linux".into(), at: NOW };
     for _ in 0..2 {
         assert_eq!(fixture.identity.device_to_confirm(&link).await.unwrap().as_ref(), Some(&shown), "looking changes nothing");
     }

@@ -1,16 +1,19 @@
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
 use identity::limits::Limit;
 use identity::{
-    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, PasswordHashing, Presented, Secret, SetPassword, StartedSession,
+    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, Secret,
+    SetPassword, StartedSession, UnspentCode,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{Action, Caller, Clock, Timestamp, UserId, UserName};
+use sha2::{Digest, Sha256};
 use storage::Storage;
 use storage::audit::AuditFilter;
 
@@ -37,6 +40,8 @@ pub(crate) struct Fixture {
     pub(crate) identity: Identity,
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<ManualClock>,
+    /// What the command line of each user is known by.
+    pub(crate) command_lines: Mutex<HashMap<String, Secret<String>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -104,7 +109,7 @@ impl Fixture {
             IdentityConfig { password_hashing, limits: limits(1000), even_answers: Duration::ZERO, ..IdentityConfig::for_host("pypi.example.org") };
         configure(&mut config);
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
-        Self { gate, identity, storage, clock, _folder: folder }
+        Self { gate, identity, storage, clock, command_lines: Mutex::default(), _folder: folder }
     }
 
     pub(crate) async fn permit<T: Target>(&self, target: T) -> Permit<T> {
@@ -154,10 +159,51 @@ impl Fixture {
         self.present(Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }, action).await
     }
 
+    /// What somebody sends with a call, from a command line that is known by this.
+    pub(crate) async fn prove_from(
+        &self,
+        attempt: &Attempt,
+        (user_name, password, totp_code): (&str, &str, Option<&str>),
+        device: Option<&str>,
+    ) -> Result<(Caller, Option<UnspentCode>), NotProven> {
+        let password = Secret::new(password.to_owned());
+        let proof = PersonalProof { user_name, password: &password, totp_code, device, host: Some("laptop") };
+        self.identity.prove_person(&self.gate, attempt, Action::ReleasePublish, proof).await
+    }
+
+    /// The same from the user's own command line, which they confirm where that is asked for: the
+    /// code is not used up by that.
+    pub(crate) async fn prove_unspent(&self, attempt: &Attempt, sent: (&str, &str, Option<&str>)) -> Result<(Caller, Option<UnspentCode>), Refusal> {
+        let known = self.command_lines.lock().unwrap().get(sent.0).cloned();
+        let text = |device: &Option<Secret<String>>| device.as_ref().map(|device| device.expose().clone());
+        match self.prove_from(attempt, sent, text(&known).as_deref()).await {
+            Ok(proven) => Ok(proven),
+            Err(NotProven { device: Some(device), .. }) => {
+                let user = self.storage.user_by_name(&user_name(sent.0)).await.unwrap().unwrap().id;
+                let hash = Sha256::digest(data_encoding::BASE64URL_NOPAD.decode(device.expose().as_bytes()).unwrap()).into();
+                let mut unit = self.storage.begin().await.unwrap();
+                assert!(unit.confirm_device(user, &hash, self.clock.now()).await.unwrap());
+                let event = AuditEvent {
+                    at: self.clock.now(),
+                    kind: EventKind::DeviceConfirmed,
+                    actor: Actor::System,
+                    user: Some(user),
+                    project: None,
+                    decision: None,
+                    detail: serde_json::json!({}),
+                };
+                unit.commit(&event).await.unwrap();
+                self.command_lines.lock().unwrap().insert(sent.0.to_owned(), device.clone());
+                Ok(self.prove_from(attempt, sent, Some(device.expose())).await.map_err(|not_proven| not_proven.refusal)?)
+            }
+            Err(NotProven { refusal, device: None }) => Err(refusal),
+        }
+    }
+
     /// Proves a person and spends the code, as an action that is permitted does.
     pub(crate) async fn prove(&self, user: &str, password: &str, code: Option<&str>) -> Result<Caller, Refusal> {
         let attempt = self.attempt();
-        let (caller, code) = self.identity.prove_person(&self.gate, &attempt, Action::ReleasePublish, user, password, code).await?;
+        let (caller, code) = self.prove_unspent(&attempt, (user, password, code)).await?;
         if let Some(code) = code {
             self.identity.spend_code(&self.gate, &attempt, Action::ReleasePublish, &code).await?;
         }

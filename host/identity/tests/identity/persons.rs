@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{Limits, Secret};
+use identity::{Limits, PersonalProof, Secret};
 use model::audit::EventKind;
 use model::{Action, CredentialKind, Factor, FactorUse};
 use proptest::prelude::*;
@@ -74,7 +74,7 @@ async fn a_code_that_was_proven_and_not_spent_can_be_sent_again_and_spent_once()
     let secret = fixture.enroll(ana).await;
     let code = fixture.code(&secret, 0);
     let attempt = fixture.attempt();
-    let prove = async || fixture.identity.prove_person(&fixture.gate, &attempt, Action::ReleasePublish, "ana", PASSWORD, Some(&code)).await;
+    let prove = async || fixture.prove_unspent(&attempt, ("ana", PASSWORD, Some(&code))).await;
     let (_, refused_later) = prove().await.unwrap();
     drop(refused_later);
     let [first, second] = [prove().await.unwrap().1.unwrap(), prove().await.unwrap().1.unwrap()];
@@ -153,7 +153,9 @@ async fn a_person_is_not_looked_at_where_no_policy_could_permit_a_session() {
     let mut answers = Vec::new();
     for password in [PASSWORD, "wrong horse"] {
         let attempt = fixture.attempt();
-        let refusal = fixture.identity.prove_person(&fixture.gate, &attempt, Action::FileUpload, "ana", password, None).await.unwrap_err();
+        let password = Secret::new(password.to_owned());
+        let proof = PersonalProof { user_name: "ana", password: &password, totp_code: None, device: None, host: None };
+        let refusal = fixture.identity.prove_person(&fixture.gate, &attempt, Action::FileUpload, proof).await.unwrap_err().refusal;
         assert_eq!(fixture.last_failure().await, "person-not-accepted");
         answers.push((refusal.kind, refusal.reasons));
     }
@@ -196,8 +198,8 @@ async fn an_old_code_does_not_live_on_in_a_request_that_began_early() {
     let attempt = fixture.attempt();
     let code = fixture.code(&secret, 0);
     fixture.clock.advance_seconds(120);
-    let result = fixture.identity.prove_person(&fixture.gate, &attempt, Action::ReleasePublish, "ana", PASSWORD, Some(&code)).await;
-    assert!(result.is_err());
+    assert!(fixture.prove_unspent(&attempt, ("ana", PASSWORD, Some(&code))).await.is_err());
+    assert_eq!(fixture.last_failure().await, "wrong-code");
 }
 
 #[derive(Clone, Debug)]

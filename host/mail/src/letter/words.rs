@@ -116,6 +116,16 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .says_then("Then log in again with the same browser.")
             .says_then("If it was not you, do not open the link. Your password is known to somebody: set a new one at once.")
             .page("Set a new password", "/password/forgot"),
+        MailKind::CommandLineConfirm => to
+            .subject("Is it you on a new command line?")
+            .says(format!(
+                "Somebody sent the password and a valid one-time code of your account {user} from a command line that we do not know yet."
+            ))
+            .facts()
+            .link("Yes, it is me")
+            .says_then("Then run the same command again: nothing was done yet.")
+            .says_then("If it was not you, do not open the link. Your password is known to somebody: set a new one at once.")
+            .page("Set a new password", "/password/forgot"),
         MailKind::AccountSecured => to
             .subject("Your account is secured; set a new password")
             .says(format!(
