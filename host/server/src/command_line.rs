@@ -19,7 +19,7 @@ use toml::Value;
 use crate::answer::printable;
 use crate::configuration::value::Setting as _;
 use crate::configuration::{self, Configuration, Key, Origin, PublicUrl};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, noted_public_url};
 use crate::wiring;
 
 /// What local commands work with.
@@ -48,7 +48,9 @@ impl CommandLine {
         let folder = DataFolder::open(&configuration.values.data)?;
         let storage = wiring::open_storage(&configuration).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (public_url, public_url_is_known) = public_url(&configuration, &folder);
+        let known = known_public_url(&configuration);
+        let public_url_is_known = known.is_some();
+        let public_url = known.unwrap_or_else(|| configuration.public_url(configuration.values.listen));
         let identity = wiring::identity(&configuration, &public_url, storage.clone(), clock.clone())?;
         let registry = wiring::registry(&configuration, &public_url, &folder, storage.clone(), clock.clone())?;
         Ok(Self { configuration, folder, public_url, public_url_is_known, storage, identity, registry, clock, system_user: system_user() })
@@ -98,14 +100,11 @@ impl CommandLine {
     }
 }
 
-/// The address that is configured, else the one that the last server of this folder noted, else
-/// the default; and whether it is more than that.
-fn public_url(configuration: &Configuration, folder: &DataFolder) -> (PublicUrl, bool) {
-    let noted = || folder.noted_public_url().and_then(|url| PublicUrl::read(&Value::String(url)).ok());
-    match configuration.values.public_url.clone().or_else(noted) {
-        Some(url) => (url, true),
-        None => (configuration.public_url(configuration.values.listen), false),
-    }
+/// The address that is configured, else the one that the last server of the data folder noted.
+/// Makes nothing where there is no such folder.
+pub(crate) fn known_public_url(configuration: &Configuration) -> Option<PublicUrl> {
+    let noted = || noted_public_url(&configuration.values.data).and_then(|url| PublicUrl::read(&Value::String(url)).ok());
+    configuration.values.public_url.clone().or_else(noted)
 }
 
 fn program_with(file: Option<&str>, data: Option<&str>) -> String {

@@ -81,11 +81,6 @@ impl DataFolder {
         fs::rename(&beside, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The address that the last server of this folder noted; none if there was no server yet.
-    pub(crate) fn noted_public_url(&self) -> Option<String> {
-        fs::read_to_string(self.path.join("public-url")).ok().map(|url| url.trim().to_owned())
-    }
-
     /// Folder of compiled policy modules.
     pub(crate) fn modules(&self) -> PathBuf {
         self.path.join("modules")
@@ -116,6 +111,11 @@ impl DataFolder {
             Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
+}
+
+/// The address that the last server of this data folder noted; none if there was no server yet.
+pub(crate) fn noted_public_url(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join("public-url")).ok().map(|url| url.trim().to_owned())
 }
 
 fn read_key(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {

@@ -57,6 +57,15 @@ pub(crate) fn ask_line(prompt: &str) -> anyhow::Result<String> {
     Ok(read_line(&mut std::io::stdin().lock())?.expose().trim().to_owned())
 }
 
+/// Asks whether to do something; anything but yes is no, as is a place where nobody can be asked.
+pub(crate) fn ask_yes(question: &str) -> anyhow::Result<bool> {
+    Ok(is_yes(&ask_line(&format!("{question} [y/N]"))?))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
 /// One line without its line ending.
 fn read_line(input: &mut impl BufRead) -> anyhow::Result<Secret<String>> {
     let mut line = String::new();
@@ -116,6 +125,12 @@ mod tests {
         for (input, secret) in [("hunter2\n", "hunter2"), ("hunter2\r\nmore", "hunter2"), ("  spaces count  ", "  spaces count  "), ("", "")] {
             assert_eq!(read_line(&mut input.as_bytes()).unwrap().expose(), secret);
         }
+    }
+
+    #[test]
+    fn nothing_but_yes_is_yes() {
+        assert!(["y", "Y", "yes", "YES"].into_iter().all(is_yes));
+        assert!(!["", "n", "no", "yess", "y y", "j"].into_iter().any(is_yes));
     }
 
     #[test]

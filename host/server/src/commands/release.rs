@@ -1,36 +1,44 @@
 //! `portcullis release`.
 
-use std::time::Duration;
+mod remote;
 
-use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use identity::Secret;
 use model::{UserName, Version};
 use reqwest::Url;
 use serde_json::{Value, json};
+use storage::releases::{StagedBy, StagedRelease};
 
 use super::user_name;
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
 use crate::configuration::Configuration;
-use crate::terminal;
+use remote::Verb;
 
 const PERSON_HELP: &str = "\
+The running registry is asked what is staged; each file is shown with its SHA-256 and who staged it, and
+nothing is done before you said yes. Where nobody can be asked (no terminal, --yes), every file must be
+named with --file, and nothing is done if anything else is staged.
+
 Password and one-time code are asked for on the terminal, or read from the environment variables
-PORTCULLIS_PASSWORD and PORTCULLIS_TOTP. The running registry decides: its policies are asked as they are
-for everybody else, and a refusal says what to do.";
+PORTCULLIS_PASSWORD and PORTCULLIS_TOTP. They are sent to --url, to public-url of the configuration, or to
+the address that the server of the data folder noted, and over http:// to this machine only.
+
+The first time, the registry does not know this command line and mails you a link. Open it, and run the same
+command again. What it is known by is kept in $XDG_CONFIG_HOME/portcullis (or ~/.config/portcullis), for you
+alone; your sessions page lists it and can forget it. The registry's policies decide as they do for everybody,
+and a refusal says what to do.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// List staged releases, oldest first. Reads the database directly.
+    /// List staged files with who staged them, oldest release first. Reads the database directly.
     List {
         /// Only this project's.
         project: Option<String>,
     },
-    /// Make all staged files of a release visible at once.
+    /// Make all staged files of a release visible at once, after showing them.
     #[command(after_help = PERSON_HELP)]
     Publish(PersonArguments),
-    /// Throw the staged files of a release away. Their names are free again.
+    /// Throw the staged files of a release away, after showing them. Their names are free again.
     #[command(after_help = PERSON_HELP)]
     Reject(PersonArguments),
 }
@@ -49,7 +57,10 @@ pub(crate) struct PersonArguments {
     /// by now, nothing happens.
     #[arg(long = "file", value_name = "name=sha256", value_parser = expected_file)]
     files: Vec<(String, String)>,
-    /// Address of the registry; public-url of the configuration when left out.
+    /// Do not ask; only with the complete list of files.
+    #[arg(long, requires = "files")]
+    yes: bool,
+    /// Address of the registry.
     #[arg(long, value_name = "url")]
     url: Option<Url>,
 }
@@ -70,8 +81,8 @@ fn expected_file(text: &str) -> Result<(String, String), String> {
 pub(crate) async fn run_remote(command: &ReleaseCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
     match command {
         ReleaseCommand::List { .. } => None,
-        ReleaseCommand::Publish(arguments) => Some(ask(arguments, "publish", configuration).await),
-        ReleaseCommand::Reject(arguments) => Some(ask(arguments, "reject", configuration).await),
+        ReleaseCommand::Publish(arguments) => Some(remote::run(arguments, Verb::Publish, configuration).await),
+        ReleaseCommand::Reject(arguments) => Some(remote::run(arguments, Verb::Reject, configuration).await),
     }
 }
 
@@ -88,147 +99,51 @@ async fn list(line: &CommandLine, project: Option<&str>) -> anyhow::Result<Answe
     if releases.is_empty() {
         return Ok(Answer::new("nothing is staged; uploads wait here once a policy stages them", json!([])));
     }
-    let mut rows = vec![["project", "version", "files", "since"].map(str::to_owned).to_vec()];
-    rows.extend(releases.iter().map(|staged| {
-        let files: Vec<&str> = staged.files.iter().map(|file| file.name.as_str()).collect();
-        let since = staged.files.iter().map(|file| file.uploaded_at).min().unwrap_or(staged.release.created_at);
-        vec![staged.project_name.to_string(), staged.release.version.to_string(), files.join(" "), moment(since)]
-    }));
-    let json = releases.iter().map(|staged| {
+    let mut rows = vec![["project", "version", "file", "bytes", "since", "staged by", "sha256"].map(str::to_owned).to_vec()];
+    for staged in &releases {
+        rows.extend(staged.files.iter().zip(&staged.staged_by).map(|(file, by)| {
+            let with = file.uploaded_with.map(|id| id.to_string());
+            vec![
+                staged.project_name.to_string(),
+                staged.release.version.to_string(),
+                file.name.clone(),
+                file.size.to_string(),
+                moment(file.uploaded_at),
+                by_whom(by.user.as_deref(), by.token_description.as_deref(), with.as_deref()),
+                file.digests.sha256_hex(),
+            ]
+        }));
+    }
+    Ok(Answer::new(columns(&rows), releases.iter().map(as_json).collect()))
+}
+
+fn as_json(staged: &StagedRelease) -> Value {
+    let file = |(file, by): (&storage::files::FileRow, &StagedBy)| {
+        let token = file.uploaded_with.map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
         json!({
-            "project": staged.project_name.normalized(), "version": staged.release.version.to_string(),
-            "files": staged.files.iter().map(|file| json!({ "name": file.name, "bytes": file.size, "sha256": file.digests.sha256_hex(), "uploaded": file.uploaded_at.to_string() })).collect::<Vec<_>>(),
+            "name": file.name, "bytes": file.size, "sha256": file.digests.sha256_hex(), "uploaded": file.uploaded_at.to_string(),
+            "staged-by": { "user": by.user, "token": token },
         })
-    });
-    Ok(Answer::new(columns(&rows), json.collect()))
+    };
+    json!({
+        "project": staged.project_name.normalized(), "version": staged.release.version.to_string(),
+        "files": staged.files.iter().zip(&staged.staged_by).map(file).collect::<Vec<_>>(),
+    })
 }
 
-/// Asks the registry to do something with a release, as a person who proves password and
-/// second factor in this very call.
-async fn ask(arguments: &PersonArguments, verb: &str, configuration: &Configuration) -> anyhow::Result<Answer> {
-    let base = match &arguments.url {
-        Some(url) => url.clone(),
-        None => Url::parse(&configuration.public_url(configuration.values.listen).0)?,
-    };
-    check_protected(&base, configuration)?;
-    let mut url = base.clone();
-    url.path_segments_mut().map_err(|()| anyhow::anyhow!("{base} is no address of a registry"))?.clear().extend([
-        "api",
-        "projects",
-        &model::name::normalize(&arguments.project),
-        "releases",
-        &arguments.version.to_string(),
-        verb,
-    ]);
-
-    let user = match &arguments.user {
-        Some(user) => user.clone(),
-        None => user_name(&terminal::ask_line("User")?).map_err(|error| anyhow::anyhow!("{error}; give --user"))?,
-    };
-    let password = match std::env::var("PORTCULLIS_PASSWORD") {
-        Ok(password) => Secret::new(password),
-        Err(_) => terminal::ask_secret("Password", "set PORTCULLIS_PASSWORD")?,
-    };
-    let totp = match std::env::var("PORTCULLIS_TOTP") {
-        Ok(code) => code,
-        Err(_) => terminal::ask_line("One-time code (empty if you have none)")?,
-    };
-
-    // A redirect would carry the password to an address nobody chose.
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_secs(60))
-        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    let totp = Some(totp.trim()).filter(|code| !code.is_empty());
-    let mut body = json!({ "user": user.as_written(), "password": password.expose(), "totp": totp });
-    if !arguments.files.is_empty() {
-        body["files"] = arguments.files.iter().map(|(name, sha256)| (name.clone(), Value::from(sha256.as_str()))).collect();
+/// Who staged a file, and with what.
+fn by_whom(user: Option<&str>, token_description: Option<&str>, token: Option<&str>) -> String {
+    let user = user.map_or_else(|| "an unknown caller".to_owned(), printable);
+    match (token_description, token) {
+        (Some(description), Some(id)) => format!("{user}, token \"{}\" ({})", printable(description), printable(id)),
+        (None, Some(id)) => format!("{user}, token {}", printable(id)),
+        (_, None) => format!("{user}, no token"),
     }
-    let response = client
-        .post(url.clone())
-        .header("accept", "application/json")
-        .json(&body)
-        .send()
-        .await
-        .with_context(|| format!("cannot reach the registry at {base} (is it running?)"))?;
-    let status = response.status();
-    let text = response.text().await.context("the registry's answer broke off")?;
-    let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    if status.is_success() {
-        return Ok(told(&body));
-    }
-    if status.is_redirection() {
-        bail!("{base} sends requests elsewhere; give the registry's own address with --url");
-    }
-    Ok(refused(status.as_u16(), &body))
-}
-
-/// A password goes out in clear text only to this machine, or where the operator said so.
-fn check_protected(url: &Url, configuration: &Configuration) -> anyhow::Result<()> {
-    let host = url.host_str().unwrap_or("");
-    ensure!(matches!(url.scheme(), "https" | "http"), "{url} is no address of a registry; it begins with https://");
-    let is_local = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    ensure!(
-        url.scheme() == "https" || is_local || configuration.values.insecure_http,
-        "refusing to send a password to {url} in clear text; use its https:// address, or give --insecure-http"
-    );
-    Ok(())
-}
-
-fn told(body: &Value) -> Answer {
-    let field = |name: &str| printable(body[name].as_str().unwrap_or(""));
-    let files: Vec<String> = body["files"].as_array().into_iter().flatten().filter_map(Value::as_str).map(printable).collect();
-    let warnings: Vec<String> = body["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).map(printable).collect();
-    let mut text = format!("{} {} is {}", field("project"), field("version"), field("outcome"));
-    for file in files {
-        text.push_str(&format!("\n  {file}"));
-    }
-    Answer::new(text, body.clone()).with_remarks(warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>())
-}
-
-/// A refusal with everything that helps.
-fn refused(status: u16, body: &Value) -> Answer {
-    let mut remarks = String::new();
-    let mut told = Vec::new();
-    for reason in body["reasons"].as_array().into_iter().flatten() {
-        let part = |name: &str| reason[name].as_str().map(printable).filter(|text| !text.is_empty());
-        let parts: Vec<String> = [part("message"), part("remedy"), part("url")].into_iter().flatten().collect();
-        told.push(parts.join(" "));
-    }
-    if told.is_empty() {
-        let message = body["message"].as_str().map_or_else(|| format!("the registry answered with status {status}"), printable);
-        told.push(message);
-    }
-    remarks.extend(told.iter().map(|told| format!("refused: {told}\n")));
-    if let Some(decision) = body["decision"].as_str() {
-        remarks.push_str(&format!("Its operators learn all about it with `portcullis explain {}`.\n", printable(decision)));
-    }
-    // As with every other command that fails, `error` says it all in one text.
-    let mut json = body.clone();
-    if !json.is_object() {
-        json = json!({});
-    }
-    json["error"] = told.join("; ").into();
-    Answer::new("", json).with_remarks(remarks).with_code(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::Layers;
-
-    #[test]
-    fn a_password_is_not_sent_in_clear_text_beyond_this_machine() {
-        let configuration = Configuration::from_layers(Layers::default()).unwrap();
-        for address in ["https://packages.example.org", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"] {
-            check_protected(&Url::parse(address).unwrap(), &configuration).unwrap();
-        }
-        for address in ["http://packages.example.org", "http://127.0.0.1.example.org", "http://10.0.0.1", "ftp://localhost.example"] {
-            assert!(check_protected(&Url::parse(address).unwrap(), &configuration).is_err(), "{address}");
-        }
-    }
 
     #[test]
     fn a_file_that_was_looked_at_is_a_name_and_a_digest() {
@@ -240,16 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_message_remedy_address_and_decision() {
-        let body = json!({ "decision": "0189", "reasons": [{ "code": "c", "message": "No second factor.", "remedy": "Enroll one.", "url": "http://h/help/#second-factor" }] });
-        let answer = refused(403, &body);
-        assert_eq!(answer.code, 1);
-        for part in ["No second factor. Enroll one. http://h/help/#second-factor", "0189"] {
-            assert!(answer.remarks.contains(part), "{}", answer.remarks);
-        }
-        assert_eq!(answer.json["error"], "No second factor. Enroll one. http://h/help/#second-factor");
-        assert_eq!(answer.json["reasons"], body["reasons"]);
-        let unreadable = refused(502, &Value::Null);
-        assert!(unreadable.remarks.contains("502") && unreadable.json["error"].as_str().unwrap().contains("502"));
+    fn who_staged_a_file_is_a_user_and_a_credential() {
+        assert_eq!(by_whom(Some("ana"), Some("ci\u{1b}[2J"), Some("0189")), "ana, token \"ci\u{fffd}[2J\" (0189)");
+        assert_eq!(by_whom(Some("ana"), None, None), "ana, no token");
+        assert_eq!(by_whom(None, None, Some("0189")), "an unknown caller, token 0189");
     }
 }
