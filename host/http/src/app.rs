@@ -11,7 +11,7 @@ use identity::Identity;
 use model::Contact;
 use registry::Registry;
 
-use crate::body::BodyLimits;
+use crate::body::{BodyLimits, Rest};
 use crate::client_address::Network;
 use crate::metrics::{Metrics, RequestMetrics};
 use crate::pages::Pages;
@@ -124,9 +124,6 @@ const SLOWEST_BYTES_PER_SECOND: u64 = model::limit::SLOWEST_UPLOAD.get();
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 const USUAL_BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// Bytes of a refused upload that are read and dropped, so that its client sees the refusal.
-const DRAINED_BYTES: u64 = 1 << 30;
-
 /// Room for an upload's text fields and the framing of its parts.
 const FORM_BYTES: u64 = 8 << 20;
 
@@ -143,7 +140,7 @@ impl App {
             grace: SLOW_START,
             slowest_bytes_per_second: SLOWEST_BYTES_PER_SECOND,
             longest: LONGEST + Duration::from_secs(bytes / USUAL_BYTES_PER_SECOND),
-            drained: DRAINED_BYTES,
+            drained: Rest::OF_CALLERS.bytes,
         };
         let places = registry.config().max_concurrent_uploads.saturating_mul(2).clamp(1, 1024);
         let upload_places = Places::new(places, config.max_uploads_per_uploader, config.upload_wait);

@@ -3,6 +3,10 @@
 //! A body is handed to whoever parses it and taken back afterwards, because what nobody
 //! read still has to be drained: Python's clients send a whole upload before they read the
 //! answer, and a connection closed in their face turns a helpful refusal into "broken pipe".
+//! Only so much of it ([`Rest`]): what is read for nothing costs us as much as its sender,
+//! and anybody can send. The answer is on its way before the first byte is drained, so a
+//! client whose connection ends while it sends has it at hand; urllib3 (twine, poetry, flit),
+//! hyper (uv) and curl look for it then.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +36,7 @@ pub(crate) struct BodyLimits {
     pub(crate) slowest_bytes_per_second: u64,
     /// Longest time from the headers to the end of the body, whatever its rate.
     pub(crate) longest: Duration,
-    /// Bytes that are read and dropped beyond those that somebody read.
+    /// Bytes that are read and dropped at most beyond those that somebody read.
     pub(crate) drained: u64,
 }
 
@@ -53,8 +57,25 @@ impl BodyLimits {
 /// there is before it looks at any of it: from a fast client, a whole upload into memory.
 const MAX_UNPARSED_BYTES: u64 = 256 << 10;
 
-/// Longest time that the rest of a body is drained.
-const DRAIN_TIME: Duration = Duration::from_secs(120);
+/// What is read and dropped of a body after its answer is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Bytes beyond those that somebody read.
+    pub(crate) bytes: u64,
+    /// Longest time.
+    pub(crate) time: Duration,
+}
+
+impl Rest {
+    /// Of somebody who presented no credential, or none that is valid: bounds what a stranger
+    /// makes us read with one request. Most wheels are smaller, and their connections go on.
+    pub(crate) const OF_STRANGERS: Self = Self { bytes: 1 << 20, time: Duration::from_secs(10) };
+
+    /// Of a caller who is known, and whom the same bytes would have cost an upload: bounds what
+    /// a user makes us read for nothing. Enough that clients on systems which forget an answer
+    /// when their connection is reset (Windows, macOS) see most refusals too.
+    pub(crate) const OF_CALLERS: Self = Self { bytes: 32 << 20, time: Duration::from_secs(60) };
+}
 
 /// Bodies drained at the same time; further connections are simply closed. Several times
 /// what one address may have of connections, so that it cannot take this from all others.
@@ -184,9 +205,9 @@ impl Incoming {
     }
 
     /// Deals with what nobody read. Returns whether the connection must be closed after
-    /// the answer: nothing more can be read from it, or the client waits for `100 Continue`
-    /// and shall not send its body at all.
-    pub(crate) fn finish(self, expects_continue: bool) -> bool {
+    /// the answer: nothing more can be read from it, more comes than is drained, or the client
+    /// waits for `100 Continue` and shall not send its body at all.
+    pub(crate) fn finish(self, expects_continue: bool, rest: Rest) -> bool {
         let mut state = self.state();
         if state.ended {
             return false;
@@ -195,10 +216,12 @@ impl Incoming {
             return true;
         }
         state.failure = None;
-        state.limits.bytes = state.received.saturating_add(state.limits.drained);
+        let bytes = state.limits.drained.min(rest.bytes);
+        state.limits.bytes = state.received.saturating_add(bytes);
+        let comes_too_much = state.body.size_hint().lower() > bytes;
         drop(state);
         let Ok(place) = DRAINS.try_acquire() else { return true };
-        // Invariant: bounded by the body's own limits and by DRAIN_TIME; nothing is kept.
+        // Invariant: bounded by the body's own limits and by `rest`; nothing is kept.
         tokio::spawn(async move {
             let mut chunks = self.chunks();
             let drain = async {
@@ -206,11 +229,11 @@ impl Incoming {
                     self.parsed();
                 }
             };
-            let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+            let _ = tokio::time::timeout(rest.time, drain).await;
             // What is left now ends the connection, as the last handle to the body goes.
             drop(place);
         });
-        false
+        comes_too_much
     }
 }
 
@@ -301,7 +324,7 @@ mod tests {
     async fn a_body_within_its_limits_is_read_whole() {
         let incoming = Incoming::new(body_of([b"ab".to_vec(), b"c".to_vec()]), LIMITS);
         assert_eq!(incoming.read_whole(3).await, Ok(b"abc".to_vec()));
-        assert!(!incoming.finish(false));
+        assert!(!incoming.finish(false, Rest::OF_STRANGERS));
     }
 
     #[tokio::test]
@@ -323,7 +346,7 @@ mod tests {
         let incoming =
             Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), BodyLimits { idle: Duration::from_millis(20), ..LIMITS });
         assert_eq!(incoming.read_whole(10).await, Err(BodyError::Idle));
-        assert!(incoming.finish(false), "the connection is of no more use");
+        assert!(incoming.finish(false, Rest::OF_CALLERS), "the connection is of no more use");
     }
 
     #[tokio::test]
@@ -385,7 +408,35 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_waits_for_100_continue_is_not_drained() {
         let unread = || Incoming::new(body_of([b"ab".to_vec()]), LIMITS);
-        assert!(unread().finish(true));
-        assert!(!unread().finish(false));
+        assert!(unread().finish(true, Rest::OF_STRANGERS));
+        assert!(!unread().finish(false, Rest::OF_STRANGERS));
+    }
+
+    #[tokio::test]
+    async fn of_an_endless_body_so_much_is_drained_and_no_more() {
+        for (rest, most) in [(Rest::OF_STRANGERS, 1 << 20), (Rest::OF_CALLERS, 2 << 20)] {
+            let (sent, taken) = tokio::sync::mpsc::unbounded_channel();
+            let endless = stream::repeat_with(move || {
+                let _ = sent.send(());
+                Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1024]))
+            });
+            let incoming = Incoming::new(Body::from_stream(endless), BodyLimits { drained: 2 << 20, ..LIMITS });
+            assert!(!incoming.finish(false, rest), "nobody knows how long it is");
+            let mut taken = taken;
+            let mut bytes = 0;
+            // Ends when the body is let go.
+            while taken.recv().await.is_some() {
+                bytes += 1024;
+            }
+            assert_eq!(bytes, most + 1024, "{rest:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_will_not_be_drained_to_its_end_is_closed_after_the_answer() {
+        let of_length = |length: usize| Incoming::new(Body::from(vec![0; length]), BodyLimits { drained: 64 << 20, ..LIMITS });
+        assert!(!of_length(1 << 20).finish(false, Rest::OF_STRANGERS));
+        assert!(of_length((1 << 20) + 1).finish(false, Rest::OF_STRANGERS));
+        assert!(!of_length((1 << 20) + 1).finish(false, Rest::OF_CALLERS));
     }
 }

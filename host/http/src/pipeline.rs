@@ -18,10 +18,10 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
 use identity::{InvalidAuthorization, PersonalProof, Presented, UnspentCode};
-use model::{Action, Caller, CredentialKind, DecisionId, UserName};
+use model::{Action, Caller, CredentialKind, DecisionId, Principal, UserName};
 
 use crate::app::Shared;
-use crate::body::Incoming;
+use crate::body::{Incoming, Rest};
 use crate::client_address::{self, Client};
 use crate::cookies::{self, Browser};
 use crate::exchange::{Exchange, OpenExchange, Parameters};
@@ -90,6 +90,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let uri = request.uri.clone();
     // Where nobody looks who asks, a browser without the cookie is nobody's all the same.
     let (mut viewer, mut session_is_dead) = (if browser.session_cookie.is_some() { Viewer::Unknown } else { Viewer::Nobody }, false);
+    let mut rest = Rest::OF_STRANGERS;
     let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
@@ -108,6 +109,9 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                 refuse_other_sites(&app, route, &attempt, &request.headers, &browser).await?;
                 let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
                 line.identify(&caller);
+                if caller.principal != Principal::Anonymous {
+                    rest = Rest::OF_CALLERS;
+                }
                 viewer = Viewer::of(&caller);
                 refuse_programs(&app, route, &attempt, &caller).await?;
                 session_is_dead = browser.session_cookie.is_some() && caller.credential == CredentialKind::None && is_page(route);
@@ -130,7 +134,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     if session_is_dead && !response.headers().contains_key(SET_COOKIE) {
         cookies::clear_session(&app, &mut response);
     }
-    if body.is_some_and(|body| body.finish(expects_continue)) {
+    if body.is_some_and(|body| body.finish(expects_continue, rest)) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);

@@ -2,7 +2,7 @@
 //!
 //! The credential is believed or refused before the body is looked at, the uploader's role
 //! before the file is; the file goes to disk chunk by chunk. What nobody reads is drained
-//! by the pipeline, so that the client sees the answer.
+//! by the pipeline, within bounds, so that the client sees the answer.
 
 pub(crate) mod places;
 

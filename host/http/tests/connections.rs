@@ -159,7 +159,7 @@ async fn without_a_policy_set_nothing_that_must_be_decided_is_answered() {
 async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
     let server = start(|_| ()).await;
     let mut connection = server.connect().await;
-    let body = vec![b'x'; 8 << 20];
+    let body = vec![b'x'; 1 << 20];
     let head = format!("POST /legacy/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n", body.len());
     for _ in 0..2 {
         // Everything is written before anything is read, as Python's clients do.
@@ -172,6 +172,62 @@ async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
         let end = format!("See http://index.example/help/#tokens (decision {decision})");
         assert!(answer.head.lines().next().unwrap().ends_with(&end), "{}", answer.head);
     }
+    server.stop().await;
+}
+
+/// Sends `length` bytes as somebody does who reads nothing meanwhile; how many were taken
+/// before the connection ended, those on their way in the buffers of both sides included.
+async fn flood(connection: &mut Connection, length: usize) -> usize {
+    let chunk = vec![b'x'; 64 << 10];
+    let mut taken = 0;
+    while taken < length {
+        match connection.0.write(&chunk[..chunk.len().min(length - taken)]).await {
+            Ok(bytes) => taken += bytes,
+            Err(_) => break,
+        }
+    }
+    taken
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_have_a_large_body_read() {
+    const SENT: usize = 100 << 20;
+    let server = start(|_| ()).await;
+    let hosts = ["", "Authorization: Bearer pypi-nonsense\r\n"];
+    for (path, status) in [("/legacy/", 403), ("/legacy", 308), ("/login", 403), ("/nowhere", 404), ("/api/projects/demo/staged", 413)] {
+        for authorization in hosts {
+            let mut connection = server.connect().await;
+            let head =
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\n{authorization}Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {SENT}\r\n\r\n");
+            connection.0.write_all(head.as_bytes()).await.unwrap();
+            let taken = flood(&mut connection, SENT).await;
+            // A megabyte is read, and some are in the buffers of the system.
+            assert!(taken < 24 << 20, "{path}: {taken} bytes");
+            let answer = connection.answer(false).await;
+            assert!(answer.status() == status || answer.status() >= 400, "{path}: {answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{path}");
+            assert!(connection.is_closed().await, "{path}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_known_caller_who_is_refused_is_drained_some_more() {
+    let server = start(|_| ()).await;
+    let (_, _, token) = server.user_with_token("ana").await;
+    let mut connection = server.connect().await;
+    let refused = |length: usize| head_of_upload(&token, length).replace("multipart/form-data; boundary=b", "application/json");
+    for _ in 0..2 {
+        connection.0.write_all(refused(8 << 20).as_bytes()).await.unwrap();
+        connection.0.write_all(&vec![b'x'; 8 << 20]).await.unwrap();
+        let answer = connection.answer(false).await;
+        assert_eq!((answer.status(), answer.header("connection")), (400, None), "{answer:?}");
+    }
+    connection.0.write_all(refused(200 << 20).as_bytes()).await.unwrap();
+    let taken = flood(&mut connection, 200 << 20).await;
+    assert!(taken < 64 << 20, "{taken} bytes");
+    assert_eq!(connection.answer(false).await.header("connection"), Some("close"));
     server.stop().await;
 }
 
