@@ -41,7 +41,7 @@ pub(crate) fn check_sdist(name: &str, project: &ProjectName, version: &Version) 
 /// an installer can choose by.
 pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version) -> Result<(), String> {
     let wheel = Wheel::parse(name)?;
-    if model::name::normalize(wheel.distribution) != project.normalized() {
+    if wheel.distribution.normalized() != project.normalized() {
         return Err(format!("Start filename for '{}' with '{}'.", project.as_written(), project.normalized().replace('-', "_")));
     }
     if wheel.version != *version {
@@ -58,7 +58,11 @@ pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version) 
 pub(crate) fn project_of(name: &str) -> Option<String> {
     let stem = name.strip_suffix(".tar.gz").or_else(|| name.strip_suffix(".whl")).or_else(|| name.strip_suffix(".zip"))?;
     let distribution = if name.ends_with(".whl") { stem.split_once('-')?.0 } else { stem.rsplit_once('-')?.0 };
-    ProjectName::parse(distribution).ok().map(|name| name.normalized().to_owned())
+    // Not `ProjectName::parse`: a wheel whose name begins or ends with a separator was
+    // accepted once, and is listed.
+    let normalized = model::name::normalize(distribution);
+    let is_name = !normalized.is_empty() && normalized.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    is_name.then_some(normalized)
 }
 
 /// The text that all spellings of one file's name share: the project normalized, the version
@@ -79,12 +83,12 @@ pub(crate) fn key(name: &str) -> Option<String> {
         tags.dedup();
         tags.join(".")
     });
-    Some(format!("{}/{}/{build}/{}", model::name::normalize(wheel.distribution), wheel.version.key(), tags.join("/")))
+    Some(format!("{}/{}/{build}/{}", wheel.distribution.normalized(), wheel.version.key(), tags.join("/")))
 }
 
 /// A wheel's name in parts.
 struct Wheel<'a> {
-    distribution: &'a str,
+    distribution: ProjectName,
     version: Version,
     build: Option<&'a str>,
     /// Python, ABI and platforms, each joined by `.`.
@@ -103,10 +107,11 @@ impl<'a> Wheel<'a> {
             [distribution, version, build, python, abi, platform] => (distribution, version, Some(build), [python, abi, platform]),
             _ => return Err(invalid("it has not five or six parts between '-'")),
         };
-        let is_name =
-            !distribution.is_empty() && !distribution.contains("__") && distribution.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'));
-        if !is_name {
-            return Err(invalid("its first part is no project name"));
+        // Installers normalize `.x` and `x_` to names that are nobody's, and pass the file by.
+        let distribution = ProjectName::parse(distribution).ok().filter(|name| !name.as_written().contains("__"));
+        let distribution = distribution.ok_or_else(|| invalid("its first part is no project name"))?;
+        if !version.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!')) {
+            return Err(invalid("its version has other characters than versions have"));
         }
         if build.is_some_and(|build| {
             !build.starts_with(|c: char| c.is_ascii_digit()) || !build.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'))
@@ -225,6 +230,13 @@ mod tests {
             "sample_project-1.0-b1-py3-none-any.whl",
             "sample_project-1.0-py3--any.whl",
             "-1.0-py3-none-any.whl",
+            "_-1.0-py3-none-any.whl",
+            ".sample_project-1.0-py3-none-any.whl",
+            "_sample_project-1.0-py3-none-any.whl",
+            "sample_project_-1.0-py3-none-any.whl",
+            "sample_project.-1.0-py3-none-any.whl",
+            "sample_project- 1.0-py3-none-any.whl",
+            "sample_project-1.0\t-py3-none-any.whl",
         ] {
             assert!(wheel(name).is_err(), "{name}");
         }
@@ -272,12 +284,29 @@ mod tests {
             let _ = (wheel(&name), check_shape(&name, FileKind::Wheel), project_of(&name));
         }
 
+        /// What is accepted is found again by its name, alone or in an address.
         #[test]
-        fn an_accepted_wheel_leads_back_to_its_project(name in "[a-z0-9_.]{1,10}-1\\.0(-1[a-z])?-py3-none-any\\.whl") {
-            let project = Wheel::parse(&name).ok().and_then(|wheel| ProjectName::parse(wheel.distribution).ok());
-            if let Some(project) = project {
-                let leads_to = project_of(&name);
-                prop_assert_eq!(leads_to.as_deref(), Some(project.normalized()));
+        fn an_accepted_name_leads_back_to_its_project(
+            written in "[a-zA-Z0-9](-|_|\\.|[a-zA-Z0-9]){0,8}",
+            distribution in "[._]{0,2}[a-zA-Z0-9._]{0,8}[._]{0,2}",
+            version in "v?[0-9]{1,2}(\\.[0-9]){0,2}(rc1|\\.post2|_1|\\+a_b)? ?",
+            rest in "(-1[a-z]?)?-py3-none-any",
+            own in any::<bool>(),
+        ) {
+            let Ok(project) = ProjectName::parse(&written) else { return Ok(()) };
+            let Ok(parsed) = Version::parse(version.trim()) else { return Ok(()) };
+            let distribution = if own { written.replace('-', "_") } else { distribution };
+            for (name, kind) in [(format!("{distribution}-{version}{rest}.whl"), FileKind::Wheel), (format!("{distribution}-{version}.tar.gz"), FileKind::Sdist)] {
+                let checked = match kind {
+                    FileKind::Wheel => check_wheel(&name, &project, &parsed),
+                    FileKind::Sdist => check_sdist(&name, &project, &parsed),
+                };
+                if check_shape(&name, kind).and(checked).is_ok() {
+                    let leads_to = project_of(&name);
+                    prop_assert_eq!(leads_to.as_deref(), Some(project.normalized()), "{}", name);
+                    prop_assert!(key(&name).is_some_and(|key| key.starts_with(&format!("{}/", project.normalized()))), "{}", name);
+                    prop_assert!(name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b'+' | b'!')), "{}", name);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Rows 28 to 31: what is inside the file, and whether it agrees with the form.
 
-use model::{FileKind, Version};
+use model::{FileKind, ProjectName, Version};
 
 use super::error::UploadError;
 use super::{Step, Subject};
@@ -45,7 +45,7 @@ fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, Uploa
     let submission = &subject.upload.submission;
     let metadata = &inspected.metadata;
     let name = metadata.one("name").unwrap_or_default();
-    if model::name::normalize(name) != submission.name.normalized() {
+    if !ProjectName::parse(name).is_ok_and(|name| name.normalized() == submission.name.normalized()) {
         return Err(contradiction("Name", submission.name.as_written(), name));
     }
     let version = metadata.one("version").unwrap_or_default();
