@@ -17,6 +17,7 @@ use axum::body::{Body, HttpBody};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use model::limit;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 
@@ -69,12 +70,13 @@ pub(crate) struct Rest {
 impl Rest {
     /// Of somebody who presented no credential, or none that is valid: bounds what a stranger
     /// makes us read with one request. Most wheels are smaller, and their connections go on.
-    pub(crate) const OF_STRANGERS: Self = Self { bytes: 1 << 20, time: Duration::from_secs(10) };
+    pub(crate) const OF_STRANGERS: Self =
+        Self { bytes: limit::REST_OF_STRANGERS.get(), time: Duration::from_millis(limit::REST_TIME_OF_STRANGERS.milliseconds()) };
 
     /// Of a caller who is known, and whom the same bytes would have cost an upload: bounds what
     /// a user makes us read for nothing. Enough that clients on systems which forget an answer
     /// when their connection is reset (Windows, macOS) see most refusals too.
-    pub(crate) const OF_CALLERS: Self = Self { bytes: 32 << 20, time: Duration::from_secs(60) };
+    pub(crate) const OF_CALLERS: Self = Self { bytes: limit::REST_OF_CALLERS.get(), time: Duration::from_millis(limit::REST_TIME_OF_CALLERS.milliseconds()) };
 }
 
 /// Bodies drained at the same time; further connections are simply closed. Several times

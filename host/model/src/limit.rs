@@ -250,16 +250,26 @@ table! {
         SMALL_BODY_BYTES: Bytes = 64 << 10, "the body of a form or of a JSON request", beyond "refused";
         RELEASE_BODY_BYTES: Bytes = 512 << 10, "the body of a request that publishes or rejects a release and names its files", beyond "refused";
         FORM_FIELDS: Count = 100, "fields of a form", beyond "refused";
+        REST_OF_STRANGERS: Bytes = 1 << 20, "what is read of a stranger's body after its answer is decided, so that the client sees the answer", beyond "the connection ends";
+        REST_TIME_OF_STRANGERS: Span = 10_000, "how long that takes", beyond "the connection ends";
+        REST_OF_CALLERS: Bytes = 32 << 20, "the same of somebody with a valid credential", beyond "the connection ends";
+        REST_TIME_OF_CALLERS: Span = 60_000, "how long that takes", beyond "the connection ends";
         PASSWORD: Count = 1024, "characters of a password", beyond "refused";
     }
     Uploads "What uploads may cost" {
         FILE_BYTES: Bytes = 100 << 20, "one file", beyond "refused", key "max-file-size";
         PROJECT_BYTES: Bytes = 10 << 30, "all files of one project and their metadata, staged ones included", beyond "refused", key "max-project-size";
+        RELEASE_AGE_DAYS: Count = 14, "days after which a published release takes no more files, staged ones included", beyond "refused", key "release-age-limit-days";
         METADATA_BYTES: Bytes = 4 << 20, "the metadata of one file", beyond "refused";
         UPLOADS_AT_A_TIME: Count = 8, "uploads of one user or publisher at a time", beyond "wait 30 seconds, then 429";
         SLOWEST_UPLOAD: Bytes = 4 << 10, "bytes in a second that a body must bring on average, after its first minute", beyond "closed";
         ARCHIVE_ENTRIES: Count = 50_000, "entries of an archive", beyond "refused";
         ARCHIVE_RATIO: Count = 50, "times that an archive may grow when it is unpacked", beyond "refused";
+    }
+    Policies "What a policy may cost" {
+        POLICY_TIME: Span = 10, "one evaluation of one policy", beyond "the decision fails with 503", key "policy-time-ms";
+        POLICY_FUEL: Count = 20_000_000, "units of fuel of one evaluation, about one for each instruction", beyond "the decision fails with 503", key "policy-fuel";
+        POLICY_MEMORY: Bytes = 16 << 20, "memory of one evaluation", beyond "the decision fails with 503", key "policy-memory";
     }
     Guesses "How often somebody may fail" {
         PASSWORDS_PER_NAME: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords for one name or e-mail address that is typed, whether an account has it or not", beyond "429; browsers and command lines that the account knows are not affected";
@@ -285,6 +295,7 @@ table! {
         DEVICE_MAILS_PER_DEVICE: Rate = &[per(900, 1)], "mails that ask whether one browser or command line is the account's", beyond "none is sent, and the answer says so";
         DEVICE_MAILS_PER_ADDRESS: Rate = &[per(HOUR, 4), per(DAY, 10)], "the same for one account, asked for from one address", beyond "429";
         DEVICE_MAILS_PER_ACCOUNT: Rate = &[per(HOUR, 30), per(DAY, 100)], "the same for one account from everywhere", beyond "429";
+        CHANGE_MAILS: Rate = &[per(HOUR, 5)], "mails about changes to one account that go to one address at once, and the first of each kind", beyond "counted in one mail every 15 minutes";
         RECOVERIES_PER_ACCOUNT: Rate = &[per(DAY, 3)], "recoveries of one account that staff start in the browser", beyond "429";
         RECOVERIES_PER_STAFF: Rate = &[per(HOUR, 20)], "recoveries that one of the staff starts in the browser", beyond "429";
     }

@@ -17,7 +17,7 @@ use crate::{Result, Storage, UnitOfWork};
 
 /// Mails about changes of any kind that go to one address at once within [`WINDOW_MS`]. Whoever
 /// acts in an account is bounded: by this, and one more mail for each kind that was not among them.
-pub const AT_ONCE: usize = 5;
+pub const AT_ONCE: usize = model::limit::CHANGE_MAILS.in_window(3600) as usize;
 /// Window of [`AT_ONCE`], and time within which one mail of a kind is the first of it.
 pub const WINDOW_MS: i64 = 3600 * 1000;
 /// How long changes beyond [`AT_ONCE`] are gathered before the one mail about them goes; so four

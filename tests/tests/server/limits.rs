@@ -279,7 +279,7 @@ fn keys_that_change_a_limit_have_the_default_of_the_table() {
             Bound::Bytes(_) => row.bound.to_string(),
             Bound::Count(count) => count.get().to_string(),
             Bound::Rate(rate) => rate.windows()[0].attempts.to_string(),
-            Bound::Span(_) => row.bound.to_string(),
+            Bound::Span(span) => span.milliseconds().to_string(),
         };
         assert_eq!(value, number, "{key}");
     }
@@ -316,6 +316,18 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         Name::CEREMONY_BYTES => ("host/storage/tests/suite/ceremonies.rs", "a_ceremony_has_a_known_user_a_new_secret_and_a_bounded_state"),
         Name::LINK_BYTES => ("host/storage/tests/suite/links.rs", "a_link_has_a_known_user_a_new_secret_and_bounded_data"),
         Name::MAIL_BYTES => ("host/storage/tests/suite/outbox.rs", "a_mail_has_a_bounded_length"),
+        Name::RELEASE_BODY_BYTES => (HERE, "parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing"),
+        Name::REST_OF_STRANGERS | Name::REST_TIME_OF_STRANGERS | Name::REST_OF_CALLERS | Name::REST_TIME_OF_CALLERS => {
+            ("host/http/src/body.rs", "of_an_endless_body_so_much_is_drained_and_no_more")
+        }
+        Name::CHANGE_MAILS => ("host/storage/tests/suite/mail_rates.rs", "a_flood_of_changes_is_a_few_mails_and_one_that_counts_the_rest"),
+        Name::RELEASE_AGE_DAYS => ("host/registry/tests/suite/staging.rs", "what_was_staged_in_time_is_not_published_on_a_release_that_is_too_old_by_then"),
+        Name::POLICY_TIME => ("host/policy-engine/tests/hostile/decide.rs", "an_endless_loop_runs_out_of_time_where_fuel_is_off"),
+        Name::POLICY_FUEL => ("host/policy-engine/tests/hostile/decide.rs", "an_endless_loop_runs_out_of_fuel"),
+        Name::POLICY_MEMORY => ("host/policy-engine/tests/hostile/decide.rs", "a_memory_grabber_gets_no_more_than_its_budget"),
+        Name::RECOVERIES_PER_ACCOUNT | Name::RECOVERIES_PER_STAFF => {
+            ("host/identity/tests/identity/recovery.rs", "one_of_the_staff_cannot_fill_a_mailbox_by_starting_and_stopping_recoveries")
+        }
         Name::POLICY_MODULE_BYTES => (HERE, "a_policy_module_that_is_too_large_is_not_even_read"),
         Name::CONNECTIONS => ("host/http/src/listener.rs", "connections_leave_half_of_the_open_files_to_others"),
         Name::CONNECTIONS_PER_ADDRESS => ("host/http/src/listener.rs", "an_address_has_so_many_connections_and_no_more"),
