@@ -165,6 +165,7 @@ impl MailKind {
             | Self::PasswordReset
             | Self::PasswordBreached
             | Self::DeviceConfirm
+            | Self::CommandLineConfirm
             | Self::AccountSecured
             | Self::AccountSecuredElsewhere
             | Self::AccountDeleted

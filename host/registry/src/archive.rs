@@ -30,8 +30,8 @@ const MAX_RATIO: u64 = model::limit::ARCHIVE_RATIO.get() as u64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspected {
     pub(crate) metadata: CoreMetadata,
-    /// `METADATA` of a wheel as it stands in the file; served beside it (PEP 658).
-    pub(crate) metadata_file: Option<Vec<u8>>,
+    /// `METADATA` or `PKG-INFO` as it stands in the file; a wheel's is served beside it (PEP 658).
+    pub(crate) metadata_file: Vec<u8>,
     /// What is not quite right, for the person who uploads.
     pub(crate) warnings: Vec<String>,
 }

@@ -1,5 +1,6 @@
-//! Where files stay: content-addressed by BLAKE2b-256, immutable, `ab/cd/<hex>` with the
-//! core metadata of wheels (PEP 658) beside them as `<hex>.metadata`.
+//! Where files stay: content-addressed by BLAKE2b-256, immutable, `ab/cd/<hex>`; and core
+//! metadata, content-addressed by SHA-256, `ab/cd/<hex>.metadata`: once, however many files
+//! of a release have the same. (Earlier it lay beside its wheel, under the wheel's digest.)
 //!
 //! A blob is durable before any row names it: its bytes are synced, then it is renamed
 //! into place, then the folders are synced. What a crash leaves behind is a blob without
@@ -52,30 +53,35 @@ impl BlobStore {
         self.root.join(&hex[0..2]).join(&hex[2..4]).join(&hex)
     }
 
-    /// Where a blob's metadata is, whether it exists or not.
-    pub(crate) fn metadata_path(&self, blake2_256: &[u8; 32]) -> PathBuf {
-        let mut path = self.path(blake2_256).into_os_string();
+    /// Where core metadata of this SHA-256 is, whether it exists or not; by the BLAKE2b-256 of
+    /// a file of before, where its own is.
+    pub(crate) fn metadata_path(&self, digest: &[u8; 32]) -> PathBuf {
+        let mut path = self.path(digest).into_os_string();
         path.push(".metadata");
         path.into()
     }
 
-    /// Makes a received file a blob, with its metadata beside it. Blocking; when it
-    /// returns, both survive a crash.
+    /// Makes a received file a blob. Blocking; when it returns, the blob survives a crash.
     ///
     /// A blob that exists already is replaced by the same bytes: that makes it young, so
     /// that a sweeper does not take an orphan away that is about to be referenced.
-    pub(crate) fn put(&self, file: TempPath, blake2_256: &[u8; 32], metadata: Option<&[u8]>) -> io::Result<()> {
+    pub(crate) fn put(&self, file: TempPath, blake2_256: &[u8; 32]) -> io::Result<()> {
         let target = self.path(blake2_256);
         let folder = target.parent().expect("a blob lies in a folder");
         self.make_folder(folder)?;
-        let opened = File::open(&file)?;
-        opened.sync_all()?;
-        if let Some(metadata) = metadata {
-            let mut beside = self.create_incoming()?;
-            beside.write_all(metadata)?;
-            beside.as_file().sync_all()?;
-            beside.persist(self.metadata_path(blake2_256)).map_err(|error| error.error)?;
-        }
+        File::open(&file)?.sync_all()?;
+        file.persist(&target).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// The same for core metadata.
+    pub(crate) fn put_metadata(&self, metadata: &[u8], sha256: &[u8; 32]) -> io::Result<()> {
+        let target = self.metadata_path(sha256);
+        let folder = target.parent().expect("a blob lies in a folder");
+        self.make_folder(folder)?;
+        let mut file = self.create_incoming()?;
+        file.write_all(metadata)?;
+        file.as_file().sync_all()?;
         file.persist(&target).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()
     }
@@ -136,8 +142,13 @@ impl Registry {
             let old = blocking(move || old_blobs_below(&outer, age)).await?;
             let referenced = self.referenced_among(&old).await?;
             for (digest, path) in old {
-                // Asked again of the few that are left: it may have been uploaded meanwhile.
-                if referenced.contains(&digest) || self.inner.storage.is_blob_referenced(&digest).await? {
+                let is_metadata = path.extension().is_some();
+                // Asked again of the few that are left: it may have been uploaded meanwhile. Of a
+                // file of before, metadata has the name of the file's content.
+                if referenced.contains(&digest)
+                    || self.inner.storage.is_blob_referenced(&digest).await?
+                    || (is_metadata && self.inner.storage.is_metadata_referenced(&digest).await?)
+                {
                     continue;
                 }
                 let inner = self.inner.clone();
@@ -167,16 +178,20 @@ impl Registry {
         if self.inner.storage.is_blob_referenced(first).await? {
             referenced.insert(*first);
         }
-        let mut after = *first;
-        loop {
-            let found = self.inner.storage.blobs(Some(&after), REFERENCES).await?;
-            let is_last = found.len() < REFERENCES as usize || found.last().is_none_or(|digest| digest >= last);
-            after = found.last().copied().unwrap_or(after);
-            referenced.extend(found);
-            if is_last {
-                return Ok(referenced);
+        for is_metadata in [false, true] {
+            let mut after = *first;
+            loop {
+                let storage = &self.inner.storage;
+                let found = if is_metadata { storage.metadata_blobs(&after, REFERENCES).await? } else { storage.blobs(Some(&after), REFERENCES).await? };
+                let is_last = found.len() < REFERENCES as usize || found.last().is_none_or(|digest| digest >= last);
+                after = found.last().copied().unwrap_or(after);
+                referenced.extend(found);
+                if is_last {
+                    break;
+                }
             }
         }
+        Ok(referenced)
     }
 }
 

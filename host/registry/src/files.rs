@@ -14,7 +14,7 @@ use crate::targets::{DownloadFile, ReadProject};
 pub struct StoredFile {
     /// Where its bytes are.
     pub path: PathBuf,
-    /// Bytes; none for `.metadata`, whose length only the file system knows.
+    /// Bytes; none for the `.metadata` of a file of before, whose length only the file system knows.
     pub size: Option<u64>,
     /// With its quotes; the content never changes under this address.
     pub etag: String,
@@ -60,8 +60,8 @@ impl Registry {
         }
         let Some(sha256) = file.metadata_sha256 else { return Ok(None) };
         Ok(Some(StoredFile {
-            path: self.inner.blobs.metadata_path(&file.digests.blake2_256),
-            size: None,
+            path: self.inner.blobs.metadata_path(file.metadata_size.map_or(&file.digests.blake2_256, |_| &sha256)),
+            size: file.metadata_size,
             etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&sha256)),
             content_type: "text/plain; charset=utf-8",
             name: format!("{}.metadata", file.name),

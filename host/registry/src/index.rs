@@ -203,7 +203,9 @@ impl Registry {
         }
         let releases = self.inner.storage.published_releases(entry.project.id).await?;
         let roles = self.inner.storage.roles_on(entry.project.id).await?;
-        let Some(body) = project_json::page(&entry, &releases, &roles, version.as_ref(), &self.urls()) else { return Ok(None) };
+        let Some(shown) = project_json::shown(&releases, version.as_ref()) else { return Ok(None) };
+        let metadata = self.release_metadata(shown.id).await?;
+        let body = project_json::page(&entry, &releases, &project_json::Shown { release: shown, metadata: &metadata }, &roles, version.is_none(), &self.urls());
         let page = Page::new(body, entry.project.last_serial);
         self.inner.cache.json.insert(key, JsonPage { beside: Arc::downgrade(&entry), page: page.clone() });
         Ok(Some(page))

@@ -26,4 +26,4 @@ pub mod staging;
 pub mod targets;
 pub mod upload;
 
-pub use registry::{OpenError, Registry, RegistryConfig};
+pub use registry::{OpenError, RESERVED_NAMES, Registry, RegistryConfig};

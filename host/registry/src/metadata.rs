@@ -10,9 +10,14 @@ pub(crate) mod requirement;
 use std::collections::BTreeMap;
 
 use gate::MetadataFacts;
+use model::ReleaseId;
 use serde_json::{Map, Value};
+use storage::StorageError;
+use storage::releases::ReleaseMetadata;
 
+use crate::Registry;
 use crate::form::Fields;
+use crate::spool::blocking;
 use fields::{FIELDS, Field};
 use headers::{Header, Headers};
 
@@ -116,7 +121,7 @@ impl CoreMetadata {
         }
     }
 
-    /// The JSON object that the database keeps for a release.
+    /// The JSON object that pages are made of.
     pub(crate) fn to_json(&self) -> Value {
         let mut object = Map::new();
         for field in FIELDS {
@@ -126,6 +131,25 @@ impl CoreMetadata {
             object.insert(name.to_owned(), value);
         }
         Value::Object(object)
+    }
+}
+
+impl Registry {
+    /// The core metadata of a release as a JSON object, by the first form names of [`FIELDS`].
+    pub(crate) async fn release_metadata(&self, release: ReleaseId) -> Result<Value, StorageError> {
+        let sha256 = match self.inner.storage.release_metadata(release).await? {
+            Some(ReleaseMetadata::Row(metadata)) => return Ok(metadata),
+            Some(ReleaseMetadata::Blob(sha256)) => sha256,
+            None => return Ok(Value::Null),
+        };
+        let inner = self.inner.clone();
+        let bytes = blocking(move || std::fs::read(inner.blobs.metadata_path(&sha256))).await;
+        let parsed = bytes.map_err(|error| error.to_string()).and_then(|bytes| CoreMetadata::parse(&bytes).map_err(|error| error.to_string()));
+        // The release is no less there for it: its files can be downloaded and installed.
+        Ok(parsed.map(|metadata| metadata.to_json()).unwrap_or_else(|error| {
+            tracing::error!(%release, sha256 = data_encoding::HEXLOWER.encode(&sha256), error, "cannot read the core metadata of a release");
+            Value::Null
+        }))
     }
 }
 

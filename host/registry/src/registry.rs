@@ -1,16 +1,37 @@
 //! The handle that everyone holds.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::Clock;
+use model::{Clock, ProjectName};
 use storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::blobs::BlobStore;
 use crate::index::cache::IndexCache;
 use crate::index::list::current::CurrentList;
+
+/// Names that are reserved unless the operator says otherwise: what people type into `pip
+/// install` although it is no project (`-r requirements.txt` with a slip, the language, a
+/// module of another project's), and the tools that installing itself rests on.
+pub const RESERVED_NAMES: &[&str] = &[
+    "pip",
+    "setuptools",
+    "wheel",
+    "distribute",
+    "easy-install",
+    "pkg-resources",
+    "python",
+    "python2",
+    "python3",
+    "requirements.txt",
+    "rrequirements.txt",
+    "requirements-dev.txt",
+    "dev-requirements.txt",
+    "requirements",
+];
 
 /// Where things are and how large they may be.
 #[derive(Clone, Debug)]
@@ -21,12 +42,20 @@ pub struct RegistryConfig {
     pub public_url: String,
     /// Largest file in bytes.
     pub max_file_bytes: u64,
-    /// Largest sum of a project's files in bytes.
+    /// Largest sum of a project's files in bytes, with the core metadata that is kept for each.
     pub max_project_bytes: u64,
+    /// The same, of those that wait to be published.
+    pub max_staged_bytes: u64,
+    /// Bytes that one user may have kept in a day, in whatever projects.
+    pub max_uploaded_bytes_per_day: u64,
     /// Files are refused on releases published longer ago than this; none for never.
     pub max_release_age_days: Option<u32>,
     /// Projects that one user may create in an hour.
-    pub max_new_projects_per_hour: u32,
+    pub new_projects_per_user: u32,
+    /// Projects that may be created from one address in an hour.
+    pub new_projects_per_address: u32,
+    /// Names that no new project may take, neither them nor what looks like them.
+    pub reserved_names: Vec<ProjectName>,
     /// Uploads that may be spooled at the same time; further ones wait.
     pub max_concurrent_uploads: usize,
     /// Bytes of rendered pages kept in memory.
@@ -34,8 +63,9 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// The defaults: 100 MiB for a file, 10 GiB for a project, 14 days, 20 new projects an
-    /// hour, 64 uploads at a time, 64 MiB of pages.
+    /// The defaults: 100 MiB for a file, 10 GiB for a project, 2 GiB of it staged, 50 GiB of
+    /// one user in a day, 14 days, 20 new projects of one user and 40 of one address in an
+    /// hour, the names of [`RESERVED_NAMES`], 64 uploads at a time, 64 MiB of pages.
     pub fn new(blobs: impl Into<PathBuf>, public_url: impl Into<String>) -> Self {
         let public_url: String = public_url.into();
         Self {
@@ -43,8 +73,12 @@ impl RegistryConfig {
             public_url: public_url.trim_end_matches('/').to_owned(),
             max_file_bytes: 100 << 20,
             max_project_bytes: 10 << 30,
+            max_staged_bytes: 2 << 30,
+            max_uploaded_bytes_per_day: 50 << 30,
             max_release_age_days: Some(14),
-            max_new_projects_per_hour: 20,
+            new_projects_per_user: 20,
+            new_projects_per_address: 40,
+            reserved_names: RESERVED_NAMES.iter().map(|name| ProjectName::parse(name).expect("a reserved name is a name")).collect(),
             max_concurrent_uploads: 64,
             page_cache_bytes: 64 << 20,
         }
@@ -68,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: RegistryConfig,
+    /// What reserved names look like.
+    pub(crate) reserved_looks: HashSet<String>,
     pub(crate) blobs: BlobStore,
     /// One permit for each upload that is being received.
     pub(crate) upload_slots: Arc<Semaphore>,
@@ -84,7 +120,9 @@ impl Registry {
         let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
         let inspection_slots = Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
-        Ok(Self { inner: Arc::new(Inner { storage, clock, config, blobs, upload_slots, inspection_slots, cache, list: CurrentList::default() }) })
+        let reserved_looks = config.reserved_names.iter().map(ProjectName::looks).collect();
+        let list = CurrentList::default();
+        Ok(Self { inner: Arc::new(Inner { storage, clock, config, reserved_looks, blobs, upload_slots, inspection_slots, cache, list }) })
     }
 
     /// Where things are and how large they may be.

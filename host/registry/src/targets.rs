@@ -166,6 +166,20 @@ pub struct UploadFile {
     pub(crate) metadata: Option<MetadataFacts>,
 }
 
+impl UploadFile {
+    /// Bytes that are kept for it: its own and those of its core metadata.
+    pub(crate) fn cost(&self) -> u64 {
+        let metadata = self.inspected.as_ref().and_then(|inspected| inspected.as_ref().ok()).map_or(0, |inspected| inspected.metadata_file.len() as u64);
+        self.submission.size.saturating_add(if self.keeps_metadata() { metadata } else { 0 })
+    }
+
+    /// Whether its core metadata is kept: a wheel's is served beside it, and pages show that
+    /// of the first file of a release that readers see.
+    pub(crate) fn keeps_metadata(&self) -> bool {
+        self.submission.kind == FileKind::Wheel || self.release.row.as_ref().is_none_or(|row| row.state == ReleaseState::Staged)
+    }
+}
+
 impl Target for UploadFile {
     fn facts(&self) -> TargetFacts<'_> {
         let submission = &self.submission;

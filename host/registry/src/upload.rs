@@ -6,6 +6,7 @@
 //! to 14), everything about the person by policies (rows 15 and 16). After it: [`CHECKS`],
 //! one line for each row, then [`store`].
 
+mod bounds;
 mod content_checks;
 mod error;
 mod existing;
@@ -25,6 +26,7 @@ use existing::Existing;
 use submission::{Header, Submission};
 
 pub use error::UploadError;
+pub use new_project::CreateError;
 
 /// How often an upload is decided and tried anew when others write at the same moment.
 const MAX_TRIES: usize = 4;
@@ -104,6 +106,7 @@ impl Registry {
         require_credential(gate, attempt, caller).await?;
         let (submission, file) = Submission::parse(form)?;
         let mut upload = self.load_upload(caller, submission, file).await?;
+        let mut is_new_counted = false;
         for _ in 0..MAX_TRIES {
             let is_new = upload.project.row.is_none();
             if is_new {
@@ -124,6 +127,13 @@ impl Registry {
             match self.run_checks(permit.target()).await? {
                 Step::Next => {}
                 Step::Unchanged { staged } => return Ok(unchanged(&permit, staged, &self.inner.config.public_url)),
+            }
+            // Counted once, however often it is tried, and before anything is kept.
+            if create.is_some() && !std::mem::replace(&mut is_new_counted, true) {
+                self.take_new_project(gate, attempt, caller).await?;
+            }
+            if permit.target().file.is_some() {
+                self.take_uploaded_bytes(gate, attempt, caller, permit.target().cost()).await?;
             }
             match self.store(permit, create).await? {
                 store::Outcome::Stored(uploaded) => return Ok(*uploaded),

@@ -10,6 +10,8 @@ mod fixture;
 mod manage;
 #[path = "suite/pages.rs"]
 mod pages;
+#[path = "suite/quotas.rs"]
+mod quotas;
 #[path = "suite/rows.rs"]
 mod rows;
 #[path = "../src/archive/samples.rs"]

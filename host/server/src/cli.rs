@@ -187,6 +187,7 @@ mod tests {
             "portcullis token revoke alice 01890a5d-ac96-774b-bcce-b302099a8057",
             "portcullis project list",
             "portcullis project show p",
+            "portcullis project create p --owner alice",
             "portcullis project role p alice owner",
             "portcullis project role p alice none",
             "portcullis project settings p owner-mandate second-factor=true",

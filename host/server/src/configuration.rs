@@ -252,6 +252,8 @@ mod tests {
         assert_eq!(configuration.public_url("127.0.0.2:9000".parse().unwrap()).0, "http://127.0.0.2:9000");
         assert_eq!(configuration.database().expose(), "sqlite:data/portcullis.sqlite");
         assert!(configuration.worker_threads() >= 1);
+        let reserved: Vec<&str> = configuration.values.reserved_names.iter().map(|name| name.as_written()).collect();
+        assert_eq!(reserved, registry::RESERVED_NAMES);
     }
 
     #[test]

@@ -107,6 +107,11 @@ pub(crate) fn registry(
     let mut config = RegistryConfig::new(folder.blobs(), public_url.0.clone());
     config.max_file_bytes = values.max_file_size.0;
     config.max_project_bytes = values.max_project_size.0;
+    config.max_staged_bytes = values.max_staged_size.0;
+    config.max_uploaded_bytes_per_day = values.max_upload_per_day.0;
+    config.new_projects_per_user = u32::try_from(values.new_projects_per_user.0)?;
+    config.new_projects_per_address = u32::try_from(values.new_projects_per_address.0)?;
+    config.reserved_names.clone_from(&values.reserved_names);
     config.max_release_age_days = u32::try_from(values.release_age_limit_days.0).ok().filter(|days| *days > 0);
     Ok(Registry::new(storage, clock, config)?)
 }

@@ -5,6 +5,7 @@ use model::{Digests, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Times
 use crate::database::Row;
 use crate::releases::{Yank, yank};
 use crate::statement::statements;
+use crate::usage::Usage;
 use crate::{Conflict, Result, Storage, UnitOfWork};
 
 /// A file to add to a release.
@@ -22,6 +23,8 @@ pub struct NewFile<'a> {
     pub requires_python: Option<&'a str>,
     /// SHA-256 of the core metadata file (PEP 658), if one is served beside the file.
     pub metadata_sha256: Option<[u8; 32]>,
+    /// Bytes of core metadata that are kept for this file; none if none are.
+    pub metadata_size: Option<u64>,
     /// The form's `pyversion`; `source` for a source distribution.
     pub python_version: &'a str,
     pub comment: Option<&'a str>,
@@ -47,6 +50,9 @@ pub struct FileRow {
     pub digests: Digests,
     pub requires_python: Option<String>,
     pub metadata_sha256: Option<[u8; 32]>,
+    /// Bytes of core metadata that are kept for this file, under their digest. None for a
+    /// file of before, whose metadata lies beside its content.
+    pub metadata_size: Option<u64>,
     pub python_version: String,
     pub comment: Option<String>,
     pub uploaded_at: Timestamp,
@@ -64,7 +70,7 @@ macro_rules! file_columns {
         "files.id AS file_id, files.project_id AS file_project_id, projects.normalized AS file_project_name, files.release_id AS file_release_id,
         releases.version AS file_version, files.name AS file_name, files.kind AS file_kind, files.size AS file_size,
         files.md5 AS file_md5, files.sha256 AS file_sha256, files.blake2_256 AS file_blake2_256,
-        files.requires_python AS file_requires_python, files.metadata_sha256 AS file_metadata_sha256,
+        files.requires_python AS file_requires_python, files.metadata_sha256 AS file_metadata_sha256, files.metadata_size AS file_metadata_size,
         files.python_version AS file_python_version, files.comment AS file_comment, files.uploaded_at AS file_uploaded_at,
         files.uploaded_by AS file_uploaded_by, files.uploaded_with AS file_uploaded_with, files.state AS file_state,
         files.published_at AS file_published_at, releases.yanked_at AS file_yanked_at, releases.yanked_reason AS file_yanked_reason"
@@ -91,17 +97,19 @@ statements! {
     PUBLISHED = files!("files.project_id = $1 AND files.state = 'published' ORDER BY files.name");
     OF_RELEASE = files!("files.release_id = $1 ORDER BY files.name");
     IS_BURNED = "SELECT name FROM file_names WHERE name_key = $1 AND burned_at IS NOT NULL";
-    PROJECT_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files WHERE project_id = $1";
     TOTAL_SIZE = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM files";
     HAS_BLOB = "SELECT id FROM files WHERE blake2_256 = $1";
+    HAS_METADATA = "SELECT 1 AS found FROM files WHERE metadata_sha256 = $1 AND metadata_size IS NOT NULL
+        UNION ALL SELECT 1 AS found FROM releases WHERE metadata_sha256 = $1 LIMIT 1";
     BLOBS = "SELECT blake2_256 FROM files WHERE blake2_256 > $1 ORDER BY blake2_256 LIMIT $2";
+    METADATA_BLOBS = "SELECT DISTINCT metadata_sha256 FROM files WHERE metadata_size IS NOT NULL AND metadata_sha256 > $1 ORDER BY metadata_sha256 LIMIT $2";
     /// Names live in a table of their own, so that one constraint holds for those in use
     /// and for burned ones, whatever runs at the same time.
     TAKE_NAME = "INSERT INTO file_names (name, name_key) VALUES ($1, $2)";
     CREATE = "INSERT INTO files (id, project_id, release_id, name, kind, size, md5, sha256, blake2_256, requires_python, metadata_sha256, python_version,
-        comment, uploaded_at, uploaded_by, uploaded_with, state, published_at)
+        comment, uploaded_at, uploaded_by, uploaded_with, state, published_at, metadata_size)
         SELECT CAST($1 AS TEXT), project_id, id, CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), $6, $7, $8, CAST($9 AS TEXT), $10, CAST($11 AS TEXT),
-        CAST($12 AS TEXT), CAST($13 AS BIGINT), CAST($14 AS TEXT), CAST($15 AS TEXT), CAST($16 AS TEXT), CAST($17 AS BIGINT)
+        CAST($12 AS TEXT), CAST($13 AS BIGINT), CAST($14 AS TEXT), CAST($15 AS TEXT), CAST($16 AS TEXT), CAST($17 AS BIGINT), CAST($18 AS BIGINT)
         FROM releases WHERE id = $2 RETURNING project_id";
     DELETE = "DELETE FROM files WHERE id = $1";
     BURN_NAME = "UPDATE file_names SET burned_at = $2 WHERE name = $1";
@@ -140,11 +148,6 @@ impl Storage {
         Ok(self.database().optional(&IS_BURNED, &[name_key.into()]).await?.is_some())
     }
 
-    /// Bytes of all files of a project, staged ones included.
-    pub async fn project_size(&self, project: ProjectId) -> Result<u64> {
-        self.database().one(&PROJECT_SIZE, &[project.into()]).await?.count("size")
-    }
-
     /// Bytes of all files, staged ones included.
     pub async fn total_size(&self) -> Result<u64> {
         self.database().one(&TOTAL_SIZE, &[]).await?.count("size")
@@ -153,6 +156,18 @@ impl Storage {
     /// Whether a file, staged or not, has this content.
     pub async fn is_blob_referenced(&self, blake2_256: &[u8; 32]) -> Result<bool> {
         Ok(self.database().optional(&HAS_BLOB, &[blake2_256.into()]).await?.is_some())
+    }
+
+    /// Whether a file or a release, staged or not, has this core metadata, kept by its digest.
+    pub async fn is_metadata_referenced(&self, sha256: &[u8; 32]) -> Result<bool> {
+        Ok(self.database().optional(&HAS_METADATA, &[sha256.into()]).await?.is_some())
+    }
+
+    /// SHA-256 of core metadata that files refer to by it, in order, those after `after`, at most
+    /// `limit`.
+    pub async fn metadata_blobs(&self, after: &[u8; 32], limit: u32) -> Result<Vec<[u8; 32]>> {
+        let values = [after.into(), limit.into()];
+        self.database().all(&METADATA_BLOBS, &values).await?.iter().map(|row| row.array("metadata_sha256")).collect()
     }
 
     /// Digests of all blobs that files refer to, in order, those after `after`, at most `limit`.
@@ -164,10 +179,12 @@ impl Storage {
 
 impl UnitOfWork {
     /// Adds a file to a release; a published file publishes the release with it, and readers
-    /// see it. `Conflict::FileNameTaken` (burned names too), `Conflict::FileContentTaken`,
-    /// `Conflict::SourceDistributionTaken`.
-    pub async fn add_file(&mut self, file: &NewFile<'_>) -> Result<()> {
-        let Ok(size) = i64::try_from(file.size) else {
+    /// see it. What the project keeps then, for the caller to hold to its limits before it
+    /// commits: the project, which [`ensure_release`](Self::ensure_release) holds, stays so
+    /// until the unit ends. `Conflict::FileNameTaken` (burned names too),
+    /// `Conflict::FileContentTaken`, `Conflict::SourceDistributionTaken`.
+    pub async fn add_file(&mut self, file: &NewFile<'_>) -> Result<Usage> {
+        let (Ok(size), Ok(metadata_size)) = (i64::try_from(file.size), file.metadata_size.map(i64::try_from).transpose()) else {
             return self.refuse(Conflict::TextRefused);
         };
         let published_at = (file.state == ReleaseState::Published).then_some(file.uploaded_at);
@@ -190,14 +207,18 @@ impl UnitOfWork {
             file.uploaded_with.into(),
             file.state.as_str().into(),
             published_at.into(),
+            metadata_size.into(),
         ];
         let Some(row) = self.optional(&CREATE, &values).await? else {
             return self.refuse(Conflict::ReferenceGone);
         };
-        match published_at {
-            Some(at) => self.show_release(file.release, row.parsed("project_id")?, at, "add file").await,
-            None => Ok(()),
+        let project = row.parsed("project_id")?;
+        let cost = size.saturating_add(metadata_size.unwrap_or_default());
+        let usage = self.add_usage(project, file.release, cost, if published_at.is_none() { cost } else { 0 }).await?;
+        if let Some(at) = published_at {
+            self.show_release(file.release, project, at, "add file").await?;
         }
+        Ok(usage)
     }
 
     /// Deletes a file and returns it. The name of a published one is burned, and readers see it.
@@ -205,13 +226,16 @@ impl UnitOfWork {
         let Some(row) = self.optional(&BY_ID, &[id.into()]).await? else {
             return Ok(None);
         };
-        // Read again under the lock: it may have been published or rejected in between.
-        self.lock_release(file_row(&row)?.release).await?;
+        // Read again under the locks: it may have been published or rejected in between.
+        let held = file_row(&row)?;
+        self.hold_project(held.project, None).await?;
+        self.lock_release(held.release).await?;
         let Some(row) = self.optional(&BY_ID, &[id.into()]).await? else {
             return Ok(None);
         };
         let file = file_row(&row)?;
         self.execute(&DELETE, &[id.into()]).await?;
+        self.take_usage(file.project, std::slice::from_ref(&file)).await?;
         if file.state == ReleaseState::Published {
             self.execute(&BURN_NAME, &[(&file.name).into(), at.into()]).await?;
             self.readers_see(file.project, "remove file");
@@ -236,6 +260,7 @@ pub(crate) fn file_row(row: &Row) -> Result<FileRow> {
         digests: Digests { md5: row.array("file_md5")?, sha256: row.array("file_sha256")?, blake2_256: row.array("file_blake2_256")? },
         requires_python: row.optional_text("file_requires_python")?,
         metadata_sha256: row.optional_array("file_metadata_sha256")?,
+        metadata_size: row.optional_count("file_metadata_size")?,
         python_version: row.text("file_python_version")?,
         comment: row.optional_text("file_comment")?,
         uploaded_at: row.time("file_uploaded_at")?,

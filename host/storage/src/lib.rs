@@ -42,6 +42,7 @@ pub mod releases;
 pub mod serials;
 pub mod sessions;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 pub use error::{Conflict, StorageError};

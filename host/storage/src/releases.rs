@@ -15,8 +15,9 @@ pub struct NewRelease<'a> {
     pub id: ReleaseId,
     pub project: ProjectId,
     pub version: &'a Version,
-    /// What the upload form said, as a JSON object. Used only if the release does not exist yet.
-    pub metadata: &'a Value,
+    /// SHA-256 of the core metadata of its first file, which is kept as a blob. Used only if
+    /// the release does not exist yet.
+    pub metadata_sha256: Option<[u8; 32]>,
     pub created_at: Timestamp,
 }
 
@@ -29,10 +30,19 @@ pub struct ReleaseRow {
     pub version: Version,
     /// Staged until its first file is published.
     pub state: ReleaseState,
-    pub metadata: Value,
     pub created_at: Timestamp,
     pub published_at: Option<Timestamp>,
     pub yanked: Option<Yank>,
+}
+
+/// Where the core metadata of a release is: up to megabytes, so it is read by itself and
+/// only where it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReleaseMetadata {
+    /// A blob of this SHA-256.
+    Blob([u8; 32]),
+    /// In the row, as a JSON object: a release of before.
+    Row(Value),
 }
 
 /// That a release was yanked (PEP 592).
@@ -77,7 +87,7 @@ pub struct Rejected {
 macro_rules! release_columns {
     () => {
         "releases.id AS release_id, releases.project_id AS release_project_id, releases.version AS release_version, releases.state AS release_state,
-        releases.metadata AS release_metadata, releases.created_at AS release_created_at, releases.published_at AS release_published_at,
+        releases.created_at AS release_created_at, releases.published_at AS release_published_at,
         releases.yanked_at AS release_yanked_at, releases.yanked_reason AS release_yanked_reason"
     };
 }
@@ -103,12 +113,16 @@ macro_rules! staged {
 statements! {
     BY_VERSION = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2");
     BY_ID = concat!("SELECT ", release_columns!(), " FROM releases WHERE id = $1");
+    METADATA = "SELECT metadata, metadata_sha256 FROM releases WHERE id = $1";
+    SET_METADATA = "UPDATE releases SET metadata_sha256 = $2 WHERE id = $1 AND state = 'staged'";
+    COUNT = "SELECT COUNT(*) AS releases FROM releases WHERE project_id = $1";
     VERSIONS = "SELECT version FROM releases WHERE project_id = $1 AND state = 'published'";
     PUBLISHED = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND state = 'published'");
     STAGED_ON = staged!("files.project_id = $1");
     STAGED_FOR = staged!("files.project_id IN (SELECT project_id FROM project_roles WHERE user_id = $1)");
     STAGED = staged!("TRUE");
-    CREATE = "INSERT INTO releases (id, project_id, version_key, version, state, metadata, created_at) VALUES ($1, $2, $3, $4, 'staged', $5, $6)
+    CREATE = "INSERT INTO releases (id, project_id, version_key, version, state, metadata, metadata_sha256, created_at)
+        VALUES ($1, $2, $3, $4, 'staged', '{}', $5, $6)
         ON CONFLICT (project_id, version_key) DO NOTHING";
     /// Uploads, publishing and rejecting of one release take turns. `NO KEY`, so that the
     /// reference from a new file, which shares the key, does not have to wait.
@@ -138,6 +152,15 @@ impl Storage {
     /// The release with this id.
     pub async fn release_by_id(&self, id: ReleaseId) -> Result<Option<ReleaseRow>> {
         self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(release_row).transpose()
+    }
+
+    /// Where the core metadata of a release is.
+    pub async fn release_metadata(&self, id: ReleaseId) -> Result<Option<ReleaseMetadata>> {
+        let Some(row) = self.database().optional(&METADATA, &[id.into()]).await? else { return Ok(None) };
+        Ok(Some(match row.optional_array("metadata_sha256")? {
+            Some(sha256) => ReleaseMetadata::Blob(sha256),
+            None => ReleaseMetadata::Row(row.read("metadata", |text| serde_json::from_str(text).ok())?),
+        }))
     }
 
     /// Versions of the published releases of a project, in no order.
@@ -181,7 +204,7 @@ impl UnitOfWork {
                 release.project.into(),
                 (&key).into(),
                 release.version.to_string().into(),
-                release.metadata.to_string().into(),
+                release.metadata_sha256.as_ref().into(),
                 release.created_at.into(),
             ];
             self.execute(&CREATE, &values).await?;
@@ -190,6 +213,17 @@ impl UnitOfWork {
             }
         }
         self.refuse(Conflict::Raced)
+    }
+
+    /// Gives a release that was never published the core metadata of the file that is about to
+    /// publish it: what a staged file said, which may be rejected, is not what readers see.
+    pub async fn set_release_metadata(&mut self, release: ReleaseId, sha256: &[u8; 32]) -> Result<()> {
+        self.execute(&SET_METADATA, &[release.into(), sha256.into()]).await.map(drop)
+    }
+
+    /// How many releases a project has, staged ones included.
+    pub async fn count_releases(&mut self, project: ProjectId) -> Result<u64> {
+        self.one(&COUNT, &[project.into()]).await?.count("releases")
     }
 
     /// Publishes all staged files of a release at once and returns them, in order of names;
@@ -206,6 +240,7 @@ impl UnitOfWork {
             return Ok(files);
         }
         self.execute(&PUBLISH_FILES, &[release.into(), at.into()]).await?;
+        self.show_usage(project, &files).await?;
         self.show_release(release, project, at, "publish release").await?;
         for file in &mut files {
             file.state = ReleaseState::Published;
@@ -217,11 +252,15 @@ impl UnitOfWork {
     /// Removes the staged files of a release, and the release if it was never published.
     /// The names are free again: nobody could have seen them.
     pub async fn reject_release(&mut self, release: ReleaseId) -> Result<Rejected> {
-        if self.optional(&LOCK, &[release.into()]).await?.is_none() {
+        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
             return Ok(Rejected { files: Vec::new(), release_removed: false });
-        }
+        };
+        let project = row.parsed("project_id")?;
+        self.hold_project(project, None).await?;
+        self.lock_release(release).await?;
         let files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
         self.execute(&REJECT_FILES, &[release.into()]).await?;
+        self.take_usage(project, &files).await?;
         for file in &files {
             self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
         }
@@ -272,7 +311,6 @@ fn release_row(row: &Row) -> Result<ReleaseRow> {
         project: row.parsed("release_project_id")?,
         version: row.read("release_version", |text| Version::parse(text).ok())?,
         state: row.read("release_state", ReleaseState::from_word)?,
-        metadata: row.read("release_metadata", |text| serde_json::from_str(text).ok())?,
         created_at: row.time("release_created_at")?,
         published_at: row.optional_time("release_published_at")?,
         yanked: yank(row, "release_yanked_at", "release_yanked_reason")?,

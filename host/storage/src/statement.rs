@@ -51,6 +51,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &Statement)])] = &[
     ("projects", crate::projects::STATEMENTS),
     ("releases", crate::releases::STATEMENTS),
     ("files", crate::files::STATEMENTS),
+    ("usage", crate::usage::STATEMENTS),
     ("policies", crate::policies::STATEMENTS),
     ("decisions", crate::decisions::STATEMENTS),
     ("audit", crate::audit::STATEMENTS),

@@ -51,5 +51,7 @@ mod serials;
 mod sessions;
 #[path = "suite/tokens.rs"]
 mod tokens;
+#[path = "suite/usage.rs"]
+mod usage;
 #[path = "suite/users.rs"]
 mod users;

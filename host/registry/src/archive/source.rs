@@ -15,7 +15,7 @@ pub(super) fn inspect(mut file: File) -> Result<Inspected, ArchiveError> {
     file.seek(SeekFrom::Start(0)).map_err(io_error)?;
     let metadata_file = tar_gz::read_pkg_info(std::io::BufReader::new(file), length)?;
     let metadata = CoreMetadata::parse(&metadata_file).map_err(|error| ArchiveError::archive(format!("Its PKG-INFO is invalid: {error}.")))?;
-    Ok(Inspected { metadata, metadata_file: None, warnings: Vec::new() })
+    Ok(Inspected { metadata, metadata_file, warnings: Vec::new() })
 }
 
 /// A file that is a ZIP archive as well means something else to a reader that looks at its end.
@@ -49,7 +49,7 @@ mod tests {
     fn a_source_distribution_gives_its_metadata() {
         let inspected = inspect_bytes(&samples::sdist("sample", "1.0", "Requires-Python: >=3.9\n")).unwrap();
         assert_eq!(inspected.metadata.one("requires_python"), Some(">=3.9"));
-        assert_eq!(inspected.metadata_file, None);
+        assert!(inspected.metadata_file.starts_with(b"Metadata-Version: 2.1"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn inspect_frame<R: BufRead + Seek>(mut frame: ZipFrame<R>, file_name: &str, pro
     }
     let record = frame.read(record_at, MAX_RECORD_BYTES)?;
     let warnings = compare_record(&frame, &folder, file_name, &record)?;
-    Ok(Inspected { metadata, metadata_file: Some(metadata_file), warnings })
+    Ok(Inspected { metadata, metadata_file, warnings })
 }
 
 /// The one `.dist-info` folder, which must be of this project and version.
@@ -56,10 +56,9 @@ fn dist_info<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str, project: &
     let (Some(folder), None) = (folders.next(), folders.next()) else {
         return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' must have exactly one .dist-info folder.")));
     };
-    let agrees = folder
-        .strip_suffix(".dist-info")
-        .and_then(|stem| stem.rsplit_once('-'))
-        .is_some_and(|(name, text)| model::name::normalize(name) == project.normalized() && Version::parse(text).is_ok_and(|found| found == *version));
+    let agrees = folder.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')).is_some_and(|(name, text)| {
+        ProjectName::parse(name).is_ok_and(|name| name.normalized() == project.normalized()) && Version::parse(text).is_ok_and(|found| found == *version)
+    });
     if agrees {
         Ok(folder.to_owned())
     } else {
@@ -220,7 +219,7 @@ mod tests {
     fn a_wheel_gives_its_metadata() {
         let inspected = with("", None).unwrap();
         assert_eq!(inspected.metadata.one("name"), Some("sample"));
-        assert!(inspected.metadata_file.unwrap().starts_with(b"Metadata-Version: 2.4"));
+        assert!(inspected.metadata_file.starts_with(b"Metadata-Version: 2.4"));
         assert_eq!(inspected.warnings, Vec::<String>::new());
     }
 

@@ -10,27 +10,37 @@ use storage::releases::ReleaseRow;
 use super::Urls;
 use super::cache::ProjectEntry;
 
-/// The page of a project, or of one release of it when `version` is given. None if the
-/// version has no release that readers see.
-pub(super) fn page(entry: &ProjectEntry, releases: &[ReleaseRow], roles: &[RoleRow], version: Option<&Version>, urls: &Urls) -> Option<Vec<u8>> {
-    let shown = match version {
-        Some(version) => releases.iter().find(|release| release.version == *version)?,
-        None => latest(releases)?,
-    };
+/// The release that a page is about, and its core metadata by the first form names.
+pub(super) struct Shown<'a> {
+    pub(super) release: &'a ReleaseRow,
+    pub(super) metadata: &'a Value,
+}
+
+/// The release of this version; without one, what stands for the project. None if there is
+/// none that readers see.
+pub(super) fn shown<'a>(releases: &'a [ReleaseRow], version: Option<&Version>) -> Option<&'a ReleaseRow> {
+    match version {
+        Some(version) => releases.iter().find(|release| release.version == *version),
+        None => latest(releases),
+    }
+}
+
+/// The page of a project, `with_all` its releases, or of one release.
+pub(super) fn page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: &Shown<'_>, roles: &[RoleRow], with_all: bool, urls: &Urls) -> Vec<u8> {
     let files_of = |release: &ReleaseRow| entry.files.iter().filter(|file| file.release == release.id).map(|row| file(row, urls)).collect::<Vec<_>>();
     let mut page = Map::new();
     page.insert("info".to_owned(), info(entry, shown, urls));
     page.insert("last_serial".to_owned(), entry.project.last_serial.into());
     page.insert("ownership".to_owned(), ownership(roles));
-    if version.is_none() {
+    if with_all {
         let mut sorted: Vec<&ReleaseRow> = releases.iter().collect();
         sorted.sort_by(|a, b| a.version.cmp(&b.version));
         let all: Map<String, Value> = sorted.into_iter().map(|release| (release.version.to_string(), Value::Array(files_of(release)))).collect();
         page.insert("releases".to_owned(), Value::Object(all));
     }
-    page.insert("urls".to_owned(), Value::Array(files_of(shown)));
+    page.insert("urls".to_owned(), Value::Array(files_of(shown.release)));
     page.insert("vulnerabilities".to_owned(), json!([]));
-    Some(super::simple_json::to_bytes(&page))
+    super::simple_json::to_bytes(&page)
 }
 
 /// The release that stands for the project: the newest that is neither yanked nor a
@@ -39,13 +49,13 @@ pub(super) fn latest(releases: &[ReleaseRow]) -> Option<&ReleaseRow> {
     releases.iter().max_by_key(|release| (release.yanked.is_none(), !release.version.is_prerelease(), &release.version))
 }
 
-fn info(entry: &ProjectEntry, release: &ReleaseRow, urls: &Urls) -> Value {
-    let text = |name: &str| release.metadata.get(name).filter(|value| value.is_string()).cloned().unwrap_or(Value::Null);
-    let texts = |name: &str| release.metadata.get(name).filter(|value| value.as_array().is_some_and(|list| !list.is_empty())).cloned().unwrap_or(Value::Null);
+fn info(entry: &ProjectEntry, shown: &Shown<'_>, urls: &Urls) -> Value {
+    let Shown { release, metadata } = *shown;
+    let text = |name: &str| metadata.get(name).filter(|value| value.is_string()).cloned().unwrap_or(Value::Null);
+    let texts = |name: &str| metadata.get(name).filter(|value| value.as_array().is_some_and(|list| !list.is_empty())).cloned().unwrap_or(Value::Null);
     let written = entry.project.name.as_written();
     let project_url = format!("{}/project/{}/", urls.public, entry.project.name.normalized());
-    let project_urls: Map<String, Value> = release
-        .metadata
+    let project_urls: Map<String, Value> = metadata
         .get("project_urls")
         .and_then(Value::as_array)
         .into_iter()
@@ -54,7 +64,7 @@ fn info(entry: &ProjectEntry, release: &ReleaseRow, urls: &Urls) -> Value {
         .map(|(label, url)| (label.trim().to_owned(), url.trim().into()))
         .collect();
     let yanked_reason = release.yanked.as_ref().map(|yank| yank.reason.as_str()).filter(|reason| !reason.is_empty());
-    let platform = release.metadata.get("platform").and_then(Value::as_array).and_then(|list| list.first()).cloned();
+    let platform = metadata.get("platform").and_then(Value::as_array).and_then(|list| list.first()).cloned();
     json!({
         "author": text("author"),
         "author_email": text("author_email"),

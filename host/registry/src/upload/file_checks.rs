@@ -1,7 +1,7 @@
 //! Rows 19 to 22: the file as it came, before anything is compared with what exists.
 
 use super::error::UploadError;
-use super::{Step, Subject};
+use super::{Step, Subject, bounds};
 use crate::filename;
 
 /// Row 19.
@@ -27,15 +27,9 @@ pub(super) fn size(subject: &Subject<'_>) -> Result<Step, UploadError> {
             format!("File too large. Limit for project '{project}' is {} MB. Ask the operators of the registry for more.", config.max_file_bytes >> 20),
         ));
     }
-    if subject.existing.project_size.saturating_add(submission.size) > config.max_project_bytes {
-        return Err(UploadError::rejected(
-            "project-too-large",
-            format!(
-                "Project size too large. Limit for project '{project}' total size is {} GB. Ask the operators of the registry for more.",
-                config.max_project_bytes >> 30
-            ),
-        ));
-    }
+    // Only to save work: others may upload at this moment, so it is asked again by what writes.
+    let size = subject.existing.project_size.saturating_add(subject.upload.cost());
+    bounds::check_size(config, project, size)?;
     Ok(Step::Next)
 }
 

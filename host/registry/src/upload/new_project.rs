@@ -1,18 +1,63 @@
-//! Rows 10 and 11: names that no new project may take.
+//! Rows 10 and 11: names that no new project may take, and how many there may be.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
 
-use model::{Caller, Principal, ProjectName};
+use gate::{Attempt, Gate, Permit, Reason, RefusalKind};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, UserName};
+use storage::projects::NewProject;
+use storage::{Conflict, StorageError, UnitOfWork};
 
 use super::error::UploadError;
 use crate::Registry;
+use crate::targets::{CreateProject, KnownProject};
 
 /// Top-level modules of the standard library of Python 3.6 to 3.14, one a line. A project
 /// of such a name is either a mistake or a trap.
 const STANDARD_LIBRARY: &str = include_str!("standard_library.txt");
 
+/// Window of the limits on new projects.
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// Why the command line could not create a project.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error("there is no user '{0}'")]
+    NoUser(String),
+    /// A project has this name, or one that looks like it.
+    #[error("the name '{name}' {problem}")]
+    NameTaken { name: String, problem: &'static str },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl Registry {
+    /// What a decision about creating an empty project needs.
+    pub async fn load_create(&self, name: &ProjectName, owner: &UserName) -> Result<CreateProject, CreateError> {
+        let owner = self.inner.storage.user_by_name(owner).await?.ok_or_else(|| CreateError::NoUser(owner.to_string()))?.id;
+        Ok(CreateProject { project: KnownProject::absent(name.normalized()), name: name.clone(), owner })
+    }
+
+    /// Creates an empty project, whose owner uploads to it later. A reserved name is no
+    /// obstacle: this is how its rightful owner gets it, and the only way to this function is
+    /// the command line. That a name is taken, or looks like one that is, still is.
+    pub async fn create_project(&self, permit: Permit<CreateProject>) -> Result<(), CreateError> {
+        let taken = |error: StorageError| {
+            let problem = match error.conflict() {
+                Some(Conflict::ProjectNameTaken) => "is taken",
+                Some(Conflict::ProjectNameSimilar) => "is too similar to that of another project",
+                _ => return CreateError::Storage(error),
+            };
+            CreateError::NameTaken { name: permit.target().name.to_string(), problem }
+        };
+        let mut unit = permit.begin(&self.inner.storage).await?;
+        let (_, event) = create_project(&mut unit, &permit).await.map_err(taken)?;
+        unit.commit(&event).await?;
+        Ok(())
+    }
+
     /// Row 10 and the rules of row 11 about the name.
     pub(crate) async fn check_new_project(&self, caller: &Caller, name: &ProjectName) -> Result<(), UploadError> {
         if matches!(caller.principal, Principal::Publisher { .. }) {
@@ -20,6 +65,10 @@ impl Registry {
                 "publisher-creates-project",
                 "Non-user identities cannot create new projects. Create the project by a first upload of a user with an API token, then use the trusted publisher.",
             ));
+        }
+        if self.inner.reserved_looks.contains(&name.looks()) {
+            let see = format!("See {}/help/#project-name for more information.", self.inner.config.public_url);
+            return Err(UploadError::rejected("reserved-name", format!("The name '{name}' isn't allowed. Choose another name. {see}")));
         }
         if is_standard_library(name) {
             return Err(UploadError::rejected(
@@ -45,12 +94,53 @@ impl Registry {
         }
     }
 
-    /// Row 11, the rate: counted only when a project is about to be created.
-    pub(crate) async fn take_new_project(&self, owner: model::UserId) -> Result<(), UploadError> {
-        let limit = self.inner.config.max_new_projects_per_hour;
-        let taken = self.inner.storage.take_attempt(&format!("project:create:{owner}"), self.inner.clock.now(), 60 * 60 * 1000, limit).await?;
-        taken.map_err(|_| UploadError::with_status(429, "too-many-new-projects", "Too many new projects created. Try again in an hour."))
+    /// Row 11, the rate: counted only when a project is about to be created, for its owner
+    /// and for the address. The address first, whose limit is the wider one.
+    pub(super) async fn take_new_project(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<(), UploadError> {
+        let config = &self.inner.config;
+        let address = neighbourhood(attempt.remote_address);
+        let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user));
+        for (key, limit) in [(format!("project:create:address:{address}"), config.new_projects_per_address)].into_iter().chain(owner) {
+            let now = self.inner.clock.now();
+            let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else { continue };
+            let retry_after_seconds = now.age_at(retry.at).max(1);
+            let reason = Reason {
+                code: "too-many-new-projects".to_owned(),
+                message: "Too many new projects created.".to_owned(),
+                remedy: format!("Try again in {} minutes.", retry_after_seconds.div_ceil(60)),
+                page: None,
+            };
+            let kind = RefusalKind::Limited { retry_after_seconds };
+            return Err(gate.refuse_as(attempt, caller, Action::ProjectCreate, kind, reason).await.into());
+        }
+        Ok(())
     }
+}
+
+/// An IPv6 address stands for its /64, which one subscriber has whole.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
+/// Writes a project and its owner; its id, and the event that tells of it.
+pub(super) async fn create_project(unit: &mut UnitOfWork, permit: &Permit<CreateProject>) -> Result<(ProjectId, AuditEvent), StorageError> {
+    let CreateProject { name, owner, .. } = permit.target();
+    let id = ProjectId::new();
+    unit.create_project(&NewProject { id, name, created_at: permit.at() }).await?;
+    unit.grant_role(id, *owner, Role::Owner, permit.at()).await?;
+    let event = AuditEvent {
+        at: permit.at(),
+        kind: EventKind::ProjectCreated,
+        actor: permit.actor().clone(),
+        user: Some(*owner),
+        project: Some(id),
+        decision: Some(permit.decision()),
+        detail: serde_json::json!({ "name": name.as_written(), "owner": owner.to_string(), "set": permit.set_number() }),
+    };
+    Ok((id, event))
 }
 
 fn is_standard_library(name: &ProjectName) -> bool {
@@ -61,6 +151,12 @@ fn is_standard_library(name: &ProjectName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_counted_with_its_neighbours() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap()).to_string();
+        assert_eq!((of("2001:db8::1:2:3:4"), of("::ffff:192.0.2.1"), of("192.0.2.1")), ("2001:db8::".into(), "192.0.2.1".into(), "192.0.2.1".into()));
+    }
 
     #[test]
     fn modules_of_the_standard_library_are_taken() {

@@ -2,13 +2,14 @@
 
 use gate::{Permit, Reason};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{DecisionId, FileId, ProjectId, ReleaseId, ReleaseState, Role, Timestamp};
+use model::{DecisionId, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp};
 use sha2::{Digest, Sha256};
+use storage::StorageError;
 use storage::files::NewFile;
-use storage::projects::NewProject;
 use storage::releases::NewRelease;
-use storage::{StorageError, UnitOfWork};
 
+use super::bounds::{self, Stored};
+use super::new_project::create_project;
 use super::{UploadError, Uploaded};
 use crate::Registry;
 use crate::archive::Inspected;
@@ -37,12 +38,11 @@ impl Registry {
         let granted = Granted::of(&permit, &self.inner.config.public_url);
         let mut upload = permit.into_target();
         let Some(Ok(inspected)) = upload.inspected.clone() else { return Err(UploadError::Unavailable("the file was not inspected".to_owned())) };
-        if let Some(create) = &create {
-            self.take_new_project(create.target().owner).await?;
-        }
-        self.put_blob(&mut upload, &inspected).await?;
-        match self.write(&granted, &upload, &inspected, create.as_ref()).await {
+        let metadata = Metadata { sha256: Sha256::digest(&inspected.metadata_file).into(), inspected: &inspected };
+        self.put_blobs(&mut upload, &metadata).await?;
+        match self.write(&granted, &upload, &metadata, create.as_ref()).await {
             Ok(Written::Committed) => {}
+            Ok(Written::Beyond(error)) => return Err(error),
             Ok(Written::Overtaken) => return Ok(Outcome::Overtaken(Box::new(upload))),
             Err(error) if error.conflict().is_some() => {
                 // Which rule it was shows when everything is loaded and checked again.
@@ -69,24 +69,35 @@ impl Registry {
         })))
     }
 
-    /// Invariant: when this returns, the blob survives a crash. Rows come after it.
-    async fn put_blob(&self, upload: &mut UploadFile, inspected: &Inspected) -> Result<(), UploadError> {
-        // Overtaken uploads come here again; their file is in place.
-        let Some(file) = upload.file.take() else { return Ok(()) };
-        let (inner, digest, metadata) = (self.inner.clone(), upload.submission.digests.blake2_256, inspected.metadata_file.clone());
-        blocking(move || inner.blobs.put(file.into_path(), &digest, metadata.as_deref())).await.map_err(|error| UploadError::Unavailable(error.to_string()))
+    /// Invariant: when this returns, the blobs survive a crash. Rows come after them.
+    async fn put_blobs(&self, upload: &mut UploadFile, metadata: &Metadata<'_>) -> Result<(), UploadError> {
+        // Overtaken uploads come here again; their file is in place. Metadata may be needed
+        // now that was not before.
+        let (inner, file, digest) = (self.inner.clone(), upload.file.take(), upload.submission.digests.blake2_256);
+        let metadata = upload.keeps_metadata().then(|| (metadata.inspected.metadata_file.clone(), metadata.sha256));
+        let put = move || {
+            if let Some((bytes, sha256)) = metadata {
+                inner.blobs.put_metadata(&bytes, &sha256)?;
+            }
+            file.map_or(Ok(()), |file| inner.blobs.put(file.into_path(), &digest))
+        };
+        blocking(put).await.map_err(|error| UploadError::Unavailable(error.to_string()))
     }
 
     async fn write(
         &self,
         granted: &Granted,
         upload: &UploadFile,
-        inspected: &Inspected,
+        metadata: &Metadata<'_>,
         create: Option<&Permit<CreateProject>>,
     ) -> Result<Written, StorageError> {
         let mut unit = self.inner.storage.begin().await?;
         let project = match (create, upload.project.id()) {
-            (Some(create), _) => create_project(&mut unit, create).await?,
+            (Some(create), _) => {
+                let (project, event) = create_project(&mut unit, create).await?;
+                unit.also(&event);
+                project
+            }
             (None, Some(id)) => {
                 if !still_holds(&mut unit, &upload.project, upload.uploader).await? {
                     return Ok(Written::Overtaken);
@@ -95,30 +106,60 @@ impl Registry {
             }
             (None, None) => return Ok(Written::Overtaken),
         };
-        let metadata = inspected.metadata.to_json();
-        let release = NewRelease { id: ReleaseId::new(), project, version: &upload.submission.version, metadata: &metadata, created_at: granted.at };
-        let release = unit.ensure_release(&release).await?;
+        let Metadata { sha256, inspected } = *metadata;
+        let new = NewRelease {
+            id: ReleaseId::new(),
+            project,
+            version: &upload.submission.version,
+            metadata_sha256: upload.keeps_metadata().then_some(sha256),
+            created_at: granted.at,
+        };
+        let release = unit.ensure_release(&new).await?;
+        let is_new_release = release.id == new.id;
+        let speaks_for_release = is_new_release || release.state == ReleaseState::Staged && granted.state == ReleaseState::Published;
+        if speaks_for_release && !upload.keeps_metadata() {
+            // The release was rejected in between, and its metadata would be this file's.
+            return Ok(Written::Overtaken);
+        }
+        if speaks_for_release && !is_new_release {
+            unit.set_release_metadata(release.id, &sha256).await?;
+        }
+        let keeps_metadata = speaks_for_release || upload.submission.kind == FileKind::Wheel;
         let submission = &upload.submission;
         // The checks let no name without a key come this far; its own text is one as well.
         let name_key = crate::filename::key(&submission.file_name).unwrap_or_else(|| submission.file_name.clone());
-        unit.add_file(&NewFile {
-            id: FileId::new(),
-            release: release.id,
-            name: &submission.file_name,
-            name_key: &name_key,
-            kind: submission.kind,
-            size: submission.size,
-            digests: submission.digests,
-            requires_python: inspected.metadata.one("requires_python"),
-            metadata_sha256: inspected.metadata_file.as_ref().map(|bytes| Sha256::digest(bytes).into()),
-            python_version: &submission.python_version,
-            comment: submission.comment.as_deref(),
-            uploaded_at: granted.at,
-            uploaded_by: upload.uploader,
-            uploaded_with: upload.token,
-            state: granted.state,
-        })
-        .await?;
+        let usage = unit
+            .add_file(&NewFile {
+                id: FileId::new(),
+                release: release.id,
+                name: &submission.file_name,
+                name_key: &name_key,
+                kind: submission.kind,
+                size: submission.size,
+                digests: submission.digests,
+                requires_python: inspected.metadata.one("requires_python"),
+                metadata_sha256: (submission.kind == FileKind::Wheel).then_some(sha256),
+                metadata_size: keeps_metadata.then_some(inspected.metadata_file.len() as u64),
+                python_version: &submission.python_version,
+                comment: submission.comment.as_deref(),
+                uploaded_at: granted.at,
+                uploaded_by: upload.uploader,
+                uploaded_with: upload.token,
+                state: granted.state,
+            })
+            .await?;
+        let stored = Stored {
+            usage,
+            is_staged: granted.state == ReleaseState::Staged,
+            releases: if is_new_release { Some(unit.count_releases(project).await?) } else { None },
+            unpublished: match create {
+                Some(create) => Some(unit.count_unpublished_projects(create.target().owner).await?),
+                None => None,
+            },
+        };
+        if let Err(error) = bounds::check(&self.inner.config, &upload.project.normalized, &stored) {
+            return Ok(Written::Beyond(error));
+        }
         unit.commit(&file_event(granted, upload, project)).await?;
         Ok(Written::Committed)
     }
@@ -127,6 +168,14 @@ impl Registry {
 enum Written {
     Committed,
     Overtaken,
+    /// There is no room for it: nothing was kept.
+    Beyond(UploadError),
+}
+
+/// The core metadata of a file, and what it is kept by.
+struct Metadata<'a> {
+    sha256: [u8; 32],
+    inspected: &'a Inspected,
 }
 
 impl Granted {
@@ -152,23 +201,6 @@ pub(super) fn sentence(reason: &Reason, public_url: &str) -> String {
         Some(page) => format!("{text} See {public_url}/help/#{page}"),
         None => text,
     }
-}
-
-async fn create_project(unit: &mut UnitOfWork, permit: &Permit<CreateProject>) -> Result<ProjectId, StorageError> {
-    let CreateProject { name, owner, .. } = permit.target();
-    let id = ProjectId::new();
-    unit.create_project(&NewProject { id, name, created_at: permit.at() }).await?;
-    unit.grant_role(id, *owner, Role::Owner, permit.at()).await?;
-    unit.also(&AuditEvent {
-        at: permit.at(),
-        kind: EventKind::ProjectCreated,
-        actor: permit.actor().clone(),
-        user: Some(*owner),
-        project: Some(id),
-        decision: Some(permit.decision()),
-        detail: serde_json::json!({ "name": name.as_written(), "owner": owner.to_string(), "set": permit.set_number() }),
-    });
-    Ok(id)
 }
 
 fn file_event(granted: &Granted, upload: &UploadFile, project: ProjectId) -> AuditEvent {

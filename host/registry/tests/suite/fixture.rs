@@ -114,6 +114,8 @@ impl Fixture {
         let number = default_set().store(&storage, &Actor::System, NOW).await.unwrap();
         gate.install(number).await.unwrap();
         let mut config = RegistryConfig::new(folder.path().join("blobs"), "https://example.org/pypi/");
+        // Everybody here comes from one address.
+        config.new_projects_per_address = 10_000;
         change(&mut config);
         let registry = Registry::new(storage, clock.clone(), config).unwrap();
         Self { registry, gate, clock, folder }
@@ -197,6 +199,14 @@ impl Fixture {
     pub(crate) async fn rejected(&self, caller: &Caller, file: File) -> (u16, String) {
         match self.upload(caller, file).await {
             Err(UploadError::Rejected { status, message, .. }) => (status, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `upload` was refused with, by a decision.
+    pub(crate) async fn refused(&self, caller: &Caller, file: File) -> gate::Refusal {
+        match self.upload(caller, file).await {
+            Err(UploadError::Refused(refusal)) => refusal,
             other => panic!("{other:?}"),
         }
     }

@@ -226,7 +226,7 @@ async fn what_another_process_writes_shows_soon() {
 fn versions_are_in_the_order_of_pep_440_whatever_the_order_of_uploads() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (fixture, ana) = runtime.block_on(async {
-        let fixture = Fixture::with(|config| config.max_new_projects_per_hour = 10_000).await;
+        let fixture = Fixture::with(|config| config.new_projects_per_user = 10_000).await;
         let ana = fixture.person("ana").await;
         (fixture, ana)
     });

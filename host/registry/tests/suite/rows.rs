@@ -23,6 +23,9 @@ async fn each_row_has_its_answer() {
         (8, wheel().with("classifiers", "Made :: Up"), "'Made :: Up' is not a valid classifier."),
         (9, no_file, "Upload payload does not have a file."),
         (11, File::wheel("json", "1.0"), "The name 'json' isn't allowed (conflict with the Python Standard Library"),
+        (11, File::wheel("pip", "1.0"), "The name 'pip' isn't allowed. Choose another name. See https://example.org/pypi/help/#project-name"),
+        (11, File::wheel("p1p", "1.0"), "The name 'p1p' isn't allowed."),
+        (11, File::wheel("Requirements-TXT", "1.0"), "The name 'Requirements-TXT' isn't allowed."),
         (11, File::wheel("samp1e", "1.0"), "The name 'samp1e' is too similar to the existing project 'sample'."),
         (19, wheel().named("../sample-1.0-py3-none-any.whl"), "Cannot upload a file with '/' or '\\' in the name."),
         (19, wheel().named("sample-1.0.tar.gz"), "Invalid file extension: 'sample-1.0.tar.gz' is no wheel."),
@@ -48,6 +51,8 @@ async fn each_row_has_its_answer() {
             wheel().named("sample-1.0-3-py3-none-any.whl").bytes(samples::zip(&[("a", b"b")])),
             "Wheel 'sample-1.0-3-py3-none-any.whl' must have exactly one .dist-info folder.",
         ),
+        (30, wheel().named(".sample-1.0-5-py3-none-any.whl"), "Invalid wheel filename '.sample-1.0-5-py3-none-any.whl': its first part is no project name."),
+        (30, wheel().named("sample_-1.0-5-py3-none-any.whl"), "Invalid wheel filename 'sample_-1.0-5-py3-none-any.whl': its first part is no project name."),
         (31, wheel().named("sample-1.0-4-py3-none-any.whl").with("attestations", "[]"), "Invalid attestations supplied during upload:"),
     ] {
         let (status, message) = fixture.rejected(&ana, file).await;
@@ -134,20 +139,6 @@ async fn the_name_of_a_deleted_file_is_burned() {
     assert!(
         fixture.rejected(&ana, File::wheel("sample", "1.0")).await.1.starts_with("This filename was previously used by a file that has since been deleted.")
     );
-}
-
-#[tokio::test]
-async fn new_projects_are_counted() {
-    let fixture = Fixture::with(|config| config.max_new_projects_per_hour = 2).await;
-    let ana = fixture.person("ana").await.token();
-    for name in ["first", "second"] {
-        fixture.upload(&ana, File::wheel(name, "1.0")).await.unwrap();
-    }
-    assert_eq!(fixture.rejected(&ana, File::wheel("third", "1.0")).await.0, 429);
-    assert_eq!(fixture.registry.storage().project("third").await.unwrap(), None);
-    fixture.upload(&ana, File::wheel("first", "1.1")).await.unwrap();
-    fixture.clock.advance_seconds(3601);
-    fixture.upload(&ana, File::wheel("third", "1.0")).await.unwrap();
 }
 
 #[tokio::test]

@@ -322,7 +322,7 @@ async fn play(fixture: &Fixture, ana: &Person, project: &str, moves: &[Move]) {
 fn in_whatever_order_no_reader_sees_a_staged_file() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (fixture, ana) = runtime.block_on(async {
-        let fixture = Fixture::with(|config| config.max_new_projects_per_hour = 10_000).await;
+        let fixture = Fixture::with(|config| config.new_projects_per_user = 10_000).await;
         let ana = fixture.person("ana").await;
         (fixture, ana)
     });

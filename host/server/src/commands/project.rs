@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
-use model::{ProjectStatus, Role, UserName};
+use model::{ProjectName, ProjectStatus, Role, UserName};
 use serde_json::{Map, Value, json};
 use storage::projects::{IndexEntry, ProjectRow};
 
@@ -18,6 +18,19 @@ pub(crate) enum ProjectCommand {
     Show {
         /// The project.
         project: String,
+    },
+    /// Create an empty project for a user, who uploads to it later.
+    ///
+    /// Usually the first upload creates a project. This is the way to a name that is
+    /// reserved, and to hold a name for somebody.
+    #[command(after_help = "Example:\n  portcullis project create pip --owner alice")]
+    Create {
+        /// The project.
+        #[arg(value_parser = project_name)]
+        project: ProjectName,
+        /// Who owns it.
+        #[arg(long, value_name = "user", value_parser = user_name)]
+        owner: UserName,
     },
     /// Give a user a role on a project, or take it away.
     #[command(after_help = "Examples:\n  portcullis project role my-project alice owner\n  portcullis project role my-project alice none")]
@@ -88,6 +101,10 @@ impl From<StatusChoice> for ProjectStatus {
     }
 }
 
+fn project_name(text: &str) -> Result<ProjectName, String> {
+    ProjectName::parse(text).map_err(|error| error.to_string())
+}
+
 fn assignment(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no setting; write name=value"))?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -98,6 +115,12 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
     match command {
         ProjectCommand::List => list(line).await,
         ProjectCommand::Show { project } => show(line, &project).await,
+        ProjectCommand::Create { project, owner } => {
+            let target = line.registry.load_create(&project, &owner).await?;
+            line.registry.create_project(line.permit(target).await?).await?;
+            let json = json!({ "project": project.normalized(), "owner": owner.as_written() });
+            Ok(Answer::new(format!("{project} is created, and {owner} owns it; readers see it once something is published"), json))
+        }
         ProjectCommand::Role { project, user, role } => change_role(line, &project, &user, role).await,
         ProjectCommand::Settings { project, policy: None, .. } => show_settings(line, &project).await,
         ProjectCommand::Settings { project, policy: Some(policy), settings, clear } => {

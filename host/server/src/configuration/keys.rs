@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::ProjectName;
 use portcullis_http::Network;
 use toml::Value;
 
@@ -133,8 +134,24 @@ keys! {
     recovery_wait ("recovery-wait"): Duration = "3d";
     /// Largest file that may be uploaded.
     max_file_size ("max-file-size"): ByteSize = "100 MiB";
-    /// Largest sum of the files of one project.
+    /// Largest sum of the files of one project, each with the core metadata that is kept for it.
     max_project_size ("max-project-size"): ByteSize = "10 GiB";
+    /// Largest sum of those files of one project that wait to be published.
+    max_staged_size ("max-staged-size"): ByteSize = "2 GiB";
+    /// Bytes that one user may upload in 24 hours, to whatever projects. Each upload counts
+    /// for at least 256 KiB.
+    max_upload_per_day ("max-upload-per-day"): ByteSize = "50 GiB";
+    /// Projects that one user may create in an hour.
+    new_projects_per_user ("new-projects-per-user"): Number<1, 1_000_000> = "20";
+    /// Projects that may be created from one address in an hour; of IPv6 from one network of
+    /// 64 bits.
+    new_projects_per_address ("new-projects-per-address"): Number<1, 1_000_000> = "40";
+    /// Names that no new project may take, and neither what looks like them (0 for o, 1 for l
+    /// or i, other separators). Projects that exist are not affected, and `portcullis project
+    /// create` makes one all the same. Put your own here: names of packages that you use from
+    /// elsewhere, or that belong to you. An empty list reserves none.
+    reserved_names ("reserved-names"): Vec<ProjectName> =
+        "pip, setuptools, wheel, distribute, easy-install, pkg-resources, python, python2, python3, requirements.txt, rrequirements.txt, requirements-dev.txt, dev-requirements.txt, requirements";
     /// Days after which a published release takes no more files; 0 for never.
     release_age_limit_days ("release-age-limit-days"): Number<0, 36_500> = "14";
     /// Wall-clock time of one policy's evaluation in milliseconds. A policy that needs

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::ProjectName;
 use portcullis_http::Network;
 use toml::Value;
 
@@ -274,16 +275,36 @@ impl Setting for TokenPrefix {
 /// A list of [`Network`]s; as text they are separated by commas.
 impl Setting for Vec<Network> {
     fn read(value: &Value) -> Result<Self, String> {
-        let parts: Vec<&str> = match value {
-            Value::Array(items) => items.iter().map(text).collect::<Result<_, _>>()?,
-            Value::String(text) => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect(),
-            other => return Err(format!("is {other}; write a list like [\"10.0.0.0/8\"]")),
-        };
+        let parts = parts(value, "[\"10.0.0.0/8\"]")?;
         parts.into_iter().map(str::parse).collect::<Result<_, _>>().map_err(|problem: portcullis_http::InvalidNetwork| format!("is wrong: {problem}"))
     }
 
     fn show(&self) -> String {
         format!("[{}]", self.iter().map(|network| quoted(&network.to_string())).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A list of names; as text they are separated by commas.
+impl Setting for Vec<ProjectName> {
+    fn read(value: &Value) -> Result<Self, String> {
+        let names = parts(value, "[\"pip\", \"our-own-package\"]")?;
+        names
+            .into_iter()
+            .map(|name| ProjectName::parse(name).map_err(|problem| format!("holds {}, which is no project name: {problem}", quoted(name))))
+            .collect()
+    }
+
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(|name| quoted(name.as_written())).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The parts of a list, or of a text in which commas separate them.
+fn parts<'a>(value: &'a Value, example: &str) -> Result<Vec<&'a str>, String> {
+    match value {
+        Value::Array(items) => items.iter().map(text).collect(),
+        Value::String(text) => Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()),
+        other => Err(format!("is {other}; write a list like {example}")),
     }
 }
 
@@ -391,6 +412,15 @@ mod tests {
         for wrong in ["10.0.0.0/33", "10.0.0/8", "host", "::1/129"] {
             assert!(from_text::<Vec<Network>>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn names_read_from_lists_and_from_text() {
+        let names = from_text::<Vec<ProjectName>>("pip, Our.Package").unwrap();
+        assert_eq!(names.show(), "[\"pip\", \"Our.Package\"]");
+        assert_eq!(from_text::<Vec<ProjectName>>(""), Ok(Vec::new()));
+        assert!(from_text::<Vec<ProjectName>>("pip, -x").unwrap_err().contains("\"-x\", which is no project name"));
+        assert!(Vec::<ProjectName>::read(&Value::Integer(1)).is_err());
     }
 
     #[test]

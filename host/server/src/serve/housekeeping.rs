@@ -56,6 +56,9 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     if let Err(error) = registry.storage().forget_attempts(now.plus_ms(-ATTEMPTS_KEPT_MS)).await {
         tracing::warn!(%error, "cannot forget old attempts");
     }
+    if let Err(error) = registry.storage().forget_uploaded_bytes(now.plus_ms(-ATTEMPTS_KEPT_MS)).await {
+        tracing::warn!(%error, "cannot forget how much was uploaded");
+    }
     if let Err(error) = registry.storage().remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS)).await {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }

@@ -33,6 +33,7 @@ const STEPS: &[Step] = steps! {
     5 "0005_people_forms.sql" "people forms";
     9 "0009_search.sql" "search";
     4 "0004_command_line_devices.sql" "command line devices";
+    8 "0008_quotas.sql" "quotas";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

@@ -47,6 +47,11 @@ impl Row {
         u64::try_from(integer).map_err(|_| unexpected(column))
     }
 
+    /// The same, of a column that may be null.
+    pub(crate) fn optional_count(&self, column: &str) -> Result<Option<u64>> {
+        self.optional_integer(column)?.map(|integer| u64::try_from(integer).map_err(|_| unexpected(column))).transpose()
+    }
+
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp> {
         self.get(column).map(Timestamp)
     }

@@ -10,6 +10,7 @@ use storage::files::NewFile;
 use storage::projects::NewProject;
 use storage::releases::NewRelease;
 use storage::tokens::NewToken;
+use storage::usage::Usage;
 use storage::users::NewUser;
 use storage::{Committed, Conflict, DatabaseKind, Result, Secret, SecretHash, Storage, UnitOfWork};
 use tokio::sync::Barrier;
@@ -180,9 +181,17 @@ impl<'a> Upload<'a> {
 
     /// What the registry does with an upload.
     pub(crate) async fn write_to(&self, unit: &mut UnitOfWork) -> Result<ReleaseId> {
+        self.write(unit).await.map(|(release, _)| release)
+    }
+
+    /// The same, for what the project keeps then.
+    pub(crate) async fn add_to(&self, unit: &mut UnitOfWork) -> Result<Usage> {
+        self.write(unit).await.map(|(_, usage)| usage)
+    }
+
+    async fn write(&self, unit: &mut UnitOfWork) -> Result<(ReleaseId, Usage)> {
         let version = Version::parse(self.version).unwrap();
-        let metadata = json!({"summary": "a sample"});
-        let release = NewRelease { id: ReleaseId::new(), project: self.project, version: &version, metadata: &metadata, created_at: at(10) };
+        let release = NewRelease { id: ReleaseId::new(), project: self.project, version: &version, metadata_sha256: Some([3; 32]), created_at: at(10) };
         let release = unit.ensure_release(&release).await?.id;
         let file = NewFile {
             id: FileId::new(),
@@ -194,6 +203,7 @@ impl<'a> Upload<'a> {
             digests: digests(self.content),
             requires_python: Some(">=3.9"),
             metadata_sha256: Some([3; 32]),
+            metadata_size: Some(100),
             python_version: "py3",
             comment: None,
             uploaded_at: at(11),
@@ -201,8 +211,8 @@ impl<'a> Upload<'a> {
             uploaded_with: None,
             state: self.state,
         };
-        unit.add_file(&file).await?;
-        Ok(release)
+        let usage = unit.add_file(&file).await?;
+        Ok((release, usage))
     }
 
     pub(crate) async fn to(&self, storage: &Storage) -> Result<ReleaseId> {

@@ -37,6 +37,9 @@ const SQLITE_DATA: &str = "
         VALUES ('01890000-0000-7000-8000-000000000004', 'sample', 'samp1e', 'Sample', 'active', 4000);
     INSERT INTO project_roles (project_id, user_id, role, granted_at)
         VALUES ('01890000-0000-7000-8000-000000000004', '01890000-0000-7000-8000-000000000001', 'owner', 4000);
+    INSERT INTO file_names (name, name_key, burned_at)
+        VALUES ('.dotty-2.0-py3-none-any.whl', 'dotty/2.0', 1), ('x_-2.0-py3-none-any.whl', 'x/2.0', 1), ('_y-2.0-1-py3-none-any.whl', 'y/2.0', 1),
+        ('a_b-2.0-py3-none-any.whl', 'a-b/2.0', 1), ('a.c-2.0-1.-py3-none-any.whl', 'a-c/2.0', 1), ('d-2.0.tar.gz', 'd/2.0', 1);
     INSERT INTO audit_events (at, kind, actor_kind, user_id, detail)
         VALUES (1000, 'account:created', 'system', '01890000-0000-7000-8000-000000000001', '{}');
     UPDATE registry_state SET revision = 12, serial = 3;";
@@ -101,6 +104,20 @@ async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
         commit(&storage, async |unit| unit.rewrite_email(beyond[0].user, "BOB@exämple.org", "Bob@xn--exmple-cua.org").await).await.unwrap();
         assert_eq!(storage.email("bob@xn--exmple-cua.ORG").await.unwrap().unwrap().verified_at, Some(model::Timestamp(2000)));
         assert!(storage.emails_beyond_ascii("", 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_malformed_wheel_of_before_no_longer_blocks_the_right_name() {
+    on_both(async |storage| {
+        storage.migrate().await.unwrap();
+        for (key, is_taken) in [("dotty/2.0", false), ("x/2.0", false), ("y/2.0", false), ("a-b/2.0", true), ("a-c/2.0", true), ("d/2.0", true)] {
+            assert_eq!(storage.is_burned(key).await.unwrap(), is_taken, "{key}");
+        }
+        for name in [".dotty-2.0-py3-none-any.whl", "x_-2.0-py3-none-any.whl", "_y-2.0-1-py3-none-any.whl"] {
+            assert!(storage.is_burned(&format!("malformed/{name}")).await.unwrap(), "{name}: its own name stays taken");
+        }
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use model::{ReleaseState, Role, Version};
 use storage::Conflict;
 use storage::files::FileRow;
+use storage::releases::ReleaseMetadata;
 
 use crate::fixture::{Upload, at, commit, conflict, digests, grant, on_both, project, user};
 
@@ -28,7 +29,8 @@ async fn a_published_file_reads_back_whole() {
         assert_eq!(storage.published_files(sample).await.unwrap(), std::slice::from_ref(&file));
         assert_eq!(storage.files_of(release).await.unwrap(), [file]);
         let row = storage.release_by_id(release).await.unwrap().unwrap();
-        assert_eq!((row.state, row.published_at, row.metadata["summary"].as_str()), (ReleaseState::Published, Some(at(11)), Some("a sample")));
+        assert_eq!((row.state, row.published_at), (ReleaseState::Published, Some(at(11))));
+        assert_eq!(storage.release_metadata(release).await.unwrap(), Some(ReleaseMetadata::Blob([3; 32])));
         assert_eq!(storage.project("sample").await.unwrap().unwrap().published_at, Some(at(11)));
         assert_eq!(storage.file("other").await.unwrap(), None);
     })
@@ -195,7 +197,7 @@ async fn sizes_and_blobs_count_staged_files_too() {
         Upload::published(sample, "1.0", WHEEL).to(storage).await.unwrap();
         Upload::staged(sample, "1.0", SDIST).to(storage).await.unwrap();
         Upload::published(other, "1.0", "other-1.0-py3-none-any.whl").to(storage).await.unwrap();
-        assert_eq!((storage.project_size(sample).await.unwrap(), storage.total_size().await.unwrap()), (2000, 3000));
+        assert_eq!((storage.project_size(sample).await.unwrap(), storage.total_size().await.unwrap()), (2200, 3000));
         let mut expected = [WHEEL, SDIST, "other-1.0-py3-none-any.whl"].map(|name| digests(name).blake2_256);
         expected.sort_unstable();
         let mut seen = storage.blobs(None, 2).await.unwrap();

@@ -1,0 +1,151 @@
+//! What the files of a project and of a user come to, held where they are written: these
+//! rules look at the figures of the very unit of work that stores the file, in which no
+//! other upload to the project comes in between. [`super::file_checks::size`] asks the same
+//! earlier, to save work, and may be wrong.
+
+use gate::{Attempt, Gate, Reason, RefusalKind};
+use model::{Action, Caller};
+use storage::usage::Usage;
+
+use super::error::UploadError;
+use crate::{Registry, RegistryConfig};
+
+/// Files of one release. Bounds what a project's page lists and what each further upload to
+/// the release looks through; the largest releases of pypi.org have some three hundred.
+pub(super) const MAX_FILES_OF_RELEASE: u64 = 1_000;
+
+/// Files of one project. Bounds its page (about 500 bytes a file) and, with the size limit,
+/// the rows of a project; the largest projects of pypi.org have some twenty thousand.
+pub(super) const MAX_FILES_OF_PROJECT: u64 = 50_000;
+
+/// Releases of one project. Bounds what each upload to it compares versions with.
+pub(super) const MAX_RELEASES_OF_PROJECT: u64 = 20_000;
+
+/// Projects that one user owns and of which nothing was ever published. Bounds the names that
+/// are taken by uploads that only wait, however long somebody goes on creating them.
+pub(super) const MAX_UNPUBLISHED_PROJECTS: u64 = 100;
+
+/// Bytes that an upload is counted for at least in the daily limit of its user: whatever its
+/// size, it leaves rows, an entry of the journal, a decision and an audit event. With the
+/// default of that limit, 200,000 uploads of one user in a day.
+const LEAST_UPLOADED: u64 = 256 << 10;
+
+/// What the daily limit of a user tells how long to wait: it is counted by the hour.
+const RETRY_AFTER_SECONDS: u64 = 60 * 60;
+
+/// What a stored file makes of its project and of its owner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub(super) usage: Usage,
+    pub(super) is_staged: bool,
+    /// If the release is new: how many there are then.
+    pub(super) releases: Option<u64>,
+    /// If the project is new: how many its owner has of which nothing was published.
+    pub(super) unpublished: Option<u64>,
+}
+
+/// Whether the file may stay. `project` is the normalized name.
+pub(super) fn check(config: &RegistryConfig, project: &str, stored: &Stored) -> Result<(), UploadError> {
+    let Stored { usage, is_staged, releases, unpublished } = *stored;
+    check_size(config, project, usage.bytes)?;
+    if is_staged && usage.staged_bytes > config.max_staged_bytes {
+        return Err(UploadError::rejected(
+            "too-much-staged",
+            format!(
+                "Too much waits to be published. Limit for the staged files of project '{project}' is {}. Publish or reject what waits, then upload again.",
+                in_words(config.max_staged_bytes)
+            ),
+        ));
+    }
+    let too_many = |what: &str, most: u64, remedy: &str| Err(UploadError::rejected("too-many-files", format!("Too many {what}. Limit is {most}. {remedy}")));
+    if usage.files_of_release > MAX_FILES_OF_RELEASE {
+        return too_many("files in this release", MAX_FILES_OF_RELEASE, "Upload a new version.");
+    }
+    if usage.files > MAX_FILES_OF_PROJECT {
+        return too_many(&format!("files in project '{project}'"), MAX_FILES_OF_PROJECT, "Ask the operators of the registry.");
+    }
+    if releases.is_some_and(|releases| releases > MAX_RELEASES_OF_PROJECT) {
+        return too_many(&format!("releases in project '{project}'"), MAX_RELEASES_OF_PROJECT, "Ask the operators of the registry.");
+    }
+    if unpublished.is_some_and(|projects| projects > MAX_UNPUBLISHED_PROJECTS) {
+        return Err(UploadError::rejected(
+            "too-many-unpublished-projects",
+            format!("You own {MAX_UNPUBLISHED_PROJECTS} projects of which nothing was ever published. Publish a release of one of them first."),
+        ));
+    }
+    Ok(())
+}
+
+/// The limit on the size of a project, when all its files cost so much.
+pub(super) fn check_size(config: &RegistryConfig, project: &str, bytes: u64) -> Result<(), UploadError> {
+    if bytes <= config.max_project_bytes {
+        return Ok(());
+    }
+    Err(UploadError::rejected(
+        "project-too-large",
+        format!(
+            "Project size too large. Limit for project '{project}' total size is {}. Ask the operators of the registry for more.",
+            in_words(config.max_project_bytes)
+        ),
+    ))
+}
+
+/// As PyPI says it: whole units of 1024.
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{bytes} bytes"),
+        1_048_576..1_073_741_824 => format!("{} MB", bytes >> 20),
+        _ => format!("{} GB", bytes >> 30),
+    }
+}
+
+impl Registry {
+    /// Counts what is about to be kept for the caller, before the disk is used for it: what
+    /// fails later is kept for a day at most, and counted all the same.
+    pub(super) async fn take_uploaded_bytes(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, bytes: u64) -> Result<(), UploadError> {
+        let limit = self.inner.config.max_uploaded_bytes_per_day;
+        let Some(user) = caller.user() else { return Ok(()) };
+        if self.inner.storage.take_uploaded_bytes(user.id, bytes.max(LEAST_UPLOADED), self.inner.clock.now(), limit).await? {
+            return Ok(());
+        }
+        let reason = Reason {
+            code: "too-much-uploaded".to_owned(),
+            message: format!("You uploaded too much today; the limit of one user is {} in 24 hours.", in_words(limit)),
+            remedy: "Try again in some hours, or ask the operators of the registry for more.".to_owned(),
+            page: None,
+        };
+        let kind = RefusalKind::Limited { retry_after_seconds: RETRY_AFTER_SECONDS };
+        Err(gate.refuse_as(attempt, caller, Action::FileUpload, kind, reason).await.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_one(change: impl FnOnce(&mut Stored)) -> Option<String> {
+        let mut config = RegistryConfig::new("blobs", "https://example.org");
+        (config.max_project_bytes, config.max_staged_bytes) = (2 << 30, 3 << 20);
+        let usage = Usage { bytes: 2 << 30, staged_bytes: 3 << 20, files: MAX_FILES_OF_PROJECT, files_of_release: MAX_FILES_OF_RELEASE };
+        let mut stored = Stored { usage, is_staged: true, releases: Some(MAX_RELEASES_OF_PROJECT), unpublished: Some(MAX_UNPUBLISHED_PROJECTS) };
+        change(&mut stored);
+        check(&config, "demo", &stored).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_at_its_bound_stays_and_one_more_of_anything_does_not() {
+        assert_eq!(check_one(|_| ()), None);
+        for (error, expected) in [
+            (check_one(|stored| stored.usage.bytes += 1), "Project size too large. Limit for project 'demo' total size is 2 GB."),
+            (check_one(|stored| stored.usage.staged_bytes += 1), "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MB."),
+            (check_one(|stored| stored.usage.files_of_release += 1), "Too many files in this release. Limit is 1000. Upload a new version."),
+            (check_one(|stored| stored.usage.files += 1), "Too many files in project 'demo'. Limit is 50000."),
+            (check_one(|stored| stored.releases = Some(MAX_RELEASES_OF_PROJECT + 1)), "Too many releases in project 'demo'. Limit is 20000."),
+            (check_one(|stored| stored.unpublished = Some(MAX_UNPUBLISHED_PROJECTS + 1)), "You own 100 projects of which nothing was ever published."),
+        ] {
+            assert!(error.as_ref().is_some_and(|error| error.starts_with(expected)), "{expected}: {error:?}");
+        }
+        // What is published at once is not held to what may wait.
+        assert_eq!(check_one(|stored| (stored.is_staged, stored.usage.staged_bytes) = (false, 4 << 20)), None);
+    }
+}
