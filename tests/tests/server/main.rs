@@ -10,6 +10,7 @@ mod operations;
 mod pages;
 mod people;
 mod publishing;
+mod quotas;
 mod refusals;
 mod replays;
 mod replicas;
