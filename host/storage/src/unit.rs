@@ -64,8 +64,8 @@ statements! {
         WHERE only_row = 1 RETURNING serial, list_serial, revision";
     ADD_TO_JOURNAL = "INSERT INTO journal (serial, project_id, project_name, action, at)
         SELECT CAST($1 AS BIGINT), id, normalized, CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM projects WHERE id = $2";
-    SET_PROJECT_SERIAL = "INSERT INTO project_serials (project_id, serial) VALUES ($1, $2)
-        ON CONFLICT (project_id) DO UPDATE SET serial = excluded.serial";
+    SET_PROJECT_SERIAL = "INSERT INTO project_serials (project_id, serial, project_name) SELECT id, CAST($2 AS BIGINT), normalized FROM projects WHERE id = $1
+        ON CONFLICT (project_id) DO UPDATE SET serial = excluded.serial, project_name = excluded.project_name";
 }
 
 impl UnitOfWork {

@@ -7,8 +7,13 @@ ALTER TABLE registry_state ADD COLUMN list_serial BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE registry_state ADD COLUMN projects BIGINT NOT NULL DEFAULT 0;
 UPDATE registry_state SET list_serial = serial, projects = (SELECT COUNT(*) FROM projects WHERE published_at IS NOT NULL);
 
--- Projects that readers see: those that only hold a staged release are passed over.
-CREATE INDEX projects_listed ON projects (normalized) WHERE published_at IS NOT NULL;
+-- Projects that readers see, with all that the list says of them, so that it is read from
+-- beginning to end and nothing is looked up; those that only hold a staged release are passed over.
+CREATE INDEX projects_listed ON projects (normalized, written, status, published_at) WHERE published_at IS NOT NULL;
+-- The normalized name, for the same: serials in the order of names.
+ALTER TABLE project_serials ADD COLUMN project_name TEXT COLLATE "C";
+UPDATE project_serials SET project_name = (SELECT normalized FROM projects WHERE projects.id = project_serials.project_id);
+CREATE INDEX project_serials_by_name ON project_serials (project_name, serial);
 CREATE INDEX projects_newest ON projects (published_at DESC, normalized) WHERE published_at IS NOT NULL;
 
 -- What housekeeping forgets by, and what is listed newest first.

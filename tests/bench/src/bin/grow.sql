@@ -22,8 +22,8 @@ INSERT INTO files (id, project_id, release_id, name, kind, size, md5, sha256, bl
         1700000000000 + n, 'published', 1700000000000 + n FROM batch;
 INSERT INTO journal (serial, project_id, project_name, action, at)
     SELECT (SELECT serial FROM registry_state) + n - {from} + 1, '01890000-0000-7000-8001-' || tail, name, 'add file', 1700000000000 + n FROM batch;
-INSERT INTO project_serials (project_id, serial)
-    SELECT '01890000-0000-7000-8001-' || tail, (SELECT serial FROM registry_state) + n - {from} + 1 FROM batch;
+INSERT INTO project_serials (project_id, serial, project_name)
+    SELECT '01890000-0000-7000-8001-' || tail, (SELECT serial FROM registry_state) + n - {from} + 1, name FROM batch;
 INSERT INTO decisions (id, at, action, outcome, set_number, project_name, route, remote_address, microseconds, record)
     SELECT '01890000-0000-7000-8004-' || tail, 1700000000000 + n, 'file:upload', CASE WHEN n % 50 = 0 THEN 'denied' ELSE 'permitted' END, 1, name,
         '/legacy/', '192.0.2.1', 12, '{"version":1,"filler":"' || substr('{filler}', 1, 400) || '"}' FROM batch;
