@@ -44,6 +44,8 @@ pub fn command(folder: &Path) -> Command {
         }
     }
     command.current_dir(folder);
+    // What a command keeps for the person who runs it.
+    command.env("XDG_CONFIG_HOME", folder.join("config"));
     command
 }
 
@@ -288,6 +290,58 @@ impl Server {
     /// Makes a user with a verified address and a second factor.
     pub fn user(&self, name: &str) -> User {
         self.setup.user(name)
+    }
+
+    /// Follows the link in the next mail that asks whether a command line is this user's; what
+    /// `cause` makes the registry send it, it is asked once.
+    #[track_caller]
+    pub fn confirm_command_line<T>(&self, user: &User, cause: impl FnOnce() -> T) -> T {
+        let outbox = self.setup.data().join("outbox");
+        let mails = || -> Vec<PathBuf> {
+            let files = std::fs::read_dir(&outbox).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+            files.filter(|file| file.to_string_lossy().contains("-command-line-confirm-")).collect()
+        };
+        let before = mails();
+        let caused = cause();
+        let deadline = Instant::now() + PATIENCE;
+        let link = loop {
+            let new = mails().into_iter().filter(|file| !before.contains(file)).filter_map(|file| std::fs::read_to_string(file).ok());
+            let of_user = new.filter(|mail| mail.contains(&format!("To: {}@example.org", user.name)));
+            let found = of_user.filter_map(|mail| mail.lines().find_map(|line| Some(line.split_once("/login/device?link=")?.1.trim().to_owned()))).next();
+            if let Some(link) = found {
+                break link;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for the mail about a command line:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let origin = format!("http://localhost:{}", self.address.port());
+        let request = Request::new("POST", "/login/device").header("Origin", &origin).header("Accept", "text/html");
+        let answer = self.send(&request.body("application/x-www-form-urlencoded", format!("link={link}").into_bytes()));
+        assert!(answer.status == 200 && answer.text().contains("The command line is confirmed"), "{}", answer.text());
+        caused
+    }
+
+    /// What a command line of the user's is known by. No code of theirs is used up.
+    #[track_caller]
+    pub fn known_command_line(&self, user: &User) -> String {
+        let code = user.authenticator.as_ref().map(Authenticator::code);
+        let proof = serde_json::json!({ "user": user.name, "password": user.password, "totp": code });
+        let request = Request::new("POST", "/api/projects/nothing/staged").header("Accept", "application/json");
+        let refused = self.confirm_command_line(user, || self.send(&request.body("application/json", proof.to_string().into_bytes())));
+        assert_eq!(refused.json()["reasons"][0]["code"], "device-unknown", "{}", refused.text());
+        refused.json()["device"].as_str().expect("the secret of the command line").to_owned()
+    }
+
+    /// Makes the command line of this test, with the server's address as given to it, known to
+    /// be the user's.
+    #[track_caller]
+    pub fn know_own_command_line(&self, user: &User, url: &str) {
+        let code = user.authenticator.as_ref().map(Authenticator::code).unwrap_or_default();
+        let file = format!("nothing={}", "0".repeat(64));
+        let arguments = ["release", "publish", "nothing", "1.0", "--user", &user.name, "--url", url, "--file", &file];
+        let variables = [("PORTCULLIS_PASSWORD", user.password.as_str()), ("PORTCULLIS_TOTP", &code)];
+        let refused = self.confirm_command_line(user, || self.setup.command_line_with_input(&arguments, "", &variables));
+        assert!(!refused.status.success() && refused.all().contains("Open the link in your mail"), "{}", refused.all());
     }
 
     /// Stops the server as an operator would, and says how it ended.

@@ -179,10 +179,10 @@ impl CreateToken {
 }
 
 impl Identity {
-    /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted
-    /// against the user's limits like every other code.
+    /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted for
+    /// this place by itself: only the server's command line gets here.
     pub async fn prove_second_factor(&self, name: &UserName, code: &str) -> Result<SecondFactorProof, TokenError> {
-        let counter = self.config().limits.totp_of(name);
+        let counter = self.config().limits.totp_of_on_server(name);
         let too_many = |TooMany { retry_after_seconds }| TokenError::Limited { retry_after_seconds };
         let taken = limits::take(self.storage(), &[counter], self.now()).await?.map_err(too_many)?;
         let user = self.storage().user_by_name(name).await?.ok_or(TokenError::UnknownUser)?;

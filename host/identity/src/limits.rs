@@ -218,6 +218,12 @@ impl Limits {
         of_user("totp", name, &self.totp_per_user)
     }
 
+    /// For codes that an operator proves on the server's own command line, where no stranger is:
+    /// what others try elsewhere keeps nobody out there.
+    pub(crate) fn totp_of_on_server(&self, name: &UserName) -> Counter {
+        of_user("totp-on-server", name, &self.totp_per_user)
+    }
+
     pub(crate) fn totp_from(&self, address: IpAddr) -> Counter {
         from("totp", address, &self.totp_per_address)
     }

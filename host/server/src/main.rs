@@ -2,7 +2,8 @@
 //!
 //! How to read this crate: [`cli`] is what can be asked for; [`configuration`] what can be
 //! chosen; [`wiring`] makes the parts of both; [`serve`] runs the registry; [`commands`]
-//! are the rest, a file per noun, on a [`command_line::CommandLine`]. No rule about
+//! are the rest, a file per noun, on a [`command_line::CommandLine`]; the few that ask the
+//! running registry do so as a [`remote::Remote`]. No rule about
 //! packages, accounts or policies lives here: commands call the same use cases as HTTP.
 
 mod answer;

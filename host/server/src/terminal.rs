@@ -27,11 +27,12 @@ pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<
         bail!("nobody can be asked for the {} here; {how_else}", prompt.to_lowercase());
     }
     let mut out = std::io::stderr();
-    write!(out, "{prompt}: ")?;
-    out.flush()?;
     let stdin = std::io::stdin();
     let answer = {
+        // Before it is asked: an answer that comes at once is neither shown nor lost.
         let _hidden = HiddenEcho::begin(stdin.as_raw_fd()).context("cannot switch off the terminal's echo")?;
+        write!(out, "{prompt}: ")?;
+        out.flush()?;
         read_line(&mut stdin.lock())
     };
     writeln!(out)?;

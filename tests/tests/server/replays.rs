@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tests::postgres::new_database;
-use tests::{Connection, Package, Request, Server, Setup, User};
+use tests::{Connection, Distribution, Package, Request, Server, Setup, User};
 
 use crate::tools::upload_ok;
 
@@ -44,6 +44,7 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
     let owner = servers[0].user("owner");
     let token = servers[0].setup.token(&owner, &["--account"]);
     upload_ok(&servers[0], &Package::new("shared", "1.0").wheel(), &token);
+    servers[0].command_line(&["project", "settings", "shared", "staged-release", "mode=automation"]).ok();
 
     let (persons, accepted_in_all) = (Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config { cases: 16, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
@@ -55,7 +56,14 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
             persons.set(person);
             let user = servers[0].user(&format!("person{person}"));
             servers[0].command_line(&["project", "role", "shared", &user.name, "maintainer"]).ok();
-            let accepted = accepted_steps(&servers, &user, person, &submissions);
+            // What is done with a code uses it up, so each call has something to reject.
+            for (number, _) in submissions.iter().enumerate().filter(|(_, submission)| !submission.by_browser) {
+                let wheel = staged_for(person, number);
+                let answer = servers[0].upload(&wheel, Some(&tests::basic_token(&token)));
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+            let device = servers[0].known_command_line(&user);
+            let accepted = accepted_steps(&servers, &user, person, &submissions, &device);
             for (step, times) in &accepted {
                 prop_assert!(*times <= 1, "the step {step} was accepted {times} times: {submissions:?}");
             }
@@ -69,7 +77,7 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
 }
 
 /// How often each time step was accepted.
-fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: &[Submission]) -> BTreeMap<i64, usize> {
+fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: &[Submission], device: &str) -> BTreeMap<i64, usize> {
     let authenticator = user.authenticator.as_ref().expect("the person has an app");
     // Made before anything is sent: a code belongs to one step whenever it arrives.
     let codes = authenticator.codes_from_now(submissions.iter().map(|submission| submission.step));
@@ -81,7 +89,8 @@ fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: 
             let sent: Vec<_> = (next..next + together)
                 .map(|number| {
                     let (submission, code) = (&submissions[number], &codes[number]);
-                    scope.spawn(move || (submission.step, submission.is_accepted(&servers[submission.server], user, person, code)))
+                    let wheel = staged_for(person, number);
+                    scope.spawn(move || (submission.step, submission.is_accepted(&servers[submission.server], user, person, code, device, &wheel)))
                 })
                 .collect();
             sent.into_iter().map(|sent| sent.join().expect("a submission ends")).collect()
@@ -94,13 +103,21 @@ fn accepted_steps(servers: &[Server; 2], user: &User, person: u32, submissions: 
     accepted
 }
 
+/// What a call of this person rejects.
+fn staged_for(person: u32, number: usize) -> Distribution {
+    Package::new("shared", &format!("2.{person}.{number}")).wheel()
+}
+
 impl Submission {
-    fn is_accepted(&self, server: &Server, user: &User, person: u32, code: &str) -> bool {
+    fn is_accepted(&self, server: &Server, user: &User, person: u32, code: &str, device: &str, wheel: &Distribution) -> bool {
         // A place for each person: what one gets wrong is not another one's.
         let place = format!("10.9.{}.{}", person / 250, 1 + person % 250);
         if !self.by_browser {
-            let proof = serde_json::json!({ "user": user.name, "password": user.password, "totp": code });
-            let request = Request::new("POST", "/api/projects/shared/staged").header("X-Forwarded-For", &place);
+            let version = wheel.file_name.split('-').nth(1).expect("a version");
+            let sha256 = wheel.sha256();
+            let files = serde_json::json!({ wheel.file_name.as_str(): sha256 });
+            let proof = serde_json::json!({ "user": user.name, "password": user.password, "totp": code, "device": device, "files": files });
+            let request = Request::new("POST", &format!("/api/projects/shared/releases/{version}/reject")).header("X-Forwarded-For", &place);
             return server.send(&request.body("application/json", proof.to_string().into_bytes())).status == 200;
         }
         let mut connection = Connection::to(server.address);

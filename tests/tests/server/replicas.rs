@@ -57,10 +57,14 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
         assert!(!server.get("/simple/shared/").text().contains("shared-3.0"));
     }
     let code = alice.authenticator.as_ref().expect("alice has an app").code();
+    second.know_own_command_line(&alice, &second.url());
+    let listed = second.command_line(&["release", "list", "shared", "--json"]).ok().json();
+    let sha256 = listed[0]["files"][0]["sha256"].as_str().expect("a digest");
+    let file = format!("shared-3.0-py3-none-any.whl={sha256}");
     second
         .setup
         .command_line_with_input(
-            &["release", "publish", "shared", "3.0", "--user", "alice", "--url", &second.url()],
+            &["release", "publish", "shared", "3.0", "--user", "alice", "--url", &second.url(), "--file", &file],
             "",
             &[("PORTCULLIS_PASSWORD", &alice.password), ("PORTCULLIS_TOTP", &code)],
         )

@@ -314,3 +314,53 @@ async fn all_that_is_wrong_with_a_new_password_is_told_at_once() {
     let page = browser.post("/account/password", &[("current", "wrong horse"), ("password", "short")]).await;
     assert!(page.body.contains("id=\"error-current\"") && page.body.contains("id=\"error-password\""), "{}", page.body);
 }
+
+#[tokio::test]
+async fn known_browsers_and_command_lines_are_listed_and_forgotten() {
+    let site = Site::new().await;
+    site.user("ana").await;
+    site.user("eve").await;
+    let (mut ana, mut eve) = (site.browser(), site.browser());
+    ana.log_in("ana").await;
+    eve.log_in("eve").await;
+    ana.keep_recovery_codes().await;
+    let secret = ana.set_up_app().await;
+    site.clock.advance_seconds(30);
+    let code = site.code(&secret);
+    let call = async |code: &str, device: Option<&str>| {
+        let proof = serde_json::json!({ "user": "ana", "password": PASSWORD, "totp": code, "device": device, "host": "build-7" });
+        let request = axum::http::Request::post("/api/projects/demo/staged").header("content-type", "application/json").header("accept", "application/json");
+        site.browser().send(request, axum::body::Body::from(proof.to_string())).await
+    };
+    let code_of = |answer: &crate::browser::Answer| -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default()["reasons"][0]["code"].clone()
+    };
+    let unknown = call(&code, None).await;
+    assert_eq!((unknown.status, code_of(&unknown).as_str()), (StatusCode::FORBIDDEN, Some("device-unknown")), "{}", unknown.body);
+    let device = serde_json::from_str::<serde_json::Value>(&unknown.body).unwrap()["device"].as_str().unwrap().to_owned();
+
+    let link = site.mailed_link(MailKind::CommandLineConfirm).await;
+    let page = site.browser().get(&link).await;
+    assert!(page.body.contains("Yes, let this command line in") && !page.body.contains("build-7"), "{}", page.body);
+    assert!(!ana.get("/account/sessions/").await.body.contains("Command line on"), "what was not confirmed is not known");
+    let confirmed = site.browser().post("/login/device", &[("link", &page.field("link"))]).await;
+    assert!(confirmed.status == StatusCode::OK && confirmed.body.contains("The command line is confirmed"), "{}", confirmed.body);
+    assert_ne!(code_of(&call(&code, Some(&device)).await).as_str(), Some("device-unknown"));
+
+    let page = ana.get("/account/sessions/").await;
+    let rows = page.body.split("id=\"device-list\"").nth(1).unwrap();
+    assert!(rows.contains("Command line on build-7") && rows.matches("name=\"device\"").count() == 2, "{}", page.body);
+    assert!(!page.body.contains(&device), "its secret is shown nowhere");
+    let row = rows.split("<tr>").find(|row| row.contains("build-7")).unwrap();
+    let mark = row.split_once("name=\"device\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+
+    eve.post_and_follow("/account/sessions/forget-device", &[("device", &mark)]).await;
+    assert!(ana.get("/account/sessions/").await.body.contains("build-7"), "nobody forgets what is somebody else's");
+    let page = ana.post_and_follow("/account/sessions/forget-device", &[("device", &mark)]).await;
+    assert!(page.body.contains("It is forgotten") && !page.body.contains("build-7"), "{}", page.body);
+    assert_eq!(code_of(&call(&code, Some(&device)).await).as_str(), Some("device-unknown"));
+    let history = ana.get("/account/history/").await;
+    for sentence in ["from a command line that was never seen", "A new command line was confirmed by mail.", "The command line on build-7 was forgotten"] {
+        assert!(history.body.contains(sentence), "{sentence}: {}", history.body);
+    }
+}

@@ -15,6 +15,7 @@ mod postgres;
 
 mod accounts;
 mod breaches;
+mod command_lines;
 mod devices;
 mod hijacked;
 mod history;

@@ -1,3 +1,4 @@
+use model::DeviceKind;
 use storage::Conflict;
 
 use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
@@ -97,6 +98,52 @@ async fn a_device_seen_twice_at_once_is_one_device() {
             .await;
             assert_eq!(fixture.storage.device(ada, &hash(round)).await.unwrap().unwrap().confirmed_at, Some(at(10)));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_line_waits_to_be_confirmed_and_stays_one() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
+        let known = async || storage.known_devices(ada).await.unwrap().into_iter().map(|device| device.secret).collect::<Vec<_>>();
+        commit(storage, async |unit| unit.see_device(ada, &hash(1), at(10), "192.0.2.7", "Firefox", true).await).await.unwrap();
+        let host = Some("laptop");
+        commit(storage, async |unit| unit.see_command_line(ada, &hash(2), at(20), "192.0.2.7", "portcullis/1", host).await).await.unwrap();
+        let device = storage.device(ada, &hash(2)).await.unwrap().unwrap();
+        assert_eq!((device.kind, device.host.as_deref(), device.confirmed_at), (DeviceKind::CommandLine, host, None));
+        assert_eq!(storage.device(ada, &hash(1)).await.unwrap().unwrap().kind, DeviceKind::Browser);
+        assert_eq!(known().await, [hash(1)]);
+        assert!(!commit(storage, async |unit| unit.drop_device(ada, &hash(2)).await).await.unwrap(), "none that only waits");
+        assert!(commit(storage, async |unit| unit.confirm_device(ada, &hash(2), at(30)).await).await.unwrap());
+        assert_eq!(known().await, [hash(2), hash(1)], "the one seen last before the other");
+        commit(storage, async |unit| unit.see_device(ada, &hash(2), at(40), "", "", true).await).await.unwrap();
+        assert_eq!(storage.device(ada, &hash(2)).await.unwrap().unwrap().kind, DeviceKind::CommandLine);
+        assert!(!commit(storage, async |unit| unit.drop_device(bob, &hash(2)).await).await.unwrap());
+        assert!(commit(storage, async |unit| unit.drop_device(ada, &hash(2)).await).await.unwrap());
+        assert_eq!(known().await, [hash(1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_use_of_a_device_is_noted_once_a_minute() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let ada = user(storage, "ada").await;
+        let start = at(1_000_000);
+        commit(storage, async |unit| unit.see_device(ada, &hash(1), start, "192.0.2.7", "Firefox", true).await).await.unwrap();
+        for (later_ms, is_noted) in [(59_999, false), (60_000, true), (60_001, false)] {
+            let now = start.plus_ms(later_ms);
+            storage.touch_device(ada, &hash(1), now, "198.51.100.1", "portcullis/1").await.unwrap();
+            let device = storage.device(ada, &hash(1)).await.unwrap().unwrap();
+            assert_eq!(device.last_seen_at == now, is_noted, "{later_ms}");
+        }
+        let device = storage.device(ada, &hash(1)).await.unwrap().unwrap();
+        assert_eq!((device.remote_address.as_str(), device.user_agent.as_str(), device.confirmed_at), ("198.51.100.1", "portcullis/1", Some(start)));
+        storage.touch_device(ada, &hash(2), start.plus_ms(999_999), "", "").await.unwrap();
+        assert_eq!(storage.device(ada, &hash(2)).await.unwrap(), None, "nothing is made");
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use model::{Role, SessionId, UserName};
+use model::{DeviceKind, Role, SessionId, UserName};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use storage::Storage;
@@ -49,19 +49,24 @@ const BOB: &str = "01890000-0000-7000-8000-000000000002";
 
 /// The registry of [`SQLITE_DATA`] in both databases, not yet migrated.
 async fn on_both(test: impl AsyncFn(Storage)) {
+    on_both_from(1, SQLITE_DATA, test).await;
+}
+
+/// The same as a later version wrote it.
+async fn on_both_from(version: i64, data: &str, test: impl AsyncFn(Storage)) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/registry.db", folder.path().display());
     let storage = Storage::connect(&url).await.unwrap();
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    until(1, "sqlite").await.run(&mut connection).await.unwrap();
-    sqlx::raw_sql(SQLITE_DATA).execute(&mut connection).await.unwrap();
+    until(version, "sqlite").await.run(&mut connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(data.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     test(storage).await;
     if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
         let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
-        until(1, "postgres").await.run(&mut connection).await.unwrap();
+        until(version, "postgres").await.run(&mut connection).await.unwrap();
         // The one thing that PostgreSQL writes in another way.
-        let data = sqlx::AssertSqlSafe(SQLITE_DATA.replace("x'07", "'\\x07"));
+        let data = sqlx::AssertSqlSafe(data.replace("x'07", "'\\x07"));
         sqlx::raw_sql(data).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         test(Storage::connect(&database.url).await.unwrap()).await;
@@ -118,6 +123,24 @@ async fn a_malformed_wheel_of_before_no_longer_blocks_the_right_name() {
         for name in [".dotty-2.0-py3-none-any.whl", "x_-2.0-py3-none-any.whl", "_y-2.0-1-py3-none-any.whl"] {
             assert!(storage.is_burned(&format!("malformed/{name}")).await.unwrap(), "{name}: its own name stays taken");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_browser_that_was_known_stays_a_known_browser() {
+    let data = format!(
+        "{SQLITE_DATA} INSERT INTO devices (secret_hash, user_id, first_seen_at, last_seen_at, confirmed_at, remote_address, user_agent)
+        VALUES (x'{}', '{ADA}', 10, 20, 10, '192.0.2.1', 'Firefox');",
+        "07".repeat(32)
+    );
+    on_both_from(2, &data, async |storage| {
+        storage.migrate().await.unwrap();
+        let devices = storage.known_devices(ADA.parse().unwrap()).await.unwrap();
+        assert_eq!(
+            devices.iter().map(|device| (device.secret, device.kind, device.last_seen_at)).collect::<Vec<_>>(),
+            [([7; 32], DeviceKind::Browser, at(20))]
+        );
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use model::{ReleaseState, Role, Version};
 use storage::Conflict;
 use storage::files::FileRow;
-use storage::releases::ReleaseMetadata;
+use storage::releases::{ReleaseMetadata, StagedBy};
 
 use crate::fixture::{Upload, at, commit, conflict, digests, grant, on_both, project, user};
 
@@ -66,6 +66,7 @@ async fn what_is_staged_is_there_for_no_reader() {
         assert_eq!(storage.last_serial().await.unwrap(), 0);
         let staged = storage.staged_releases(sample).await.unwrap();
         assert_eq!((staged.len(), staged[0].release.id, names(&staged[0].files)), (1, release, vec![WHEEL]));
+        assert_eq!(staged[0].staged_by, [StagedBy { user: None, token_description: None }]);
         assert_eq!(storage.staged_releases_for(ada).await.unwrap(), staged);
         assert_eq!(storage.staged_releases_for(bob).await.unwrap(), []);
         assert_eq!(storage.all_staged_releases().await.unwrap(), staged);
