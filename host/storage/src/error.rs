@@ -50,6 +50,10 @@ pub enum Conflict {
     /// What the unit was [on behalf of](crate::UnitOfWork::on_behalf_of) ended before it was done.
     #[error("the session has ended")]
     SessionEnded,
+    /// The unit was [decided under](crate::UnitOfWork::decided_under) a policy set in whose place
+    /// another one came before it was done.
+    #[error("the policy set that decided was replaced before this was done")]
+    PoliciesReplaced,
     #[error("the project name is taken")]
     ProjectNameTaken,
     #[error("the project name looks like that of another project")]

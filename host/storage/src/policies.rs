@@ -228,6 +228,11 @@ impl Storage {
 }
 
 impl UnitOfWork {
+    /// Sequence of the newest activation; 0 before the first.
+    pub(crate) async fn last_activation(&mut self) -> Result<i64> {
+        self.one(&LAST_ACTIVATION, &[]).await?.integer("sequence")
+    }
+
     /// Keeps a module. Returns false if it was there already.
     pub async fn add_module(&mut self, module: &NewModule<'_>) -> Result<bool> {
         let values = [module.digest.into(), module.name.into(), module.version.into(), module.bytes.into(), module.added_at.into()];
@@ -245,7 +250,7 @@ impl UnitOfWork {
     /// activation (0: none) is in force, else `Conflict::Raced`.
     pub async fn activate_policy_set(&mut self, activation: &NewActivation<'_>, expected: Option<i64>) -> Result<i64> {
         self.take_turn().await?;
-        let last = self.one(&LAST_ACTIVATION, &[]).await?.integer("sequence")?;
+        let last = self.last_activation().await?;
         if expected.is_some_and(|expected| expected != last) {
             return self.refuse(Conflict::Raced);
         }

@@ -29,6 +29,8 @@ pub struct UnitOfWork {
     pub(crate) mails: Vec<UnwrittenMail>,
     /// The session that must still live when this is committed.
     on_behalf_of: Option<SessionId>,
+    /// The activation of a policy set that must still be the newest when this is committed.
+    decided_under: Option<i64>,
     wrote: bool,
     /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction
     /// with success and keeps nothing, and SQLite would keep half of it.
@@ -79,6 +81,7 @@ impl UnitOfWork {
             events: Vec::new(),
             mails: Vec::new(),
             on_behalf_of: None,
+            decided_under: None,
             wrote: false,
             broken: None,
         }
@@ -89,6 +92,16 @@ impl UnitOfWork {
     /// change is first, and seen by whoever ends the session, or it is not made.
     pub fn on_behalf_of(&mut self, session: SessionId) {
         self.on_behalf_of = Some(session);
+    }
+
+    /// The unit fails with `Conflict::PoliciesReplaced` unless this activation (a sequence; 0:
+    /// none) is the newest one when it is committed: of a change and an activation, made at the
+    /// same time on whatever servers, either the change is first, or it is not made.
+    pub fn decided_under(&mut self, activation: i64) {
+        // Of two decisions of one unit, at most one was made by the set of now.
+        if self.decided_under.replace(activation).is_some_and(|other| other != activation) && self.broken.is_none() {
+            self.broken = Some(Broken::Conflict(Conflict::PoliciesReplaced));
+        }
     }
 
     /// Makes sure of that; before the unit itself ends sessions, or else at the commit. Last
@@ -120,7 +133,14 @@ impl UnitOfWork {
             self.add_event(&earlier).await?;
         }
         self.add_event(event).await?;
-        let marker = if wrote { Some(self.advance(event).await?) } else { None };
+        let marker = if wrote || self.decided_under.is_some() { Some(self.advance(event).await?) } else { None };
+        // Invariant: after `advance`, which every activation waits for, too. Commits and activations
+        // have one order on all servers, and nothing is kept that a replaced set decided.
+        if let Some(activation) = self.decided_under
+            && self.last_activation().await? != activation
+        {
+            return self.refuse(Conflict::PoliciesReplaced);
+        }
         let serial = marker.filter(|_| !self.visible.is_empty()).map(|marker| marker.serial);
         self.transaction.commit().await?;
         if let Some(marker) = marker {

@@ -1,10 +1,14 @@
-use model::ModuleDigest;
+use std::time::Duration;
+
+use model::audit::EventKind;
+use model::{ModuleDigest, ProjectId, ProjectName};
 use storage::Conflict;
 use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet, ServerRow};
-use storage::{Result, Storage};
+use storage::projects::NewProject;
+use storage::{Result, Storage, UnitOfWork};
 use uuid::Uuid;
 
-use crate::fixture::{at, commit, conflict, on_both};
+use crate::fixture::{at, commit, conflict, event, on_both};
 
 async fn add_set(storage: &Storage, name: &str) -> Result<i64> {
     commit(storage, async |unit| unit.add_policy_set(&NewPolicySet { name, spec: "{}", created_at: at(5), created_by: None }).await).await
@@ -76,6 +80,65 @@ async fn the_last_activation_is_in_force() {
         assert_eq!(conflict(activate(storage, first, ActivationKind::Apply, Some(2)).await), Conflict::Raced);
         assert_eq!(conflict(activate(storage, 99, ActivationKind::Apply, None).await), Conflict::ReferenceGone);
         assert_eq!(storage.activation_marker().await.unwrap(), 3);
+    })
+    .await;
+}
+
+/// A change as a use case makes one.
+async fn create(unit: &mut UnitOfWork, name: &str) -> Result<()> {
+    unit.create_project(&NewProject { id: ProjectId::new(), name: &ProjectName::parse(name).unwrap(), created_at: at(2) }).await
+}
+
+#[tokio::test]
+async fn nothing_is_kept_that_a_replaced_set_decided() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let under = async |name: &str, activations: &[i64]| {
+            commit(storage, async |unit| {
+                activations.iter().for_each(|activation| unit.decided_under(*activation));
+                create(unit, name).await
+            })
+            .await
+        };
+        under("before-any", &[0]).await.unwrap();
+        let set = add_set(storage, "default").await.unwrap();
+        activate(storage, set, ActivationKind::Start, None).await.unwrap();
+        assert_eq!(conflict(under("by-none", &[0]).await), Conflict::PoliciesReplaced);
+        under("by-the-first", &[1]).await.unwrap();
+        // The same set once more is another activation: what lies between is not known here.
+        activate(storage, set, ActivationKind::Apply, None).await.unwrap();
+        assert_eq!(conflict(under("by-the-one-before", &[1]).await), Conflict::PoliciesReplaced);
+        assert_eq!(conflict(under("by-both", &[1, 2]).await), Conflict::PoliciesReplaced);
+        assert_eq!(conflict(under("by-both", &[2, 1]).await), Conflict::PoliciesReplaced);
+        under("by-the-second", &[2, 2]).await.unwrap();
+        for name in ["by-none", "by-the-one-before", "by-both"] {
+            assert_eq!(storage.project(name).await.unwrap(), None);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_change_and_an_activation_at_once_the_change_is_first_or_not_made() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        let set = add_set(storage, "default").await.unwrap();
+        let mut changing = storage.begin().await.unwrap();
+        changing.decided_under(0);
+        create(&mut changing, "meanwhile").await.unwrap();
+        let other = fixture.again().await;
+        let mut activating = tokio::spawn(async move { activate(&other, set, ActivationKind::Start, None).await.unwrap() });
+        // SQLite has one writer; on PostgreSQL the activation overtakes what is not committed yet.
+        let is_overtaken = tokio::time::timeout(Duration::from_millis(300), &mut activating).await.is_ok();
+        let committed = changing.commit(&event(EventKind::ProjectCreated)).await;
+        if is_overtaken {
+            assert_eq!(conflict(committed), Conflict::PoliciesReplaced);
+        } else {
+            committed.unwrap();
+            activating.await.unwrap();
+        }
+        assert_eq!(storage.project("meanwhile").await.unwrap().is_none(), is_overtaken);
+        assert_eq!(storage.activation_marker().await.unwrap(), 1);
     })
     .await;
 }
