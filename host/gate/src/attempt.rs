@@ -3,11 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use model::{DecisionId, Timestamp};
-
-use crate::generations::Generation;
 
 /// The method of the HTTP request, as far as policies can tell methods apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +20,8 @@ pub enum Method {
     Other,
 }
 
-/// One request, pinned to the generation it began with.
-///
-/// However many decisions a request needs and however long it takes, all of them are
-/// made by the generation that was active when it began.
+/// One request. Each of its decisions is made by the policy set that serves at that moment,
+/// however long the request takes.
 #[derive(Clone)]
 pub struct Attempt {
     /// Names the request, and the first decision made for it.
@@ -40,40 +36,71 @@ pub struct Attempt {
     pub remote_address: IpAddr,
     /// The `User-Agent` header, at most 256 characters.
     pub user_agent: Box<str>,
-    pub(crate) generation: Option<Arc<Generation>>,
     tally: Arc<Tally>,
 }
 
 /// What the decisions of one request add up to.
-#[derive(Default)]
 struct Tally {
     first_taken: AtomicBool,
     deciding_ns: AtomicU64,
     project: OnceLock<Box<str>>,
+    answer: Mutex<Answer>,
+}
+
+/// What the answer to a request names.
+#[derive(Clone, Copy)]
+struct Answer {
+    decision: DecisionId,
+    set_number: u64,
+    /// Whether the next decision is the one to name.
+    is_open: bool,
 }
 
 impl Attempt {
-    pub(crate) fn new(
-        at: Timestamp,
-        route: &'static str,
-        method: Method,
-        remote_address: IpAddr,
-        user_agent: &str,
-        generation: Option<Arc<Generation>>,
-    ) -> Self {
+    pub(crate) fn new(at: Timestamp, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str, set_number: u64) -> Self {
         let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
-        Self { id: DecisionId::new(), at, route, method, remote_address, user_agent, generation, tally: Arc::default() }
+        let id = DecisionId::new();
+        let answer = Mutex::new(Answer { decision: id, set_number, is_open: true });
+        let tally = Tally { first_taken: AtomicBool::new(false), deciding_ns: AtomicU64::new(0), project: OnceLock::new(), answer };
+        Self { id, at, route, method, remote_address, user_agent, tally: Arc::new(tally) }
     }
 
-    /// The same request at a later time, for one whose body took long to arrive: what expired
-    /// meanwhile has expired. Its id and its generation stay what they were.
+    /// The same request at a later time, for one whose body took long to arrive, or that is
+    /// decided once more: what expired meanwhile has expired, and the answer names what is
+    /// decided from here on. Its id stays what it was.
     pub fn renewed(&self, at: Timestamp) -> Self {
+        self.answer().is_open = true;
         Self { at: at.max(self.at), ..self.clone() }
     }
 
-    /// Number of the policy set that decides this request; 0 while no set is active.
+    /// The decision that the answer names: the one that refused, or else the first one since
+    /// the request began or was renewed. The request's id before there is any.
+    pub fn decision(&self) -> DecisionId {
+        self.answer().decision
+    }
+
+    /// Number of the policy set that made this decision, or that serves before there is any;
+    /// 0 while no set is active.
     pub fn set_number(&self) -> u64 {
-        self.generation.as_ref().map_or(0, |generation| generation.number())
+        self.answer().set_number
+    }
+
+    /// Notes a decision of this request.
+    pub(crate) fn decided(&self, decision: DecisionId, set_number: u64) {
+        let mut answer = self.answer();
+        if answer.is_open {
+            *answer = Answer { decision, set_number, is_open: false };
+        }
+    }
+
+    /// Notes a refusal, which the answer names whatever was decided before it.
+    pub(crate) fn refused(&self, decision: DecisionId, set_number: u64) {
+        *self.answer() = Answer { decision, set_number, is_open: false };
+    }
+
+    fn answer(&self) -> std::sync::MutexGuard<'_, Answer> {
+        // Plain values: there is no half-written state that a panic could leave behind.
+        self.tally.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Microseconds spent deciding so far, all decisions of this request together.

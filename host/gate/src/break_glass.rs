@@ -36,7 +36,17 @@ pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system
     drop(facts);
     storage.record_decisions(std::slice::from_ref(&row)).await?;
     let actor = Actor::CommandLine { system_user: system_user.to_owned() };
-    let grant =
-        Grant { decision, set_number: 0, at, staged: false, reasons: Vec::new(), warnings: Vec::new(), actor, assurance: Assurance::NONE, session: None };
+    let grant = Grant {
+        decision,
+        set_number: 0,
+        activation: None,
+        at,
+        staged: false,
+        reasons: Vec::new(),
+        warnings: Vec::new(),
+        actor,
+        assurance: Assurance::NONE,
+        session: None,
+    };
     Ok(Permit::new(target, grant))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
 use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement, Sections};
@@ -15,7 +15,7 @@ use storage::decisions::DecisionRow;
 use crate::attempt::{Attempt, Method};
 use crate::context;
 use crate::core_rules;
-use crate::generations::Generation;
+use crate::generations::Active;
 use crate::obligations;
 use crate::permit::{Grant, Permit};
 use crate::recorder::{DecisionRecord, Recorder, actor_of};
@@ -53,7 +53,7 @@ pub struct Gate {
 
 pub(crate) struct GateInner {
     pub(crate) config: GateConfig,
-    pub(crate) active: ArcSwapOption<Generation>,
+    pub(crate) active: ArcSwap<Active>,
     /// One installation at a time. Holds the last failure, told in heartbeats.
     pub(crate) installing: tokio::sync::Mutex<Option<crate::generations::LastFailure>>,
 }
@@ -61,12 +61,12 @@ pub(crate) struct GateInner {
 impl Gate {
     /// A gate without an active set: every decision fails until one is installed.
     pub fn new(config: GateConfig) -> Self {
-        Self { inner: Arc::new(GateInner { config, active: ArcSwapOption::empty(), installing: tokio::sync::Mutex::new(None) }) }
+        Self { inner: Arc::new(GateInner { config, active: ArcSwap::from_pointee(Active::NONE), installing: tokio::sync::Mutex::new(None) }) }
     }
 
-    /// Begins a request: gives it an id, the time, and the generation that decides it.
+    /// Begins a request: gives it an id and the time.
     pub fn begin(&self, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str) -> Attempt {
-        Attempt::new(self.clock().now(), route, method, remote_address, user_agent, self.inner.active.load_full())
+        Attempt::new(self.clock().now(), route, method, remote_address, user_agent, self.inner.active.load().number())
     }
 
     /// The same request now, see [`Attempt::renewed`].
@@ -76,9 +76,13 @@ impl Gate {
 
     /// Decides whether `caller` may do what `target` says.
     ///
-    /// Core rules first (caveats, roles, project status), then the policies of the
-    /// attempt's generation, then obligations. Never an error: what cannot be decided is
-    /// a refusal of kind `Failed`. No database transaction is open while a policy runs.
+    /// Core rules first (caveats, roles, project status), then the policies of the set that
+    /// serves now, then obligations. Never an error: what cannot be decided is a refusal of
+    /// kind `Failed`. No database transaction is open while a policy runs.
+    ///
+    /// Invariant: a change is decided by the newest activation that is in the database when
+    /// it is decided, and the permit's unit of work is committed only while it is the newest:
+    /// see [`Permit::begin`] and `Gate::catch_up`.
     pub async fn decide<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: T) -> Result<Permit<T>, Refusal> {
         let started = Instant::now();
         let decision = attempt.next_decision();
@@ -89,7 +93,19 @@ impl Gate {
             attempt.spent(nanoseconds_since(started));
             return Err(self.refuse_by_core(attempt, caller, decision, &facts, *reason).await);
         }
-        let Some(generation) = &attempt.generation else {
+        let is_read = action.is_read() || matches!(attempt.method, Method::Get | Method::Head);
+        if !is_read && !self.catch_up().await {
+            let reason = own_reason(
+                "policies-being-replaced",
+                "The policies of this registry are being replaced, so this could not be decided yet.",
+                "Try again in a few seconds.",
+                None,
+            );
+            return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
+        }
+        let active = self.inner.active.load_full();
+        attempt.decided(decision, active.number());
+        let Some(generation) = &active.generation else {
             let reason = own_reason(
                 "no-policy-set",
                 "No policy set is active, so nothing can be decided.",
@@ -113,7 +129,7 @@ impl Gate {
         let mut kind = kind;
         // Obligations hold for refusals too: a policy may refuse *and* disable a password.
         if !decided.obligations.is_empty() {
-            if let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations).await {
+            if let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations, active.activation).await {
                 tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
                 let has_failed = matches!(error, obligations::ObligationError::Storage(_));
                 // A denial stands as its policy explains it.
@@ -142,6 +158,7 @@ impl Gate {
         let grant = Grant {
             decision,
             set_number: generation.number(),
+            activation: Some(active.activation),
             at: attempt.at,
             staged: matches!(decided.outcome, DecisionOutcome::Staged),
             reasons: decided.reasons.clone(),
@@ -152,7 +169,6 @@ impl Gate {
         };
         // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
         // pages; and what one credential does up to a rate of its own.
-        let is_read = action.is_read() || matches!(attempt.method, Method::Get | Method::Head);
         let is_anonymous_read = is_read && caller.credential == CredentialKind::None;
         if is_anonymous_read {
             // Whom a policy on trial would refuse is what its trial is for.
@@ -195,10 +211,11 @@ impl Gate {
         self.refusal(attempt, caller, attempt.next_decision(), &TargetFacts::of(action), kind, vec![reason], None).await
     }
 
-    /// Whether the attempt's set could permit this kind of credential for the action at
+    /// Whether the set that serves could permit this kind of credential for the action at
     /// all. Only ever used to save work and to refuse early.
-    pub fn may_permit(&self, attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {
-        attempt.generation.as_ref().is_some_and(|generation| generation.set().may_permit(context::action(action), context::credential(credential)))
+    pub fn may_permit(&self, _attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {
+        let active = self.inner.active.load();
+        active.generation.as_ref().is_some_and(|generation| generation.set().may_permit(context::action(action), context::credential(credential)))
     }
 
     /// Where the database is, for use cases that need facts beside those of the gate.
@@ -240,10 +257,12 @@ impl Gate {
                 _ => own_reason("refused", "A policy of this registry refuses this.", "Ask the operators of the registry.", Some(Page::Contact)),
             });
         }
+        let set_number = decided.as_ref().map_or_else(|| self.inner.active.load().number(), |(_, decided)| decided.set_number);
+        attempt.refused(decision, set_number);
         if self.recorder().wants_refusal(attempt, caller) {
             self.record_refusal(attempt, caller, decision, facts, &kind, &reasons[0], decided).await;
         }
-        Refusal { decision, set_number: attempt.set_number(), kind, reasons }
+        Refusal { decision, set_number, kind, reasons }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -299,7 +318,7 @@ impl Gate {
             at: attempt.at,
             action: facts.action.as_str().to_owned(),
             outcome: outcome.to_owned(),
-            set_number: attempt.generation.as_ref().and_then(|generation| i64::try_from(generation.number()).ok()),
+            set_number: i64::try_from(decided.as_ref().map_or(attempt.set_number(), |decided| decided.set_number)).ok().filter(|number| *number > 0),
             user: caller.user().map(|user| user.id),
             token: caller.token_id(),
             project_name: facts.project.as_ref().map(|project| project.normalized.to_owned()),

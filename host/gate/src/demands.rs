@@ -47,10 +47,11 @@ impl Gate {
     /// What demands a second factor of `caller`, who has these projects with these roles. What
     /// policies demand everywhere comes first, and is not repeated for each project.
     ///
-    /// Made by the attempt's own generation; without one nothing can be said, and nothing can
-    /// be decided either.
+    /// Asked of the set that serves; without one nothing can be said, and nothing can be decided
+    /// either.
     pub async fn demands_second_factor(&self, attempt: &Attempt, caller: &Caller, projects: &[ProjectFacts<'_>]) -> Vec<Demand> {
-        let (Some(generation), Some(user)) = (&attempt.generation, caller.user()) else { return Vec::new() };
+        let active = self.inner.active.load_full();
+        let (Some(generation), Some(user)) = (&active.generation, caller.user()) else { return Vec::new() };
         let asked = Asked { attempt, generation, user };
         let mut everywhere: Vec<String> = Vec::new();
         for action in [Action::TokenCreate, Action::ProjectCreate].into_iter().chain(user.staff.then_some(Action::PolicySetActivate)) {

@@ -7,6 +7,11 @@
 //!
 //! Servers that share a database follow the activation marker in it: whoever asks for an
 //! activation writes a row, and every server notices, installs, and reports back.
+//!
+//! Invariant: an activation holds from the commit of its row. What a set decided before that
+//! is kept only if its unit of work was committed before (`storage::UnitOfWork::decided_under`);
+//! a server that has not followed yet does so before it decides about the next change. A set
+//! that a server cannot load is followed by staying with the one that serves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +29,10 @@ use crate::package::StoredSet;
 
 /// How often a server looks for an activation asked for by another process.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+/// How long a decision about a change waits until this server has followed an activation. A set
+/// whose modules have to be compiled takes a second or two; when the wait is over the request is
+/// answered with 503, so that requests do not pile up behind a set that does not get ready.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(15);
 /// How often a server says that it is alive.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
@@ -50,6 +59,24 @@ impl fmt::Debug for Generation {
     }
 }
 
+/// What this server answers the newest activation with that it has followed.
+pub(crate) struct Active {
+    /// None before the first installation.
+    pub(crate) generation: Option<Arc<Generation>>,
+    /// Sequence of that activation; 0 before the first. The generation is of its set, unless
+    /// that could not be loaded here.
+    pub(crate) activation: i64,
+}
+
+impl Active {
+    pub(crate) const NONE: Self = Self { generation: None, activation: 0 };
+
+    /// Number of the set that serves; 0 for none.
+    pub(crate) fn number(&self) -> u64 {
+        self.generation.as_ref().map_or(0, |generation| generation.number)
+    }
+}
+
 /// What became of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activation {
@@ -62,6 +89,8 @@ pub struct Activation {
 /// The last set this server was told to serve and could not.
 #[derive(Clone, Debug)]
 pub(crate) struct LastFailure {
+    /// The activation that asked for it.
+    activation: i64,
     number: u64,
     message: String,
 }
@@ -95,14 +124,43 @@ pub enum InstallError {
     Storage(#[from] StorageError),
 }
 
+impl InstallError {
+    /// Whether it says nothing about the set: the same may succeed in a moment.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Storage(StorageError::Unavailable(_)))
+    }
+}
+
 impl Gate {
-    /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in.
-    /// On any failure the old generation keeps serving and the reason is recorded.
+    /// Serves set `number` in answer to whatever was activated so far.
     pub async fn install(&self, number: u64) -> Result<Activation, InstallError> {
-        let mut last_failure = self.inner.installing.lock().await;
+        let activation = self.storage().activation_marker().await?;
+        self.install_for(activation, number).await
+    }
+
+    /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in, in
+    /// answer to this activation (a sequence). On any failure the old generation keeps serving,
+    /// from now on in answer to this activation, and the reason is recorded.
+    pub async fn install_for(&self, activation: i64, number: u64) -> Result<Activation, InstallError> {
+        let last_failure = self.inner.installing.lock().await;
+        self.install_locked(last_failure, activation, number).await
+    }
+
+    async fn install_locked(
+        &self,
+        mut last_failure: tokio::sync::MutexGuard<'_, Option<LastFailure>>,
+        activation: i64,
+        number: u64,
+    ) -> Result<Activation, InstallError> {
+        let before = self.inner.active.load_full();
         let previous = self.active_set_number();
+        // Overtaken: what serves answers a later one already.
+        if let Some(serving) = previous.filter(|_| activation < before.activation) {
+            return Ok(Activation { number: serving, previous });
+        }
         if previous == Some(number) {
-            *last_failure = None;
+            self.inner.active.store(Arc::new(Active { generation: before.generation.clone(), activation }));
+            settle(&mut last_failure, activation, number);
             self.report(&last_failure).await;
             return Ok(Activation { number, previous });
         }
@@ -110,14 +168,20 @@ impl Gate {
         let installed = match result {
             Ok(generation) => {
                 begin_counters(&generation.set);
-                self.inner.active.store(Some(Arc::new(generation)));
-                *last_failure = None;
+                self.inner.active.store(Arc::new(Active { generation: Some(Arc::new(generation)), activation }));
+                settle(&mut last_failure, activation, number);
                 metrics::gauge!("portcullis_policy_set").set(number as f64);
                 tracing::info!(set = number, previous, "policy set is serving");
                 Ok(Activation { number, previous })
             }
+            // Not followed: it is tried again, and until then nothing is stored.
+            Err(error) if error.is_passing() => {
+                tracing::warn!(set = number, serving = previous, %error, "policy set could not be installed yet");
+                Err(error)
+            }
             Err(error) => {
-                *last_failure = Some(LastFailure { number, message: error.to_string() });
+                self.inner.active.store(Arc::new(Active { generation: before.generation.clone(), activation }));
+                *last_failure = Some(LastFailure { activation, number, message: error.to_string() });
                 metrics::counter!("portcullis_policy_set_failures_total").increment(1);
                 tracing::error!(set = number, serving = previous, %error, "policy set could not be installed; the one before keeps serving");
                 let event = AuditEvent {
@@ -152,23 +216,23 @@ impl Gate {
 
     /// Number of the set that serves; none before the first installation.
     pub fn active_set_number(&self) -> Option<u64> {
-        self.inner.active.load().as_ref().map(|generation| generation.number)
+        self.inner.active.load().generation.as_ref().map(|generation| generation.number)
     }
 
     /// The set that serves, as it was written.
     pub fn active_spec(&self) -> Option<SetSpec> {
-        self.inner.active.load().as_ref().map(|generation| generation.set.spec().clone())
+        self.inner.active.load().generation.as_ref().map(|generation| generation.set.spec().clone())
     }
 
     /// The forms that the active set's policies offer to project owners.
     pub fn owner_forms(&self) -> Vec<OwnerForm> {
-        self.inner.active.load().as_ref().map(|generation| generation.set.owner_forms()).unwrap_or_default()
+        self.inner.active.load().generation.as_ref().map(|generation| generation.set.owner_forms()).unwrap_or_default()
     }
 
     /// Checks what an owner chose for one policy (`{setting: value}`) against its form.
     pub fn check_owner_settings(&self, policy: &str, chosen: &serde_json::Value) -> Result<(), Vec<SettingError>> {
         let active = self.inner.active.load();
-        let Some(generation) = active.as_ref() else {
+        let Some(generation) = &active.generation else {
             return Err(vec![SettingError { setting: policy.to_owned(), message: "no policy set is active".to_owned() }]);
         };
         generation.set.check_owner_settings(policy, chosen).map(|_| ())
@@ -176,24 +240,20 @@ impl Gate {
 
     /// Counts of every policy of the active set, in binding order.
     pub fn policy_health(&self) -> Vec<PolicyHealth> {
-        self.inner.active.load().as_ref().map(|generation| generation.set.health()).unwrap_or_default()
+        self.inner.active.load().generation.as_ref().map(|generation| generation.set.health()).unwrap_or_default()
     }
 
     /// Follows activations that other processes ask for (the command line, other
     /// replicas) until `stop` resolves, and tells them what this server serves.
     pub async fn follow_activations(&self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
-        let mut seen = None;
         let mut heartbeat = tokio::time::Instant::now();
         // A server that serves no set yet is there, too: whoever applies one waits for it.
         self.report(&*self.inner.installing.lock().await).await;
         loop {
             match self.storage().activation_marker().await {
-                Ok(marker) if seen != Some(marker) => {
-                    // Seen even if it fails: a broken set is reported once, not five times a second.
-                    seen = Some(marker);
-                    self.follow_once().await;
-                }
+                // Followed even if it fails: a broken set is reported once, not five times a second.
+                Ok(marker) if marker > self.followed() => self.follow_once().await,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "cannot look for policy activations; the active set keeps serving"),
             }
@@ -212,11 +272,39 @@ impl Gate {
         }
     }
 
+    /// The newest activation that this server has followed.
+    fn followed(&self) -> i64 {
+        self.inner.active.load().activation
+    }
+
+    /// Has this server follow the newest activation in the database, if it has not yet; false
+    /// if it could not in time. One read of one row where there is nothing to do.
+    pub(crate) async fn catch_up(&self) -> bool {
+        match self.storage().activation_marker().await {
+            Ok(marker) if marker <= self.followed() => true,
+            Ok(marker) => {
+                let gate = self.clone();
+                // By itself, so that an installation goes on when nobody waits for it any longer.
+                let following = tokio::spawn(async move { gate.follow_once().await });
+                let _ = tokio::time::timeout(CATCH_UP_WAIT, following).await;
+                marker <= self.followed()
+            }
+            // The commit of the change looks as well.
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for policy activations before a decision");
+                true
+            }
+        }
+    }
+
     async fn follow_once(&self) {
+        let last_failure = self.inner.installing.lock().await;
         match self.storage().active_set().await {
+            // Somebody else was here while this waited for its turn.
+            Ok(Some(activation)) if activation.sequence <= self.followed() => {}
             Ok(Some(activation)) => match u64::try_from(activation.set_number) {
-                // `install` has logged and recorded a failure already.
-                Ok(number) => drop(self.install(number).await),
+                // It has logged and recorded a failure already.
+                Ok(number) => drop(self.install_locked(last_failure, activation.sequence, number).await),
                 Err(_) => tracing::error!(set = activation.set_number, "the active policy set has an impossible number"),
             },
             Ok(None) => {}
@@ -274,6 +362,11 @@ fn begin_counters(set: &PolicySet) {
             metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => binding.policy.clone(), "grade" => binding.grade.as_str()).increment(0);
         }
     }
+}
+
+/// Forgets a failure when a set is served, unless that set stands in for the one that failed.
+fn settle(last_failure: &mut Option<LastFailure>, activation: i64, number: u64) {
+    *last_failure = last_failure.take().filter(|failure| failure.activation == activation && failure.number != number);
 }
 
 /// How long a server may be silent before it counts as gone.

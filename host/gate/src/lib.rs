@@ -9,7 +9,8 @@
 //! - [`core_rules`]: what no policy may widen: roles, token caveats, project status.
 //! - [`context`]: facts of the model put into the words of the contract with policies.
 //! - [`generations`]: policy sets being validated, swapped and rolled back.
-//! - [`package`]: a policy set as a folder of files.
+//! - [`package`]: a policy set as a folder of files; [`judgement`]: whether it would lock
+//!   everybody out, or holds a policy that fails.
 //! - [`recorder`]: the decision log and the audit of refusals.
 //!
 //! Invariant: only this crate makes a `Permit`. Its fields are private and it has no
@@ -22,6 +23,7 @@ pub mod core_rules;
 pub mod demands;
 mod decide;
 pub mod generations;
+pub mod judgement;
 pub mod obligations;
 pub mod package;
 pub mod permit;
@@ -34,6 +36,7 @@ pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
 pub use generations::{Activation, Generation, InstallError, load_set, silent_since};
+pub use judgement::{Judgement, Lockout};
 pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, stored_spec};
 pub use permit::Permit;
 pub use recorder::{Recorder, RecorderConfig, actor_of};

@@ -36,13 +36,14 @@ pub(crate) enum ObligationError {
 
 /// Fulfils every obligation of a decision, in one unit of work with its audit events, or says
 /// which one it could not. Nothing is done if any of them is unknown. Whoever cannot be
-/// written to is still protected: the rest is done.
-pub(crate) async fn fulfil(storage: &Storage, attempt: &Attempt, caller: &Caller, obligations: &[Obligation]) -> Result<(), ObligationError> {
+/// written to is still protected: the rest is done. `activation` is the one under which it was
+/// decided: what a replaced set demands is not done.
+pub(crate) async fn fulfil(storage: &Storage, attempt: &Attempt, caller: &Caller, obligations: &[Obligation], activation: i64) -> Result<(), ObligationError> {
     let (disable_password, mails) = read(obligations)?;
     let user = caller.user().ok_or(ObligationError::NoUser)?;
     let address = if mails.is_empty() { None } else { primary_address(storage, user).await? };
     if let (Some(&kind), None) = (mails.first(), &address) {
-        act(storage, attempt, caller, user, disable_password, &[], None).await?;
+        act(storage, attempt, caller, user, activation, disable_password, &[], None).await?;
         return Err(ObligationError::NoAddress(kind));
     }
     let mut new_mails = Vec::with_capacity(mails.len());
@@ -51,7 +52,7 @@ pub(crate) async fn fulfil(storage: &Storage, attempt: &Attempt, caller: &Caller
             new_mails.push(kind);
         }
     }
-    let result = act(storage, attempt, caller, user, disable_password, &new_mails, address.as_deref()).await;
+    let result = act(storage, attempt, caller, user, activation, disable_password, &new_mails, address.as_deref()).await;
     if result.is_err() {
         for kind in new_mails {
             storage.give_back_attempt(&counter(kind, user), attempt.at).await?;
@@ -84,11 +85,13 @@ async fn primary_address(storage: &Storage, user: &UserFacts) -> Result<Option<S
     Ok(emails.into_iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address))
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn act(
     storage: &Storage,
     attempt: &Attempt,
     caller: &Caller,
     user: &UserFacts,
+    activation: i64,
     disable_password: bool,
     mails: &[MailKind],
     address: Option<&str>,
@@ -104,6 +107,7 @@ async fn act(
     };
     let mut events = Vec::with_capacity(mails.len() + 1);
     let mut unit = storage.begin().await?;
+    unit.decided_under(activation);
     if disable_password && unit.disable_enabled_password(user.id, "policy").await? {
         // Whoever knows the password may have logged in with it before.
         let ended = unit.end_sessions(user.id, None).await?;

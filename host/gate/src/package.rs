@@ -1,6 +1,6 @@
 //! A policy set as a folder of files: `set.toml`, modules, `cases/*.toml`.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet};
 use storage::{Storage, StorageError};
 
 use crate::generations::{InstallError, assemble};
+use crate::judgement::Judgement;
 
 /// Bytes of a set file or a case file at most.
 const TEXT_LIMIT: u64 = 1 << 20;
@@ -112,12 +113,10 @@ impl VerifiedPackage {
         &self.set
     }
 
-    /// Whether no request whatever could be permitted, as far as the set's policies can be
-    /// asked in advance: most likely a set of observers with nobody to permit.
-    pub fn permits_nothing(&self) -> bool {
-        let actions = model::Action::ALL.iter().map(|&action| crate::context::action(action));
-        let kinds = model::CredentialKind::ALL.iter().map(|&kind| crate::context::credential(kind));
-        !actions.into_iter().any(|action| kinds.clone().any(|kind| self.set.may_permit(action, kind)))
+    /// Whether the set does what a registry needs, as far as its policies can be asked in
+    /// advance. Blocking: some 100 milliseconds.
+    pub fn judge(&self) -> Judgement {
+        Judgement::of(&self.set, self.case_files())
     }
 
     /// How many cases the set was tested with.
@@ -194,8 +193,12 @@ fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>
         folder.canonicalize().ok().and_then(|folder| folder.parent().map(|parent| parent.join("modules"))).unwrap_or_else(|| folder.join("../modules"));
     for place in [folder, shared.as_path()] {
         let path = place.join(module);
-        if path.is_file() {
-            return Ok(read_bytes(&path, MODULE_LIMIT)?.into());
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => return Ok(read_bytes(&path, MODULE_LIMIT)?.into()),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            // It may be there.
+            Err(cause) => return Err(PackageError::Unreadable { path, cause }),
         }
     }
     Err(PackageError::ModuleMissing { module: module.to_owned(), folder: folder.to_owned(), modules: shared })

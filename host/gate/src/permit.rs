@@ -23,6 +23,8 @@ pub struct Permit<T> {
 pub(crate) struct Grant {
     pub(crate) decision: DecisionId,
     pub(crate) set_number: u64,
+    /// The activation (a sequence) under which it was decided; none where no policy was asked.
+    pub(crate) activation: Option<i64>,
     pub(crate) at: Timestamp,
     pub(crate) staged: bool,
     pub(crate) reasons: Vec<Reason>,
@@ -45,6 +47,12 @@ impl<T> Permit<T> {
     /// What is allowed, by value; the permit is used up.
     pub fn into_target(self) -> T {
         self.target
+    }
+
+    /// What is allowed, and the rest of the permit, which is about nothing any longer and still
+    /// begins the unit of work that the decision was about.
+    pub fn split(self) -> (T, Permit<()>) {
+        (self.target, Permit { target: (), grant: self.grant })
     }
 
     /// The decision that allowed it.
@@ -89,13 +97,22 @@ impl<T> Permit<T> {
 
     /// Begins the unit of work that does what was permitted. Permitted to a session, it fails
     /// (`Conflict::SessionEnded`) unless that lives until the commit: what was decided before
-    /// "this wasn't me" is not done after it.
+    /// "this wasn't me" is not done after it. Decided by a policy set, it fails
+    /// (`Conflict::PoliciesReplaced`) unless that is the active one until the commit.
     pub async fn begin(&self, storage: &Storage) -> Result<UnitOfWork, StorageError> {
         let mut unit = storage.begin().await?;
+        self.bind(&mut unit);
+        Ok(unit)
+    }
+
+    /// The same for a unit that another permit began: it is committed if both still hold.
+    pub fn bind(&self, unit: &mut UnitOfWork) {
         if let Some(session) = self.grant.session {
             unit.on_behalf_of(session);
         }
-        Ok(unit)
+        if let Some(activation) = self.grant.activation {
+            unit.decided_under(activation);
+        }
     }
 
     /// What the caller had proven.

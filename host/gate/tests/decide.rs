@@ -376,33 +376,114 @@ async fn of_the_looks_at_pages_by_nobody_some_a_second_are_on_record() {
 }
 
 #[tokio::test]
-async fn a_request_is_decided_by_the_generation_it_began_with() {
+async fn each_decision_of_a_request_is_made_by_the_set_that_serves_then() {
     let fixture = Fixture::with("default").await;
-    let before = fixture.begin();
-    let strict = fixture.store(package("strict")).await;
-    fixture.gate.install(strict).await.unwrap();
+    let attempt = fixture.begin();
     let caller = token_caller(ENROLLED, vec![]);
     let upload = || Thing::on_project(Action::FileUpload, Some(Role::Owner));
-    let permit = fixture.gate.decide(&before, &caller, upload()).await.unwrap();
-    assert_eq!(permit.set_number(), before.set_number());
-    let refusal = fixture.gate.decide(&fixture.begin(), &caller, upload()).await.unwrap_err();
+    let permit = fixture.gate.decide(&attempt, &caller, upload()).await.unwrap();
+    assert_eq!((permit.decision(), permit.set_number()), (attempt.decision(), attempt.set_number()));
+    let strict = fixture.store(package("strict")).await;
+    fixture.gate.install(strict).await.unwrap();
+    let refusal = fixture.gate.decide(&attempt, &caller, upload()).await.unwrap_err();
     assert_eq!(refusal.set_number, strict);
+    assert_eq!((refusal.decision, refusal.set_number), (attempt.decision(), attempt.set_number()), "the answer names what refused");
+    let record = fixture.gate.storage().decision(refusal.decision).await.unwrap().unwrap();
+    assert_eq!(record.set_number, i64::try_from(strict).ok());
+}
+
+#[tokio::test]
+async fn an_answer_names_what_was_decided_since_the_request_was_renewed() {
+    let fixture = Fixture::with("default").await;
+    let attempt = fixture.begin();
+    let caller = token_caller(ENROLLED, vec![]);
+    let decide = async |attempt: &gate::Attempt| fixture.gate.decide(attempt, &caller, Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.unwrap();
+    let first = decide(&attempt).await;
+    let _second = decide(&attempt).await;
+    assert_eq!((first.decision(), attempt.decision()), (attempt.id, attempt.id));
+    let again = decide(&fixture.gate.renew(&attempt)).await;
+    assert_ne!(again.decision(), attempt.id);
+    assert_eq!(attempt.decision(), again.decision());
+}
+
+impl Fixture {
+    /// A set with a case that does not hold.
+    async fn store_broken(&self) -> u64 {
+        // The command line would not store such a set; another machine's might have.
+        let case = "[[case]]\nname = \"a token lists tokens\"\nbase = \"api-token\"\naction = \"token:list\"\nexpect = \"permit\"\n";
+        let stored = serde_json::json!({ "spec": package("strict").spec, "cases": [["broken.toml", case]] }).to_string();
+        self.store(package("strict")).await;
+        let mut unit = self.gate.storage().begin().await.unwrap();
+        let number = unit.add_policy_set(&NewPolicySet { name: "broken", spec: &stored, created_at: NOW, created_by: None }).await.unwrap();
+        unit.commit(&event(EventKind::PolicySetAdded)).await.unwrap();
+        u64::try_from(number).unwrap()
+    }
+
+    /// Activates a set as another process does, which this server has not noticed.
+    async fn activate(&self, number: u64) {
+        gate::request_activation(self.gate.storage(), number, &Actor::System, NOW, ActivationKind::Apply, "test").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_decided_by_the_newest_activation_before_the_server_has_noticed_it() {
+    let fixture = Fixture::with("default").await;
+    let strict = fixture.store(package("strict")).await;
+    fixture.activate(strict).await;
+    let upload = Thing::on_project(Action::FileUpload, Some(Role::Owner));
+    let refusal = fixture.decide(&token_caller(ENROLLED, vec![]), upload).await.unwrap_err();
+    assert_eq!((refusal.set_number, fixture.gate.active_set_number()), (strict, Some(strict)));
+}
+
+#[tokio::test]
+async fn what_was_permitted_before_an_activation_is_not_done_after_it() {
+    let fixture = Fixture::with("default").await;
+    let upload = || Thing::on_project(Action::FileUpload, Some(Role::Owner));
+    let caller = token_caller(ENROLLED, vec![]);
+    let permit = fixture.decide(&caller, upload()).await.unwrap();
+    permit.begin(fixture.gate.storage()).await.unwrap().commit(&event(EventKind::FileUploaded)).await.unwrap();
+    let observe = fixture.store(package("observe")).await;
+    fixture.activate(observe).await;
+    let (_, rest) = permit.split();
+    let error = rest.begin(fixture.gate.storage()).await.unwrap().commit(&event(EventKind::FileUploaded)).await.unwrap_err();
+    assert_eq!(error.conflict(), Some(storage::Conflict::PoliciesReplaced));
+    // Decided again, by the set of now, it is done.
+    let permit = fixture.decide(&caller, upload()).await.unwrap();
+    assert_eq!(permit.set_number(), observe);
+    permit.begin(fixture.gate.storage()).await.unwrap().commit(&event(EventKind::FileUploaded)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_set_that_cannot_be_loaded_here_stops_no_change_under_the_one_that_serves() {
+    let fixture = Fixture::with("default").await;
+    let serving = fixture.gate.active_set_number();
+    let broken = fixture.store_broken().await;
+    fixture.activate(broken).await;
+    for _ in 0..2 {
+        let permit = fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.unwrap();
+        assert_eq!(Some(permit.set_number()), serving);
+        permit.begin(fixture.gate.storage()).await.unwrap().commit(&event(EventKind::FileUploaded)).await.unwrap();
+    }
+    let failures = AuditFilter { kind: Some(EventKind::PolicySetFailed), ..AuditFilter::default() };
+    assert_eq!(fixture.gate.storage().events(&failures, None, 10).await.unwrap().len(), 1, "tried once");
+}
+
+#[tokio::test]
+async fn an_installation_that_was_overtaken_puts_no_earlier_set_in_place() {
+    let fixture = Fixture::with("default").await;
+    let (strict, observe) = (fixture.store(package("strict")).await, fixture.store(package("observe")).await);
+    fixture.activate(strict).await;
+    fixture.activate(observe).await;
+    fixture.gate.install_for(2, observe).await.unwrap();
+    fixture.gate.install_for(1, strict).await.unwrap();
+    assert_eq!(fixture.gate.active_set_number(), Some(observe));
 }
 
 #[tokio::test]
 async fn a_set_whose_cases_fail_is_not_installed_and_the_old_one_serves() {
     let fixture = Fixture::with("default").await;
     let serving = fixture.gate.active_set_number();
-    // The command line would not store such a set; another machine's might have.
-    let case = "[[case]]\nname = \"a token lists tokens\"\nbase = \"api-token\"\naction = \"token:list\"\nexpect = \"permit\"\n";
-    let stored = serde_json::json!({ "spec": package("strict").spec, "cases": [["broken.toml", case]] }).to_string();
-    fixture.store(package("strict")).await;
-    let mut unit = fixture.gate.storage().begin().await.unwrap();
-    let number = unit.add_policy_set(&NewPolicySet { name: "broken", spec: &stored, created_at: NOW, created_by: None }).await.unwrap();
-    let event =
-        AuditEvent { at: NOW, kind: EventKind::PolicySetAdded, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) };
-    unit.commit(&event).await.unwrap();
-    let number = u64::try_from(number).unwrap();
+    let number = fixture.store_broken().await;
     fixture.gate.install(number).await.unwrap_err();
     assert_eq!(fixture.gate.active_set_number(), serving);
     assert!(fixture.decide(&token_caller(ENROLLED, vec![]), Thing::on_project(Action::FileUpload, Some(Role::Owner))).await.is_ok());
@@ -429,7 +510,9 @@ fn a_set_that_could_permit_nothing_is_known_before_it_is_applied() {
         let mut package = package(set);
         package.cases.clear();
         package.spec.bindings.iter_mut().for_each(|binding| binding.grade = grade);
-        assert_eq!(package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).permits_nothing(), locks_out);
+        let judgement = package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).judge();
+        assert_eq!((judgement.refuses(), judgement.lockouts.len()), (locks_out, if locks_out { 5 } else { 0 }), "{judgement}");
+        assert!(judgement.notes[0].contains("has no cases"), "{:?}", judgement.notes);
     }
 }
 

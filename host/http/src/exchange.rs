@@ -160,11 +160,18 @@ impl Exchange {
     }
 
     /// Something of ours failed; or the session ended while the request was under way, and
-    /// what it asked for was not done: then the person is to log in again.
+    /// what it asked for was not done: then the person is to log in again. Or the policies
+    /// were replaced: then the same request is decided by those of now.
     pub(crate) fn unavailable(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         let cause = cause.into();
-        if has_session_ended(&*cause) {
-            return self.log_in("not-done", "The session has ended, and nothing was changed.");
+        match interrupted_by(&*cause) {
+            Some(Conflict::SessionEnded) => return self.log_in("not-done", "The session has ended, and nothing was changed."),
+            Some(Conflict::PoliciesReplaced) => {
+                let message = "The policies of this registry were replaced at this very moment, and nothing was changed.";
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "policies-replaced", message);
+                return problem.remedy("Try again.", None).retry_after(1);
+            }
+            _ => {}
         }
         Problem::unavailable(&cause, self.attempt.id)
     }
@@ -175,16 +182,17 @@ impl Exchange {
     }
 }
 
-/// Whether a unit of work was not done because its session ended, whatever wraps that.
-fn has_session_ended(cause: &(dyn Error + 'static)) -> bool {
+/// Why a unit of work was not done although nothing is wrong with it, whatever wraps that: what
+/// permitted it ended before it was done.
+fn interrupted_by(cause: &(dyn Error + 'static)) -> Option<Conflict> {
     let mut next = Some(cause);
     while let Some(error) = next {
-        if error.downcast_ref() == Some(&Conflict::SessionEnded) {
-            return true;
+        match error.downcast_ref() {
+            Some(conflict @ (Conflict::SessionEnded | Conflict::PoliciesReplaced)) => return Some(*conflict),
+            _ => next = error.source(),
         }
-        next = error.source();
     }
-    false
+    None
 }
 
 /// The parameters of the path, decoded.

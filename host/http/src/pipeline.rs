@@ -379,10 +379,10 @@ fn panicked(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("The registry made a mistake; its log tells more under {id}."))
 }
 
-/// Names the decision and the generation that a decided answer comes from.
+/// Names the decision and the policy set that a decided answer comes from.
 fn name_decision(response: &mut Response, attempt: Option<&Attempt>, decision: Option<DecisionId>) {
     let Some(attempt) = attempt else { return };
-    if let Ok(value) = HeaderValue::try_from(decision.unwrap_or(attempt.id).to_string()) {
+    if let Ok(value) = HeaderValue::try_from(decision.unwrap_or_else(|| attempt.decision()).to_string()) {
         response.headers_mut().insert(DECISION_HEADER.clone(), value);
     }
     response.headers_mut().insert(POLICY_SET_HEADER.clone(), HeaderValue::from(attempt.set_number()));
@@ -526,7 +526,7 @@ impl Line {
             method = self.method,
             path = %self.path,
             status,
-            decision = attempt.map(|attempt| tracing::field::display(decision.unwrap_or(attempt.id))),
+            decision = attempt.map(|attempt| tracing::field::display(decision.unwrap_or_else(|| attempt.decision()))),
             set = attempt.map(Attempt::set_number),
             deciding_us = attempt.map(Attempt::deciding_microseconds),
             total_us = elapsed.as_micros() as u64,

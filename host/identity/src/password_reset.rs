@@ -139,7 +139,7 @@ impl Identity {
             (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
             remote_address(permit.actor()),
         ];
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         let live = unit.live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now).await?;
         // Whoever changes addresses in this moment asks again: none goes to one that just ceased.
         let are_the_same = unit.emails(id.unwrap_or_else(UserId::new)).await? == emails;
@@ -180,7 +180,7 @@ impl Identity {
         let permit = gate.decide(attempt, &person(&user, state), target).await.map_err(PasswordProblem::Refused)?;
 
         let (target, now) = (permit.target(), permit.at());
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         // The user first, as everywhere, so that nobody waits in a circle.
         unit.hold_user(target.user).await?.filter(is_there).ok_or(PasswordProblem::UnknownLink)?;
         let link = unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;

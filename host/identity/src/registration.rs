@@ -285,7 +285,7 @@ impl Identity {
             }
         };
         let data = target.to_data();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.create_link(&NewLink {
             secret: &stored,
             purpose: REGISTRATION,
@@ -323,7 +323,7 @@ impl Identity {
         let caller = target.caller();
         let permit = gate.decide(attempt, &caller, target).await.map_err(ConfirmProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.take_link(&stored, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
@@ -378,7 +378,7 @@ impl Identity {
         let target = Discard { link: stored, user_name, email };
         let permit = gate.decide(attempt, &Caller::anonymous(), target).await.map_err(ConfirmProblem::Refused)?;
         let target = permit.target();
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.take_link(&target.link, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
         let detail = json!({ "name": target.user_name.as_written(), "address": target.email });
         unit.commit(&AuditEvent { user: None, ..event(&permit, EventKind::RegistrationDiscarded, UserId::new(), detail) }).await?;
@@ -421,7 +421,7 @@ impl Identity {
         let caller = target.caller();
         let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
-        let mut unit = self.storage().begin().await?;
+        let mut unit = permit.begin(self.storage()).await?;
         unit.take_link(&stored, FIRST_USER, self.now()).await?.ok_or(RegisterProblem::UnknownLink)?;
         let first = NewUser { id, name: &target.user_name, created_at: at, staff: true };
         if !unit.create_first_user(&first).await.map_err(taken)? {

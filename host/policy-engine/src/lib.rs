@@ -25,6 +25,7 @@ mod policy_set;
 mod probe;
 pub mod set;
 mod settings;
+pub mod survey;
 pub mod table;
 mod text;
 mod verdict;

@@ -169,6 +169,16 @@ impl PolicySet {
         set.conclude(context, policies, begin)
     }
 
+    /// What the policy in this place says; none where it answers, or does not hear the action.
+    /// Neither suspended nor counted.
+    pub(crate) fn try_policy(&self, position: usize, context: &Context) -> Option<EvaluateFailure> {
+        let set = &*self.inner;
+        let binding = set.bindings.get(position).filter(|binding| binding.hears(context.action))?;
+        let lane = set.engine.lane_of_this_thread();
+        let _time = set.engine.keep_time(lane);
+        binding.run(&set.engine, lane, context, &binding.owner_defaults).result.err()
+    }
+
     /// Whether the set could permit this kind of credential for this action at all, so
     /// that work (such as verifying a password) can be spared where it could not.
     ///

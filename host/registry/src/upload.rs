@@ -107,20 +107,24 @@ impl Registry {
         let (submission, file) = Submission::parse(form)?;
         let mut upload = self.load_upload(caller, submission, file).await?;
         let mut is_new_counted = false;
-        for _ in 0..MAX_TRIES {
+        let mut attempt = attempt.clone();
+        for number in 0..MAX_TRIES {
+            if number > 0 {
+                attempt = gate.renew(&attempt);
+            }
             let is_new = upload.project.row.is_none();
             if is_new {
                 self.check_new_project(caller, &upload.submission.name).await?;
             }
             // No archive is opened for a stranger.
-            gate.check_core(attempt, caller, &upload).await?;
+            gate.check_core(&attempt, caller, &upload).await?;
             self.inspect(&mut upload).await?;
-            let permit = gate.decide(attempt, caller, upload).await?;
+            let permit = gate.decide(&attempt, caller, upload).await?;
             let create = match (is_new, caller.user()) {
                 (false, _) => None,
                 (true, Some(user)) => {
                     let (project, name) = (permit.target().project.clone(), permit.target().submission.name.clone());
-                    Some(gate.decide(attempt, caller, CreateProject { project, name, owner: user.id }).await?)
+                    Some(gate.decide(&attempt, caller, CreateProject { project, name, owner: user.id }).await?)
                 }
                 (true, None) => return Err(UploadError::rejected("no-user", "Only a user can create a project by a first upload.")),
             };
@@ -130,14 +134,15 @@ impl Registry {
             }
             // Counted once, however often it is tried, and before anything is kept.
             if create.is_some() && !std::mem::replace(&mut is_new_counted, true) {
-                self.take_new_project(gate, attempt, caller).await?;
+                self.take_new_project(gate, &attempt, caller).await?;
             }
             if permit.target().file.is_some() {
-                self.take_uploaded_bytes(gate, attempt, caller, permit.target().cost()).await?;
+                self.take_uploaded_bytes(gate, &attempt, caller, permit.target().cost()).await?;
             }
             match self.store(permit, create).await? {
                 store::Outcome::Stored(uploaded) => return Ok(*uploaded),
-                // Somebody wrote in between: what was decided may not hold any more.
+                // Somebody wrote, or another policy set became active, in between: what was
+                // decided may not hold any more.
                 store::Outcome::Overtaken(target) => upload = self.reload_upload(caller, *target).await?,
             }
         }

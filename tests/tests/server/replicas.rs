@@ -36,7 +36,7 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
     assert!(statuses.contains(&200) && statuses.contains(&400), "{statuses:?}");
 
     // A swap reaches both before `apply` returns.
-    let closed = SetFolder::new("closed", &binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nnone = []\n"));
+    let closed = SetFolder::new("closed", &binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nnone = [\"session:start\"]\n"));
     let applied = first.command_line(&["policy", "apply", &closed.text(), "--json"]).ok().json();
     assert_eq!(applied["servers"].as_array().map(Vec::len), Some(2), "{applied}");
     for server in [&first, &second] {

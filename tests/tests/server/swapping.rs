@@ -8,7 +8,7 @@ use crate::tools::{SetFolder, binding, default_bindings, upload_ok};
 
 /// A set under which nobody reads without a credential and no token uploads.
 fn closed_set() -> SetFolder {
-    let settings = "[binding.settings]\nnone = []\napi-token = []\n";
+    let settings = "[binding.settings]\nnone = [\"session:start\"]\napi-token = []\n";
     SetFolder::new("closed", &binding("restrict-routes", "restrict-routes.wasm", settings))
 }
 
@@ -81,33 +81,88 @@ fn swapping_sets_200_times_under_load_loses_and_misdecides_nothing() {
     let history = server.command_line(&["policy", "history", "--limit", "1000", "--json"]).ok().json();
     let activations = history.as_array().or_else(|| history["activations"].as_array()).map_or(0, Vec::len);
     assert_eq!(activations as u64, SWAPS + 1);
+    assert_every_row_was_written_under_the_set_that_decided(&server);
+}
+
+/// Audit events are written in the transaction of their change, and SQLite has one writer: their
+/// order is that of the commits.
+fn assert_every_row_was_written_under_the_set_that_decided(server: &Server) {
+    let events = server.command_line(&["audit", "--limit", "1000000", "--json"]).ok().json();
+    let (mut active, mut stored) = (None, 0);
+    for event in events.as_array().expect("a list of events").iter().rev() {
+        match event["event"].as_str().expect("an event has a kind") {
+            "policy-set:activated" | "policy-set:rolled-back" => active = event["detail"]["set"].as_u64(),
+            "file:uploaded" | "file:staged" | "project:created" => {
+                stored += 1;
+                assert_eq!(event["detail"]["set"].as_u64(), active, "{event}");
+            }
+            _ => {}
+        }
+    }
+    assert!(stored > 0, "something was stored");
+}
+
+/// An upload of which the server has the first half.
+struct Trickle {
+    stream: std::net::TcpStream,
+    rest: Vec<u8>,
+}
+
+impl Trickle {
+    fn begin(server: &mut Server, package: &str, token: &str) -> Self {
+        use std::io::Write;
+        let upload = upload_request(&Package::new(package, "1.0").with_payload(50_000).wheel(), Some(&basic_token(token)));
+        let bytes = upload.header("Connection", "close").encode(server.address);
+        let mut stream = std::net::TcpStream::connect(server.address).expect("the server listens");
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        stream.write_all(first).expect("the first half is sent");
+        // The server has the request's head before the set is replaced.
+        server.wait_for("the upload to be under way", |server| {
+            server.get("/metrics").text().lines().any(|line| line.starts_with("portcullis_uploads_in_flight") && line.ends_with(" 1")).then_some(())
+        });
+        Self { stream, rest: rest.to_vec() }
+    }
+
+    /// The whole answer.
+    fn end(mut self) -> String {
+        use std::io::{Read, Write};
+        self.stream.write_all(&self.rest).expect("the second half is sent");
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).expect("the answer is read");
+        answer
+    }
 }
 
 #[test]
-fn an_upload_in_flight_is_decided_by_the_set_it_began_with() {
-    use std::io::{Read, Write};
+fn an_upload_under_way_is_refused_by_a_set_that_denies_uploads_meanwhile() {
     let mut server = Setup::default().start();
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
-    let bytes = upload_request(&Package::new("slow", "1.0").with_payload(50_000).wheel(), Some(&basic_token(&token)))
-        .header("Connection", "close")
-        .encode(server.address);
-
-    let mut stream = std::net::TcpStream::connect(server.address).expect("the server listens");
-    let half = bytes.len() / 2;
-    stream.write_all(&bytes[..half]).expect("the first half is sent");
-    // The server has the request's head before the set is replaced.
-    server.wait_for("the upload to be under way", |server| {
-        server.get("/metrics").text().lines().any(|line| line.starts_with("portcullis_uploads_in_flight") && line.ends_with(" 1")).then_some(())
-    });
+    let upload = Trickle::begin(&mut server, "slow", &token);
     let closed = closed_set();
     server.command_line(&["policy", "apply", &closed.text()]).ok();
-    assert_eq!(server.get("/simple/slow/").status, 403, "the new set serves");
-    stream.write_all(&bytes[half..]).expect("the second half is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the answer is read");
+    let answer = upload.end();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("portcullis-policy-set: 2"), "{answer}");
+    server.command_line(&["policy", "rollback"]).ok();
+    assert_eq!(server.get("/simple/slow/").status, 404, "nothing was stored");
+    assert_eq!(server.command_line(&["audit", "--kind", "file:uploaded", "--json"]).ok().json().as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn an_upload_under_way_is_stored_under_a_set_that_permits_it_meanwhile() {
+    let mut server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let closed = closed_set();
+    server.command_line(&["policy", "apply", &closed.text()]).ok();
+    let upload = Trickle::begin(&mut server, "slow", &token);
+    server.command_line(&["policy", "rollback"]).ok();
+    let answer = upload.end();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.to_ascii_lowercase().contains("portcullis-policy-set: 1"), "{answer}");
+    assert_eq!(server.get("/simple/slow/").status, 200);
+    assert_every_row_was_written_under_the_set_that_decided(&server);
 }
 
 fn serves(server: &Server, set: u64) -> bool {

@@ -31,12 +31,12 @@ struct Granted {
     state: ReleaseState,
     actor: Actor,
     messages: Vec<String>,
+    permit: Permit<()>,
 }
 
 impl Registry {
     pub(super) async fn store(&self, permit: Permit<UploadFile>, create: Option<Permit<CreateProject>>) -> Result<Outcome, UploadError> {
-        let granted = Granted::of(&permit, &self.inner.config.public_url);
-        let mut upload = permit.into_target();
+        let (mut upload, granted) = Granted::of(permit, &self.inner.config.public_url);
         let Some(Ok(inspected)) = upload.inspected.clone() else { return Err(UploadError::Unavailable("the file was not inspected".to_owned())) };
         let metadata = Metadata { sha256: Sha256::digest(&inspected.metadata_file).into(), inspected: &inspected };
         self.put_blobs(&mut upload, &metadata).await?;
@@ -91,7 +91,10 @@ impl Registry {
         metadata: &Metadata<'_>,
         create: Option<&Permit<CreateProject>>,
     ) -> Result<Written, StorageError> {
-        let mut unit = self.inner.storage.begin().await?;
+        let mut unit = granted.permit.begin(&self.inner.storage).await?;
+        if let Some(create) = create {
+            create.bind(&mut unit);
+        }
         let project = match (create, upload.project.id()) {
             (Some(create), _) => {
                 let (project, event) = create_project(&mut unit, create).await?;
@@ -179,7 +182,7 @@ struct Metadata<'a> {
 }
 
 impl Granted {
-    fn of(permit: &Permit<UploadFile>, public_url: &str) -> Self {
+    fn of(permit: Permit<UploadFile>, public_url: &str) -> (UploadFile, Self) {
         let state = if permit.is_staged() { ReleaseState::Staged } else { ReleaseState::Published };
         let mut messages: Vec<String> = Vec::new();
         if permit.is_staged() {
@@ -187,7 +190,9 @@ impl Granted {
             messages.extend(permit.reasons().iter().map(|reason| sentence(reason, public_url)));
         }
         messages.extend(permit.warnings().iter().map(|reason| format!("Warning: {}", sentence(reason, public_url))));
-        Self { decision: permit.decision(), set_number: permit.set_number(), at: permit.at(), state, actor: permit.actor().clone(), messages }
+        let (upload, permit) = permit.split();
+        let (decision, set_number, at, actor) = (permit.decision(), permit.set_number(), permit.at(), permit.actor().clone());
+        (upload, Self { decision, set_number, at, state, actor, messages, permit })
     }
 }
 

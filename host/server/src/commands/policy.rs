@@ -1,6 +1,7 @@
 //! `portcullis policy`.
 
 mod apply;
+mod judged;
 mod modules;
 mod report;
 
@@ -17,9 +18,10 @@ use crate::configuration::Configuration;
 pub(crate) enum PolicyCommand {
     /// Validate a policy set here, store it, and make it the active one on all servers.
     ///
-    /// The set is compiled and its cases are run before anything is stored; servers do the
-    /// same again before they swap it in, and go on with the earlier set if that fails.
-    /// No request is lost: those in flight finish on the set they began with.
+    /// The set is compiled, its cases are run, and it is judged as `policy check` does before
+    /// anything is stored; servers compile it and run its cases again before they swap it in,
+    /// and go on with the earlier set if that fails. No request is lost, and uploads that are
+    /// under way are decided by the new set when they are complete.
     #[command(
         after_help = "Examples:\n  portcullis policy apply policies/strict --dry-run\n  portcullis policy apply policies/strict --reason 'second factor for all from today'\n\nExit codes: 0 serving, 1 refused by validation and nothing stored, 2 a server could not load it\n(or did not answer in time) and serves the earlier set."
     )]
@@ -29,7 +31,7 @@ pub(crate) enum PolicyCommand {
         /// Validate only; store and activate nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Apply it even if it could permit nothing at all and would lock everybody out.
+        /// Apply it even if a policy fails for somebody, or nobody could read or log in.
         #[arg(long)]
         allow_lockout: bool,
         /// Seconds to wait until every server serves it.
@@ -62,10 +64,17 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "text", default_value = "")]
         reason: String,
     },
-    /// Validate a policy set and run its cases. Needs no database and no server.
+    /// Validate a policy set, run its cases, and have everybody attempt everything under it.
+    ///
+    /// Refuses what `policy apply` refuses: a policy that fails (traps, overruns its budget) for
+    /// a caller of the decision table in any action, and a set under which nobody could read,
+    /// log in or activate the next set. Needs no database and no server.
     Check {
         /// Folder with `set.toml`.
         folder: PathBuf,
+        /// Accept it even if a policy fails for somebody, or nobody could read or log in.
+        #[arg(long)]
+        allow_lockout: bool,
     },
     /// List the settings that the active set offers to project owners.
     Forms,
@@ -91,10 +100,11 @@ pub(crate) enum PolicyCommand {
 /// Commands that need no database: they work in a folder that may be no server's.
 pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
     match command {
-        PolicyCommand::Check { folder } => Some(modules::check(folder, configuration)),
+        PolicyCommand::Check { folder, allow_lockout } | PolicyCommand::Apply { folder, dry_run: true, allow_lockout, .. } => {
+            Some(modules::check(folder, *allow_lockout, configuration))
+        }
         PolicyCommand::Pack { core, output } => Some(modules::pack(core, output, configuration)),
         PolicyCommand::Inspect { module } => Some(modules::inspect(module, configuration)),
-        PolicyCommand::Apply { folder, dry_run: true, .. } => Some(modules::check(folder, configuration)),
         _ => None,
     }
 }

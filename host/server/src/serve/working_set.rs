@@ -72,7 +72,7 @@ pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> an
 }
 
 async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<WorkingSet> {
-    let Err(error) = try_install(gate, active.set_number).await else {
+    let Err(error) = try_install(gate, active, active.set_number).await else {
         return Ok(WorkingSet::Active { number: u64::try_from(active.set_number)?, name: active.set_name.clone() });
     };
     tracing::error!(set = active.set_number, %error, "THE ACTIVE POLICY SET CANNOT BE LOADED; looking for the newest earlier one that can");
@@ -82,7 +82,7 @@ async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<W
             continue;
         }
         tried.push(earlier.set_number);
-        if try_install(gate, earlier.set_number).await.is_ok() {
+        if try_install(gate, active, earlier.set_number).await.is_ok() {
             tracing::error!(
                 serving = earlier.set_number,
                 active = active.set_number,
@@ -94,22 +94,33 @@ async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<W
     Ok(WorkingSet::None(format!("neither the active set {} nor any earlier one can be loaded: {error}", active.set_number)))
 }
 
-async fn try_install(gate: &Gate, number: i64) -> Result<(), String> {
+/// Serves a set in answer to the activation that is in force.
+async fn try_install(gate: &Gate, active: &ActivationRow, number: i64) -> Result<(), String> {
     let number = u64::try_from(number).map_err(|_| format!("{number} is no number of a policy set"))?;
-    gate.install(number).await.map(|_| ()).map_err(|error| error.to_string())
+    gate.install_for(active.sequence, number).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Validates the set in a folder, stores it, makes it the active one, and serves it, all
 /// of the server's own accord. The set's number; nothing happens if it is the active one already.
+/// What `policy apply` would refuse is told of and not refused: nobody is there to insist.
 pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, reason: &str) -> anyhow::Result<u64> {
     let package = SetPackage::read(folder)?;
     let engine = engine.clone();
     let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await??;
-    let number = verified.store(gate.storage(), &Actor::System, gate.clock().now()).await?;
-    let active = gate.storage().active_set().await?.map(|active| active.set_number);
-    if active.and_then(|active| u64::try_from(active).ok()) != Some(number) {
-        gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), kind, reason).await?;
+    let (verified, judgement) = tokio::task::spawn_blocking(move || {
+        let judgement = verified.judge();
+        (verified, judgement)
+    })
+    .await?;
+    for line in judgement.to_string().lines() {
+        tracing::warn!(folder = %folder.display(), "`portcullis policy apply` would refuse this set: {line}");
     }
-    gate.install(number).await?;
+    let number = verified.store(gate.storage(), &Actor::System, gate.clock().now()).await?;
+    let active = gate.storage().active_set().await?.filter(|active| u64::try_from(active.set_number) == Ok(number));
+    let activation = match active {
+        Some(active) => active.sequence,
+        None => gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), kind, reason).await?,
+    };
+    gate.install_for(activation, number).await?;
     Ok(number)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gate::{SetPackage, VerifiedPackage};
+use gate::{Judgement, SetPackage, VerifiedPackage};
 use model::Timestamp;
 use serde_json::json;
 use storage::policies::{ActivationKind, ActivationRow, ServerRow};
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, moment, printable};
 use crate::command_line::CommandLine;
+
+use super::judged;
 
 /// How often the servers' reports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -21,23 +23,27 @@ const TELL_AFTER: Duration = Duration::from_secs(1);
 const LOOK_BACK: u32 = 1000;
 
 pub(super) async fn apply(line: &CommandLine, folder: &Path, allow_lockout: bool, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
-    let verified = verify(line, folder).await?;
-    if verified.permits_nothing() && !allow_lockout {
-        bail!(
-            "{} would lock everybody out: none of its policies permits anything in grade `enforce`; bind one that does, like restrict-routes, or say --allow-lockout if that is what you want",
-            folder.display()
-        );
+    let (verified, judgement) = verify(line, folder).await?;
+    if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
+        return Ok(refusal);
     }
     let number = verified.store(&line.storage, &line.actor(), line.now()).await.context("cannot store the set")?;
-    activate(line, number, ActivationKind::Apply, wait, reason).await
+    let answer = activate(line, number, ActivationKind::Apply, wait, reason).await?;
+    let remarks = judged::remarks(&judgement) + &answer.remarks;
+    Ok(answer.with_remarks(remarks))
 }
 
-/// Reads and validates a set with the very engine the servers use.
-async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<VerifiedPackage> {
+/// Reads, validates and judges a set with the very engine the servers use.
+async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<(VerifiedPackage, Judgement)> {
     let package = SetPackage::read(folder)?;
     let engine = line.engine()?;
-    let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await?;
-    verified.with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))
+    let verified = tokio::task::spawn_blocking(move || {
+        package.verify(&engine).map(|verified| {
+            let judgement = verified.judge();
+            (verified, judgement)
+        })
+    });
+    verified.await?.with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))
 }
 
 pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration, reason: &str) -> anyhow::Result<Answer> {

@@ -8,6 +8,7 @@ use policy_engine::contract::Descriptor;
 use policy_engine::{Compiler, Engine, EngineConfig};
 use serde_json::json;
 
+use super::judged;
 use super::report::settings_text;
 use crate::answer::{Answer, printable};
 use crate::configuration::Configuration;
@@ -25,9 +26,14 @@ fn engine(configuration: &Configuration) -> anyhow::Result<Engine> {
     Ok(Engine::new(config)?)
 }
 
-pub(super) fn check(folder: &Path, configuration: &Configuration) -> anyhow::Result<Answer> {
+pub(super) fn check(folder: &Path, allow_lockout: bool, configuration: &Configuration) -> anyhow::Result<Answer> {
     let package = SetPackage::read(folder)?;
-    let verified = package.verify(&engine(configuration)?).with_context(|| format!("{} is refused", folder.display()))?;
+    let verified =
+        package.verify(&engine(configuration)?).with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))?;
+    let judgement = verified.judge();
+    if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
+        return Ok(refusal);
+    }
     let spec = verified.set().spec();
     let cases = match verified.case_files() {
         0 => "it has no cases".to_owned(),
@@ -39,11 +45,14 @@ pub(super) fn check(folder: &Path, configuration: &Configuration) -> anyhow::Res
     for policy in verified.set().policies() {
         text.push_str(&format!("  {} {} in grade {}\n", policy.policy, policy.version, policy.grade.as_str()));
     }
-    let json = json!({
-        "name": spec.name, "case-files": verified.case_files(),
+    let mut json = json!({
+        "name": spec.name, "case-files": verified.case_files(), "refused": false,
         "policies": verified.set().policies().map(|policy| json!({ "policy": policy.policy, "version": policy.version, "digest": policy.digest, "grade": policy.grade.as_str() })).collect::<Vec<_>>(),
     });
-    Ok(Answer::new(text, json))
+    if let (Some(all), Some(judged)) = (json.as_object_mut(), judgement.to_json().as_object_mut()) {
+        all.append(judged);
+    }
+    Ok(Answer::new(text, json).with_remarks(judged::remarks(&judgement)))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
