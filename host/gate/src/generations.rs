@@ -333,6 +333,15 @@ impl Gate {
 /// Loads a stored set: reads it, checks its modules against their digests, compiles,
 /// assembles and runs its own cases. Serves nothing; `Gate::install` does.
 pub async fn load_set(storage: &Storage, engine: &policy_engine::Engine, number: u64) -> Result<PolicySet, InstallError> {
+    load(storage, engine, number, true).await
+}
+
+/// The same without running its cases, for looking at a set that may have served long ago.
+pub async fn read_set(storage: &Storage, engine: &policy_engine::Engine, number: u64) -> Result<PolicySet, InstallError> {
+    load(storage, engine, number, false).await
+}
+
+async fn load(storage: &Storage, engine: &policy_engine::Engine, number: u64, is_tested: bool) -> Result<PolicySet, InstallError> {
     let row_number = i64::try_from(number).map_err(|_| InstallError::UnknownSet(number))?;
     let row = storage.policy_set(row_number).await?.ok_or(InstallError::UnknownSet(number))?;
     let stored: StoredSet = serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable { number, message: error.to_string() })?;
@@ -349,7 +358,7 @@ pub async fn load_set(storage: &Storage, engine: &policy_engine::Engine, number:
         modules.push((binding.module.clone(), Arc::<[u8]>::from(bytes)));
     }
     let engine = engine.clone();
-    tokio::task::spawn_blocking(move || assemble(&engine, number, &stored.spec, &modules, &stored.cases))
+    tokio::task::spawn_blocking(move || assemble(&engine, number, &stored.spec, &modules, if is_tested { &stored.cases } else { &[] }))
         .await
         .map_err(|error| InstallError::Interrupted(error.to_string()))?
 }

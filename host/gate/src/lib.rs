@@ -35,7 +35,7 @@ mod token_use;
 pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
-pub use generations::{Activation, Generation, InstallError, load_set, silent_since};
+pub use generations::{Activation, Generation, InstallError, load_set, read_set, silent_since};
 pub use judgement::{Judgement, Lockout};
 pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, stored_spec};
 pub use permit::Permit;

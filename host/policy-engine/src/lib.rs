@@ -39,6 +39,6 @@ pub use evaluate::EvaluateFailure;
 pub use health::PolicyHealth;
 pub use load::LoadError;
 pub use module::Module;
-pub use policy_set::{OwnerForm, PolicySet};
+pub use policy_set::{BoundSettings, OwnerForm, PolicySet, SettingInForce};
 pub use set::{BindingSpec, Grade, SetError, SetSpec};
 pub use settings::OwnerSettings;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tracing::{debug, error, warn};
 
 use crate::combine::{Voice, combine};
-use crate::contract::{Action, Context, ContextView, CredentialKind, Sections, Setting, SettingError, SettingValue, Verdict};
+use crate::contract::{Action, Context, ContextView, CredentialKind, Sections, Setting, SettingError, SettingKind, SettingValue, Verdict};
 use crate::decision::{Decision, PolicyIdentity, PolicyRecord};
 use crate::engine::EngineInner;
 use crate::evaluate::{self, EvaluateFailure, Ran};
@@ -34,6 +34,28 @@ pub struct OwnerForm {
     pub summary: String,
     /// The settings it offers, in its order.
     pub settings: Vec<Setting>,
+}
+
+/// The settings that one bound policy is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundSettings {
+    /// The operator's.
+    pub operator: Vec<SettingInForce>,
+    /// The owners' of a project.
+    pub owner: Vec<SettingInForce>,
+}
+
+/// One setting with the value that a policy is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingInForce {
+    /// Its name.
+    pub name: String,
+    /// What it may hold.
+    pub kind: SettingKind,
+    /// What it holds.
+    pub value: SettingValue,
+    /// Whether somebody wrote it down, as opposed to the policy's default.
+    pub is_chosen: bool,
 }
 
 /// An immutable, numbered list of bindings that decides. Cheap to clone.
@@ -220,6 +242,25 @@ impl PolicySet {
             return OwnerSettings::default();
         }
         OwnerSettings { resolved: Some(Arc::new(self.inner.resolve(stored))) }
+    }
+
+    /// What each bound policy is given, in binding order, when a decision is made with these
+    /// choices of owners.
+    pub fn settings(&self, owner: &OwnerSettings) -> Vec<BoundSettings> {
+        let set = &*self.inner;
+        let nothing = Value::Object(Map::new());
+        let stored = owner.resolved.as_ref().map_or(&nothing, |resolved| &resolved.stored);
+        let resolved = set.resolve(stored);
+        let of_binding = |(position, (binding, spec)): (usize, (&Binding, &BindingSpec))| {
+            let descriptor = binding.module.descriptor();
+            let chosen = resolved.values.get(position).and_then(Option::as_ref).unwrap_or(&binding.owner_defaults);
+            let written = stored.get(&binding.identity.policy);
+            BoundSettings {
+                operator: in_force(&descriptor.operator_settings, &binding.operator, |name| spec.settings.contains_key(name)),
+                owner: in_force(&descriptor.owner_settings, chosen, |name| written.is_some_and(|written| written.get(name).is_some())),
+            }
+        };
+        set.bindings.iter().zip(&set.spec.bindings).enumerate().map(of_binding).collect()
     }
 
     /// Checks one policy's form, `{"setting": value}`: kinds and ranges, then the policy's
@@ -441,6 +482,16 @@ fn bind(engine: &EngineInner, spec: &BindingSpec, module: &Module) -> Result<Bin
         actions: actions.iter().fold(0, |set, action| set | 1 << action.position()),
         health: Health::new(engine.lanes.len()),
     })
+}
+
+fn in_force(offered: &[Setting], values: &[SettingValue], is_chosen: impl Fn(&str) -> bool) -> Vec<SettingInForce> {
+    let one = |(setting, value): (&Setting, &SettingValue)| SettingInForce {
+        name: setting.name.clone(),
+        kind: setting.kind.clone(),
+        value: value.clone(),
+        is_chosen: is_chosen(&setting.name),
+    };
+    offered.iter().zip(values).map(one).collect()
 }
 
 /// What a policy says about settings, bounded and safe to show. Never empty, because a

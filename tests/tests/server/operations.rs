@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use tests::{Package, Request, Setup, basic_token};
+use serde_json::{Value, json};
+use tests::{Package, Request, Setup, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
 
@@ -72,6 +73,45 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
 
     let missing = server.command_line(&["explain", "01890a5d-ac96-774b-bcce-b302099a8057"]);
     assert_eq!(missing.status.code(), Some(1));
+    // It may be one of many refusals: those beyond a rate are counted.
+    assert!(missing.stderr.contains("audit --kind request:refusals"), "{}", missing.stderr);
+}
+
+#[test]
+fn explain_shows_the_settings_that_decided_then_and_who_chose_them() {
+    let mut server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    upload_ok(&server, &Package::new("demo", "1.0").wheel(), &token);
+    let settings = |more: &[&str]| server.command_line(&[&["project", "settings", "demo", "staged-release"][..], more].concat()).ok();
+    settings(&["mode=automation"]);
+    let answer = server.upload(&Package::new("demo", "1.1").wheel(), Some(&basic_token(&token)));
+    assert_eq!(answer.status, 200, "{}", answer.reason);
+    let id = answer.header("Portcullis-Decision").expect("an upload names its decision").to_owned();
+    // What is set later decided nothing.
+    settings(&["mode=all"]);
+    settings(&["--clear"]);
+    server.command_line(&["policy", "apply", &shipped_set("strict").display().to_string()]).ok();
+
+    let json = server.wait_for("the decision on record", |server| {
+        let explained = server.command_line(&["explain", &id, "--json"]);
+        explained.status.success().then(|| explained.json()["settings"].clone())
+    });
+    let find = |list: &str, policy: &str, setting: &str| {
+        let found = json[list].as_array().and_then(|list| list.iter().find(|one| one["policy"] == policy && one["setting"] == setting));
+        found.unwrap_or_else(|| panic!("{policy}.{setting} is not in {json:#}")).clone()
+    };
+    let mode = find("owners", "staged-release", "mode");
+    assert_eq!(mode["value"], "automation");
+    assert!(mode["chosen"].as_str().is_some_and(|chosen| chosen.starts_with("chosen 20") && chosen.ends_with("on the command line")), "{mode}");
+    assert_eq!(find("owners", "owner-mandate", "second-factor")["chosen"], Value::Null);
+    assert_eq!(find("operators", "restrict-routes", "basic-password")["value"], json!([]));
+    let of_set = json["set"].to_string();
+    assert!(of_set.contains("set 1 (default) was stored") && of_set.contains("made active") && of_set.contains("by the server"), "{of_set}");
+
+    let text = server.command_line(&["explain", &id]).ok().stdout;
+    assert!(text.contains("settings of the project's owners, as they were then"), "{text}");
+    assert!(text.lines().any(|line| line.contains("staged-release") && line.contains("chosen 20") && line.ends_with("automation")), "{text}");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! `portcullis explain`.
 
+mod settings;
+
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use clap::Args;
 use model::DecisionId;
+use model::audit::EventKind;
 use policy_engine::contract::{Outcome, Reason};
 use policy_engine::{Decision, PolicyRecord};
 use serde_json::{Value, json};
 use storage::decisions::DecisionRow;
 
+use self::settings::Settings;
 use super::decision_id;
 use super::decisions::summary;
 use crate::answer::{Answer, columns, printable};
@@ -26,8 +30,10 @@ pub(crate) struct ExplainArguments {
 pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyhow::Result<Answer> {
     let row = line.storage.decision(arguments.id).await?.with_context(|| {
         format!(
-            "there is no decision {}; permitted reads are recorded up to a rate only (recorded-reads-per-second), and decisions are kept for {} days (decision-retention)",
+            "there is no decision {} on record. Permitted reads without a credential are recorded up to a rate (recorded-reads-per-second). Refusals are recorded up to a rate for each source (recorded-refusals-per-minute), and counted beyond it: `{} audit --kind {}` shows how many, minute by minute and by source. Decisions are kept for {} days (decision-retention)",
             arguments.id,
+            line.program(),
+            EventKind::RefusalsCounted,
             line.configuration.values.decision_retention.as_secs() / 86_400
         )
     })?;
@@ -42,11 +48,13 @@ pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyh
     };
     let mut json = summary(&row, user.clone());
     json["record"] = record.clone();
-    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), &record), json))
+    let settings = settings::of(line, &row, &record).await?;
+    json["settings"] = settings.as_ref().map_or(Value::Null, Settings::to_json);
+    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), &record, settings.as_ref()), json))
 }
 
 /// The whole decision for people.
-fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record: &Value) -> String {
+fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record: &Value, settings: Option<&Settings>) -> String {
     let mut head = vec![
         vec!["decision".to_owned(), row.id.to_string()],
         vec!["time".into(), row.at.to_string()],
@@ -84,13 +92,12 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record:
     if let Some(decision) = record.get("decision").and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok()) {
         write_decision(&mut text, &decision);
     }
+    if let Some(settings) = settings {
+        settings.write(&mut text);
+    }
     if let Some(context) = record.get("context") {
         let _ = writeln!(text, "\ncontext");
         write_tree(&mut text, &labelled(context), 1);
-    }
-    if let Some(settings) = record.get("owner-settings") {
-        let _ = writeln!(text, "\nchosen by the project's owners");
-        write_tree(&mut text, settings, 1);
     }
     text
 }
@@ -243,7 +250,7 @@ mod tests {
                 ],
             },
         });
-        let text = layout(&row(), Some("alice"), Some("strict"), &record);
+        let text = layout(&row(), Some("alice"), Some("strict"), &record, None);
         for part in [
             "denied",
             "3 (strict)",
@@ -270,7 +277,7 @@ mod tests {
     #[test]
     fn a_refusal_of_the_core_says_that_no_policy_was_asked() {
         let record = json!({ "core": { "code": "invalid-token", "message": "The token is unknown.", "remedy": "Make another one." } });
-        let text = layout(&row(), None, None, &record);
+        let text = layout(&row(), None, None, &record, None);
         assert!(text.contains("before any policy was asked") && text.contains("invalid-token: The token is unknown."), "{text}");
     }
 }

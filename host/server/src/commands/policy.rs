@@ -5,6 +5,8 @@ mod judged;
 mod modules;
 mod report;
 
+pub(crate) use report::value_text;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -186,7 +186,7 @@ fn kind_text(kind: &SettingKind) -> String {
     }
 }
 
-fn value_text(kind: &SettingKind, value: &SettingValue) -> String {
+pub(crate) fn value_text(kind: &SettingKind, value: &SettingValue) -> String {
     match (kind, value) {
         (SettingKind::Choice(words), SettingValue::Choice(index)) => words.get(*index as usize).cloned().unwrap_or_default(),
         (_, SettingValue::Boolean(value)) => value.to_string(),
