@@ -132,8 +132,8 @@ fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Re
     };
     let remedy = match needed {
         _ if matches!(caller.principal, Principal::Anonymous) => "Uploads take an API token; everything else takes a person with password and one-time code.",
-        Role::Maintainer => "Ask an owner of the project for the role of maintainer, or check the name of the project.",
-        Role::Owner => "Ask an owner of the project.",
+        Role::Maintainer => "Check the name of the project, or ask the operators of the registry for the role of maintainer.",
+        Role::Owner => "This is for owners of the project; the operators of the registry give that role.",
     };
     Err(reason("no-role", message, remedy, Some(Page::ProjectSettings)))
 }
@@ -146,8 +146,8 @@ fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Re
         ProjectStatus::Archived => Err(reason(
             "project-archived",
             format!("Project '{}' is archived and accepts no new files.", project.normalized),
-            "An owner can unarchive it.",
-            Some(Page::ProjectSettings),
+            "The operators of the registry can unarchive it.",
+            Some(Page::Contact),
         )),
         ProjectStatus::Quarantined if action.is_read() || matches!(action, Action::ProjectManage | Action::AuditRead) => Ok(()),
         ProjectStatus::Quarantined => Err(reason(
@@ -282,10 +282,20 @@ mod tests {
     #[test]
     fn an_archived_project_takes_no_files_even_from_its_owner() {
         for action in [Action::FileUpload, Action::ReleasePublish] {
-            assert_eq!(
-                code(check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived))).as_deref(),
-                Some("project-archived")
-            );
+            let refused = check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived)).unwrap_err();
+            assert_eq!(refused.code, "project-archived");
+        }
+    }
+
+    /// There is no page and no call by which owners do it: roles and status are the operators'.
+    #[test]
+    fn a_refusal_sends_nobody_to_somebody_who_cannot_help() {
+        for &action in Action::ALL {
+            for (role, status) in [(None, ProjectStatus::Active), (Some(Role::Maintainer), ProjectStatus::Active), (Some(Role::Owner), ProjectStatus::Archived)]
+            {
+                let Err(refused) = check(Timestamp(0), &of_staff(with_token(vec![])), &about(action, role, status)) else { continue };
+                assert!(refused.remedy.contains("the operators of the registry"), "{action}: {}", refused.remedy);
+            }
         }
     }
 }

@@ -333,7 +333,8 @@ impl Gate {
             .as_ref()
             .map(|project| project.owner_settings.clone().into_owned())
             .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
-        let sections = attempt.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
+        let active = self.inner.active.load();
+        let sections = active.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
         Box::new(DecisionRecord { row, request: attempt.id, context, sections, owner_settings, core, decision: decided })
     }
 

@@ -155,7 +155,7 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Case>, CaseError> {
         let path = path.to_owned();
         move |source| CaseError::Read { path, source }
     };
-    if !folder.exists() {
+    if !folder.try_exists().map_err(unreadable(folder))? {
         return Ok(Vec::new());
     }
     let mut paths = Vec::new();

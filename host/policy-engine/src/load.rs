@@ -91,7 +91,7 @@ fn lock(engine: &EngineInner) -> MutexGuard<'_, HashMap<[u8; 32], Weak<ModuleInn
 fn audit(wasm: &[u8]) -> Result<(), LoadError> {
     if !Parser::is_component(wasm) {
         let hint = if Parser::is_core_wasm(wasm) {
-            "it is a core module; pack it into a component, for example with `wasm-tools component new`"
+            "it is a core module; `portcullis policy pack` makes a policy module of it"
         } else {
             "it does not begin like WebAssembly; give the `.wasm` file of a component"
         };

@@ -14,8 +14,8 @@ Every configuration key is a flag too, of every command: `portcullis config --te
 Commands other than `serve` and `release publish|reject` work on the database directly, need no running server,
 ask no policy, and are audited with the name of the system user.
 
-Exit codes: 0 done; 1 refused or failed, nothing was changed; 2 a running server could not load the
-policy set (the earlier one goes on serving); 64 the command line is wrong.";
+Exit codes: 0 done; 1 refused or failed, nothing was changed unless the message says so;
+2 a running server could not load the policy set (the earlier one goes on serving); 64 the command line is wrong.";
 
 /// A Python package index whose every request is decided by sandboxed policies.
 #[derive(Debug, Parser)]

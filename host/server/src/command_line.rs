@@ -19,7 +19,7 @@ use toml::Value;
 use crate::answer::printable;
 use crate::configuration::value::Setting as _;
 use crate::configuration::{self, Configuration, Key, Origin, PublicUrl};
-use crate::data_folder::{DataFolder, noted_public_url};
+use crate::data_folder::{self, DataFolder, noted_public_url};
 use crate::wiring;
 
 /// What local commands work with.
@@ -42,8 +42,8 @@ impl CommandLine {
     /// Opens the database and brings it to this version. Only a server and `migrate`
     /// (`may_create`) make a new one: an empty database in the wrong folder helps nobody.
     pub(crate) async fn open(configuration: Configuration, may_create: bool) -> anyhow::Result<Self> {
-        if let Some(missing) = configuration.sqlite_file().filter(|file| !may_create && !file.exists()) {
-            bail!("there is no database {}; name the server's data folder with --data (`portcullis serve` makes it at its first start)", missing.display());
+        if let Some(file) = configuration.sqlite_file().filter(|_| !may_create) {
+            expect_database(&file)?;
         }
         let folder = DataFolder::open(&configuration.values.data)?;
         let storage = wiring::open_storage(&configuration).await?;
@@ -100,6 +100,18 @@ impl CommandLine {
     }
 }
 
+/// Says what is wrong with a database that a command cannot do without.
+fn expect_database(file: &Path) -> anyhow::Result<()> {
+    match file.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            bail!("there is no database {}; name the server's data folder with --data (`portcullis serve` makes it at its first start)", file.display())
+        }
+        // Whether there is one, nobody knows.
+        Err(error) => Err(error).with_context(|| format!("cannot look for the database {}; {}", file.display(), data_folder::WHOSE_IT_IS)),
+    }
+}
+
 /// The address that is configured, else the one that the last server of the data folder noted.
 /// Makes nothing where there is no such folder.
 pub(crate) fn known_public_url(configuration: &Configuration) -> Option<PublicUrl> {
@@ -151,6 +163,17 @@ mod tests {
         assert_eq!(program_with(Some("/etc/p.toml"), Some("my data")), "portcullis --config /etc/p.toml --data 'my data'");
         assert_eq!(quoted("o'neil`id`@example.org"), r"'o'\''neil`id`@example.org'");
         assert_eq!(quoted("alice+x@example.org"), "alice+x@example.org");
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_looked_for_is_not_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &str| format!("{:#}", expect_database(&folder.path().join(path)).unwrap_err());
+        assert!(said("registry.sqlite").starts_with("there is no database"), "{}", said("registry.sqlite"));
+        // A file in place of the folder stands for a folder that may not be looked into: root may.
+        fs::write(folder.path().join("file"), "").unwrap();
+        let unknown = said("file/registry.sqlite");
+        assert!(unknown.starts_with("cannot look for the database") && unknown.contains("the user"), "{unknown}");
     }
 
     #[test]

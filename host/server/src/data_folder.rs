@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
+/// What to do where the folder is there and may not be used.
+pub(crate) const WHOSE_IT_IS: &str = "run this as the user that the server runs as, or name another data folder with --data";
+
 /// The data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder {
@@ -24,7 +27,7 @@ impl DataFolder {
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
-                .with_context(|| format!("cannot make the data folder {}; name another one with --data", folder.display()))?;
+                .with_context(|| format!("cannot make or use the data folder {}; {WHOSE_IT_IS}", folder.display()))?;
         }
         let mode = fs::metadata(path)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -51,7 +54,7 @@ impl DataFolder {
             .truncate(false)
             .mode(0o600)
             .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_context(|| format!("cannot write {}; {WHOSE_IT_IS}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(fs::TryLockError::WouldBlock) => bail!(

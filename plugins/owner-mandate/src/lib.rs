@@ -89,7 +89,7 @@ impl Policy for OwnerMandate {
         if uploading && context.credential != CredentialKind::PublisherToken && (operator.publishers_only || owner.publishers_only) {
             return deny(
                 Reason::new("trusted-publisher-required", "Only trusted publishers may upload to this project.")
-                    .remedy("Upload from the automation its owners registered.")
+                    .remedy("If none is registered, ask the operators of the registry to take this setting back.")
                     .page(Page::ProjectSettings),
             );
         }

@@ -57,7 +57,14 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
     let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
     // FULL: an upload that was answered must survive a power cut.
-    let writer = pool().max_connections(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full)).await?;
+    let writer = pool().max_connections(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full)).await;
+    let writer = writer.map_err(|error| match StorageError::from(error) {
+        // SQLite says "unable to open database file" of everything that keeps it from doing so.
+        StorageError::Unavailable(message) if message.contains("unable to open") => {
+            StorageError::Unavailable(format!("{message}: {}; does it belong to the user that runs this?", path.display()))
+        }
+        other => other,
+    })?;
     let readers = std::thread::available_parallelism().map_or(4, |cores| cores.get() as u32 * 2).clamp(4, 32);
     let reader = pool().max_connections(readers).connect_with(options.synchronous(SqliteSynchronous::Normal).pragma("query_only", "on")).await?;
     Ok(Database::Sqlite { writer, reader, path: path.to_owned() })
@@ -75,7 +82,7 @@ fn create_private(path: &Path) -> Result<()> {
             }
             Ok(())
         }
-        Err(error) => Err(StorageError::Unavailable(format!("cannot create {}: {error}", path.display()))),
+        Err(error) => Err(StorageError::Unavailable(format!("cannot create or open {}: {error}", path.display()))),
     }
 }
 
