@@ -4,7 +4,9 @@
 use std::process::Command;
 
 use model::limit::{self, Bound, Group, Name, Rate};
-use tests::{Connection, Package, Request, Server, Setup, basic_token, repository, shipped_set, upload_request};
+use tests::package::tar_gz_of;
+use tests::server::repository;
+use tests::{Connection, Package, Request, Server, Setup, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
 
@@ -219,7 +221,7 @@ fn files_beyond_a_limit_are_refused_and_leave_nothing() {
         .map(|number| (format!("sample-1.2/file{number}"), Vec::new()))
         .chain([("sample-1.2/PKG-INFO".to_owned(), b"Metadata-Version: 2.1\nName: sample\nVersion: 1.2\n".to_vec())])
         .collect();
-    for distribution in [talkative.wheel(), Package::new("sample", "1.2").sdist().with_bytes(tests::tar_gz_of(&crowd))] {
+    for distribution in [talkative.wheel(), Package::new("sample", "1.2").sdist().with_bytes(tar_gz_of(&crowd))] {
         let refused = server.upload(&distribution, Some(&basic_token(&token)));
         assert_eq!(refused.status, 400, "{}: {}", distribution.file_name, refused.text());
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tests::clients::Printed;
-use tests::{Clients, Server, basic_token, upload_request};
+use tests::{Clients, Request, Server, basic_token, upload_request};
 
 /// A tool that uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
