@@ -79,7 +79,7 @@ async fn a_token_is_for_one_project_and_has_an_end() {
     let form = [("description", "ci"), ("scope", "new"), ("project", "My_Demo"), ("expires", "7")];
     assert!(browser.post("/account/tokens/create", &form).await.body.contains("for <bdi>My_Demo</bdi>"));
     let list = browser.get("/account/tokens/").await;
-    assert!(list.body.contains("data-label=\"For\">my-demo</td>"), "{}", list.body);
+    assert!(list.body.contains("data-label=\"For\"><bdi>my-demo</bdi></td>"), "{}", list.body);
     assert!(!list.body.contains("Has ended"));
 }
 
