@@ -6,16 +6,17 @@ use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token,
 
 use crate::tools::upload_ok;
 
-/// Names of the same length: one has a staged release and nothing else, the other nothing.
-const NAMES: [&str; 2] = ["hidden", "absent"];
+/// Names of the same length, no words of any page: one has a staged release and nothing else,
+/// the other nothing.
+const NAMES: [&str; 2] = ["quokka", "walrus"];
 
-/// A server where all that tokens upload waits, with a staged release of `hidden`.
+/// A server where all that tokens upload waits, with a staged release of `quokka`.
 fn server() -> (Server, User) {
     let server = Setup::default().policies(shipped_set("strict")).flag("--trusted-proxies", "127.0.0.1").start();
     let alice = server.user("alice");
     let code = alice.authenticator.as_ref().expect("alice has an app").code();
-    let token = server.setup.token(&alice, &["--project", "hidden", "--second-factor-code", &code]);
-    upload_ok(&server, &Package::new("hidden", "1.0").wheel(), &token);
+    let token = server.setup.token(&alice, &["--project", "quokka", "--second-factor-code", &code]);
+    upload_ok(&server, &Package::new("quokka", "1.0").wheel(), &token);
     (server, alice)
 }
 
@@ -91,10 +92,10 @@ fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
     }
     assert!(compared > 100, "{compared}");
     // The file itself, whose address can be computed, and the lists.
-    let wheel = Package::new("hidden", "1.0").wheel();
+    let wheel = Package::new("quokka", "1.0").wheel();
     assert_eq!(server.get(&wheel.path()).status, 404);
-    for list in ["/simple/", "/projects/", "/projects/?q=hidden", "/"] {
-        assert!(!server.get(list).text().replace("?q=hidden", "").contains("/hidden/"), "{list}");
+    for list in ["/simple/", "/projects/", "/projects/?q=quokka", "/"] {
+        assert!(!server.get(list).text().replace("?q=quokka", "").contains("/quokka/"), "{list}");
     }
 }
 
@@ -107,10 +108,10 @@ fn a_strangers_token_holds_nothing_of_a_project_that_only_has_staged_releases() 
         String::from_utf8_lossy(&data_encoding::BASE64URL_NOPAD.decode(&token.as_bytes()["pypi-".len()..]).expect("a token is base64")).into_owned()
     };
     let [hidden, absent] = NAMES.map(|name| packet(&eve, name));
-    for (text, name) in [(&hidden, "hidden"), (&absent, "absent")] {
+    for (text, name) in [(&hidden, "quokka"), (&absent, "walrus")] {
         assert!(text.contains(&format!("[1,[\"{name}\"]]")) && !text.contains("[2,"), "{text}");
     }
-    assert!(packet(&alice, "hidden").contains("[2,"), "its owner's token is bound to this very project");
+    assert!(packet(&alice, "quokka").contains("[2,"), "its owner's token is bound to this very project");
 }
 
 /// As at any index: a name is taken once somebody uploaded something of it, and that shows to
@@ -120,8 +121,8 @@ fn a_name_with_staged_releases_is_taken() {
     let (server, _) = server();
     let eve = server.user("eve");
     let code = eve.authenticator.as_ref().expect("eve has an app").code();
-    let token = server.setup.token(&eve, &["--project", "hidden", "--second-factor-code", &code]);
-    let refused = server.upload(&Package::new("hidden", "2.0").wheel(), Some(&basic_token(&token)));
+    let token = server.setup.token(&eve, &["--project", "quokka", "--second-factor-code", &code]);
+    let refused = server.upload(&Package::new("quokka", "2.0").wheel(), Some(&basic_token(&token)));
     assert_eq!(refused.status, 403);
-    assert!(refused.reason.contains("isn't allowed to upload to project 'hidden'"), "{}", refused.reason);
+    assert!(refused.reason.contains("isn't allowed to upload to project 'quokka'"), "{}", refused.reason);
 }
