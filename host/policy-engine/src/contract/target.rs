@@ -82,7 +82,7 @@ pub struct Release {
     /// The newest published version of the project, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<String>,
-    /// Whether the credential of this request staged one of its files.
+    /// Whether the token of this request staged one of its files.
     #[component(name = "staged-by-this-credential")]
     #[serde(default)]
     pub staged_by_this_credential: bool,
