@@ -134,6 +134,36 @@ fn a_page_that_did_not_change_is_not_sent_again() {
 }
 
 #[test]
+fn the_list_of_projects_changes_with_their_names_and_not_with_their_files() {
+    let (mut server, _, _) = server_with_demo();
+    let token = server.setup.token(&tests::User { name: "alice".into(), password: String::new(), authenticator: None }, &["--account"]);
+    let list = |server: &Server, etag: &str| server.send(&Request::get("/simple/").header("Accept", "text/html").header("If-None-Match", etag));
+    let first = list(&server, "");
+    assert_eq!(first.header("Content-Length"), Some(first.body.len().to_string().as_str()));
+    let etag = first.header("ETag").expect("the list has an ETag").to_owned();
+    upload_ok(&server, &Package::new("Demo.Project", "1.1").wheel(), &token);
+    assert_eq!(list(&server, &etag).status, 304, "the same names");
+    let json = get(&server, "/simple/", JSON).json();
+    assert_eq!(json["meta"]["_last-serial"], 3);
+    assert_eq!(json["projects"][0]["_last-serial"], 3);
+
+    upload_ok(&server, &Package::new("another", "1.0").wheel(), &token);
+    let second = list(&server, &etag);
+    assert_eq!((second.status, second.header("X-PyPI-Last-Serial")), (200, Some("4")));
+    assert!(
+        second.text().contains("<a href=\"/simple/another/\">another</a><br />\n    <a href=\"/simple/demo-project/\">Demo.Project</a>"),
+        "{}",
+        second.text()
+    );
+
+    // What the command line writes is another process's, and followed.
+    for (status, is_listed) in [("quarantined", false), ("active", true)] {
+        server.command_line(&["project", "status", "another", status]).ok();
+        server.wait_for("the status in the list", |server| (list(server, "").text().contains(">another<") == is_listed).then_some(()));
+    }
+}
+
+#[test]
 fn downloads_are_immutable_and_come_in_parts() {
     let (server, wheel, _) = server_with_demo();
     let path = wheel.path();

@@ -22,6 +22,11 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
     upload_ok(&second, &Package::new("shared", "1.1").wheel(), &token);
     second.wait_for("both files on the other server", |_| (first.get("/simple/shared/").text().matches("</a>").count() == 2).then_some(()));
 
+    // A new project is in the list of both, and found by both.
+    upload_ok(&second, &Package::new("listed", "1.0").wheel(), &token);
+    assert!(second.get("/simple/").text().contains(">listed</a>"), "at once where it was uploaded");
+    second.wait_for("the project in the list of the other server", |_| first.get("/simple/").text().contains(">listed</a>").then_some(()));
+
     // The same name on both at the same moment: one wins.
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let uploads: Vec<_> = [(&first, 11), (&second, 12)]
