@@ -104,7 +104,7 @@ pub(crate) enum Change {
 }
 
 impl List {
-    /// A list of these projects, which are in order of normalized names.
+    /// An empty list, to be extended and then finished.
     pub(crate) fn new(urls: &Urls, serial: i64, list_serial: i64) -> Self {
         let path = format!("{}/simple/", super::html::Escaped(urls.path())).into();
         Self::of(Vec::new(), path, serial, list_serial)
