@@ -153,7 +153,7 @@ fn grow(setup: &Setup, postgres: Option<&str>, clients: &Clients, from: usize, t
     let path = folder.join("grow.sql");
     fs::write(&path, script)?;
     let Some(url) = postgres else {
-        let run = "import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1], isolation_level=None)\nconnection.executescript(open(sys.argv[2]).read())\n";
+        let run = "import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1], isolation_level=None)\nconnection.execute('PRAGMA synchronous = OFF')\nconnection.executescript(open(sys.argv[2]).read())\n";
         let database = setup.data().join("portcullis.sqlite");
         ensure!(database.exists(), "{} is not there", database.display());
         clients.python(folder, run, &[&database.display().to_string(), &path.display().to_string()]).ok();
