@@ -174,5 +174,5 @@ async fn the_set_that_serves_is_asked() {
     let number = package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).store(fixture.gate.storage(), &Actor::System, NOW).await.unwrap();
     assert_eq!(fixture.gate.demands_second_factor(&before, &person(APP), &[]).await, []);
     fixture.gate.install(number).await.unwrap();
-    assert_eq!(fixture.gate.demands_second_factor(&before, &person(APP), &[]).await, [of_all("require-second-factor")]);
+    assert_eq!(fixture.gate.demands_second_factor(&before, &person(APP), &[]).await, [Demand { by: of_all("require-second-factor") }]);
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use model::{DeviceKind, Role, SessionId, UserName};
+use model::{DeviceKind, Role, SessionId, Timestamp, UserName};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use storage::Storage;
@@ -139,7 +139,7 @@ async fn a_browser_that_was_known_stays_a_known_browser() {
         let devices = storage.known_devices(ADA.parse().unwrap()).await.unwrap();
         assert_eq!(
             devices.iter().map(|device| (device.secret, device.kind, device.last_seen_at)).collect::<Vec<_>>(),
-            [([7; 32], DeviceKind::Browser, at(20))]
+            [([7; 32], DeviceKind::Browser, Timestamp(20))]
         );
     })
     .await;

@@ -245,7 +245,8 @@ mod tests {
             change(1, json!({ "second-factor": true })),
         ];
         let check = |chosen: Value, expected: &[(&str, i64)]| {
-            let found: Vec<_> = chosen_by(&changes, &chosen).into_iter().map(|(name, event)| (name, event.at.0)).collect();
+            let mut found: Vec<_> = chosen_by(&changes, &chosen).into_iter().map(|(name, event)| (name, event.at.0)).collect();
+            found.sort();
             let expected: Vec<_> = expected.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
             assert_eq!(found, expected, "{chosen}");
         };
