@@ -30,10 +30,10 @@ macro_rules! steps {
 const STEPS: &[Step] = steps! {
     1 "0001_registry.sql" "registry";
     2 "0002_people.sql" "people";
-    5 "0005_people_forms.sql" "people forms";
-    9 "0009_search.sql" "search";
-    4 "0004_command_line_devices.sql" "command line devices";
-    8 "0008_quotas.sql" "quotas";
+    3 "0003_command_line_devices.sql" "command line devices";
+    4 "0004_people_forms.sql" "people forms";
+    5 "0005_quotas.sql" "quotas";
+    6 "0006_search.sql" "search";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));
