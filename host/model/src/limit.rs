@@ -259,6 +259,15 @@ table! {
     Uploads "What uploads may cost" {
         FILE_BYTES: Bytes = 100 << 20, "one file", beyond "refused", key "max-file-size";
         PROJECT_BYTES: Bytes = 10 << 30, "all files of one project and their metadata, staged ones included", beyond "refused", key "max-project-size";
+        STAGED_BYTES: Bytes = 2 << 30, "the files of one project that wait to be published", beyond "refused", key "max-staged-size";
+        UPLOADED_BYTES_PER_DAY: Bytes = 50 << 30, "what one user uploads in 24 hours, to whatever projects", beyond "429", key "max-upload-per-day";
+        LEAST_UPLOADED: Bytes = 256 << 10, "what each upload counts for at least in that", beyond "its true size counts";
+        NEW_PROJECTS_PER_USER: Rate = &[per(HOUR, 20)], "projects that one user creates", beyond "429", key "new-projects-per-user";
+        NEW_PROJECTS_PER_ADDRESS: Rate = &[per(HOUR, 40)], "projects that are created from one address", beyond "429", key "new-projects-per-address";
+        UNPUBLISHED_PROJECTS: Count = 100, "projects that one user owns and of which nothing was ever published", beyond "refused";
+        FILES_OF_RELEASE: Count = 1000, "files of one release", beyond "refused";
+        FILES_OF_PROJECT: Count = 50_000, "files of one project", beyond "refused";
+        RELEASES_OF_PROJECT: Count = 20_000, "releases of one project", beyond "refused";
         RELEASE_AGE_DAYS: Count = 14, "days after which a published release takes no more files, staged ones included", beyond "refused", key "release-age-limit-days";
         METADATA_BYTES: Bytes = 4 << 20, "the metadata of one file", beyond "refused";
         UPLOADS_AT_A_TIME: Count = 8, "uploads of one user or publisher at a time", beyond "wait 30 seconds, then 429";

@@ -182,11 +182,25 @@ mod tests {
 
     use super::RULES;
 
-    const SQLITE: [&str; 2] = [include_str!("../migrations/sqlite/0001_registry.sql"), include_str!("../migrations/sqlite/0002_people.sql")];
-    const POSTGRES: [&str; 2] = [include_str!("../migrations/postgres/0001_registry.sql"), include_str!("../migrations/postgres/0002_people.sql")];
+    const SQLITE: [&str; 6] = [
+        include_str!("../migrations/sqlite/0001_registry.sql"),
+        include_str!("../migrations/sqlite/0002_people.sql"),
+        include_str!("../migrations/sqlite/0003_command_line_devices.sql"),
+        include_str!("../migrations/sqlite/0004_people_forms.sql"),
+        include_str!("../migrations/sqlite/0005_quotas.sql"),
+        include_str!("../migrations/sqlite/0006_search.sql"),
+    ];
+    const POSTGRES: [&str; 6] = [
+        include_str!("../migrations/postgres/0001_registry.sql"),
+        include_str!("../migrations/postgres/0002_people.sql"),
+        include_str!("../migrations/postgres/0003_command_line_devices.sql"),
+        include_str!("../migrations/postgres/0004_people_forms.sql"),
+        include_str!("../migrations/postgres/0005_quotas.sql"),
+        include_str!("../migrations/postgres/0006_search.sql"),
+    ];
 
     /// The names that tables give to what must be unique.
-    fn named(migrations: [&'static str; 2]) -> BTreeSet<&'static str> {
+    fn named(migrations: [&'static str; 6]) -> BTreeSet<&'static str> {
         let name_after = |line: &'static str, start| line.trim_start().strip_prefix(start).and_then(|rest| rest.split(' ').next());
         let names = migrations.iter().flat_map(|text| text.lines());
         names.filter_map(|line| name_after(line, "CONSTRAINT ").or_else(|| name_after(line, "CREATE UNIQUE INDEX "))).collect()

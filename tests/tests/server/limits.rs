@@ -294,6 +294,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
     const LOGIN: &str = "host/identity/tests/identity/login.rs";
     const DEVICES: &str = "host/identity/tests/identity/devices.rs";
     const RESETS: &str = "host/identity/tests/identity/password_reset.rs";
+    const QUOTAS: &str = "host/registry/tests/suite/quotas.rs";
     const EMAILS: &str = "host/identity/tests/identity/emails.rs";
     let (folder, test) = match name {
         Name::RECORD_BYTES => (HERE, "a_refused_upload_leaves_a_record_of_bounded_size_whatever_its_metadata_says"),
@@ -310,14 +311,21 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         Name::SESSIONS => ("host/storage/tests/suite/sessions.rs", "of_more_than_100_sessions_of_a_user_the_oldest_end"),
         Name::DEVICES => ("host/storage/tests/suite/devices.rs", "a_user_has_200_devices_and_loses_those_first_that_nobody_confirmed"),
         Name::EMAILS => (EMAILS, "an_account_has_few_addresses_and_asks_for_few_mails"),
-        Name::SECURITY_KEYS => ("host/identity/src/factors/tests/keys.rs", "an_account_has_so_many_keys_and_no_more"),
+        Name::SECURITY_KEYS => ("host/identity/src/factors/tests/keys.rs", "nobody_has_more_than_twenty_keys_and_all_of_them_fit_a_challenge"),
         Name::TOKENS => ("host/storage/tests/suite/tokens.rs", "a_user_has_at_most_so_many_live_tokens"),
-        Name::TOKEN_PROJECTS => ("host/identity/tests/identity/tokens.rs", "a_token_is_limited_to_so_many_projects_and_no_more"),
+        Name::TOKEN_PROJECTS => ("host/identity/tests/identity/tokens.rs", "what_a_token_cannot_be_is_refused_before_it_is_made"),
         Name::DESCRIPTION => ("host/storage/tests/suite/tokens.rs", "a_description_has_at_most_100_characters"),
         Name::REASON => (HERE, "texts_that_people_send_are_refused_when_they_are_too_long"),
         Name::CEREMONY_BYTES => ("host/storage/tests/suite/ceremonies.rs", "a_ceremony_has_a_known_user_a_new_secret_and_a_bounded_state"),
         Name::LINK_BYTES => ("host/storage/tests/suite/links.rs", "a_link_has_a_known_user_a_new_secret_and_bounded_data"),
         Name::MAIL_BYTES => ("host/storage/tests/suite/outbox.rs", "a_mail_has_a_bounded_length"),
+        Name::STAGED_BYTES => (QUOTAS, "what_waits_to_be_published_is_bounded"),
+        Name::UPLOADED_BYTES_PER_DAY | Name::LEAST_UPLOADED => (QUOTAS, "a_user_uploads_so_much_in_a_day_and_no_more"),
+        Name::NEW_PROJECTS_PER_USER => (QUOTAS, "new_projects_of_one_user_are_bounded"),
+        Name::NEW_PROJECTS_PER_ADDRESS => (QUOTAS, "new_projects_from_one_address_are_bounded"),
+        Name::UNPUBLISHED_PROJECTS | Name::FILES_OF_RELEASE | Name::FILES_OF_PROJECT | Name::RELEASES_OF_PROJECT => {
+            ("host/registry/src/upload/bounds.rs", "what_is_at_its_bound_stays_and_one_more_of_anything_does_not")
+        }
         Name::RELEASE_BODY_BYTES => (HERE, "parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing"),
         Name::REST_OF_STRANGERS | Name::REST_TIME_OF_STRANGERS | Name::REST_OF_CALLERS | Name::REST_TIME_OF_CALLERS => {
             ("host/http/src/body.rs", "of_an_endless_body_so_much_is_drained_and_no_more")
@@ -337,7 +345,8 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             (HERE, "parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing")
         }
         Name::PASSWORD => ("host/identity/src/passwords.rs", "a_new_password_has_8_to_1024_characters_and_is_not_the_user_name"),
-        Name::FILE_BYTES | Name::PROJECT_BYTES => ("host/registry/tests/suite/uploads.rs", "sizes_of_files_and_projects_are_bounded"),
+        Name::FILE_BYTES => ("host/registry/tests/suite/rows.rs", "sizes_of_files_and_projects_are_bounded"),
+        Name::PROJECT_BYTES => (QUOTAS, "of_uploads_at_the_same_moment_only_those_stay_that_fit"),
         Name::METADATA_BYTES | Name::ARCHIVE_ENTRIES => (HERE, "files_beyond_a_limit_are_refused_and_leave_nothing"),
         Name::UPLOADS_AT_A_TIME => ("host/http/src/upload/places.rs", "one_uploader_never_holds_the_places_of_others"),
         Name::SLOWEST_UPLOAD => ("host/http/src/body.rs", "a_body_that_trickles_is_given_up"),

@@ -12,23 +12,23 @@ use crate::{Registry, RegistryConfig};
 
 /// Files of one release. Bounds what a project's page lists and what each further upload to
 /// the release looks through; the largest releases of pypi.org have some three hundred.
-pub(super) const MAX_FILES_OF_RELEASE: u64 = 1_000;
+pub(super) const MAX_FILES_OF_RELEASE: u64 = model::limit::FILES_OF_RELEASE.get() as u64;
 
 /// Files of one project. Bounds its page (about 500 bytes a file) and, with the size limit,
 /// the rows of a project; the largest projects of pypi.org have some twenty thousand.
-pub(super) const MAX_FILES_OF_PROJECT: u64 = 50_000;
+pub(super) const MAX_FILES_OF_PROJECT: u64 = model::limit::FILES_OF_PROJECT.get() as u64;
 
 /// Releases of one project. Bounds what each upload to it compares versions with.
-pub(super) const MAX_RELEASES_OF_PROJECT: u64 = 20_000;
+pub(super) const MAX_RELEASES_OF_PROJECT: u64 = model::limit::RELEASES_OF_PROJECT.get() as u64;
 
 /// Projects that one user owns and of which nothing was ever published. Bounds the names that
 /// are taken by uploads that only wait, however long somebody goes on creating them.
-pub(super) const MAX_UNPUBLISHED_PROJECTS: u64 = 100;
+pub(super) const MAX_UNPUBLISHED_PROJECTS: u64 = model::limit::UNPUBLISHED_PROJECTS.get() as u64;
 
 /// Bytes that an upload is counted for at least in the daily limit of its user: whatever its
 /// size, it leaves rows, an entry of the journal, a decision and an audit event. With the
 /// default of that limit, 200,000 uploads of one user in a day.
-const LEAST_UPLOADED: u64 = 256 << 10;
+const LEAST_UPLOADED: u64 = model::limit::LEAST_UPLOADED.get();
 
 /// What the daily limit of a user tells how long to wait: it is counted by the hour.
 const RETRY_AFTER_SECONDS: u64 = 60 * 60;
