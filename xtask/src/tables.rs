@@ -27,7 +27,8 @@ pub(crate) fn write_limits() -> anyhow::Result<()> {
 fn write(program: &str, test: &str) -> anyhow::Result<()> {
     let status = Command::new(crate::plugins::cargo())
         .current_dir(crate::plugins::workspace())
-        .args(["test", "--quiet", "--package", "tests", "--test", program, test])
+        // The selection `cargo xtask test` builds too, so that no dependency is built twice.
+        .args(["test", "--quiet", "--workspace", "--exclude", "bench", "--test", program, test])
         .env("UPDATE_TABLES", "1")
         .status()
         .context("cargo test did not start")?;

@@ -83,7 +83,7 @@ impl Failure {
 
     pub(crate) fn person(why: &'static str, user: Option<UserId>) -> Self {
         let message = "The user name, the password or the code is wrong; a code is needed where a one-time password app is enrolled.";
-        let remedy = "Check all of them; a code is accepted once, so wait for the next one. Who has security keys and no app does this in a browser.";
+        let remedy = "Check all of them; a code is accepted once, so wait for the next one. If you use security keys alone, set up an app as well: a call takes its code.";
         let reason = reason("wrong-credentials", message, remedy, Page::SecondFactor);
         Self::denied(CredentialKind::Session, why, user, reason)
     }

@@ -251,7 +251,36 @@ fn in_markdown() -> String {
         }
     }
     text.push('\n');
+    text.push_str(&worst_cases());
     text
+}
+
+/// What the rows come to in a day, at the very most: every record and event of the longest kind.
+fn worst_cases() -> String {
+    let megabytes = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
+    let (record, event) = (limit::RECORD_BYTES.get(), limit::EVENT_DETAIL_BYTES.get());
+    let in_a_day = |rate: Rate| u64::from(rate.in_window(86_400));
+    // An authentication that failed is an event too, next to that of the refusal.
+    let of_stranger = in_a_day(limit::RECORDED_REFUSALS) * (record + 2 * event);
+    let of_user = of_stranger + in_a_day(limit::RECORDED_SUCCESSES) * record + in_a_day(limit::RECORDED_AUTHENTICATIONS) * event;
+    let all = u64::from(limit::RECORDED_OF_ALL.get());
+    let mails = u64::from(limit::CHANGE_MAILS.in_window(3600)) * 24;
+    let cause = limit::REGISTRATIONS_PER_ADDRESS.in_window(86_400) + limit::RESETS_PER_ADDRESS.in_window(86_400);
+    format!(
+        "### What that comes to\n\nIn a day, at the very most, if every record and event is as long as it may be; usual ones take a tenth of it or less. Decisions are forgotten after `decision-retention`.\n\n\
+        | who | keeps | does |\n| --- | --- | --- |\n\
+        | a stranger, from one address | {} of records and events | {cause} mails; {} of a body read after its answer |\n\
+        | an account with all its tokens, sessions and command lines | {} of files and metadata, counted by project as well; {} of records and events; {} sessions, {} known devices, {} tokens | {mails} mails about changes to one address, the first of each kind, and 96 that count the rest; {} new projects |\n\
+        | all strangers and accounts together | {all} times what one may of records and events; the files of all projects | |\n\n",
+        megabytes(of_stranger),
+        megabytes(limit::REST_OF_STRANGERS.get()),
+        Bound::from(limit::UPLOADED_BYTES_PER_DAY),
+        megabytes(of_user),
+        limit::SESSIONS.get(),
+        limit::DEVICES.get(),
+        limit::TOKENS.get(),
+        limit::NEW_PROJECTS_PER_USER.in_window(3600) * 24,
+    )
 }
 
 /// Written anew with `UPDATE_TABLES=1`.

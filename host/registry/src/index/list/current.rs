@@ -189,7 +189,7 @@ mod tests {
             if known.is_none() {
                 unit.create_project(&NewProject { id: project, name: &parsed, created_at: AT }).await.unwrap();
             }
-            let release = NewRelease { id: ReleaseId::new(), project, version: &version, metadata: &serde_json::json!({}), created_at: AT };
+            let release = NewRelease { id: ReleaseId::new(), project, version: &version, metadata_sha256: None, created_at: AT };
             let release = unit.ensure_release(&release).await.unwrap().id;
             let file = NewFile {
                 id: FileId::new(),
@@ -201,6 +201,7 @@ mod tests {
                 digests: Digests { md5: [0; 16], sha256: digest, blake2_256: digest },
                 requires_python: None,
                 metadata_sha256: None,
+                metadata_size: None,
                 python_version: "py3",
                 comment: None,
                 uploaded_at: AT,
