@@ -44,6 +44,7 @@ struct Tally {
     first_taken: AtomicBool,
     deciding_ns: AtomicU64,
     project: OnceLock<Box<str>>,
+    is_refusal_recorded: OnceLock<bool>,
     answer: Mutex<Answer>,
 }
 
@@ -61,7 +62,13 @@ impl Attempt {
         let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
         let id = DecisionId::new();
         let answer = Mutex::new(Answer { decision: id, set_number, is_open: true });
-        let tally = Tally { first_taken: AtomicBool::new(false), deciding_ns: AtomicU64::new(0), project: OnceLock::new(), answer };
+        let tally = Tally {
+            first_taken: AtomicBool::new(false),
+            deciding_ns: AtomicU64::new(0),
+            project: OnceLock::new(),
+            is_refusal_recorded: OnceLock::new(),
+            answer,
+        };
         Self { id, at, route, method, remote_address, user_agent, tally: Arc::new(tally) }
     }
 
@@ -116,6 +123,12 @@ impl Attempt {
     pub(crate) fn is_about(&self, normalized: &str) {
         // For logs: bounded, and nothing that a terminal obeys, whatever a target calls a name.
         self.tally.project.get_or_init(|| normalized.chars().filter(char::is_ascii_graphic).take(128).collect());
+    }
+
+    /// Whether refusals of this request are recorded one by one; found out once, however many
+    /// there are.
+    pub(crate) fn is_refusal_recorded(&self, find_out: impl FnOnce() -> bool) -> bool {
+        *self.tally.is_refusal_recorded.get_or_init(find_out)
     }
 
     /// The id of the next decision: the request's own for the first one.

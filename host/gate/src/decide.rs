@@ -103,6 +103,12 @@ impl Gate {
             );
             return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
         }
+        if !is_read && !self.recorder().may_change(attempt, caller, action) {
+            let reason =
+                own_reason("too-many-changes", "Too much was changed with this session or token.", "Wait a minute, then try again.", Some(Page::Contact));
+            let kind = RefusalKind::Limited { retry_after_seconds: 60 };
+            return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
+        }
         let active = self.inner.active.load_full();
         attempt.decided(decision, active.number());
         let Some(generation) = &active.generation else {
@@ -176,7 +182,7 @@ impl Gate {
             if is_telling || self.recorder().wants_read(attempt.at) {
                 self.recorder().read(self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None));
             }
-        } else if self.recorder().wants_success(attempt, caller) {
+        } else if self.recorder().wants_success(attempt, caller, action, is_read) {
             let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
             self.recorder().decision(record).await;
         }
@@ -335,7 +341,9 @@ impl Gate {
             .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
         let active = self.inner.active.load();
         let sections = active.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
-        Box::new(DecisionRecord { row, request: attempt.id, context, sections, owner_settings, core, decision: decided })
+        let version = facts.release.as_ref().map(|release| release.version.to_string());
+        let file = facts.file.as_ref().map(|file| file.name.to_owned());
+        Box::new(DecisionRecord { row, request: attempt.id, version, file, context, sections, owner_settings, core, decision: decided })
     }
 
     /// Policies' notes and failures, for the operator.

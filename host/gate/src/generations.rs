@@ -35,6 +35,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 const CATCH_UP_WAIT: Duration = Duration::from_secs(15);
 /// How often a server says that it is alive.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+/// How often a set that could not be installed is tried again, once with each heartbeat: a
+/// machine that is too busy to compile a module in time must not miss an emergency.
+const RETRIES: u32 = 6;
 
 /// One policy set, compiled and serving.
 pub struct Generation {
@@ -93,6 +96,8 @@ pub(crate) struct LastFailure {
     activation: i64,
     number: u64,
     message: String,
+    /// How often it was tried again since.
+    retries: u32,
 }
 
 /// Why a set could not be installed. The old generation keeps serving.
@@ -181,7 +186,7 @@ impl Gate {
             }
             Err(error) => {
                 self.inner.active.store(Arc::new(Active { generation: before.generation.clone(), activation }));
-                *last_failure = Some(LastFailure { activation, number, message: error.to_string() });
+                *last_failure = Some(LastFailure { activation, number, message: error.to_string(), retries: 0 });
                 metrics::counter!("portcullis_policy_set_failures_total").increment(1);
                 tracing::error!(set = number, serving = previous, %error, "policy set could not be installed; the one before keeps serving");
                 let event = AuditEvent {
@@ -258,6 +263,7 @@ impl Gate {
                 Err(error) => tracing::warn!(%error, "cannot look for policy activations; the active set keeps serving"),
             }
             if heartbeat.elapsed() >= HEARTBEAT_EVERY {
+                self.try_again().await;
                 heartbeat = tokio::time::Instant::now();
                 let failure = self.inner.installing.lock().await;
                 self.report(&failure).await;
@@ -269,6 +275,28 @@ impl Gate {
         }
         if let Err(error) = self.storage().remove_server(self.inner.config.server.id).await {
             tracing::warn!(%error, "cannot sign this server off");
+        }
+    }
+
+    /// Tries the set once more that the newest activation asks for and that could not be
+    /// installed; the one before serves meanwhile.
+    async fn try_again(&self) {
+        let mut last_failure = self.inner.installing.lock().await;
+        let Some(failure) = last_failure.as_mut() else { return };
+        let (activation, number) = (failure.activation, failure.number);
+        if activation != self.followed() || failure.retries >= RETRIES {
+            return;
+        }
+        failure.retries += 1;
+        match self.build(number).await {
+            Ok(generation) => {
+                begin_counters(&generation.set);
+                self.inner.active.store(Arc::new(Active { generation: Some(Arc::new(generation)), activation }));
+                *last_failure = None;
+                metrics::gauge!("portcullis_policy_set").set(number as f64);
+                tracing::info!(set = number, "policy set is serving after it could not be installed at first");
+            }
+            Err(error) => tracing::warn!(set = number, %error, "policy set still cannot be installed"),
         }
     }
 

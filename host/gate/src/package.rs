@@ -20,7 +20,7 @@ const TEXT_LIMIT: u64 = 1 << 20;
 /// Case files at most.
 const CASE_FILES: usize = 200;
 /// Bytes of a module at most; the engine has the same bound.
-const MODULE_LIMIT: u64 = 8 << 20;
+const MODULE_LIMIT: u64 = model::limit::POLICY_MODULE_BYTES.get();
 
 /// A set with everything it needs, read from a folder and not yet stored.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::limit::{RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES};
+use model::limit::{CHANGES, RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES};
 use model::{Action, Caller, Clock, Factor, SystemClock, Timestamp, UserId};
 use storage::{Storage, StorageError};
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +43,8 @@ impl Default for RecorderConfig {
 
 enum Entry {
     Decision(Box<DecisionRecord>),
-    Event(Box<AuditEvent>, oneshot::Sender<Result<(), StorageError>>),
+    /// None where nobody waits for it.
+    Event(Box<AuditEvent>, Option<oneshot::Sender<Result<(), StorageError>>>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -60,8 +61,13 @@ pub struct Recorder {
 /// What is recorded one by one, of each source.
 struct Rates {
     refusals: SourceRate,
-    successes: SourceRate,
+    refusals_of_strangers: SourceRate,
+    reads: SourceRate,
+    changes: SourceRate,
     authentications: SourceRate,
+    /// What one session or token may change. In the memory of each server: several may let
+    /// through so many times as much.
+    changing: SourceRate,
 }
 
 impl Rates {
@@ -69,7 +75,9 @@ impl Rates {
     fn summaries(&self, now: Timestamp) -> Vec<AuditEvent> {
         let kinds = [
             (&self.refusals, EventKind::RefusalsCounted, "refusals"),
-            (&self.successes, EventKind::DecisionsCounted, "decisions"),
+            (&self.refusals_of_strangers, EventKind::RefusalsCounted, "refusals"),
+            (&self.reads, EventKind::DecisionsCounted, "decisions"),
+            (&self.changes, EventKind::DecisionsCounted, "decisions"),
             (&self.authentications, EventKind::AuthenticationsCounted, "authentications"),
         ];
         kinds.into_iter().flat_map(|(rate, kind, what)| rate.finish(now).into_iter().map(move |uncounted| summary(kind, what, uncounted))).collect()
@@ -108,8 +116,11 @@ impl Recorder {
         let per_day = RECORDED_REFUSALS.in_window(86_400).max(config.refusals_per_minute);
         let rates = Arc::new(Rates {
             refusals: SourceRate::with(config.refusals_per_minute, per_day),
-            successes: SourceRate::new(RECORDED_SUCCESSES),
+            refusals_of_strangers: SourceRate::with(config.refusals_per_minute, per_day),
+            reads: SourceRate::new(RECORDED_SUCCESSES),
+            changes: SourceRate::new(RECORDED_SUCCESSES),
             authentications: SourceRate::new(RECORDED_AUTHENTICATIONS),
+            changing: SourceRate::new(CHANGES),
         });
         tokio::spawn(run(storage, entries, Arc::clone(&rates)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
@@ -120,27 +131,51 @@ impl Recorder {
     pub async fn audit(&self, event: AuditEvent) -> Result<(), StorageError> {
         let (done, committed) = oneshot::channel();
         let gone = || StorageError::Unavailable("the recorder has ended".to_owned());
-        self.queue.send(Entry::Event(Box::new(event), done)).await.map_err(|_| gone())?;
+        self.queue.send(Entry::Event(Box::new(event), Some(done))).await.map_err(|_| gone())?;
         committed.await.map_err(|_| gone())?
     }
 
-    /// Whether one more refusal of this source may be recorded one by one. Whoever gets
-    /// false records nothing: it has been counted.
-    pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
-        let wanted = self.rates.refusals.take(Source::of(attempt.remote_address, caller), attempt.at);
-        if !wanted {
-            metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
+    /// Records an audit event that nobody waits for, unless the queue is full.
+    pub fn note(&self, event: AuditEvent) {
+        if self.queue.try_send(Entry::Event(Box::new(event), None)).is_err() {
+            metrics::counter!("portcullis_records_lost_total").increment(1);
         }
-        wanted
     }
 
-    /// The same for a permitted decision about somebody with a credential.
-    pub(crate) fn wants_success(&self, attempt: &Attempt, caller: &Caller) -> bool {
-        let wanted = self.rates.successes.take(Source::of(attempt.remote_address, caller), attempt.at);
+    /// Whether one more refusal of this source may be recorded one by one; asked once for a
+    /// request. Whoever gets false records nothing: it has been counted. Strangers are counted
+    /// apart from those with a credential, so that a flood from a thousand addresses hides
+    /// nothing that an account or a token does.
+    pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
+        attempt.is_refusal_recorded(|| {
+            let source = Source::of(attempt.remote_address, caller);
+            let rate = if source.is_stranger() { &self.rates.refusals_of_strangers } else { &self.rates.refusals };
+            let wanted = rate.take(source, attempt.at);
+            if !wanted {
+                metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
+            }
+            wanted
+        })
+    }
+
+    /// The same for a permitted decision about somebody with a credential. Changes are counted
+    /// apart from reads, and the first of each action in an hour is always recorded: nobody
+    /// hides an upload behind reads.
+    pub(crate) fn wants_success(&self, attempt: &Attempt, caller: &Caller, action: Action, is_read: bool) -> bool {
+        let rate = if is_read { &self.rates.reads } else { &self.rates.changes };
+        let wanted = rate.take_first(Source::of(attempt.remote_address, caller), action, attempt.at);
         if !wanted {
             metrics::counter!("portcullis_permitted_not_recorded_total").increment(1);
         }
         wanted
+    }
+
+    /// Whether this session or token may change one thing more: each change is an event that is
+    /// kept for ever. Of uploads the bytes of a day are bounded (`registry`), and somebody who
+    /// proves a factor in each request is bounded by that.
+    pub(crate) fn may_change(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
+        let Some(source) = Source::of_credential(caller) else { return true };
+        action == Action::FileUpload || self.rates.changing.take(source, attempt.at)
     }
 
     /// The same for the event that a credential was accepted.
@@ -210,7 +245,7 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
                 Entry::Decision(record) => decisions.push(record.into_row()),
                 Entry::Event(event, done) => {
                     events.push(*event);
-                    waiting.push(done);
+                    waiting.extend(done);
                 }
                 Entry::Flush(done) => flushed.push(done),
             }

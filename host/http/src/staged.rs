@@ -1,13 +1,16 @@
 //! Releases that wait for somebody to publish them: seen, published, rejected.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use model::Version;
+use model::limit::FILES_OF_RELEASE;
 use registry::staging::{Released, StagingError};
 use registry::targets::{PublishRelease, RejectRelease};
-use serde::Deserialize;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use storage::Secret;
 use storage::releases::{StagedBy, StagedRelease};
@@ -49,7 +52,37 @@ struct SentBody {
     totp: Option<String>,
     device: Option<String>,
     host: Option<String>,
+    #[serde(default, deserialize_with = "few_files")]
     files: Option<ExpectedFiles>,
+}
+
+/// As many files as a release may have: what a stranger sends is held while a password waits to
+/// be looked at.
+fn few_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ExpectedFiles>, D::Error> {
+    struct Files;
+    impl<'de> Visitor<'de> for Files {
+        type Value = Option<ExpectedFiles>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("names of files and their SHA-256")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut files = ExpectedFiles::new();
+            while let Some((name, sha256)) = map.next_entry()? {
+                if files.len() >= FILES_OF_RELEASE.length() {
+                    return Err(de::Error::custom("more files than a release may have"));
+                }
+                files.insert(name, sha256);
+            }
+            Ok(Some(files))
+        }
+    }
+    deserializer.deserialize_any(Files)
 }
 
 /// Refuses what says to be anything but `application/json`, whether there is a body or not:
@@ -244,6 +277,18 @@ mod tests {
         ] {
             assert!(!are_expected(staged, &expected), "{staged:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_names_more_files_than_a_release_may_have() {
+        let body = |files: u32| {
+            let files: Vec<String> = (0..files).map(|number| format!("\"{number}\":\"ab\"")).collect();
+            format!("{{\"user\":\"ada\",\"password\":\"secret\",\"files\":{{{}}}}}", files.join(","))
+        };
+        let most = model::limit::FILES_OF_RELEASE.get();
+        let read = async |files| check("application/json", Box::leak(body(files).into_boxed_str())).await;
+        assert_eq!(read(most).await.ok().and_then(|sent| sent.files).map(|files| files.len()), Some(most as usize));
+        assert!(read(most + 1).await.is_err());
     }
 
     #[tokio::test]

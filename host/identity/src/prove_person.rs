@@ -280,11 +280,12 @@ impl Identity {
             Some(known) => limits.password_checks_known_by(known, &name).into(),
             None => vec![limits.password_checks_of_from(&name, address)],
         };
-        if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
+        // Whoever is over a limit anyway does not wait for a turn, and takes none away. Asked
+        // first, since it writes nothing: names are made up as fast as somebody can send them.
+        if let Err(too_many) = limits::check(self.storage(), &passwords, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
-        // Whoever is over a limit anyway does not wait for a turn, and takes none away.
-        if let Err(too_many) = limits::check(self.storage(), &passwords, self.now()).await? {
+        if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
         let turn = self.inner.passwords.turn().await?;

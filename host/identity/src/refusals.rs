@@ -224,7 +224,8 @@ impl Identity {
         let recorder = gate.recorder();
         let named = failure.user.filter(|user| recorder.wants_failure_of(*user, failure.why, failure.factor, was_looked_at, attempt.at));
         let user = if was_looked_at { failure.user } else { named };
-        if recorder.wants_refusal(attempt, &caller) || named.is_some() {
+        let is_wanted = recorder.wants_refusal(attempt, &caller);
+        if is_wanted || named.is_some() {
             let event = AuditEvent {
                 at: attempt.at,
                 kind: EventKind::AuthenticationFailed,
@@ -240,7 +241,10 @@ impl Identity {
                     "route": attempt.route,
                 }),
             };
-            if let Err(error) = gate.recorder().audit(event).await {
+            if !is_wanted {
+                // Not waited for: the time of the answer must not tell that it names an account.
+                recorder.note(event);
+            } else if let Err(error) = recorder.audit(event).await {
                 // The answer is a refusal either way; it must not turn into anything else.
                 tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
             }

@@ -352,7 +352,7 @@ impl Identity {
         password: Secret<String>,
     ) -> Result<(), ConfirmProblem> {
         let limits = &self.config().limits;
-        let counters = [limits.passwords_of_link(link), limits.password_from(attempt.remote_address)];
+        let counters = [limits.password_from(attempt.remote_address), limits.passwords_of_link(link)];
         let counted = match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(counted) => counted,
             Err(too_many) => {

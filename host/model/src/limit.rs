@@ -223,9 +223,10 @@ table! {
         RECORDED_REFUSALS: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "refusals of one user or address that are recorded one by one, each with an audit event", beyond "counted, and the count is audited", key "recorded-refusals-per-minute";
         RECORDED_SUCCESSES: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "permitted decisions about one user or publisher that are recorded one by one", beyond "counted, and the count is audited; the audit event of a change is always written";
         RECORDED_AUTHENTICATIONS: Rate = &[per(MINUTE, 60), per(DAY, 2000)], "accepted credentials of one user or publisher that are audited one by one", beyond "counted, and the count is audited; the first in an hour for each action is audited all the same";
+        CHANGES: Rate = &[per(MINUTE, 120), per(DAY, 2000)], "changes by one session or token that are no uploads, each with its audit events", beyond "429";
         RECORDED_OF_ALL: Count = 20, "all users and addresses together may record so many times what one may", beyond "counted, and the count is audited";
-        NAMED_FAILURES: Rate = &[per(MINUTE, 20)], "failed log-ins and proofs that name one account, of each kind, audited however many other refusals there are", beyond "counted, and the count is audited";
-        NAMED_WAITS: Rate = &[per(MINUTE, 1)], "the same for attempts that had to wait", beyond "counted, and the count is audited";
+        NAMED_FAILURES: Rate = &[per(MINUTE, 20), per(DAY, 1000)], "failed log-ins and proofs that name one account, of each kind, audited however many other refusals there are; in a day, of all accounts by twenty", beyond "counted, and the count is audited";
+        NAMED_WAITS: Rate = &[per(MINUTE, 1), per(DAY, 250)], "the same for attempts that had to wait", beyond "counted, and the count is audited";
     }
     Kept "What an account can keep" {
         SESSIONS: Count = 100, "sessions of one account", beyond "the oldest ends";
@@ -260,6 +261,7 @@ table! {
         FILE_BYTES: Bytes = 100 << 20, "one file", beyond "refused", key "max-file-size";
         PROJECT_BYTES: Bytes = 10 << 30, "all files of one project and their metadata, staged ones included", beyond "refused", key "max-project-size";
         STAGED_BYTES: Bytes = 2 << 30, "the files of one project that wait to be published", beyond "refused", key "max-staged-size";
+        STAGED_FILES: Count = 5000, "files of one project that wait to be published", beyond "refused";
         UPLOADED_BYTES_PER_DAY: Bytes = 50 << 30, "what one user uploads in 24 hours, to whatever projects", beyond "429", key "max-upload-per-day";
         LEAST_UPLOADED: Bytes = 256 << 10, "what each upload counts for at least in that", beyond "its true size counts";
         NEW_PROJECTS_PER_USER: Rate = &[per(HOUR, 20)], "projects that one user creates", beyond "429", key "new-projects-per-user";

@@ -21,6 +21,8 @@ pub struct Usage {
     pub staged_bytes: u64,
     /// Files, staged ones included.
     pub files: u64,
+    /// Files that wait to be published; 0 where the file that was just added does not.
+    pub staged_files: u64,
     /// Files of the release that was just added to.
     pub files_of_release: u64,
 }
@@ -45,6 +47,7 @@ statements! {
     BEGIN = concat!("INSERT INTO project_usage (project_id, bytes, staged_bytes, files) SELECT CAST($1 AS TEXT), ", summed!(), " ON CONFLICT (project_id) DO NOTHING");
     ADD = "UPDATE project_usage SET bytes = bytes + $2, staged_bytes = staged_bytes + $3, files = files + $4 WHERE project_id = $1";
     FILES_OF_RELEASE = "SELECT COUNT(*) AS files FROM files WHERE release_id = $1";
+    STAGED_FILES = "SELECT COUNT(*) AS files FROM files WHERE project_id = $1 AND state = 'staged'";
     /// Projects that a user owns and readers have never seen.
     UNPUBLISHED = "SELECT COUNT(*) AS projects FROM project_roles JOIN projects ON projects.id = project_roles.project_id
         WHERE user_id = $1 AND role = 'owner' AND published_at IS NULL";
@@ -101,7 +104,8 @@ impl UnitOfWork {
         }
         let row = self.one(&OF_PROJECT, &[project.into()]).await?;
         let files_of_release = self.one(&FILES_OF_RELEASE, &[release.into()]).await?.count("files")?;
-        Ok(Usage { bytes: row.count("bytes")?, staged_bytes: row.count("staged_bytes")?, files: row.count("files")?, files_of_release })
+        let staged_files = if staged > 0 { self.one(&STAGED_FILES, &[project.into()]).await?.count("files")? } else { 0 };
+        Ok(Usage { bytes: row.count("bytes")?, staged_bytes: row.count("staged_bytes")?, files: row.count("files")?, staged_files, files_of_release })
     }
 
     /// Takes files away that were just removed.

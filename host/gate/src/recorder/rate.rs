@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use model::limit::{NAMED_FAILURES, NAMED_WAITS, RECORDED_OF_ALL, Rate};
-use model::{Action, Caller, Principal, Timestamp, UserId};
+use model::{Action, Caller, Principal, SessionId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 /// The sources named in the summary of a minute at most, those with most entries first.
@@ -24,12 +24,23 @@ const DAY: u32 = 86_400;
 /// How somebody failed: why, and with which second factor, if it was one.
 pub(crate) type Way = (&'static str, Option<&'static str>);
 
-/// Failed authentications that name an account, in this minute.
+/// Failed authentications that name an account, in this minute, and of all accounts together.
 pub(crate) struct NamedFailures {
     per_account: u32,
-    /// Number of the minute, and how many of each account and way. Accounts that exist, and
-    /// ways of a fixed list, so it is bounded.
-    state: Mutex<(i64, HashMap<(UserId, Way), u32>)>,
+    of_all: u32,
+    of_all_in_day: u32,
+    state: Mutex<Named>,
+}
+
+#[derive(Default)]
+struct Named {
+    minute: i64,
+    /// How many of each account and way. Accounts that exist, and ways of a fixed list, so it is
+    /// bounded.
+    seen: HashMap<(UserId, Way), u32>,
+    recorded: u32,
+    day: i64,
+    recorded_in_day: u32,
 }
 
 impl NamedFailures {
@@ -37,24 +48,38 @@ impl NamedFailures {
     /// refusals there are. Nobody hides guesses at an account behind a flood, be it of other
     /// failures that name it.
     pub(crate) fn looked_at() -> Self {
-        Self { per_account: NAMED_FAILURES.in_window(MINUTE), state: Mutex::default() }
+        Self::new(NAMED_FAILURES)
     }
 
     /// Of those that were refused unread, since there were too many.
     pub(crate) fn limited() -> Self {
-        Self { per_account: NAMED_WAITS.in_window(MINUTE), state: Mutex::default() }
+        Self::new(NAMED_WAITS)
+    }
+
+    fn new(rate: Rate) -> Self {
+        let of_all = |window| rate.in_window(window).saturating_mul(RECORDED_OF_ALL.get());
+        Self { per_account: rate.in_window(MINUTE), of_all: of_all(MINUTE), of_all_in_day: of_all(DAY), state: Mutex::default() }
     }
 
     /// Whether one more of this account is recorded.
     pub(crate) fn take(&self, user: UserId, way: Way, now: Timestamp) -> bool {
-        let minute = now.seconds().div_euclid(60);
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if minute > state.0 {
-            *state = (minute, HashMap::new());
+        let (minute, day) = (now.seconds().div_euclid(i64::from(MINUTE)), now.seconds().div_euclid(i64::from(DAY)));
+        if minute > state.minute {
+            (state.minute, state.seen, state.recorded) = (minute, HashMap::new(), 0);
         }
-        let seen = state.1.entry((user, way)).or_default();
+        if day > state.day {
+            (state.day, state.recorded_in_day) = (day, 0);
+        }
+        if state.recorded >= self.of_all || state.recorded_in_day >= self.of_all_in_day {
+            return false;
+        }
+        let seen = state.seen.entry((user, way)).or_default();
         *seen = seen.saturating_add(1);
-        *seen <= self.per_account
+        let is_wanted = *seen <= self.per_account;
+        state.recorded += u32::from(is_wanted);
+        state.recorded_in_day += u32::from(is_wanted);
+        is_wanted
     }
 }
 
@@ -63,6 +88,9 @@ impl NamedFailures {
 pub(crate) enum Source {
     User(UserId),
     Publisher(Uuid),
+    /// A session and a token by themselves, for what each of them may change.
+    Session(SessionId),
+    Token(TokenId),
     /// An address; of IPv6 the /64, which one subscriber has whole.
     Address(IpAddr),
 }
@@ -80,10 +108,22 @@ impl Source {
         }
     }
 
+    /// The session or the token of a caller; none for somebody who proves who they are in each
+    /// request anew, or does not.
+    pub(crate) fn of_credential(caller: &Caller) -> Option<Self> {
+        caller.session.map(Self::Session).or_else(|| caller.token_id().map(Self::Token))
+    }
+
+    pub(crate) fn is_stranger(self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+
     fn describe(self) -> String {
         match self {
             Self::User(user) => format!("user {user}"),
             Self::Publisher(publisher) => format!("publisher {publisher}"),
+            Self::Session(session) => format!("session {session}"),
+            Self::Token(token) => format!("token {token}"),
             Self::Address(address) => address.to_string(),
         }
     }
@@ -127,16 +167,20 @@ struct Window {
 }
 
 impl Window {
-    /// Whether one more of this source fits. The map is bounded by what all sources together
-    /// may record: beyond that no new source is let in.
-    fn has_room(&mut self, source: Source, per_source: u32) -> bool {
-        let all = per_source.saturating_mul(RECORDED_OF_ALL.get());
-        if self.recorded >= all && !self.seen.contains_key(&source) {
-            return false;
+    /// Whether one more of this source fits.
+    fn has_room(&self, source: Source, per_source: u32) -> bool {
+        self.recorded < per_source.saturating_mul(RECORDED_OF_ALL.get()) && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
+    }
+
+    /// Counts one more. What is not recorded is counted of sources that are known already: so
+    /// the map is bounded by what all sources together may record.
+    fn count(&mut self, source: Source, is_recorded: bool) {
+        if is_recorded {
+            self.recorded += 1;
+            *self.seen.entry(source).or_default() += 1;
+        } else if let Some(seen) = self.seen.get_mut(&source) {
+            *seen = seen.saturating_add(1);
         }
-        let seen = self.seen.entry(source).or_default();
-        *seen = seen.saturating_add(1);
-        *seen <= per_source && self.recorded < all
     }
 }
 
@@ -163,18 +207,18 @@ impl SourceRate {
     fn take_as(&self, source: Source, action: Option<Action>, now: Timestamp) -> bool {
         let mut state = self.state();
         state.turn(now);
-        let in_minute = state.minute.has_room(source, self.per_minute);
-        let in_day = state.day.has_room(source, self.per_day);
-        let is_known = state.minute.seen.contains_key(&source);
+        let is_recorded = state.minute.has_room(source, self.per_minute) && state.day.has_room(source, self.per_day);
+        // Of sources that a minute let in, so it is bounded like that.
+        let is_known = is_recorded || state.minute.seen.contains_key(&source) || state.day.seen.contains_key(&source);
         let is_first = action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
-        let recorded = in_day && in_minute;
-        if recorded {
-            state.minute.recorded += 1;
-            state.day.recorded += 1;
+        state.minute.count(source, is_recorded);
+        if is_recorded {
+            // A day counts what is recorded in it, and not what a flood of some seconds was.
+            state.day.count(source, true);
         } else if !is_first {
             state.left_out += 1;
         }
-        recorded || is_first
+        is_recorded || is_first
     }
 
     /// What minutes that are over left out, each once.
@@ -259,6 +303,29 @@ mod tests {
         assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), left_out: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
         assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
         assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+    }
+
+    #[test]
+    fn a_flood_of_some_seconds_uses_up_no_day() {
+        let rate = SourceRate::with(2, 100);
+        let flood = (0..10_000).filter(|_| rate.take(address(1), Timestamp::from_seconds(60))).count();
+        assert_eq!((flood, rate.take(address(1), Timestamp::from_seconds(120))), (2, true));
+    }
+
+    #[test]
+    fn what_is_kept_of_sources_is_bounded_on_a_day_that_is_full_as_well() {
+        let rate = SourceRate::with(1, 1);
+        let many = |at: i64| (0..2000_u32).filter(|number| rate.take(Source::Address(IpAddr::from(number.to_be_bytes())), Timestamp::from_seconds(at))).count();
+        assert_eq!((many(60), many(120)), (RECORDED_OF_ALL.length(), 0));
+        let state = rate.state();
+        assert!(state.minute.seen.len() + state.day.seen.len() + state.firsts.1.len() <= 2 * RECORDED_OF_ALL.length());
+    }
+
+    #[test]
+    fn failures_that_name_accounts_are_bounded_for_all_accounts_together() {
+        let failures = NamedFailures::limited();
+        let recorded = |at| (0..1000).filter(|_| failures.take(UserId::new(), ("too-many-attempts", None), Timestamp::from_seconds(at))).count();
+        assert_eq!(recorded(60), NAMED_WAITS.in_window(60) as usize * RECORDED_OF_ALL.length());
     }
 
     #[test]

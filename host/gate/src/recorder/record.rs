@@ -15,6 +15,10 @@ pub(crate) struct DecisionRecord {
     pub(crate) row: DecisionRow,
     /// The request it was made for; equal to the decision's id for a request's first one.
     pub(crate) request: DecisionId,
+    /// The version and the file name it is about, whether a policy asked for them or not: what
+    /// somebody who looks for a decision knows of it.
+    pub(crate) version: Option<String>,
+    pub(crate) file: Option<String>,
     /// Complete, as it was before it was narrowed for each policy.
     pub(crate) context: Context,
     /// The sections of the context that some policy asked for; of no other anything is kept.
@@ -36,13 +40,18 @@ impl DecisionRecord {
     ///
     /// Invariant: its record is at most [`RECORD_BYTES`] long, whatever the request held.
     pub(crate) fn into_row(self) -> DecisionRow {
-        let Self { row, request, context, sections, owner_settings, core, decision } = self;
+        let Self { row, request, version, file, context, sections, owner_settings, core, decision } = self;
         let context = serde_json::to_value(context).unwrap_or_default();
         let asked = asked_for(context, sections);
         for bytes in HARDER {
             for lighter in [keep_all, without_notes, without_bystanders] {
                 let mut record = Map::new();
                 record.insert("request".to_owned(), json!(request));
+                for (name, text) in [("version", &version), ("file", &file)] {
+                    if let Some(text) = text {
+                        record.insert(name.to_owned(), within(json!(text), model::limit::CUT_SECTION_BYTES));
+                    }
+                }
                 record.insert("context".to_owned(), Value::Object(asked.iter().map(|(name, value)| (name.clone(), within(value.clone(), bytes))).collect()));
                 if let Some(settings) = &owner_settings {
                     record.insert("owner-settings".to_owned(), within(settings.clone(), bytes));
@@ -146,8 +155,17 @@ mod tests {
     }
 
     fn record(requires: usize, sections: Sections, decision: Option<Decision>) -> Value {
-        let record =
-            DecisionRecord { row: row(), request: DecisionId::new(), context: context(requires), sections, owner_settings: None, core: None, decision };
+        let record = DecisionRecord {
+            row: row(),
+            request: DecisionId::new(),
+            version: Some("1.0".into()),
+            file: None,
+            context: context(requires),
+            sections,
+            owner_settings: None,
+            core: None,
+            decision,
+        };
         let text = record.into_row().record;
         assert!(text.len() <= RECORD_BYTES.length(), "{}", text.len());
         serde_json::from_str(&text).unwrap()

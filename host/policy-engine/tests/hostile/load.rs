@@ -34,7 +34,7 @@ fn a_module_that_imports_anything_is_refused_by_name() {
 fn what_is_no_component_is_refused() {
     check_refused(b"", &["does not begin like WebAssembly"]);
     check_refused(b"\x7fELF", &["does not begin like WebAssembly"]);
-    check_refused(&Module::new().finish(), &["core module", "pack it into a component"]);
+    check_refused(&Module::new().finish(), &["core module", "`portcullis policy pack`"]);
     check_refused(&vec![0; (8 << 20) + 1], &["8388609 bytes", "at most 8388608"]);
     check_refused(&Component::new().finish(), &["found nothing"]);
 }

@@ -18,6 +18,10 @@ pub(super) const MAX_FILES_OF_RELEASE: u64 = model::limit::FILES_OF_RELEASE.get(
 /// the rows of a project; the largest projects of pypi.org have some twenty thousand.
 pub(super) const MAX_FILES_OF_PROJECT: u64 = model::limit::FILES_OF_PROJECT.get() as u64;
 
+/// Files of one project that wait to be published. Bounds what its owners have to look through,
+/// and the answer that lists them.
+pub(super) const MAX_STAGED_FILES: u64 = model::limit::STAGED_FILES.get() as u64;
+
 /// Releases of one project. Bounds what each upload to it compares versions with.
 pub(super) const MAX_RELEASES_OF_PROJECT: u64 = model::limit::RELEASES_OF_PROJECT.get() as u64;
 
@@ -54,6 +58,14 @@ pub(super) fn check(config: &RegistryConfig, project: &str, stored: &Stored) -> 
             format!(
                 "Too much waits to be published. Limit for the staged files of project '{project}' is {}. Publish or reject what waits, then upload again.",
                 in_words(config.max_staged_bytes)
+            ),
+        ));
+    }
+    if is_staged && usage.staged_files > MAX_STAGED_FILES {
+        return Err(UploadError::rejected(
+            "too-much-staged",
+            format!(
+                "Too many files of project '{project}' wait to be published. Limit is {MAX_STAGED_FILES}. Publish or reject what waits, then upload again."
             ),
         ));
     }
@@ -126,7 +138,13 @@ mod tests {
     fn check_one(change: impl FnOnce(&mut Stored)) -> Option<String> {
         let mut config = RegistryConfig::new("blobs", "https://example.org");
         (config.max_project_bytes, config.max_staged_bytes) = (2 << 30, 3 << 20);
-        let usage = Usage { bytes: 2 << 30, staged_bytes: 3 << 20, files: MAX_FILES_OF_PROJECT, files_of_release: MAX_FILES_OF_RELEASE };
+        let usage = Usage {
+            bytes: 2 << 30,
+            staged_bytes: 3 << 20,
+            files: MAX_FILES_OF_PROJECT,
+            staged_files: MAX_STAGED_FILES,
+            files_of_release: MAX_FILES_OF_RELEASE,
+        };
         let mut stored = Stored { usage, is_staged: true, releases: Some(MAX_RELEASES_OF_PROJECT), unpublished: Some(MAX_UNPUBLISHED_PROJECTS) };
         change(&mut stored);
         check(&config, "demo", &stored).err().map(|error| error.to_string())
@@ -138,6 +156,7 @@ mod tests {
         for (error, expected) in [
             (check_one(|stored| stored.usage.bytes += 1), "Project size too large. Limit for project 'demo' total size is 2 GB."),
             (check_one(|stored| stored.usage.staged_bytes += 1), "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MB."),
+            (check_one(|stored| stored.usage.staged_files += 1), "Too many files of project 'demo' wait to be published. Limit is 5000."),
             (check_one(|stored| stored.usage.files_of_release += 1), "Too many files in this release. Limit is 1000. Upload a new version."),
             (check_one(|stored| stored.usage.files += 1), "Too many files in project 'demo'. Limit is 50000."),
             (check_one(|stored| stored.releases = Some(MAX_RELEASES_OF_PROJECT + 1)), "Too many releases in project 'demo'. Limit is 20000."),

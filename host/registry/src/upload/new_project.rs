@@ -95,12 +95,13 @@ impl Registry {
     }
 
     /// Row 11, the rate: counted only when a project is about to be created, for its owner
-    /// and for the address. The address first, whose limit is the wider one.
+    /// and for the address. The owner first: somebody beyond their own limit uses up nothing of
+    /// those who share the address.
     pub(super) async fn take_new_project(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<(), UploadError> {
         let config = &self.inner.config;
         let address = neighbourhood(attempt.remote_address);
         let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user));
-        for (key, limit) in [(format!("project:create:address:{address}"), config.new_projects_per_address)].into_iter().chain(owner) {
+        for (key, limit) in owner.into_iter().chain([(format!("project:create:address:{address}"), config.new_projects_per_address)]) {
             let now = self.inner.clock.now();
             let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else { continue };
             let retry_after_seconds = now.age_at(retry.at).max(1);

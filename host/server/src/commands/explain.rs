@@ -77,6 +77,11 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record:
     if let Some(token) = row.token {
         head.push(vec!["token".into(), token.to_string()]);
     }
+    for name in ["version", "file"] {
+        if let Some(text) = record.get(name).and_then(Value::as_str) {
+            head.push(vec![name.to_owned(), printable(text)]);
+        }
+    }
     if let Some(policies) = &row.would_refuse {
         head.push(vec!["would refuse".into(), printable(policies)]);
     }

@@ -18,6 +18,7 @@ CREATE TABLE uploaded_bytes (
     bytes BIGINT NOT NULL,
     PRIMARY KEY (user_id, hour)
 );
+CREATE INDEX uploaded_bytes_by_hour ON uploaded_bytes (hour);
 
 -- Bytes of the core metadata that is kept for the file. Without: a file of before, whose
 -- metadata lies beside it under the name of its content.

@@ -18,6 +18,7 @@ CREATE TABLE uploaded_bytes (
     bytes INTEGER NOT NULL,
     PRIMARY KEY (user_id, hour)
 ) STRICT;
+CREATE INDEX uploaded_bytes_by_hour ON uploaded_bytes (hour);
 
 -- Bytes of the core metadata that is kept for the file. Without: a file of before, whose
 -- metadata lies beside it under the name of its content.

@@ -25,9 +25,9 @@ async fn a_projects_usage_follows_its_files() {
         let sample = project(storage, "sample").await;
         assert_eq!(storage.project_size(sample).await.unwrap(), 0);
         let first = add(storage, sample, 1, ReleaseState::Published).await;
-        assert_eq!(first, Usage { bytes: COST, staged_bytes: 0, files: 1, files_of_release: 1 });
+        assert_eq!(first, Usage { bytes: COST, staged_bytes: 0, files: 1, staged_files: 0, files_of_release: 1 });
         let second = add(storage, sample, 2, ReleaseState::Staged).await;
-        assert_eq!(second, Usage { bytes: 2 * COST, staged_bytes: COST, files: 2, files_of_release: 2 });
+        assert_eq!(second, Usage { bytes: 2 * COST, staged_bytes: COST, files: 2, staged_files: 1, files_of_release: 2 });
         let release = storage.file(&name(1)).await.unwrap().unwrap().release;
         commit(storage, async |unit| unit.publish_release(release, at(99)).await).await.unwrap();
         add(storage, sample, 3, ReleaseState::Staged).await;
@@ -37,7 +37,10 @@ async fn a_projects_usage_follows_its_files() {
         let id = storage.file(&name(1)).await.unwrap().unwrap().id;
         commit(storage, async |unit| unit.delete_file(id, at(100)).await).await.unwrap();
         assert_eq!(storage.project_size(sample).await.unwrap(), COST);
-        assert_eq!(add(storage, sample, 5, ReleaseState::Published).await, Usage { bytes: 2 * COST, staged_bytes: 0, files: 2, files_of_release: 2 });
+        assert_eq!(
+            add(storage, sample, 5, ReleaseState::Published).await,
+            Usage { bytes: 2 * COST, staged_bytes: 0, files: 2, staged_files: 0, files_of_release: 2 }
+        );
     })
     .await;
 }
@@ -53,7 +56,7 @@ async fn what_was_stored_before_it_was_counted_counts() {
         fixture.by_hand("UPDATE files SET metadata_size = NULL WHERE state = 'published'").await.unwrap();
         assert_eq!(storage.project_size(sample).await.unwrap(), 1000 + COST);
         let usage = add(storage, sample, 3, ReleaseState::Staged).await;
-        assert_eq!(usage, Usage { bytes: 1000 + 2 * COST, staged_bytes: 2 * COST, files: 3, files_of_release: 3 });
+        assert_eq!(usage, Usage { bytes: 1000 + 2 * COST, staged_bytes: 2 * COST, files: 3, staged_files: 2, files_of_release: 3 });
         assert_eq!(storage.project_size(sample).await.unwrap(), usage.bytes);
     })
     .await;
