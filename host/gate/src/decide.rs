@@ -103,12 +103,6 @@ impl Gate {
             );
             return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
         }
-        if !is_read && !self.recorder().may_change(attempt, caller, action) {
-            let reason =
-                own_reason("too-many-changes", "Too much was changed with this session or token.", "Wait a minute, then try again.", Some(Page::Contact));
-            let kind = RefusalKind::Limited { retry_after_seconds: 60 };
-            return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
-        }
         let active = self.inner.active.load_full();
         attempt.decided(decision, active.number());
         let Some(generation) = &active.generation else {
@@ -160,6 +154,13 @@ impl Gate {
 
         if let Some(kind) = kind {
             return Err(self.refusal(attempt, caller, decision, &facts, kind, reasons, Some((context, decided))).await);
+        }
+        // Asked last: what is refused changes nothing.
+        if !is_read && !self.recorder().may_change(attempt, caller, action) {
+            let reason =
+                own_reason("too-many-changes", "Too much was changed with this session or token.", "Wait a minute, then try again.", Some(Page::Contact));
+            let kind = RefusalKind::Limited { retry_after_seconds: 60 };
+            return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
         }
         let grant = Grant {
             decision,

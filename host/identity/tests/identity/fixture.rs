@@ -238,6 +238,8 @@ impl Fixture {
 
     /// Every event, oldest first.
     pub(crate) async fn events(&self) -> Vec<AuditEvent> {
+        // What nobody waits for is there, too.
+        self.gate.recorder().flush().await;
         let rows = self.storage.events(&AuditFilter::default(), None, 1000).await.unwrap();
         rows.into_iter().rev().map(|row| row.event).collect()
     }
