@@ -29,16 +29,6 @@ fn told(answer: &Response, name: &str) -> String {
     whole.replace(&decision, "DECISION").replace(name, "NAME")
 }
 
-/// The session of somebody without a second factor.
-fn log_in(server: &Server, user: &User) -> String {
-    let form = format!("user={}&password={}", user.name, user.password).replace(' ', "+");
-    let request = Request::new("POST", "/login").header("Origin", &server.url().replace("127.0.0.1", "localhost")).header("Cookie", "portcullis-moved=1");
-    let answer = server.send(&request.body("application/x-www-form-urlencoded", form.into_bytes()));
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    let set = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    set.filter_map(|(_, cookie)| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
-}
-
 /// How somebody asks.
 type Ask<'a> = Box<dyn Fn(Request) -> Request + 'a>;
 
@@ -50,11 +40,12 @@ fn with(authorization: &str) -> Ask<'_> {
 fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
     let (server, _) = server();
     let eve = server.user("eve");
+    let device = server.known_command_line(&eve);
     let code = eve.authenticator.as_ref().expect("eve has an app").code();
     let [for_hidden, for_absent] = NAMES.map(|name| basic_token(&server.setup.token(&eve, &["--project", name])));
     let account = basic_token(&server.setup.token(&eve, &["--account"]));
-    let cookie = log_in(&server, &server.setup.user_without_factor("mallory"));
-    let person = serde_json::json!({ "user": "eve", "password": eve.password, "totp": code }).to_string();
+    let cookie = crate::tools::log_in(&server, &server.setup.user_without_factor("mallory"));
+    let person = serde_json::json!({ "user": "eve", "password": eve.password, "totp": code, "device": device }).to_string();
 
     let password = basic("eve", &eve.password);
     let in_session = || -> Ask<'_> { Box::new(|request| request.header("Cookie", &cookie)) };
