@@ -157,8 +157,12 @@ impl Gate {
         }
         // Asked last: what is refused changes nothing.
         if !is_read && !self.recorder().may_change(attempt, caller, action) {
-            let reason =
-                own_reason("too-many-changes", "Too much was changed with this session or token.", "Wait a minute, then try again.", Some(Page::Contact));
+            let reason = own_reason(
+                "too-many-changes",
+                "Your account was changed too often.",
+                "Wait a minute, then try again; after many changes, until tomorrow.",
+                Some(Page::Contact),
+            );
             let kind = RefusalKind::Limited { retry_after_seconds: 60 };
             return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
         }

@@ -65,8 +65,8 @@ struct Rates {
     reads: SourceRate,
     changes: SourceRate,
     authentications: SourceRate,
-    /// What one session or token may change. In the memory of each server: several may let
-    /// through so many times as much.
+    /// What one account may change. In the memory of each server: several may let through so
+    /// many times as much.
     changing: SourceRate,
 }
 
@@ -120,7 +120,7 @@ impl Recorder {
             reads: SourceRate::new(RECORDED_SUCCESSES),
             changes: SourceRate::new(RECORDED_SUCCESSES),
             authentications: SourceRate::new(RECORDED_AUTHENTICATIONS),
-            changing: SourceRate::new(CHANGES),
+            changing: SourceRate::of_each(CHANGES),
         });
         tokio::spawn(run(storage, entries, Arc::clone(&rates)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
@@ -170,12 +170,17 @@ impl Recorder {
         wanted
     }
 
-    /// Whether this session or token may change one thing more: each change is an event that is
-    /// kept for ever. Of uploads the bytes of a day are bounded (`registry`), and somebody who
-    /// proves a factor in each request is bounded by that.
+    /// Whether this account may change one thing more of this kind: each change is an event that
+    /// is kept for ever. Not asked where nothing is given out that was not there before: nobody
+    /// keeps an owner from ending sessions and revoking tokens by using it up. Of uploads, the
+    /// bytes of a day are bounded (`registry`); of log-ins and step-ups, the proofs (`identity`).
     pub(crate) fn may_change(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
-        let Some(source) = Source::of_credential(caller) else { return true };
-        action == Action::FileUpload || self.rates.changing.take(source, attempt.at)
+        let is_bounded_elsewhere = matches!(
+            action,
+            Action::FileUpload | Action::SessionStart | Action::SessionStepUp | Action::SessionEnd | Action::TokenRevoke | Action::EmailVerify
+        );
+        let Some(user) = caller.user() else { return true };
+        is_bounded_elsewhere || self.rates.changing.take(Source::Changes(user.id, action), attempt.at)
     }
 
     /// The same for the event that a credential was accepted.

@@ -106,7 +106,7 @@ impl Registry {
         require_credential(gate, attempt, caller).await?;
         let (submission, file) = Submission::parse(form)?;
         let mut upload = self.load_upload(caller, submission, file).await?;
-        let mut is_new_counted = false;
+        let mut counted_as_new = Vec::new();
         let mut attempt = attempt.clone();
         for number in 0..MAX_TRIES {
             if number > 0 {
@@ -115,6 +115,8 @@ impl Registry {
             let is_new = upload.project.row.is_none();
             if is_new {
                 self.check_new_project(caller, &upload.submission.name).await?;
+            } else {
+                self.give_back_new_project(&mut counted_as_new).await?;
             }
             // No archive is opened for a stranger.
             gate.check_core(&attempt, caller, &upload).await?;
@@ -133,8 +135,8 @@ impl Registry {
                 Step::Unchanged { staged } => return Ok(unchanged(&permit, staged, &self.inner.config.public_url)),
             }
             // Counted once, however often it is tried, and before anything is kept.
-            if create.is_some() && !std::mem::replace(&mut is_new_counted, true) {
-                self.take_new_project(gate, &attempt, caller).await?;
+            if create.is_some() && counted_as_new.is_empty() {
+                counted_as_new = self.take_new_project(gate, &attempt, caller).await?;
             }
             if permit.target().file.is_some() {
                 self.take_uploaded_bytes(gate, &attempt, caller, permit.target().cost()).await?;

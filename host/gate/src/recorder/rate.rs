@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use model::limit::{NAMED_FAILURES, NAMED_WAITS, RECORDED_OF_ALL, Rate};
-use model::{Action, Caller, Principal, SessionId, Timestamp, TokenId, UserId};
+use model::{Action, Caller, Principal, Timestamp, UserId};
 use uuid::Uuid;
 
 /// The sources named in the summary of a minute at most, those with most entries first.
@@ -88,9 +88,8 @@ impl NamedFailures {
 pub(crate) enum Source {
     User(UserId),
     Publisher(Uuid),
-    /// A session and a token by themselves, for what each of them may change.
-    Session(SessionId),
-    Token(TokenId),
+    /// A user's changes of one kind.
+    Changes(UserId, Action),
     /// An address; of IPv6 the /64, which one subscriber has whole.
     Address(IpAddr),
 }
@@ -108,12 +107,6 @@ impl Source {
         }
     }
 
-    /// The session or the token of a caller; none for somebody who proves who they are in each
-    /// request anew, or does not.
-    pub(crate) fn of_credential(caller: &Caller) -> Option<Self> {
-        caller.session.map(Self::Session).or_else(|| caller.token_id().map(Self::Token))
-    }
-
     pub(crate) fn is_stranger(self) -> bool {
         matches!(self, Self::Address(_))
     }
@@ -122,8 +115,7 @@ impl Source {
         match self {
             Self::User(user) => format!("user {user}"),
             Self::Publisher(publisher) => format!("publisher {publisher}"),
-            Self::Session(session) => format!("session {session}"),
-            Self::Token(token) => format!("token {token}"),
+            Self::Changes(user, action) => format!("{action} by user {user}"),
             Self::Address(address) => address.to_string(),
         }
     }
@@ -144,6 +136,8 @@ pub(crate) struct Uncounted {
 pub(crate) struct SourceRate {
     per_minute: u32,
     per_day: u32,
+    /// What all sources together may have, as a multiple of what one may.
+    of_all: u32,
     state: Mutex<State>,
 }
 
@@ -168,8 +162,8 @@ struct Window {
 
 impl Window {
     /// Whether one more of this source fits.
-    fn has_room(&self, source: Source, per_source: u32) -> bool {
-        self.recorded < per_source.saturating_mul(RECORDED_OF_ALL.get()) && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
+    fn has_room(&self, source: Source, per_source: u32, of_all: u32) -> bool {
+        self.recorded < per_source.saturating_mul(of_all) && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
     }
 
     /// Counts one more. What is not recorded is counted of sources that are known already: so
@@ -190,7 +184,12 @@ impl SourceRate {
     }
 
     pub(crate) fn with(per_minute: u32, per_day: u32) -> Self {
-        Self { per_minute, per_day, state: Mutex::default() }
+        Self { per_minute, per_day, of_all: RECORDED_OF_ALL.get(), state: Mutex::default() }
+    }
+
+    /// Without a bound for all together: for sources that are few, such as accounts that exist.
+    pub(crate) fn of_each(rate: Rate) -> Self {
+        Self { of_all: u32::MAX, ..Self::new(rate) }
     }
 
     /// Whether one more of this source is recorded.
@@ -207,7 +206,7 @@ impl SourceRate {
     fn take_as(&self, source: Source, action: Option<Action>, now: Timestamp) -> bool {
         let mut state = self.state();
         state.turn(now);
-        let is_recorded = state.minute.has_room(source, self.per_minute) && state.day.has_room(source, self.per_day);
+        let is_recorded = state.minute.has_room(source, self.per_minute, self.of_all) && state.day.has_room(source, self.per_day, self.of_all);
         // Of sources that a minute let in, so it is bounded like that.
         let is_known = is_recorded || state.minute.seen.contains_key(&source) || state.day.seen.contains_key(&source);
         let is_first = action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
@@ -268,6 +267,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use model::limit::CHANGES;
+
     use super::*;
 
     fn address(last: u8) -> Source {
@@ -303,6 +304,16 @@ mod tests {
         assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), left_out: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
         assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
         assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+    }
+
+    #[test]
+    fn changes_of_one_kind_and_account_use_up_nothing_of_another() {
+        let rate = SourceRate::of_each(CHANGES);
+        let (now, one) = (Timestamp::from_seconds(60), UserId::new());
+        let most = CHANGES.in_window(60) as usize;
+        let made = |user, action| (0..10_000).filter(|_| rate.take(Source::Changes(user, action), now)).count();
+        assert_eq!((made(one, Action::TokenCreate), made(one, Action::EmailAdd)), (most, most));
+        assert!((0..100).all(|_| rate.take(Source::Changes(UserId::new(), Action::TokenCreate), now)), "others are not affected");
     }
 
     #[test]

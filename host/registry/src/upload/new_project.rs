@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use gate::{Attempt, Gate, Permit, Reason, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, UserName};
+use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, Timestamp, UserName};
 use storage::projects::NewProject;
 use storage::{Conflict, StorageError, UnitOfWork};
 
@@ -97,13 +97,18 @@ impl Registry {
     /// Row 11, the rate: counted only when a project is about to be created, for its owner
     /// and for the address. The owner first: somebody beyond their own limit uses up nothing of
     /// those who share the address.
-    pub(super) async fn take_new_project(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<(), UploadError> {
+    /// What was counted, to be given back where somebody else created the project.
+    pub(super) async fn take_new_project(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<Vec<(String, Timestamp)>, UploadError> {
         let config = &self.inner.config;
+        let mut taken = Vec::new();
         let address = neighbourhood(attempt.remote_address);
         let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user));
         for (key, limit) in owner.into_iter().chain([(format!("project:create:address:{address}"), config.new_projects_per_address)]) {
             let now = self.inner.clock.now();
-            let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else { continue };
+            let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else {
+                taken.push((key, now));
+                continue;
+            };
             let retry_after_seconds = now.age_at(retry.at).max(1);
             let reason = Reason {
                 code: "too-many-new-projects".to_owned(),
@@ -112,7 +117,16 @@ impl Registry {
                 page: None,
             };
             let kind = RefusalKind::Limited { retry_after_seconds };
+            self.give_back_new_project(&mut taken).await?;
             return Err(gate.refuse_as(attempt, caller, Action::ProjectCreate, kind, reason).await.into());
+        }
+        Ok(taken)
+    }
+
+    /// Several uploads to one new project at the same moment are one new project.
+    pub(super) async fn give_back_new_project(&self, taken: &mut Vec<(String, Timestamp)>) -> Result<(), UploadError> {
+        for (key, at) in taken.drain(..) {
+            self.inner.storage.give_back_attempt(&key, at).await?;
         }
         Ok(())
     }
