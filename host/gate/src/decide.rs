@@ -166,7 +166,7 @@ impl Gate {
             let kind = RefusalKind::Limited { retry_after_seconds: 60 };
             return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
         }
-        let grant = Grant {
+        let mut grant = Grant {
             decision,
             set_number: generation.number(),
             activation: Some(active.activation),
@@ -177,6 +177,7 @@ impl Gate {
             actor: actor_of(attempt, caller),
             assurance: caller.assurance,
             session: caller.session,
+            unrecorded: None,
         };
         // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
         // pages; and what one credential does up to a rate of its own.
@@ -190,6 +191,9 @@ impl Gate {
         } else if self.recorder().wants_success(attempt, caller, action, is_read) {
             let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
             self.recorder().decision(record).await;
+        } else if !is_read {
+            let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
+            grant.unrecorded = Some(Box::new(record.into_row()));
         }
         drop(facts);
         token_use::note(self.storage(), caller, attempt.at).await;

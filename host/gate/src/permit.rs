@@ -2,6 +2,7 @@
 
 use model::audit::Actor;
 use model::{Assurance, DecisionId, SessionId, Timestamp};
+use storage::decisions::DecisionRow;
 use storage::{Storage, StorageError, UnitOfWork};
 
 use crate::refusal::Reason;
@@ -32,6 +33,9 @@ pub(crate) struct Grant {
     pub(crate) actor: Actor,
     pub(crate) assurance: Assurance,
     pub(crate) session: Option<SessionId>,
+    /// The record of a change that is beyond what is recorded one by one: written with the
+    /// change, if that is made. So no change is without one, whatever else its source did.
+    pub(crate) unrecorded: Option<Box<DecisionRow>>,
 }
 
 impl<T> Permit<T> {
@@ -112,6 +116,9 @@ impl<T> Permit<T> {
         }
         if let Some(activation) = self.grant.activation {
             unit.decided_under(activation);
+        }
+        if let Some(record) = &self.grant.unrecorded {
+            unit.record_decision(record.as_ref().clone());
         }
     }
 

@@ -6,6 +6,7 @@ use model::audit::AuditEvent;
 use model::{ProjectId, SessionId};
 
 use crate::database::{Row, Transaction, Value};
+use crate::decisions::{self, DecisionRow};
 use crate::error::Conflict;
 use crate::mail_rates::UnwrittenMail;
 use crate::serials::ChangeMarker;
@@ -25,6 +26,8 @@ pub struct UnitOfWork {
     /// Projects that readers see for the first time.
     shown_projects: i64,
     events: Vec<AuditEvent>,
+    /// Decisions that are on record with the change, if it is made.
+    decisions: Vec<DecisionRow>,
     /// Written by `commit`, so that what bounds their number is locked in one order.
     pub(crate) mails: Vec<UnwrittenMail>,
     /// The session that must still live when this is committed.
@@ -79,6 +82,7 @@ impl UnitOfWork {
             visible_in_list: 0,
             shown_projects: 0,
             events: Vec::new(),
+            decisions: Vec::new(),
             mails: Vec::new(),
             on_behalf_of: None,
             decided_under: None,
@@ -114,6 +118,11 @@ impl UnitOfWork {
         }
     }
 
+    /// Writes the decision that allowed the change into the log together with it.
+    pub fn record_decision(&mut self, decision: DecisionRow) {
+        self.decisions.push(decision);
+    }
+
     /// Adds a further audit event to the unit.
     pub fn also(&mut self, event: &AuditEvent) {
         self.events.push(event.clone());
@@ -129,6 +138,7 @@ impl UnitOfWork {
         let wrote = self.wrote || !self.mails.is_empty();
         self.hold_session().await?;
         self.write_mails().await?;
+        decisions::record(&mut self.transaction, &self.decisions).await?;
         for earlier in std::mem::take(&mut self.events) {
             self.add_event(&earlier).await?;
         }

@@ -95,6 +95,24 @@ fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_r
     assert!(grown <= refusals, "{grown} decisions in {minutes} minutes");
 }
 
+/// A thief with a token may not blind whoever looks at what was done with it.
+#[test]
+fn a_change_is_on_record_whatever_flood_came_before_it() {
+    let server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = basic_token(&server.setup.token(&alice, &["--account"]));
+    assert_eq!(server.upload(&Package::new("first", "1.0").wheel(), Some(&token)).status, 200);
+    // Permitted each time, and refused after it: there is a file with this name and other content.
+    let other = Package::new("first", "1.0").with_payload(100).wheel();
+    for _ in 0..=limit::RECORDED_SUCCESSES.in_window(60) {
+        assert_eq!(server.upload(&other, Some(&token)).status, 400);
+    }
+    let uploaded = server.upload(&Package::new("first", "2.0").wheel(), Some(&token));
+    assert_eq!(uploaded.status, 200, "{}", uploaded.text());
+    let explained = server.command_line(&["explain", uploaded.header("Portcullis-Decision").expect("a decision")]).ok();
+    assert!(explained.stdout.contains("first-2.0-py3-none-any.whl"), "{}", explained.stdout);
+}
+
 #[test]
 fn what_goes_beyond_the_rate_is_counted_with_its_source() {
     let mut server = Setup::default().flag("--recorded-refusals-per-minute", "5").start();

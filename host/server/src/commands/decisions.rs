@@ -13,7 +13,7 @@ use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads, and looks at pages by nobody, are recorded up to a rate (recorded-reads-per-second); everything else always is."
+    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads, and looks at pages by nobody, are recorded up to a rate (recorded-reads-per-second), and so is what one source is refused, or permitted without a change that comes of it. Changes always are."
 )]
 pub(crate) struct DecisionsArguments {
     /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;

@@ -30,10 +30,11 @@ pub(crate) struct ExplainArguments {
 pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyhow::Result<Answer> {
     let row = line.storage.decision(arguments.id).await?.with_context(|| {
         format!(
-            "there is no decision {} on record. Permitted reads without a credential are recorded up to a rate (recorded-reads-per-second). Refusals are recorded up to a rate for each source (recorded-refusals-per-minute), and counted beyond it: `{} audit --kind {}` shows how many, minute by minute and by source. Decisions are kept for {} days (decision-retention)",
-            arguments.id,
+            "there is no decision {3} on record. Permitted reads without a credential are recorded up to a rate (recorded-reads-per-second). Refusals, and what one account is permitted and does not come to a change, are recorded up to a rate for each source, and counted beyond it: `{0} audit --kind {1}` and `{0} audit --kind {2}` show how many, minute by minute and by source. Decisions are kept for {4} days (decision-retention)",
             line.program(),
             EventKind::RefusalsCounted,
+            EventKind::DecisionsCounted,
+            arguments.id,
             line.configuration.values.decision_retention.as_secs() / 86_400
         )
     })?;
