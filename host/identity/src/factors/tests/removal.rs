@@ -133,13 +133,18 @@ async fn of_two_factors_removed_at_once_one_stays_while_one_is_demanded() {
         fixture.enroll_app(ana).await;
         fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
         // Both are looked up and permitted while there are two.
-        let mut tries = Vec::new();
+        let mut permits = Vec::new();
         for which in [FactorName::Totp, fixture.key(ana, "blue").await] {
             let target = fixture.to_remove(ana, which).await.unwrap();
             assert!(!target.is_last());
-            let (permit, fixture) = (fixture.permit(ana, target).await, Arc::clone(&fixture));
-            tries.push(tokio::spawn(async move { fixture.identity.remove_factor(permit).await }));
+            permits.push(fixture.permit(ana, target).await);
         }
+        let tries = permits.into_iter().map(|permit| {
+            let fixture = Arc::clone(&fixture);
+            tokio::spawn(async move { fixture.identity.remove_factor(permit).await })
+        });
+        // All of them are begun before any is waited for.
+        let tries: Vec<_> = tries.collect();
         let mut refused = Vec::new();
         for one in tries {
             match one.await.unwrap() {
