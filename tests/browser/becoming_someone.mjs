@@ -29,7 +29,7 @@ await walk(async (start) => {
   await home.open("/register");
   await look("register");
   await home.fill("User name", ana.name);
-  await home.fill("E-mail address", ana.email);
+  await home.fill("Email address", ana.email);
   await home.fill("Password", "password");
   await home.press("Create the account");
   await look("register with a password that is easily guessed");
@@ -120,8 +120,8 @@ await walk(async (start) => {
   // ---- step-up: the session was left open, and the form is kept
   await leaveOpen(ana.name);
   await home.open("/account/emails/");
-  await look("e-mail addresses");
-  await home.fill("E-mail address", "ana@second.example");
+  await look("email addresses");
+  await home.fill("Email address", "ana@second.example");
   assert.equal(await home.press("Add the address"), 403);
   await look("step-up");
   const before = (await home.cookies()).find(({ name }) => name.endsWith("session")).value;
@@ -138,7 +138,7 @@ await walk(async (start) => {
   await home.press("Verify the address");
   await mail("email-added", ana.email);
   await home.open("/account/emails/");
-  await look("e-mail addresses, two of them");
+  await look("email addresses, two of them");
   await home.press("Make primary ana@second.example");
   await mail("primary-email-changed", ana.email);
   await mail("primary-email-changed", "ana@second.example");
@@ -153,11 +153,11 @@ await walk(async (start) => {
   await look("recovery codes, kept long ago");
   await home.press("Get new recovery codes");
   await home.fill("Code from the app", app.again());
-  await home.press("Go on");
+  await home.press("Continue");
   await look("step-up, used code");
   await home.fill("Code from the app", await app.next());
-  await home.press("Go on");
-  await home.says("This is the only time that they are shown");
+  await home.press("Continue");
+  await home.says("This is the only time they are shown");
   await mail("recovery-codes-generated", ana.email);
 
   // ---- a token, and an upload with it
@@ -166,12 +166,15 @@ await walk(async (start) => {
   await home.click("Create a token");
   await look("make a token");
   await home.fill("Name", "my laptop");
+  await home.page.getByRole("button", { name: "Create token", exact: true }).click();
+  assert.equal(await home.page.locator(":focus").getAttribute("name"), "project", "the browser says what is missing before it sends anything");
+  await home.fill("Project", "hello-browser");
   await home.press("Create token");
-  await look("make a token, without the name of the project");
-  await home.fill("Name of the project", "hello-browser");
-  await home.press("Create token");
-  const token = (await home.text()).match(/\bpypi-[\w-]{40,}/)?.[0];
-  assert.ok(token, await home.text());
+  const shown = (await home.text()).match(/\bpypi-[\w-]{40,}/g);
+  assert.equal(shown?.length, 1, "the token stands on the page once");
+  const [token] = shown;
+  assert.equal(await home.copy("the token"), token);
+  assert.match(await home.copy("the command for uv"), new RegExp(`^UV_PUBLISH_TOKEN=${token} \\\\\n  uv publish --publish-url `));
   await look("a new token");
   await home.open("/account/tokens/");
   await home.saysNot(token);

@@ -19,7 +19,7 @@ await walk(async (start) => {
   await logIn(browser, NAME, BREACHED);
   assert.notEqual(browser.path(), "/account/");
   await browser.says("appeared in a data breach", "Set a new password");
-  await browser.saysNot("Nobody is logged in");
+  await browser.saysNot("You are not logged in");
   await look("a breached password does not log in");
   assert.equal(await browser.isLoggedIn(), false);
   await mail("password-breached", EMAIL);
@@ -32,11 +32,11 @@ await walk(async (start) => {
 
   await browser.open("/password/forgot");
   await look("forgot the password");
-  await browser.fill("User name or e-mail address", "nobody-of-that-name");
+  await browser.fill("User name or email address", "nobody-of-that-name");
   await browser.press("Send the link");
   const unknown = await browser.text();
   await browser.open("/password/forgot");
-  await browser.fill("User name or e-mail address", NAME);
+  await browser.fill("User name or email address", NAME);
   await browser.press("Send the link");
   assert.equal(await browser.text(), unknown, "whether there is such an account is not told");
   await look("a link was sent, if there is such an account");
@@ -63,7 +63,7 @@ await walk(async (start) => {
   await logOut(browser);
   await browser.open("/register");
   await browser.fill("User name", "newcomer");
-  await browser.fill("E-mail address", "newcomer@example.org");
+  await browser.fill("Email address", "newcomer@example.org");
   await browser.fill("Password", BREACHED);
   await browser.press("Create the account");
   await browser.says("known from a breach");

@@ -125,6 +125,15 @@ export class Browser {
     return response.status();
   }
 
+  /// Presses the button that copies this. Says what a person would paste.
+  async copy(what) {
+    await this.#context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: SERVER });
+    const button = this.page.getByRole("button", { name: `(${what})` });
+    await button.click();
+    await button.getByText("Copied", { exact: true }).waitFor();
+    return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
   /// All visible text of the page.
   async text() {
     return (await this.page.locator("body").innerText()).replaceAll(/\s+/g, " ");

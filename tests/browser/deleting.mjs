@@ -20,10 +20,10 @@ await walk(async (start) => {
   await logIn(other, NAME, OLD_PASSWORD);
   await other.open("/account/delete");
   await other.look("delete the account");
-  await other.fill("Your user name, to be sure", "somebody");
+  await other.fill("User name", "somebody");
   await other.press("Delete my account");
   await other.look("delete the account, wrong name");
-  await other.fill("Your user name, to be sure", NAME);
+  await other.fill("User name", NAME);
   await other.press("Delete my account");
   await mail("account-deleted", EMAIL);
   assert.equal(await other.isLoggedIn(), false);

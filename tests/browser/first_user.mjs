@@ -16,7 +16,7 @@ await walk(async (start) => {
   assert.equal(await browser.open(LINK), 200);
   await browser.look("create the first account");
   await browser.fill("User name", "founder");
-  await browser.fill("E-mail address", "founder@example.org");
+  await browser.fill("Email address", "founder@example.org");
   await browser.fill("Password", PASSWORD);
   await browser.press("Create the account");
   assert.equal(browser.path(), "/login");

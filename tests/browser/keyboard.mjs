@@ -52,7 +52,7 @@ await walk(async (start) => {
   assert.equal(browser.path(), "/login");
 
   // Whoever mistypes is where it says what is wrong, and goes on from there to the field.
-  await reach("User name or e-mail address");
+  await reach("User name or email address");
   await keyboard.type(NAME);
   await reach("Password");
   await keyboard.type("not the password at all");
@@ -61,12 +61,12 @@ await walk(async (start) => {
   const told = await focused();
   assert.match(told.name, /^Please correct this/);
   assert.ok(told.seen && told.inView, "what is wrong is seen to have the focus");
-  assert.deepEqual(await reach("User name or e-mail address"), ["Set a new password", "User name or e-mail address"]);
+  assert.deepEqual(await reach("User name or email address"), ["Set a new password", "User name or email address"]);
   await browser.open("/login");
 
   // Twice: first the browser is unknown, then it is let in.
   for (const known of [false, true]) {
-    await reach("User name or e-mail address");
+    await reach("User name or email address");
     await keyboard.type(NAME);
     await reach("Password");
     await keyboard.type(OLD_PASSWORD);

@@ -28,7 +28,7 @@ await walk(async (start) => {
   await browser.press("Add the key");
   await browser.look("step-up before a key is added");
   await browser.fill("Code from the app", await app.next());
-  await browser.press("Go on");
+  await browser.press("Continue");
   await browser.look("back from the step-up, to add the key");
   await browser.press("Add the key");
   assert.equal(browser.path(), "/account/factors/");

@@ -50,6 +50,9 @@ await walk(async (start) => {
   await home.press("Set the password");
   await logIn(home, NAME, "copper violin meadow 83 rain");
   await giveCode(home, await app.next());
-  // Everything was ended, so this browser is unknown again.
-  await home.says("Confirm this browser");
+  // The mailed link proves what a link about this browser would, and nothing of the others.
+  assert.equal(home.path(), "/account/");
+  await logIn(stranger, NAME, "copper violin meadow 83 rain");
+  await giveCode(stranger, await app.next());
+  await stranger.says("Confirm this browser");
 });

@@ -17,16 +17,16 @@ export const PASSWORD = "velvet teapot orbit 58 lanterns";
 export async function register(browser, { name, email, password }) {
   await browser.open("/register");
   await browser.fill("User name", name);
-  await browser.fill("E-mail address", email);
+  await browser.fill("Email address", email);
   await browser.fill("Password", password);
   assert.equal(await browser.press("Create the account"), 200);
-  await browser.says("Check your e-mail");
+  await browser.says("Check your email");
 }
 
 /// Types name and password.
 export async function logIn(browser, name, password) {
   await browser.open("/login");
-  await browser.fill("User name or e-mail address", name);
+  await browser.fill("User name or email address", name);
   await browser.fill("Password", password);
   return browser.press("Log in");
 }
@@ -69,11 +69,11 @@ export async function keepRecoveryCodes(browser, look = async () => {}) {
   assert.equal(new Set(codes).size, 8);
   await look("recovery codes");
   await browser.fill("One of your recovery codes", "aaaa-bbbb-cccc-dddd");
-  await browser.press("Use this code");
+  await browser.press("Confirm");
   await look("a wrong recovery code");
   await browser.saysNot(codes[0]);
   await browser.fill("One of your recovery codes", codes[0].toUpperCase());
-  await browser.press("Use this code");
+  await browser.press("Confirm");
   return codes.slice(1);
 }
 

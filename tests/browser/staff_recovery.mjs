@@ -26,9 +26,9 @@ await walk(async (start) => {
   await begin(NAME, "because");
   await desk.look("a recovery without a good reason");
   await begin(STAFF, REASON);
-  await desk.saysNot("Happens on");
+  await desk.saysNot("Takes effect on");
   await begin(NAME, REASON);
-  await desk.says("Happens on", REASON);
+  await desk.says("Takes effect on", REASON);
   await desk.look("a recovery that waits");
 
   const person = await start("person");

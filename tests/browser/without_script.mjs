@@ -31,11 +31,14 @@ await walk(async (start) => {
   // What a form was filled with survives proving who one is.
   await browser.open("/account/tokens/create");
   await browser.fill("Name", "without any script");
-  await browser.fill("Name of the project", "some-project");
+  await browser.fill("Project", "some-project");
   await leaveOpen(ben.name);
   assert.equal(await browser.press("Create token"), 403);
   await browser.look("step-up without script");
   await browser.fill("Code from the app", await app.next());
-  await browser.press("Go on");
+  await browser.press("Continue");
   await browser.says("without any script");
+  // What a script would copy is there to be selected.
+  assert.equal(await browser.page.getByText("Copy", { exact: true }).count(), 0);
+  assert.match(await browser.page.getByRole("region", { name: "The token" }).innerText(), /^pypi-/);
 });

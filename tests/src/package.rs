@@ -1,5 +1,7 @@
 //! Small real packages, made in microseconds: a wheel or an sdist with everything an
-//! index checks, and the form a client sends along.
+//! index checks, and the form a client sends along. Those that people built: [`from_file`].
+
+mod from_file;
 
 use std::io::Write;
 

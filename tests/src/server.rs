@@ -1,11 +1,12 @@
 //! A real `portcullis` process with its own data folder, and its command line.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -241,12 +242,29 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// What the server logged from this length of its log on.
-    pub fn log_since(&self, length: usize) -> String {
-        let mut text = Vec::new();
-        let mut file = File::open(&self.log).expect("the log is there");
-        file.seek(SeekFrom::Start(length as u64)).and_then(|_| file.read_to_end(&mut text)).expect("the log can be read");
-        String::from_utf8_lossy(&text).into_owned()
+    /// The log with the lines of every request answered before. The server writes its log
+    /// behind its answers and in their order, so this asks for a page of its own and waits until
+    /// that is in the log. Whoever looks for what must *not* be there looks here.
+    #[track_caller]
+    pub fn settled_log(&self) -> String {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let mark = format!("/mark-{}-of-the-log", ASKED.fetch_add(1, Ordering::Relaxed));
+        assert_eq!(self.get(&mark).status, 404);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if log.contains(&mark) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {mark}:\n{log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The same from this length of a settled log on.
+    #[track_caller]
+    pub fn settled_log_since(&self, length: usize) -> String {
+        self.settled_log().split_off(length)
     }
 
     /// The server's process id.

@@ -2,6 +2,8 @@
 //! tables are what the sets decide, and a policy says the same compiled to native code
 //! and to WebAssembly.
 
+#[path = "policies/bindings.rs"]
+mod bindings;
 #[path = "policies/convert.rs"]
 mod convert;
 #[path = "policies/facts.rs"]
@@ -9,7 +11,7 @@ mod facts;
 #[path = "policies/twins.rs"]
 mod twins;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +22,7 @@ use policy_engine::contract::{Action, Obligation, Outcome, PasswordState};
 use policy_engine::{Compiler, Decision, DecisionOutcome, Engine, EngineConfig, Grade, Module, PolicySet, SetSpec, cases, table};
 use portcullis_http::Credentials;
 
-const SETS: &[&str] = &["default", "strict", "observe"];
+const SETS: &[&str] = &["default", "strict", "observe", "private"];
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
@@ -39,7 +41,8 @@ fn engine() -> &'static Engine {
 fn module(file: &str) -> Module {
     static LOADED: OnceLock<Mutex<HashMap<String, Module>>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
-        let output = Command::new(env!("CARGO")).args(["xtask", "build-plugins"]).current_dir(workspace()).output().expect("cargo starts");
+        let output =
+            Command::new(env!("CARGO")).args(["xtask", "build-plugins"]).arg(tests::server::program()).current_dir(workspace()).output().expect("cargo starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Mutex::default()
     });
@@ -191,4 +194,22 @@ fn a_breached_password_that_is_only_observed_is_neither_disabled_nor_told() {
     let observer = decision.policies.iter().find(|record| record.policy == "refuse-breached-passwords").expect("it is bound");
     let said = observer.result.as_ref().expect("it did not fail");
     assert_eq!((observer.grade, &said.outcome, said.obligations.len()), (Grade::Observe, &Outcome::Deny, 2));
+}
+
+/// A sandbox is made and thrown away for every evaluation, and most of its cost is its memory.
+#[test]
+fn every_shipped_module_starts_with_one_page_of_memory() {
+    let files: HashSet<String> =
+        SETS.iter().flat_map(|set| shipped(set).spec().bindings.iter().map(|binding| binding.module.clone()).collect::<Vec<_>>()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let bytes = fs::read(workspace().join("policies/modules").join(&file)).expect("a module can be read");
+        let mut pages = 0;
+        for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+            if let wasmparser::Payload::MemorySection(memories) = payload.expect("a module can be parsed") {
+                pages += memories.into_iter().map(|memory| memory.expect("a memory can be parsed").initial).sum::<u64>();
+            }
+        }
+        assert_eq!(pages, 1, "{file}; see docs/policy-authors.md, Small and fast");
+    }
 }

@@ -28,7 +28,6 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
             ),
         }
     }
-    plugins::build()?;
     let programs = clients::set_up()?;
     if !on_path("wrk") {
         debian::install(&["wrk"]).context("the load generator wrk is missing")?;
@@ -40,6 +39,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
         .status()
         .context("cargo build did not start")?;
     ensure!(status.success(), "the build failed, see above");
+    plugins::build(&workspace().join("target/release/portcullis"))?;
 
     let mut broken = Vec::new();
     for name in wanted {

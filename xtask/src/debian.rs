@@ -9,6 +9,7 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let names = packages.join(" ");
     ensure!(is_root(), "install it with: apt-get install {names}");
     println!("installing {names}");
+    let _asleep = Asleep::begin()?;
     let apt = |arguments: &[&str]| {
         Command::new("apt-get")
             .args(arguments)
@@ -20,6 +21,36 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let arguments: Vec<&str> = ["install", "-y", "-qq", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
     ensure!(apt(&arguments)?.success(), "apt-get install {names} failed");
     Ok(())
+}
+
+/// While it lives, Debian starts no service that it installs: a test has no use for a web server
+/// that listens to everybody.
+struct Asleep {
+    /// Whether the file is ours.
+    is_ours: bool,
+}
+
+/// Debian asks this program whether to start a service; 101 is no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl Asleep {
+    fn begin() -> anyhow::Result<Self> {
+        let is_ours = !std::path::Path::new(POLICY).exists();
+        if is_ours {
+            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(POLICY, executable).with_context(|| format!("cannot make {POLICY} a program"))?;
+        }
+        Ok(Self { is_ours })
+    }
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
 }
 
 fn is_root() -> bool {

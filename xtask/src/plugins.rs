@@ -1,10 +1,10 @@
-//! `cargo xtask build-plugins`: compiles policy modules to WebAssembly and packs them
-//! into components.
+//! `cargo xtask build-plugins`: compiles policy modules to WebAssembly and has the program
+//! pack them into components, as everybody's are.
 //!
 //! | from | to |
 //! | --- | --- |
-//! | `plugins/<name>` | `target/plugins/<name>.wasm`, `policies/modules/<name>.wasm` |
-//! | `tests/guests/examples/<name>.rs` | `target/guests/<name>.wasm` |
+//! | `plugins/<name>` | `policies/modules/<name>.wasm` |
+//! | `tests/guests/examples/<name>.rs` | `target/guests/<name>.wasm`, by the tests' own packer |
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,72 +12,55 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
-use wasmparser::{Encoding, Parser, Payload};
-use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-
-/// What a policy module exports (`wit/policy.wit`), without its version.
-const INTERFACE: &str = "portcullis:policy/policy@";
 
 /// The crate in `plugins/` that is no plugin.
 const SDK: &str = "policy-sdk";
 
-/// Builds every plugin and every guest of the tests. Cargo decides what is out of date;
-/// files that would not change are left alone.
-pub(crate) fn build() -> anyhow::Result<()> {
+/// Builds every plugin and packs it with this program, which refuses what no registry would
+/// load. Cargo decides what is out of date; files that would not change are left alone.
+pub(crate) fn build(program: &Path) -> anyhow::Result<()> {
     add_target()?;
-    let workspace = workspace();
-    let plugins = names_in(&workspace.join("plugins"), |path| path.is_dir().then(|| stem(path)))?;
+    let plugins = names_in(&workspace().join("plugins"), |path| path.is_dir().then(|| stem(path)))?;
     let plugins: Vec<String> = plugins.into_iter().filter(|name| name != SDK).collect();
-    let guests = names_in(&workspace.join("tests/guests/examples"), |path| path.extension().is_some_and(|it| it == "rs").then(|| stem(path)))?;
-
-    println!("building {} policy modules and {} guests for {TARGET}", plugins.len(), guests.len());
-    compile(&plugins, !guests.is_empty())?;
-
-    let built = workspace.join("target").join(TARGET).join("guest");
+    println!("building {} policy modules for {TARGET}", plugins.len());
+    compile(plugins.iter().flat_map(|name| ["--package", name]).chain(["--lib"]))?;
     for name in &plugins {
-        let core = read(&built.join(format!("{}.wasm", name.replace('-', "_"))))?;
-        let component = pack(&core).with_context(|| format!("plugin {name}"))?;
-        let shape = Shape::of(&component).with_context(|| format!("plugin {name}"))?;
-        ensure!(
-            shape.exports.iter().any(|export| export.starts_with(INTERFACE)),
-            "plugin {name} does not export {INTERFACE}: end its lib.rs with `policy_sdk::export!(…)`"
-        );
-        ensure!(shape.imports.is_empty(), "plugin {name} imports {}; a policy module may import nothing", shape.imports.join(", "));
-        ensure!(
-            shape.initial_pages <= 1,
-            "plugin {name} starts with {} pages of memory; it has to fit in one (64 KiB) to be cheap, see docs/policy-authors.md",
-            shape.initial_pages
-        );
-        write_if_changed(&workspace.join("target/plugins").join(format!("{name}.wasm")), &component)?;
-        let changed = write_if_changed(&workspace.join("policies/modules").join(format!("{name}.wasm")), &component)?;
-        let note = if changed { "" } else { ", unchanged" };
-        println!("  {name}: {:.1} KiB, {} page of memory, no imports{note}", component.len() as f64 / 1024.0, shape.initial_pages);
-    }
-    for name in &guests {
-        let core = read(&built.join("examples").join(format!("{name}.wasm")))?;
-        // Some guests are wrong on purpose, so wrong that they cannot be packed. The
-        // engine gets them as they are.
-        let (module, form) = match pack(&core) {
-            Ok(component) => (component, "component"),
-            Err(_) => (core, "core module"),
-        };
-        write_if_changed(&workspace.join("target/guests").join(format!("{name}.wasm")), &module)?;
-        println!("  guest {name}: {:.1} KiB {form}", module.len() as f64 / 1024.0);
+        let core = built().join(format!("{}.wasm", name.replace('-', "_")));
+        let beside = built().join(format!("{name}.{}.component", std::process::id()));
+        let output = Command::new(program).args(["policy", "pack"]).arg(&core).arg("--output").arg(&beside).output();
+        let output = output.with_context(|| format!("{} did not start", program.display()))?;
+        ensure!(output.status.success(), "plugin {name}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+        let component = read(&beside)?;
+        fs::remove_file(&beside).with_context(|| beside.display().to_string())?;
+        let changed = write_if_changed(&workspace().join("policies/modules").join(format!("{name}.wasm")), &component)?;
+        println!("  {name}: {:.1} KiB{}", component.len() as f64 / 1024.0, if changed { "" } else { ", unchanged" });
     }
     Ok(())
 }
 
-fn compile(plugins: &[String], guests: bool) -> anyhow::Result<()> {
+/// Builds the modules that misbehave, and packs them with the program of the tests that can:
+/// what `portcullis policy pack` would refuse is what they are for.
+pub(crate) fn build_guests(packer: &Path) -> anyhow::Result<()> {
+    add_target()?;
+    println!("building guests of the tests for {TARGET}");
+    compile(["--package", "guests", "--examples"])?;
+    let guests = names_in(&workspace().join("tests/guests/examples"), |path| path.extension().is_some_and(|it| it == "rs").then(|| stem(path)))?;
+    let cores = guests.iter().map(|name| built().join("examples").join(format!("{name}.wasm")));
+    let status = Command::new(packer).arg(workspace().join("target/guests")).args(cores).status();
+    ensure!(status.with_context(|| format!("{} did not start", packer.display()))?.success(), "the guests could not be packed, see above");
+    Ok(())
+}
+
+/// Where cargo puts what it compiles for policies.
+fn built() -> PathBuf {
+    workspace().join("target").join(TARGET).join("guest")
+}
+
+fn compile<'a>(what: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
     let mut command = Command::new(cargo());
-    command.current_dir(workspace()).args(["build", "--quiet", "--profile", "guest", "--target", TARGET, "--lib"]);
-    for name in plugins {
-        command.args(["--package", name]);
-    }
-    if guests {
-        command.args(["--package", "guests", "--examples"]);
-    }
+    command.current_dir(workspace()).args(["build", "--quiet", "--profile", "guest", "--target", TARGET]).args(what);
     let status = command.status().context("cargo did not start")?;
     ensure!(status.success(), "the policy modules do not compile, see above");
     Ok(())
@@ -98,49 +81,6 @@ fn add_target() -> anyhow::Result<()> {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => bail!("rustup could not add {TARGET}: check the network, then run `rustup target add {TARGET}` by hand"),
         Err(error) => bail!("{TARGET} is missing and rustup did not start ({error}): install rustup, or add the target the way your toolchain does"),
-    }
-}
-
-/// Turns a core module into a component of the world it was compiled for.
-fn pack(core: &[u8]) -> anyhow::Result<Vec<u8>> {
-    ComponentEncoder::default().validate(true).module(core)?.encode()
-}
-
-/// What a component asks of its host before its first instruction.
-struct Shape {
-    imports: Vec<String>,
-    exports: Vec<String>,
-    initial_pages: u64,
-}
-
-impl Shape {
-    fn of(component: &[u8]) -> anyhow::Result<Self> {
-        let mut shape = Shape { imports: Vec::new(), exports: Vec::new(), initial_pages: 0 };
-        // Encoding of each module or component we are inside of, outermost first.
-        let mut inside = Vec::new();
-        for payload in Parser::new(0).parse_all(component) {
-            match payload? {
-                Payload::Version { encoding, .. } => inside.push(encoding),
-                Payload::End(_) => drop(inside.pop()),
-                Payload::ComponentImportSection(imports) if inside == [Encoding::Component] => {
-                    for import in imports {
-                        shape.imports.push(import?.name.name.to_owned());
-                    }
-                }
-                Payload::ComponentExportSection(exports) if inside == [Encoding::Component] => {
-                    for export in exports {
-                        shape.exports.push(export?.name.name.to_owned());
-                    }
-                }
-                Payload::MemorySection(memories) => {
-                    for memory in memories {
-                        shape.initial_pages += memory?.initial;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(shape)
     }
 }
 

@@ -1,28 +1,20 @@
-//! `cargo xtask serve [arguments…]`: builds everything and becomes the server.
+//! `cargo xtask serve [arguments…]`: builds everything that a registry needs and becomes the server.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::plugins;
+use crate::{plugins, program};
 
-/// Builds policy modules and server, then replaces this process by `portcullis serve`, so
-/// that Ctrl-C and the exit code are the server's own.
+/// Builds the program and the policy modules, then replaces this process by `portcullis serve`,
+/// so that Ctrl-C and the exit code are the server's own.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
-    plugins::build()?;
-    println!("building the server (minutes the first time, seconds from then on)");
-    let status = Command::new(plugins::cargo())
-        .current_dir(plugins::workspace())
-        // The selection `cargo xtask test` builds too: with a smaller one, dependencies would
-        // get other features and all be built a second time.
-        .args(["build", "--workspace", "--exclude", "bench", "--bin", "portcullis"])
-        .status()
-        .context("cargo build did not start")?;
-    ensure!(status.success(), "the server could not be built, see above");
-
-    let program = plugins::workspace().join("target/debug/portcullis");
+    println!("1 of 2: the program");
+    let program = program::build(program::For::People)?;
+    println!("2 of 2: the policies");
+    plugins::build(&program)?;
     let cause = Command::new(&program).current_dir(plugins::workspace()).arg("serve").args(arguments).exec();
     Err(cause).with_context(|| format!("cannot start {}", program.display()))
 }

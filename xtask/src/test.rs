@@ -7,12 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 use crate::plugins::{self, cargo, workspace};
+use crate::program::EVERYTHING;
 use crate::steps::Steps;
-use crate::{browser, clients, postgres};
-
-/// All of the workspace but the benchmark, whose dependencies take minutes to build. The
-/// same selection everywhere, so that each dependency is built once with one set of features.
-const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "bench"];
+use crate::{browser, clients, documentation, postgres};
 
 /// Sets up what is needed, checks the sources, runs every test. What cannot be set up is
 /// named and skipped, except with `CI=true`, where it fails.
@@ -21,12 +18,13 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     let programs = steps.set_up("Python clients", clients::set_up);
     steps.set_up("PostgreSQL", postgres::set_up);
     steps.set_up("browser", browser::set_up);
+    steps.set_up("documentation", documentation::set_up);
     steps.take("formatting", || cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`"));
-    let modules = steps.take("policy modules", plugins::build);
-    let built = modules.and_then(|()| {
-        let arguments: Vec<&str> = ["build"].into_iter().chain(EVERYTHING).chain(["--bins", "--lib", "--tests"]).collect();
-        steps.take("build", || cargo_run(&arguments))
-    });
+    let arguments: Vec<&str> = ["build"].into_iter().chain(EVERYTHING).chain(["--bins", "--lib", "--tests"]).collect();
+    let built = steps.take("build", || cargo_run(&arguments));
+    let programs_in = |name| workspace().join("target/debug").join(name);
+    let built = built.and_then(|()| steps.take("policy modules", || plugins::build(&programs_in("portcullis"))));
+    let built = built.and_then(|()| steps.take("guests", || plugins::build_guests(&programs_in("pack-guests"))));
     let mut counted = Counted::default();
     if built.is_some() {
         let mut command = Command::new(cargo());

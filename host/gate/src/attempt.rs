@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use model::{DecisionId, Timestamp};
 
+use crate::set_aside::SetAside;
+
 /// The method of the HTTP request, as far as policies can tell methods apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -45,6 +47,7 @@ struct Tally {
     deciding_ns: AtomicU64,
     project: OnceLock<Box<str>>,
     is_refusal_recorded: OnceLock<bool>,
+    set_aside: OnceLock<SetAside>,
     answer: Mutex<Answer>,
 }
 
@@ -67,6 +70,7 @@ impl Attempt {
             deciding_ns: AtomicU64::new(0),
             project: OnceLock::new(),
             is_refusal_recorded: OnceLock::new(),
+            set_aside: OnceLock::new(),
             answer,
         };
         Self { id, at, route, method, remote_address, user_agent, tally: Arc::new(tally) }
@@ -123,6 +127,17 @@ impl Attempt {
     pub(crate) fn is_about(&self, normalized: &str) {
         // For logs: bounded, and nothing that a terminal obeys, whatever a target calls a name.
         self.tally.project.get_or_init(|| normalized.chars().filter(char::is_ascii_graphic).take(128).collect());
+    }
+
+    /// Notes that a read goes on without what it presented, which could not be accepted. The
+    /// caller is anonymous then.
+    pub fn goes_without(&self, presented: SetAside) {
+        self.tally.set_aside.get_or_init(|| presented);
+    }
+
+    /// What was presented and could not be accepted.
+    pub(crate) fn set_aside(&self) -> Option<&SetAside> {
+        self.tally.set_aside.get()
     }
 
     /// Whether refusals of this request are recorded one by one; found out once, however many

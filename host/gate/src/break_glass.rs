@@ -47,6 +47,7 @@ pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system
         actor,
         assurance: Assurance::NONE,
         session: None,
+        is_without_credential: false,
         unrecorded: None,
     };
     Ok(Permit::new(target, grant))

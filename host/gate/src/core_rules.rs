@@ -2,7 +2,7 @@
 //!
 //! These hold before any policy is asked. A policy can only narrow what is left.
 
-use model::caveat::{CaveatProject, CaveatSubject};
+use model::caveat::{Caveat, CaveatFailure, CaveatProject, CaveatSubject, Reach};
 use model::{Action, Caller, Principal, ProjectStatus, Role, Timestamp};
 use policy_engine::contract::{Page, Reason};
 
@@ -83,14 +83,31 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
         project: project.map(|project| CaveatProject { normalized: project.normalized, id: project.id.map(|id| id.0) }),
         publisher_registered: project.is_some_and(|project| project.role.is_some()),
     };
+    invalid_token(token.caveats().filter_map(|caveat| caveat.check(&subject).err()))
+}
+
+/// Checks what of a token's caveats no project can mend: that it is not expired, that it is this
+/// user's, and that what was narrowed once and again leaves any project at all. Asked before a
+/// body is read: whoever holds a token that is good for nothing must not use up what is its
+/// owner's.
+pub fn check_token(now: Timestamp, caller: &Caller) -> Result<(), Box<Reason>> {
+    let Some(token) = &caller.token else { return Ok(()) };
+    let subject = CaveatSubject { now, caller, project: None, publisher_registered: false };
+    let waits_for_project = |failure: &CaveatFailure| matches!(failure, CaveatFailure::NoProject | CaveatFailure::PublisherNoProject);
+    invalid_token(token.caveats().filter_map(|caveat| caveat.check(&subject).err()).filter(|failure| !waits_for_project(failure)))?;
+    let names = || token.caveats().filter(|caveat| matches!(caveat, Caveat::ProjectNames(_)));
+    let leaves_no_name = names().next().is_some() && Reach::of(names()).projects.is_some_and(|left| left.is_empty());
+    let leaves_nothing = leaves_no_name || token.caveats().any(|caveat| matches!(caveat, Caveat::ProjectIds(ids) if ids.is_empty()));
+    if leaves_nothing { invalid_token([CaveatFailure::NoProject]) } else { Ok(()) }
+}
+
+fn invalid_token(found: impl IntoIterator<Item = CaveatFailure>) -> Result<(), Box<Reason>> {
     let mut failures: Vec<String> = Vec::new();
-    for caveat in token.caveats() {
-        if let Err(failure) = caveat.check(&subject) {
-            let text = failure.to_string();
-            // The registry and the holder may both have said it; a person need not read it twice.
-            if !failures.contains(&text) {
-                failures.push(text);
-            }
+    for failure in found {
+        let text = failure.to_string();
+        // The registry and the holder may both have said it; a person need not read it twice.
+        if !failures.contains(&text) {
+            failures.push(text);
         }
     }
     if failures.is_empty() {
@@ -215,6 +232,18 @@ mod tests {
 
     fn code(result: Result<(), Box<Reason>>) -> Option<String> {
         result.err().map(|reason| reason.code)
+    }
+
+    #[test]
+    fn a_token_that_no_project_can_mend_is_void_before_there_is_one() {
+        let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect());
+        let until = |expires_at| Caveat::Expiration { expires_at, not_before: 0 };
+        let void = |caveats: &[Caveat]| code(check_token(Timestamp::from_seconds(100), &with_token(caveats.to_vec()))).is_some();
+        assert!(!void(&[]) && !void(&[until(101)]) && !void(&[names(&["a", "b"]), names(&["b"])]), "the project decides");
+        assert!(!void(&[names(&["a"]), Caveat::ProjectIds(vec!["1".to_owned()])]), "so it does of what is named by id");
+        assert!(void(&[until(100)]) && void(&[until(101), until(50)]));
+        assert!(void(&[Caveat::RequestUser("somebody else".to_owned())]));
+        assert!(void(&[names(&["a"]), names(&["b"])]) && void(&[names(&[])]) && void(&[Caveat::ProjectIds(Vec::new())]));
     }
 
     #[test]

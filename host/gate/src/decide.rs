@@ -1,27 +1,31 @@
 //! The one function that makes permits.
 
+mod judge;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
 use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement, Sections};
 use policy_engine::{DecisionOutcome, Grade};
 use storage::Storage;
 use storage::decisions::DecisionRow;
+use storage::policies::WatchedFolder;
 
 use crate::attempt::{Attempt, Method};
 use crate::context;
 use crate::core_rules;
 use crate::generations::Active;
-use crate::obligations;
 use crate::permit::{Grant, Permit};
 use crate::recorder::{DecisionRecord, Recorder, actor_of};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::set_aside::{self, SetAside};
 use crate::target::{Target, TargetFacts};
 use crate::token_use;
+use judge::{Allowed, Refused};
 
 /// Names this server process among those that share the database.
 #[derive(Clone, Debug)]
@@ -56,12 +60,16 @@ pub(crate) struct GateInner {
     pub(crate) active: ArcSwap<Active>,
     /// One installation at a time. Holds the last failure, told in heartbeats.
     pub(crate) installing: tokio::sync::Mutex<Option<crate::generations::LastFailure>>,
+    /// What this server found in the folder that it watches, told in heartbeats.
+    pub(crate) watched: ArcSwapOption<WatchedFolder>,
 }
 
 impl Gate {
     /// A gate without an active set: every decision fails until one is installed.
     pub fn new(config: GateConfig) -> Self {
-        Self { inner: Arc::new(GateInner { config, active: ArcSwap::from_pointee(Active::NONE), installing: tokio::sync::Mutex::new(None) }) }
+        let inner =
+            GateInner { config, active: ArcSwap::from_pointee(Active::NONE), installing: tokio::sync::Mutex::new(None), watched: ArcSwapOption::empty() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Begins a request: gives it an id and the time.
@@ -80,81 +88,38 @@ impl Gate {
     /// serves now, then obligations. Never an error: what cannot be decided is a refusal of
     /// kind `Failed`. No database transaction is open while a policy runs.
     ///
+    /// A read that is refused is decided once more, as if nothing had been presented: what
+    /// anonymous callers may read, no credential takes away. The first refusal stands where
+    /// they may not.
+    ///
     /// Invariant: a change is decided by the newest activation that is in the database when
     /// it is decided, and the permit's unit of work is committed only while it is the newest:
     /// see [`Permit::begin`] and `Gate::catch_up`.
     pub async fn decide<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: T) -> Result<Permit<T>, Refusal> {
-        let started = Instant::now();
         let decision = attempt.next_decision();
         let facts = target.facts();
         let action = facts.action;
         note_project(attempt, &facts);
-        if let Err(reason) = core_rules::check(attempt.at, caller, &facts) {
-            attempt.spent(nanoseconds_since(started));
-            return Err(self.refuse_by_core(attempt, caller, decision, &facts, *reason).await);
-        }
-        let is_read = action.is_read() || matches!(attempt.method, Method::Get | Method::Head);
-        if !is_read && !self.catch_up().await {
-            let reason = own_reason(
-                "policies-being-replaced",
-                "The policies of this registry are being replaced, so this could not be decided yet.",
-                "Try again in a few seconds.",
-                None,
-            );
-            return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
-        }
-        let active = self.inner.active.load_full();
-        attempt.decided(decision, active.number());
-        let Some(generation) = &active.generation else {
-            let reason = own_reason(
-                "no-policy-set",
-                "No policy set is active, so nothing can be decided.",
-                "Try again later; the operators of the registry can see why.",
-                Some(Page::Contact),
-            );
-            return Err(self.refusal(attempt, caller, decision, &facts, RefusalKind::Failed, vec![reason], None).await);
-        };
-        let context = context::build(attempt, decision, caller, &facts);
-        let owner = facts.project.as_ref().map(|project| &*project.owner_settings).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
-        let owner_settings = owner.map(|settings| generation.set().resolve_owner_settings(settings)).unwrap_or_default();
-        let decided = generation.set().decide(&context, &owner_settings);
-        attempt.spent(nanoseconds_since(started));
-
-        let (kind, mut reasons) = match &decided.outcome {
-            DecisionOutcome::Permitted | DecisionOutcome::Staged => (None, Vec::new()),
-            DecisionOutcome::Required(requirements) => (Some(RefusalKind::Required(requirements.clone())), decided.reasons.clone()),
-            DecisionOutcome::Denied => (Some(RefusalKind::Denied), decided.reasons.clone()),
-            DecisionOutcome::Failed => (Some(RefusalKind::Failed), decided.reasons.clone()),
-        };
-        let mut kind = kind;
-        // Obligations hold for refusals too: a policy may refuse *and* disable a password.
-        if !decided.obligations.is_empty() {
-            if let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations, active.activation).await {
-                tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
-                let has_failed = matches!(error, obligations::ObligationError::Storage(_));
-                // A denial stands as its policy explains it.
-                if has_failed || kind != Some(RefusalKind::Denied) {
-                    kind = Some(if has_failed { RefusalKind::Failed } else { RefusalKind::Denied });
-                    reasons.insert(
-                        0,
-                        own_reason(
-                            "unknown-obligation",
-                            "A policy allows this only under a condition this registry cannot meet.",
-                            "Ask the operators of the registry.",
-                            Some(Page::Contact),
-                        ),
-                    );
+        let judged = match self.judge(attempt, caller, decision, &facts).await {
+            Err(refused) if set_aside::can_do_without(caller, action) => {
+                // Nobody's read, whoever it was loaded for: their role is no part of it.
+                let nobodys = (Caller::anonymous(), set_aside::without_role(facts.clone()));
+                match self.judge(attempt, &nobodys.0, decision, &nobodys.1).await {
+                    Ok(allowed) => Ok((allowed, Some((nobodys, SetAside::of(caller, refused.code()))))),
+                    Err(_) => Err(refused),
                 }
             }
-        }
-        self.log_policies(decision, action, &decided);
-        metrics::histogram!("portcullis_decision_seconds").record(decided.nanoseconds as f64 / 1e9);
+            judged => judged.map(|allowed| (allowed, None)),
+        };
+        let (Allowed { number, activation, context, decided }, without) = match judged {
+            Ok(allowed) => allowed,
+            Err(refused) => return Err(self.refused(attempt, caller, decision, &facts, refused).await),
+        };
+        let set_aside = without.as_ref().map(|(_, set_aside)| set_aside).or(attempt.set_aside().filter(|_| action.is_read()));
+        let (caller, facts) = without.as_ref().map_or((caller, &facts), |((nobody, facts), _)| (nobody, facts));
         let permitted_word = if matches!(decided.outcome, DecisionOutcome::Staged) { "staged" } else { "permitted" };
-        count(action, kind.as_ref().map_or(permitted_word, outcome_word));
-
-        if let Some(kind) = kind {
-            return Err(self.refusal(attempt, caller, decision, &facts, kind, reasons, Some((context, decided))).await);
-        }
+        count(action, permitted_word);
+        let is_read = is_read(attempt, action);
         // Asked last: what is refused changes nothing.
         if !is_read && !self.recorder().may_change(attempt, caller, action) {
             let reason = own_reason(
@@ -164,12 +129,12 @@ impl Gate {
                 Some(Page::Contact),
             );
             let kind = RefusalKind::Limited { retry_after_seconds: 60 };
-            return Err(self.refusal(attempt, caller, decision, &facts, kind, vec![reason], None).await);
+            return Err(self.refusal(attempt, caller, decision, facts, kind, vec![reason], None).await);
         }
         let mut grant = Grant {
             decision,
-            set_number: generation.number(),
-            activation: Some(active.activation),
+            set_number: number,
+            activation: Some(activation),
             at: attempt.at,
             staged: matches!(decided.outcome, DecisionOutcome::Staged),
             reasons: decided.reasons.clone(),
@@ -177,6 +142,7 @@ impl Gate {
             actor: actor_of(attempt, caller),
             assurance: caller.assurance,
             session: caller.session,
+            is_without_credential: set_aside.is_some(),
             unrecorded: None,
         };
         // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
@@ -185,18 +151,25 @@ impl Gate {
         if is_anonymous_read {
             // Whom a policy on trial would refuse is what its trial is for.
             let is_telling = would_refuse(&context, &decided).is_some() && self.recorder().wants_refusal(attempt, caller);
-            if is_telling || self.recorder().wants_read(attempt.at) {
-                self.recorder().read(self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None));
+            let is_noted = set_aside.filter(|set_aside| self.recorder().wants_set_aside(attempt, set_aside, action));
+            if is_telling || is_noted.is_some() || self.recorder().wants_read(attempt.at) {
+                let mut record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
+                record.set_aside = set_aside.cloned();
+                self.recorder().read(record);
+            }
+            // Not waited for: how long a read takes must not depend on what came with it.
+            if let Some(set_aside) = is_noted.filter(|set_aside| set_aside.user.is_some()) {
+                self.recorder().note(set_aside.event(attempt, action, decision));
             }
         } else if self.recorder().wants_success(attempt, caller, action, is_read) {
-            let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
+            let record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
             self.recorder().decision(record).await;
         } else if !is_read {
-            let record = self.record(attempt, caller, decision, &facts, permitted_word, Some((context, decided)), None);
+            let record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
             grant.unrecorded = Some(Box::new(record.into_row()));
         }
-        drop(facts);
         token_use::note(self.storage(), caller, attempt.at).await;
+        drop(without);
         Ok(Permit::new(target, grant))
     }
 
@@ -209,6 +182,15 @@ impl Gate {
         match core_rules::check(attempt.at, caller, &facts) {
             Ok(()) => Ok(()),
             Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, *reason).await),
+        }
+    }
+
+    /// Only what of a token's caveats no project can mend, before a body is read. The refusal is
+    /// recorded like any other.
+    pub async fn check_token(&self, attempt: &Attempt, caller: &Caller, action: Action) -> Result<(), Refusal> {
+        match core_rules::check_token(attempt.at, caller) {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &TargetFacts::of(action), *reason).await),
         }
     }
 
@@ -229,8 +211,20 @@ impl Gate {
     /// Whether the set that serves could permit this kind of credential for the action at
     /// all. Only ever used to save work and to refuse early.
     pub fn may_permit(&self, _attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {
+        self.could_permit(action, credential)
+    }
+
+    /// The same without a request, for what is said of the registry.
+    pub fn could_permit(&self, action: Action, credential: CredentialKind) -> bool {
         let active = self.inner.active.load();
         active.generation.as_ref().is_some_and(|generation| generation.set().may_permit(context::action(action), context::credential(credential)))
+    }
+
+    /// Whether the set that serves denies this kind of credential the action, whatever the
+    /// facts. False where no set serves: then nothing is decided.
+    pub fn never_permits(&self, action: Action, credential: CredentialKind) -> bool {
+        let active = self.inner.active.load();
+        active.generation.as_ref().is_some_and(|generation| !generation.set().may_permit(context::action(action), context::credential(credential)))
     }
 
     /// Where the database is, for use cases that need facts beside those of the gate.
@@ -247,6 +241,19 @@ impl Gate {
     /// committed; many callers share one commit.
     pub fn recorder(&self) -> &Recorder {
         &self.inner.config.recorder
+    }
+
+    /// Records and answers what [`Self::judge`] refused.
+    async fn refused(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>, refused: Refused) -> Refusal {
+        // Whoever reads without a credential, or with one that was not accepted, is told to
+        // bring one.
+        let is_nobodys_read = facts.action.is_read() && caller.credential == CredentialKind::None;
+        let kind = match refused.kind {
+            RefusalKind::Denied | RefusalKind::Required(_) if is_nobodys_read => RefusalKind::CredentialRequired,
+            kind => kind,
+        };
+        count(facts.action, outcome_word(&kind));
+        self.refusal(attempt, caller, decision, facts, kind, refused.reasons, refused.decided).await
     }
 
     async fn refuse_by_core(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>, reason: Reason) -> Refusal {
@@ -292,7 +299,8 @@ impl Gate {
         decided: Option<(Context, policy_engine::Decision)>,
     ) {
         let core = decided.is_none().then(|| reason.clone());
-        let record = self.record(attempt, caller, decision, facts, outcome_word(kind), decided, core);
+        let mut record = self.record(attempt, caller, decision, facts, outcome_word(kind), decided, core);
+        record.set_aside = attempt.set_aside().filter(|_| facts.action.is_read()).cloned();
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::RequestRefused,
@@ -352,7 +360,7 @@ impl Gate {
         let sections = active.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
         let version = facts.release.as_ref().map(|release| release.version.to_string());
         let file = facts.file.as_ref().map(|file| file.name.to_owned());
-        Box::new(DecisionRecord { row, request: attempt.id, version, file, context, sections, owner_settings, core, decision: decided })
+        Box::new(DecisionRecord { row, request: attempt.id, version, file, context, sections, set_aside: None, owner_settings, core, decision: decided })
     }
 
     /// Policies' notes and failures, for the operator.
@@ -403,13 +411,18 @@ fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<
     if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
+/// Whether it changes nothing: what is read, and the pages of what could be done.
+fn is_read(attempt: &Attempt, action: Action) -> bool {
+    action.is_read() || matches!(attempt.method, Method::Get | Method::Head)
+}
+
 fn count(action: Action, outcome: &'static str) {
     metrics::counter!("portcullis_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
 }
 
 fn outcome_word(kind: &RefusalKind) -> &'static str {
     match kind {
-        RefusalKind::Denied => "denied",
+        RefusalKind::Denied | RefusalKind::CredentialRequired => "denied",
         RefusalKind::Required(_) => "required",
         RefusalKind::Failed => "failed",
         RefusalKind::Limited { .. } => "limited",
@@ -428,7 +441,7 @@ fn demanded(kind: &RefusalKind) -> Vec<&'static str> {
     };
     match kind {
         RefusalKind::Required(requirements) => requirements.iter().map(word).collect(),
-        RefusalKind::Denied | RefusalKind::Failed | RefusalKind::Limited { .. } => Vec::new(),
+        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Failed | RefusalKind::Limited { .. } => Vec::new(),
     }
 }
 

@@ -21,7 +21,7 @@ use model::audit::{Actor, AuditEvent, EventKind};
 use model::{ModuleDigest, Timestamp};
 use policy_engine::contract::SettingError;
 use policy_engine::{Module, OwnerForm, PolicyHealth, PolicySet, SetSpec};
-use storage::policies::ServerRow;
+use storage::policies::{ServerRow, WatchedFolder};
 use storage::{Storage, StorageError};
 
 use crate::decide::Gate;
@@ -340,6 +340,16 @@ impl Gate {
         }
     }
 
+    /// Remembers what was found in the watched folder, for the next heartbeat; what is new
+    /// about it is told at once.
+    pub async fn found_in_watched_folder(&self, found: WatchedFolder) {
+        let before = self.inner.watched.swap(Some(Arc::new(found.clone())));
+        let is_new = before.is_none_or(|before| (&before.set_number, &before.error) != (&found.set_number, &found.error));
+        if is_new {
+            self.report(&*self.inner.installing.lock().await).await;
+        }
+    }
+
     async fn report(&self, failure: &Option<LastFailure>) {
         let server = &self.inner.config.server;
         let row = ServerRow {
@@ -351,6 +361,7 @@ impl Gate {
             heartbeat_at: self.clock().now(),
             last_error: failure.as_ref().map(|failure| failure.message.clone()),
             last_error_set: failure.as_ref().and_then(|failure| i64::try_from(failure.number).ok()),
+            watched: self.inner.watched.load().as_deref().cloned(),
         };
         if let Err(error) = self.storage().report_server(&row).await {
             tracing::warn!(%error, "cannot report what this server serves");

@@ -59,7 +59,7 @@ impl Judgement {
         let mut notes = Vec::new();
         if case_files == 0 {
             notes.push(
-                "The set has no cases, so nothing shows when a change to it refuses or permits somebody by mistake. Put some into its folder `cases`."
+                "The set has no cases, so nothing shows when a change to it refuses or permits someone by mistake. Put some into its folder `cases`."
                     .to_owned(),
             );
         }

@@ -12,6 +12,7 @@
 //! - [`package`]: a policy set as a folder of files; [`judgement`]: whether it would lock
 //!   everybody out, or holds a policy that fails.
 //! - [`recorder`]: the decision log and the audit of refusals.
+//! - [`SetAside`]: a credential that a read does without, since anonymous callers may read.
 //!
 //! Invariant: only this crate makes a `Permit`. Its fields are private and it has no
 //! constructor outside [`Gate::decide`].
@@ -29,6 +30,7 @@ pub mod package;
 pub mod permit;
 pub mod recorder;
 pub mod refusal;
+mod set_aside;
 pub mod target;
 mod token_use;
 
@@ -37,10 +39,11 @@ pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
 pub use generations::{Activation, Generation, InstallError, load_set, read_set, silent_since};
 pub use judgement::{Judgement, Lockout};
-pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, stored_spec};
+pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, request_watched_activation, stored_spec};
 pub use permit::Permit;
 pub use recorder::{Recorder, RecorderConfig, actor_of};
 pub use refusal::{Reason, Refusal, RefusalKind};
+pub use set_aside::SetAside;
 pub use target::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, Target, TargetFacts, VersionOrder};
 
 pub use policy_engine::contract::{Page, Requirement};

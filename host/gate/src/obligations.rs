@@ -28,7 +28,7 @@ pub(crate) enum ObligationError {
     Unknown(String),
     #[error("the decision has obligations about a user, and the caller is none")]
     NoUser,
-    #[error("the user has no verified primary e-mail address to send `{0}` to")]
+    #[error("the user has no verified primary email address to send `{0}` to")]
     NoAddress(MailKind),
     #[error(transparent)]
     Storage(#[from] StorageError),

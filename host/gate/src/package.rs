@@ -19,11 +19,13 @@ use crate::judgement::Judgement;
 const TEXT_LIMIT: u64 = 1 << 20;
 /// Case files at most.
 const CASE_FILES: usize = 200;
-/// Bytes of a module at most; the engine has the same bound.
+/// Bytes of a module at most. The engine depends on no crate of the workspace, so it has the
+/// number once more.
 const MODULE_LIMIT: u64 = model::limit::POLICY_MODULE_BYTES.get();
+const _: () = assert!(MODULE_LIMIT == policy_engine::MAXIMUM_MODULE_BYTES as u64);
 
 /// A set with everything it needs, read from a folder and not yet stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetPackage {
     /// The parsed set file, each binding naming its module's digest.
     pub spec: SetSpec,
@@ -147,12 +149,31 @@ impl VerifiedPackage {
 /// Asks all servers on the database to make set `number` the active one; returns the
 /// activation's sequence. `portcullis policy status` tells when they have.
 pub async fn request_activation(storage: &Storage, number: u64, actor: &Actor, at: Timestamp, kind: ActivationKind, reason: &str) -> Result<i64, StorageError> {
+    activate(storage, number, actor, at, kind, reason, None).await
+}
+
+/// The same for a set from a watched folder, only while `expected` (the sequence of an
+/// activation, 0: none) is in force; `Conflict::Raced` if it no longer is. So of several
+/// servers that watch the same folder one makes the set the active one.
+pub async fn request_watched_activation(storage: &Storage, number: u64, at: Timestamp, folder: &str, expected: i64) -> Result<i64, StorageError> {
+    activate(storage, number, &Actor::System, at, ActivationKind::Watch, folder, Some(expected)).await
+}
+
+async fn activate(
+    storage: &Storage,
+    number: u64,
+    actor: &Actor,
+    at: Timestamp,
+    kind: ActivationKind,
+    reason: &str,
+    expected: Option<i64>,
+) -> Result<i64, StorageError> {
     let set_number = i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))?;
     let mut unit = storage.begin().await?;
-    let sequence = unit.activate_policy_set(&NewActivation { set_number, at, by: None, kind, reason }, None).await?;
+    let sequence = unit.activate_policy_set(&NewActivation { set_number, at, by: None, kind, reason }, expected).await?;
     let what = match kind {
         ActivationKind::Rollback => EventKind::PolicySetRolledBack,
-        ActivationKind::Apply | ActivationKind::Start => EventKind::PolicySetActivated,
+        ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => EventKind::PolicySetActivated,
     };
     unit.commit(&event(what, actor, at, serde_json::json!({ "set": number, "reason": reason }))).await?;
     Ok(sequence)

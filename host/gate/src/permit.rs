@@ -33,6 +33,8 @@ pub(crate) struct Grant {
     pub(crate) actor: Actor,
     pub(crate) assurance: Assurance,
     pub(crate) session: Option<SessionId>,
+    /// Whether it is a read that was permitted without the credential that came with it.
+    pub(crate) is_without_credential: bool,
     /// The record of a change that is beyond what is recorded one by one: written with the
     /// change, if that is made. So no change is without one, whatever else its source did.
     pub(crate) unrecorded: Option<Box<DecisionRow>>,
@@ -97,6 +99,12 @@ impl<T> Permit<T> {
     /// The session that it was permitted to, if it was one.
     pub fn session(&self) -> Option<SessionId> {
         self.grant.session
+    }
+
+    /// Whether it is a read that was permitted to anybody, and not for the credential that came
+    /// with it.
+    pub fn is_without_credential(&self) -> bool {
+        self.grant.is_without_credential
     }
 
     /// Begins the unit of work that does what was permitted. Permitted to a session, it fails

@@ -21,8 +21,9 @@ use storage::{Storage, StorageError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempt::Attempt;
+use crate::set_aside::SetAside;
 
-use rate::{NamedFailures, Source, SourceRate, Uncounted};
+use rate::{NamedFailures, Noted, Source, SourceRate, Uncounted};
 pub(crate) use record::DecisionRecord;
 
 /// Sizes and rates of the recorder.
@@ -56,6 +57,7 @@ pub struct Recorder {
     rates: Arc<Rates>,
     looked_at: Arc<NamedFailures>,
     limited: Arc<NamedFailures>,
+    readers: Arc<Noted>,
 }
 
 /// What is recorded one by one, of each source.
@@ -105,7 +107,7 @@ impl ReadRate {
 /// Entries committed together at most.
 const GROUP: usize = 256;
 /// Entries that wait at most; writers of refusals then wait too, reads are dropped.
-const QUEUE: usize = 4096;
+const QUEUE: usize = model::limit::RECORDS_WAITING.length();
 /// How soon after its minute a count of refusals is written, when nothing else is.
 const SUMMARY_EVERY: Duration = Duration::from_secs(15);
 
@@ -113,6 +115,12 @@ impl Recorder {
     /// Starts the task. It ends, with everything committed, when every handle is gone.
     pub fn start(storage: Storage, config: RecorderConfig) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
+        let recorder = Self::with_queue(queue, config);
+        tokio::spawn(run(storage, entries, Arc::clone(&recorder.rates)));
+        recorder
+    }
+
+    fn with_queue(queue: mpsc::Sender<Entry>, config: RecorderConfig) -> Self {
         let per_day = RECORDED_REFUSALS.in_window(86_400).max(config.refusals_per_minute);
         let rates = Arc::new(Rates {
             refusals: SourceRate::with(config.refusals_per_minute, per_day),
@@ -122,9 +130,15 @@ impl Recorder {
             authentications: SourceRate::new(RECORDED_AUTHENTICATIONS),
             changing: SourceRate::of_each(CHANGES),
         });
-        tokio::spawn(run(storage, entries, Arc::clone(&rates)));
         let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
-        Self { queue, reads: Arc::new(reads), rates, looked_at: Arc::new(NamedFailures::looked_at()), limited: Arc::new(NamedFailures::limited()) }
+        Self {
+            queue,
+            reads: Arc::new(reads),
+            rates,
+            looked_at: Arc::new(NamedFailures::looked_at()),
+            limited: Arc::new(NamedFailures::limited()),
+            readers: Arc::default(),
+        }
     }
 
     /// Records an audit event; returns when it is committed.
@@ -172,12 +186,20 @@ impl Recorder {
 
     /// Whether this account may change one thing more of this kind: each change is an event that
     /// is kept for ever. Not asked where nothing is given out that was not there before: nobody
-    /// keeps an owner from ending sessions and revoking tokens by using it up. Of uploads, the
+    /// keeps an owner from ending sessions, revoking tokens and throwing out somebody's factor or
+    /// address by using it up, and what is removed was added, which is bounded. Of uploads, the
     /// bytes of a day are bounded (`registry`); of log-ins and step-ups, the proofs (`identity`).
     pub(crate) fn may_change(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         let is_bounded_elsewhere = matches!(
             action,
-            Action::FileUpload | Action::SessionStart | Action::SessionStepUp | Action::SessionEnd | Action::TokenRevoke | Action::EmailVerify
+            Action::FileUpload
+                | Action::SessionStart
+                | Action::SessionStepUp
+                | Action::SessionEnd
+                | Action::TokenRevoke
+                | Action::FactorRemove
+                | Action::EmailRemove
+                | Action::EmailVerify
         );
         let Some(user) = caller.user() else { return true };
         is_bounded_elsewhere || self.rates.changing.take(Source::Changes(user.id, action), attempt.at)
@@ -194,6 +216,19 @@ impl Recorder {
     pub fn wants_failure_of(&self, user: UserId, why: &'static str, factor: Option<Factor>, was_looked_at: bool, at: Timestamp) -> bool {
         let failures = if was_looked_at { &self.looked_at } else { &self.limited };
         failures.take(user, (why, factor.map(Factor::as_str)), at)
+    }
+
+    /// Whether it is noted once more that reads do without this credential. Tools send one with
+    /// every request: of each, and of an address for those that are nobody's, it is noted once
+    /// in an hour for each action.
+    pub fn wants_set_aside(&self, attempt: &Attempt, set_aside: &SetAside, action: Action) -> bool {
+        let source = set_aside.user.map_or_else(|| Source::of(attempt.remote_address, &Caller::anonymous()), Source::User);
+        self.readers.take((source, set_aside.token, action, true), attempt.at)
+    }
+
+    /// The same for a credential that was accepted with a read.
+    pub fn wants_reader(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
+        self.readers.take((Source::of(attempt.remote_address, caller), caller.token_id(), action, false), attempt.at)
     }
 
     /// Whether one more permitted read may be recorded this second.
@@ -285,5 +320,38 @@ pub fn actor_of(attempt: &Attempt, caller: &Caller) -> Actor {
         token: caller.token_id(),
         remote_address: attempt.remote_address.to_string(),
         user_agent: attempt.user_agent.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> AuditEvent {
+        let at = Timestamp::from_seconds(60);
+        AuditEvent { at, kind: EventKind::AuthenticationFailed, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) }
+    }
+
+    #[tokio::test]
+    async fn reads_are_left_out_when_too_much_waits_and_nothing_else_is() {
+        let (queue, mut entries) = mpsc::channel(QUEUE);
+        let recorder = Recorder::with_queue(queue, RecorderConfig::default());
+        for _ in 0..QUEUE + 100 {
+            recorder.note(event());
+        }
+        let waits = recorder.audit(event());
+        let taken = async {
+            for _ in 0..QUEUE {
+                assert!(matches!(entries.recv().await, Some(Entry::Event(_, None))));
+            }
+            match entries.recv().await {
+                Some(Entry::Event(_, Some(done))) => done.send(Ok(())).unwrap(),
+                _ => panic!("what nobody may leave out is next"),
+            }
+        };
+        let (audited, ()) = tokio::join!(waits, taken);
+        audited.unwrap();
+        drop(recorder);
+        assert!(entries.recv().await.is_none(), "and what was noted beyond is not there");
     }
 }

@@ -9,6 +9,8 @@ pub use policy_engine::contract::{Page, Reason, Requirement};
 pub enum RefusalKind {
     /// Refused: 403.
     Denied,
+    /// Nobody reads this without a credential that is accepted: 401. Of reads alone.
+    CredentialRequired,
     /// Allowed once these hold: 403 with the requirements named.
     Required(Vec<Requirement>),
     /// The decision could not be made: 503 with `Retry-After`. Never a permission.

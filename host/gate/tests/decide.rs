@@ -4,6 +4,8 @@
 
 #[path = "decide/narrowing.rs"]
 mod narrowing;
+#[path = "decide/reading.rs"]
+mod reading;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -77,7 +79,7 @@ fn package(set: &str) -> SetPackage {
 fn package_with_obligations() -> SetPackage {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/asks_for_much.wasm");
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(&module, folder.path().join("asks.wasm")).unwrap_or_else(|cause| panic!("{}: {cause}; run `cargo xtask build-plugins`", module.display()));
+    std::fs::copy(&module, folder.path().join("asks.wasm")).unwrap_or_else(|cause| panic!("{}: {cause}; run `cargo xtask build-guests`", module.display()));
     let set = "name = \"obliging\"\nsummary = \"Asks for much.\"\n[[binding]]\npolicy = \"asks-for-much\"\nmodule = \"asks.wasm\"\n";
     std::fs::write(folder.path().join("set.toml"), set).unwrap();
     SetPackage::read(folder.path()).unwrap_or_else(|error| panic!("{error}"))
@@ -172,12 +174,17 @@ async fn without_a_set_everything_fails_and_nothing_is_permitted() {
 }
 
 #[tokio::test]
-async fn a_token_uploads_and_does_nothing_else() {
+async fn a_token_uploads_and_reads_like_anybody_and_does_nothing_else() {
     let fixture = Fixture::with("default").await;
     let caller = token_caller(ENROLLED, vec![]);
     for &action in Action::ALL {
-        let permitted = fixture.decide(&caller, Thing::on_project(action, Some(Role::Owner))).await.is_ok();
-        assert_eq!(permitted, matches!(action, Action::FileUpload | Action::ProjectCreate), "{action}");
+        let permitted = fixture.decide(&caller, Thing::on_project(action, Some(Role::Owner))).await.ok().map(|permit| permit.is_without_credential());
+        let expected = match action {
+            Action::FileUpload | Action::ProjectCreate => Some(false),
+            Action::IndexRead | Action::FileDownload => Some(true),
+            _ => None,
+        };
+        assert_eq!(permitted, expected, "{action}");
     }
 }
 

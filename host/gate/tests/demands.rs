@@ -128,11 +128,7 @@ async fn a_fresh_factor_or_a_token_made_with_one_is_a_factor_demanded() {
 #[tokio::test]
 async fn demands_that_have_nothing_to_do_with_factors_are_not_told() {
     let fixture = Fixture::lenient().await;
-    let projects = [
-        project("plain", Role::Owner, json!({})),
-        project("narrow", Role::Owner, json!({ "owner-mandate": { "project-tokens-only": true } })),
-        project("automated", Role::Maintainer, json!({ "owner-mandate": { "publishers-only": true } })),
-    ];
+    let projects = [project("plain", Role::Owner, json!({})), project("narrow", Role::Owner, json!({ "owner-mandate": { "project-tokens-only": true } }))];
     assert_eq!(fixture.demands(APP, &projects).await, []);
 }
 

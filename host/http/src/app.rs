@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::routing::{MethodRouter, any};
 use gate::Gate;
 use identity::Identity;
-use model::Contact;
+use model::{Action, Contact, CredentialKind};
 use registry::Registry;
 
 use crate::body::{BodyLimits, Rest};
@@ -25,6 +25,8 @@ pub struct AppConfig {
     /// The registry's address as clients see it, without a slash at the end. Every link and
     /// every redirect is made from it.
     pub public_url: String,
+    /// What people call the registry; without, its host.
+    pub name: Option<String>,
     /// Where people reach whoever runs the registry, if it says so.
     pub contact: Option<Contact>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -69,6 +71,7 @@ impl AppConfig {
         }
         Ok(Self {
             public_url: public_url.to_owned(),
+            name: None,
             contact: None,
             trusted_proxies: Vec::new(),
             metrics_allowed: Network::loopback(),
@@ -76,9 +79,9 @@ impl AppConfig {
             max_connections: model::limit::CONNECTIONS.length(),
             max_connections_per_address: model::limit::CONNECTIONS_PER_ADDRESS.length(),
             max_uploads_per_uploader: model::limit::UPLOADS_AT_A_TIME.length(),
-            upload_wait: Duration::from_secs(30),
-            header_timeout: Duration::from_secs(30),
-            body_idle_timeout: Duration::from_secs(30),
+            upload_wait: Duration::from_millis(model::limit::UPLOAD_WAIT.milliseconds()),
+            header_timeout: Duration::from_millis(model::limit::HEADER_TIME.milliseconds()),
+            body_idle_timeout: Duration::from_millis(model::limit::BODY_SILENCE.milliseconds()),
             shutdown_grace: Duration::from_secs(30),
         })
     }
@@ -111,6 +114,17 @@ impl AppInner {
     pub(crate) fn public_url(&self) -> &str {
         &self.config.public_url
     }
+
+    /// Whether pages lead to the form where accounts are made: not where the set that serves
+    /// refuses it to everybody who has none.
+    pub(crate) fn can_register(&self) -> bool {
+        !self.gate.never_permits(Action::AccountCreate, CredentialKind::None)
+    }
+
+    /// Whether pages lead strangers to the index of tools.
+    pub(crate) fn can_read(&self) -> bool {
+        !self.gate.never_permits(Action::IndexRead, CredentialKind::None)
+    }
 }
 
 /// Time that a body has before its average rate counts.
@@ -121,16 +135,16 @@ const SLOWEST_BYTES_PER_SECOND: u64 = model::limit::SLOWEST_UPLOAD.get();
 
 /// Longest time for the largest body: so long, and what it takes at a rate that any line has
 /// that is used for uploads of this size.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_millis(model::limit::BODY_TIME.milliseconds());
 const USUAL_BYTES_PER_SECOND: u64 = 64 << 10;
 
 /// Room for an upload's text fields and the framing of its parts.
-const FORM_BYTES: u64 = 8 << 20;
+const FORM_BYTES: u64 = 2 * model::limit::FORM_TEXT_BYTES.get();
 
 impl App {
     /// Puts the parts together. Nothing is started.
     pub fn new(config: AppConfig, gate: Gate, identity: Identity, registry: Registry) -> Self {
-        let pages = Pages::new(&config.public_url, config.contact.as_ref());
+        let pages = Pages::new(&config);
         // The registry reads up to twice its limit, so that a file which is a little too
         // large is refused by name instead of by a broken connection.
         let bytes = registry.config().max_file_bytes.saturating_mul(2).saturating_add(FORM_BYTES);
@@ -142,7 +156,7 @@ impl App {
             longest: LONGEST + Duration::from_secs(bytes / USUAL_BYTES_PER_SECOND),
             drained: Rest::OF_CALLERS.bytes,
         };
-        let places = registry.config().max_concurrent_uploads.saturating_mul(2).clamp(1, 1024);
+        let places = registry.config().max_concurrent_uploads.clamp(1, 1024);
         let upload_places = Places::new(places, config.max_uploads_per_uploader, config.upload_wait);
         let inner = AppInner { config, gate, identity, registry, pages, request_metrics: RequestMetrics::new(), body_limits, upload_places };
         Self { inner: Arc::new(inner) }

@@ -81,7 +81,7 @@ impl Rest {
 
 /// Bodies drained at the same time; further connections are simply closed. Several times
 /// what one address may have of connections, so that it cannot take this from all others.
-static DRAINS: Semaphore = Semaphore::const_new(1024);
+static DRAINS: Semaphore = Semaphore::const_new(limit::DRAINS_AT_ONCE.length());
 
 /// Why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +165,17 @@ impl Incoming {
         state.paused = false;
     }
 
+    /// How many bytes have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.state().received
+    }
+
+    /// As if so much had come.
+    #[cfg(test)]
+    pub(crate) fn set_received(&self, bytes: u64) {
+        self.state().received = bytes;
+    }
+
     /// Why reading failed, if it did.
     pub(crate) fn failure(&self) -> Option<BodyError> {
         self.state().failure
@@ -210,6 +221,10 @@ impl Incoming {
     /// the answer: nothing more can be read from it, more comes than is drained, or the client
     /// waits for `100 Continue` and shall not send its body at all.
     pub(crate) fn finish(self, expects_continue: bool, rest: Rest) -> bool {
+        self.finish_in(&DRAINS, expects_continue, rest)
+    }
+
+    fn finish_in(self, drains: &'static Semaphore, expects_continue: bool, rest: Rest) -> bool {
         let mut state = self.state();
         if state.ended {
             return false;
@@ -222,7 +237,7 @@ impl Incoming {
         state.limits.bytes = state.received.saturating_add(bytes);
         let comes_too_much = state.body.size_hint().lower() > bytes;
         drop(state);
-        let Ok(place) = DRAINS.try_acquire() else { return true };
+        let Ok(place) = drains.try_acquire() else { return true };
         // Invariant: bounded by the body's own limits and by `rest`; nothing is kept.
         tokio::spawn(async move {
             let mut chunks = self.chunks();
@@ -432,6 +447,14 @@ mod tests {
             }
             assert_eq!(bytes, most + 1024, "{rest:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_more_bodies_than_are_drained_at_once_the_connection_ends() {
+        static TWO: Semaphore = Semaphore::const_new(2);
+        let silent = || Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), LIMITS);
+        let closed = [0; 4].map(|_| silent().finish_in(&TWO, false, Rest::OF_CALLERS));
+        assert_eq!(closed, [false, false, true, true]);
     }
 
     #[tokio::test]

@@ -4,12 +4,12 @@ use std::error::Error;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use gate::{Attempt, Permit, Refusal, Target};
-use identity::UnspentCode;
+use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
+use identity::{Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
 use serde::Serialize;
 use storage::Conflict;
@@ -21,6 +21,7 @@ use crate::cookies::Browser;
 use crate::form::{Form, query_value};
 use crate::json_api::quoted;
 use crate::pages::layout::Notice;
+use crate::pipeline::SEC_FETCH_MODE;
 use crate::problem::{Answer, Problem};
 use crate::routes;
 use crate::staged::ExpectedFiles;
@@ -30,6 +31,8 @@ pub(crate) struct Exchange {
     pub(crate) app: Shared,
     pub(crate) attempt: Attempt,
     pub(crate) caller: Caller,
+    /// What came with a read and was not accepted; the caller is anonymous then.
+    pub(crate) unaccepted: Option<Unaccepted>,
     /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`],
     /// not by [`Exchange::decide_look`].
     pub(crate) code: Option<UnspentCode>,
@@ -65,7 +68,7 @@ impl Exchange {
     /// only who was permitted learns what is impossible: strangers are refused before.
     pub(crate) async fn decide_possible<T: Target>(&self, target: T, possible: impl FnOnce(&T) -> Result<(), Problem>) -> Result<Permit<T>, Problem> {
         let action = target.facts().action;
-        let permit = self.app.gate.decide(&self.attempt, &self.caller, target).await?;
+        let permit = self.permitted(target).await.map_err(|refusal| self.problem(refusal))?;
         possible(permit.target())?;
         if let Some(code) = &self.code {
             self.app.identity.spend_code(&self.app.gate, &self.attempt, action, code).await?;
@@ -77,7 +80,43 @@ impl Exchange {
     /// somebody what there is and lets them decide about it. It is short-lived, and a person is
     /// proven on a device of theirs.
     pub(crate) async fn decide_look<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
-        Ok(self.app.gate.decide(&self.attempt, &self.caller, target).await?)
+        self.permitted(target).await.map_err(|refusal| self.problem(refusal))
+    }
+
+    /// Asks the gate, and tells `identity` what came of a read.
+    async fn permitted<T: Target>(&self, target: T) -> Result<Permit<T>, Refusal> {
+        let Self { app, attempt, caller, .. } = self;
+        let (action, unaccepted) = (target.facts().action, self.unaccepted.as_ref());
+        let decided = app.gate.decide(attempt, caller, target).await;
+        if !action.is_read() {
+            return decided;
+        }
+        match decided {
+            Ok(permit) => {
+                app.identity.reads(&app.gate, attempt, action, caller, permit.is_without_credential(), unaccepted).await?;
+                Ok(permit)
+            }
+            Err(refusal) => Err(app.identity.does_not_read(&app.gate, attempt, action, caller, unaccepted, refusal).await),
+        }
+    }
+
+    /// A refusal as an answer. Where people only have to say who they are, a browser is led to
+    /// the login: what it would ask for by itself is accepted nowhere.
+    fn problem(&self, refusal: Refusal) -> Problem {
+        let asks_who = refusal.kind == RefusalKind::CredentialRequired;
+        let problem = Problem::from(refusal);
+        if !asks_who || !self.is_looked_at() {
+            return problem;
+        }
+        match self.to_login(self.why_nobody()) {
+            Ok(response) => problem.in_browsers(response),
+            Err(_) => problem,
+        }
+    }
+
+    /// Whether somebody sees the answer in a browser: on a page, or wherever a link led them.
+    fn is_looked_at(&self) -> bool {
+        routes::page_at(self.request.uri.path()) || self.headers().get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
     }
 
     /// The same for a page: where all that is missing is a proof that the person can give now,
@@ -85,7 +124,7 @@ impl Exchange {
     /// Secrets of the form are not kept, so a form with secrets is decided about before it is
     /// shown as well.
     pub(crate) async fn decide_page<T: Target>(&self, target: T, form: &Form) -> Result<Permit<T>, Problem> {
-        match self.app.gate.decide(&self.attempt, &self.caller, target).await {
+        match self.permitted(target).await {
             Ok(permit) => Ok(permit),
             Err(refusal) => Err(self.refused(refusal, form).await),
         }
@@ -100,28 +139,38 @@ impl Exchange {
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
         self.caller.user().ok_or_else(|| {
-            let notice = match (&self.body, &self.browser.session_cookie) {
-                (Some(_), _) => "not-done",
-                (None, Some(_)) => "session-ended",
-                (None, None) => "log-in",
-            };
-            self.log_in(notice, "Nobody is logged in.")
+            let notice = self.why_nobody();
+            self.log_in(notice, "You are not logged in.")
         })
+    }
+
+    /// The notice for somebody who has to log in.
+    fn why_nobody(&self) -> &'static str {
+        match (&self.body, &self.browser.session_cookie) {
+            (Some(_), _) => "not-done",
+            (None, Some(_)) => "session-ended",
+            (None, None) => "log-in",
+        }
     }
 
     /// Sends a browser to log in, and back afterwards.
     fn log_in(&self, notice: &str, message: &str) -> Problem {
         let problem = Problem::new(StatusCode::FORBIDDEN, "not-logged-in", message);
         let problem = problem.remedy("Log in with a browser; this page is for people.", None);
+        match self.to_login(notice) {
+            Ok(response) => problem.in_browsers(response),
+            Err(_) => problem,
+        }
+    }
+
+    /// To the login, and back from there to this page.
+    fn to_login(&self, notice: &str) -> Answer {
         let path = match self.body {
             None => self.request.uri.path_and_query().map_or("/account/", |path| path.as_str()),
             // What a form would have changed is asked for once more, on its page.
             Some(_) => Some(self.request.uri.path()).filter(|path| routes::page_at(path)).unwrap_or("/account/"),
         };
-        match see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path))) {
-            Ok(response) => problem.in_browsers(response),
-            Err(_) => problem,
-        }
+        see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path)))
     }
 
     /// The form in the body. After a step-up, which sends it once more, it has no secrets.
@@ -135,6 +184,12 @@ impl Exchange {
             Some(body) => Form::read(self.headers(), body).await,
             None => Ok(Form::none()),
         }
+    }
+
+    /// Whether a credential came with it, accepted or not: the answer is for nobody else's
+    /// cache then.
+    pub(crate) fn presents_credential(&self) -> bool {
+        self.headers().contains_key(AUTHORIZATION) || self.browser.session_cookie.is_some()
     }
 
     /// A parameter of the query, the first of several; empty if there is none.

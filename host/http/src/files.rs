@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use model::CredentialKind;
 use registry::files::StoredFile;
 use tokio::task::spawn_blocking;
 
@@ -36,7 +35,7 @@ pub(crate) async fn download(exchange: Exchange) -> Answer {
 }
 
 async fn send(exchange: &Exchange, file: StoredFile) -> Answer {
-    let headers = describe(&file, exchange.caller.credential);
+    let headers = describe(&file, exchange.presents_credential());
     if range::client_has(exchange.headers(), &file.etag) {
         return Ok(response(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }
@@ -71,13 +70,10 @@ fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
 }
 
 /// The headers of every answer about a file.
-fn describe(file: &StoredFile, credential: CredentialKind) -> HeaderMap {
+fn describe(file: &StoredFile, is_private: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    let control = match credential {
-        CredentialKind::None => "public, max-age=31536000, immutable",
-        _ => "private, max-age=31536000, immutable",
-    };
+    let control = if is_private { "private, max-age=31536000, immutable" } else { "public, max-age=31536000, immutable" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

@@ -154,6 +154,13 @@ pub(crate) struct FormError {
     pub(crate) page: Option<(&'static str, &'static str)>,
 }
 
+impl FormError {
+    /// The label of its field, if that is one of a page's: pairs of name and label.
+    pub(crate) fn label<'a>(&self, fields: &impl AsRef<[(&'a str, &'a str)]>) -> Option<&'a str> {
+        fields.as_ref().iter().find(|(name, _)| *name == self.field).map(|(_, label)| *label)
+    }
+}
+
 impl Errors {
     pub(crate) fn new() -> Self {
         Self::default()
@@ -256,6 +263,38 @@ mod tests {
         let told: Vec<_> = errors.iter().map(|error| (error.remedy.as_str(), error.page.is_some())).collect();
         assert_eq!(told, [("", false), ("Set a new one.", true)]);
         assert!(Errors::new().remedy("nothing", None).is_empty());
+    }
+
+    /// The fields that a template's summary names, and those that it draws: names and labels.
+    fn fields(template: &str) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
+        let (mut named, mut drawn) = (Vec::new(), Vec::new());
+        for (kind, rest) in template.split("{% call forms::").skip(1).filter_map(|call| call.split_once("(errors, ")) {
+            let words: Vec<&str> = rest.split("{% endcall %}").next().unwrap().split('"').skip(1).step_by(2).collect();
+            match kind {
+                "summary" => named.extend(words.chunks(2).map(|pair| (pair[0], pair[1]))),
+                _ => drawn.push((words[0], words[1])),
+            }
+        }
+        (named, drawn)
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_the_label_of_its_field() {
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"))];
+        let mut forms = 0;
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let template = std::fs::read_to_string(&path).unwrap();
+                let (named, drawn) = fields(&template);
+                assert_eq!(named, drawn, "{}", path.display());
+                forms += usize::from(!drawn.is_empty());
+            }
+        }
+        assert!(forms >= 15, "{forms}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
         return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/pypi/{normalized}/{rest}json"));
     }
     match registry.json_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? {
-        Some(page) => Ok(cacheable(&exchange, page, "application/json").await),
+        Some(page) => cacheable(&exchange, page, "application/json").await,
         None => not_found(),
     }
 }

@@ -19,6 +19,7 @@ mod app;
 mod body;
 mod client_address;
 mod cookies;
+mod crowd;
 mod exchange;
 mod files;
 mod form;

@@ -2,10 +2,9 @@
 
 mod stall;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::app::{App, AppConfig};
+use crate::crowd::{Crowd, InCrowd};
 use crate::pipeline::PeerAddress;
 use stall::StallGuard;
 
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
                 }
             },
         };
-        let Some(in_crowd) = crowd.enter(&config, peer.ip()) else { continue };
+        let Some(in_crowd) = enter(&crowd, &config, peer.ip()) else { continue };
         let service_router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
@@ -118,74 +118,19 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// How many connections there are from each address.
-#[derive(Clone, Default)]
-struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection of an address, for as long as it lives.
-struct InCrowd(Option<(Crowd, IpAddr)>);
-
-impl Crowd {
-    /// Counts a connection; none if its address has too many. The machine itself and
-    /// trusted proxies speak for many and are not counted.
-    fn enter(&self, config: &AppConfig, address: IpAddr) -> Option<InCrowd> {
-        let address = address.to_canonical();
-        if address.is_loopback() || config.trusted_proxies.iter().any(|network| network.contains(address)) {
-            return Some(InCrowd(None));
-        }
-        self.count(neighbourhood(address), config.max_connections_per_address)
+/// Counts a connection; none if its address has too many. The machine itself and trusted
+/// proxies speak for many and are not counted.
+fn enter(crowd: &Crowd, config: &AppConfig, address: IpAddr) -> Option<InCrowd> {
+    let address = address.to_canonical();
+    if address.is_loopback() || config.trusted_proxies.iter().any(|network| network.contains(address)) {
+        return Some(InCrowd::uncounted());
     }
-
-    fn count(&self, address: IpAddr, most: usize) -> Option<InCrowd> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_insert(0);
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(InCrowd(Some((self.clone(), address))))
-    }
-}
-
-impl Drop for InCrowd {
-    fn drop(&mut self) {
-        let Some((crowd, address)) = self.0.take() else { return };
-        let mut counts = crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&address);
-            }
-        }
-    }
-}
-
-/// An IPv6 address stands for its /64: one customer has 2^64 of them.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
+    crowd.enter(address, config.max_connections_per_address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_has_so_many_connections_and_no_more() {
-        let crowd = Crowd::default();
-        let address = IpAddr::from([192, 0, 2, 1]);
-        let first = crowd.count(address, 2);
-        let second = crowd.count(address, 2);
-        assert!(first.is_some() && second.is_some());
-        assert!(crowd.count(address, 2).is_none());
-        assert!(crowd.count([192, 0, 2, 2].into(), 2).is_some());
-        drop(first);
-        assert!(crowd.count(address, 2).is_some());
-        drop(second);
-        assert!(crowd.0.lock().unwrap().is_empty());
-    }
 
     #[test]
     fn connections_leave_half_of_the_open_files_to_others() {
@@ -197,12 +142,5 @@ mod tests {
         assert_eq!(connections_affordable(Some(&limits("1024"))), 512);
         assert_eq!(connections_affordable(Some(&limits("unlimited"))), Semaphore::MAX_PERMITS);
         assert_eq!(connections_affordable(None), Semaphore::MAX_PERMITS);
-    }
-
-    #[test]
-    fn neighbours_in_ipv6_count_together() {
-        let of = |text: &str| neighbourhood(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }
 }

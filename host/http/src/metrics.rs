@@ -56,6 +56,7 @@ const LABELLED_COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     (UPLOADS_IN_FLIGHT, "Uploads being received."),
     ("portcullis_policy_set", "Number of the policy set that serves."),
+    ("portcullis_watched_policies_refused", "1 while the set in the folder of --watch-policies is refused, 0 while it is accepted."),
     ("portcullis_mails_waiting", "Mails in the outbox that are still to be sent."),
     ("portcullis_mails_failed", "Mails of the last thirty days that were given up."),
     (BUILD_INFO, "Always 1; the label names the version of the program."),

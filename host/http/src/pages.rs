@@ -20,24 +20,25 @@
 //! both.
 
 pub(crate) mod layout;
+pub(crate) mod menu;
 pub(crate) mod project;
 pub(crate) mod projects;
 pub(crate) mod tokens;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, VARY};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use model::Contact;
 use storage::StorageError;
 use storage::projects::ListedProject;
 use tokio::sync::Mutex;
 
-use crate::app::Shared;
+use crate::app::{AppConfig, Shared};
 use crate::cookies::Browser;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
 use crate::pipeline::Security;
@@ -48,6 +49,7 @@ use projects::Line;
 const HTML: &str = "text/html; charset=utf-8";
 const STYLESHEET: &str = include_str!("pages/portcullis.css");
 const ICON: &str = include_str!("pages/icon.svg");
+const COPY_SCRIPT: &str = include_str!("pages/copy.js");
 const WEBAUTHN_SCRIPT: &str = include_str!("pages/webauthn.js");
 
 /// What refusals link to, one section for each of its anchors.
@@ -70,9 +72,8 @@ pages!(Help, Front);
 
 /// Pages made once, when the public address is known.
 pub(crate) struct Pages {
-    help: Bytes,
-    /// The same for browsers that are not logged in.
-    help_of_strangers: Bytes,
+    /// The help page, for each of what it depends on.
+    help: HashMap<HelpFor, Bytes>,
     /// What the front page tells of projects, at a serial.
     projects: Mutex<Option<(i64, Arc<Overview>)>>,
 }
@@ -86,13 +87,30 @@ pub(crate) struct Overview {
 /// Projects on the front page.
 const NEWEST: u32 = 10;
 
+/// What the help page depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct HelpFor {
+    has_session: bool,
+    can_register: bool,
+    can_read: bool,
+}
+
+impl HelpFor {
+    fn all() -> impl Iterator<Item = Self> {
+        let bit = |number: u8, bit: u8| number & bit != 0;
+        (0..8).map(move |number| Self { has_session: bit(number, 1), can_register: bit(number, 2), can_read: bit(number, 4) })
+    }
+}
+
 impl Pages {
-    pub(crate) fn new(public_url: &str, contact: Option<&Contact>) -> Self {
-        let help = |viewer| {
-            let layout = Layout { path: "/help/".to_owned(), contact: contact.cloned(), ..Layout::new(public_url, "Help", viewer) };
-            Help { layout }.render().expect("the help page has no parts that could fail").into()
+    pub(crate) fn new(config: &AppConfig) -> Self {
+        let help = |it: HelpFor| {
+            let frame = Layout::of_request(config, &Uri::from_static("/help/"), true).with_copying();
+            let viewer = if it.has_session { Viewer::Unknown } else { Viewer::Nobody };
+            let layout = Layout { title: "Help".to_owned(), viewer, can_register: it.can_register, can_read: it.can_read, ..frame };
+            (it, Help { layout }.render().expect("the help page has no parts that could fail").into())
         };
-        Self { help: help(Viewer::Unknown), help_of_strangers: help(Viewer::Nobody), projects: Mutex::new(None) }
+        Self { help: HelpFor::all().map(help).collect(), projects: Mutex::new(None) }
     }
 
     /// Looked up again only after a change, by one at a time: who comes meanwhile waits for it.
@@ -121,23 +139,29 @@ pub(crate) async fn front(exchange: Exchange) -> Answer {
         count => format!("{count} projects"),
     };
     let newest = overview.newest.iter().cloned().map(Line::from).collect();
-    exchange.render(&Front { layout: exchange.layout("Python packages"), projects, newest })
+    exchange.render(&Front { layout: exchange.layout("Python packages").with_copying(), projects, newest })
 }
 
 /// `GET /help/`
 pub(crate) async fn help(exchange: OpenExchange) -> Answer {
-    let pages = &exchange.app.pages;
-    // The menu's only difference; whose session it is, and whether it still counts, nobody looks.
-    let has_session = Browser::of(&exchange.app, &exchange.request.headers).session_cookie.is_some();
-    let mut response = kept(answer(HTML, Body::from(if has_session { pages.help.clone() } else { pages.help_of_strangers.clone() })));
+    let app = &exchange.app;
+    // Whose session it is, and whether it still counts, nobody looks.
+    let has_session = Browser::of(app, &exchange.request.headers).session_cookie.is_some();
+    let wanted = HelpFor { has_session, can_register: app.can_register(), can_read: has_session || app.can_read() };
+    let mut response = kept(answer(HTML, Body::from(app.pages.help[&wanted].clone())));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
-    response.extensions_mut().insert(Security::Page);
+    response.extensions_mut().insert(Security::PageWithCopying);
     Ok(response)
 }
 
 /// `GET /static/icon.svg`
 pub(crate) async fn icon(_: OpenExchange) -> Answer {
     Ok(kept(answer("image/svg+xml", Body::from(ICON))))
+}
+
+/// `GET /static/copy.js`
+pub(crate) async fn copy_script(_: OpenExchange) -> Answer {
+    Ok(kept(answer("text/javascript; charset=utf-8", Body::from(COPY_SCRIPT))))
 }
 
 /// `GET /static/webauthn.js`
@@ -171,17 +195,48 @@ fn kept(mut response: Response) -> Response {
 mod tests {
     use super::*;
     use gate::Page;
+    use model::Contact;
+
+    fn config() -> AppConfig {
+        AppConfig::new("https://pypi.example.org").unwrap()
+    }
+
+    /// The page for whoever has a session, in an open registry.
+    fn help_with(config: &AppConfig) -> String {
+        let wanted = HelpFor { has_session: true, can_register: true, can_read: true };
+        String::from_utf8(Pages::new(config).help[&wanted].to_vec()).unwrap()
+    }
 
     fn help() -> String {
-        String::from_utf8(Pages::new("https://pypi.example.org", None).help.to_vec()).unwrap()
+        help_with(&config())
+    }
+
+    #[test]
+    fn where_nobody_can_register_no_page_leads_there() {
+        let help = |is_open| {
+            let wanted = HelpFor { has_session: false, can_register: is_open, can_read: is_open };
+            String::from_utf8(Pages::new(&config()).help[&wanted].to_vec()).unwrap()
+        };
+        assert!(help(true).contains("example.org/register\"") && help(true).contains(">Simple index</a>"));
+        assert!(!help(false).contains("/register") && help(false).contains("Ask the operators of the registry for an invitation"));
+        assert!(!help(false).contains(">Simple index</a>"), "it is closed, and a browser would ask for a password");
     }
 
     #[test]
     fn the_help_says_how_to_reach_the_operators_or_that_it_does_not_know() {
         let contact = Contact::parse("help@example.org").unwrap();
-        let help_of = |contact| String::from_utf8(Pages::new("https://pypi.example.org", contact).help_of_strangers.to_vec()).unwrap();
-        assert!(help_of(Some(&contact)).contains("href=\"mailto:help@example.org\">help@example.org</a>"));
-        assert!(help_of(None).contains("does not say how to reach them") && !help_of(None).contains("mailto:"));
+        let help_of = |contact| help_with(&AppConfig { contact, ..config() });
+        assert!(help_of(Some(contact)).contains("href=\"mailto:help@example.org\">help@example.org</a>"));
+        assert!(help_of(None).contains("No contact details are published for it") && !help_of(None).contains("mailto:"));
+    }
+
+    #[test]
+    fn a_registry_with_a_name_goes_by_it() {
+        let help_of = |name| help_with(&AppConfig { name, ..config() });
+        let named = help_of(Some("Müller & Söhne".to_owned()));
+        assert!(named.contains("<title>Help · Müller &#38; Söhne</title>") && named.contains("</svg><span>Müller &#38; Söhne</span>"), "{named}");
+        let unnamed = help_of(None);
+        assert!(unnamed.contains("<title>Help · pypi.example.org</title>") && unnamed.contains("</svg><span>Portcullis</span>"), "{unnamed}");
     }
 
     #[test]

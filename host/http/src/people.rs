@@ -208,7 +208,7 @@ async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'st
     match refusal.kind {
         RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
         RefusalKind::Failed => unavailable(page),
-        RefusalKind::Denied | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
+        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
     }
 }
 

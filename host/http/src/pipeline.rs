@@ -17,8 +17,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version
 use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
-use identity::{InvalidAuthorization, PersonalProof, Presented, UnspentCode};
+use identity::{InvalidAuthorization, PersonalProof, Presented, Unaccepted, UnspentCode};
 use model::{Action, Caller, CredentialKind, DecisionId, Principal, UserName};
+use tokio::sync::watch;
 
 use crate::app::Shared;
 use crate::body::{Incoming, Rest};
@@ -40,6 +41,8 @@ pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-p
 
 /// Where a browser's request comes from (Fetch Metadata).
 pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What a browser does with the answer.
+pub(crate) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// Keeps pages that opened this one, and that this one opened, out of its window.
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -47,16 +50,35 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddress(pub std::net::SocketAddr);
 
+/// Whether the client that asked is still there, for what is worth doing only as long as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Presence(watch::Receiver<()>);
+
+impl Presence {
+    /// The client is gone once the first of them is dropped.
+    fn here() -> (watch::Sender<()>, Self) {
+        let (here, presence) = watch::channel(());
+        (here, Self(presence))
+    }
+
+    /// Waits until it is gone.
+    pub(crate) async fn gone(&mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
 /// Routes of one path, with their place in the table.
 pub(crate) type Methods = Arc<[(usize, &'static Route)]>;
 
 /// Answers one request to a path that has these routes; none for a path nobody knows.
-pub(crate) async fn answer(app: Shared, methods: Methods, request: Request) -> Response {
+pub(crate) async fn answer(app: Shared, methods: Methods, mut request: Request) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return run(app, methods, request).await;
     }
     // What changes something is not given up half-way because the client went away: it runs
     // to its end, its record included.
+    let (_here, presence) = Presence::here();
+    request.extensions_mut().insert(presence);
     match tokio::spawn(run(app, methods, request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -107,17 +129,20 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
             (Handler::Decided(handler), Some(attempt)) => {
                 refuse_other_sites(&app, route, &attempt, &request.headers, &browser).await?;
-                let (attempt, caller, code, expected_files) = authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
-                line.identify(&caller);
+                let Authenticated { attempt, caller, unaccepted, code, expected_files } =
+                    authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
+                line.identify(&caller, unaccepted.is_some());
                 if caller.principal != Principal::Anonymous {
                     rest = Rest::OF_CALLERS;
                 }
                 viewer = Viewer::of(&caller);
                 refuse_programs(&app, route, &attempt, &caller).await?;
-                session_is_dead = browser.session_cookie.is_some() && caller.credential == CredentialKind::None && is_page(route);
+                // Behind a header nobody looked at the cookie.
+                let is_by_cookie = browser.session_cookie.is_some() && !request.headers.contains_key(AUTHORIZATION);
+                session_is_dead = is_by_cookie && caller.credential == CredentialKind::None && is_page(route);
                 let announcement = people::recoveries::announcement(&app, route, &caller).await;
                 let (app, body) = (app.clone(), body.clone());
-                handler(Exchange { app, attempt, caller, code, expected_files, announcement, browser, request, parameters, body }).await
+                handler(Exchange { app, attempt, caller, unaccepted, code, expected_files, announcement, browser, request, parameters, body }).await
             }
             (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
         }
@@ -128,7 +153,17 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Ok(response) => (response, None),
         Err(problem) => {
             let decision = problem.decision();
-            (problem.answer(format, Layout { viewer, ..Layout::of_request(&app.config, &uri, bodiless) }), decision)
+            if problem.status() == StatusCode::UNAUTHORIZED {
+                // How long it took must not tell what there is.
+                app.identity.wait_evenly(started).await;
+            }
+            (
+                problem.answer(
+                    format,
+                    Layout { viewer, can_register: app.can_register(), can_read: app.can_read(), ..Layout::of_request(&app.config, &uri, bodiless) },
+                ),
+                decision,
+            )
         }
     };
     if session_is_dead && !response.headers().contains_key(SET_COOKIE) {
@@ -208,7 +243,10 @@ fn origin_of(public_url: &str) -> &str {
 /// looked at; the handler decides once more, with all the facts.
 async fn refuse_programs(app: &Shared, route: &Route, attempt: &Attempt, caller: &Caller) -> Result<(), Problem> {
     let Access::Decided(action) = route.access else { return Ok(()) };
-    if route.credentials == Credentials::Form && !matches!(caller.credential, CredentialKind::None | CredentialKind::Session) {
+    let is_program = !matches!(caller.credential, CredentialKind::None | CredentialKind::Session);
+    // Where nobody may register, nobody learns what is wrong with a form that does, or a link.
+    let is_closed = action == Action::AccountCreate && !app.gate.may_permit(attempt, action, caller.credential);
+    if route.credentials == Credentials::Form && (is_program || is_closed) {
         let _ = app.gate.decide(attempt, caller, Look(action)).await?;
     }
     Ok(())
@@ -267,12 +305,26 @@ fn made_by(headers: &HeaderMap, public_url: &str) -> MadeBy {
     if sites().any(|site| site == b"same-origin") || origins().any(|is_own| is_own) { MadeBy::Us } else { MadeBy::Unknown }
 }
 
-/// The attempt to decide with, who asks, the code that is spent by what is decided, and the
-/// files that a person says to have looked at.
-type Authenticated = (Attempt, Caller, Option<UnspentCode>, Option<ExpectedFiles>);
+/// Who asks, and what goes with it.
+struct Authenticated {
+    /// The attempt to decide with: renewed where a body had to be read first.
+    attempt: Attempt,
+    caller: Caller,
+    /// What came with a read and was not accepted.
+    unaccepted: Option<Unaccepted>,
+    /// The code that is spent by what is decided.
+    code: Option<UnspentCode>,
+    /// The files that a person says to have looked at.
+    expected_files: Option<ExpectedFiles>,
+}
+
+impl Authenticated {
+    fn new(attempt: Attempt, caller: Caller) -> Self {
+        Self { attempt, caller, unaccepted: None, code: None, expected_files: None }
+    }
+}
 
 /// Who asks. The only place where a credential is looked at, beside [`authenticate_again`].
-/// The attempt is the one to decide with: renewed where a body had to be read first.
 async fn authenticate(
     app: &Shared,
     route: &Route,
@@ -281,21 +333,26 @@ async fn authenticate(
     browser: &Browser,
     body: Option<&Incoming>,
 ) -> Result<Authenticated, Problem> {
-    let Access::Decided(action) = route.access else { return Ok((attempt, Caller::anonymous(), None, None)) };
-    let presented = match presented(headers, browser) {
+    let Access::Decided(action) = route.access else { return Ok(Authenticated::new(attempt, Caller::anonymous())) };
+    let presented = presented(headers, browser);
+    if action.is_read() {
+        let (caller, unaccepted) = app.identity.authenticate_reader(&attempt, presented, action).await;
+        return Ok(Authenticated { unaccepted, ..Authenticated::new(attempt, caller) });
+    }
+    let presented = match presented {
         Ok(presented) => presented,
         Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
         body.limit_to(staged::MAX_BODY_BYTES as u64);
         staged::refuse_forms(headers)?;
-        let Sent { proof, files } = staged::read_sent(headers, body).await?;
+        let Sent { proof, files, place: _place } = staged::read_sent(headers, body, attempt.remote_address).await?;
         let attempt = app.gate.renew(&attempt);
         if let (Presented::None, Some(proof)) = (&presented, &proof) {
             return prove_person(app, attempt, action, proof, files).await;
         }
         let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
-        return Ok((attempt, caller, None, files));
+        return Ok(Authenticated { expected_files: files, ..Authenticated::new(attempt, caller) });
     }
     // Whoever asks is who they are once the form is here, however long that takes: a session
     // that ends meanwhile decides nothing more.
@@ -308,7 +365,7 @@ async fn authenticate(
         _ => attempt,
     };
     let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
-    Ok((attempt, caller, None, None))
+    Ok(Authenticated::new(attempt, caller))
 }
 
 /// Looks at the credential once more, now that the body is in: it may have been revoked, or
@@ -326,7 +383,7 @@ pub(crate) async fn authenticate_again(exchange: &mut Exchange, action: Action) 
 }
 
 /// What was presented: in the header, which wins, or by the browser's session.
-fn presented(headers: &HeaderMap, browser: &Browser) -> Result<Presented, InvalidAuthorization> {
+pub(crate) fn presented(headers: &HeaderMap, browser: &Browser) -> Result<Presented, InvalidAuthorization> {
     let presented = Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
     Ok(presented.with_session_cookie(browser.session()))
 }
@@ -341,7 +398,7 @@ async fn prove_person(app: &Shared, attempt: Attempt, action: Action, proof: &Pr
         host: proof.host.as_deref(),
     };
     let (caller, code) = app.identity.prove_person(&app.gate, &attempt, action, sent).await?;
-    Ok((attempt, caller, code, files))
+    Ok(Authenticated { code, expected_files: files, ..Authenticated::new(attempt, caller) })
 }
 
 /// Where the page is that somebody typed with a slash too few or too many.
@@ -376,7 +433,7 @@ fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
 fn panicked(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Problem {
     let cause = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
     tracing::error!(request = %id, cause, "a handler panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("The registry made a mistake; its log tells more under {id}."))
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("Something went wrong in the registry; its log says more under {id}."))
 }
 
 /// Names the decision and the policy set that a decided answer comes from.
@@ -394,8 +451,10 @@ fn name_decision(response: &mut Response, attempt: Option<&Attempt>, decision: O
 pub(crate) enum Security {
     /// A page with forms and without scripts.
     Page,
+    /// The same with the script that copies, which asks for nothing.
+    PageWithCopying,
     /// The same with the script for security keys.
-    PageWithScript,
+    PageWithKeys,
 }
 
 /// What every answer says to browsers. Nothing served here is framed, no script stands within
@@ -405,7 +464,10 @@ fn secure(app: &Shared, response: &mut Response) {
     let policy = match kind {
         None => "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         Some(Security::Page) => "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        Some(Security::PageWithScript) => {
+        Some(Security::PageWithCopying) => {
+            "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        }
+        Some(Security::PageWithKeys) => {
             "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
              frame-ancestors 'none'"
         }
@@ -453,6 +515,9 @@ const MAX_LOGGED_PATH: usize = 512;
 fn logged_path(path: &str) -> String {
     path.bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect()
 }
+
+/// Stands in the log for a credential that was not accepted, of a read that went on without.
+const UNACCEPTED: &str = "not-accepted";
 
 /// Stands in the log where there is nothing to name.
 const NOTHING: &str = "-";
@@ -503,8 +568,8 @@ impl Line {
 
     /// Notes who asks, once that is known. Until then nobody is named: a name that was only
     /// claimed is whatever its sender wanted it to be.
-    fn identify(&mut self, caller: &Caller) {
-        self.credential = caller.credential.as_str();
+    fn identify(&mut self, caller: &Caller, is_unaccepted: bool) {
+        self.credential = if is_unaccepted { UNACCEPTED } else { caller.credential.as_str() };
         self.user = caller.user().map(|user| user.name.clone());
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Page, Reason, Requirement};
@@ -104,6 +104,10 @@ impl Problem {
             .retry_after(5)
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// The decision that refused, if it was one.
     pub(crate) fn decision(&self) -> Option<DecisionId> {
         self.0.decision
@@ -112,6 +116,7 @@ impl Problem {
     /// The answer, in the form that the client prefers. `frame` is for a page.
     pub(crate) fn answer(self, format: ProblemFormat, frame: Layout) -> Response {
         let mut fields = *self.0;
+        let frame_url = frame.url.clone();
         let phrase = reason_phrase::compose(&told(&fields.reasons, &frame.url), &closing(fields.decision));
         let mut response = match (format, fields.in_browsers.take()) {
             (ProblemFormat::Html, Some(response)) => response,
@@ -124,14 +129,26 @@ impl Problem {
                 response
             }
         };
+        // pip prompts and looks into keyring for this, and uv asks once more with what it has.
+        let challenge = (response.status() == StatusCode::UNAUTHORIZED).then(|| challenge(&frame_url)).flatten();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VARY, HeaderValue::from_static("Accept"));
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         for (name, value) in fields.headers {
             headers.insert(name, value);
         }
         response
     }
+}
+
+/// Asks for user name and password, in which API tokens travel (RFC 7617).
+fn challenge(public_url: &str) -> Option<HeaderValue> {
+    let host = public_url.split_once("://").map_or(public_url, |(_, rest)| rest).split('/').next().unwrap_or("");
+    let host: String = host.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).collect();
+    HeaderValue::try_from(format!("Basic realm=\"{host}\", charset=\"UTF-8\"")).ok()
 }
 
 fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
@@ -254,7 +271,10 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
         reasons,
         wait: seconds.map(wait_in_words).unwrap_or_default(),
         // Logging in would lead whoever has that to mend back to where they are.
-        log_in: fields.status == StatusCode::FORBIDDEN && frame.viewer == Viewer::Nobody && !is_mended && !fields.reasons.iter().any(is_about_origin),
+        log_in: matches!(fields.status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED)
+            && frame.viewer == Viewer::Nobody
+            && !is_mended
+            && !fields.reasons.iter().any(is_about_origin),
         decision: fields.decision.map(|id| id.to_string()),
         status: fields.status.as_u16(),
         layout: frame,
@@ -279,6 +299,7 @@ fn is_about_origin(reason: &Reason) -> bool {
 fn heading(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 | 409 | 422 => "That did not work",
+        401 => "Log in first",
         403 => "Not allowed",
         404 => "Not found",
         405 => "Not like this",
@@ -287,7 +308,7 @@ fn heading(status: StatusCode) -> &'static str {
         413 => "Too much at once",
         415 => "Not in this form",
         429 => "Too many attempts",
-        500 => "A mistake of ours",
+        500 => "Something went wrong",
         503 => "Not possible right now",
         _ => "Refused",
     }
@@ -298,8 +319,8 @@ pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
     match page {
         Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
         Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),
-        Page::StepUp => Some(("/account/step-up", "Prove that it is you")),
-        Page::Email => Some(("/account/emails/", "Verify your e-mail address")),
+        Page::StepUp => Some(("/account/step-up", "Confirm it’s you")),
+        Page::Email => Some(("/account/emails/", "Verify your email address")),
         Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
         Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
     }

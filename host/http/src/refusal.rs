@@ -10,12 +10,14 @@ use crate::problem::Problem;
 pub(crate) const RETRY_AFTER_FAILURE_SECONDS: u64 = 5;
 
 impl From<Refusal> for Problem {
-    /// 403 for what was refused, 429 for who tried too often, 503 for what could not be
+    /// 403 for what was refused, 401 for who reads without a credential that would have to have
+    /// one, 429 for who tried too often, 503 for what could not be
     /// decided: a client can tell a refusal from an outage.
     fn from(refusal: Refusal) -> Self {
         let Refusal { decision, kind, reasons, .. } = refusal;
         let problem = match kind {
             RefusalKind::Denied => Problem::with_reasons(StatusCode::FORBIDDEN, reasons),
+            RefusalKind::CredentialRequired => Problem::with_reasons(StatusCode::UNAUTHORIZED, reasons),
             RefusalKind::Required(requirements) => Problem::with_reasons(StatusCode::FORBIDDEN, reasons).requirements(requirements),
             RefusalKind::Failed => Problem::with_reasons(StatusCode::SERVICE_UNAVAILABLE, reasons).retry_after(RETRY_AFTER_FAILURE_SECONDS),
             RefusalKind::Limited { retry_after_seconds } => {
@@ -57,6 +59,7 @@ mod tests {
     #[test]
     fn a_refusal_an_outage_and_a_limit_can_be_told_apart() {
         check(RefusalKind::Denied, 403, None);
+        check(RefusalKind::CredentialRequired, 401, None);
         check(RefusalKind::Required(vec![]), 403, None);
         check(RefusalKind::Failed, 503, Some("5"));
         check(RefusalKind::Limited { retry_after_seconds: 90 }, 429, Some("90"));

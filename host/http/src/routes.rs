@@ -222,6 +222,7 @@ static ROUTES: &[Route] = &[
     Route::form("/login/passkey/options", Action::SessionStart, |exchange| Box::pin(people::passkeys::options(exchange))),
     Route::page("/login/device", Action::SessionStart, |exchange| Box::pin(people::devices::page(exchange))),
     Route::form("/login/device", Action::SessionStart, |exchange| Box::pin(people::devices::confirm(exchange))),
+    Route::form("/login/device/again", Action::SessionStart, |exchange| Box::pin(people::devices::mail_again(exchange))),
     Route::form("/logout", Action::SessionEnd, |exchange| Box::pin(people::login::log_out(exchange))),
     Route::page("/password/forgot", Action::PasswordReset, |exchange| Box::pin(people::password::forgot_page(exchange))),
     Route::form("/password/forgot", Action::PasswordReset, |exchange| Box::pin(people::password::forgot(exchange))),
@@ -289,6 +290,7 @@ static ROUTES: &[Route] = &[
     Route::open_page("/help/", |exchange| Box::pin(pages::help(exchange))),
     Route::open(Get, "/static/portcullis.css", |exchange| Box::pin(pages::stylesheet(exchange))),
     Route::open(Get, "/static/icon.svg", |exchange| Box::pin(pages::icon(exchange))),
+    Route::open(Get, "/static/copy.js", |exchange| Box::pin(pages::copy_script(exchange))),
     Route::open(Get, "/static/webauthn.js", |exchange| Box::pin(pages::webauthn_script(exchange))),
     Route::open(Get, "/health", |exchange| Box::pin(health::health(exchange))),
     Route::open(Get, "/metrics", |exchange| Box::pin(metrics::render(exchange))),
@@ -300,8 +302,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The closed list of what is answered without a decision. Adding to it needs a reason.
-    const OPEN: &[&str] =
-        &["/simple", "/legacy", "/pypi", "/help", "/help/", "/static/portcullis.css", "/static/icon.svg", "/static/webauthn.js", "/health", "/metrics"];
+    const OPEN: &[&str] = &[
+        "/simple",
+        "/legacy",
+        "/pypi",
+        "/help",
+        "/help/",
+        "/static/portcullis.css",
+        "/static/icon.svg",
+        "/static/copy.js",
+        "/static/webauthn.js",
+        "/health",
+        "/metrics",
+    ];
 
     #[test]
     fn every_route_has_an_action_or_is_on_the_closed_list() {

@@ -1,16 +1,21 @@
 //! The Simple API (PEP 503, 629, 691, 700): what pip and uv read.
 
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::Body;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream;
-use model::CredentialKind;
-use registry::index::{ListPage, Page, Parts, SimplePage};
+use model::limit::LARGE_PAGES_PER_ADDRESS;
+use registry::index::{ListPage, Page, PageBytes, Parts, SimplePage};
 
+use crate::crowd::{Crowd, InCrowd};
 use crate::exchange::{Exchange, redirect};
 use crate::negotiate::{SimpleFormat, accepts_gzip};
-use crate::problem::Answer;
+use crate::problem::{Answer, Problem};
 use crate::range::client_has;
 
 static X_PYPI_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
@@ -41,7 +46,7 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
     let format = SimpleFormat::preferred(exchange.headers());
     let page = exchange.app.registry.simple_page(permit, format.page_format()).await.map_err(|error| exchange.unavailable(error))?;
     Ok(match page {
-        Some(SimplePage::Project(page)) => cacheable(&exchange, page, format.content_type()).await,
+        Some(SimplePage::Project(page)) => return cacheable(&exchange, page, format.content_type()).await,
         Some(SimplePage::List(page)) => list(&exchange, page, format.content_type()).await,
         None => not_found(),
     })
@@ -64,11 +69,43 @@ async fn no_such_project(exchange: Exchange) -> Answer {
 }
 
 /// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
-pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Response {
+pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Answer {
     let validators = Validators { etag: &page.etag, last_serial: page.last_serial, is_large: page.is_large() };
-    let plain = || (Body::from(page.body.clone()), None);
-    let compressed = async || page.gzip().await.map(Body::from);
-    validated(exchange, content_type, validators, plain, compressed).await
+    let reads_too_much = AtomicBool::new(false);
+    let body = |bytes: &PageBytes| {
+        let body = body_of(bytes, exchange.attempt.remote_address);
+        reads_too_much.fetch_or(body.is_none(), Ordering::Relaxed);
+        (body.unwrap_or_default(), Some(bytes.length()))
+    };
+    let compressed = async || page.gzip().await.map(|bytes| body(&bytes));
+    let response = validated(exchange, content_type, validators, || body(&page.body), compressed).await;
+    match reads_too_much.load(Ordering::Relaxed) {
+        false => Ok(response),
+        true => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-large-pages", "Your address reads too many large pages at the same time.");
+            Err(problem.remedy("Try again in a few seconds.", None).retry_after(5))
+        }
+    }
+}
+
+/// What each address reads of pages in files.
+static LARGE_PAGES: LazyLock<Crowd> = LazyLock::new(Crowd::default);
+
+/// From memory at once, from a file as it is read; none if this address reads too much already.
+fn body_of(bytes: &PageBytes, address: IpAddr) -> Option<Body> {
+    if let PageBytes::Memory(bytes) = bytes {
+        return Some(Body::from(bytes.clone()));
+    }
+    let length = usize::try_from(bytes.length()).unwrap_or(usize::MAX);
+    let held = LARGE_PAGES.enter_with(length, address, LARGE_PAGES_PER_ADDRESS.length())?;
+    let next = async |(bytes, position, held): (PageBytes, u64, InCrowd)| {
+        let part = bytes.part(position).await?;
+        Ok::<_, std::io::Error>(part.map(|part| {
+            let position = position + part.len() as u64;
+            (part, (bytes, position, held))
+        }))
+    };
+    Some(Body::from_stream(stream::try_unfold((bytes.clone(), 0, held), next)))
 }
 
 /// The list of projects, which is written while it is sent.
@@ -78,7 +115,7 @@ async fn list(exchange: &Exchange, page: ListPage, content_type: &'static str) -
         Body::from_stream(stream::try_unfold(page.parts(compressed), next))
     };
     let validators = Validators { etag: page.etag(), last_serial: page.last_serial(), is_large: page.is_large() };
-    validated(exchange, content_type, validators, || (body(false), Some(page.length())), async || Some(body(true))).await
+    validated(exchange, content_type, validators, || (body(false), Some(page.length())), async || Some((body(true), None))).await
 }
 
 /// What a client may have a page by.
@@ -95,7 +132,7 @@ async fn validated(
     content_type: &'static str,
     page: Validators<'_>,
     plain: impl FnOnce() -> (Body, Option<u64>),
-    compressed: impl AsyncFnOnce() -> Option<Body>,
+    compressed: impl AsyncFnOnce() -> Option<(Body, Option<u64>)>,
 ) -> Response {
     // Other bytes, another validator; both stay good as long as the page does.
     let compressed_etag = (page.is_large && accepts_gzip(exchange.headers())).then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
@@ -107,16 +144,13 @@ async fn validated(
     let is_compressed = compressed.is_some();
     let (status, (body, length), etag) = match (had, compressed) {
         (Some(etag), _) => (StatusCode::NOT_MODIFIED, (Body::empty(), None), etag),
-        (None, Some((body, etag))) => (StatusCode::OK, (body, None), etag),
+        (None, Some((body, etag))) => (StatusCode::OK, body, etag),
         (None, None) => (StatusCode::OK, plain(), page.etag),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    // What somebody got by a credential is not for others' caches.
-    let control = match exchange.caller.credential {
-        CredentialKind::None => "public, max-age=600",
-        _ => "private, max-age=600",
-    };
+    // What came to somebody with a credential is not for others' caches, needed or not.
+    let control = if exchange.presents_credential() { "private, max-age=600" } else { "public, max-age=600" };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if is_compressed {

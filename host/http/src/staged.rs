@@ -1,7 +1,10 @@
 //! Releases that wait for somebody to publish them: seen, published, rejected.
 
+pub(crate) mod long_bodies;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -18,6 +21,7 @@ use storage::releases::{StagedBy, StagedRelease};
 use crate::body::Incoming;
 use crate::exchange::{Exchange, json};
 use crate::problem::{Answer, Problem};
+use long_bodies::LongBody;
 
 /// Largest body of these calls, in bytes: what a stranger can make the server hold for one
 /// request. A release of two thousand files is named whole, since every file must be named.
@@ -30,6 +34,8 @@ pub(crate) struct Sent {
     pub(crate) proof: Option<Proof>,
     /// The files that are spoken of; none where the body does not say.
     pub(crate) files: Option<ExpectedFiles>,
+    /// What a long body holds while somebody looks at the proof.
+    pub(crate) place: Option<LongBody<'static>>,
 }
 
 /// What a person proves within the call.
@@ -99,8 +105,8 @@ fn not_json() -> Problem {
 
 /// Reads `{"user": …, "password": …, "totp": …, "device": …, "host": …, "files": …}`, or the
 /// files alone; nothing if the body is empty. Only as `application/json`.
-pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming) -> Result<Sent, Problem> {
-    let whole = body.read_whole(MAX_BODY_BYTES).await?;
+pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming, address: IpAddr) -> Result<Sent, Problem> {
+    let (whole, place) = long_bodies::read(body, address).await?;
     if whole.is_empty() {
         return Ok(Sent::default());
     }
@@ -114,10 +120,11 @@ pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming) -> Result<Se
     let (password, totp, device) = (password.map(Secret::new), totp.map(Secret::new), device.map(Secret::new));
     let proof = match (user, password) {
         (Some(user), Some(password)) => Some(Proof { user, password, totp, device, host }),
-        (None, None) if totp.is_none() && device.is_none() && host.is_none() && files.is_some() => None,
+        // Whether files must be named, and a person must prove anything, is for the route to say.
+        (None, None) if totp.is_none() && device.is_none() && host.is_none() => None,
         _ => return Err(malformed()),
     };
-    Ok(Sent { proof, files })
+    Ok(Sent { proof, files, place })
 }
 
 fn malformed() -> Problem {
@@ -244,7 +251,7 @@ mod tests {
 
     async fn check(content_type: &'static str, body: &'static str) -> Result<Sent, Problem> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        read_sent(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS)).await
+        read_sent(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS), std::net::Ipv4Addr::LOCALHOST.into()).await
     }
 
     #[tokio::test]
@@ -293,7 +300,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_body_proves_nothing() {
-        assert!(matches!(check("application/json", "").await, Ok(Sent { proof: None, files: None })));
+        for body in ["", "{}"] {
+            assert!(matches!(check("application/json", body).await, Ok(Sent { proof: None, files: None, .. })), "{body}");
+        }
     }
 
     #[tokio::test]
@@ -309,7 +318,6 @@ mod tests {
         for body in [
             "{",
             "[]",
-            "{}",
             r#"{"user":"ada"}"#,
             r#"{"password":"s3cret","files":{}}"#,
             r#"{"device":"s3cret","files":{}}"#,

@@ -167,8 +167,10 @@ async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, rea
     let factors = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
     let keys_unavailable = identity.webauthn_unavailable();
     let has_keys = !factors.keys.is_empty();
-    let mut layout = form_layout(exchange, "Prove that it is you", &errors);
-    layout.script = need == Need::Factor && has_keys && keys_unavailable.is_none();
+    let mut layout = form_layout(exchange, "Confirm it’s you", &errors);
+    if need == Need::Factor && has_keys && keys_unavailable.is_none() {
+        layout = layout.with_keys();
+    }
     let (has_app, recovery_codes) = (factors.totp.is_some(), factors.recovery.unused);
     Ok(StepUpPage { layout, errors, reasons, need, back, has_app, has_keys, keys_unavailable, recovery_codes })
 }

@@ -6,13 +6,15 @@
 
 pub(crate) mod places;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use gate::{Page, Reason, RefusalKind};
-use model::{Action, Principal};
+use model::{Action, Principal, limit};
 use registry::form::{FilePart, FormBuilder};
 use registry::spool::{Spool, SpoolError};
 use registry::upload::{UploadError, Uploaded};
@@ -22,9 +24,13 @@ use tokio::time::timeout;
 use crate::body::Incoming;
 use crate::exchange::{Exchange, answer, json};
 use crate::negotiate::ProblemFormat;
-use crate::pipeline::authenticate_again;
+use crate::people::Look;
+use crate::pipeline::{Presence, authenticate_again, presented};
 use crate::problem::{Answer, Problem};
 use places::NoPlace;
+
+/// How often a credential is looked at while its body arrives.
+const LOOK_AGAIN: Duration = Duration::from_millis(limit::ENDED_CREDENTIAL.milliseconds());
 
 /// `POST /legacy/`
 pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
@@ -42,17 +48,58 @@ pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
         return Err(gone);
     }
     let body = exchange.body.clone().ok_or_else(|| malformed("The upload has no body"))?;
-    let _place = match app.upload_places.take(caller).await {
-        Ok(place) => place,
-        Err(none) => return Err(no_place(&exchange, none).await),
+    app.gate.check_token(attempt, caller, Action::FileUpload).await?;
+    // What the set lets nobody do with such a credential is refused before a byte is stored.
+    if app.gate.never_permits(Action::FileUpload, caller.credential) {
+        let _ = app.gate.decide(attempt, caller, Look(Action::FileUpload)).await?;
+    }
+    let place = tokio::select! {
+        place = app.upload_places.take(caller, &body) => match place {
+            Ok(place) => place,
+            Err(none) => return Err(no_place(&exchange, none).await),
+        },
+        // A client that comes again for each time that it went away keeps nobody waiting.
+        () = client_gone(&exchange) => return Err(busy()),
     };
     let _under_way = UnderWay::begin();
 
-    let form = read_form(&exchange, &body).await?;
+    let form = tokio::select! {
+        form = read_form(&exchange, &body) => form.map(Some),
+        () = credential_ended(&exchange) => Ok(None),
+        () = place.gives_way() => Err(gave_way()),
+    };
+    let form = form?;
+    place.arrived();
     authenticate_again(&mut exchange, Action::FileUpload).await?;
+    let Some(form) = form else {
+        // The credential ended, and the line above says why; or it permits nothing any more.
+        let _ = app.gate.decide(&exchange.attempt, &exchange.caller, Look(Action::FileUpload)).await?;
+        return Err(busy());
+    };
     let Exchange { attempt, caller, .. } = &exchange;
     let uploaded = app.registry.upload(&app.gate, attempt, caller, form.finish()).await.map_err(|error| failed(&exchange, error))?;
     succeeded(exchange.headers(), uploaded, app.public_url())
+}
+
+/// Waits until the client is gone.
+async fn client_gone(exchange: &Exchange) {
+    match exchange.request.extensions.get::<Presence>() {
+        Some(presence) => presence.clone().gone().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the credential is of no more use, which owners bring about to throw somebody out.
+/// Or a body that is made to take an hour would keep its place, and the owner waiting for one.
+async fn credential_ended(exchange: &Exchange) {
+    let Exchange { app, caller, request, browser, .. } = exchange;
+    let Ok(presented) = presented(&request.headers, browser) else { return };
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if app.gate.never_permits(Action::FileUpload, caller.credential) || app.identity.has_ended(caller, &presented).await {
+            return;
+        }
+    }
 }
 
 async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, Problem> {
@@ -143,13 +190,18 @@ fn busy() -> Problem {
     problem.remedy("Try again in a few seconds.", None).retry_after(10)
 }
 
+fn gave_way() -> Problem {
+    let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "upload-too-slow", "The upload arrives too slowly while others wait for its place.");
+    problem.remedy("Try again over a faster connection, or when fewer people upload.", None)
+}
+
 async fn no_place(exchange: &Exchange, none: NoPlace) -> Problem {
     let NoPlace::Own { most } = none else { return busy() };
     let reason = Reason {
         code: "too-many-own-uploads".to_owned(),
         message: format!("Too many of your uploads are under way; at most {most} may be at a time."),
-        remedy: "Wait until one of them is done, then try again.".to_owned(),
-        page: None,
+        remedy: "Wait until one of them is done, then try again. If they are not yours, revoke the token that they use.".to_owned(),
+        page: Some(Page::Tokens),
     };
     let kind = RefusalKind::Limited { retry_after_seconds: 30 };
     exchange.app.gate.refuse_as(&exchange.attempt, &exchange.caller, Action::FileUpload, kind, reason).await.into()

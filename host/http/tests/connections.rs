@@ -93,9 +93,14 @@ impl Server {
         let name = UserName::parse(name).unwrap();
         let target = CreateUser { name: name.clone(), email: None, email_verified: false, staff: false };
         let user = self.identity.create_user(self.permit(target).await).await.unwrap();
-        let target = self.identity.token_to_create(&name, "test", NewTokenScope::Account, None, None).await.unwrap();
+        let (token, text) = self.token_of(&name, "test").await;
+        (user, token, text)
+    }
+
+    async fn token_of(&self, name: &UserName, description: &str) -> (TokenId, String) {
+        let target = self.identity.token_to_create(name, description, NewTokenScope::Account, None, None).await.unwrap();
         let created = self.identity.create_token(self.permit(target).await).await.unwrap();
-        (user, created.id, created.text.expose().clone())
+        (created.id, created.text.expose().clone())
     }
 
     async fn stop(self) {
@@ -275,6 +280,25 @@ async fn a_token_that_is_revoked_while_the_upload_arrives_is_refused() {
     server.stop().await;
 }
 
+/// A thief makes uploads take an hour; who revokes the token uploads again at once.
+#[tokio::test]
+async fn uploads_of_a_revoked_token_give_back_their_places_before_their_bodies_end() {
+    let server = start(|config| config.max_uploads_per_uploader = 2).await;
+    let (user, token, stolen) = server.user_with_token("ana").await;
+    let (_, own) = server.token_of(&UserName::parse("ana").unwrap(), "another").await;
+    let mut slow = [server.begin_upload(&stolen, 100_000).await, server.begin_upload(&stolen, 100_000).await];
+    server.identity.revoke_token(server.permit(RevokeToken { user, token }).await).await.unwrap();
+    let upload = begun_upload() + "\r\n--b--\r\n";
+    let mut next = server.begin_upload(&own, upload.len()).await;
+    next.0.write_all(upload.as_bytes()).await.unwrap();
+    assert_eq!(next.answer(false).await.status(), 503, "it has a place, and no policy decides");
+    for slow in &mut slow {
+        let answer = slow.answer(false).await;
+        assert!(answer.head.starts_with("HTTP/1.1 403 Invalid or non-existent authentication information."), "{answer:?}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn one_user_has_so_many_uploads_under_way_and_no_more() {
     let server = start(|config| {
@@ -345,11 +369,11 @@ async fn message_remedy_and_address_of_a_refused_upload_fit_its_reason_phrase() 
         ("", "403 Invalid or non-existent authentication information. Use an API token: user name __token__, and the token with its prefix as password. See"),
         (
             "Authorization: Basic YTpi\r\n",
-            "403 Uploads with a user name and password are not accepted. Make an API token and upload with __token__ as the user name and the token as the password. See",
+            "403 Uploads with a user name and password are not accepted. Create an API token and upload with __token__ as the user name and the token as the password. See",
         ),
         (
             "Authorization: Bearer pypi-AgE\r\n",
-            "403 Invalid or non-existent authentication information. Check that the whole token was copied, that it was made by this registry, and that it was not revoked; or make a new one. See",
+            "403 Invalid or non-existent authentication information. Check that the whole token was copied, that this registry issued it, and that it was not revoked; or create a new one. See",
         ),
     ] {
         let answer = server.ask(&format!("POST /legacy/ HTTP/1.1\r\nHost: x\r\n{credential}Content-Length: 0\r\n\r\n")).await;

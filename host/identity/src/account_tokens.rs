@@ -90,13 +90,13 @@ pub struct ListedToken {
 pub enum TokenError {
     #[error("the user does not exist")]
     UnknownUser,
-    #[error("the user is disabled, so no token of theirs counts; enable the user first")]
+    #[error("the user is disabled, so none of their tokens work; enable the user first")]
     UserDisabled,
     #[error("write a description of 1 to {MAX_DESCRIPTION} characters, without control or invisible characters")]
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
     DescriptionTaken,
-    #[error("the user has {} tokens that are not revoked, and nobody has more; revoke some first", storage::tokens::MAX_LIVE)]
+    #[error("the user has {} tokens that are not revoked, which is the limit; revoke some first", storage::tokens::MAX_LIVE)]
     TooMany,
     #[error("name 1 to {MAX_PROJECTS} projects whose names fit a token, or choose the whole account")]
     InvalidScope,
@@ -104,7 +104,7 @@ pub enum TokenError {
     ExpiryInThePast,
     #[error("API token does not exist")]
     UnknownToken,
-    #[error("the second factor that was proven is another user's")]
+    #[error("the second factor that was confirmed belongs to another user")]
     ForeignProof,
     #[error("TOTP is not enrolled, or the code is wrong or was used before; try the next code")]
     WrongTotpCode,

@@ -20,14 +20,14 @@ use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Identity, totp};
 
-/// Most e-mail addresses of one user.
+/// Most email addresses of one user.
 pub const MAX_EMAILS: usize = model::limit::EMAILS.length();
 
 /// Create a user without a password.
 #[derive(Clone, Debug)]
 pub struct CreateUser {
     pub name: UserName,
-    /// The primary e-mail address.
+    /// The primary email address.
     pub email: Option<String>,
     /// Whether the address is known to be the user's.
     pub email_verified: bool,
@@ -65,23 +65,23 @@ pub enum AccountError {
     UnknownUser,
     #[error("the user name is taken; choose another one")]
     UserNameTaken,
-    #[error("the e-mail address is taken; choose another one")]
+    #[error("the email address is taken; choose another one")]
     EmailTaken,
     #[error(transparent)]
     InvalidEmail(#[from] InvalidEmailAddress),
-    #[error("the user does not have the e-mail address")]
+    #[error("the user does not have the email address")]
     UnknownEmail,
-    #[error("the e-mail address is not verified; verify it first")]
+    #[error("the email address is not verified; verify it first")]
     EmailNotVerified,
     #[error("an address is verified by the link that was mailed to it; ask for another link")]
     VerifiedByLink,
-    #[error("the primary e-mail address cannot be removed; promote another one first")]
+    #[error("the primary email address cannot be removed; promote another one first")]
     PrimaryEmail,
     #[error("the user is disabled already; enable the user first")]
     UserDisabled,
     #[error("the user is not disabled")]
     UserNotDisabled,
-    #[error("a user has at most {MAX_EMAILS} e-mail addresses; remove one first")]
+    #[error("a user has at most {MAX_EMAILS} email addresses; remove one first")]
     TooManyEmails,
     #[error("too many mails were asked for; try again in {}", model::time::wait_in_words(*.retry_after_seconds))]
     Limited { retry_after_seconds: u64 },
@@ -152,25 +152,29 @@ impl Target for RemoveTotp {
 impl Identity {
     /// Creates a user.
     pub async fn create_user(&self, permit: Permit<CreateUser>) -> Result<UserId, AccountError> {
-        let target = permit.target();
-        let email = target.email.as_deref().map(EmailAddress::parse).transpose()?;
-        let id = UserId::new();
-        let at = permit.at();
         let mut unit = permit.begin(self.storage()).await?;
+        let (id, event) = self.create_user_in(&mut unit, &permit, permit.target()).await?;
+        unit.commit(&event).await?;
+        Ok(id)
+    }
+
+    /// Creates a user within a unit; the event is for its commit.
+    pub(crate) async fn create_user_in<T>(&self, unit: &mut UnitOfWork, permit: &Permit<T>, target: &CreateUser) -> Result<(UserId, AuditEvent), AccountError> {
+        let email = target.email.as_deref().map(EmailAddress::parse).transpose()?;
+        let (id, at) = (UserId::new(), permit.at());
         unit.create_user(&NewUser { id, name: &target.name, created_at: at, staff: target.staff }).await?;
         if let Some(email) = email.as_ref().map(EmailAddress::as_str) {
             unit.add_email(id, email, at).await?;
-            unit.also(&event(&permit, EventKind::EmailAdded, id, json!({ "address": email })));
+            unit.also(&event(permit, EventKind::EmailAdded, id, json!({ "address": email })));
             if target.email_verified {
                 unit.verify_email(id, email, at).await?;
-                unit.also(&event(&permit, EventKind::EmailVerified, id, json!({ "address": email })));
+                unit.also(&event(permit, EventKind::EmailVerified, id, json!({ "address": email })));
             }
         }
         if target.staff {
-            unit.also(&event(&permit, EventKind::StaffGranted, id, json!({})));
+            unit.also(&event(permit, EventKind::StaffGranted, id, json!({})));
         }
-        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.name.as_written(), "staff": target.staff }))).await?;
-        Ok(id)
+        Ok((id, event(permit, EventKind::AccountCreated, id, json!({ "name": target.name.as_written(), "staff": target.staff }))))
     }
 
     /// Sets a user's password, and ends what the old one began.
@@ -212,6 +216,10 @@ impl Identity {
             None => None,
         };
         let mut unit = permit.begin(self.storage()).await?;
+        let held = unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
+        if held.totp_secret.is_some() {
+            return Err(AccountError::TotpEnrolled);
+        }
         unit.set_totp(user.id, secret.expose(), step, permit.at()).await?;
         self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;

@@ -1,10 +1,10 @@
 //! From what was presented to a caller.
 
 use gate::{Attempt, Gate, Refusal};
-use model::{Action, Assurance, Caller, CredentialKind, PasswordState, Principal, Timestamp, TokenFacts};
-use storage::Secret;
+use model::{Action, Assurance, Caller, Caveat, CredentialKind, PasswordState, Principal, Timestamp, TokenFacts};
 use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
+use storage::{Secret, StorageError};
 
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
@@ -72,18 +72,52 @@ impl Identity {
         }
     }
 
+    /// Whether a credential that was accepted when the request began is of no more use: its token
+    /// was revoked, its session has ended, its password was replaced, its user is disabled. For
+    /// bodies that take their time; nothing is recorded, no password is hashed, and what cannot
+    /// be found out has not ended.
+    pub async fn has_ended(&self, caller: &Caller, presented: &Presented) -> bool {
+        let Some(user) = caller.user().map(|user| user.id) else { return false };
+        let now = self.now().seconds();
+        let has_expired = |caveat: &Caveat| matches!(caveat, Caveat::Expiration { expires_at, .. } if *expires_at <= now);
+        if caller.token.as_ref().is_some_and(|token| token.caveats().any(has_expired)) {
+            return true;
+        }
+        let ended = match presented {
+            Presented::None => return false,
+            Presented::Token(text) => match tokens::read(&self.config().token_prefix, text.expose()) {
+                Ok(read) => self.storage().token(read.id()).await.map(|found| found.is_none_or(|found| found.token.revoked_at.is_some())),
+                Err(_) => return true,
+            },
+            Presented::Session(cookie) => match opaque::hash(cookie.expose()) {
+                Some(secret) => self.storage().session(&secret, self.idle_since(self.now()), self.now()).await.map(|found| found.is_none()),
+                None => return true,
+            },
+            Presented::Basic { .. } => self.storage().user(user).await.map(|found| {
+                let begun_at = caller.assurance.password_at;
+                found.is_none_or(|user| user.password_hash.is_none() || user.password_disabled.is_some() || user.password_set_at > begun_at)
+            }),
+        };
+        let is_gone =
+            async || Ok::<_, StorageError>(self.storage().user(user).await?.is_none_or(|user| user.disabled_at.is_some() || user.deleted_at.is_some()));
+        match ended {
+            Ok(false) => is_gone().await.unwrap_or(false),
+            ended => ended.unwrap_or(false),
+        }
+    }
+
     /// Refuses, records and counts a request whose `Authorization` header cannot be read.
     pub async fn refuse_authorization(&self, gate: &Gate, attempt: &Attempt, action: Action, invalid: InvalidAuthorization) -> Refusal {
         self.refuse_counted(gate, attempt, action, Failure::authorization(invalid)).await
     }
 
-    fn looks_like_token(&self, text: &str) -> bool {
+    pub(crate) fn looks_like_token(&self, text: &str) -> bool {
         text.trim_start().strip_prefix(&self.config().token_prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// The caller of a session; one that has ended is nobody's, and no failure: browsers keep
     /// cookies longer than we keep sessions.
-    async fn verify_session(&self, cookie: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
+    pub(crate) async fn verify_session(&self, cookie: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
         let Some(secret) = opaque::hash(cookie.expose()) else { return Ok(Caller::anonymous()) };
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error);
         let found = self.storage().session(&secret, self.idle_since(at), at).await.map_err(unavailable)?;
@@ -101,7 +135,7 @@ impl Identity {
     }
 
     /// A token that does not exist takes the same work as one with a wrong signature.
-    async fn verify_token(&self, text: &Secret<String>) -> Result<Caller, Failure> {
+    pub(crate) async fn verify_token(&self, text: &Secret<String>) -> Result<Caller, Failure> {
         let read = tokens::read(&self.config().token_prefix, text.expose()).map_err(|_| Failure::token("unreadable-token", None))?;
         let found = self.storage().token(read.id()).await.map_err(|error| Failure::unavailable(CredentialKind::ApiToken, &error))?;
         let key = found.as_ref().map_or(&self.inner.dummy_key, |found| &found.token.key);
@@ -110,12 +144,13 @@ impl Identity {
         // Whose token it is counts only once the signature is right.
         let verified = verified.map_err(|_| Failure::token("wrong-signature", None))?;
         if token.revoked_at.is_some() {
-            return Err(Failure::token("revoked-token", Some(user.id)));
+            return Err(Failure::token("revoked-token", Some(user.id)).with_token(token.id));
         }
         if user.disabled_at.is_some() {
-            return Err(Failure::token("disabled-user", Some(user.id)));
+            return Err(Failure::token("disabled-user", Some(user.id)).with_token(token.id));
         }
-        let TokenCaveats { minted, added } = verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id))?;
+        let TokenCaveats { minted, added } =
+            verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id).with_token(token.id))?;
         let facts = TokenFacts {
             id: token.id,
             created_at: token.created_at,

@@ -15,7 +15,7 @@ use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, CredentialKind, PasswordState, UserId};
 use moka::future::Cache;
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use serde_json::json;
 use storage::Secret;
 
@@ -119,6 +119,14 @@ struct Service {
     answers: Cache<String, Arc<Range>>,
 }
 
+/// The beginning of every HTTP client of this program: says what it is, and follows no redirect.
+/// What it speaks TLS with is chosen here, since the libraries of this build bring none.
+pub fn http_client() -> ClientBuilder {
+    // Another one that was chosen before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION"))).redirect(Policy::none())
+}
+
 impl Breaches {
     pub(crate) fn new(config: &BreachConfig) -> Result<Self, InvalidBreachConfig> {
         let Some(base_url) = &config.base_url else { return Ok(Self { service: None }) };
@@ -129,13 +137,7 @@ impl Breaches {
         if !Url::parse(base_url).is_ok_and(is_plain) {
             return Err(InvalidBreachConfig::Address(base_url.clone()));
         }
-        let client = Client::builder()
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-            .timeout(config.timeout)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(4)
-            .build()
-            .map_err(InvalidBreachConfig::Client)?;
+        let client = http_client().timeout(config.timeout).pool_max_idle_per_host(4).build().map_err(InvalidBreachConfig::Client)?;
         for label in ["clean", "breached", "unavailable"] {
             metrics::counter!(CHECKS, "outcome" => label).increment(0);
         }
@@ -257,5 +259,5 @@ fn not_checked(user: Option<UserId>) -> Failure {
         remedy: "Try again in some minutes.".to_owned(),
         page: Some(Page::Contact),
     };
-    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", factor: None, user, kind: RefusalKind::Failed, reason }
+    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", factor: None, user, token: None, kind: RefusalKind::Failed, reason }
 }

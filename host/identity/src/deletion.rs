@@ -12,9 +12,11 @@ use crate::accounts::{event, is_own};
 use crate::{AccountError, Identity};
 
 /// Delete an account. Its name is never free again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DeleteAccount {
     pub user: UserId,
+    /// Why, where it is not the user who does it.
+    pub reason: Option<String>,
 }
 
 impl Target for DeleteAccount {
@@ -33,7 +35,10 @@ impl Identity {
     /// Deletes an account: what it proves itself with goes, its name stays behind. Every
     /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
-        let DeleteAccount { user } = *permit.target();
+        let DeleteAccount { user, ref reason } = *permit.target();
+        if reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.chars().count() > model::limit::REASON.length()) {
+            return Err(AccountError::InvalidReason);
+        }
         let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
@@ -52,7 +57,7 @@ impl Identity {
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user), Some(address), permit.at()).await?;
         }
-        unit.commit(&event(&permit, EventKind::AccountDeleted, user, json!({ "name": row.name.as_written() }))).await?;
+        unit.commit(&event(&permit, EventKind::AccountDeleted, user, json!({ "name": row.name.as_written(), "reason": reason }))).await?;
         Ok(())
     }
 }

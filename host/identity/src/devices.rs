@@ -7,6 +7,10 @@
 //! their owner opened the mail about it. A security key or passkey is bound to this registry's
 //! address and needs no such thing.
 
+mod again;
+
+pub use again::MailAgain;
+
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};

@@ -13,8 +13,14 @@ impl Identity {
     pub(crate) async fn answer_evenly<T>(&self, work: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let done = work.await;
-        sleep_until(begun + answered_after(begun.elapsed(), self.config().even_answers)).await;
+        self.wait_evenly(begun.into_std()).await;
         done
+    }
+
+    /// Waits until the next full step since `begun`.
+    pub async fn wait_evenly(&self, begun: std::time::Instant) {
+        let begun = Instant::from_std(begun);
+        sleep_until(begun + answered_after(begun.elapsed(), self.config().even_answers)).await;
     }
 }
 

@@ -41,7 +41,7 @@ pub use removal::{FactorName, RemoveFactor};
 pub enum FactorError {
     #[error("the user does not exist")]
     UnknownUser,
-    #[error("verify your primary e-mail address first")]
+    #[error("verify your primary email address first")]
     EmailNotVerified,
     #[error("generate recovery codes and use one of them first")]
     RecoveryCodesNotConfirmed,
@@ -83,7 +83,7 @@ pub struct FactorsOverview {
     /// Oldest first.
     pub keys: Vec<ListedKey>,
     pub recovery: RecoveryOverview,
-    /// Whether the primary e-mail address is verified.
+    /// Whether the primary email address is verified.
     pub email_verified: bool,
 }
 

@@ -3,7 +3,8 @@
 //!
 //! How to read this crate: [`presented`] parses the header once, or takes the session cookie;
 //! [`Identity::authenticate`] turns what was presented into a caller, on any route, without
-//! asking what the route is for: refusing a token there is the policies' business.
+//! asking what the route is for: refusing a token there is the policies' business. A read goes
+//! on without a credential that is not accepted (`readers`).
 //! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
 //! [`step_up`] proves one of them anew; [`devices`] asks by mail about a device that was never
 //! seen. [`Identity::prove_person`] proves password and second factor within one call, without
@@ -15,12 +16,13 @@
 //! account, [`secure`] is what they do when it was not them.
 //!
 //! Invariants: no secret is ever in an audit event, an error or a log line. A password is
-//! verified only where the attempt's policy set could permit one, and a TOTP code is
+//! verified only where the attempt's policy set could permit one, and never for a read; a TOTP code is
 //! accepted once, whichever way it is sent. What a browser or a mail carries is stored as a
 //! hash ([`opaque`]) and is made here, never taken over from a client.
 
 pub mod presented;
 mod authenticate;
+mod readers;
 mod prove_person;
 pub mod sessions;
 pub mod login;
@@ -35,6 +37,7 @@ pub mod registration;
 pub mod password_change;
 pub mod password_reset;
 pub mod deletion;
+pub mod invitation;
 pub mod recovery;
 pub mod history;
 pub mod secure;
@@ -49,6 +52,7 @@ mod refusals;
 pub mod lifetimes {
     pub use crate::accounts::emails::LINK_LIFETIME as EMAIL_LINK;
     pub use crate::devices::LINK_LIFETIME as DEVICE_LINK;
+    pub use crate::invitation::LINK_LIFETIME as INVITATION_LINK;
     pub use crate::password_reset::LINK_LIFETIME as PASSWORD_LINK;
     pub use crate::registration::LINK_LIFETIME as REGISTRATION_LINK;
 }
@@ -66,14 +70,16 @@ pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
 pub use deletion::DeleteAccount;
-pub use devices::{DeviceInWords, ForgetDevice, ListDevices, ListedDevice};
+pub use devices::{DeviceInWords, ForgetDevice, ListDevices, ListedDevice, MailAgain};
 pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
+pub use invitation::InviteUser;
 pub use limits::Limits;
 pub use login::{LoginStep, PendingLogin};
 pub use password_change::PasswordProblem;
 pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
 pub use prove_person::{NotProven, PersonalProof, UnspentCode};
+pub use readers::Unaccepted;
 pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError, StopOwnRecovery};
 pub use registration::{ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem};
 pub use secure::SecureAccount;
@@ -183,6 +189,8 @@ pub(crate) struct IdentityInner {
     pub(crate) dummy_key: Secret<[u8; 32]>,
     /// Stands in for the TOTP secret of a user who has none.
     pub(crate) dummy_totp: Secret<String>,
+    /// Looks up whose name came with a password that a read did without, one at a time.
+    pub(crate) noting: Arc<tokio::sync::Semaphore>,
 }
 
 impl Identity {
@@ -194,7 +202,8 @@ impl Identity {
         let breaches = breaches::Breaches::new(&config.breaches).map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
         let relying_party = factors::ceremonies::RelyingParty::new(&config.public_url);
         let (dummy_key, dummy_totp) = (tokens::generate_key(), totp::generate_secret());
-        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, relying_party, dummy_key, dummy_totp }) })
+        let noting = Arc::new(tokio::sync::Semaphore::new(1));
+        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, relying_party, dummy_key, dummy_totp, noting }) })
     }
 
     pub(crate) fn storage(&self) -> &Storage {

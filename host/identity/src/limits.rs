@@ -4,9 +4,10 @@
 
 mod counting;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
+use model::address::{neighbourhood, network_of};
 use model::limit::{self, Rate, Window};
 use model::{Factor, SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
@@ -88,7 +89,7 @@ limits! {
     resets_per_user,
     /// Links for a new password asked for from one address.
     resets_per_address,
-    /// E-mail addresses added from one address.
+    /// Email addresses added from one address.
     added_emails_per_address,
     /// Mails that verify an address, asked for by one user.
     verifications_per_user,
@@ -188,7 +189,7 @@ impl Limits {
         of_user(&format!("told-to-wait:{}", factor.as_str()), name, &[Limit { attempts: 1, window_seconds: 60 }])
     }
 
-    /// For an e-mail address in the place of a name, known or not. An account has so two
+    /// For an email address in the place of a name, known or not. An account has so two
     /// counters, one for its name and one for each address; both are bounded.
     pub(crate) fn password_of_address(&self, email: &str) -> Counter {
         of_email("password", email, &self.password_per_user)
@@ -294,7 +295,7 @@ impl Limits {
         of_user("reset", name, &self.resets_per_user)
     }
 
-    /// For an e-mail address in the place of a name, known or not.
+    /// For an email address in the place of a name, known or not.
     pub(crate) fn resets_of_address(&self, email: &str) -> Counter {
         of_email("reset", email, &self.resets_per_user)
     }
@@ -392,7 +393,7 @@ fn hash_of_email(email: &str) -> String {
 
 fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
     let address = address.to_canonical();
-    let mut counter = Counter::new(&format!("{what}:address:{}", network_of(address, 64)), limits);
+    let mut counter = Counter::new(&format!("{what}:address:{}", neighbourhood(address)), limits);
     if address.is_ipv6() {
         counter.windows.extend(Counter::new(&format!("{what}:network:{}", network_of(address, 48)), &times(limits, WIDER)).windows);
     }
@@ -412,27 +413,10 @@ impl crate::Identity {
     }
 }
 
-/// What one person easily has many of counts as one: an IPv6 network of so many bits.
-fn network_of(address: IpAddr, bits: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::counting::windows;
     use super::*;
-
-    #[test]
-    fn addresses_of_one_ipv6_network_count_together_and_ipv4_addresses_do_not() {
-        let network = |text: &str| network_of(text.parse().unwrap(), 64).to_string();
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
-    }
 
     #[test]
     fn a_wider_ipv6_network_has_a_limit_of_its_own_and_an_ipv4_address_has_one() {

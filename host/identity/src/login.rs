@@ -47,7 +47,8 @@ pub enum LoginStep {
     SecondFactor { pending: Secret<String> },
     /// All was right so far, from a browser that was never seen: the person confirms it by
     /// mail and logs in again. `mailed_before` when the mail was sent a while ago and none now.
-    ConfirmDevice { device: Secret<String>, mailed_before: bool },
+    /// `again` is what asks for the mail once more.
+    ConfirmDevice { device: Secret<String>, again: Secret<String>, mailed_before: bool },
 }
 
 /// A login whose password was right.
@@ -85,7 +86,7 @@ struct Browser {
 }
 
 impl Identity {
-    /// The first step: a user name or verified e-mail address, and the password. `device` is
+    /// The first step: a user name or verified email address, and the password. `device` is
     /// the cookie by which the browser is known, if it sent one.
     ///
     /// Unknown and disabled users, disabled and wrong passwords are refused in the same words
@@ -235,8 +236,12 @@ impl Identity {
             }
             return Err(refusal);
         }
-        match self.ask_to_confirm(attempt, user, &browser.device, None, mailed.is_some()).await {
-            Ok(()) => Ok(LoginStep::ConfirmDevice { device: browser.device.secret, mailed_before }),
+        let asked = async {
+            self.ask_to_confirm(attempt, user, &browser.device, None, mailed.is_some()).await?;
+            self.wait_for_confirmation(attempt, user).await
+        };
+        match asked.await {
+            Ok(again) => Ok(LoginStep::ConfirmDevice { device: browser.device.secret, again, mailed_before }),
             Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         }
     }

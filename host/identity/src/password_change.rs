@@ -5,6 +5,7 @@ use model::audit::EventKind;
 use model::mail::{Mail, MailKind};
 use model::{Action, Assurance, Caller, SessionId, UserId};
 use serde_json::json;
+use storage::sessions::Proven;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
@@ -28,7 +29,7 @@ pub enum PasswordProblem {
     WrongCurrent,
     #[error("the password is disabled; set a new one by a mailed link")]
     Disabled,
-    #[error("the link does not count any more; ask for another one")]
+    #[error("the link no longer works; request another one")]
     UnknownLink,
     #[error(transparent)]
     Refused(Refusal),
@@ -119,8 +120,10 @@ impl Identity {
         unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
         let known = known.and_then(opaque::hash);
-        let ended = self.end_what_was_begun(&mut unit, target.user, target.keep, known.as_ref()).await?;
-        let started = self.change_secret(&mut unit, &permit, &user.name, Some((now, password_state))).await?;
+        // A link for a new password stays: a thief who knows the password would otherwise void
+        // each one that the owner asks for. Whoever reads the owner's mail could ask for another.
+        let ended = self.end_what_the_password_began(&mut unit, target.user, target.keep, known.as_ref()).await?;
+        let started = self.change_secret(&mut unit, &permit, &user.name, Proven::Password(now, password_state)).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
         mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now).await?;
         unit.commit(&event(&permit, EventKind::PasswordSet, target.user, json!({ "ended-sessions": ended }))).await?;
@@ -138,10 +141,23 @@ impl Identity {
         keep: Option<SessionId>,
         keep_device: Option<&SecretHash>,
     ) -> Result<u64, StorageError> {
+        let ended = self.end_what_the_password_began(unit, user, keep, keep_device).await?;
+        unit.drop_links(user, Some(PASSWORD_RESET)).await?;
+        Ok(ended)
+    }
+
+    /// The same but for links for a new password.
+    async fn end_what_the_password_began(
+        &self,
+        unit: &mut UnitOfWork,
+        user: UserId,
+        keep: Option<SessionId>,
+        keep_device: Option<&SecretHash>,
+    ) -> Result<u64, StorageError> {
         let ended = unit.end_sessions(user, keep).await?;
         unit.drop_ceremonies(user, keep).await?;
         unit.drop_devices(user, keep_device).await?;
-        for purpose in [PASSWORD_RESET, DEVICE_CONFIRM, EMAIL_VERIFY] {
+        for purpose in [DEVICE_CONFIRM, EMAIL_VERIFY] {
             unit.drop_links(user, Some(purpose)).await?;
         }
         Ok(ended)

@@ -75,7 +75,7 @@ impl Target for ResetPassword {
 }
 
 impl Identity {
-    /// Asks for a link to set a new password, by user name or e-mail address. The answer, its
+    /// Asks for a link to set a new password, by user name or email address. The answer, its
     /// time, the work and the statements are the same whether there is an account or not; only
     /// a verified primary address gets the link.
     ///
@@ -166,7 +166,12 @@ impl Identity {
 
     /// Sets a new password by a link, which enables the password. Ends every session, and
     /// with them every login that waits for its second step.
-    pub async fn reset_password(&self, gate: &Gate, attempt: &Attempt, link: &str, new: Secret<String>) -> Result<(), PasswordProblem> {
+    ///
+    /// The browser is known to be the user's from then on, as after a link that confirms one:
+    /// both prove that the mail arrived. Or a stranger who fails on purpose would keep an owner
+    /// out who has no known browser, however often they set a new password. What it is known by
+    /// comes back; it is new, since what others may have copied from it is good for nothing more.
+    pub async fn reset_password(&self, gate: &Gate, attempt: &Attempt, link: &str, new: Secret<String>) -> Result<Secret<String>, PasswordProblem> {
         let (stored, user) = self.pending_reset(link).await?.ok_or(PasswordProblem::UnknownLink)?;
         // A link that was refused counts on, and each try costs a hash.
         if let Err(too_many) = limits::take(self.storage(), &[self.config().limits.passwords_of_link(&stored)], self.now()).await? {
@@ -194,12 +199,14 @@ impl Identity {
         };
         unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
         let ended = self.end_what_was_begun(&mut unit, target.user, None, None).await?;
+        let (known_by, browser) = opaque::generate();
+        unit.see_device(target.user, &browser, now, &attempt.remote_address.to_string(), &attempt.user_agent, true).await?;
         let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
         if let Some(recipient) = put_back.or(mailbox.primary()) {
             enqueue(&mut unit, &Mail::new(MailKind::PasswordReset, words), Some(target.user), Some(recipient), now).await?;
         }
         unit.commit(&event(&permit, EventKind::PasswordReset, target.user, json!({ "ended-sessions": ended }))).await?;
-        Ok(())
+        Ok(known_by)
     }
 
     /// A link for a new password, as a whole address for a mail, made in the unit of the
@@ -210,6 +217,11 @@ impl Identity {
         unit.create_link(&new_link(&stored, Some(user), address, at)).await?;
         Ok(Secret::new(self.link("/password/reset", secret.expose()).1))
     }
+}
+
+/// A link for a first password, valid for so long.
+pub(crate) fn new_link_until(secret: &SecretHash, user: UserId, at: Timestamp, lifetime_ms: i64) -> NewLink<'_> {
+    NewLink { expires_at: at.plus_ms(lifetime_ms), ..new_link(secret, Some(user), "", at) }
 }
 
 fn new_link<'a>(secret: &'a SecretHash, user: Option<UserId>, address: &'a str, at: Timestamp) -> NewLink<'a> {

@@ -10,6 +10,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use model::UserName;
+use model::limit::{HASHES_AT_ONCE, HASHES_WAITING};
 use storage::Secret;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -43,16 +44,16 @@ pub struct PasswordHashing {
 
 impl Default for PasswordHashing {
     fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once: 2, waiting: 256 }
+        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once: HASHES_AT_ONCE.length(), waiting: HASHES_WAITING.length() }
     }
 }
 
 /// Why a password is not accepted as a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsuitablePassword {
-    #[error("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
+    #[error("the password must be {MIN_CHARACTERS} to {MAX_CHARACTERS} characters long")]
     Length,
-    #[error("a password has no control characters")]
+    #[error("the password must not contain control characters")]
     ControlCharacter,
     #[error("a password must not be the user name; choose another one")]
     UserName,

@@ -18,7 +18,7 @@ use crate::{Identity, opaque, totp};
 
 /// What a person typed.
 pub(crate) struct Proof<'a> {
-    /// The user name, or a verified e-mail address.
+    /// The user name, or a verified email address.
     pub(crate) user_name: &'a str,
     pub(crate) password: Secret<String>,
     pub(crate) totp_code: Option<&'a str>,
@@ -43,7 +43,7 @@ pub(crate) enum Place<'a> {
 /// What a person sends with a call, to prove who they are for this call alone.
 #[derive(Clone, Copy)]
 pub struct PersonalProof<'a> {
-    /// The user name, or a verified e-mail address.
+    /// The user name, or a verified email address.
     pub user_name: &'a str,
     pub password: &'a Secret<String>,
     pub totp_code: Option<&'a str>,
@@ -87,7 +87,7 @@ impl UnspentCode {
 /// Whom a text could name.
 pub(crate) enum Login<'a> {
     Name(UserName),
-    /// An e-mail address, its domain in the form that is stored; no user name has an `@`.
+    /// An email address, its domain in the form that is stored; no user name has an `@`.
     Email(Cow<'a, str>),
     /// Neither.
     Nobody,

@@ -90,11 +90,11 @@ pub enum RecoveryError {
     InvalidReason,
     #[error("only the staff of the registry recovers accounts")]
     NotStaff,
-    #[error("nobody recovers their own account; ask another member of the staff")]
+    #[error("you cannot recover your own account; ask another member of the staff")]
     OwnAccount,
     #[error("an account of the staff is recovered on the command line only")]
     StaffAccount,
-    #[error("the user has no verified e-mail address to tell of the recovery; verify one first")]
+    #[error("the user has no verified email address to tell of the recovery; verify one first")]
     NobodyToTell,
     #[error("a recovery of the account is running already")]
     Running,

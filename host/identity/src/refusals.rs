@@ -8,7 +8,7 @@ use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
 use model::time::wait_in_words;
-use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, UserId};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, TokenId, UserId};
 use serde_json::json;
 use storage::StorageError;
 
@@ -18,6 +18,7 @@ use crate::prove_person::Login;
 use crate::{Identity, limits};
 
 /// A credential that was not accepted.
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) credential: CredentialKind,
     /// Why, for the audit log alone.
@@ -26,6 +27,8 @@ pub(crate) struct Failure {
     pub(crate) factor: Option<Factor>,
     /// Whose credential it would have been, if that is known.
     pub(crate) user: Option<UserId>,
+    /// Which token it is, if its signature is right.
+    pub(crate) token: Option<TokenId>,
     pub(crate) kind: RefusalKind,
     /// Why, for the one who is refused.
     pub(crate) reason: Reason,
@@ -37,18 +40,18 @@ fn reason(code: &str, message: impl Into<String>, remedy: impl Into<String>, pag
 
 impl Failure {
     fn denied(credential: CredentialKind, why: &'static str, user: Option<UserId>, reason: Reason) -> Self {
-        Self { credential, why, factor: None, user, kind: RefusalKind::Denied, reason }
+        Self { credential, why, factor: None, user, token: None, kind: RefusalKind::Denied, reason }
     }
 
     /// The message is PyPI's, which clients and people know.
     pub(crate) fn token(why: &'static str, user: Option<UserId>) -> Self {
-        let remedy = "Check that the whole token was copied, that it was made by this registry, and that it was not revoked; or make a new one.";
+        let remedy = "Check that the whole token was copied, that this registry issued it, and that it was not revoked; or create a new one.";
         let reason = reason("invalid-token", "Invalid or non-existent authentication information.", remedy, Page::Tokens);
         Self::denied(CredentialKind::ApiToken, why, user, reason)
     }
 
     pub(crate) fn caveat(invalid: &model::caveat::InvalidCaveat, user: UserId) -> Self {
-        let remedy = "Restrict the token again with a current tool, or make a new one.";
+        let remedy = "Restrict the token again with a current tool, or create a new one.";
         let reason = reason("invalid-api-token", format!("Invalid API Token: {invalid}"), remedy, Page::Tokens);
         Self::denied(CredentialKind::ApiToken, "invalid-caveat", Some(user), reason)
     }
@@ -61,7 +64,9 @@ impl Failure {
         };
         let remedy = match action {
             _ if looks_like_token => "What was sent looks like an API token: use __token__ as the user name and the token as the password.",
-            Action::FileUpload => "Make an API token and upload with __token__ as the user name and the token as the password.",
+            Action::FileUpload => "Create an API token and upload with __token__ as the user name and the token as the password.",
+            // Of reads, only those are refused that need one.
+            _ if action.is_read() => "Use __token__ as the user name and an API token of this registry as the password.",
             _ => {
                 "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
             }
@@ -82,15 +87,15 @@ impl Failure {
     }
 
     pub(crate) fn person(why: &'static str, user: Option<UserId>) -> Self {
-        let message = "The user name, the password or the code is wrong; a code is needed where a one-time password app is enrolled.";
-        let remedy = "Check all of them; a code is accepted once, so wait for the next one. If you use security keys alone, set up an app as well: a call takes its code.";
+        let message = "The user name, the password or the code is wrong; a code is needed if a one-time password app is set up.";
+        let remedy = "Check all of them; a code is accepted once, so wait for the next one. If you have only security keys, set up an app as well: this call needs its code.";
         let reason = reason("wrong-credentials", message, remedy, Page::SecondFactor);
         Self::denied(CredentialKind::Session, why, user, reason)
     }
 
     /// A login's first step. Which of the three is wrong is not told.
     pub(crate) fn login(why: &'static str, user: Option<UserId>) -> Self {
-        let message = "User name or e-mail address and password do not match.";
+        let message = "User name or email address and password do not match.";
         let remedy = "Check both.";
         let reason = reason("wrong-credentials", message, remedy, Page::PasswordReset);
         Self::denied(CredentialKind::Session, why, user, reason)
@@ -106,15 +111,15 @@ impl Failure {
     pub(crate) fn second_factor(why: &'static str, factor: Factor, user: UserId) -> Self {
         let (code, message, remedy) = match factor {
             Factor::Totp => {
-                ("wrong-code", "The code is wrong, or was used before.", "Wait for the next code of your app, and check that your device's clock is right.")
+                ("wrong-code", "The code is wrong or has been used before.", "Wait for the next code of your app, and check that your device's clock is right.")
             }
             Factor::Webauthn => {
                 ("wrong-key", "The security key or passkey was not accepted.", "Try again, or use another one that is registered for this account.")
             }
             Factor::RecoveryCode => (
                 "wrong-recovery-code",
-                "The recovery code is wrong, or was used before.",
-                "Try another one; each counts once, and none but those generated last.",
+                "The recovery code is wrong or has been used before.",
+                "Try another one; each works once, and only the newest set is valid.",
             ),
         };
         Self { factor: Some(factor), ..Self::denied(CredentialKind::Session, why, Some(user), reason(code, message, remedy, Page::SecondFactor)) }
@@ -145,6 +150,10 @@ impl Failure {
         Self { user: Some(user), ..self }
     }
 
+    pub(crate) fn with_token(self, token: TokenId) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
     pub(crate) fn with_factor(self, factor: Factor) -> Self {
         Self { factor: Some(factor), ..self }
     }
@@ -159,18 +168,18 @@ impl Failure {
         let remedy = format!("Wait {}, then try again.", wait_in_words(retry_after_seconds));
         // Some count failures, some what was asked for: the text says what is true of both.
         let reason = reason("too-many-attempts", "This was tried too often.", remedy, Page::Contact);
-        Self { credential, why: "too-many-attempts", factor: None, user: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
+        Self { credential, why: "too-many-attempts", factor: None, user: None, token: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
     }
 
     /// Mails about unknown browsers, of which this one got none.
     pub(crate) fn no_mail(too_many: TooMany, user: UserId) -> Self {
         let TooMany { retry_after_seconds } = too_many;
-        let message = "This browser must be confirmed by mail, and too many such mails were sent for your account: none was sent for this browser.";
+        let message = "This browser must be confirmed by mail, and too many such mails were sent for your account, so none was sent for this browser.";
         let wait = wait_in_words(retry_after_seconds);
         let remedy = format!("Wait {wait}, then log in again; or use a browser that you have logged in from before.");
         let reason = reason("too-many-attempts", message, remedy, Page::Contact);
         let kind = RefusalKind::Limited { retry_after_seconds };
-        Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), kind, reason }
+        Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), token: None, kind, reason }
     }
 
     /// A command line that is not known to be the user's, although password and code were right.
@@ -188,23 +197,23 @@ impl Failure {
     /// Mails about unknown command lines, of which this one got none.
     pub(crate) fn no_mail_for_command_line(too_many: TooMany, user: UserId) -> Self {
         let TooMany { retry_after_seconds } = too_many;
-        let message = "This command line must be confirmed by mail, and too many such mails were sent for your account: none was sent for it.";
+        let message = "This command line must be confirmed by mail, and too many such mails were sent for your account, so none was sent for it.";
         let wait = wait_in_words(retry_after_seconds);
         let remedy = format!("Wait {wait}, then try again; or use a command line that you have confirmed before.");
         let reason = reason("too-many-attempts", message, remedy, Page::Contact);
         let kind = RefusalKind::Limited { retry_after_seconds };
-        Self { credential: CredentialKind::Session, why: "too-many-command-line-mails", factor: None, user: Some(user), kind, reason }
+        Self { credential: CredentialKind::Session, why: "too-many-command-line-mails", factor: None, user: Some(user), token: None, kind, reason }
     }
 
     pub(crate) fn busy(credential: CredentialKind) -> Self {
         let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "busy", factor: None, user: None, kind: RefusalKind::Failed, reason }
+        Self { credential, why: "busy", factor: None, user: None, token: None, kind: RefusalKind::Failed, reason }
     }
 
     pub(crate) fn unavailable(credential: CredentialKind, error: &StorageError) -> Self {
         tracing::error!(%error, "a credential could not be checked");
         let reason = reason("authentication-failed", "The credentials could not be checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "unavailable", factor: None, user: None, kind: RefusalKind::Failed, reason }
+        Self { credential, why: "unavailable", factor: None, user: None, token: None, kind: RefusalKind::Failed, reason }
     }
 }
 
@@ -217,49 +226,49 @@ fn sentence(text: &str) -> String {
 impl Identity {
     /// Records a failed authentication and refuses.
     pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
-        // Nobody in particular: what the credential claims was not proven.
-        let caller = Caller { credential: failure.credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
+        self.audit_failure(gate, attempt, action, &failure).await;
+        gate.refuse_as(attempt, &nobody_with(failure.credential), action, failure.kind, failure.reason).await
+    }
+
+    /// Records a failed authentication.
+    pub(crate) async fn audit_failure(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: &Failure) {
+        let caller = nobody_with(failure.credential);
         // Who has to wait is refused as often as anybody likes: nobody fills a history with that.
         let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
         let recorder = gate.recorder();
         let named = failure.user.filter(|user| recorder.wants_failure_of(*user, failure.why, failure.factor, was_looked_at, attempt.at));
         let user = if was_looked_at { failure.user } else { named };
         let is_wanted = recorder.wants_refusal(attempt, &caller);
-        if is_wanted || named.is_some() {
-            let event = AuditEvent {
-                at: attempt.at,
-                kind: EventKind::AuthenticationFailed,
-                actor: actor_of(attempt, &caller),
-                user,
-                project: None,
-                decision: Some(attempt.id),
-                detail: json!({
-                    "method": failure.credential.as_str(),
-                    "second-factor": failure.factor.map(Factor::as_str),
-                    "reason": failure.why,
-                    "action": action.as_str(),
-                    "route": attempt.route,
-                }),
-            };
-            if !is_wanted {
-                // Not waited for: the time of the answer must not tell that it names an account.
-                recorder.note(event);
-            } else if let Err(error) = recorder.audit(event).await {
-                // The answer is a refusal either way; it must not turn into anything else.
-                tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
-            }
+        if !is_wanted && named.is_none() {
+            return;
         }
-        gate.refuse_as(attempt, &caller, action, failure.kind, failure.reason).await
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::AuthenticationFailed,
+            actor: actor_of(attempt, &caller),
+            user,
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({
+                "method": failure.credential.as_str(),
+                "second-factor": failure.factor.map(Factor::as_str),
+                "reason": failure.why,
+                "action": action.as_str(),
+                "route": attempt.route,
+            }),
+        };
+        if !is_wanted {
+            // Not waited for: the time of the answer must not tell that it names an account.
+            recorder.note(event);
+        } else if let Err(error) = recorder.audit(event).await {
+            // The answer is a refusal either way; it must not turn into anything else.
+            tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
+        }
     }
 
     /// Like [`Identity::refuse`], counted: whoever goes on and on is told to wait.
     pub(crate) async fn refuse_counted(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
-        let counter = self.config().limits.refused_from(attempt.remote_address);
-        let failure = match limits::take(self.storage(), &[counter], self.now()).await {
-            Ok(Ok(_counted)) => failure,
-            Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
-            Err(error) => Failure::unavailable(failure.credential, &error),
-        };
+        let failure = self.counted(attempt, failure, None).await;
         self.refuse(gate, attempt, action, failure).await
     }
 
@@ -268,33 +277,47 @@ impl Identity {
     /// answer and its time are the same for a name that nobody has.
     pub(crate) async fn refuse_unread(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure, name: &str) -> Refusal {
         self.answer_evenly(async {
-            let counter = self.config().limits.refused_from(attempt.remote_address);
-            let looked = async {
-                Ok(match limits::take(self.storage(), &[counter], self.now()).await? {
-                    Ok(_counted) => Ok(self.named(&Login::parse(name)).await?.map(|user| user.id)),
-                    Err(too_many) => Err(too_many),
-                })
-            };
-            let failure = match looked.await {
-                Ok(Ok(user)) => Failure { user, ..failure },
-                Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
-                Err(error) => Failure::unavailable(failure.credential, &error),
-            };
+            let failure = self.counted(attempt, failure, Some(name)).await;
             self.refuse(gate, attempt, action, failure).await
         })
         .await
     }
 
+    /// Counts a failure against the address that it came from: the same failure, of whoever has
+    /// the name that came with it, or that there were too many.
+    pub(crate) async fn counted(&self, attempt: &Attempt, failure: Failure, name: Option<&str>) -> Failure {
+        let counter = self.config().limits.refused_from(attempt.remote_address);
+        let looked = async {
+            Ok(match limits::take(self.storage(), &[counter], self.now()).await? {
+                Ok(_counted) => Ok(match name {
+                    Some(name) => self.named(&Login::parse(name)).await?.map(|user| user.id),
+                    None => failure.user,
+                }),
+                Err(too_many) => Err(too_many),
+            })
+        };
+        match looked.await {
+            Ok(Ok(user)) => Failure { user, ..failure },
+            Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
+            Err(error) => Failure::unavailable(failure.credential, &error),
+        }
+    }
+
     /// Records a successful authentication. Without the record there is none; beyond a rate of
     /// each user it is counted, and the count is recorded.
     pub(crate) async fn admit(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: Caller) -> Result<Caller, Refusal> {
-        if !gate.recorder().wants_authentication(attempt, &caller, action) {
-            return Ok(caller);
+        if gate.recorder().wants_authentication(attempt, &caller, action) {
+            self.audit_admission(gate, attempt, action, &caller).await?;
         }
+        Ok(caller)
+    }
+
+    /// Records a successful authentication.
+    pub(crate) async fn audit_admission(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: &Caller) -> Result<(), Refusal> {
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::AuthenticationSucceeded,
-            actor: actor_of(attempt, &caller),
+            actor: actor_of(attempt, caller),
             user: caller.user().map(|user| user.id),
             project: None,
             decision: Some(attempt.id),
@@ -306,10 +329,15 @@ impl Identity {
             }),
         };
         match gate.recorder().audit(event).await {
-            Ok(()) => Ok(caller),
+            Ok(()) => Ok(()),
             Err(error) => Err(self.refuse(gate, attempt, action, Failure::unavailable(caller.credential, &error)).await),
         }
     }
+}
+
+/// Nobody in particular: what the credential claims was not proven.
+fn nobody_with(credential: CredentialKind) -> Caller {
+    Caller { credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE }
 }
 
 #[cfg(test)]
@@ -333,6 +361,7 @@ mod tests {
             Failure::password_not_accepted(Action::FileUpload, false),
             Failure::password_not_accepted(Action::FileUpload, true),
             Failure::password_not_accepted(Action::IndexRead, false),
+            Failure::password_not_accepted(Action::AccountRead, false),
             Failure::person_not_accepted(),
             Failure::password("x", None),
             Failure::person("x", None),

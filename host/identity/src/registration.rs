@@ -71,7 +71,7 @@ pub struct PendingRegistration {
 pub enum RegisterProblem {
     #[error("the form is not filled in correctly")]
     Invalid(Vec<FieldError>),
-    #[error("the link does not count any more")]
+    #[error("the link no longer works")]
     UnknownLink,
     #[error(transparent)]
     Refused(Refusal),
@@ -84,13 +84,13 @@ pub enum RegisterProblem {
 /// Why a registration was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmProblem {
-    #[error("the link does not count any more; register again")]
+    #[error("the link no longer works; register again")]
     UnknownLink,
     #[error("the password is not the one that was chosen when registering")]
     WrongPassword,
     #[error("the user name is taken; register again with another one")]
     NameTaken,
-    #[error("the e-mail address belongs to an account already")]
+    #[error("the email address belongs to an account already")]
     EmailTaken,
     #[error(transparent)]
     Refused(Refusal),
@@ -327,7 +327,7 @@ impl Identity {
         unit.take_link(&stored, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
-            let detail = json!({ "address": target.email, "because": "another account proved that the address is its own" });
+            let detail = json!({ "address": target.email, "because": "another account verified the address" });
             unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
         }
         unit.create_user(&NewUser { id, name: &target.user_name, created_at: at, staff: false }).await?;
@@ -449,7 +449,7 @@ impl Identity {
 fn taken(error: StorageError) -> RegisterProblem {
     let (field, message) = match error.conflict() {
         Some(Conflict::UserNameTaken) => ("user-name", "the user name is taken; choose another one"),
-        Some(Conflict::EmailTaken) => ("email", "the e-mail address belongs to another account; take another one"),
+        Some(Conflict::EmailTaken) => ("email", "the email address belongs to another account; take another one"),
         _ => return error.into(),
     };
     RegisterProblem::Invalid(vec![FieldError { field, message: message.to_owned() }])

@@ -5,18 +5,17 @@
 //! ever counts.
 
 use gate::{Attempt, Permit, Target, TargetFacts, actor_of};
-use model::audit::{AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, Factor, PasswordState, SessionId, Timestamp, UserId, UserName};
+use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Action, Assurance, Caller, Factor, FactorUse, PasswordState, SessionId, Timestamp, UserId, UserName};
 use serde_json::json;
-use storage::sessions::{NewSession, SessionRow};
+use storage::sessions::{NewSession, Proven, SessionRow};
 use storage::users::UserRow;
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
 use crate::accounts::event;
-use crate::devices::Device;
+use crate::devices::{DEVICE_CONFIRM, Device};
 use crate::history::device_in_words;
 use crate::login::second_factor::Right;
-use crate::password_reset::PASSWORD_RESET;
 use crate::refusals::Failure;
 use crate::secure::is_secured;
 use crate::{Identity, opaque};
@@ -132,8 +131,8 @@ impl Identity {
     /// Starts a session of this user, who was proven as the row says, if that still holds. A
     /// recovery code that was given is used up with it.
     ///
-    /// Whatever else waits to let somebody in is dropped: logins between their two steps, and
-    /// links for a new password.
+    /// Whatever else waits to let somebody in is dropped: logins between their two steps. A link
+    /// for a new password stays: knowing the old one voids it for nobody.
     pub(crate) async fn start_session(
         &self,
         permit: &Permit<StartSession>,
@@ -170,7 +169,6 @@ impl Identity {
         unit.create_session(&session).await?;
         unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, true).await?;
         unit.drop_ceremonies_before_sessions(user.id).await?;
-        unit.drop_links(user.id, Some(PASSWORD_RESET)).await?;
         let factor = assurance.second_factor.map(|used| used.factor.as_str());
         let detail = json!({
             "session": id.to_string(),
@@ -190,12 +188,40 @@ impl Identity {
         unit: &mut UnitOfWork,
         permit: &Permit<T>,
         user: &UserName,
-        password: Option<(Timestamp, PasswordState)>,
+        proven: Proven,
     ) -> Result<Option<StartedSession>, StorageError> {
         let Some(session) = permit.session() else { return Ok(None) };
         let (secret, hash) = opaque::generate();
-        let expires_at = unit.change_session_secret(session, &hash, password, permit.at()).await?.ok_or(Conflict::SessionEnded)?;
+        let expires_at = unit.change_session_secret(session, &hash, proven, permit.at()).await?.ok_or(Conflict::SessionEnded)?;
         Ok(Some(StartedSession { secret, session, user: user.clone(), device: None, expires_at }))
+    }
+
+    /// Like [`Self::change_secret`], where a second factor was set up. The first one ends the
+    /// other sessions and makes all browsers and command lines unknown but this one: they were
+    /// let in by the password alone, and whoever knew that would need no mail for a code.
+    pub(crate) async fn change_secret_for_factor<T>(
+        &self,
+        unit: &mut UnitOfWork,
+        permit: &Permit<T>,
+        user: &UserRow,
+        factor: Factor,
+    ) -> Result<Option<StartedSession>, StorageError> {
+        let at = permit.at();
+        // What operators set up for somebody says nothing of the browsers that were let in before.
+        let is_first = permit.session().is_some() && !user.facts().factors.any();
+        if is_first {
+            unit.end_sessions(user.id, permit.session()).await?;
+            unit.drop_devices(user.id, None).await?;
+            unit.drop_links(user.id, Some(DEVICE_CONFIRM)).await?;
+        }
+        let started = self.change_secret(unit, permit, &user.name, Proven::Factor(FactorUse { factor, at })).await?;
+        let (Some(mut started), Actor::Caller { remote_address, user_agent, .. }) = (started, permit.actor()) else { return Ok(None) };
+        if is_first {
+            let (secret, device) = opaque::generate();
+            unit.see_device(user.id, &device, at, remote_address, user_agent, true).await?;
+            started.device = Some(secret);
+        }
+        Ok(Some(started))
     }
 
     /// A user's live sessions, the newest first.

@@ -11,13 +11,8 @@
 //! Caveats are hashed as the bytes that stand in the token, because their holder writes
 //! them offline in any JSON spacing.
 //!
-//! The `macaroon` crate reads the packets and nothing else. Its hazards, and the fence
-//! around each: its V1 reader recurses once per packet (only V2 goes in, at most 8 KiB);
-//! it accepts trailing bytes and several spellings (what it writes back must be the text
-//! that came); making or extending a macaroon logs it with its signature (tokens are
-//! written here); it compares signatures in variable time (compared here).
-
-use std::sync::Once;
+//! Packets are read and written here, since only a small part of the format is wanted: V2
+//! alone, first-party caveats alone, each length in its shortest form.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -104,36 +99,35 @@ pub fn mint(prefix: &str, location: &str, id: TokenId, key: &Secret<[u8; 32]>, c
 
 /// Reads a token. Bounded work on any input, no secrets involved.
 pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
-    initialize();
     if text.len() > MAX_LENGTH {
         return Err(Unreadable);
     }
     let encoded = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).ok_or(Unreadable)?;
     let packet = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| Unreadable)?;
-    if packet.first() != Some(&VERSION) {
+    let (version, mut rest) = packet.split_first().ok_or(Unreadable)?;
+    if *version != VERSION {
         return Err(Unreadable);
     }
-    let macaroon = macaroon::Macaroon::deserialize_binary(&packet).map_err(|_| Unreadable)?;
-    let mut canonical = macaroon.serialize(macaroon::Format::V2).map_err(|_| Unreadable)?;
-    let is_canonical = canonical.trim_end_matches('=') == encoded;
-    canonical.zeroize();
-    if !is_canonical {
-        return Err(Unreadable);
+    if rest.first() == Some(&LOCATION) {
+        read_field(&mut rest, LOCATION)?;
     }
-    let identifier = macaroon.identifier().0;
+    let identifier = read_field(&mut rest, IDENTIFIER)?.to_vec();
+    read_end(&mut rest)?;
     let id: TokenId = std::str::from_utf8(&identifier).ok().and_then(|text| text.parse().ok()).ok_or(Unreadable)?;
     if id.to_string().as_bytes() != identifier {
         return Err(Unreadable);
     }
-    let caveats = macaroon
-        .caveats()
-        .into_iter()
-        .map(|caveat| match caveat {
-            macaroon::Caveat::FirstParty(own) => Ok(own.predicate().0),
-            macaroon::Caveat::ThirdParty(_) => Err(Unreadable),
-        })
-        .collect::<Result<_, _>>()?;
-    let signature = Secret::new(<[u8; 32]>::try_from(&*macaroon.signature()).map_err(|_| Unreadable)?);
+    let mut caveats = Vec::new();
+    while rest.first() != Some(&END) {
+        // A location before it, or a verification id of a third party after it, is not read.
+        caveats.push(read_field(&mut rest, IDENTIFIER)?.to_vec());
+        read_end(&mut rest)?;
+    }
+    read_end(&mut rest)?;
+    let signature = Secret::new(read_field(&mut rest, SIGNATURE)?.try_into().map_err(|_| Unreadable)?);
+    if !rest.is_empty() {
+        return Err(Unreadable);
+    }
     Ok(ReadToken { identifier, id, caveats, signature })
 }
 
@@ -181,11 +175,6 @@ impl VerifiedToken {
     }
 }
 
-fn initialize() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| macaroon::initialize().expect("libsodium can be initialized"));
-}
-
 /// The signature chain of libmacaroons: each link keys the next.
 fn sign<'a>(key: &Secret<[u8; 32]>, identifier: &'a [u8], caveats: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut signature = link(b"macaroons-key-generator", key.expose());
@@ -211,6 +200,34 @@ fn write_field(packet: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     }
     packet.push(length as u8);
     packet.extend_from_slice(bytes);
+}
+
+/// The bytes of a field that [`write_field`] could have written, and moves behind it.
+fn read_field<'a>(packet: &mut &'a [u8], tag: u8) -> Result<&'a [u8], Unreadable> {
+    let mut rest = packet.strip_prefix(&[tag]).ok_or(Unreadable)?;
+    let (mut length, mut shift) = (0_usize, 0);
+    loop {
+        let (byte, after) = rest.split_first().ok_or(Unreadable)?;
+        rest = after;
+        // Two groups of seven bits reach beyond the longest token.
+        if shift > 7 || shift > 0 && *byte == 0 {
+            return Err(Unreadable);
+        }
+        length |= usize::from(byte & 127) << shift;
+        shift += 7;
+        if byte & 128 == 0 {
+            break;
+        }
+    }
+    let (bytes, rest) = rest.split_at_checked(length).ok_or(Unreadable)?;
+    *packet = rest;
+    Ok(bytes)
+}
+
+/// Moves behind the end of a section.
+fn read_end(packet: &mut &[u8]) -> Result<(), Unreadable> {
+    *packet = packet.strip_prefix(&[END]).ok_or(Unreadable)?;
+    Ok(())
 }
 
 #[cfg(test)]

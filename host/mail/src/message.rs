@@ -13,7 +13,7 @@ use crate::letter::Letter;
 /// Why no message could be made. Trying again does not help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MessageError {
-    #[error("the recipient is no e-mail address")]
+    #[error("the recipient is no email address")]
     Recipient,
     #[error("the template cannot be filled: {0}")]
     Template(#[from] askama::Error),

@@ -70,7 +70,7 @@ pub struct UserFacts {
     pub name: UserName,
     /// When the account was created.
     pub created_at: Timestamp,
-    /// Whether the primary e-mail address is verified.
+    /// Whether the primary email address is verified.
     pub email_verified: bool,
     /// Enrolled second factors.
     pub factors: Factors,

@@ -1,4 +1,4 @@
-//! E-mail addresses: which can be written to, and which are the same.
+//! Email addresses: which can be written to, and which are the same.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,17 +14,17 @@ pub struct EmailAddress(Box<str>);
 /// Why mail cannot be sent to a text. For people, without a full stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmailAddress {
-    #[error("this is not an e-mail address; one looks like name@example.org")]
+    #[error("this is not an email address; one looks like name@example.org")]
     Form,
-    #[error("before the @ an e-mail address has letters from a to z, digits, full stops and a few signs, at most 64 in all")]
+    #[error("before the @ an email address has letters from a to z, digits, full stops and a few signs, at most 64 in all")]
     LocalPart,
     /// Mail servers pass such an address on only if every one on the way speaks SMTPUTF8 (RFC
     /// 6531), and nobody says when two of them are one.
-    #[error("many mail servers cannot send to letters other than a to z before the @; use another e-mail address")]
+    #[error("many mail servers cannot send to letters other than a to z before the @; use another email address")]
     LocalPartNotAscii,
     #[error("mail cannot be sent to what follows the @; it is the name of a domain, for example example.org")]
     Domain,
-    #[error("the e-mail address is longer than mail servers take")]
+    #[error("the email address is longer than mail servers take")]
     Length,
 }
 
@@ -87,6 +87,15 @@ pub fn comparable(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a text is somebody's address, for others to read: in letters of any script, and of a
+/// network that only they can reach.
+pub fn is_address(text: &str) -> bool {
+    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c));
+    text.rsplit_once('@').is_some_and(|(local, domain)| {
+        local.len() <= EmailAddress::MAX_LOCAL_PART && local.split('.').all(is_atom) && domain.contains('.') && mail_domain(domain).is_some()
+    })
+}
+
 fn check_local_part(local: &str) -> Result<(), InvalidEmailAddress> {
     let is_plain = |c: char| c.is_alphanumeric() || "#$&'*+-/=?^_{}~".contains(c);
     if local.len() > EmailAddress::MAX_LOCAL_PART || !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_plain)) {
@@ -136,6 +145,16 @@ mod tests {
         ] {
             assert_eq!(parse(typed).as_deref(), Ok(address), "{typed}");
             assert_eq!(comparable(typed), address, "{typed}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_read_may_be_of_any_script_and_network() {
+        for text in ["ana@example.org", "an\u{e1}@ex\u{e4}mple.org", "50%off!@example.org", "dev@build.local"] {
+            assert!(is_address(text), "{text}");
+        }
+        for text in ["nobody", "ana@", "@example.org", "ana@host", "a b@example.org", "ana@example.org>", "a..b@example.org", "ana@1.2.3.4"] {
+            assert!(!is_address(text), "{text}");
         }
     }
 

@@ -10,6 +10,7 @@
 //! text says what would be right), no table or wire format derived on it.
 
 pub mod action;
+pub mod address;
 pub mod audit;
 pub mod caller;
 pub mod caveat;

@@ -223,15 +223,17 @@ table! {
         RECORDED_REFUSALS: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "refusals of one user or address that are recorded one by one, each with an audit event; those of strangers are counted apart from those of users", beyond "counted, and the count is audited", key "recorded-refusals-per-minute";
         RECORDED_SUCCESSES: Rate = &[per(MINUTE, 120), per(DAY, 10_000)], "permitted decisions about one user or publisher that are recorded one by one, reads and changes apart", beyond "counted, and the count is audited; the first of each action in an hour is recorded all the same, and so is every change that is made";
         RECORDED_AUTHENTICATIONS: Rate = &[per(MINUTE, 60), per(DAY, 2000)], "accepted credentials of one user or publisher that are audited one by one", beyond "counted, and the count is audited; the first in an hour for each action is audited all the same";
-        CHANGES: Rate = &[per(MINUTE, 120), per(DAY, 2000)], "changes of one kind to one account, each with its audit events (a form that is decided twice counts twice); uploads are bounded by their bytes, and ending sessions and revoking tokens is always possible", beyond "429";
-        RECORDED_OF_ALL: Count = 20, "all users and addresses together may record so many times what one may", beyond "counted, and the count is audited";
+        CHANGES: Rate = &[per(MINUTE, 120), per(DAY, 2000)], "changes of one kind to one account, each with its audit events (a form that is decided twice counts twice); uploads are bounded by their bytes, and ending sessions, revoking tokens and removing factors and addresses is always possible", beyond "429";
+        RECORDED_OF_ALL: Count = 20, "all users and addresses together may record so many times what one may", beyond "counted, and the count is audited; of each account the first of each action in an hour is recorded all the same";
         NAMED_FAILURES: Rate = &[per(MINUTE, 20), per(DAY, 1000)], "failed log-ins and proofs that name one account, of each kind, audited however many other refusals there are; in a day, of all accounts by twenty", beyond "counted, and the count is audited";
         NAMED_WAITS: Rate = &[per(MINUTE, 1), per(DAY, 250)], "the same for attempts that had to wait", beyond "counted, and the count is audited";
+        READERS: Rate = &[per(HOUR, 1)], "times that a credential which comes with reads is audited, for each action: that it reads, or that reads do without it", beyond "left out; the decisions are recorded at the rates above";
+        READERS_OF_ALL: Count = 10_000, "the same of all credentials, and of all addresses with those of nobody, in an hour", beyond "left out";
     }
     Kept "What an account can keep" {
         SESSIONS: Count = 100, "sessions of one account", beyond "the oldest ends";
         DEVICES: Count = 200, "browsers and command lines that one account is known by", beyond "the one that was used longest ago is forgotten";
-        EMAILS: Count = 10, "e-mail addresses of one account", beyond "refused";
+        EMAILS: Count = 10, "email addresses of one account", beyond "refused";
         SECURITY_KEYS: Count = 20, "security keys and passkeys of one account", beyond "refused";
         TOKENS: Count = 100, "API tokens of one account that are not revoked", beyond "refused";
         TOKEN_PROJECTS: Count = 100, "projects that one token is limited to", beyond "refused";
@@ -246,10 +248,14 @@ table! {
         CONNECTIONS: Count = 4096, "connections", beyond "wait in the system's queue";
         CONNECTIONS_PER_ADDRESS: Count = 256, "connections from one address that is no trusted proxy", beyond "closed at once";
         HEADER_BYTES: Bytes = 32 << 10, "request line and headers", beyond "answered with 431";
+        HEADER_TIME: Span = 30_000, "the headers of a request, and the silence before the next one", beyond "the connection ends";
+        BODY_SILENCE: Span = 30_000, "silence within the body of a request, or of a client that does not read its answer", beyond "the connection ends";
+        BODY_TIME: Span = 15 * 60_000, "the body of a request; where a file may be large, as much longer as its bytes take at 64 KiB in a second", beyond "the connection ends";
         CREDENTIAL_BYTES: Bytes = 16 << 10, "an `Authorization` header", beyond "refused";
         TOKEN_BYTES: Bytes = 8 << 10, "an API token, with everything that its holder added", beyond "refused";
         SMALL_BODY_BYTES: Bytes = 64 << 10, "the body of a form or of a JSON request", beyond "refused";
         RELEASE_BODY_BYTES: Bytes = 512 << 10, "the body of a request that publishes or rejects a release and names its files", beyond "refused";
+        EXPORT_BYTES: Bytes = 1 << 20, "events of one account in one answer", beyond "the answer says where the next one begins";
         FORM_FIELDS: Count = 100, "fields of a form", beyond "refused";
         REST_OF_STRANGERS: Bytes = 1 << 20, "what is read of a stranger's body after its answer is decided, so that the client sees the answer", beyond "the connection ends";
         REST_TIME_OF_STRANGERS: Span = 10_000, "how long that takes", beyond "the connection ends";
@@ -263,7 +269,7 @@ table! {
         STAGED_BYTES: Bytes = 2 << 30, "the files of one project that wait to be published", beyond "refused", key "max-staged-size";
         STAGED_FILES: Count = 5000, "files of one project that wait to be published", beyond "refused";
         UPLOADED_BYTES_PER_DAY: Bytes = 50 << 30, "what one user uploads in 24 hours, to whatever projects", beyond "429", key "max-upload-per-day";
-        LEAST_UPLOADED: Bytes = 256 << 10, "what each upload counts for at least in that", beyond "its true size counts";
+        LEAST_UPLOADED: Bytes = 1 << 20, "what each upload counts for at least in that", beyond "its true size counts";
         NEW_PROJECTS_PER_USER: Rate = &[per(HOUR, 20)], "projects that one user creates", beyond "429", key "new-projects-per-user";
         NEW_PROJECTS_PER_ADDRESS: Rate = &[per(HOUR, 40)], "projects that are created from one address", beyond "429", key "new-projects-per-address";
         UNPUBLISHED_PROJECTS: Count = 100, "projects that one user owns and of which nothing was ever published", beyond "refused";
@@ -273,17 +279,50 @@ table! {
         RELEASE_AGE_DAYS: Count = 14, "days after which a published release takes no more files, staged ones included", beyond "refused", key "release-age-limit-days";
         METADATA_BYTES: Bytes = 4 << 20, "the metadata of one file", beyond "refused";
         UPLOADS_AT_A_TIME: Count = 8, "uploads of one user or publisher at a time", beyond "wait 30 seconds, then 429";
+        ENDED_CREDENTIAL: Span = 10_000, "how long an upload whose token is revoked, or whose user is disabled, goes on", beyond "refused, and its place is free";
+        SPARED_UPLOAD: Bytes = 32 << 10, "bytes in a second, for each of the first three minutes it has lasted, with which an upload keeps its place while somebody without one waits, unless its uploader has more places", beyond "gives its place to one that waits";
+        SPARED_TIME: Span = 20_000, "how long an upload keeps its place however little it brings", beyond "gives its place to one that waits";
         SLOWEST_UPLOAD: Bytes = 4 << 10, "bytes in a second that a body must bring on average, after its first minute", beyond "closed";
-        ARCHIVE_ENTRIES: Count = 50_000, "entries of an archive", beyond "refused";
-        ARCHIVE_RATIO: Count = 50, "times that an archive may grow when it is unpacked", beyond "refused";
+        REQUIRES_PYTHON: Count = 512, "characters of `Requires-Python`, which stands beside every file on the pages of installers", beyond "refused";
+        METADATA_FIELDS: Count = 20_000, "fields in the metadata of one file", beyond "refused";
+        WHEEL_RECORD_BYTES: Bytes = 32 << 20, "the `RECORD` of a wheel", beyond "refused";
+        FORM_PARTS: Count = 8192, "parts of an upload form", beyond "refused";
+        FORM_FIELD_BYTES: Bytes = 2 << 20, "one text field of an upload form", beyond "refused";
+        FORM_TEXT_BYTES: Bytes = 4 << 20, "all text fields of an upload form", beyond "refused";
+        ARCHIVE_ENTRIES: Count = 100_000, "entries of an archive", beyond "refused";
+        ARCHIVE_NAMES: Bytes = 32 << 20, "paths of an archive, and targets of its links, together", beyond "refused";
+        ARCHIVE_FREE: Bytes = 64 << 20, "what an archive may unpack to, however small it is", beyond "the next row";
+        ARCHIVE_RATIO: Count = 50, "times that a larger one may grow when it is unpacked", beyond "refused";
     }
     Policies "What a policy may cost" {
         POLICY_TIME: Span = 10, "one evaluation of one policy", beyond "the decision fails with 503", key "policy-time-ms";
         POLICY_FUEL: Count = 20_000_000, "units of fuel of one evaluation, about one for each instruction", beyond "the decision fails with 503", key "policy-fuel";
         POLICY_MEMORY: Bytes = 16 << 20, "memory of one evaluation", beyond "the decision fails with 503", key "policy-memory";
     }
+    AtOnce "What one server does and keeps waiting at once" {
+        HASHES_AT_ONCE: Count = 2, "passwords that are looked at", beyond "wait";
+        HASHES_WAITING: Count = 256, "passwords that wait for it", beyond "503";
+        PAGES_AT_ONCE: Count = 4, "pages of projects that are made, half of them for the JSON API and for people, and as many that are compressed", beyond "wait";
+        PAGE_WAIT: Span = 20_000, "how long that waits", beyond "503";
+        PAGE_IN_MEMORY: Bytes = 256 << 10, "one page of a project, made once for all who read it, that is sent from memory", beyond "sent from a temporary file";
+        LARGE_PAGES_BYTES: Bytes = 1 << 30, "those files together of pages for installers, however slowly they are read", beyond "503; files are downloaded all the same";
+        LARGE_RELEASE_PAGES_BYTES: Bytes = 512 << 20, "the same of pages of the JSON API and for people", beyond "503";
+        LARGE_PAGES_PER_ADDRESS: Bytes = 128 << 20, "the same of one address, each page as often as it is read", beyond "503";
+        UPLOAD_WAIT: Span = 30_000, "how long an upload waits for a place of its uploader, and then for one of all", beyond "429, or 503";
+        UPLOADS_WAITING: Count = 32, "uploads of one user or publisher that wait for a place", beyond "429";
+        SEARCHES_AT_ONCE: Count = 4, "searches", beyond "wait 3 seconds, then 503";
+        LONG_BODIES_AT_ONCE: Count = 64, "bodies of more than 64 KiB that publish or reject a release", beyond "wait";
+        LONG_BODIES_PER_ADDRESS: Count = 4, "the same from one address, those that wait included", beyond "503";
+        LONG_BODY_WAIT: Span = 20_000, "how long such a body waits", beyond "503";
+        LONG_BODY_TIME: Span = 10_000, "how long one may take to arrive", beyond "the connection ends";
+        UPLOADS_OF_ALL: Count = 64, "uploads of all users together; while few places are left, one user may take fewer of them, and an upload that brings little gives its place to who waits", beyond "wait 30 seconds, then 503";
+        INSPECTIONS_PER_UPLOADER: Count = 1, "archives of one user or publisher that are looked into; of all together two for each processor", beyond "wait";
+        INSPECTION_WAIT: Span = 60_000, "how long an archive waits to be looked into", beyond "503";
+        DRAINS_AT_ONCE: Count = 1024, "bodies that are read after their answer", beyond "the connection ends";
+        RECORDS_WAITING: Count = 4096, "records and events that wait to be written", beyond "refusals wait, permitted reads are counted";
+    }
     Guesses "How often somebody may fail" {
-        PASSWORDS_PER_NAME: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords for one name or e-mail address that is typed, whether an account has it or not", beyond "429; browsers and command lines that the account knows are not affected";
+        PASSWORDS_PER_NAME: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords for one name or email address that is typed, whether an account has it or not", beyond "429; browsers and command lines that the account knows are not affected";
         PASSWORDS_PER_KNOWN: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords from one browser or command line that the account knows, or within one session", beyond "429";
         PASSWORDS_PER_ADDRESS: Rate = &[per(FIVE_MINUTES, 10)], "failed passwords from one address", beyond "429; browsers and command lines that an account knows are not affected";
         PASSWORDS_OF_ALL: Rate = &[per(FIVE_MINUTES, 5000)], "failed passwords of all together", beyond "429; browsers and command lines that an account knows are not affected";
@@ -300,10 +339,10 @@ table! {
         REGISTRATIONS_PER_ADDRESS: Rate = &[per(HOUR, 10), per(DAY, 50)], "registrations from one address", beyond "429";
         RESETS_PER_ACCOUNT: Rate = &[per(HOUR, 3), per(DAY, 10)], "links for a new password that are mailed for one account", beyond "one is mailed only while no other is valid";
         RESETS_PER_ADDRESS: Rate = &[per(HOUR, 10), per(DAY, 50)], "links for a new password that are asked for from one address", beyond "429";
-        ADDED_EMAILS: Rate = &[per(HOUR, 10)], "e-mail addresses that are added from one address", beyond "429";
+        ADDED_EMAILS: Rate = &[per(HOUR, 10)], "email addresses that are added from one address", beyond "429";
         VERIFICATIONS: Rate = &[per(6 * HOUR, 3)], "mails that verify an address, asked for by one account, or for one mailbox from one address", beyond "429";
         MAILBOX_OF_ALL: Count = 5, "times that one mailbox may get mails of strangers, of what one address may cause", beyond "429";
-        DEVICE_MAILS_PER_DEVICE: Rate = &[per(900, 1)], "mails that ask whether one browser or command line is the account's", beyond "none is sent, and the answer says so";
+        DEVICE_MAILS_PER_DEVICE: Rate = &[per(120, 1), per(HOUR, 4)], "mails that ask whether one browser or command line is the account's", beyond "none is sent, and the answer says so";
         DEVICE_MAILS_PER_ADDRESS: Rate = &[per(HOUR, 4), per(DAY, 10)], "the same for one account, asked for from one address", beyond "429";
         DEVICE_MAILS_PER_ACCOUNT: Rate = &[per(HOUR, 30), per(DAY, 100)], "the same for one account from everywhere", beyond "429";
         CHANGE_MAILS: Rate = &[per(HOUR, 5)], "mails about changes to one account that go to one address at once, and the first of each kind", beyond "counted in one mail every 15 minutes";

@@ -58,6 +58,12 @@ crate::project::words! {
         RoleChanged = "role-changed",
         /// The same; to the other owners of the project.
         CollaboratorChanged = "collaborator-changed",
+        /// Files wait to be published; to the owners, once for each release that waits.
+        ReleaseStaged = "release-staged",
+        /// Operators yanked or deleted something of a project; to its owners.
+        ContentRemoved = "content-removed",
+        /// An operator created the account: a link to choose a password.
+        Invitation = "invitation",
         /// Changes beyond the number that one address is told of at once; how many of which kind.
         ChangesGathered = "changes-gathered",
         /// For operators: whether mail arrives.
@@ -70,9 +76,9 @@ crate::project::words! {
     MailField {
         /// Name of the user it is about.
         UserName = "user-name",
-        /// An e-mail address it is about.
+        /// An email address it is about.
         Address = "address",
-        /// The other e-mail address.
+        /// The other email address.
         OtherAddress = "other-address",
         /// A whole address of this registry, to be opened once. A secret.
         Link = "link",
@@ -100,6 +106,10 @@ crate::project::words! {
         Project = "project",
         /// A role, or `none`.
         Role = "role",
+        /// A version of a project.
+        Version = "version",
+        /// What was taken away, in words.
+        What = "what",
         /// Who did it.
         Actor = "actor",
         /// How many mails of which kinds this one stands for: `token-created=10 email-removed=2`.
@@ -133,6 +143,9 @@ impl MailKind {
             Self::TokenCreated => &[UserName, Name, Scope, RemoteAddress, Device, At],
             Self::RoleChanged => &[UserName, Project, Role, Actor, At],
             Self::CollaboratorChanged => &[UserName, Project, Role, Actor, At],
+            Self::ReleaseStaged => &[UserName, Project, Version, Actor, At],
+            Self::ContentRemoved => &[UserName, Project, What, Reason, At],
+            Self::Invitation => &[UserName, Link, LinkLifetime],
             Self::ChangesGathered => &[Changes, At],
             Self::Test => &[At],
         }
@@ -156,7 +169,9 @@ impl MailKind {
             | Self::RecoveryCancelled
             | Self::TokenCreated
             | Self::RoleChanged
-            | Self::CollaboratorChanged => true,
+            | Self::CollaboratorChanged
+            | Self::ReleaseStaged
+            | Self::ContentRemoved => true,
             Self::RegistrationConfirm
             | Self::RegistrationExisting
             | Self::RegistrationNameTaken
@@ -171,6 +186,7 @@ impl MailKind {
             | Self::AccountDeleted
             | Self::RecoveryStarted
             | Self::RecoveryCompleted
+            | Self::Invitation
             | Self::ChangesGathered
             | Self::Test => false,
         }

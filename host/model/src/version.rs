@@ -1,26 +1,37 @@
 //! Versions by PEP 440.
 
+pub mod grammar;
+
 use std::fmt;
 
 /// A version, together with its canonical text (PEP 440 normalization).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pep440_rs::Version);
 
-/// The text is no version by PEP 440.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a version; see https://packaging.python.org/specifications/version-specifiers")]
-pub struct InvalidVersion {
-    text: String,
+/// Why a text is no version that can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidVersion {
+    /// Not the form of PEP 440.
+    #[error("use a version as PEP 440 defines it; see https://packaging.python.org/specifications/version-specifiers")]
+    Form,
+    /// It is one, and longer than any that is in use.
+    #[error("use a version of at most {} characters", Version::MAX_LENGTH)]
+    Length,
+    /// It is one, with a number that does not fit into 64 bits.
+    #[error("use numbers up to {} in a version", u64::MAX)]
+    Number,
 }
 
 impl Version {
-    /// Parses a version. Numbers beyond 64 bits and texts over 128 characters are refused.
+    /// Longest version accepted, in bytes. Its file name has to fit into a file system.
+    pub const MAX_LENGTH: usize = 128;
+
+    /// Parses a version.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
-        let invalid = || InvalidVersion { text: text.chars().take(128).collect() };
-        if text.len() > 128 {
-            return Err(invalid());
+        if text.len() > Self::MAX_LENGTH {
+            return Err(InvalidVersion::Length);
         }
-        text.parse().map(Self).map_err(|_| invalid())
+        text.parse().map(Self).map_err(|_| if grammar::is_version(text) { InvalidVersion::Number } else { InvalidVersion::Form })
     }
 
     /// The text that all spellings of one version share: canonical, without the zeros that
@@ -58,6 +69,15 @@ impl fmt::Debug for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_names_the_limit_that_was_hit() {
+        let why = |text: &str| Version::parse(text).unwrap_err().to_string();
+        assert!(why("one").starts_with("use a version as PEP 440 defines it"));
+        assert_eq!(why(&"1".repeat(129)), "use a version of at most 128 characters");
+        assert_eq!(why("1.18446744073709551616"), "use numbers up to 18446744073709551615 in a version");
+        assert!(Version::parse("1.18446744073709551615").is_ok());
+    }
 
     #[test]
     fn spellings_of_one_version_are_equal() {

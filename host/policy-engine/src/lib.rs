@@ -37,7 +37,7 @@ pub use decision::{Decision, DecisionOutcome, PolicyIdentity, PolicyRecord};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use evaluate::EvaluateFailure;
 pub use health::PolicyHealth;
-pub use load::LoadError;
+pub use load::{LoadError, MAXIMUM_BYTES as MAXIMUM_MODULE_BYTES, core_imports};
 pub use module::Module;
 pub use policy_set::{BoundSettings, OwnerForm, PolicySet, SettingInForce};
 pub use set::{BindingSpec, Grade, SetError, SetSpec};

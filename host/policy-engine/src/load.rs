@@ -15,7 +15,7 @@ use crate::evaluate::{self, EvaluateFailure};
 use crate::module::{LaneModule, Module, ModuleInner};
 
 /// The largest module that is looked at, in bytes.
-pub(crate) const MAXIMUM_BYTES: usize = 8 << 20;
+pub const MAXIMUM_BYTES: usize = 8 << 20;
 
 /// The interface a module must export.
 const INTERFACE: &str = "portcullis:policy/policy@0.1.0";
@@ -80,6 +80,22 @@ pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, Loa
     loaded.retain(|_, module| module.strong_count() > 0);
     loaded.insert(digest, Arc::downgrade(&inner));
     Ok(Module { inner })
+}
+
+/// What a core module imports, each as `module::name`. No policy can be packed from one that
+/// imports anything: [`LoadError::Imports`] says what to do.
+pub fn core_imports(wasm: &[u8]) -> Result<Vec<String>, LoadError> {
+    let invalid = |error: wasmparser::BinaryReaderError| LoadError::Invalid(error.to_string());
+    let mut imports = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::ImportSection(section) = payload.map_err(invalid)? {
+            for import in section.into_imports() {
+                let import = import.map_err(invalid)?;
+                imports.push(format!("{}::{}", import.module, import.name));
+            }
+        }
+    }
+    Ok(imports)
 }
 
 fn lock(engine: &EngineInner) -> MutexGuard<'_, HashMap<[u8; 32], Weak<ModuleInner>>> {

@@ -22,6 +22,7 @@ pub fn render(set: &PolicySet) -> String {
     }
     out.push_str("Made by `cargo xtask decision-table`; do not edit. Who the callers are: `host/policy-engine/src/cases/profile.rs`.\n");
     out.push_str("What the policies permit, the core may still refuse: roles, token scopes and integrity checks are its own.\n");
+    out.push_str("What `anonymous` may read (`index:read`, `file:download`) is read with any credential, as if it had not been sent.\n");
     out.push_str("A number in brackets stands for the reasons listed at the end.\n\n");
 
     let default = Action::ALL.iter().map(|&action| (action, row(set, action, &json!({}), &mut codes))).collect::<Vec<_>>();

@@ -9,11 +9,14 @@ mod wheel;
 mod zip_frame;
 
 use std::collections::HashSet;
+use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::Path;
 
 use model::{FileKind, ProjectName, Version};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::metadata::CoreMetadata;
 
@@ -22,7 +25,7 @@ pub(crate) const MAX_ENTRIES: usize = model::limit::ARCHIVE_ENTRIES.length();
 /// Longest path of an entry, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 /// An archive that unpacks to more than this must not be larger than [`MAX_RATIO`] times itself.
-const FREE_UNPACKED_BYTES: u64 = 64 << 20;
+const FREE_UNPACKED_BYTES: u64 = model::limit::ARCHIVE_FREE.get();
 /// Unpacked bytes per packed byte.
 const MAX_RATIO: u64 = model::limit::ARCHIVE_RATIO.get() as u64;
 
@@ -42,7 +45,10 @@ pub(crate) enum ArchiveError {
     /// Row 28: the archive as such.
     #[error("Invalid distribution file. {0}")]
     Archive(String),
-    /// Row 30: a wheel that is an archive but no wheel.
+    /// Row 29: a tar archive that is no source distribution.
+    #[error("{0}")]
+    Sdist(String),
+    /// Row 30: a ZIP archive that is no wheel.
     #[error("{0}")]
     Wheel(String),
     /// Our disk failed, not the file.
@@ -60,7 +66,7 @@ impl ArchiveError {
 pub(crate) fn inspect(path: &Path, kind: FileKind, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
     let file = File::open(path).map_err(io_error)?;
     match kind {
-        FileKind::Sdist => source::inspect(file),
+        FileKind::Sdist => source::inspect(file, file_name),
         FileKind::Wheel => wheel::inspect(file, file_name, project, version),
     }
 }
@@ -69,9 +75,24 @@ fn io_error(error: io::Error) -> ArchiveError {
     ArchiveError::Io(error.to_string())
 }
 
+/// What is said of an archive that unpacks to more.
+fn bomb() -> ArchiveError {
+    let free = FREE_UNPACKED_BYTES >> 20;
+    ArchiveError::archive(format!("The archive unpacks to more than {free} MiB and more than {MAX_RATIO} times its size: it looks like a bomb."))
+}
+
 /// The most an archive of this size may unpack to.
 fn unpacked_limit(packed: u64) -> u64 {
     FREE_UNPACKED_BYTES.max(packed.saturating_mul(MAX_RATIO))
+}
+
+/// For comparing names as file systems do that know no case: letters with several small forms
+/// are one, and so are those that are written as one character or as two.
+fn without_case(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.nfd().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
 }
 
 /// A path that stays where it is unpacked: relative, plain, without tricks for other
@@ -91,7 +112,12 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
         return Err(invalid("has an absolute path"));
     }
     if path.split('/').any(|part| part == "..") {
-        return Err(invalid("leads out of the archive"));
+        let mut depth = 0_i32;
+        let leaves = path.split('/').any(|part| {
+            depth += if part == ".." { -1 } else { 1 };
+            depth < 0
+        });
+        return Err(invalid(if leaves { "leads out of the archive" } else { "has '..' in its path" }));
     }
     // `a//b` and `a/./b` are `a/b` once unpacked: a second name for the same file.
     if path.strip_suffix('/').unwrap_or(path).split('/').any(|part| part.is_empty() || part == ".") {
@@ -102,17 +128,40 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
 
 /// Refuses `a` beside `a/b`: what is unpacked depends on which comes first. Folders may end
 /// in `/`; `files` are the paths that are no folders.
-fn check_no_file_is_a_folder(mut paths: Vec<&str>, files: &HashSet<&str>) -> Result<(), ArchiveError> {
-    // With `/` before every other byte, what lies in a folder follows it directly.
-    let order = |byte: u8| if byte == b'/' { 0 } else { byte };
-    paths.sort_unstable_by(|left, right| left.bytes().map(order).cmp(right.bytes().map(order)));
-    for pair in paths.windows(2) {
-        let (above, below) = (pair[0], pair[1]);
-        if below.strip_prefix(above).is_some_and(|rest| rest.starts_with('/')) && files.contains(above) {
-            return Err(ArchiveError::archive(format!("'{}' is a file and a folder.", crate::metadata::checks::excerpt(above))));
+///
+/// Every folder above every path is looked for by the hash of its name, which grows with the
+/// path: to compare whole names would take the square of their length, and to sort them nearly.
+fn check_no_file_is_a_folder<'a>(paths: impl Iterator<Item = &'a str>, files: &HashSet<&str>) -> Result<(), ArchiveError> {
+    let keys = RandomState::new();
+    let mut hashes = HashSet::new();
+    for file in files {
+        let mut hasher = keys.build_hasher();
+        folders_above(file, &mut hasher, |_, _| true);
+        hashes.insert(hasher.finish());
+    }
+    for path in paths {
+        let mut hasher = keys.build_hasher();
+        let file = folders_above(path, &mut hasher, |folder, hash| !(hashes.contains(&hash) && files.contains(folder)));
+        if let Some(file) = file {
+            return Err(ArchiveError::archive(format!("'{}' is a file and a folder.", crate::metadata::checks::excerpt(file))));
         }
     }
     Ok(())
+}
+
+/// Hashes a path part by part, and shows each folder above what it names with its hash, until one
+/// is not to pass, which is returned.
+fn folders_above<'a>(path: &'a str, hasher: &mut DefaultHasher, passes: impl Fn(&str, u64) -> bool) -> Option<&'a str> {
+    let mut start = 0;
+    for (at, _) in path.match_indices('/') {
+        hasher.write(&path.as_bytes()[start..at]);
+        start = at;
+        if !passes(&path[..at], hasher.clone().finish()) {
+            return Some(&path[..at]);
+        }
+    }
+    hasher.write(&path.as_bytes()[start..]);
+    None
 }
 
 #[cfg(test)]
@@ -121,6 +170,29 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_file_is_a_folder_as_well() {
+        let check = |paths: &[&str]| {
+            let files = paths.iter().copied().filter(|path| !path.ends_with('/')).collect();
+            check_no_file_is_a_folder(paths.iter().copied(), &files).map_err(|error| error.to_string())
+        };
+        for paths in [["a/b", "a/b-c", "a/b.c"].as_slice(), &["a/", "a/b"], &["a", "ab/c"], &["a/b/", "a/b/c/"]] {
+            assert_eq!(check(paths), Ok(()), "{paths:?}");
+        }
+        for paths in [["a", "a/b"].as_slice(), &["a/b/c/d", "a/b"], &["a/b/", "a/b"], &["a-b", "a", "a.b", "a/b"]] {
+            assert!(check(paths).unwrap_err().contains("is a file and a folder"), "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_leads_out_is_said_to() {
+        for (path, why) in
+            [("a/../../b", "leads out of the archive"), ("..", "leads out"), ("a/../b", "has '..' in its path"), ("a/b/..", "has '..' in its path")]
+        {
+            assert!(check_path(path).unwrap_err().to_string().contains(why), "{path}");
+        }
+    }
 
     #[test]
     fn paths_that_leave_the_archive_are_refused() {

@@ -42,6 +42,11 @@ impl BlobStore {
         Ok(Self { incoming: root.join("incoming"), root, durable_folders: Mutex::default() })
     }
 
+    /// The folder of what is not a blob yet.
+    pub(crate) fn incoming(&self) -> &Path {
+        &self.incoming
+    }
+
     /// A new file for an upload, deleted on drop.
     pub(crate) fn create_incoming(&self) -> io::Result<NamedTempFile> {
         tempfile::Builder::new().prefix("upload-").tempfile_in(&self.incoming)

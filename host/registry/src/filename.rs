@@ -31,18 +31,41 @@ pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
     }
 }
 
-/// Row 29: a source distribution's name is what PEP 625 says, nothing else.
-pub(crate) fn check_sdist(name: &str, project: &ProjectName, version: &Version) -> Result<(), String> {
-    let expected = format!("{}-{version}.tar.gz", project.normalized().replace('-', "_"));
-    if name == expected { Ok(()) } else { Err(format!("Filename '{name}' is invalid, should be '{expected}'.")) }
+/// Row 29: a source distribution's name is what PEP 625 says, nothing else. Older ones have the
+/// project as it writes itself, which installers find as well.
+pub(crate) fn check_sdist(name: &str, project: &ProjectName, version: &Version, older_files: bool) -> Result<(), String> {
+    let expected = format!("{}-{version}.tar.gz", escaped(project));
+    let is_older = || {
+        let (distribution, text) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
+        let agrees = ProjectName::parse(distribution).ok()?.normalized() == project.normalized() && Version::parse(text).ok()? == *version;
+        (agrees && has_only_version_characters(text)).then_some(())
+    };
+    if name == expected || older_files && is_older().is_some() {
+        return Ok(());
+    }
+    Err(format!("Filename '{name}' is invalid, should be '{expected}'."))
+}
+
+/// Parsing a version passes over blanks around it; a file name has none.
+fn has_only_version_characters(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!'))
+}
+
+/// A project's name as file names carry it.
+fn escaped(project: &ProjectName) -> String {
+    project.normalized().replace('-', "_")
 }
 
 /// Row 30: a wheel's name agrees with project and version, and its platforms are ones that
 /// an installer can choose by.
-pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version) -> Result<(), String> {
+pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version, older_files: bool) -> Result<(), String> {
     let wheel = Wheel::parse(name)?;
-    if wheel.distribution.normalized() != project.normalized() {
-        return Err(format!("Start filename for '{}' with '{}'.", project.as_written(), project.normalized().replace('-', "_")));
+    let (found, expected) = (&wheel.distribution, escaped(project));
+    if found.normalized() != project.normalized() {
+        return Err(format!("Start filename for '{}' with '{expected}'.", project.as_written()));
+    }
+    if !older_files && found.as_written() != expected {
+        return Err(format!("Filename '{name}' should contain the normalized project name '{expected}', not '{}'.", found.as_written()));
     }
     if wheel.version != *version {
         return Err(format!("Version in filename should be '{version}' not '{}'.", wheel.version));
@@ -110,7 +133,7 @@ impl<'a> Wheel<'a> {
         // Installers normalize `.x` and `x_` to names that are nobody's, and pass the file by.
         let distribution = ProjectName::parse(distribution).ok().filter(|name| !name.as_written().contains("__"));
         let distribution = distribution.ok_or_else(|| invalid("its first part is no project name"))?;
-        if !version.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!')) {
+        if !has_only_version_characters(version) {
             return Err(invalid("its version has other characters than versions have"));
         }
         if build.is_some_and(|build| {
@@ -141,39 +164,45 @@ fn is_supported_platform(tag: &str) -> bool {
         "manylinux1_i686",
         "manylinux2010_x86_64",
         "manylinux2010_i686",
+        "manylinux2014_x86_64",
+        "manylinux2014_i686",
+        "manylinux2014_aarch64",
+        "manylinux2014_armv7l",
+        "manylinux2014_ppc64",
+        "manylinux2014_ppc64le",
+        "manylinux2014_s390x",
     ];
-    const LINUX: &[&str] = &["x86_64", "i686", "aarch64", "armv7l", "ppc64", "ppc64le", "s390x", "riscv64", "loongarch64"];
+    const LINUX: &[&str] = &["x86_64", "i686", "aarch64", "armv7l", "ppc64le", "s390x", "riscv64"];
     const MACOS: &[&str] = &["x86_64", "arm64", "i386", "ppc", "ppc64", "intel", "fat", "fat3", "fat64", "universal", "universal2"];
+    /// Since macOS 11 the second number is always 0, and after 15 the first is the year's.
+    const MACOS_MAJORS: &[&str] = &["11", "12", "13", "14", "15", "26"];
     if EXACT.contains(&tag) {
         return true;
     }
-    if let Some(machine) = tag.strip_prefix("manylinux2014_") {
-        return LINUX.contains(&machine);
-    }
-    for (prefix, machines) in [("manylinux_", LINUX), ("musllinux_", LINUX), ("macosx_", MACOS)] {
-        if let Some(rest) = tag.strip_prefix(prefix) {
-            return two_numbers(rest).is_some_and(|machine| machines.contains(&machine));
+    let Some((system, rest)) = tag.split_once('_') else { return false };
+    match (system, two_numbers(rest)) {
+        ("manylinux", Some((_, _, machine))) => LINUX.contains(&machine) || machine == "ppc64",
+        ("musllinux", Some((_, _, machine))) => LINUX.contains(&machine),
+        ("macosx", Some((major, minor, machine))) => {
+            let is_known = if major == "10" { is_number(minor) } else { MACOS_MAJORS.contains(&major) && minor == "0" };
+            is_known && MACOS.contains(&machine)
         }
-    }
-    if let Some(rest) = tag.strip_prefix("ios_") {
-        return two_numbers(rest).is_some_and(|machine| matches!(machine, "arm64_iphoneos" | "arm64_iphonesimulator" | "x86_64_iphonesimulator"));
-    }
-    if let Some(rest) = tag.strip_prefix("android_") {
-        return rest.split_once('_').is_some_and(|(level, machine)| is_number(level) && matches!(machine, "armeabi_v7a" | "arm64_v8a" | "x86" | "x86_64"));
-    }
-    for prefix in ["pyodide_", "pyemscripten_"] {
-        if let Some(rest) = tag.strip_prefix(prefix) {
-            return two_numbers(rest) == Some("wasm32");
+        ("ios", Some((_, _, machine))) => {
+            matches!(machine, "arm64_iphoneos" | "arm64_iphonesimulator" | "x86_64_iphonesimulator")
         }
+        ("pyemscripten", Some((_, _, machine))) => machine == "wasm32",
+        ("android", _) => {
+            rest.split_once('_').is_some_and(|(level, machine)| is_number(level) && matches!(machine, "armeabi_v7a" | "arm64_v8a" | "x86" | "x86_64"))
+        }
+        _ => false,
     }
-    false
 }
 
-/// What follows two numbers and their underscores.
-fn two_numbers(text: &str) -> Option<&str> {
+/// Two numbers and what follows them, with underscores between.
+fn two_numbers(text: &str) -> Option<(&str, &str, &str)> {
     let (major, rest) = text.split_once('_')?;
     let (minor, rest) = rest.split_once('_')?;
-    (is_number(major) && is_number(minor)).then_some(rest)
+    (is_number(major) && is_number(minor)).then_some((major, minor, rest))
 }
 
 fn is_number(text: &str) -> bool {
@@ -187,19 +216,25 @@ mod tests {
     use super::*;
 
     fn wheel(name: &str) -> Result<(), String> {
-        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap())
+        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), false)
+    }
+
+    fn older_wheel(name: &str) -> Result<(), String> {
+        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), true)
     }
 
     #[test]
     fn wheels_of_real_build_tools_are_accepted() {
         for name in [
             "sample_project-1.0-py3-none-any.whl",
-            "Sample_Project-1.0-1-py3-none-any.whl",
-            "sample.project-1.0-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            "sample_project-1.0-1-py3-none-any.whl",
+            "sample_project-1.0-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
             "sample_project-1.0-cp312-cp312-macosx_11_0_arm64.whl",
             "sample_project-1.0-cp312-cp312-win_amd64.whl",
             "sample_project-1.0-py2.py3-none-any.whl",
-            "sample_project-1.0-cp313-cp313-pyodide_2025_0_wasm32.whl",
+            "sample_project-1.0-cp314-cp314-pyemscripten_2026_0_wasm32.whl",
+            "sample_project-1.0-cp314-cp314-macosx_26_0_arm64.whl",
+            "sample_project-1.0-cp27-cp27m-macosx_10_6_intel.macosx_10_9_x86_64.whl",
             "sample_project-1.0-cp313-cp313-android_21_arm64_v8a.whl",
             "sample_project-1.0.0-py3-none-any.whl",
         ] {
@@ -222,6 +257,50 @@ mod tests {
     }
 
     #[test]
+    fn platforms_that_no_installer_has_are_refused() {
+        for platform in [
+            "macosx_11_3_arm64",
+            "macosx_16_0_arm64",
+            "macosx_99_0_x86_64",
+            "macosx_10_9_sparc",
+            "pyodide_2025_0_wasm32",
+            "musllinux_1_2_ppc64",
+            "manylinux2014_riscv64",
+            "manylinux_2_17_sparc",
+            "ios_13_0_x86_64_iphoneos",
+            "linux_x86_64",
+            "manylinux_2_17",
+        ] {
+            let refused = wheel(&format!("sample_project-1.0-cp312-cp312-{platform}.whl")).unwrap_err();
+            assert!(refused.contains(&format!("unsupported platform tag '{platform}'")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn names_as_projects_write_themselves_are_those_of_older_files() {
+        for name in ["Sample_Project-1.0-py3-none-any.whl", "sample.project-1.0-py3-none-any.whl"] {
+            let own = name.split('-').next().unwrap();
+            let expected = format!("Filename '{name}' should contain the normalized project name 'sample_project', not '{own}'.");
+            assert_eq!((wheel(name), older_wheel(name)), (Err(expected), Ok(())));
+        }
+        assert!(older_wheel("other-1.0-py3-none-any.whl").is_err() && older_wheel("Sample_Project-1.1-py3-none-any.whl").is_err());
+        let sdist = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), true);
+        for name in ["Sample.Project-1.0.tar.gz", "sample-project-1.0.tar.gz", "sample_project-1.0.0.tar.gz"] {
+            assert_eq!(sdist(name), Ok(()), "{name}");
+        }
+        for name in [
+            "sample-1.0.tar.gz",
+            "Sample.Project-1.1.tar.gz",
+            "Sample.Project.tar.gz",
+            ".sample-project-1.0.tar.gz",
+            "Sample.Project-1.0 .tar.gz",
+            "Sample.Project-1.0.zip",
+        ] {
+            assert!(sdist(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
     fn malformed_wheel_names_are_refused() {
         for name in [
             "sample_project-1.0-py3-none.whl",
@@ -238,13 +317,13 @@ mod tests {
             "sample_project- 1.0-py3-none-any.whl",
             "sample_project-1.0\t-py3-none-any.whl",
         ] {
-            assert!(wheel(name).is_err(), "{name}");
+            assert!(older_wheel(name).is_err(), "{name}");
         }
     }
 
     #[test]
     fn a_source_distribution_has_exactly_one_name() {
-        let check = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap());
+        let check = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), false);
         assert_eq!(check("sample_project-1.0.tar.gz"), Ok(()));
         assert_eq!(check("Sample.Project-1.0.tar.gz").unwrap_err(), "Filename 'Sample.Project-1.0.tar.gz' is invalid, should be 'sample_project-1.0.tar.gz'.");
     }
@@ -292,14 +371,15 @@ mod tests {
             version in "v?[0-9]{1,2}(\\.[0-9]){0,2}(rc1|\\.post2|_1|\\+a_b)? ?",
             rest in "(-1[a-z]?)?-py3-none-any",
             own in any::<bool>(),
+            older in any::<bool>(),
         ) {
             let Ok(project) = ProjectName::parse(&written) else { return Ok(()) };
             let Ok(parsed) = Version::parse(version.trim()) else { return Ok(()) };
             let distribution = if own { written.replace('-', "_") } else { distribution };
             for (name, kind) in [(format!("{distribution}-{version}{rest}.whl"), FileKind::Wheel), (format!("{distribution}-{version}.tar.gz"), FileKind::Sdist)] {
                 let checked = match kind {
-                    FileKind::Wheel => check_wheel(&name, &project, &parsed),
-                    FileKind::Sdist => check_sdist(&name, &project, &parsed),
+                    FileKind::Wheel => check_wheel(&name, &project, &parsed, older),
+                    FileKind::Sdist => check_sdist(&name, &project, &parsed, older),
                 };
                 if check_shape(&name, kind).and(checked).is_ok() {
                     let leads_to = project_of(&name);

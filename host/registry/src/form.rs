@@ -11,9 +11,9 @@ const OWN_FIELDS: &[&str] =
     &[":action", "protocol_version", "filetype", "pyversion", "md5_digest", "sha256_digest", "blake2_256_digest", "comment", "attestations"];
 
 /// Parts that one form may have; far more than any real project has classifiers and requirements.
-const MAX_PARTS: usize = 8192;
+const MAX_PARTS: usize = model::limit::FORM_PARTS.length();
 /// Bytes of all text fields together.
-const MAX_TEXT_BYTES: usize = 4 << 20;
+const MAX_TEXT_BYTES: usize = model::limit::FORM_TEXT_BYTES.length();
 
 /// Collects the parts of a multipart body in whatever order they come.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Fields {
 
 impl FormBuilder {
     /// Bytes that one text field may have at most; read no further than one more than this.
-    pub const MAX_FIELD_BYTES: usize = 2 << 20;
+    pub const MAX_FIELD_BYTES: usize = model::limit::FORM_FIELD_BYTES.length();
 
     /// An empty form.
     pub fn new() -> Self {
@@ -63,11 +63,12 @@ impl FormBuilder {
         self.count_part()?;
         let Some(name) = known_field(name) else { return Ok(()) };
         self.bytes = self.bytes.saturating_add(value.len());
-        if value.len() > Self::MAX_FIELD_BYTES || self.bytes > MAX_TEXT_BYTES {
-            return Err(UploadError::rejected(
-                "form-too-large",
-                format!("The upload form is too large: the text of '{name}' goes beyond {MAX_TEXT_BYTES} bytes."),
-            ));
+        let too_large = |why: String| Err(UploadError::rejected("form-too-large", format!("The upload form is too large: {why}.")));
+        if value.len() > Self::MAX_FIELD_BYTES {
+            return too_large(format!("the text of '{name}' is longer than {} bytes", Self::MAX_FIELD_BYTES));
+        }
+        if self.bytes > MAX_TEXT_BYTES {
+            return too_large(format!("with the text of '{name}' all its texts are longer than {MAX_TEXT_BYTES} bytes"));
         }
         let Ok(text) = std::str::from_utf8(value) else {
             return Err(UploadError::rejected("form-not-utf8", format!("Invalid value for {name}. Error: Use UTF-8.")));
@@ -202,6 +203,9 @@ mod tests {
     fn counts_and_sizes_are_bounded() {
         let large = vec![b'a'; FormBuilder::MAX_FIELD_BYTES + 1];
         assert!(form(&[("description", &large)]).is_err());
+        let most = &large[1..];
+        assert!(form(&[("description", most), ("summary", most)]).is_ok());
+        assert!(form(&[("description", most), ("summary", most), ("keywords", b"a")]).is_err());
         let many: Vec<(&str, &[u8])> = vec![("classifiers", b"a".as_slice()); MAX_PARTS + 1];
         assert!(form(&many).is_err());
         let unknown: Vec<(&str, &[u8])> = vec![("nobody-knows", b"a".as_slice()); MAX_PARTS + 1];

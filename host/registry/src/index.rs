@@ -6,24 +6,25 @@ pub(crate) mod cache;
 mod follow;
 mod html;
 pub(crate) mod list;
+pub(crate) mod page;
 mod project_json;
 mod simple_json;
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gate::Permit;
-use model::{Caller, ProjectStatus, Version};
-use sha2::{Digest, Sha256};
+use model::{Caller, ProjectStatus, ReleaseState, Version};
 use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ListedProject;
 
 use crate::Registry;
 use crate::targets::{ReadIndex, ReadProject, settings_value};
-use cache::{JsonPage, ProjectEntry};
+use cache::{JsonKey, JsonPage, Making, ProjectEntry};
 pub use list::page::{ListPage, Parts};
+use page::LARGE;
+pub use page::{Page, PageBytes};
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -37,60 +38,11 @@ pub enum PageFormat {
     Json,
 }
 
-/// A rendered page, shared with the cache.
-#[derive(Clone, Debug)]
-pub struct Page {
-    pub body: Bytes,
-    /// With its quotes.
-    pub etag: Arc<str>,
-    /// `X-PyPI-Last-Serial`.
-    pub last_serial: i64,
-    /// The body compressed, once somebody wanted it so.
-    gzip: Arc<tokio::sync::OnceCell<Bytes>>,
-}
-
 /// A page of the Simple API.
 #[derive(Clone, Debug)]
 pub enum SimplePage {
     Project(Page),
     List(ListPage),
-}
-
-/// Bytes from which on a page is worth compressing.
-const LARGE: usize = 16 << 10;
-
-impl Page {
-    fn new(body: Vec<u8>, last_serial: i64) -> Self {
-        let digest = Sha256::digest(&body);
-        Self { etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..16])).into(), body: body.into(), last_serial, gzip: Arc::default() }
-    }
-
-    /// Whether the page is worth compressing.
-    pub fn is_large(&self) -> bool {
-        self.body.len() >= LARGE
-    }
-
-    /// The body compressed with gzip: once, away from the threads that serve, and then kept
-    /// beside it. None for a page that is not large, or if the work was cut short.
-    pub async fn gzip(&self) -> Option<Bytes> {
-        if !self.is_large() {
-            return None;
-        }
-        let body = self.body.clone();
-        let compress = async move { tokio::task::spawn_blocking(move || compressed(&body)).await? };
-        self.gzip.get_or_try_init(|| compress).await.ok().cloned()
-    }
-
-    /// Bytes in memory, those of the compressed body among them.
-    pub(crate) fn weight(&self) -> usize {
-        self.body.len() + if self.is_large() { self.body.len() / 2 } else { 0 }
-    }
-}
-
-fn compressed(body: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::new(5));
-    encoder.write_all(body)?;
-    Ok(encoder.finish()?.into())
 }
 
 /// Where things are for clients.
@@ -143,6 +95,12 @@ impl Registry {
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
+        let turn = self.inner.cache.turn(normalized).await;
+        if let Some(entry) = self.inner.cache.project(normalized) {
+            return Ok(Some(entry));
+        }
+        // Before anything is loaded, so that little of it waits in memory.
+        let place = self.inner.cache.place(Making::Simple).await?;
         let epoch = self.inner.cache.before_loading(normalized);
         let Some(facts) = self.inner.storage.project_facts(normalized, None).await? else { return Ok(None) };
         if facts.project.published_at.is_none() {
@@ -153,17 +111,37 @@ impl Registry {
             ProjectStatus::Quarantined => Vec::new(),
             _ => self.inner.storage.published_files(facts.project.id).await?,
         };
-        let entry = Arc::new(ProjectEntry::new(facts.project, settings_value(facts.settings), files, &self.urls()));
-        self.inner.cache.keep(&entry, epoch);
-        Ok(Some(entry))
+        let inner = self.inner.clone();
+        let made = making((turn, place), move || {
+            let entry = Arc::new(ProjectEntry::new(facts.project, settings_value(facts.settings), files));
+            inner.cache.keep(&entry, epoch);
+            Ok(entry)
+        });
+        made.await.map(Some)
     }
 
     /// `/simple/` or `/simple/{project}/`; none is a 404.
     pub async fn simple_page(&self, permit: Permit<ReadIndex>, format: PageFormat) -> Result<Option<SimplePage>, StorageError> {
         match &permit.target().project {
-            Some(project) => Ok(project.entry.as_ref().map(|entry| SimplePage::Project(entry.page(format).clone()))),
+            Some(project) => match &project.entry {
+                Some(entry) => Ok(Some(SimplePage::Project(self.page_of(entry, format).await?))),
+                None => Ok(None),
+            },
             None => Ok(Some(SimplePage::List(ListPage { list: self.list().await?, format }))),
         }
+    }
+
+    async fn page_of(&self, entry: &Arc<ProjectEntry>, format: PageFormat) -> Result<Page, StorageError> {
+        if let Some(page) = entry.page(format) {
+            return Ok(page);
+        }
+        let turn = self.inner.cache.turn(entry.project.name.normalized()).await;
+        if let Some(page) = entry.page(format) {
+            return Ok(page);
+        }
+        let place = self.inner.cache.place(Making::Simple).await?;
+        let (entry, urls, inner) = (entry.clone(), self.urls(), self.inner.clone());
+        making((turn, place), move || entry.make_page(format, &urls, &inner.simple_files)).await
     }
 
     /// Projects with this text in their normalized name: the name itself, then those that begin
@@ -184,6 +162,17 @@ impl Registry {
     /// `/pypi/{project}/json`, or with `version` as it stands in the path
     /// `/pypi/{project}/{version}/json`; none is a 404.
     pub async fn json_page(&self, permit: Permit<ReadIndex>, version: Option<&str>) -> Result<Option<Page>, StorageError> {
+        Ok(self.made_pages(permit, version).await?.map(|made| made.page))
+    }
+
+    /// What people are shown of the same: `info` and `urls` as programs get them; of the newest
+    /// 200 releases version, number of files and
+    /// whether it is yanked, and whether there are more.
+    pub async fn people_page(&self, permit: Permit<ReadIndex>, version: Option<&str>) -> Result<Option<Page>, StorageError> {
+        Ok(self.made_pages(permit, version).await?.map(|made| made.people))
+    }
+
+    async fn made_pages(&self, permit: Permit<ReadIndex>, version: Option<&str>) -> Result<Option<JsonPage>, StorageError> {
         let Some(entry) = permit.target().project.as_ref().and_then(|project| project.entry.clone()) else { return Ok(None) };
         if !project_json::is_shown(entry.project.status) {
             return Ok(None);
@@ -197,17 +186,91 @@ impl Registry {
             return Ok(None);
         }
         let key = (entry.project.name.normalized().to_owned(), version.as_ref().map(Version::to_string));
-        let known = self.inner.cache.json.get(&key);
-        if let Some(known) = known.filter(|known| known.beside.upgrade().is_some_and(|beside| Arc::ptr_eq(&beside, &entry))) {
-            return Ok(Some(known.page));
+        let kept = || self.inner.cache.json.get(&key).filter(|kept| kept.beside.upgrade().is_some_and(|beside| Arc::ptr_eq(&beside, &entry)));
+        if let Some(kept) = kept() {
+            return Ok(Some(kept));
         }
-        let releases = self.inner.storage.published_releases(entry.project.id).await?;
+        let turn = self.inner.cache.turn(&key.0).await;
+        if let Some(kept) = kept() {
+            return Ok(Some(kept));
+        }
+        let place = self.inner.cache.place(Making::Release).await?;
+        // To its end, also if nobody waits for it any more: reading what a release says of itself
+        // takes as long as making pages of it.
+        let registry = self.clone();
+        let made = tokio::spawn(async move { registry.make_pages(entry, key, version, (turn, place)).await });
+        made.await.map_err(|error| StorageError::Unavailable(error.to_string()))?
+    }
+
+    async fn make_pages(
+        &self,
+        entry: Arc<ProjectEntry>,
+        key: JsonKey,
+        version: Option<Version>,
+        held: impl Send + 'static,
+    ) -> Result<Option<JsonPage>, StorageError> {
+        // The page of one version costs nothing for the thousands of others.
+        let releases = match &version {
+            Some(version) => {
+                Vec::from_iter(self.inner.storage.release(entry.project.id, version).await?.filter(|found| found.state == ReleaseState::Published))
+            }
+            None => self.inner.storage.published_releases(entry.project.id).await?,
+        };
         let roles = self.inner.storage.roles_on(entry.project.id).await?;
-        let Some(shown) = project_json::shown(&releases, version.as_ref()) else { return Ok(None) };
-        let metadata = self.release_metadata(shown.id).await?;
-        let body = project_json::page(&entry, &releases, &project_json::Shown { release: shown, metadata: &metadata }, &roles, version.is_none(), &self.urls());
-        let page = Page::new(body, entry.project.last_serial);
-        self.inner.cache.json.insert(key, JsonPage { beside: Arc::downgrade(&entry), page: page.clone() });
-        Ok(Some(page))
+        let Some(id) = project_json::shown(&releases, version.as_ref()).map(|shown| shown.id) else { return Ok(None) };
+        let metadata = self.release_metadata(id).await?;
+        let (urls, beside, inner) = (self.urls(), Arc::downgrade(&entry), self.inner.clone());
+        let made = making(held, move || {
+            let Some(release) = releases.iter().find(|release| release.id == id) else { return Ok(None) };
+            let shown = project_json::Shown { release, metadata: &metadata };
+            let page = project_json::page(&entry, &releases, &shown, &roles, version.is_none(), &urls);
+            let people = project_json::people_page(&entry, &releases, &shown, version.is_none(), &urls);
+            let (serial, files) = (entry.project.last_serial, &inner.release_files);
+            let made = JsonPage { beside, page: Page::new(page, serial, files)?, people: Page::new(people, serial, files)? };
+            inner.cache.json.insert(key, made.clone());
+            Ok(Some(made))
+        });
+        made.await
+    }
+}
+
+/// Makes what may take a while, of a project with many files: no other request waits for it.
+/// What is `held` is held until it is made, also if nobody waits for it any more.
+async fn making<T: Send + 'static>(held: impl Send + 'static, make: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StorageError> {
+    let make = move || {
+        let made = make();
+        drop(held);
+        made
+    };
+    crate::spool::blocking(make).await.map_err(|error| StorageError::Unavailable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
+    use model::limit::PAGES_AT_ONCE;
+    use tokio::time::timeout;
+
+    use super::*;
+    use cache::IndexCache;
+
+    #[tokio::test]
+    async fn few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count() {
+        const SOON: Duration = Duration::from_millis(10);
+        let cache = IndexCache::new(1 << 20);
+        let (go_on, wait) = mpsc::channel();
+        let wait = Arc::new(Mutex::new(wait));
+        for _ in 0..PAGES_AT_ONCE.get() / 2 {
+            let (place, wait) = (cache.place(Making::Release).await.unwrap(), wait.clone());
+            let made = making(place, move || wait.lock().unwrap().recv().map_err(io::Error::other));
+            assert!(timeout(SOON, made).await.is_err(), "whoever asked is gone");
+        }
+        assert!(timeout(SOON, cache.place(Making::Release)).await.is_err(), "all are still being made");
+        assert!(timeout(SOON, cache.place(Making::Simple)).await.is_ok(), "what installers read has places of its own");
+        go_on.send(()).unwrap();
+        drop(cache.place(Making::Release).await.unwrap());
+        drop(go_on);
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! - [`spool`] and [`blobs`]: bytes on their way in, and where they stay.
 //! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
-//! - [`projects`]: roles, settings and status of projects.
+//! - [`projects`]: roles, settings and status of projects; [`removal`]: yanking and deleting.
 //!
 //! Invariant: a file's blob is durable before the row that names it, and the row is
 //! written in one transaction with everything readers could see of it and the audit event.
@@ -19,8 +19,10 @@ pub mod files;
 pub mod form;
 pub mod index;
 mod metadata;
+mod notices;
 pub mod projects;
 mod registry;
+pub mod removal;
 pub mod spool;
 pub mod staging;
 pub mod targets;

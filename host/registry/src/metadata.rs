@@ -5,6 +5,7 @@
 pub(crate) mod checks;
 pub(crate) mod fields;
 mod headers;
+pub(crate) mod license;
 pub(crate) mod requirement;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use headers::{Header, Headers};
 /// Largest `METADATA` or `PKG-INFO` that is read, in bytes.
 pub(crate) const MAX_METADATA_BYTES: u64 = model::limit::METADATA_BYTES.get();
 /// Headers one such file may have.
-const MAX_HEADERS: usize = 20_000;
+const MAX_HEADERS: usize = model::limit::METADATA_FIELDS.length();
 
 /// Core metadata. Keys are the first form names of [`FIELDS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(crate) enum MetadataError {
     Characters { line: usize, why: &'static str },
     #[error("the metadata has more than {MAX_HEADERS} fields")]
     TooManyFields,
-    #[error("the metadata has '{0}' more than once")]
+    #[error("the metadata has '{0}' more than once, and not the same")]
     Repeated(&'static str),
     #[error("the metadata has no '{0}'")]
     Missing(&'static str),
@@ -63,7 +64,7 @@ impl CoreMetadata {
     }
 
     /// Parses `METADATA` or `PKG-INFO`. Unknown headers are ignored, as the specification
-    /// asks; a single field given twice is not: readers would differ in which they take.
+    /// asks; a single field with two values is not: readers would differ in which they take.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
         let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8)?;
         let Headers { headers, body } = headers::read(text)?;
@@ -80,6 +81,9 @@ impl CoreMetadata {
             }
             let given = values.entry(field.form_names[0]).or_default();
             if !field.many && !given.is_empty() {
+                if given[0] == value {
+                    continue;
+                }
                 return Err(MetadataError::Repeated(field.header));
             }
             given.push(value);
@@ -106,6 +110,12 @@ impl CoreMetadata {
     /// The value of a field that has one.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).first().map(String::as_str)
+    }
+
+    /// Files that must be in the distribution (PEP 639). Before metadata 2.4 the field was a
+    /// habit of one tool and promised nothing.
+    pub(crate) fn promised_license_files(&self) -> &[String] {
+        if matches!(self.one("metadata_version"), Some("2.4" | "2.5")) { self.all("license_file") } else { &[] }
     }
 
     /// What a decision may know of it.
@@ -143,11 +153,13 @@ impl Registry {
             None => return Ok(Value::Null),
         };
         let inner = self.inner.clone();
-        let bytes = blocking(move || std::fs::read(inner.blobs.metadata_path(&sha256))).await;
-        let parsed = bytes.map_err(|error| error.to_string()).and_then(|bytes| CoreMetadata::parse(&bytes).map_err(|error| error.to_string()));
+        let parsed = blocking(move || {
+            let bytes = std::fs::read(inner.blobs.metadata_path(&sha256))?;
+            CoreMetadata::parse(&bytes).map(|metadata| metadata.to_json()).map_err(std::io::Error::other)
+        });
         // The release is no less there for it: its files can be downloaded and installed.
-        Ok(parsed.map(|metadata| metadata.to_json()).unwrap_or_else(|error| {
-            tracing::error!(%release, sha256 = data_encoding::HEXLOWER.encode(&sha256), error, "cannot read the core metadata of a release");
+        Ok(parsed.await.unwrap_or_else(|error| {
+            tracing::error!(%release, sha256 = data_encoding::HEXLOWER.encode(&sha256), %error, "cannot read the core metadata of a release");
             Value::Null
         }))
     }
@@ -179,16 +191,30 @@ fn unfold(field: &Field, value: &str) -> String {
 const PROSE: &[&str] = &["summary", "description", "keywords", "author", "author_email", "maintainer", "maintainer_email", "license"];
 
 /// What one reader takes literally, another for something else: control characters, and
-/// encoded words (`=?utf-8?q?…?=`, RFC 2047), which only some decode.
+/// encoded words, which only some decode.
 fn check_characters(field: &Field, value: &str) -> Result<(), &'static str> {
     let has_lines = matches!(field.form_names[0], "description" | "license");
     if value.contains('\0') || !has_lines && value.chars().any(|c| c.is_control() && c != '\t') {
         return Err("has control characters");
     }
-    if !PROSE.contains(&field.form_names[0]) && value.contains("=?") {
-        return Err("has what looks like an encoded word ('=?')");
+    if !PROSE.contains(&field.form_names[0]) && has_encoded_word(value) {
+        return Err("has an encoded word ('=?utf-8?q?…?='), which only some readers decode");
     }
     Ok(())
+}
+
+/// Whether a text holds an encoded word: `=?charset?encoding?text?=` (RFC 2047), where the
+/// encoding is B or Q. Readers are less strict than the standard about what the text may hold,
+/// so it may hold anything here.
+fn has_encoded_word(text: &str) -> bool {
+    // Looked for once: a text may hold a million beginnings.
+    let Some(last_end) = text.rfind("?=") else { return false };
+    text.match_indices("=?").any(|(at, _)| {
+        let mut parts = text[at + 2..].splitn(3, '?');
+        let (_charset, encoding, encoded) = (parts.next(), parts.next(), parts.next());
+        let is_ended = encoded.is_some_and(|encoded| text.len() - encoded.len() <= last_end);
+        encoding.is_some_and(|encoding| matches!(encoding, "b" | "B" | "q" | "Q")) && is_ended
+    })
 }
 
 #[cfg(test)]
@@ -198,6 +224,20 @@ mod tests {
     use super::*;
 
     const SMALLEST: &str = "Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n";
+
+    #[test]
+    fn fields_are_bounded() {
+        let parse = |count: usize| CoreMetadata::parse(format!("{SMALLEST}{}", "Classifier: x\n".repeat(count - 3)).as_bytes());
+        assert!(parse(20_000).is_ok());
+        assert!(matches!(parse(20_001), Err(MetadataError::TooManyFields)));
+    }
+
+    #[test]
+    fn a_million_beginnings_of_encoded_words_are_read_at_once() {
+        // Each looked for to the end of the text, they take hours.
+        let text = "=?a?b? ".repeat(500_000);
+        assert!(!has_encoded_word(&text) && has_encoded_word(&format!("{text}?=")));
+    }
 
     #[test]
     fn every_field_is_kept() {
@@ -220,9 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn a_single_field_given_twice_is_refused() {
+    fn a_single_field_with_two_values_is_refused() {
         assert_eq!(CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
         assert_eq!(CoreMetadata::parse(format!("{SMALLEST}name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
+        let same = CoreMetadata::parse(format!("{SMALLEST}name: sample\nSummary: a\nSummary: a\n").as_bytes()).unwrap();
+        assert_eq!((same.all("name"), same.all("summary")), (["sample".to_owned()].as_slice(), ["a".to_owned()].as_slice()));
     }
 
     #[test]
@@ -252,12 +294,22 @@ mod tests {
         for line in [
             "Requires-Dist: a; os_name == \"=?utf-8?q?x?=\"",
             "Requires-Python: ===1=?utf-8?q?x?=",
+            "Project-URL: Search, https://example.org/find?q=?a&b=?utf-8?Q?a b?=",
+            "Project-URL: Search, https://example.org/??=?=?b?B?c??=",
             "Summary: a\u{b}b",
             "Requires-Dist: a\0",
             "Author: a\u{85}b",
         ] {
             let parsed = CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes());
             assert!(matches!(parsed, Err(MetadataError::Characters { line: 4, .. })), "{line:?}: {parsed:?}");
+        }
+        // These have a beginning, or more, and no grammar.
+        for line in [
+            "Project-URL: Search, https://example.org/find?q=?a&b=?c",
+            "Home-page: https://example.org/?a=?utf-8?x?b?=",
+            "Home-page: https://example.org/?=?q?b",
+        ] {
+            CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes()).unwrap();
         }
         // Licenses have page breaks, names of people encoded words.
         CoreMetadata::parse(format!("{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n").as_bytes()).unwrap();

@@ -28,7 +28,7 @@ pub enum ManageError {
     #[error("user '{user}' has no role on project '{project}'")]
     NoRole { user: String, project: String },
     /// Nobody would own the project.
-    #[error("'{0}' is the last owner; make somebody else an owner first")]
+    #[error("'{0}' is the last owner; make someone else an owner first")]
     LastOwner(String),
     /// The policy offers no such setting, or not such a value.
     #[error("settings of policy '{policy}': {message}")]

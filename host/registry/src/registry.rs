@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::limit::{Bytes, LARGE_PAGES_BYTES, LARGE_RELEASE_PAGES_BYTES};
 use model::{Clock, ProjectName};
 use storage::Storage;
 use tokio::sync::Semaphore;
@@ -12,6 +13,8 @@ use tokio::sync::Semaphore;
 use crate::blobs::BlobStore;
 use crate::index::cache::IndexCache;
 use crate::index::list::current::CurrentList;
+use crate::index::page::PageFiles;
+use crate::upload::inspections::Inspections;
 
 /// Names that are reserved unless the operator says otherwise: what people type into `pip
 /// install` although it is no project (`-r requirements.txt` with a slip, the language, a
@@ -56,6 +59,8 @@ pub struct RegistryConfig {
     pub new_projects_per_address: u32,
     /// Names that no new project may take, neither them nor what looks like them.
     pub reserved_names: Vec<ProjectName>,
+    /// Whether files in the conventions of before 2025 are accepted.
+    pub older_files: bool,
     /// Uploads that may be spooled at the same time; further ones wait.
     pub max_concurrent_uploads: usize,
     /// Bytes of rendered pages kept in memory.
@@ -79,7 +84,8 @@ impl RegistryConfig {
             new_projects_per_user: 20,
             new_projects_per_address: 40,
             reserved_names: RESERVED_NAMES.iter().map(|name| ProjectName::parse(name).expect("a reserved name is a name")).collect(),
-            max_concurrent_uploads: 64,
+            older_files: false,
+            max_concurrent_uploads: model::limit::UPLOADS_OF_ALL.length(),
             page_cache_bytes: 64 << 20,
         }
     }
@@ -107,9 +113,11 @@ pub(crate) struct Inner {
     pub(crate) blobs: BlobStore,
     /// One permit for each upload that is being received.
     pub(crate) upload_slots: Arc<Semaphore>,
-    /// One permit for each archive that is being looked into: unpacking costs processor and memory.
-    pub(crate) inspection_slots: Semaphore,
+    pub(crate) inspections: Inspections,
     pub(crate) cache: IndexCache,
+    /// Room for large pages of the Simple API, and for those of the JSON API.
+    pub(crate) simple_files: PageFiles,
+    pub(crate) release_files: PageFiles,
     pub(crate) list: CurrentList,
 }
 
@@ -118,11 +126,15 @@ impl Registry {
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: RegistryConfig) -> Result<Self, OpenError> {
         let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder { path: config.blobs.clone(), cause })?;
         let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
-        let inspection_slots = Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
+        let inspections = Inspections::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
+        let room = |bytes: Bytes| PageFiles::with_room(blobs.incoming().to_owned(), bytes.get());
+        let (simple_files, release_files) = (room(LARGE_PAGES_BYTES), room(LARGE_RELEASE_PAGES_BYTES));
         let reserved_looks = config.reserved_names.iter().map(ProjectName::looks).collect();
         let list = CurrentList::default();
-        Ok(Self { inner: Arc::new(Inner { storage, clock, config, reserved_looks, blobs, upload_slots, inspection_slots, cache, list }) })
+        Ok(Self {
+            inner: Arc::new(Inner { storage, clock, config, reserved_looks, blobs, upload_slots, inspections, cache, simple_files, release_files, list }),
+        })
     }
 
     /// Where things are and how large they may be.

@@ -47,7 +47,7 @@ impl KnownProject {
         self.row.as_ref().map(|row| row.id)
     }
 
-    fn facts(&self) -> ProjectFacts<'_> {
+    pub(crate) fn facts(&self) -> ProjectFacts<'_> {
         ProjectFacts {
             id: self.id(),
             normalized: &self.normalized,
@@ -125,7 +125,7 @@ impl KnownRelease {
         limit.filter(|&days| is_published && self.age > u64::from(days) * SECONDS_PER_DAY)
     }
 
-    fn facts(&self) -> ReleaseFacts<'_> {
+    pub(crate) fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             version: &self.version,
             standing: match self.row.as_ref().map(|row| row.state) {

@@ -11,6 +11,7 @@ mod content_checks;
 mod error;
 mod existing;
 mod file_checks;
+pub(crate) mod inspections;
 mod new_project;
 mod store;
 pub(crate) mod submission;
@@ -84,7 +85,7 @@ const CHECKS: &[(u8, Check)] = &[
     (27, existing::one_source_distribution),
     (28, content_checks::archive),
     (29, content_checks::name_of_kind), // and the name's part of 30
-    (30, content_checks::wheel),
+    (30, content_checks::content),      // and of 29
     (31, content_checks::attestations),
 ];
 
@@ -95,7 +96,7 @@ impl Registry {
     pub async fn check_uploader(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, so_far: &FormBuilder) -> Result<(), UploadError> {
         require_credential(gate, attempt, caller).await?;
         // A form that is not complete yet says nothing; the whole one is checked later.
-        let Ok(header) = Header::parse(so_far.fields()) else { return Ok(()) };
+        let Ok(header) = Header::parse(so_far.fields(), self.inner.config.older_files) else { return Ok(()) };
         let project = KnownProject::load(&self.inner.storage, header.name.normalized(), Some(caller)).await?;
         gate.check_core(attempt, caller, &UploadSomething { project }).await?;
         Ok(())
@@ -104,7 +105,7 @@ impl Registry {
     /// The whole use case: every check in the order of PyPI, the decision, the blob, the rows.
     pub async fn upload(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, form: UploadForm) -> Result<Uploaded, UploadError> {
         require_credential(gate, attempt, caller).await?;
-        let (submission, file) = Submission::parse(form)?;
+        let (submission, file) = Submission::parse(form, self.inner.config.older_files)?;
         let mut upload = self.load_upload(caller, submission, file).await?;
         let mut counted_as_new = Vec::new();
         let mut attempt = attempt.clone();
@@ -176,12 +177,16 @@ impl Registry {
             && crate::filename::check_shape(&submission.file_name, submission.kind).is_ok()
             && (submission.kind == FileKind::Wheel || submission.file_name.ends_with(".tar.gz"));
         let Some(file) = upload.file.as_ref().filter(|_| upload.inspected.is_none() && is_worth_it) else { return Ok(()) };
-        let _slot = self.inner.inspection_slots.acquire().await.map_err(|error| UploadError::Unavailable(error.to_string()))?;
+        let turn = self.inner.inspections.turn(upload.uploader).await;
+        let turn = turn.ok_or_else(|| UploadError::Unavailable("many archives are looked into at this moment; try again in a minute".to_owned()))?;
         let path = file.path().to_owned();
         let (kind, file_name, name, version) = (submission.kind, submission.file_name.clone(), submission.name.clone(), submission.version.clone());
-        let inspected = blocking(move || Ok(archive::inspect(&path, kind, &file_name, &name, &version)))
-            .await
-            .map_err(|error| UploadError::Unavailable(error.to_string()))?;
+        let inspected = blocking(move || {
+            // Until it ends, also where the client has gone away meanwhile.
+            let _turn = turn;
+            Ok(archive::inspect(&path, kind, &file_name, &name, &version))
+        });
+        let inspected = inspected.await.map_err(|error| UploadError::Unavailable(error.to_string()))?;
         upload.metadata = inspected.as_ref().ok().map(|inspected| inspected.metadata.facts());
         upload.inspected = Some(inspected);
         Ok(())
@@ -227,7 +232,7 @@ fn unchanged(permit: &Permit<UploadFile>, staged: bool, public_url: &str) -> Upl
     let upload = permit.target();
     let mut messages = vec![format!("'{}' was uploaded before and is the same; nothing changed.", upload.submission.file_name)];
     if staged {
-        messages.push("It is staged: nobody sees it until the release is published.".to_owned());
+        messages.push("It is staged: no one can see it until the release is published.".to_owned());
     }
     messages.extend(permit.warnings().iter().map(|reason| store::sentence(reason, public_url)));
     Uploaded {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, configuration, decisions, explain, mail, policy, project, release, token, user};
+use crate::commands::{audit, configuration, decisions, explain, mail, policy, project, release, removal, token, user};
 use crate::configuration::Key;
 use crate::serve;
 
@@ -15,9 +15,9 @@ Commands other than `serve` and `release publish|reject` work on the database di
 ask no policy, and are audited with the name of the system user.
 
 Exit codes: 0 done; 1 refused or failed, nothing was changed unless the message says so;
-2 a running server could not load the policy set (the earlier one goes on serving); 64 the command line is wrong.";
+2 a running server could not load the policy set (the previous one keeps serving); 64 the command line is wrong.";
 
-/// A Python package index whose every request is decided by sandboxed policies.
+/// A Python package index where sandboxed policies decide every request.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -49,9 +49,12 @@ pub(crate) enum Task {
     /// Projects: roles, settings, status.
     #[command(subcommand)]
     Project(project::ProjectCommand),
-    /// Staged releases, through the running registry and its policies.
+    /// Releases: publish and reject what is staged, yank, delete.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
+    /// Files: delete.
+    #[command(subcommand)]
+    File(removal::FileCommand),
     /// Mails: what is in the outbox, whether any arrives.
     #[command(subcommand)]
     Mail(mail::MailCommand),

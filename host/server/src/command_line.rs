@@ -72,6 +72,9 @@ impl CommandLine {
 
     /// How to call this program for the same registry, for hints that people copy.
     pub(crate) fn program(&self) -> String {
+        if let Some(called) = std::env::var(configuration::CALLED_AS).ok().filter(|called| is_one_word(called)) {
+            return called;
+        }
         let data = (self.configuration.layers.origin(Key::data) == Origin::Flag).then(|| self.configuration.values.data.display().to_string());
         let files = Key::ALL.iter().filter_map(|key| match self.configuration.layers.origin(*key) {
             Origin::File(file) if file != Path::new(configuration::FILE) => Some(file.display().to_string()),
@@ -140,7 +143,17 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn system_user() -> String {
     let Ok(uid) = fs::metadata("/proc/self").map(|process| process.uid()) else { return "unknown".to_owned() };
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    name_of(uid, &accounts).unwrap_or_else(|| format!("uid {uid}"))
+    let user = name_of(uid, &accounts).unwrap_or_else(|| format!("uid {uid}"));
+    // Whoever runs as that user can say anything here, and can write to the database as well.
+    match std::env::var(configuration::CALLED_BY).ok().filter(|caller| is_one_word(caller)) {
+        Some(caller) => format!("{caller} as {user}"),
+        None => user,
+    }
+}
+
+/// Whether a text is one plain word, such as a name of a program or a user.
+pub(crate) fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The first account of `/etc/passwd` with this number.
@@ -159,6 +172,8 @@ mod tests {
 
     #[test]
     fn a_hint_names_the_same_registry_and_is_safe_to_copy() {
+        assert!(["portcullisctl", "alice-2"].into_iter().all(is_one_word));
+        assert!(!["", "two words", "a;b", "a\nb"].into_iter().any(is_one_word));
         assert_eq!(program_with(None, None), "portcullis");
         assert_eq!(program_with(Some("/etc/p.toml"), Some("my data")), "portcullis --config /etc/p.toml --data 'my data'");
         assert_eq!(quoted("o'neil`id`@example.org"), r"'o'\''neil`id`@example.org'");

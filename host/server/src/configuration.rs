@@ -27,7 +27,13 @@ pub(crate) const FILE: &str = "portcullis.toml";
 const SQLITE_FILE: &str = "portcullis.sqlite";
 
 /// Variables that begin like ours and are no keys: they answer prompts, or name the file.
-const OTHER_VARIABLES: [&str; 3] = ["PORTCULLIS_CONFIG", "PORTCULLIS_PASSWORD", "PORTCULLIS_TOTP"];
+const OTHER_VARIABLES: [&str; 5] = ["PORTCULLIS_CONFIG", "PORTCULLIS_PASSWORD", "PORTCULLIS_TOTP", CALLED_AS, CALLED_BY];
+
+/// What people type to call this program for its registry, where that is not its own name: the
+/// package says so.
+pub(crate) const CALLED_AS: &str = "PORTCULLIS_CALLED_AS";
+/// Who called what became the service's user before it called this program.
+pub(crate) const CALLED_BY: &str = "PORTCULLIS_CALLED_BY";
 
 /// Beginnings that are not ours: container platforms announce a service called
 /// `portcullis` by such variables, and the test suite has its own.

@@ -128,8 +128,8 @@ fn read_key(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
-    ensure!(mode & 0o077 == 0, "{} is readable by other users (mode {mode:o}); remove it, a new one is made", path.display());
-    let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is damaged; remove it, a new one is made", path.display()))?;
+    ensure!(mode & 0o077 == 0, "{} is readable by other users (mode {mode:o}); remove it, and a new one is created", path.display());
+    let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is damaged; remove it, and a new one is created", path.display()))?;
     Ok(Some(key))
 }
 

@@ -89,6 +89,7 @@ async fn command(task: Task, configuration: Configuration) -> anyhow::Result<Ans
         Task::Token(command) => commands::token::run(command, &line).await,
         Task::Project(command) => commands::project::run(command, &line).await,
         Task::Release(command) => commands::release::run(command, &line).await,
+        Task::File(command) => commands::removal::run(command, &line).await,
         Task::Mail(command) => commands::mail::run(command, &line).await,
         Task::Explain(arguments) => commands::explain::run(arguments, &line).await,
         Task::Decisions(arguments) => commands::decisions::run(arguments, &line).await,

@@ -41,11 +41,7 @@ impl Remote {
             }
         };
         check_protected(&base)?;
-        let builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(60))
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+        let builder = identity::breaches::http_client().connect_timeout(Duration::from_secs(10)).timeout(Duration::from_secs(60));
         let client = if base.scheme() == "http" {
             // The name is this machine's whatever a resolver says.
             let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];

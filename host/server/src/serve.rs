@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use clap::Args;
 use gate::{Gate, GateConfig, Recorder, RecorderConfig, ServerIdentity};
 use mail::Transport;
-use model::{Clock, SystemClock};
+use model::{Action, Clock, CredentialKind, SystemClock};
 use policy_engine::Engine;
 use portcullis_http::{App, AppConfig, Metrics};
 use storage::{DatabaseKind, Storage};
@@ -29,6 +29,7 @@ use crate::configuration::{Configuration, PublicUrl};
 use crate::data_folder::DataFolder;
 use crate::logging::{self, Log};
 use crate::wiring;
+use watch::Watch;
 use working_set::{Source, WorkingSet};
 
 /// Stack of a thread that serves requests. A policy may use a part of it, and what calls
@@ -40,7 +41,7 @@ const BLOCKING_THREADS: usize = 16;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis serve\n  portcullis serve --listen 127.0.0.1:9000 --public-url https://packages.example.org --trusted-proxies 127.0.0.1\n  portcullis serve --watch-policies policies/default     while writing policies\n\nAlso flags: every configuration key, among them --listen, --public-url, --data, --database;\n`portcullis config --template` explains them. Ctrl-C or SIGTERM ends it cleanly, a second one at once."
+    after_help = "Examples:\n  portcullis serve\n  portcullis serve --listen 127.0.0.1:9000 --public-url https://packages.example.org --trusted-proxies 127.0.0.1\n  portcullis serve --watch-policies policies/default     while writing policies, or where a checkout brings them\n\nAlso flags: every configuration key, among them --listen, --public-url, --data, --database;\n`portcullis config --template` explains them. Ctrl-C or SIGTERM ends it cleanly, a second one at once."
 )]
 pub(crate) struct ServeArguments {
     /// Policy set to begin with while none is active yet [default: policies/default, if it is there].
@@ -48,7 +49,11 @@ pub(crate) struct ServeArguments {
     /// Later sets come with `portcullis policy apply`; the active one is kept in the database.
     #[arg(long, value_name = "folder")]
     policies: Option<PathBuf>,
-    /// Apply the policy set in this folder whenever one of its files changes. For development only.
+    /// Apply the policy set in this folder, and again whenever the folder holds another one.
+    ///
+    /// The path is watched: files may be edited, or the folder replaced, by itself or through a
+    /// symbolic link. A set that `policy apply` would refuse is refused, and the last good one
+    /// goes on serving; `policy status` tells. Whoever can write the folder decides everything.
     #[arg(long, value_name = "folder", conflicts_with = "policies")]
     watch_policies: Option<PathBuf>,
 }
@@ -92,21 +97,24 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
 
     let parts = Parts::new(&configuration, &public_url, &folder, storage)?;
     let source = Source { policies: arguments.policies, watched: arguments.watch_policies };
-    let working_set = working_set::install(&parts.gate, &parts.engine, &source).await?;
+    let mut watch = source.watched.as_ref().map(|folder| Watch::new(folder, &parts.gate, &parts.engine));
+    let working_set = working_set::install(&parts.gate, &parts.engine, &source, watch.as_mut()).await?;
     say(&format!("  policies   {}", working_set.in_words()));
 
     say(&format!("  mail       {}", mail_in_words(&configuration, &folder)));
 
     folder.note_public_url(&public_url.0)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    parts.start_background(&configuration, source.watched, log, &stop, &tasks);
+    parts.start_background(&configuration, watch, log, &stop, &tasks);
     shutdown::on_signal(stop.clone(), configuration.values.shutdown_deadline)?;
     say(&format!("  serving    {}/", public_url.0));
     if let WorkingSet::None(why) = &working_set {
         tracing::error!("no policy set is active, so every request that must be decided is answered with 503: {why}");
     }
     if let Some(link) = parts.identity.first_user_link().await.context("cannot make the first user's link")? {
-        say(&first_steps::in_words(&configuration, &public_url, &link, &place.join("outbox")));
+        // Where nobody may register, the form behind the link is closed as well.
+        let link = parts.gate.could_permit(Action::AccountCreate, CredentialKind::None).then_some(link);
+        say(&first_steps::in_words(&configuration, &public_url, link.as_ref(), &place.join("outbox")));
     }
 
     portcullis_http::serve(listener, parts.app.clone(), stop.clone()).await;
@@ -147,6 +155,7 @@ impl Parts {
         let registry = wiring::registry(configuration, public_url, folder, storage.clone(), clock)?;
 
         let mut config = AppConfig::new(&public_url.0)?;
+        config.name = values.registry_name.clone().map(|name| name.0);
         config.contact = values.contact.clone().map(|contact| contact.0);
         config.trusted_proxies.clone_from(&values.trusted_proxies);
         config.metrics_allowed.clone_from(&values.metrics_allow);
@@ -157,7 +166,7 @@ impl Parts {
     }
 
     /// What goes on beside requests, until `stop`.
-    fn start_background(&self, configuration: &Configuration, watched: Option<PathBuf>, log: &Log, stop: &CancellationToken, tasks: &TaskTracker) {
+    fn start_background(&self, configuration: &Configuration, watch: Option<Watch>, log: &Log, stop: &CancellationToken, tasks: &TaskTracker) {
         let (gate, stopped) = (self.gate.clone(), stop.clone());
         tasks.spawn(async move { gate.follow_activations(stopped.cancelled()).await });
         let (registry, stopped) = (self.registry.clone(), stop.clone());
@@ -167,8 +176,8 @@ impl Parts {
         tasks.spawn(minutely::run(self.identity.clone(), self.storage.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(self.registry.clone(), self.identity.clone(), configuration.values.decision_retention, stop.clone()));
         tasks.spawn(log.account_for_losses(stop.clone()));
-        if let Some(folder) = watched {
-            tasks.spawn(watch::run(folder, self.gate.clone(), self.engine.clone(), stop.clone()));
+        if let Some(watch) = watch {
+            tasks.spawn(watch.run(stop.clone()));
         }
     }
 

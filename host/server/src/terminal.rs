@@ -24,7 +24,7 @@ pub(crate) fn secret_from_stdin() -> anyhow::Result<Secret<String>> {
 /// Asks for a secret without showing it. `how_else` says what to do where nobody can be asked.
 pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<String>> {
     if !is_interactive() {
-        bail!("nobody can be asked for the {} here; {how_else}", prompt.to_lowercase());
+        bail!("the {} can't be asked for here; {how_else}", prompt.to_lowercase());
     }
     let mut out = std::io::stderr();
     let stdin = std::io::stdin();

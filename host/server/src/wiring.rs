@@ -26,8 +26,8 @@ pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Resul
     // What fails here is done again: nobody is kept out by an address in an old form.
     match identity::convert_addresses(&storage, SystemClock.now()).await {
         Ok(0) => {}
-        Ok(addresses) => tracing::info!(addresses, "wrote e-mail addresses in the form that mail servers know"),
-        Err(error) => tracing::warn!(%error, "cannot convert e-mail addresses of before"),
+        Ok(addresses) => tracing::info!(addresses, "wrote email addresses in the form that mail servers know"),
+        Err(error) => tracing::warn!(%error, "cannot convert email addresses of before"),
     }
     Ok(storage)
 }
@@ -50,6 +50,9 @@ pub(crate) fn identity(configuration: &Configuration, public_url: &PublicUrl, st
     config.recovery_wait = values.recovery_wait;
     config.breaches.base_url = values.breach_check_url.as_ref().map(|url| url.0.clone());
     config.breaches.unreachable = values.breach_check_unreachable.0;
+    if let Some(name) = &values.registry_name {
+        config.totp_issuer.clone_from(&name.0);
+    }
     // A colon separates the issuer from the account in an `otpauth` URL.
     config.totp_issuer = config.totp_issuer.replace(':', "-");
     Ok(Identity::new(storage, clock, config)?)
@@ -65,10 +68,13 @@ pub(crate) fn mailer(
 ) -> anyhow::Result<Mailer> {
     let values = &configuration.values;
     let host = host_of(public_url)?;
-    let name = public_url.0.split_once("://").map_or(host.as_str(), |(_, name)| name).to_owned();
+    let name = match &values.registry_name {
+        Some(name) => name.0.clone(),
+        None => public_url.0.split_once("://").map_or(host.as_str(), |(_, name)| name).to_owned(),
+    };
     let from = match &values.mail_from {
         Some(sender) => sender.0.clone(),
-        None => format!("noreply@{}", mail_domain(&host)),
+        None => sender(values.registry_name.as_ref().map(|name| name.0.as_str()), &host),
     };
     let contact = values.contact.clone().map(|contact| contact.0);
     let registry = mail::Registry { name, public_url: public_url.0.clone(), contact };
@@ -83,6 +89,15 @@ pub(crate) fn mail_transport(configuration: &Configuration, folder: &DataFolder)
     match &configuration.values.smtp_url {
         Some(server) => Transport::Smtp(server.0.clone()),
         None => Transport::Folder(folder.outbox()),
+    }
+}
+
+/// Whom mails are from where that is not configured: the registry by its name, if it has one.
+fn sender(name: Option<&str>, host: &str) -> String {
+    let address = format!("noreply@{}", mail_domain(host));
+    match name {
+        Some(name) => format!("\"{}\" <{address}>", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => address,
     }
 }
 
@@ -112,6 +127,7 @@ pub(crate) fn registry(
     config.new_projects_per_user = u32::try_from(values.new_projects_per_user.0)?;
     config.new_projects_per_address = u32::try_from(values.new_projects_per_address.0)?;
     config.reserved_names.clone_from(&values.reserved_names);
+    config.older_files = values.accept_older_files;
     config.max_release_age_days = u32::try_from(values.release_age_limit_days.0).ok().filter(|days| *days > 0);
     Ok(Registry::new(storage, clock, config)?)
 }
@@ -155,7 +171,10 @@ mod tests {
             [("packages.example.org", "packages.example.org"), ("localhost", "localhost"), ("10.0.0.1", "localhost"), ("[2001:db8::1]", "localhost")]
         {
             assert_eq!(mail_domain(host), domain);
-            assert!(mail::is_sender(&format!("noreply@{domain}")), "{domain}");
+            for name in [None, Some("Example packages"), Some("Müller, \"Söhne\" \\ Co: Pakete.")] {
+                let sender = sender(name, host);
+                assert!(mail::is_sender(&sender) && sender.contains(&format!("noreply@{domain}")), "{sender}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! children and [`crate::error`].
 
 mod connect;
-mod migrations;
+pub(crate) mod migrations;
 mod row;
 mod value;
 

@@ -81,6 +81,7 @@ statements! {
         would_refuse TEXT, record TEXT) ON CONFLICT (id) DO NOTHING";
     BY_ID = "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record
         FROM decisions WHERE id = $1";
+    BEGINNING = "SELECT id FROM decisions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
     // One statement for each index, led by the filter that narrows most.
     LIST = list!("TRUE");
     LIST_WOULD_REFUSE = list!("would_refuse IS NOT NULL");
@@ -100,6 +101,12 @@ impl Storage {
     /// The decision with this id, record included.
     pub async fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>> {
         self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(decision_row).transpose()
+    }
+
+    /// Ids of decisions that begin with this text, the oldest first, at most `limit`.
+    pub async fn decisions_beginning(&self, beginning: &str, limit: u32) -> Result<Vec<DecisionId>> {
+        let values = [beginning.into(), format!("{beginning}{AFTER_ALL}").into(), limit.into()];
+        self.database().all(&BEGINNING, &values).await?.iter().map(|row| row.parsed("id")).collect()
     }
 
     /// Decisions, newest first, those before `before` (time and id of the last one of the

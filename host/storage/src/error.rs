@@ -31,7 +31,7 @@ impl StorageError {
 pub enum Conflict {
     #[error("the user name is taken")]
     UserNameTaken,
-    #[error("the e-mail address is taken")]
+    #[error("the email address is taken")]
     EmailTaken,
     #[error("the user has a token with this description already")]
     TokenDescriptionTaken,
@@ -181,36 +181,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::RULES;
-
-    const SQLITE: [&str; 6] = [
-        include_str!("../migrations/sqlite/0001_registry.sql"),
-        include_str!("../migrations/sqlite/0002_people.sql"),
-        include_str!("../migrations/sqlite/0003_command_line_devices.sql"),
-        include_str!("../migrations/sqlite/0004_people_forms.sql"),
-        include_str!("../migrations/sqlite/0005_quotas.sql"),
-        include_str!("../migrations/sqlite/0006_search.sql"),
-    ];
-    const POSTGRES: [&str; 6] = [
-        include_str!("../migrations/postgres/0001_registry.sql"),
-        include_str!("../migrations/postgres/0002_people.sql"),
-        include_str!("../migrations/postgres/0003_command_line_devices.sql"),
-        include_str!("../migrations/postgres/0004_people_forms.sql"),
-        include_str!("../migrations/postgres/0005_quotas.sql"),
-        include_str!("../migrations/postgres/0006_search.sql"),
-    ];
+    use crate::database::migrations::{STEPS, Step};
 
     /// The names that tables give to what must be unique.
-    fn named(migrations: [&'static str; 6]) -> BTreeSet<&'static str> {
+    fn named(text: impl Fn(&Step) -> &'static str) -> BTreeSet<&'static str> {
         let name_after = |line: &'static str, start| line.trim_start().strip_prefix(start).and_then(|rest| rest.split(' ').next());
-        let names = migrations.iter().flat_map(|text| text.lines());
+        let names = STEPS.iter().flat_map(|step| text(step).lines());
         names.filter_map(|line| name_after(line, "CONSTRAINT ").or_else(|| name_after(line, "CREATE UNIQUE INDEX "))).collect()
     }
 
     #[test]
     fn every_constraint_has_a_meaning_on_both_databases() {
         let known: BTreeSet<_> = RULES.iter().map(|(name, _, _)| *name).collect();
-        assert_eq!(named(SQLITE), known);
-        assert_eq!(named(POSTGRES), known);
+        assert_eq!(named(|step| step.sqlite), known);
+        assert_eq!(named(|step| step.postgres), known);
         assert_eq!(known.len(), RULES.len(), "each once");
     }
 }

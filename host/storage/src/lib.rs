@@ -39,6 +39,7 @@ pub mod projects;
 pub mod recoveries;
 pub mod recovery_codes;
 pub mod releases;
+pub mod removal;
 pub mod serials;
 pub mod sessions;
 pub mod tokens;

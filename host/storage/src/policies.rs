@@ -61,6 +61,8 @@ pub enum ActivationKind {
     Rollback,
     /// The first start of a registry without one.
     Start,
+    /// A server found it in the folder that it watches.
+    Watch,
 }
 
 impl ActivationKind {
@@ -70,11 +72,12 @@ impl ActivationKind {
             Self::Apply => "apply",
             Self::Rollback => "rollback",
             Self::Start => "start",
+            Self::Watch => "watch",
         }
     }
 
     fn from_word(text: &str) -> Option<Self> {
-        [Self::Apply, Self::Rollback, Self::Start].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Apply, Self::Rollback, Self::Start, Self::Watch].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -119,6 +122,20 @@ pub struct ServerRow {
     pub last_error: Option<String>,
     /// Number of that set.
     pub last_error_set: Option<i64>,
+    /// The folder that it takes its sets from, if it watches one.
+    pub watched: Option<WatchedFolder>,
+}
+
+/// What a server found in the folder that it watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedFolder {
+    pub folder: String,
+    /// When it last looked.
+    pub looked_at: Timestamp,
+    /// The newest set from there that was accepted; none before the first.
+    pub set_number: Option<i64>,
+    /// Why what is there now is not accepted, if it is not.
+    pub error: Option<String>,
 }
 
 /// Longest error that is kept of a server, in characters.
@@ -143,10 +160,13 @@ statements! {
     SETS = "SELECT number, name, spec, created_at, created_by FROM policy_sets WHERE number < $1 ORDER BY number DESC LIMIT $2";
     ACTIVATIONS = activations!("sequence < $1");
     LAST_ACTIVATION = "SELECT COALESCE(MAX(sequence), 0) AS sequence FROM policy_activations";
-    REPORT_SERVER = "INSERT INTO servers (server, host, pid, set_number, started_at, heartbeat_at, last_error, last_error_set) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    REPORT_SERVER = "INSERT INTO servers (server, host, pid, set_number, started_at, heartbeat_at, last_error, last_error_set,
+        watched_folder, watched_at, watched_set, watched_error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ON CONFLICT (server) DO UPDATE SET set_number = excluded.set_number, heartbeat_at = excluded.heartbeat_at,
-        last_error = excluded.last_error, last_error_set = excluded.last_error_set";
-    SERVERS = "SELECT server, host, pid, set_number, started_at, heartbeat_at, last_error, last_error_set FROM servers ORDER BY started_at, server";
+        last_error = excluded.last_error, last_error_set = excluded.last_error_set, watched_folder = excluded.watched_folder,
+        watched_at = excluded.watched_at, watched_set = excluded.watched_set, watched_error = excluded.watched_error";
+    SERVERS = "SELECT server, host, pid, set_number, started_at, heartbeat_at, last_error, last_error_set,
+        watched_folder, watched_at, watched_set, watched_error FROM servers ORDER BY started_at, server";
     REMOVE_SERVER = "DELETE FROM servers WHERE server = $1";
     REMOVE_STALE_SERVERS = "DELETE FROM servers WHERE heartbeat_at < $1";
     ADD_MODULE = "INSERT INTO policy_modules (digest, name, version, bytes, added_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING";
@@ -198,6 +218,7 @@ impl Storage {
 
     /// Remembers what a server serves, in place of what it said before. Bookkeeping.
     pub async fn report_server(&self, server: &ServerRow) -> Result<()> {
+        let watched = server.watched.as_ref();
         let values = [
             server.server.into(),
             (&server.host).into(),
@@ -207,6 +228,10 @@ impl Storage {
             server.heartbeat_at.into(),
             server.last_error.as_ref().map(|error| fitting(error, MAX_ERROR)).into(),
             server.last_error_set.into(),
+            watched.map(|watched| &watched.folder).into(),
+            watched.map(|watched| watched.looked_at).into(),
+            watched.and_then(|watched| watched.set_number).into(),
+            watched.and_then(|watched| watched.error.as_ref()).map(|error| fitting(error, MAX_ERROR)).into(),
         ];
         self.database().execute(&REPORT_SERVER, &values).await.map(drop)
     }
@@ -310,5 +335,14 @@ fn server_row(row: &Row) -> Result<ServerRow> {
         heartbeat_at: row.time("heartbeat_at")?,
         last_error: row.optional_text("last_error")?,
         last_error_set: row.optional_integer("last_error_set")?,
+        watched: match row.optional_text("watched_folder")? {
+            Some(folder) => Some(WatchedFolder {
+                folder,
+                looked_at: row.time("watched_at")?,
+                set_number: row.optional_integer("watched_set")?,
+                error: row.optional_text("watched_error")?,
+            }),
+            None => None,
+        },
     })
 }

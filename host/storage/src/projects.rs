@@ -80,13 +80,13 @@ macro_rules! project_columns {
     };
 }
 
-/// What [`listed_project`] reads, of projects that readers see.
+/// What [`listed_project`] reads, of projects that people see: one in quarantine has no page.
 macro_rules! listed {
     ($condition:literal) => {
         concat!(
             "SELECT normalized, written, status, journal.at AS changed_at
             FROM projects LEFT JOIN project_serials ON project_serials.project_id = projects.id LEFT JOIN journal ON journal.serial = project_serials.serial
-            WHERE published_at IS NOT NULL",
+            WHERE published_at IS NOT NULL AND status <> 'quarantined'",
             $condition
         )
     };
@@ -124,6 +124,7 @@ statements! {
     NEWEST = listed!(" ORDER BY published_at DESC, normalized LIMIT $1");
     NAMED = listed!(" AND normalized IN (SELECT value FROM json_each($1))"),
         listed!(" AND normalized IN (SELECT json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON)))");
+    IS_LISTED = "SELECT id FROM projects WHERE id = $1 AND published_at IS NOT NULL AND status <> 'quarantined'";
     PUBLISHED_COUNT = "SELECT projects AS count FROM registry_state WHERE only_row = 1";
     ROLE = "SELECT role FROM project_roles WHERE project_id = $1 AND user_id = $2";
     ROLE_OF_ENABLED = "SELECT role FROM project_roles JOIN users ON users.id = user_id
@@ -210,7 +211,7 @@ impl Storage {
         self.database().all(&NAMED, &[Value::from(names).to_string().into()]).await?.iter().map(listed_project).collect()
     }
 
-    /// How many projects readers see. Not counted here: one read of one row.
+    /// How many projects readers find. Not counted here: one read of one row.
     pub async fn count_projects(&self) -> Result<u64> {
         let row = self.database().optional(&PUBLISHED_COUNT, &[]).await?;
         row.map_or(Ok(0), |row| row.count("count"))
@@ -262,10 +263,22 @@ impl UnitOfWork {
 
     /// Sets the status. Readers see it.
     pub async fn set_project_status(&mut self, project: ProjectId, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
+        self.hold_project(project, None).await?;
+        let was_listed = self.is_listed(project).await?;
         self.must_touch(&SET_STATUS, &[project.into(), status.as_str().into(), reason.into()]).await?;
         self.readers_see(project, "change status");
         self.list_changes();
+        match (was_listed, self.is_listed(project).await?) {
+            (true, false) => self.project_hidden(),
+            (false, true) => self.project_shown(),
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Whether readers find the project: it is published, and not in quarantine.
+    pub(crate) async fn is_listed(&mut self, project: ProjectId) -> Result<bool> {
+        Ok(self.optional(&IS_LISTED, &[project.into()]).await?.is_some())
     }
 
     /// Gives a user a role, in place of the one before, which is returned.

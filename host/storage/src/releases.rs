@@ -130,6 +130,7 @@ statements! {
         concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2 FOR NO KEY UPDATE");
     PROJECT_OF = "SELECT project_id FROM releases WHERE id = $1";
     LOCK = "SELECT project_id FROM releases WHERE id = $1", "SELECT project_id FROM releases WHERE id = $1 FOR NO KEY UPDATE";
+    COUNT_STAGED = "SELECT COUNT(*) AS files FROM files WHERE release_id = $1 AND state = 'staged'";
     STAGED_FILES = concat!("SELECT ", file_columns!(), "
         FROM files JOIN releases ON releases.id = files.release_id JOIN projects ON projects.id = files.project_id
         WHERE files.release_id = $1 AND files.state = 'staged' ORDER BY files.name");
@@ -226,6 +227,11 @@ impl UnitOfWork {
         self.one(&COUNT, &[project.into()]).await?.count("releases")
     }
 
+    /// How many files of a release wait to be published.
+    pub async fn count_staged_files(&mut self, release: ReleaseId) -> Result<u64> {
+        self.one(&COUNT_STAGED, &[release.into()]).await?.count("files")
+    }
+
     /// Publishes all staged files of a release at once and returns them, in order of names;
     /// empty if there are none (any more). Readers see it.
     pub async fn publish_release(&mut self, release: ReleaseId, at: Timestamp) -> Result<Vec<FileRow>> {
@@ -285,7 +291,7 @@ impl UnitOfWork {
         self.execute(&PUBLISH, &[release.into(), at.into()]).await?;
         let is_first = self.execute(&PUBLISH_PROJECT, &[project.into(), at.into()]).await? == 1;
         self.readers_see(project, action);
-        if is_first {
+        if is_first && self.is_listed(project).await? {
             self.project_shown();
         }
         Ok(())

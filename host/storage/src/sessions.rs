@@ -63,6 +63,15 @@ const MAX_SESSIONS: i64 = model::limit::SESSIONS.get() as i64;
 /// A session is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;
 
+/// What a change proves of the person who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proven {
+    Nothing,
+    /// When a password was proven, and whether it is known from a breach.
+    Password(Timestamp, PasswordState),
+    Factor(FactorUse),
+}
+
 statements! {
     BY_SECRET = concat!("SELECT ", session_columns!(), ", ", user_columns!(), " FROM sessions JOIN users ON users.id = sessions.user_id
         WHERE sessions.secret_hash = $1 AND sessions.last_used_at > $2 AND sessions.expires_at > $3
@@ -80,7 +89,8 @@ statements! {
         (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)";
     END_ALL = "DELETE FROM sessions WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR id <> $2)";
     CHANGE_SECRET = "UPDATE sessions SET secret_hash = $2, last_used_at = $3, password_at = COALESCE(CAST($4 AS BIGINT), password_at),
-        password_state = COALESCE(CAST($5 AS TEXT), password_state) WHERE id = $1 AND expires_at > $3 RETURNING expires_at";
+        password_state = COALESCE(CAST($5 AS TEXT), password_state), factor = COALESCE(CAST($6 AS TEXT), factor),
+        factor_at = COALESCE(CAST($7 AS BIGINT), factor_at) WHERE id = $1 AND expires_at > $3 RETURNING expires_at";
     RENEW = "UPDATE sessions SET secret_hash = $3, last_used_at = $4, password_at = $5, factor = $6, factor_at = $7, password_state = $8
         WHERE id = $1 AND secret_hash = $2 AND expires_at > $4
         AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND disabled_at IS NULL AND deleted_at IS NULL)";
@@ -160,17 +170,24 @@ impl UnitOfWork {
         self.execute(&END_ALL, &[user.into(), except.into()]).await
     }
 
-    /// Gives a session a new secret, and notes a password that was proven with it, if one was.
+    /// Gives a session a new secret, and notes what was proven with the change, if anything was.
     /// The end of the session; none if that has come.
-    pub async fn change_session_secret(
-        &mut self,
-        id: SessionId,
-        new: &SecretHash,
-        password: Option<(Timestamp, PasswordState)>,
-        at: Timestamp,
-    ) -> Result<Option<Timestamp>> {
+    pub async fn change_session_secret(&mut self, id: SessionId, new: &SecretHash, proven: Proven, at: Timestamp) -> Result<Option<Timestamp>> {
+        let (password, factor) = match proven {
+            Proven::Nothing => (None, None),
+            Proven::Password(at, state) => (Some((at, state)), None),
+            Proven::Factor(used) => (None, Some(used)),
+        };
         let (password_at, state) = password.unzip();
-        let values = [id.into(), new.into(), at.into(), password_at.into(), state.map(PasswordState::as_str).into()];
+        let values = [
+            id.into(),
+            new.into(),
+            at.into(),
+            password_at.into(),
+            state.map(PasswordState::as_str).into(),
+            factor.map(|used| used.factor.as_str()).into(),
+            factor.map(|used| used.at).into(),
+        ];
         self.optional(&CHANGE_SECRET, &values).await?.map(|row| row.time("expires_at")).transpose()
     }
 

@@ -50,6 +50,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &Statement)])] = &[
     ("tokens", crate::tokens::STATEMENTS),
     ("projects", crate::projects::STATEMENTS),
     ("releases", crate::releases::STATEMENTS),
+    ("removal", crate::removal::STATEMENTS),
     ("files", crate::files::STATEMENTS),
     ("usage", crate::usage::STATEMENTS),
     ("policies", crate::policies::STATEMENTS),

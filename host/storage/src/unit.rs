@@ -23,7 +23,7 @@ pub struct UnitOfWork {
     visible: Vec<(ProjectId, &'static str)>,
     /// How many of them there are up to the last that changes the list of projects; 0 if none does.
     visible_in_list: usize,
-    /// Projects that readers see for the first time.
+    /// Projects that readers see for the first time, less those that they see no longer.
     shown_projects: i64,
     events: Vec<AuditEvent>,
     /// Decisions that are on record with the change, if it is made.
@@ -184,6 +184,12 @@ impl UnitOfWork {
     /// Notes that readers see one project more.
     pub(crate) fn project_shown(&mut self) {
         self.shown_projects += 1;
+        self.list_changes();
+    }
+
+    /// Notes that readers see one project less.
+    pub(crate) fn project_hidden(&mut self) {
+        self.shown_projects -= 1;
         self.list_changes();
     }
 

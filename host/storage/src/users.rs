@@ -1,4 +1,4 @@
-//! Users: names, passwords, second factors, e-mail addresses.
+//! Users: names, passwords, second factors, email addresses.
 
 use model::audit::EventKind;
 use model::{Factors, Timestamp, UserFacts, UserId, UserName};
@@ -42,7 +42,7 @@ pub struct UserRow {
     pub deleted_at: Option<Timestamp>,
     /// Since when a recovery code was used to prove that they were kept; none before.
     pub recovery_confirmed_at: Option<Timestamp>,
-    /// Whether the primary e-mail address is verified.
+    /// Whether the primary email address is verified.
     pub email_verified: bool,
     /// Whether there is a security key or a passkey.
     pub webauthn_enrolled: bool,
@@ -62,7 +62,7 @@ impl UserRow {
     }
 }
 
-/// An e-mail address of a user.
+/// An email address of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailRow {
     pub user: UserId,
@@ -160,7 +160,7 @@ impl Storage {
         self.database().optional(&BY_NAME, &[name.folded().into()]).await?.as_ref().map(user_row).transpose()
     }
 
-    /// The user who proved to have this e-mail address, whatever its case.
+    /// The user who proved to have this email address, whatever its case.
     pub async fn user_by_email(&self, address: &str) -> Result<Option<UserRow>> {
         self.database().optional(&BY_EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(user_row).transpose()
     }
@@ -185,17 +185,17 @@ impl Storage {
         self.database().all(&LIST, &[after.unwrap_or_default().into(), limit.into()]).await?.iter().map(user_row).collect()
     }
 
-    /// A user's e-mail addresses, the primary one first.
+    /// A user's email addresses, the primary one first.
     pub async fn emails(&self, user: UserId) -> Result<Vec<EmailRow>> {
         self.database().all(&EMAILS, &[user.into()]).await?.iter().map(email_row).collect()
     }
 
-    /// An e-mail address, whatever its case.
+    /// An email address, whatever its case.
     pub async fn email(&self, address: &str) -> Result<Option<EmailRow>> {
         self.database().optional(&EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(email_row).transpose()
     }
 
-    /// E-mail addresses with letters beyond ASCII, of all users, in the order of their folded form,
+    /// Email addresses with letters beyond ASCII, of all users, in the order of their folded form,
     /// those after `after`, at most `limit`.
     pub async fn emails_beyond_ascii(&self, after: &str, limit: u32) -> Result<Vec<EmailRow>> {
         self.database().all(&EMAILS_BEYOND_ASCII, &[after.into(), limit.into()]).await?.iter().map(email_row).collect()

@@ -45,6 +45,8 @@ mod recoveries;
 mod recovery_codes;
 #[path = "suite/releases.rs"]
 mod releases;
+#[path = "suite/removal.rs"]
+mod removal;
 #[path = "suite/serials.rs"]
 mod serials;
 #[path = "suite/sessions.rs"]

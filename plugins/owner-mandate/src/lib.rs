@@ -42,32 +42,28 @@ const UPLOADS: ActionSet = ActionSet::of(&[Action::FileUpload, Action::ProjectCr
 settings! {
     /// What is demanded on every project.
     pub struct Operator {
-        /// Everyone who acts on any project needs a second factor.
+        /// Everyone with access to a project needs a second factor.
         pub second_factor: bool = boolean("Second factor for everyone", false),
-        /// Who changes a project in a session has proven a second factor at most this long ago. 0 turns it off.
-        pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// Uploads need a token that was made for projects, and no other can be made.
+        /// Anyone changing a project in the browser must have confirmed a second factor within this time. 0 turns it off.
+        pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
+        /// Uploads need a token that was created for projects, and no other can be created.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
-        /// Uploads need a token that was made with a second factor.
-        pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
-        /// Nobody but trusted publishers may upload.
-        pub publishers_only: bool = boolean("Only trusted publishers upload", false),
+        /// Uploads need a token that was created with a second factor.
+        pub strong_tokens_only: bool = boolean("Only tokens created with a second factor", false),
     }
 }
 
 settings! {
     /// What the owners demand on their project.
     pub struct Owner {
-        /// Everyone who acts on this project needs a second factor, also for what their tokens do.
+        /// Everyone with access to this project needs a second factor, even when they use tokens.
         pub second_factor: bool = boolean("Second factor for everyone", false),
-        /// Who changes this project in a session has proven a second factor at most this long ago. 0 turns it off.
-        pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// Uploads to this project need a token that was made for projects, so that a stolen token opens little. An account-wide token that its holder restricted to a project is still account-wide.
+        /// Anyone changing this project in the browser must have confirmed a second factor within this time. 0 turns it off.
+        pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
+        /// Uploads to this project need a token that was created for projects, so that a stolen token does little damage. An account-wide token that its holder restricted to a project is still account-wide.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
-        /// Uploads to this project need a token that was made by somebody who proved a second factor for it.
-        pub strong_tokens_only: bool = boolean("Only tokens made with a second factor", false),
-        /// Nobody but this project's trusted publishers may upload. API tokens are refused.
-        pub publishers_only: bool = boolean("Only trusted publishers upload", false),
+        /// Uploads to this project need a token that was created by someone who confirmed a second factor for it.
+        pub strong_tokens_only: bool = boolean("Only tokens created with a second factor", false),
     }
 }
 
@@ -76,7 +72,7 @@ impl Policy for OwnerMandate {
     type Owner = Owner;
 
     fn describe() -> Descriptor {
-        Descriptor::new("owner-mandate", env!("CARGO_PKG_VERSION"), "Owners decide what everyone who acts on their project has to prove.")
+        Descriptor::new("owner-mandate", env!("CARGO_PKG_VERSION"), "Owners decide what everyone with access to their project has to confirm.")
             .hears(HEARD)
             .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN | Sections::PROJECT | Sections::CHANGE)
     }
@@ -86,13 +82,6 @@ impl Policy for OwnerMandate {
             return new_token(operator, context);
         }
         let uploading = UPLOADS.contains(context.action);
-        if uploading && context.credential != CredentialKind::PublisherToken && (operator.publishers_only || owner.publishers_only) {
-            return deny(
-                Reason::new("trusted-publisher-required", "Only trusted publishers may upload to this project.")
-                    .remedy("If none is registered, ask the operators of the registry to take this setting back.")
-                    .page(Page::ProjectSettings),
-            );
-        }
         // Trusted publishers and nobody have no factors and no tokens of their own.
         if context.user().is_none() {
             return abstain();
@@ -100,25 +89,26 @@ impl Policy for OwnerMandate {
         let by_token = context.credential == CredentialKind::ApiToken && uploading;
         let fresh_within = strictest(operator.fresh_within, owner.fresh_within);
         let changing = context.credential == CredentialKind::Session && !LOOKING.contains(context.action);
+        let fresh_by_registry = operator.fresh_within > 0 && operator.fresh_within == fresh_within;
         Requirements::on(context)
             .need_if(operator.second_factor || owner.second_factor, Requirement::EnrolledSecondFactor, || {
-                Reason::new("second-factor-required", "This project demands a second factor of everyone.")
+                Reason::new("second-factor-required", demanded_by(operator.second_factor, " requires a second factor of everyone."))
                     .remedy("Add one first: an app, a security key or a passkey.")
                     .page(Page::SecondFactor)
             })
             .need_if(changing && fresh_within > 0, Requirement::SecondFactorWithin(fresh_within), || {
-                Reason::new("fresh-second-factor-required", "This project demands a second factor proven a short while ago.")
-                    .remedy("Prove one now, for example with a one-time code.")
+                Reason::new("fresh-second-factor-required", demanded_by(fresh_by_registry, " requires a second factor confirmed a short while ago."))
+                    .remedy("Confirm it now, for example with a one-time code.")
                     .page(Page::StepUp)
             })
             .need_if(by_token && (operator.project_tokens_only || owner.project_tokens_only), Requirement::ProjectToken, || {
-                Reason::new("project-token-required", "This project does not accept account-wide tokens.")
-                    .remedy("Use a token made for the project; one restricted later does not do.")
+                Reason::new("project-token-required", demanded_by(operator.project_tokens_only, " does not accept account-wide tokens."))
+                    .remedy("Use a token created for this project; one restricted later is not enough.")
                     .page(Page::Tokens)
             })
             .need_if(by_token && (operator.strong_tokens_only || owner.strong_tokens_only), Requirement::TokenMadeWithSecondFactor, || {
-                Reason::new("strong-token-required", "This project accepts only tokens made with a second factor.")
-                    .remedy("Make a new one with a second factor.")
+                Reason::new("strong-token-required", demanded_by(operator.strong_tokens_only, " accepts only tokens created with a second factor."))
+                    .remedy("Create a new one with a second factor.")
                     .page(Page::Tokens)
             })
             .verdict()
@@ -132,12 +122,17 @@ policy_sdk::export!(OwnerMandate);
 fn new_token(operator: &Operator, context: &Context) -> Verdict {
     match &context.change {
         Change::Token(NewToken { scope: TokenScope::Account, .. }) if operator.project_tokens_only => deny(
-            Reason::new("account-token-refused", "This registry does not accept tokens for all projects of an account.")
-                .remedy("Make one for a project; the name of a project that is yet to be created will do.")
+            Reason::new("account-token-refused", "This registry does not accept account-wide tokens.")
+                .remedy("Create one for a project; the project need not exist yet.")
                 .page(Page::Tokens),
         ),
         _ => abstain(),
     }
+}
+
+/// A sentence about whoever demands it: what the operators demand, no owner can change.
+fn demanded_by(registry: bool, what: &str) -> String {
+    [if registry { "This registry" } else { "This project" }, what].concat()
 }
 
 /// The shorter of two spans, where 0 is no demand at all.
@@ -246,18 +241,16 @@ mod tests {
         let looking = Context { change: Change::Nothing, ..account() };
         assert_eq!(OwnerMandate::evaluate(&strict, &Owner::default(), &looking), abstain());
         // What one project's owners demand, or what is demanded of who acts on projects, is no reason.
-        let others = Operator { second_factor: true, fresh_within: 60, publishers_only: true, strong_tokens_only: true, ..Operator::default() };
+        let others = Operator { second_factor: true, fresh_within: 60, strong_tokens_only: true, ..Operator::default() };
         let owner = Owner { project_tokens_only: true, ..Owner::default() };
         assert_eq!(OwnerMandate::evaluate(&others, &owner, &account()), abstain());
     }
 
     #[test]
-    fn only_publishers_upload_where_owners_say_so() {
-        let owner = Owner { publishers_only: true, ..Owner::default() };
-        check(&owner, &upload(example::token()), &["trusted-publisher-required"]);
+    fn a_publisher_has_no_factor_and_no_token_to_demand() {
+        let owner = Owner { second_factor: true, fresh_within: 60, project_tokens_only: true, strong_tokens_only: true };
         let publisher = Context { principal: example::publisher(), ..Context::of(Action::FileUpload, CredentialKind::PublisherToken) };
         check(&owner, &publisher, &[]);
-        check(&owner, &session(Action::ReleaseYank, example::user("alice"), None), &[]);
     }
 
     #[test]

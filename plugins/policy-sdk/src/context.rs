@@ -38,7 +38,7 @@ impl Context {
     /// Whether a requirement holds already, by the same rule the host applies.
     ///
     /// Needs the sections the requirement is about: `principal` for the enrolled factor
-    /// and the e-mail address, `assurance` for what was proven, `token` for the token.
+    /// and the email address, `assurance` for what was proven, `token` for the token.
     pub fn meets(&self, requirement: Requirement) -> bool {
         match requirement {
             Requirement::EnrolledSecondFactor => self.user().is_some_and(|user| user.factors != Factors::empty()),

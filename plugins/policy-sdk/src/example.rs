@@ -5,7 +5,7 @@ use crate::contract::{
     VersionOrder,
 };
 
-/// A user with a verified e-mail address and a TOTP app.
+/// A user with a verified email address and a TOTP app.
 pub fn user(name: &str) -> User {
     User { name: name.to_owned(), age: 1_000_000, email_verified: true, factors: Factors::TOTP, staff: false }
 }

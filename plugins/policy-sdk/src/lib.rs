@@ -41,19 +41,10 @@
 //! offers ([`settings`]), the facts a native test starts from ([`example`]), and what
 //! stands between a policy and the host ([`module`]).
 
-#[allow(unsafe_code, unreachable_pub, clippy::all, missing_docs, reason = "generated from wit/policy.wit")]
+#[allow(unsafe_code, unreachable_pub, clippy::all, missing_docs, reason = "generated")]
 #[doc(hidden)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "policy-module",
-        additional_derives: [PartialEq, Eq],
-        pub_export_macro: true,
-        export_macro_name: "export_policy_module",
-        default_bindings_module: "policy_sdk::bindings",
-        disable_run_ctors_once_workaround: true,
-    });
-}
+#[rustfmt::skip]
+pub mod bindings;
 
 /// The types of the contract (`wit/policy.wit`), as they cross the border.
 pub mod contract {

@@ -22,7 +22,7 @@ const NEVER: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload
 const CHOOSING: ActionSet = ActionSet::of(&[Action::AccountCreate, Action::PasswordChange, Action::PasswordReset]);
 
 settings! {
-    /// What happens beside the refusal to a password that was proven.
+    /// What happens, in addition to the refusal, to a password that was right.
     pub struct Operator {
         /// The password is disabled: whoever else knows it cannot use it elsewhere on this registry, and a reset by mail is the only way back.
         pub disable_password: bool = boolean("Disable the password", true),
@@ -36,7 +36,7 @@ impl Policy for RefuseBreachedPasswords {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("refuse-breached-passwords", env!("CARGO_PKG_VERSION"), "A password known from a breach opens nothing and is chosen by nobody.")
+        Descriptor::new("refuse-breached-passwords", env!("CARGO_PKG_VERSION"), "A password known from a breach is not accepted and cannot be chosen.")
             .hears(ActionSet::ALL.without(NEVER))
             .needs(Sections::ASSURANCE)
     }
@@ -51,7 +51,7 @@ impl Policy for RefuseBreachedPasswords {
             return deny(Reason::new("password-breached", "This password is known from a breach of another site.").remedy("Choose another password."));
         }
         let reason = Reason::new("password-breached", "This password appeared in a data breach, so it no longer works here.")
-            .remedy("Set a new one through a link that we e-mail you.")
+            .remedy("Set a new one through a link that we email you.")
             .page(Page::PasswordReset);
         let mut verdict = deny(reason);
         if operator.disable_password {

@@ -59,8 +59,8 @@ settings! {
     pub struct Operator {
         /// These need a recent proof. Reading, uploading, logging in, proving, ending sessions and revoking tokens are never among them.
         pub actions: ActionSet = actions("Sensitive actions", SENSITIVE),
-        /// How long ago the second factor, or the password of who has none, may have been proven.
-        pub within: u32 = seconds("Proven within", 60..=86_400, 1_800),
+        /// How long ago the second factor, or the password of anyone who has none, may have been confirmed.
+        pub within: u32 = seconds("Confirmed within", 60..=86_400, 1_800),
     }
 }
 
@@ -69,7 +69,7 @@ impl Policy for RequireRecentProof {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("require-recent-proof", env!("CARGO_PKG_VERSION"), "What is sensitive takes a person who proved who they are a short while ago.")
+        Descriptor::new("require-recent-proof", env!("CARGO_PKG_VERSION"), "Sensitive actions need a person who confirmed their identity a short while ago.")
             .hears(ActionSet::ALL.without(NEVER))
             .needs(Sections::PRINCIPAL | Sections::ASSURANCE)
     }
@@ -89,10 +89,12 @@ impl Policy for RequireRecentProof {
         let enrolled = user.factors != Factors::empty();
         Requirements::on(context)
             .need_if(enrolled, Requirement::SecondFactorWithin(operator.within), || {
-                Reason::new("recent-second-factor-required", "Confirm with your second factor to go on.").remedy("Prove it again.").page(Page::StepUp)
+                Reason::new("recent-second-factor-required", "This needs a recent second-factor check.")
+                    .remedy("Confirm your second factor to continue.")
+                    .page(Page::StepUp)
             })
             .need_if(!enrolled, Requirement::PasswordWithin(operator.within), || {
-                Reason::new("recent-password-required", "Confirm with your password to go on.").remedy("Give it again.").page(Page::StepUp)
+                Reason::new("recent-password-required", "This needs a recent password check.").remedy("Enter your password to continue.").page(Page::StepUp)
             })
             .verdict()
     }

@@ -20,12 +20,12 @@ settings! {
         pub actions: ActionSet = actions("Actions", &[Action::FileUpload, Action::ProjectCreate]),
         /// The user has a second factor enrolled.
         pub enrolled: bool = boolean("Enrolled second factor", true),
-        /// The user's primary e-mail address is verified.
-        pub verified_email: bool = boolean("Verified e-mail address", true),
-        /// A person in a session has proven a second factor at most this long ago. Tokens cannot carry one and are not asked. 0 turns it off.
-        pub fresh_within: u32 = seconds("Second factor proven within", 0..=86_400, 0),
-        /// A token counts only if a second factor was proven when it was made.
-        pub token_made_with_second_factor: bool = boolean("Tokens made with a second factor", false),
+        /// The user's primary email address is verified.
+        pub verified_email: bool = boolean("Verified email address", true),
+        /// Anyone acting in the browser must have confirmed a second factor within this time. Tokens cannot carry one and are not asked. 0 turns it off.
+        pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
+        /// A token is valid only if a second factor was confirmed when it was created.
+        pub token_made_with_second_factor: bool = boolean("Tokens created with a second factor", false),
     }
 }
 
@@ -34,7 +34,7 @@ impl Policy for RequireSecondFactor {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("require-second-factor", env!("CARGO_PKG_VERSION"), "Who does the chosen actions needs a second factor.")
+        Descriptor::new("require-second-factor", env!("CARGO_PKG_VERSION"), "Anyone doing the chosen actions needs a second factor.")
             .hears(ActionSet::ALL.without(READING))
             .needs(Sections::PRINCIPAL | Sections::ASSURANCE | Sections::TOKEN)
     }
@@ -54,7 +54,7 @@ impl Policy for RequireSecondFactor {
         let by_token = context.credential == CredentialKind::ApiToken;
         Requirements::on(context)
             .need_if(operator.verified_email, Requirement::VerifiedEmail, || {
-                let message = ["User '", &user.name, "' has no verified e-mail address."].concat();
+                let message = ["User '", &user.name, "' has no verified email address."].concat();
                 Reason::new("verified-email-required", message).remedy("Verify the primary address.").page(Page::Email)
             })
             .need_if(operator.enrolled, Requirement::EnrolledSecondFactor, || {
@@ -62,13 +62,13 @@ impl Policy for RequireSecondFactor {
                 Reason::new("second-factor-required", message).remedy("Add one first: an app, a security key or a passkey.").page(Page::SecondFactor)
             })
             .need_if(in_session && operator.fresh_within > 0, Requirement::SecondFactorWithin(operator.fresh_within), || {
-                Reason::new("fresh-second-factor-required", "This needs a second factor proven a short while ago.")
-                    .remedy("Prove one now, for example with a one-time code.")
+                Reason::new("fresh-second-factor-required", "This needs a second factor confirmed a short while ago.")
+                    .remedy("Confirm it now, for example with a one-time code.")
                     .page(Page::StepUp)
             })
             .need_if(by_token && operator.token_made_with_second_factor, Requirement::TokenMadeWithSecondFactor, || {
-                Reason::new("strong-token-required", "The token was made without a second factor.")
-                    .remedy("Make a new one with a second factor.")
+                Reason::new("strong-token-required", "The token was created without a second factor.")
+                    .remedy("Create a new one with a second factor.")
                     .page(Page::Tokens)
             })
             .verdict()

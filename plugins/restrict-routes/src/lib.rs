@@ -24,6 +24,9 @@ const OPEN: ActionSet = ActionSet::of(&[
     Action::TokenMint,
 ]);
 
+/// What is read by programs, request by request.
+const READING: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload]);
+
 settings! {
     /// What each kind of credential may do.
     pub struct Operator {
@@ -31,7 +34,7 @@ settings! {
         pub none: ActionSet = actions("Without a credential", OPEN),
         /// What a person may do who is logged in.
         pub session: ActionSet = actions("With a session", ActionSet::ALL.without(UPLOADS).without(ActionSet::of(&[Action::TokenMint]))),
-        /// What a user name and a password in a request header may do. Passwords leak from scripts: best left empty.
+        /// What a user name and a password in a request header may do. Passwords leak from scripts: best left empty. No password is looked at for a read.
         pub basic_password: ActionSet = actions("With a password in a header", ActionSet::EMPTY),
         /// What an API token may do.
         pub api_token: ActionSet = actions("With an API token", UPLOADS),
@@ -61,6 +64,13 @@ impl Policy for RestrictRoutes {
             .hears(ActionSet::ALL)
     }
 
+    fn validate(operator: &Operator, _: Option<&()>) -> Result<(), Vec<SettingError>> {
+        match READING.iter().find(|&action| operator.basic_password.contains(action)) {
+            Some(action) => Err(vec![SettingError::new("basic-password", ["no password is looked at for ", action.as_str(), ": leave it out"].concat())]),
+            None => Ok(()),
+        }
+    }
+
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
         if operator.allowed(context.credential).contains(context.action) {
             return permit();
@@ -78,6 +88,9 @@ fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> R
         CredentialKind::None if UPLOADS.contains(action) => Reason::new("credential-required", "Uploads need an API token.")
             .remedy("Create one and use it as password with the user name __token__.")
             .page(Page::Tokens),
+        CredentialKind::None if action == Action::AccountCreate => {
+            Reason::new("registration-closed", "Nobody registers here: the operators make the accounts.").remedy("Ask them for one.").page(Page::Contact)
+        }
         CredentialKind::None => Reason::new("credential-required", "This is not open to everybody.").remedy(instead(operator, action)),
         CredentialKind::Session if UPLOADS.contains(action) => {
             reason("A browser session cannot upload.").remedy("Upload with an API token as password and the user name __token__.").page(Page::Tokens)
@@ -112,6 +125,7 @@ fn instead(operator: &Operator, action: Action) -> &'static str {
     match () {
         () if allows(CredentialKind::None) => "This needs no credential: leave it out of the request.",
         // Before the session: tools that read an index have tokens, and no person at hand.
+        () if allows(CredentialKind::ApiToken) && READING.contains(action) => "Use an API token as password with the user name __token__.",
         () if allows(CredentialKind::ApiToken) => "Use an API token.",
         () if allows(CredentialKind::Session) => "A person does this, with password and second factor.",
         () if allows(CredentialKind::BasicPassword) => "Use user name and password.",
@@ -179,6 +193,29 @@ mod tests {
         assert_eq!(verdict.reasons[0].code, "credential-not-allowed");
         assert_eq!(verdict.reasons[0].message, "API tokens are only valid for uploads.");
         assert_eq!(verdict.reasons[0].remedy, "This needs no credential: leave it out of the request.");
+    }
+
+    #[test]
+    fn who_reads_without_a_credential_where_members_read_is_told_how() {
+        let operator = Operator { none: ActionSet::EMPTY, api_token: READING, ..Operator::default() };
+        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::IndexRead, CredentialKind::None));
+        assert_eq!(verdict.reasons[0].code, "credential-required");
+        assert_eq!(verdict.reasons[0].remedy, "Use an API token as password with the user name __token__.");
+    }
+
+    #[test]
+    fn who_cannot_register_is_told_who_makes_accounts() {
+        let operator = Operator { none: ActionSet::EMPTY, ..Operator::default() };
+        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::AccountCreate, CredentialKind::None));
+        assert_eq!((verdict.reasons[0].code.as_str(), verdict.reasons[0].page), ("registration-closed", Some(Page::Contact)));
+    }
+
+    #[test]
+    fn an_operator_who_lets_passwords_read_is_told_that_none_is_looked_at() {
+        let operator = Operator { basic_password: ActionSet::of(&[Action::FileUpload, Action::FileDownload]), ..Operator::default() };
+        let errors = RestrictRoutes::validate(&operator, None).unwrap_err();
+        assert_eq!(errors, [SettingError::new("basic-password", "no password is looked at for file:download: leave it out")]);
+        assert_eq!(RestrictRoutes::validate(&Operator::default(), None), Ok(()));
     }
 
     #[test]

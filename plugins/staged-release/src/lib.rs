@@ -25,8 +25,8 @@ settings! {
     pub struct Operator {
         /// Which uploads wait on every project. Owners may hold back more, never less.
         pub mode: Mode = choice("Uploads that wait", Mode::Off),
-        /// Who publishes or rejects a staged release has proven a second factor at most this long ago.
-        pub second_factor_within: u32 = seconds("Second factor proven within", 30..=86_400, 300),
+        /// Anyone publishing or rejecting a staged release must have confirmed a second factor within this time.
+        pub second_factor_within: u32 = seconds("Second factor confirmed within", 30..=86_400, 300),
     }
 }
 
@@ -71,8 +71,8 @@ fn upload(mode: Mode, context: &Context) -> Verdict {
         return abstain();
     }
     stage(
-        Reason::new("staged", "The release is held until somebody publishes it.")
-            .remedy("A person does, once all its files are there: portcullis release publish.")
+        Reason::new("staged", "The release is held until a maintainer publishes it.")
+            .remedy("Once all files are uploaded, a maintainer publishes it with `portcullis release publish`.")
             .page(Page::StagedReleases),
     )
 }
@@ -94,8 +94,8 @@ fn release(operator: &Operator, context: &Context) -> Verdict {
     }
     Requirements::on(context)
         .need(Requirement::SecondFactorWithin(operator.second_factor_within), || {
-            Reason::new("fresh-second-factor-required", "A staged release needs a second factor proven a short while ago.")
-                .remedy("Prove one now, for example with a one-time code.")
+            Reason::new("fresh-second-factor-required", "A staged release needs a second factor confirmed a short while ago.")
+                .remedy("Confirm it now, for example with a one-time code.")
                 .page(Page::StepUp)
         })
         .verdict()

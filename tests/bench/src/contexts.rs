@@ -20,7 +20,6 @@ pub struct OwnerChoices {
     pub fresh_within: u32,
     pub project_tokens_only: bool,
     pub strong_tokens_only: bool,
-    pub publishers_only: bool,
     /// Position in `off`, `automation`, `all`.
     pub staging: usize,
 }
@@ -37,7 +36,6 @@ impl OwnerChoices {
                 "fresh-within": self.fresh_within,
                 "project-tokens-only": self.project_tokens_only,
                 "strong-tokens-only": self.strong_tokens_only,
-                "publishers-only": self.publishers_only,
             },
             "staged-release": { "mode": STAGING[self.staging] },
         })
@@ -125,7 +123,7 @@ pub fn all_cases() -> Vec<Case> {
         OwnerChoices::default(),
         OwnerChoices { second_factor: true, fresh_within: 600, ..OwnerChoices::default() },
         OwnerChoices { project_tokens_only: true, strong_tokens_only: true, staging: 1, ..OwnerChoices::default() },
-        OwnerChoices { publishers_only: true, staging: 2, ..OwnerChoices::default() },
+        OwnerChoices { staging: 2, ..OwnerChoices::default() },
     ];
     let mut cases = Vec::new();
     for action in actions {

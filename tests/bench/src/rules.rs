@@ -15,10 +15,9 @@ use std::collections::BTreeSet;
 pub type Objections = BTreeSet<String>;
 
 /// What is outright denied by somebody.
-pub const DENIALS: [&str; 5] = [
+pub const DENIALS: [&str; 4] = [
     "restrict-routes/credential-required",
     "restrict-routes/credential-not-allowed",
-    "owner-mandate/trusted-publisher-required",
     "staged-release/staged-by-this-credential",
     "staged-release/person-required",
 ];

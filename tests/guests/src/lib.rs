@@ -1,5 +1,5 @@
 //! What the guests share. Each guest is an example in `examples/`, built for wasm by
-//! `cargo xtask build-plugins` into `target/guests/<name>.wasm`; what must become of it
+//! `cargo xtask build-guests` into `target/guests/<name>.wasm`; what must become of it
 //! is in `host/policy-engine/tests/hostile/`.
 //!
 //! To add one: write `examples/<name>.rs`, name it in `Cargo.toml`, test it there.

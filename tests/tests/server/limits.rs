@@ -1,12 +1,14 @@
 //! What one token, account or stranger can at most make the registry keep: each row of the
 //! table of limits is driven beyond its bound, and rows and bytes are measured.
 
+use std::io::{Read, Write};
 use std::process::Command;
+use std::time::Duration;
 
 use model::limit::{self, Bound, Group, Name, Rate};
 use tests::package::tar_gz_of;
 use tests::server::repository;
-use tests::{Connection, Package, Request, Server, Setup, basic_token, shipped_set};
+use tests::{Connection, Package, Request, Server, Setup, basic, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
 
@@ -82,7 +84,7 @@ fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_r
     let (events, decisions) = (count(&server, "audit_events"), count(&server, "decisions"));
     let mut connection = Connection::to(server.address);
     for _ in 0..2000 {
-        let refused = connection.send(&Request::get("/simple/").authorization(Some(&basic_token(&token)))).expect("an answer");
+        let refused = connection.send(&Request::get("/account/tokens/").authorization(Some(&basic_token(&token)))).expect("an answer");
         assert_eq!(refused.status, 403, "{}", refused.text());
     }
     let minutes = minutes_since(start);
@@ -93,6 +95,31 @@ fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_r
     assert!(grown <= refusals + authentications + 3 * minutes, "{grown} events in {minutes} minutes");
     let grown = count(&server, "decisions") - decisions;
     assert!(grown <= refusals, "{grown} decisions in {minutes} minutes");
+}
+
+/// Tools send what they have with every file that they fetch.
+#[test]
+fn credentials_that_come_with_reads_leave_a_few_rows_however_often_they_come() {
+    let server = Setup::default().flag("--recorded-reads-per-second", "1").start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let (revoked, id) = server.setup.token_with_id(&alice, &["--account"]);
+    server.command_line(&["token", "revoke", "alice", &id]).ok();
+    let start = std::time::Instant::now();
+    let (events, decisions) = (count(&server, "audit_events"), count(&server, "decisions"));
+    let mut connection = Connection::to(server.address);
+    let presented = [basic_token(&token), basic_token(&revoked), basic("alice", "guess"), basic("nobody-here", "guess"), "Bearer x".to_owned()];
+    for authorization in presented.iter().cycle().take(2000) {
+        let answer = connection.send(&Request::get("/simple/").authorization(Some(authorization))).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let seconds = i64::try_from(start.elapsed().as_secs()).unwrap() + 2;
+    let hours = seconds / 3600 + 2;
+    // Two tokens and a name that is somebody's; and whoever sent the rest.
+    let grown = count(&server, "audit_events") - events;
+    assert!((1..=3 * hours).contains(&grown), "{grown} events");
+    let grown = count(&server, "decisions") - decisions;
+    assert!((1..=seconds + 3 * hours).contains(&grown), "{grown} decisions in {seconds} seconds");
 }
 
 /// A thief with a token may not blind whoever looks at what was done with it.
@@ -120,7 +147,7 @@ fn what_goes_beyond_the_rate_is_counted_with_its_source() {
     let token = server.setup.token(&alice, &["--account"]);
     let mut connection = Connection::to(server.address);
     for _ in 0..200 {
-        connection.send(&Request::get("/simple/").authorization(Some(&basic_token(&token)))).expect("an answer");
+        connection.send(&Request::get("/account/tokens/").authorization(Some(&basic_token(&token)))).expect("an answer");
     }
     for kind in ["request:refusals:counted", "authentication:counted"] {
         let counted = server.wait_for(kind, |server| {
@@ -271,7 +298,7 @@ fn an_account_changes_so_much_in_a_minute_and_its_owner_can_still_end_it() {
     let mut connection = Connection::to(server.address);
     let mut limited = 0;
     for number in 0..400 {
-        let form = format!("description=token+{number}&scope=new&project=sample&expires=7");
+        let form = format!("description=token+{number}&scope=project&project=sample&expires=7");
         let request = Request::new("POST", "/account/tokens/create").header("Origin", &origin).header("Cookie", &cookies);
         let answer = connection.send(&request.body("application/x-www-form-urlencoded", form.into_bytes())).expect("an answer");
         limited += u32::from(answer.status == 429);
@@ -284,6 +311,40 @@ fn an_account_changes_so_much_in_a_minute_and_its_owner_can_still_end_it() {
     let request = Request::new("POST", "/logout").header("Origin", &origin).header("Cookie", &cookies);
     let ended = connection.send(&request.body("application/x-www-form-urlencoded", Vec::new())).expect("an answer");
     assert_eq!(ended.status, 303, "{}", ended.text());
+}
+
+/// Or somebody who goes away and comes again holds as many requests in memory as they can begin
+/// while one waits.
+#[test]
+fn uploads_whose_client_is_gone_wait_no_longer() {
+    let mut server = Setup::default().start();
+    let alice = server.user("alice");
+    let token = basic_token(&server.setup.token(&alice, &["--account"]));
+    let connect = || std::net::TcpStream::connect(server.address).expect("the server listens");
+    let head = |length: usize| {
+        format!(
+            "POST /legacy/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let held: Vec<_> = (0..limit::UPLOADS_AT_A_TIME.get())
+        .map(|_| {
+            let mut stream = connect();
+            stream.write_all(head(1 << 20).as_bytes()).expect("the head is sent");
+            stream
+        })
+        .collect();
+    let under_way = format!("portcullis_uploads_in_flight {}", held.len());
+    server.wait_for("all places of the uploader to be taken", |server| server.get("/metrics").text().contains(&under_way).then_some(()));
+    let address = server.address;
+    for gone in 1..=3 {
+        let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
+        stream.write_all(head(0).as_bytes()).expect("the head is sent");
+        stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a socket has timeouts");
+        assert!(stream.read(&mut [0]).is_err(), "it waits for a place");
+        drop(stream);
+        server.wait_for("the end of the request", |server| (server.log().matches("path=/legacy/ status=503").count() == gone).then_some(()));
+    }
+    drop(held);
 }
 
 const BEGIN: &str = "<!-- limits: written by `cargo xtask limit-table` -->\n";
@@ -314,18 +375,30 @@ fn worst_cases() -> String {
     let in_a_day = |rate: Rate| u64::from(rate.in_window(86_400));
     // An authentication that failed is an event too, next to that of the refusal.
     let of_stranger = in_a_day(limit::RECORDED_REFUSALS) * (record + 2 * event);
+    // Each upload leaves a record and two events at most.
+    let uploads = limit::UPLOADED_BYTES_PER_DAY.get() / limit::LEAST_UPLOADED.get();
     let of_user = of_stranger
+        + uploads * (record + 2 * event)
         + 2 * in_a_day(limit::RECORDED_SUCCESSES) * record
         + (in_a_day(limit::RECORDED_AUTHENTICATIONS) + 2 * KINDS_OF_CHANGE * in_a_day(limit::CHANGES)) * event;
     let all = u64::from(limit::RECORDED_OF_ALL.get());
     let mails = u64::from(limit::CHANGE_MAILS.in_window(3600)) * 24;
     let cause = limit::REGISTRATIONS_PER_ADDRESS.in_window(86_400) + limit::RESETS_PER_ADDRESS.in_window(86_400);
+    // A file that is too large is read up to twice the limit, to be refused by name.
+    let arriving = u64::from(limit::UPLOADS_OF_ALL.get()) * 2 * limit::FILE_BYTES.get();
+    let texts = u64::from(limit::UPLOADS_OF_ALL.get()) * limit::FORM_TEXT_BYTES.get();
+    let pages = u64::from(limit::CONNECTIONS_PER_ADDRESS.get()) * limit::PAGE_IN_MEMORY.get();
+    let long_bodies = u64::from(limit::LONG_BODIES_AT_ONCE.get()) * limit::RELEASE_BODY_BYTES.get();
+    // The list of what a wheel holds; names as they are, as they are looked for, and with what is
+    // known of each; the metadata as it is, as it is parsed, and as pages say it.
+    let inspected = limit::WHEEL_RECORD_BYTES.get() + 3 * limit::ARCHIVE_NAMES.get() + 3 * limit::METADATA_BYTES.get();
     format!(
         "### What that comes to\n\nIn a day, at the very most, if every record and event is as long as it may be; usual ones take a tenth of it or less. Decisions are forgotten after `decision-retention`.\n\n\
         | who | keeps | does |\n| --- | --- | --- |\n\
         | a stranger, from one address | {} of records and events | {cause} mails; {} of a body read after its answer |\n\
         | an account with all its tokens, sessions and command lines | {} of files and metadata, counted by project as well; {} of records and events; {} sessions, {} known devices, {} tokens | {mails} mails about changes to one address, the first of each kind, and 96 that count the rest; {} new projects |\n\
-        | all strangers and accounts together | {all} times what one may of records and events; the files of all projects | |\n\n",
+        | all strangers and accounts together | {all} times what one may of records and events; the files of all projects | |\n\n\
+        At one moment, all together: {} on disk of files that arrive and are not stored yet, and {} of large pages; {} of memory for long bodies, {} for the texts of upload forms, {} for pages that one address reads slowly, and {} for each archive that is looked into.\n\n",
         megabytes(of_stranger),
         megabytes(limit::REST_OF_STRANGERS.get()),
         Bound::from(limit::UPLOADED_BYTES_PER_DAY),
@@ -334,6 +407,12 @@ fn worst_cases() -> String {
         limit::DEVICES.get(),
         limit::TOKENS.get(),
         limit::NEW_PROJECTS_PER_USER.in_window(3600) * 24,
+        megabytes(arriving),
+        megabytes(limit::LARGE_PAGES_BYTES.get() + limit::LARGE_RELEASE_PAGES_BYTES.get()),
+        megabytes(long_bodies),
+        megabytes(texts),
+        megabytes(pages),
+        megabytes(inspected),
     )
 }
 
@@ -377,6 +456,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
     const DEVICES: &str = "host/identity/tests/identity/devices.rs";
     const RESETS: &str = "host/identity/tests/identity/password_reset.rs";
     const QUOTAS: &str = "host/registry/tests/suite/quotas.rs";
+    const LONG_BODIES: &str = "host/http/src/staged/long_bodies.rs";
     const EMAILS: &str = "host/identity/tests/identity/emails.rs";
     let (folder, test) = match name {
         Name::RECORD_BYTES => (HERE, "a_refused_upload_leaves_a_record_of_bounded_size_whatever_its_metadata_says"),
@@ -386,6 +466,8 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         Name::RECORDED_READS => (HERE, "looks_of_anonymous_callers_are_recorded_up_to_a_rate_of_all"),
         Name::RECORDED_REFUSALS | Name::RECORDED_AUTHENTICATIONS => (HERE, "a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_rows"),
         Name::RECORDED_SUCCESSES => (HERE, "permitted_looks_of_one_session_are_recorded_up_to_a_rate"),
+        Name::READERS => (HERE, "credentials_that_come_with_reads_leave_a_few_rows_however_often_they_come"),
+        Name::READERS_OF_ALL => ("host/gate/src/recorder/rate.rs", "what_is_noted_of_credentials_that_come_with_reads_is_bounded_for_all_together"),
         Name::RECORDED_OF_ALL => (HERE, "many_addresses_together_leave_no_more_than_all_may"),
         Name::NAMED_FAILURES | Name::NAMED_WAITS => {
             ("host/gate/src/recorder/rate.rs", "failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own")
@@ -423,7 +505,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         }
         Name::POLICY_MODULE_BYTES => (HERE, "a_policy_module_that_is_too_large_is_not_even_read"),
         Name::CONNECTIONS => ("host/http/src/listener.rs", "connections_leave_half_of_the_open_files_to_others"),
-        Name::CONNECTIONS_PER_ADDRESS => ("host/http/src/listener.rs", "an_address_has_so_many_connections_and_no_more"),
+        Name::CONNECTIONS_PER_ADDRESS => ("host/http/src/crowd.rs", "an_address_has_so_many_and_no_more"),
         Name::HEADER_BYTES | Name::CREDENTIAL_BYTES | Name::TOKEN_BYTES | Name::SMALL_BODY_BYTES | Name::FORM_FIELDS => {
             (HERE, "parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing")
         }
@@ -432,8 +514,35 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         Name::PROJECT_BYTES => (QUOTAS, "of_uploads_at_the_same_moment_only_those_stay_that_fit"),
         Name::METADATA_BYTES | Name::ARCHIVE_ENTRIES => (HERE, "files_beyond_a_limit_are_refused_and_leave_nothing"),
         Name::UPLOADS_AT_A_TIME => ("host/http/src/upload/places.rs", "one_uploader_never_holds_the_places_of_others"),
+        Name::ENDED_CREDENTIAL => ("host/http/tests/connections.rs", "uploads_of_a_revoked_token_give_back_their_places_before_their_bodies_end"),
+        Name::UPLOADS_WAITING => ("host/http/src/upload/places.rs", "of_one_uploader_few_uploads_wait"),
+        Name::UPLOAD_WAIT => (HERE, "uploads_whose_client_is_gone_wait_no_longer"),
+        Name::PAGE_IN_MEMORY => ("host/registry/src/index/page.rs", "a_page_is_sent_as_it_was_written_from_memory_and_from_a_file"),
+        Name::LARGE_PAGES_PER_ADDRESS => ("host/http/src/crowd.rs", "what_is_heavy_counts_by_its_weight"),
+        Name::LARGE_PAGES_BYTES | Name::LARGE_RELEASE_PAGES_BYTES => ("host/registry/src/index/page.rs", "large_pages_have_room_together_and_give_it_back"),
+        Name::PAGES_AT_ONCE | Name::PAGE_WAIT => ("host/registry/src/index.rs", "few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count"),
+        Name::UPLOADS_OF_ALL => ("host/http/src/upload/places.rs", "one_uploader_never_holds_the_places_of_others"),
+        Name::INSPECTIONS_PER_UPLOADER => ("host/registry/src/upload/inspections.rs", "one_uploader_has_one_archive_looked_into_at_a_time"),
+        Name::LONG_BODIES_AT_ONCE | Name::LONG_BODY_WAIT => (LONG_BODIES, "of_long_bodies_few_are_held_at_a_time"),
+        Name::LONG_BODIES_PER_ADDRESS => (LONG_BODIES, "one_address_keeps_no_place_from_others"),
+        Name::LONG_BODY_TIME => (LONG_BODIES, "a_long_body_arrives_soon_or_gives_its_place_back"),
+        Name::HASHES_AT_ONCE | Name::HASHES_WAITING => ("host/identity/src/passwords.rs", "more_than_may_wait_are_sent_away"),
+        Name::SEARCHES_AT_ONCE => ("host/http/src/pages/projects.rs", "a_search_waits_for_its_turn_and_not_for_long"),
+        Name::DRAINS_AT_ONCE => ("host/http/src/body.rs", "of_more_bodies_than_are_drained_at_once_the_connection_ends"),
+        Name::RECORDS_WAITING => ("host/gate/src/recorder.rs", "reads_are_left_out_when_too_much_waits_and_nothing_else_is"),
+        Name::SPARED_UPLOAD | Name::SPARED_TIME => ("host/http/src/upload/places.rs", "an_upload_that_brings_nothing_gives_way_to_one_that_waits"),
         Name::SLOWEST_UPLOAD => ("host/http/src/body.rs", "a_body_that_trickles_is_given_up"),
-        Name::ARCHIVE_RATIO => ("host/registry/src/archive/tar_gz.rs", "a_bomb_is_refused"),
+        Name::EXPORT_BYTES => ("host/http/tests/people/account.rs", "a_long_history_is_exported_in_several_answers"),
+        Name::INSPECTION_WAIT => ("host/registry/src/upload/inspections.rs", "nobody_waits_for_a_turn_for_ever"),
+        Name::HEADER_TIME => ("host/http/tests/connections.rs", "headers_that_do_not_end_in_time_or_size_end_the_connection"),
+        Name::BODY_SILENCE => ("host/http/tests/connections.rs", "a_body_that_stops_arriving_is_given_up"),
+        Name::BODY_TIME => ("host/http/src/body.rs", "a_body_that_never_ends_is_given_up_however_fast_it_is"),
+        Name::FORM_PARTS | Name::FORM_FIELD_BYTES | Name::FORM_TEXT_BYTES => ("host/registry/src/form.rs", "counts_and_sizes_are_bounded"),
+        Name::REQUIRES_PYTHON => ("host/registry/src/metadata/checks.rs", "what_stands_beside_every_file_is_short"),
+        Name::METADATA_FIELDS => ("host/registry/src/metadata.rs", "fields_are_bounded"),
+        Name::WHEEL_RECORD_BYTES => ("host/registry/src/archive/wheel.rs", "a_record_of_millions_of_lines_is_refused"),
+        Name::ARCHIVE_NAMES => ("host/registry/src/archive/tar_gz/tests.rs", "names_are_bounded_together"),
+        Name::ARCHIVE_RATIO | Name::ARCHIVE_FREE => ("host/registry/src/archive/tar_gz/tests.rs", "a_bomb_is_refused"),
         Name::PASSWORDS_PER_NAME => (PASSWORDS, "after_too_many_failures_even_the_right_password_has_to_wait"),
         Name::PASSWORDS_PER_KNOWN | Name::OF_KNOWN => (DEVICES, "wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser"),
         Name::PASSWORDS_PER_ADDRESS => (PASSWORDS, "failures_for_many_users_count_against_their_one_address_and_no_other"),

@@ -129,6 +129,22 @@ fn text<'a>(mail: &'a Value, part: &str) -> &'a str {
 }
 
 #[test]
+fn a_registry_with_a_name_goes_by_it_in_mails_and_on_pages() {
+    let Some(smtp) = Smtp::start() else { return };
+    let mut server = smtp.setup().flag("--registry-name", "Müller, Söhne & Co").start();
+    let user = server.setup.user_without_factor("ana");
+    make_token(&server.setup, &user, "laptop");
+    wait_until_all(&mut server, "token-created", 1, "sent");
+    let mails: Vec<Value> = smtp.mails().into_iter().filter(|mail| text(&mail["headers"], "Subject").contains("token")).collect();
+    let [mail] = mails.as_slice() else { panic!("exactly one mail: {mails:?}") };
+    assert_eq!(text(&mail["headers"], "Subject"), "[Müller, Söhne & Co] An API token was created");
+    assert!(text(&mail["headers"], "From").contains("Müller, Söhne & Co"), "{mail}");
+    assert_eq!(text(mail, "from"), "noreply@localhost");
+    let front = server.send(&tests::Request::get("/").header("Accept", "text/html").header("Cookie", "portcullis-moved=1")).text();
+    assert!(front.contains("<h1>Müller, Söhne &#38; Co</h1>") && front.contains("· Müller, Söhne &#38; Co</title>"), "{front}");
+}
+
+#[test]
 fn a_mail_arrives_as_text_and_html_with_headers_that_say_what_it_is() {
     let Some(smtp) = Smtp::start() else { return };
     let mut server = smtp.setup().start();
@@ -141,7 +157,7 @@ fn a_mail_arrives_as_text_and_html_with_headers_that_say_what_it_is() {
     assert_eq!((text(mail, "from"), &mail["to"]), ("noreply@localhost", &serde_json::json!(["ana@example.org"])));
     let headers = &mail["headers"];
     assert_eq!(text(headers, "To"), "ana@example.org");
-    assert_eq!(text(headers, "Subject"), format!("[localhost:{}] An API token was made", server.address.port()));
+    assert_eq!(text(headers, "Subject"), format!("[localhost:{}] An API token was created", server.address.port()));
     assert_eq!(text(headers, "Message-ID"), format!("<{}@localhost>", listed[0]["id"].as_str().expect("a mail has an id")));
     assert_eq!(text(headers, "Auto-Submitted"), "auto-generated");
     assert!(text(mail, "text").contains("laptop & <desk>"), "{mail}");
@@ -353,7 +369,7 @@ fn a_recovery_is_announced_can_be_stopped_and_ends_with_a_link_that_only_the_own
     let mail = std::fs::read_to_string(&completed[0]).expect("a mail is text");
     let link = mail.lines().find(|line| line.contains("/password/reset?link=")).expect("the mail has a link");
     assert!(mail.contains("To: ana@example.org"), "{mail}");
-    for said in [&begun.all(), &server.log(), &server.command_line(&["audit", "--user", "ana", "--json"]).ok().stdout] {
+    for said in [&begun.all(), &server.settled_log(), &server.command_line(&["audit", "--user", "ana", "--json"]).ok().stdout] {
         assert!(!said.contains(link.split("link=").nth(1).expect("the link has a secret")), "{said}");
     }
     let announced = server.wait_for("both announcements", |server| written(server, "recovery-started").filter(|files| files.len() == 2));

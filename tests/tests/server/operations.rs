@@ -43,8 +43,8 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
     for part in ["POST", "200", "api-token", "deciding_us"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
-    assert_eq!(server.log().lines().filter(|line| line.contains("POST")).count(), 1, "one line for one request");
-    assert!(!server.log().contains(&token[..60]), "no token in the log");
+    assert_eq!(server.settled_log().lines().filter(|line| line.contains("POST")).count(), 1, "one line for one request");
+    assert!(!server.settled_log().contains(&token[..60]), "no token in the log");
 
     // What is permitted is recorded after it was answered.
     let explained = server.wait_for("the decision on record", |server| {
@@ -107,7 +107,7 @@ fn explain_shows_the_settings_that_decided_then_and_who_chose_them() {
     assert_eq!(find("owners", "owner-mandate", "second-factor")["chosen"], Value::Null);
     assert_eq!(find("operators", "restrict-routes", "basic-password")["value"], json!([]));
     let of_set = json["set"].to_string();
-    assert!(of_set.contains("set 1 (default) was stored") && of_set.contains("made active") && of_set.contains("by the server"), "{of_set}");
+    assert!(of_set.contains("set 1 (default) was stored") && of_set.contains("was activated") && of_set.contains("by the server"), "{of_set}");
 
     let text = server.command_line(&["explain", &id]).ok().stdout;
     assert!(text.contains("settings of the project's owners, as they were then"), "{text}");
@@ -120,9 +120,9 @@ fn refusals_and_changes_are_in_the_audit_and_the_decisions() {
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
     upload_ok(&server, &Package::new("demo", "1.0").wheel(), &token);
-    let read = server.send(&Request::get("/simple/demo/").header("Authorization", &basic_token(&token)));
-    assert_eq!(read.status, 403, "a token reads nothing");
-    let guess = server.send(&Request::get("/simple/demo/").header("Authorization", &tests::basic("alice", "guess")));
+    let listed = server.send(&Request::get("/account/tokens/").header("Authorization", &basic_token(&token)));
+    assert_eq!(listed.status, 403, "a token lists no tokens");
+    let guess = server.send(&Request::get("/account/tokens/").header("Authorization", &tests::basic("alice", "guess")));
     assert_eq!(guess.status, 403);
 
     let audit = server.command_line(&["audit", "--json"]).ok().stdout;
@@ -130,7 +130,7 @@ fn refusals_and_changes_are_in_the_audit_and_the_decisions() {
         assert!(audit.contains(kind), "{kind} is not in the audit:\n{audit}");
     }
     let denied = server.command_line(&["decisions", "--outcome", "denied", "--json"]).ok().stdout;
-    let id = read.header("Portcullis-Decision").expect("a refusal names its decision");
+    let id = listed.header("Portcullis-Decision").expect("a refusal names its decision");
     assert!(denied.contains(id), "{denied}");
     for secret in [&token[20..60], alice.password.as_str(), "guess"] {
         assert!(!audit.contains(secret) && !denied.contains(secret), "a secret is in the records");
@@ -144,7 +144,7 @@ fn a_password_is_not_looked_at_where_no_policy_could_permit_it() {
     // Right and wrong get the same answer: nothing can be learned, and nothing was hashed.
     // Only the decision's id differs, as it does between any two answers.
     let answer = |user: &str, password: &str| {
-        let answer = server.send(&Request::get("/simple/").header("Authorization", &tests::basic(user, password)));
+        let answer = server.send(&Request::get("/account/").header("Authorization", &tests::basic(user, password)));
         let (reason, _id) = answer.reason.split_once(" (decision ").expect("a refusal names its decision");
         (answer.status, reason.to_owned())
     };

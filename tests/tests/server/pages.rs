@@ -62,7 +62,7 @@ fn what_is_staged_is_on_no_page() {
     let code = alice.authenticator.as_ref().expect("alice has an app").code();
     let token = server.setup.token(&alice, &["--project", "secret-plans", "--second-factor-code", &code]);
     let answer = server.upload(&Package::new("secret-plans", "1.0").wheel(), Some(&tests::basic_token(&token)));
-    assert!(answer.status == 200 && answer.text().contains("held until somebody publishes it"), "{}", answer.text());
+    assert!(answer.status == 200 && answer.text().contains("held until a maintainer publishes it"), "{}", answer.text());
     for path in ["/", "/projects/", "/projects/?q=secret"] {
         assert_eq!(names(&page(&server, path)), Vec::<&str>::new(), "{path}");
     }

@@ -72,7 +72,8 @@ fn pip_resolves_dependencies_and_versions_from_metadata_alone() {
     let index = format!("{}/simple/", server.url());
     let printed = clients.run("pip", top, &["install", "--no-cache-dir", "--index-url", &index, "--target", "both", "user-of-base"], &[]).ok();
     printed.says("base-1.5").says("user-of-base-1.0");
-    assert!(server.log().contains("user_of_base-1.0-py3-none-any.whl.metadata"), "pip read the metadata beside the file:\n{}", server.log());
+    let log = server.settled_log();
+    assert!(log.contains("user_of_base-1.0-py3-none-any.whl.metadata"), "pip read the metadata beside the file:\n{log}");
 
     clients.run("uv", top, &["pip", "install", "--no-cache", "--default-index", &index, "--target", "both-uv", "user-of-base"], &[]).ok().says("base==1.5");
 }

@@ -46,7 +46,7 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
     assert_eq!(applied["servers"].as_array().map(Vec::len), Some(2), "{applied}");
     for server in [&first, &second] {
         let answer = server.get("/simple/");
-        assert_eq!((answer.status, answer.policy_set()), (403, Some(2)));
+        assert_eq!((answer.status, answer.policy_set()), (401, Some(2)));
     }
     second.command_line(&["policy", "rollback"]).ok();
     for server in [&first, &second] {

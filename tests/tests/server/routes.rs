@@ -1,10 +1,13 @@
 //! The flaws of 2020 stay dead: every credential, in every form a header can carry it, at
-//! every route of the table, does what the committed decision table says and nothing more.
+//! every route of the table, does what the committed decision table says and nothing more. It
+//! does nothing less either: what anonymous callers read, they read with any credential.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use portcullis_http::routes::{Access, Audience, Credentials, Route, Verb, routes};
-use tests::{Package, Request, Server, Setup, User, basic, basic_token, shipped_set};
+use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
 
@@ -13,14 +16,30 @@ struct Presented {
     /// For the message of a failure.
     name: String,
     authorization: Option<String>,
-    /// Column of the decision table that says what it may do; none if it is not valid and
-    /// may therefore do nothing at all.
+    /// Column of the decision table that says what it may do; none if it may do nothing at
+    /// all of its own.
     column: Option<&'static str>,
+    /// Whether it is accepted where something is read, so that a refusal is for good. No
+    /// password is.
+    reads_as_somebody: bool,
+    /// The one project that it is for.
+    project: Option<&'static str>,
+}
+
+impl Presented {
+    fn new(name: &str, authorization: Option<String>, column: Option<&'static str>) -> Self {
+        Self { name: name.to_owned(), authorization, column, reads_as_somebody: false, project: None }
+    }
+
+    /// A token that is valid, for all projects or one.
+    fn valid(self, project: Option<&'static str>) -> Self {
+        Self { reads_as_somebody: true, project, ..self }
+    }
 }
 
 /// The committed decision table: action -> caller -> whether it is permitted.
-fn decision_table() -> BTreeMap<String, BTreeMap<String, bool>> {
-    let path = shipped_set("default").join("decisions.md");
+fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
+    let path = shipped_set(set).join("decisions.md");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
     let cells = |line: &str| -> Vec<String> { line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect() };
     let mut rows = text.lines().skip_while(|line| !line.starts_with("| action |")).take_while(|line| line.starts_with('|'));
@@ -44,13 +63,14 @@ fn forms(name: &str, token: &str, column: Option<&'static str>) -> Vec<Presented
         ("bEARER", format!("bEARER {token}")),
     ]
     .into_iter()
-    .map(|(form, authorization)| Presented { name: format!("{name} as {form}"), authorization: Some(authorization), column })
+    .map(|(form, authorization)| Presented::new(&format!("{name} as {form}"), Some(authorization), column))
     .collect()
 }
 
 fn credentials(server: &Server, alice: &User) -> Vec<Presented> {
     let setup = &server.setup;
-    let one = |name: &str, authorization: Option<String>, column| Presented { name: name.to_owned(), authorization, column };
+    let one = Presented::new;
+    let valid = |name, token: &str, column, project| forms(name, token, column).into_iter().map(move |form| form.valid(project));
     let mut all = vec![
         one("nothing", None, Some("anonymous")),
         one("right password", Some(basic("alice", &alice.password)), Some("basic-password")),
@@ -67,14 +87,14 @@ fn credentials(server: &Server, alice: &User) -> Vec<Presented> {
     ];
     all.extend(forms("garbage", "pypi-AgEIcHlwaS5vcmc", None));
     all.extend(forms("nonsense", "not-a-token-at-all", None));
-    all.extend(forms("account token", &setup.token(alice, &["--account"]), Some("account-token")));
-    all.extend(forms("project token", &setup.token(alice, &["--project", "demo"]), Some("project-token")));
+    all.extend(valid("account token", &setup.token(alice, &["--account"]), Some("account-token"), None));
+    all.extend(valid("project token", &setup.token(alice, &["--project", "demo"]), Some("project-token"), Some("demo")));
     let (revoked, id) = setup.token_with_id(alice, &["--account"]);
     server.command_line(&["token", "revoke", "alice", &id]).ok();
     all.extend(forms("revoked token", &revoked, None));
     let elsewhere = setup.token(alice, &["--project", "elsewhere"]);
     // Valid, and for something else: allowed only what its project is not asked about.
-    all.extend(forms("token of another project", &elsewhere, None));
+    all.extend(valid("token of another project", &elsewhere, None, Some("elsewhere")));
     all
 }
 
@@ -88,11 +108,73 @@ fn fill(route: &Route, file: &str) -> String {
     known.split('/').map(|segment| if segment.starts_with('{') { nothing } else { segment }).collect::<Vec<_>>().join("/")
 }
 
+/// What is expected of one request to a route that is decided.
+struct Expected<'a> {
+    route: &'static Route,
+    presented: &'a Presented,
+    /// Whether its column permits it.
+    permitted: bool,
+    /// Whether everybody may.
+    open: bool,
+}
+
+impl Expected<'_> {
+    fn is_read(&self) -> bool {
+        self.route.action().is_some_and(|action| action.is_read())
+    }
+
+    /// Whether it is answered, and not refused.
+    fn is_answered(&self) -> bool {
+        // A token for one project is for nothing else, whatever the policies permit to tokens.
+        let is_of_project = self.route.path.contains("{project}") || self.route.path.starts_with("/files/");
+        let in_scope = self.presented.project.is_none() || is_of_project || !self.is_read();
+        self.permitted && in_scope || self.open && self.is_read()
+    }
+
+    fn is_met_by(&self, answer: &Response) -> bool {
+        let Self { route, presented, .. } = self;
+        let challenges = answer.header("WWW-Authenticate").is_some_and(|challenge| challenge.starts_with("Basic realm=\""));
+        if challenges != (answer.status == 401) {
+            return false;
+        }
+        match (self.is_answered(), route.credentials) {
+            // There is no session to end, which is what was asked for.
+            (false, _) if route.path == "/logout" && presented.authorization.is_none() => answer.status == 303,
+            (true, Credentials::Form) => (200..500).contains(&answer.status) && answer.status != 401,
+            // The page behind a link, of which there is none, says so.
+            (true, _) if route.audience == Audience::People => (200..400).contains(&answer.status) || answer.status == 404,
+            (true, _) => (200..400).contains(&answer.status),
+            (false, _) if self.is_read() && !presented.reads_as_somebody => answer.status == 401,
+            (false, _) => answer.status == 403,
+        }
+    }
+}
+
+/// Answers to a shared cache are nobody's: of a read with a credential, neither.
+fn is_for_this_caller(presented: &Presented, answer: &Response) -> bool {
+    let control = answer.header("Cache-Control").unwrap_or("");
+    let is_public = control.starts_with("public");
+    let varies = answer.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("vary") && value.contains("Authorization"));
+    varies && (presented.authorization.is_none() || !is_public)
+}
+
 #[test]
 fn every_credential_in_every_form_does_on_every_route_what_the_table_says() {
-    let table = decision_table();
+    check_every_route("default");
+}
+
+/// Where only members read, a credential that is not accepted is asked for (401), and one that is
+/// not enough is refused (403); and a token that reads does nothing else for it.
+#[test]
+fn where_only_members_read_every_credential_does_what_the_table_says() {
+    check_every_route("private");
+}
+
+fn check_every_route(set: &str) {
+    let table = decision_table(set);
     // Each request comes from an address of its own: limits on failures are another matter.
-    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").flag("--metrics-allow", "0.0.0.0/0").start();
+    let setup = Setup::default().policies(shipped_set(set)).flag("--trusted-proxies", "127.0.0.1").flag("--metrics-allow", "0.0.0.0/0");
+    let server = setup.start();
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
     let wheel = Package::new("demo", "1.0").wheel();
@@ -100,61 +182,80 @@ fn every_credential_in_every_form_does_on_every_route_what_the_table_says() {
     upload_ok(&server, &Package::new("elsewhere", "1.0").wheel(), &token);
     let credentials = credentials(&server, &alice);
 
-    let mut wrong = Vec::new();
-    let mut requests = 0_u32;
-    let mut uploads = Vec::new();
-    for route in routes() {
-        for presented in &credentials {
-            for &method in route.verb.methods() {
-                requests += 1;
+    let (wrong, requests, uploads) = (Mutex::new(Vec::new()), AtomicU32::new(0), Mutex::new(Vec::new()));
+    let check_route = |route: &'static Route| {
+        for &method in route.verb.methods() {
+            let mut anonymous = None;
+            for presented in &credentials {
+                let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
                 let mut request = Request::new(method, &fill(route, &wheel.path()));
                 if route.verb == Verb::Post && route.path == "/legacy/" {
-                    let version = format!("2.{requests}");
+                    let version = format!("2.{number}");
                     let (content_type, body) = Package::new("demo", &version).wheel().multipart();
                     request = request.body(&content_type, body);
-                    uploads.push((version, presented.name.clone()));
+                    uploads.lock().unwrap().push((version, presented.name.clone()));
                 }
                 if route.credentials == Credentials::Form {
                     // A form without a field in it: who may not send it is not told what is missing.
                     let origin = format!("http://localhost:{}", server.address.port());
                     request = request.header("Origin", &origin).body("application/x-www-form-urlencoded", b"nothing=".to_vec());
                 }
-                let from = format!("10.{}.{}.{}", requests >> 16 & 255, requests >> 8 & 255, requests & 255);
+                let from = format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255);
                 let answer = server.send(&request.authorization(presented.authorization.as_deref()).header("X-Forwarded-For", &from));
                 let said = format!("{method} {} with {}: {} {}", route.path, presented.name, answer.status, answer.reason);
+                let note = |what: &str| wrong.lock().unwrap().push(format!("{said} ({what})"));
 
                 let Access::Decided(action) = route.access else {
                     // Open: the credential makes no difference, and nothing is decided.
                     if matches!(answer.status, 401 | 403) || answer.header("Portcullis-Decision").is_some() {
-                        wrong.push(format!("{said} (an open route)"));
+                        note("an open route");
                     }
                     continue;
                 };
-                let permitted = presented.column.is_some_and(|column| table[action.as_str()][column]);
-                let right = match (permitted, route.credentials) {
-                    // There is no session to end, which is what was asked for.
-                    (false, _) if route.path == "/logout" && presented.authorization.is_none() => answer.status == 303,
-                    (true, Credentials::Form) => (200..500).contains(&answer.status),
-                    // The page behind a link, of which there is none, says so.
-                    (true, _) if route.audience == Audience::People => (200..400).contains(&answer.status) || answer.status == 404,
-                    (true, _) => (200..400).contains(&answer.status),
-                    (false, _) => answer.status == 403,
-                };
-                if !right {
-                    wrong.push(format!("{said} (the table says {})", if permitted { "permit" } else { "no" }));
+                let row = &table[action.as_str()];
+                let permitted = presented.column.is_some_and(|column| row[column]);
+                let expected = Expected { route, presented, permitted, open: row["anonymous"] };
+                if !expected.is_met_by(&answer) {
+                    note(if permitted { "the table says permit" } else { "the table says no" });
                 }
                 if answer.header("Portcullis-Decision").is_none() || answer.policy_set() != Some(1) {
-                    wrong.push(format!("{said} (names no decision or no set)"));
+                    note("names no decision or no set");
+                }
+                if !is_for_this_caller(presented, &answer) {
+                    note("may be cached for others");
+                }
+                // What anybody reads is the same whatever came with it: `nothing` is the first.
+                if action.is_read() && row["anonymous"] {
+                    let same = (answer.status, answer.body.clone(), answer.header("ETag").map(str::to_owned));
+                    if *anonymous.get_or_insert(same.clone()) != same {
+                        note("another answer than anonymous callers get");
+                    }
                 }
             }
         }
+    };
+    // Uploads come last, since they change what is read.
+    for verb in [Verb::Get, Verb::Post] {
+        let all: Vec<&'static Route> = routes().iter().filter(|route| route.verb == verb).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            // Refused reads are answered at full steps of time, so these wait more than they work.
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while let Some(route) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        check_route(route);
+                    }
+                });
+            }
+        });
     }
+    let (wrong, requests) = (wrong.into_inner().unwrap(), requests.into_inner());
     assert!(wrong.is_empty(), "{} of {requests} requests:\n{}", wrong.len(), wrong.join("\n"));
     assert!(requests > 500, "only {requests} requests were made");
 
     // What was refused did nothing: only the tokens that may upload have left files.
-    let page = server.get("/simple/demo/").text();
-    for (version, name) in uploads {
+    let page = server.send(&Request::get("/simple/demo/").authorization(Some(&basic_token(&token)))).text();
+    for (version, name) in uploads.into_inner().unwrap() {
         let may = name.starts_with("account token") || name.starts_with("project token");
         assert_eq!(page.contains(&format!("demo-{version}-py3")), may, "{version} was uploaded with {name}");
     }

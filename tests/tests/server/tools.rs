@@ -147,9 +147,9 @@ impl SetFolder {
         let top = tempfile::Builder::new().prefix("portcullis-set-").tempdir().expect("a temporary folder can be made");
         let modules = top.path().join("modules");
         fs::create_dir_all(top.path().join(name)).and_then(|()| fs::create_dir_all(&modules)).expect("the set's folders can be made");
-        for folder in ["target/plugins", "target/guests"] {
+        for folder in ["policies/modules", "target/guests"] {
             let folder = tests::server::repository().join(folder);
-            let entries = fs::read_dir(&folder).unwrap_or_else(|cause| panic!("{}: {cause}; run cargo xtask build-plugins", folder.display()));
+            let entries = fs::read_dir(&folder).unwrap_or_else(|cause| panic!("{}: {cause}; run cargo xtask build-plugins and build-guests", folder.display()));
             for entry in entries.flatten() {
                 fs::copy(entry.path(), modules.join(entry.file_name())).expect("a module can be copied");
             }

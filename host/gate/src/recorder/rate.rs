@@ -10,12 +10,15 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
-use model::limit::{NAMED_FAILURES, NAMED_WAITS, RECORDED_OF_ALL, Rate};
-use model::{Action, Caller, Principal, Timestamp, UserId};
+use model::limit::{NAMED_FAILURES, NAMED_WAITS, READERS, READERS_OF_ALL, RECORDED_OF_ALL, Rate};
+use model::{Action, Caller, Principal, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 /// The sources named in the summary of a minute at most, those with most entries first.
 const NAMED_SOURCES: usize = 10;
+/// Sources that are counted to find those: any that has more than one in so many entries is
+/// among them.
+const COUNTED_SOURCES: usize = 256;
 
 const MINUTE: u32 = 60;
 const HOUR: u32 = 3600;
@@ -83,6 +86,31 @@ impl NamedFailures {
     }
 }
 
+/// What is noted some times in an hour and then no more: credentials that came with reads.
+#[derive(Default)]
+pub(crate) struct Noted(Mutex<(i64, HashMap<NotedOnce, u32>)>);
+
+/// Whose it is or where it comes from, which token it is, what is read, and whether that went
+/// on without it.
+type NotedOnce = (Source, Option<TokenId>, Action, bool);
+
+impl Noted {
+    /// Whether this one is noted. What is remembered is bounded by what all together may note.
+    pub(crate) fn take(&self, what: NotedOnce, now: Timestamp) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let hour = now.seconds().div_euclid(i64::from(HOUR));
+        if hour > state.0 {
+            *state = (hour, HashMap::new());
+        }
+        if state.1.len() >= READERS_OF_ALL.length() && !state.1.contains_key(&what) {
+            return false;
+        }
+        let noted = state.1.entry(what).or_default();
+        *noted = noted.saturating_add(1);
+        *noted <= READERS.in_window(HOUR)
+    }
+}
+
 /// Who is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -145,9 +173,11 @@ pub(crate) struct SourceRate {
 struct State {
     minute: Window,
     day: Window,
-    /// The hour, and the actions that were seen in it. Of sources that a minute let in.
+    /// The hour, and the actions that were seen in it. Of accounts, and of addresses that a
+    /// minute let in.
     firsts: (i64, HashSet<(Source, Action)>),
     left_out: u64,
+    busiest: Busiest,
     /// Minutes that are over and not yet told.
     over: Vec<Uncounted>,
 }
@@ -175,6 +205,38 @@ impl Window {
         } else if let Some(seen) = self.seen.get_mut(&source) {
             *seen = seen.saturating_add(1);
         }
+    }
+}
+
+/// Who had most entries in this minute, whether they are recorded or not: nobody becomes
+/// nameless by using up what is recorded of them in a day. In bounded memory, by the algorithm
+/// "Space-Saving" (Metwally, Agrawal, El Abbadi 2005): a count may be too high, by as much as
+/// was forgotten for it, and never too low.
+#[derive(Debug, Default)]
+struct Busiest(HashMap<Source, u32>);
+
+impl Busiest {
+    fn count(&mut self, source: Source) {
+        if let Some(seen) = self.0.get_mut(&source) {
+            *seen = seen.saturating_add(1);
+            return;
+        }
+        let forgotten = match self.0.len() < COUNTED_SOURCES {
+            true => None,
+            false => self.0.iter().min_by_key(|(source, seen)| (**seen, **source)).map(|(source, seen)| (*source, *seen)),
+        };
+        if let Some((rarest, _)) = forgotten {
+            self.0.remove(&rarest);
+        }
+        self.0.insert(source, forgotten.map_or(1, |(_, seen)| seen.saturating_add(1)));
+    }
+
+    /// Those with most entries, with all their entries.
+    fn told(self) -> Vec<(String, u32)> {
+        let mut sources: Vec<(Source, u32)> = self.0.into_iter().collect();
+        sources.sort_by_key(|(source, seen)| (std::cmp::Reverse(*seen), *source));
+        sources.truncate(NAMED_SOURCES);
+        sources.into_iter().map(|(source, seen)| (source.describe(), seen)).collect()
     }
 }
 
@@ -206,9 +268,10 @@ impl SourceRate {
     fn take_as(&self, source: Source, action: Option<Action>, now: Timestamp) -> bool {
         let mut state = self.state();
         state.turn(now);
+        state.busiest.count(source);
         let is_recorded = state.minute.has_room(source, self.per_minute, self.of_all) && state.day.has_room(source, self.per_day, self.of_all);
-        // Of sources that a minute let in, so it is bounded like that.
-        let is_known = is_recorded || state.minute.seen.contains_key(&source) || state.day.seen.contains_key(&source);
+        // Accounts are few. Of addresses those that a minute let in, so it is bounded like that.
+        let is_known = is_recorded || !source.is_stranger() || state.minute.seen.contains_key(&source) || state.day.seen.contains_key(&source);
         let is_first = action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
         state.minute.count(source, is_recorded);
         if is_recorded {
@@ -240,28 +303,20 @@ impl State {
             return;
         }
         let minute = std::mem::replace(&mut self.minute, Window { number, ..Window::default() });
+        let busiest = std::mem::take(&mut self.busiest);
         let left_out = std::mem::take(&mut self.left_out);
         let hour = now.seconds().div_euclid(i64::from(HOUR));
         if hour > self.firsts.0 {
             self.firsts = (hour, HashSet::new());
         }
         if left_out > 0 {
-            self.over.push(minute.told(left_out));
+            let minute = Timestamp::from_seconds(minute.number * i64::from(MINUTE));
+            self.over.push(Uncounted { minute, left_out, sources: busiest.told() });
         }
         let day = now.seconds().div_euclid(i64::from(DAY));
         if day > self.day.number {
             self.day = Window { number: day, ..Window::default() };
         }
-    }
-}
-
-impl Window {
-    fn told(self, left_out: u64) -> Uncounted {
-        let mut sources: Vec<(Source, u32)> = self.seen.into_iter().collect();
-        sources.sort_by_key(|(source, seen)| (std::cmp::Reverse(*seen), *source));
-        sources.truncate(NAMED_SOURCES);
-        let sources = sources.into_iter().map(|(source, seen)| (source.describe(), seen)).collect();
-        Uncounted { minute: Timestamp::from_seconds(self.number * i64::from(MINUTE)), left_out, sources }
     }
 }
 
@@ -294,6 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn nobody_hides_what_an_account_does_by_using_up_what_all_may_record() {
+        let rate = SourceRate::with(1, 100);
+        let now = Timestamp::from_seconds(60);
+        for last in 0..RECORDED_OF_ALL.length() {
+            assert!(rate.take(address(u8::try_from(last).unwrap()), now));
+        }
+        let victim = Source::User(UserId::new());
+        assert!(!rate.take(victim, now));
+        assert!(rate.take_first(victim, Action::FileUpload, now));
+        assert!(!rate.take_first(victim, Action::FileUpload, now), "once in an hour");
+        assert!(!rate.take_first(address(200), Action::FileUpload, now), "addresses are many");
+    }
+
+    #[test]
     fn what_is_left_out_is_told_once_when_the_minute_is_over() {
         let rate = SourceRate::with(2, 100);
         for _ in 0..5 {
@@ -304,6 +373,37 @@ mod tests {
         assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), left_out: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
         assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
         assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+    }
+
+    #[test]
+    fn who_used_up_the_day_is_named_all_the_same() {
+        let rate = SourceRate::with(100, 100);
+        for minute in 1..4 {
+            for number in 0..=255 {
+                rate.take(address(number), Timestamp::from_seconds(minute * 60));
+            }
+            for _ in 0..150 {
+                rate.take(address(7), Timestamp::from_seconds(minute * 60 + 1));
+            }
+            let told = rate.finish(Timestamp::from_seconds(minute * 60 + 60));
+            assert_eq!(told[0].sources[0], ("192.0.2.7".to_owned(), 151), "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn in_a_crowd_the_busiest_are_named_and_what_is_kept_is_bounded() {
+        let rate = SourceRate::with(1, 1);
+        let now = Timestamp::from_seconds(60);
+        for number in 0..20_000_u32 {
+            rate.take(Source::Address(IpAddr::from(number.to_be_bytes())), now);
+            if number % 20 == 0 {
+                rate.take(address(7), now);
+            }
+        }
+        assert!(rate.state().busiest.0.len() <= COUNTED_SOURCES);
+        let told = rate.finish(Timestamp::from_seconds(120));
+        let seen = told[0].sources.iter().find(|(name, _)| name == "192.0.2.7").map(|(_, seen)| *seen);
+        assert!(seen.is_some_and(|seen| (1000..1100).contains(&seen)), "{told:?}");
     }
 
     #[test]
@@ -364,6 +464,25 @@ mod tests {
         let recorded = |user, why, second| (0..100).filter(|_| failures.take(user, (why, None), Timestamp::from_seconds(second))).count();
         assert_eq!([recorded(one, "unread", 60), recorded(one, "unread", 119), recorded(other, "unread", 119), recorded(one, "unread", 120)], [20, 0, 20, 20]);
         assert_eq!(recorded(one, "wrong", 120), 20, "another way to fail");
+    }
+
+    #[test]
+    fn a_credential_that_comes_with_reads_is_noted_once_in_an_hour() {
+        let noted = Noted::default();
+        let (user, one, other) = (Source::User(UserId::new()), Some(TokenId::new()), Some(TokenId::new()));
+        let noted_of = |token, action, second| (0..100).filter(|_| noted.take((user, token, action, true), Timestamp::from_seconds(second))).count();
+        assert_eq!([noted_of(one, Action::IndexRead, 60), noted_of(one, Action::IndexRead, 3599), noted_of(one, Action::IndexRead, 3600)], [1, 0, 1]);
+        assert_eq!(noted_of(other, Action::IndexRead, 3600), 1, "nobody hides one token behind another");
+        assert_eq!(noted_of(one, Action::FileDownload, 3600), 1);
+    }
+
+    #[test]
+    fn what_is_noted_of_credentials_that_come_with_reads_is_bounded_for_all_together() {
+        let noted = Noted::default();
+        let many = 2 * READERS_OF_ALL.get();
+        let taken =
+            (0..many).filter(|number| noted.take((Source::Address(IpAddr::from(number.to_be_bytes())), None, Action::IndexRead, true), Timestamp(0))).count();
+        assert_eq!(taken, READERS_OF_ALL.length());
     }
 
     #[test]

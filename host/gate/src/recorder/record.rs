@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use storage::decisions::DecisionRow;
 
 use crate::refusal::Reason;
+use crate::set_aside::SetAside;
 
 /// Everything `explain` tells about one decision, before it is cut to what is kept.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct DecisionRecord {
     pub(crate) context: Context,
     /// The sections of the context that some policy asked for; of no other anything is kept.
     pub(crate) sections: Sections,
+    /// A credential that it was made without.
+    pub(crate) set_aside: Option<SetAside>,
     /// What the project's owners chose, as stored.
     pub(crate) owner_settings: Option<Value>,
     /// A rule of the core that refused before any policy was asked.
@@ -40,7 +43,7 @@ impl DecisionRecord {
     ///
     /// Invariant: its record is at most [`RECORD_BYTES`] long, whatever the request held.
     pub(crate) fn into_row(self) -> DecisionRow {
-        let Self { row, request, version, file, context, sections, owner_settings, core, decision } = self;
+        let Self { row, request, version, file, context, sections, set_aside, owner_settings, core, decision } = self;
         let context = serde_json::to_value(context).unwrap_or_default();
         let asked = asked_for(context, sections);
         for bytes in HARDER {
@@ -51,6 +54,9 @@ impl DecisionRecord {
                     if let Some(text) = text {
                         record.insert(name.to_owned(), within(json!(text), model::limit::CUT_SECTION_BYTES));
                     }
+                }
+                if let Some(set_aside) = &set_aside {
+                    record.insert("set-aside".to_owned(), set_aside.to_json());
                 }
                 record.insert("context".to_owned(), Value::Object(asked.iter().map(|(name, value)| (name.clone(), within(value.clone(), bytes))).collect()));
                 if let Some(settings) = &owner_settings {
@@ -162,6 +168,7 @@ mod tests {
             file: None,
             context: context(requires),
             sections,
+            set_aside: None,
             owner_settings: None,
             core: None,
             decision,

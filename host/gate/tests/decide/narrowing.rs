@@ -129,10 +129,9 @@ fn token() -> impl Strategy<Value = (Vec<Caveat>, bool)> {
 fn target() -> impl Strategy<Value = OnSample> {
     let action = prop_oneof![5 => select(&[Action::FileUpload, Action::ProjectCreate][..]), 1 => select(Action::ALL)];
     let chosen = prop_oneof![
-        2 => Just(json!({})),
-        2 => Just(json!({ "owner-mandate": { "project-tokens-only": true } })),
-        1 => Just(json!({ "owner-mandate": { "strong-tokens-only": true }, "staged-release": { "mode": "automation" } })),
-        1 => Just(json!({ "owner-mandate": { "publishers-only": true } })),
+        1 => Just(json!({})),
+        3 => Just(json!({ "owner-mandate": { "project-tokens-only": true } })),
+        2 => Just(json!({ "owner-mandate": { "strong-tokens-only": true }, "staged-release": { "mode": "automation" } })),
     ];
     (action, any::<bool>(), chosen).prop_map(|(action, exists, chosen)| upload(action, exists, chosen))
 }

@@ -10,6 +10,7 @@ use model::text::legible;
 use model::{Caller, Contact, Timestamp};
 
 use super::HTML;
+use super::menu::{Entry, menu};
 use crate::app::AppConfig;
 use crate::exchange::{Exchange, answer};
 use crate::form::query_value;
@@ -86,11 +87,11 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("saved", NoticeKind::Done, "Saved."),
     ("logged-in", NoticeKind::Done, "You are logged in."),
     ("logged-out", NoticeKind::Done, "You are logged out."),
-    ("log-in", NoticeKind::Note, "Log in to go on."),
-    ("session-ended", NoticeKind::Note, "You were logged out, because you were away for long or because the session was ended. Log in to go on."),
-    ("not-done", NoticeKind::Warning, "You are not logged in any more, so what you just sent was not done. Log in, and then do it once more."),
-    ("login-expired", NoticeKind::Note, "The login was not finished in time. Log in once more."),
-    ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in once more."),
+    ("log-in", NoticeKind::Note, "Log in to continue."),
+    ("session-ended", NoticeKind::Note, "You were logged out because your session expired or was ended. Log in to continue."),
+    ("not-done", NoticeKind::Warning, "You are no longer logged in, so what you just sent was not done. Log in, then try again."),
+    ("login-expired", NoticeKind::Note, "The login was not finished in time. Log in again."),
+    ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in again."),
     ("account-created", NoticeKind::Done, "Your account has been created. Log in to continue."),
     ("account-deleted", NoticeKind::Done, "The account is deleted."),
     ("account-secured", NoticeKind::Done, "Every session is ended and every token revoked. We have mailed you a link to set a new password."),
@@ -109,18 +110,39 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("codes-confirmed", NoticeKind::Done, "Your recovery codes are confirmed. Now add a second factor."),
     ("session-ended-by-you", NoticeKind::Done, "The session is ended."),
     ("sessions-ended", NoticeKind::Done, "All other sessions are ended."),
-    ("device-forgotten", NoticeKind::Done, "It is forgotten: before it lets you in again, we ask you by mail."),
-    ("token-revoked", NoticeKind::Done, "The token is revoked: it works nowhere any more."),
-    ("proven", NoticeKind::Done, "Confirmed. You can go on."),
-    ("recovery-started", NoticeKind::Done, "The recovery has started. We told the account's owner by e-mail."),
+    ("device-forgotten", NoticeKind::Done, "Forgotten. The next login from there must be confirmed by email."),
+    ("token-revoked", NoticeKind::Done, "The token has been revoked and no longer works."),
+    ("proven", NoticeKind::Done, "Confirmed. You can continue."),
+    ("recovery-started", NoticeKind::Done, "The recovery has started. We emailed the account's owner."),
     ("recovery-cancelled", NoticeKind::Done, "The recovery is stopped."),
 ];
+
+/// A script that helps with a page. Each page is whole without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Buttons that copy.
+    Copying,
+    /// Security keys and passkeys.
+    Keys,
+}
+
+impl Script {
+    /// Its path below the registry's address.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Copying => "/static/copy.js",
+            Self::Keys => "/static/webauthn.js",
+        }
+    }
+}
 
 /// The frame around a page; the field `layout` of each template.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// The registry's address, without a slash at the end.
     pub(crate) url: String,
+    /// What people call the registry, if its operators said so.
+    pub(crate) given_name: Option<String>,
     /// Where whoever runs it is reached.
     pub(crate) contact: Option<Contact>,
     pub(crate) title: String,
@@ -129,28 +151,51 @@ pub(crate) struct Layout {
     pub(crate) path: String,
     /// Whether this page can be asked for again, and so be returned to.
     pub(crate) is_get: bool,
+    /// Whether somebody without an account can make one: not where the set that serves refuses it.
+    pub(crate) can_register: bool,
+    /// Whether the index is open to whoever looks at the page.
+    pub(crate) can_read: bool,
     /// What was searched for.
     pub(crate) search: String,
     pub(crate) notices: Vec<Notice>,
-    /// Whether the script for security keys runs.
-    pub(crate) script: bool,
+    /// The script that runs, if one does.
+    pub(crate) script: Option<Script>,
 }
 
 impl Layout {
     pub(crate) fn new(public_url: &str, title: &str, viewer: Viewer) -> Self {
         let (url, title) = (public_url.to_owned(), title.to_owned());
-        Self { url, contact: None, title, viewer, path: "/".to_owned(), is_get: true, search: String::new(), notices: Vec::new(), script: false }
+        Self {
+            url,
+            given_name: None,
+            contact: None,
+            title,
+            viewer,
+            path: "/".to_owned(),
+            is_get: true,
+            can_register: true,
+            can_read: true,
+            search: String::new(),
+            notices: Vec::new(),
+            script: None,
+        }
     }
 
     /// The frame of what is answered to this request.
     pub(crate) fn of_request(config: &AppConfig, uri: &Uri, is_get: bool) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { path, is_get, contact: config.contact.clone(), ..Self::new(&config.public_url, "", Viewer::Unknown) }
+        Self { path, is_get, given_name: config.name.clone(), contact: config.contact.clone(), ..Self::new(&config.public_url, "", Viewer::Unknown) }
     }
 
     /// The page runs the script for security keys and passkeys.
-    pub(crate) fn with_script(mut self) -> Self {
-        self.script = true;
+    pub(crate) fn with_keys(mut self) -> Self {
+        self.script = Some(Script::Keys);
+        self
+    }
+
+    /// The page has something that is meant to be copied.
+    pub(crate) fn with_copying(mut self) -> Self {
+        self.script = Some(Script::Copying);
         self
     }
 
@@ -167,10 +212,18 @@ impl Layout {
         self.viewer == Viewer::Unknown
     }
 
-    /// The registry's name in titles: its host.
-    pub(crate) fn host(&self) -> &str {
+    /// The registry's name in titles: the one it was given, or its host.
+    pub(crate) fn name(&self) -> &str {
+        if let Some(name) = &self.given_name {
+            return name;
+        }
         let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
         rest.split('/').next().unwrap_or(rest)
+    }
+
+    /// The name beside the mark on top of each page.
+    pub(crate) fn brand(&self) -> &str {
+        self.given_name.as_deref().unwrap_or("Portcullis")
     }
 
     /// Path of the registry's address: what the style sheet is found by under any host name.
@@ -178,8 +231,21 @@ impl Layout {
         self.url.match_indices('/').nth(2).map_or("", |(place, _)| &self.url[place..])
     }
 
-    pub(crate) fn is_at(&self, path: &str) -> bool {
-        self.path.split('?').next() == Some(path)
+    /// The menu beside the page; empty where there is none.
+    pub(crate) fn menu(&self) -> Vec<Entry> {
+        menu(self)
+    }
+
+    /// Says of a link in the header that it leads to this page, or to one above it; markup.
+    pub(crate) fn mark(&self, path: &str) -> &'static str {
+        let here = self.path.split('?').next().unwrap_or("");
+        // Pages of projects have an address of their own.
+        let is_below = path.ends_with('/') && here.starts_with(path) || path == "/projects/" && here.starts_with("/project/");
+        match here == path {
+            true => " aria-current=\"page\"",
+            false if is_below => " aria-current=\"true\"",
+            false => "",
+        }
     }
 
     /// Where one logs in, to come back here.
@@ -191,7 +257,11 @@ impl Layout {
     }
 
     fn security(&self) -> Security {
-        if self.script { Security::PageWithScript } else { Security::Page }
+        match self.script {
+            None => Security::Page,
+            Some(Script::Copying) => Security::PageWithCopying,
+            Some(Script::Keys) => Security::PageWithKeys,
+        }
     }
 }
 
@@ -201,6 +271,8 @@ impl Exchange {
         let uri = &self.request.uri;
         let mut layout = Layout::of_request(&self.app.config, uri, self.body.is_none());
         (layout.title, layout.viewer) = (title.to_owned(), Viewer::of(&self.caller));
+        layout.can_register = self.app.can_register();
+        layout.can_read = self.app.can_read() || layout.person().is_some();
         let word = query_value(uri.query(), "notice").unwrap_or_default();
         // That something was done is only believed of this registry's own pages: a link from
         // elsewhere must not tell people that their account is deleted.
@@ -217,7 +289,7 @@ impl Exchange {
     pub(crate) fn ask_operators(&self) -> String {
         match &self.app.config.contact {
             Some(contact) => format!("ask the operators of the registry: {contact}"),
-            None => "ask whoever runs the registry".to_owned(),
+            None => "ask the operators of the registry".to_owned(),
         }
     }
 
@@ -290,6 +362,15 @@ pub(crate) fn day(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_marks_where_a_page_belongs() {
+        let at = |path: &str| Layout { path: path.to_owned(), ..Layout::new("https://index.example", "", Viewer::Nobody) };
+        assert_eq!(at("/projects/?q=a").mark("/projects/"), " aria-current=\"page\"");
+        assert_eq!(at("/project/demo/").mark("/projects/"), " aria-current=\"true\"");
+        assert_eq!(at("/account/tokens/create").mark("/account/"), " aria-current=\"true\"");
+        assert_eq!((at("/login/factor").mark("/login"), at("/").mark("/account/")), ("", ""));
+    }
 
     #[test]
     fn what_others_wrote_turns_nothing_around_it() {

@@ -1,11 +1,9 @@
 //! What people are shown of a project and of its releases: what the JSON API tells programs.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::http::StatusCode;
 use gate::Target as _;
-use model::{ProjectStatus, Version};
+use model::ProjectStatus;
 use serde::Deserialize;
 
 use super::layout::{Layout, pages};
@@ -22,6 +20,8 @@ struct ProjectPage {
     name: String,
     normalized: String,
     version: String,
+    /// What an installer is asked for: the project, or one release of it.
+    wanted: String,
     /// The project's status, where it is not the usual one.
     label: &'static str,
     summary: Option<String>,
@@ -29,6 +29,8 @@ struct ProjectPage {
     yank: Option<String>,
     requires_python: Option<String>,
     files: Vec<FileLine>,
+    /// How many there are besides those that are listed.
+    more_files: u64,
     /// The newest first; empty on the page of one release.
     releases: Vec<ReleaseLine>,
     /// Whether there are more than are listed.
@@ -54,17 +56,18 @@ struct ReleaseLine {
 
 pages!(ProjectPage);
 
-/// Releases listed at most, the newest first; programs read all of them.
-const LISTED_RELEASES: usize = 200;
-
-/// The part of a page of the JSON API that is shown.
+/// What the registry has for people of a project or a release.
 #[derive(Deserialize)]
 struct Page {
     info: Info,
-    /// Files by version; only in the page of a project.
+    /// The newest first; only in the page of a project.
     #[serde(default)]
-    releases: BTreeMap<String, Vec<ReleaseFile>>,
+    releases: Vec<Release>,
+    #[serde(default)]
+    has_more: bool,
     urls: Vec<File>,
+    #[serde(default)]
+    more_files: u64,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +81,9 @@ struct Info {
 }
 
 #[derive(Deserialize)]
-struct ReleaseFile {
+struct Release {
+    version: String,
+    files: u64,
     yanked: bool,
 }
 
@@ -139,20 +144,23 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
         let rest = version.map(|version| format!("{}/", quoted(&version))).unwrap_or_default();
         return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/project/{normalized}/{rest}"));
     }
-    let Some(page) = registry.json_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? else {
+    let Some(page) = registry.people_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? else {
         return Err(not_found());
     };
-    let page: Page = serde_json::from_slice(&page.body).map_err(|error| exchange.unavailable(error))?;
-    let layout = exchange.layout(&format!("{} {}", page.info.name, page.info.version));
-    exchange.render(&project_page(layout, page, normalized, status))
+    let bytes = page.body.whole().await.map_err(|error| exchange.unavailable(error))?;
+    let page: Page = serde_json::from_slice(&bytes).map_err(|error| exchange.unavailable(error))?;
+    let title = if version.is_some() { format!("{} {}", page.info.name, page.info.version) } else { page.info.name.clone() };
+    let layout = exchange.layout(&title).with_copying();
+    exchange.render(&project_page(layout, page, normalized, version.is_some(), status))
 }
 
 fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such project or release here.")
 }
 
-fn project_page(layout: Layout, page: Page, normalized: &str, status: ProjectStatus) -> ProjectPage {
-    let Page { info, releases, urls } = page;
+fn project_page(layout: Layout, page: Page, normalized: &str, is_of_release: bool, status: ProjectStatus) -> ProjectPage {
+    let Page { info, releases, has_more, urls, more_files } = page;
+    let wanted = if is_of_release { format!("{normalized}=={}", info.version) } else { normalized.to_owned() };
     let files = urls.into_iter().map(|file| FileLine {
         url: file.url,
         name: file.filename,
@@ -167,28 +175,24 @@ fn project_page(layout: Layout, page: Page, normalized: &str, status: ProjectSta
         name: info.name,
         normalized: normalized.to_owned(),
         version: info.version,
+        wanted,
         label: if status == ProjectStatus::Active { "" } else { status.as_str() },
         summary: info.summary.filter(|summary| !summary.is_empty()),
         yank: info.yanked.then(|| info.yanked_reason.unwrap_or_default()),
         requires_python: info.requires_python.filter(|range| !range.is_empty()),
         files: files.collect(),
-        has_more: releases.len() > LISTED_RELEASES,
-        releases: release_lines(&releases),
+        more_files,
+        has_more,
+        releases: releases.into_iter().map(ReleaseLine::from).collect(),
     }
 }
 
-/// The versions of a project, the newest first.
-fn release_lines(releases: &BTreeMap<String, Vec<ReleaseFile>>) -> Vec<ReleaseLine> {
-    let mut versions: Vec<(Version, &str, &Vec<ReleaseFile>)> =
-        releases.iter().filter_map(|(text, files)| Some((Version::parse(text).ok()?, text.as_str(), files))).collect();
-    versions.sort_by(|a, b| b.0.cmp(&a.0));
-    let line = |(_, text, files): &(Version, &str, &Vec<ReleaseFile>)| ReleaseLine {
-        version: (*text).to_owned(),
-        path: quoted(text),
-        count: if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) },
-        yanked: !files.is_empty() && files.iter().all(|file| file.yanked),
-    };
-    versions.iter().take(LISTED_RELEASES).map(line).collect()
+impl From<Release> for ReleaseLine {
+    fn from(release: Release) -> Self {
+        let Release { version, files, yanked } = release;
+        let count = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        Self { path: quoted(&version), version, count, yanked }
+    }
 }
 
 /// What a kind of file is called by people; others are as rare as their names are strange.
@@ -218,6 +222,10 @@ mod tests {
     const URL: &str = "https://index.example";
 
     fn page(releases: serde_json::Value) -> String {
+        page_of(releases, false)
+    }
+
+    fn page_of(releases: serde_json::Value, is_of_release: bool) -> String {
         let page = json!({
             "info": {
                 "name": "Demo", "version": "1.0", "summary": "<script>alert(1)</script>", "requires_python": ">=3.9",
@@ -230,15 +238,17 @@ mod tests {
             }],
         });
         let layout = Layout::new(URL, "Demo 1.0", Viewer::Nobody);
-        project_page(layout, serde_json::from_value(page).unwrap(), "demo", ProjectStatus::Archived).render().unwrap()
+        project_page(layout, serde_json::from_value(page).unwrap(), "demo", is_of_release, ProjectStatus::Archived).render().unwrap()
     }
 
     #[test]
     fn a_page_tells_what_there_is_and_how_to_install_it() {
-        let page = page(json!({ "1.0": [{ "yanked": true }], "0.9": [{ "yanked": false }, { "yanked": false }], "1.10": [] }));
+        let page = page(json!([
+            { "version": "1.10", "files": 0, "yanked": false }, { "version": "1.0", "files": 1, "yanked": true }, { "version": "0.9", "files": 2, "yanked": false }
+        ]));
         for part in [
             "<h1>Demo 1.0 <span class=\"label\">archived</span></h1>",
-            "pip install --index-url https://index.example/simple/ demo==1.0",
+            "pip install --index-url https://index.example/simple/ demo</code>",
             "Requires Python <bdi>&gt;=3.9</bdi>",
             "Source, 2.0 KiB, 2026-11-23",
             "<code class=\"digest\">ab</code>",
@@ -252,9 +262,16 @@ mod tests {
         assert!(place("1.10") < place("1.0") && place("1.0") < place("0.9"), "{page}");
     }
 
+    /// Who copies from the page of a project gets what is newest then.
+    #[test]
+    fn only_the_page_of_a_release_installs_that_release() {
+        let release = page_of(json!([]), true);
+        assert!(release.contains("/simple/ demo==1.0</code>") && !release.contains("/simple/ demo</code>"), "{release}");
+    }
+
     #[test]
     fn nothing_that_was_uploaded_becomes_markup() {
-        let page = page(json!({}));
+        let page = page(json!([]));
         assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
         assert!(page.contains("All releases"));
     }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use gate::Permit;
 use registry::targets::ReadIndex;
 use storage::projects::ListedProject;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::layout::{Layout, day, pages};
 use crate::exchange::Exchange;
@@ -23,7 +23,7 @@ const MAX_TEXT: usize = 100;
 
 /// Searches at the same time: strangers may search, and one for what few names hold looks
 /// into many.
-static SEARCHES: Semaphore = Semaphore::const_new(4);
+static SEARCHES: Semaphore = Semaphore::const_new(model::limit::SEARCHES_AT_ONCE.length());
 /// Longest wait of a search for its turn.
 const SEARCH_WAIT: Duration = Duration::from_secs(3);
 
@@ -92,10 +92,7 @@ async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
 async fn found(exchange: &Exchange, permit: Permit<ReadIndex>, text: String) -> Result<Projects, Problem> {
     let page = exchange.query("page").parse().unwrap_or(1).clamp(1, MAX_PAGES);
     let normalized = normalized(&text);
-    let Ok(Ok(_turn)) = tokio::time::timeout(SEARCH_WAIT, SEARCHES.acquire()).await else {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-searches", "Too many people search at the moment.");
-        return Err(problem.remedy("Try again in a few seconds.", None).retry_after(5));
-    };
+    let _turn = turn_of(&SEARCHES, SEARCH_WAIT).await?;
     let (skip, limit) = ((page - 1) as usize * PER_PAGE as usize, PER_PAGE as usize + 1);
     let mut listed = exchange.app.registry.find_projects(permit, &normalized, skip, limit).await.map_err(|error| exchange.unavailable(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));
@@ -114,6 +111,16 @@ async fn found(exchange: &Exchange, permit: Permit<ReadIndex>, text: String) -> 
         if page > 1 { "There are no more." } else { "No project has this in its name. Descriptions are not searched; try a shorter part of the name." };
     layout.search = text;
     Ok(Projects { layout, nothing: nothing.to_owned(), place, first, previous, next, listed: listed.into_iter().map(Line::from).collect() })
+}
+
+async fn turn_of(searches: &Semaphore, patience: Duration) -> Result<SemaphorePermit<'_>, Problem> {
+    match tokio::time::timeout(patience, searches.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-searches", "Too many people search at the moment.");
+            Err(problem.remedy("Try again in a few seconds.", None).retry_after(5))
+        }
+    }
 }
 
 /// Where the list goes on; takes the one away that only tells that it does.
@@ -142,6 +149,15 @@ fn normalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_search_waits_for_its_turn_and_not_for_long() {
+        let searches = Semaphore::new(1);
+        let held = turn_of(&searches, Duration::ZERO).await.ok().unwrap();
+        assert!(turn_of(&searches, Duration::from_millis(5)).await.is_err());
+        let (turn, ()) = tokio::join!(turn_of(&searches, Duration::from_secs(30)), async move { drop(held) });
+        assert!(turn.is_ok());
+    }
 
     #[test]
     fn a_search_finds_every_spelling_of_a_name() {

@@ -12,10 +12,11 @@ use crate::form::{Errors, Form};
 use crate::people::{Look, form_layout};
 use crate::problem::{Answer, Problem};
 
-/// Projects offered in the form; who has more names the one.
+/// Projects offered while a name is typed; any other can be typed as well.
 const OFFERED_PROJECTS: usize = 500;
-/// For how many days a token may be good, and how that is said.
-const LIFETIMES: &[(&str, &str)] = &[("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("never", "No end, until it is revoked")];
+/// For how many days a token may be valid, and how that is said.
+const LIFETIMES: &[(&str, &str)] =
+    &[("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in 1 year"), ("never", "Never, until you revoke it")];
 const USUAL_LIFETIME: &str = "90";
 const DAY_SECONDS: i64 = 24 * 3600;
 
@@ -45,9 +46,12 @@ struct TokenForm {
     layout: Layout,
     errors: Errors,
     description: String,
-    scope: String,
-    scopes: Vec<(String, String)>,
+    /// Whether it is for all projects of the account: another form, since what a browser asks
+    /// for before it sends one is the same whatever the other fields say.
+    of_account: bool,
     project: String,
+    /// Names of the person's own projects.
+    offered: Vec<String>,
     lifetime: String,
     lifetimes: &'static [(&'static str, &'static str)],
 }
@@ -105,7 +109,7 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
         "never" => None,
         days if LIFETIMES.iter().any(|(known, _)| *known == days) => days.parse().ok().map(|days: i64| now.plus_ms(days * DAY_SECONDS * 1000)),
         _ => {
-            errors.add("expires", "Choose how long the token is good for.");
+            errors.add("expires", "Choose when the token expires.");
             None
         }
     };
@@ -123,7 +127,7 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
         Ok(created) => created,
         Err(error) => return failed(&exchange, person.id, &form, error).await,
     };
-    let layout = exchange.layout("Your new API token");
+    let layout = exchange.layout("Your new API token").with_copying();
     exchange.render(&Created { layout, description: description.trim(), token: created.text.expose(), scope: scope_in_words(&scope), warnings })
 }
 
@@ -161,14 +165,14 @@ fn no_such_token() -> Problem {
 fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
     match form.text("scope") {
         "account" => Some(NewTokenScope::Account),
-        "new" => match ProjectName::parse(form.text("project").trim()) {
+        "project" => match ProjectName::parse(form.text("project").trim()) {
             Ok(name) => Some(NewTokenScope::Projects(vec![name])),
             Err(_) if form.text("project").trim().is_empty() => {
-                errors.add("project", "Name the project, or choose another purpose.");
+                errors.add("project", "Type the name of the project.");
                 None
             }
             Err(InvalidProjectName::Length) => {
-                errors.add("project", "A project name has 1 to 200 characters.");
+                errors.add("project", format!("A project name has 1 to {} characters.", ProjectName::MAX_LENGTH));
                 None
             }
             Err(InvalidProjectName::Characters) => {
@@ -179,13 +183,10 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
                 None
             }
         },
-        text => match text.strip_prefix("project:").and_then(|name| ProjectName::parse(name).ok()) {
-            Some(name) => Some(NewTokenScope::Projects(vec![name])),
-            None => {
-                errors.add("scope", "Choose what the token is for.");
-                None
-            }
-        },
+        _ => {
+            errors.add("", "Choose whether the token is for one project or for all your projects.");
+            None
+        }
     }
 }
 
@@ -198,20 +199,18 @@ fn scope_in_words(scope: &NewTokenScope) -> String {
 
 async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Errors) -> Result<TokenForm, Problem> {
     let projects = exchange.app.registry.storage().projects_of(user).await.map_err(|error| exchange.unavailable(error))?;
-    let offered = projects.iter().take(OFFERED_PROJECTS).map(|(project, _)| {
-        let name = &project.name;
-        (format!("project:{}", name.normalized()), format!("Project {}", name.as_written()))
-    });
-    let last = [("new", "One project, named below"), ("account", "All projects of your account")];
-    let scopes = offered.chain(last.map(|(value, text)| (value.to_owned(), text.to_owned()))).collect::<Vec<_>>();
+    let offered: Vec<String> = projects.iter().take(OFFERED_PROJECTS).map(|(project, _)| project.name.as_written().to_owned()).collect();
+    // Who has one project means that one, as a rule.
+    let usual = if let [only] = offered.as_slice() { only.clone() } else { String::new() };
     let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
+    let scope = if form.text("scope").is_empty() { exchange.query("scope") } else { form.text("scope").to_owned() };
     Ok(TokenForm {
         layout: form_layout(exchange, "New API token", &errors),
+        project: if errors.is_empty() { or(form.text("project"), &usual) } else { form.text("project").to_owned() },
         errors,
         description: form.text("description").to_owned(),
-        scope: or(form.text("scope"), &scopes[0].0),
-        scopes,
-        project: form.text("project").to_owned(),
+        of_account: scope == "account",
+        offered,
         lifetime: or(form.text("expires"), USUAL_LIFETIME),
         lifetimes: LIFETIMES,
     })
@@ -221,7 +220,7 @@ async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenErro
     let (field, message) = match error {
         TokenError::InvalidDescription => ("description", "Write a name of 1 to 100 characters, without control or invisible characters."),
         TokenError::DescriptionTaken => ("description", "You have a token with this name already. Choose another name."),
-        TokenError::TooMany => ("description", "You have 100 tokens, and nobody may have more. Revoke those that nothing uses any more, then create this one."),
+        TokenError::TooMany => ("description", "You have 100 tokens, which is the limit. Revoke tokens you no longer use, then create this one."),
         TokenError::InvalidScope => ("project", "The name is too long for a token."),
         error => return Err(exchange.unavailable(error)),
     };

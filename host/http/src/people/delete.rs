@@ -34,7 +34,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
     let layout = form_layout(exchange, "Delete your account", &errors);
-    let hint = format!("Type it as it stands here: {}", exchange.person()?.name);
+    let hint = format!("To be sure, type it exactly like this: {}", exchange.person()?.name);
     exchange.render(&DeletePage { layout, errors, hint: &hint, projects })
 }
 
@@ -42,7 +42,7 @@ fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
 pub(crate) async fn delete(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(DeleteAccount { user: person.id }, &form).await?;
+    let permit = exchange.decide_page(DeleteAccount { user: person.id, reason: None }, &form).await?;
     if form.text("user-name").trim() != person.name.as_written() {
         let errors = Errors::of_field("user-name", format!("Type {} to delete this account", person.name));
         return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, Vec::new()));

@@ -1,4 +1,4 @@
-//! The e-mail addresses of an account, and the mailed link that verifies one.
+//! The email addresses of an account, and the mailed link that verifies one.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -39,7 +39,7 @@ async fn show(exchange: &Exchange, errors: Errors, address: &str) -> Answer {
     let user = exchange.person()?.id;
     let rows = exchange.app.identity.emails_of(user).await.map_err(|error| exchange.unavailable(error))?;
     let emails = rows.into_iter().map(|row| Email { address: row.address, primary: row.primary, verified: row.verified_at.is_some() }).collect();
-    let layout = form_layout(exchange, "E-mail addresses", &errors);
+    let layout = form_layout(exchange, "Email addresses", &errors);
     exchange.render(&EmailsPage { layout, errors, emails, address })
 }
 
@@ -50,7 +50,7 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
         AccountError::Limited { retry_after_seconds } => {
             let page = show(
                 exchange,
-                Errors::of_field("address", format!("Too many mails were asked for. Try again in {}", wait_in_words(retry_after_seconds))),
+                Errors::of_field("address", format!("Too many mails were requested. Try again in {}", wait_in_words(retry_after_seconds))),
                 address,
             )
             .await;
@@ -111,8 +111,8 @@ pub(crate) async fn remove(exchange: Exchange) -> Answer {
     }
 }
 
-const SEND_AGAIN: &str = "If the address is not verified yet, send another link from the page of your e-mail addresses.";
-const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your e-mail addresses")];
+const SEND_AGAIN: &str = "If the address is not verified yet, send another link from the page of your email addresses.";
+const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your email addresses")];
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
@@ -120,9 +120,9 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     let link = exchange.query("link");
     match exchange.app.identity.email_link(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(email) => Confirm {
-            heading: "Verify your e-mail address",
-            paragraphs: &["Press the button to show that this address is yours."],
-            facts: &[("Account", email.user.as_written()), ("E-mail address", &email.address)],
+            heading: "Verify your email address",
+            paragraphs: &["Press the button to confirm that this address is yours."],
+            facts: &[("Account", email.user.as_written()), ("Email address", &email.address)],
             time: None,
             action: "/email/confirm",
             link: &link,

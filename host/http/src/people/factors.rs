@@ -39,8 +39,8 @@ struct FactorsPage<'a> {
 
 /// What a key can be added as.
 const KINDS: &[(&str, &str)] = &[
-    ("security-key", "A security key: beside the password, for example a key on a USB stick"),
-    ("passkey", "A passkey: logs you in without a password, for example by the fingerprint of your phone"),
+    ("security-key", "A security key: used together with your password, for example a USB key"),
+    ("passkey", "A passkey: logs you in without a password, for example with the fingerprint reader of your phone"),
 ];
 
 struct Key {
@@ -79,13 +79,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> Answer {
-    let layout = form_layout(exchange, "Second factors", &errors).with_script();
+    let layout = form_layout(exchange, "Second factors", &errors).with_keys();
     show_in(exchange, layout, errors, kind, name, false).await
 }
 
 /// The page for who has just proven who they are, and has the key still to add.
 async fn show_proven(exchange: &Exchange, kind: &str, name: &str) -> Answer {
-    let layout = exchange.layout("Second factors").with_script();
+    let layout = exchange.layout("Second factors").with_keys();
     show_in(exchange, layout, Errors::new(), kind, name, true).await
 }
 

@@ -5,7 +5,9 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_DISPOSITION;
 use identity::{DoneBy, HistoryEntry, ReadHistory};
 use model::UserId;
+use serde::Serialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::exchange::{Exchange, json};
 use crate::form::Form;
@@ -18,8 +20,10 @@ const LISTED: usize = 25;
 const READ: u32 = 1_000;
 /// Entries looked at for one page at most: the page then says that it goes on.
 const LOOKED_AT: usize = 2_000;
-/// Entries in one export at most; the last one says where the next export begins.
-const EXPORTED: usize = 10_000;
+/// Events of an export that are read at once.
+const EXPORTED_AT_ONCE: u32 = 200;
+/// Bytes of events after which an export goes on in another answer.
+const EXPORTED_BYTES: usize = model::limit::EXPORT_BYTES.length();
 
 #[derive(Template)]
 #[template(path = "people/history.html")]
@@ -115,7 +119,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let filter = Filter::of(&exchange.query("show"));
     let before: Option<i64> = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, user, before, Told::ByActs, LISTED, LOOKED_AT, |entry| entry.kinds.iter().any(|kind| filter.shows(kind))).await?;
+    let (found, next) = read(&exchange, user, before, |entry| entry.kinds.iter().any(|kind| filter.shows(kind))).await?;
     let entry = |entry: HistoryEntry| Entry {
         at: time(entry.at),
         sentence: entry.sentence,
@@ -148,31 +152,52 @@ fn by_whom(by: DoneBy) -> &'static str {
     }
 }
 
-/// `GET /account/history/history.json`
+/// `GET /account/history/history.json`: event by event, with the detail of each. As much as fits
+/// into one answer, which says where the next one begins.
 pub(crate) async fn export(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
-    let before = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, person.id, before, Told::ByEvents, EXPORTED, EXPORTED, |_| true).await?;
-    let entry = |entry: HistoryEntry| {
-        json!({
-            "sequence": entry.sequence, "at": entry.at.to_string(), "kind": entry.kind, "sentence": entry.sentence,
-            "remote-address": entry.remote_address, "device": entry.device, "alarming": entry.alarming, "detail": entry.detail,
-        })
+    let mut before = exchange.query("before").parse().ok();
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    let next = 'export: loop {
+        // A permit is for one reading; each is decided alike, as of this request.
+        let permit = exchange.decide_page(ReadHistory { user: person.id }, &Form::none()).await?;
+        let history = exchange.app.identity.history_events(permit, before, EXPORTED_AT_ONCE).await.map_err(|error| exchange.unavailable(error))?;
+        for entry in history.entries {
+            let sequence = entry.sequence;
+            let event = exported(entry);
+            bytes += event.get().len();
+            events.push(event);
+            if bytes >= EXPORTED_BYTES {
+                break 'export Some(sequence);
+            }
+        }
+        match history.next {
+            Some(next) => before = Some(next),
+            None => break None,
+        }
     };
     let next = next.map(|next| format!("{}/account/history/history.json?before={next}", exchange.app.public_url()));
-    let events: Vec<_> = found.into_iter().map(entry).collect();
-    let mut response = json(&json!({ "user": person.name.as_written(), "at": exchange.attempt.at.to_string(), "events": events, "next": next }))?;
+    let mut response = json(&Export { user: person.name.as_written(), at: exchange.attempt.at.to_string(), events, next })?;
     response.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"history.json\""));
     Ok(response)
 }
 
-/// How what happened is told.
-#[derive(Clone, Copy)]
-enum Told {
-    /// Each act once, for people.
-    ByActs,
-    /// Each event with its detail, for the record.
-    ByEvents,
+/// The answer of an export.
+#[derive(Serialize)]
+struct Export<'a> {
+    user: &'a str,
+    at: String,
+    events: Vec<Box<RawValue>>,
+    /// Where the next answer begins; none when this is the last one.
+    next: Option<String>,
+}
+
+fn exported(entry: HistoryEntry) -> Box<RawValue> {
+    let value = json!({
+        "sequence": entry.sequence, "at": entry.at.to_string(), "kind": entry.kind, "sentence": entry.sentence,
+        "remote-address": entry.remote_address, "device": entry.device, "alarming": entry.alarming, "detail": entry.detail,
+    });
+    serde_json::value::to_raw_value(&value).expect("a value is written as JSON")
 }
 
 /// Entries that are wanted, the newest first, and what the rest begins before.
@@ -180,34 +205,26 @@ async fn read(
     exchange: &Exchange,
     user: UserId,
     mut before: Option<i64>,
-    told: Told,
-    wanted: usize,
-    looked_at: usize,
     wants: impl Fn(&HistoryEntry) -> bool,
 ) -> Result<(Vec<HistoryEntry>, Option<i64>), Problem> {
     let (mut found, mut seen) = (Vec::new(), 0);
     loop {
         // A permit is for one reading; each is decided alike, as of this request.
         let permit = exchange.decide_page(ReadHistory { user }, &Form::none()).await?;
-        let identity = &exchange.app.identity;
-        let history = match told {
-            Told::ByActs => identity.history(permit, before, READ).await,
-            Told::ByEvents => identity.history_events(permit, before, READ).await,
-        };
-        let history = history.map_err(|error| exchange.unavailable(error))?;
+        let history = exchange.app.identity.history(permit, before, READ).await.map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
             seen += 1;
             before = Some(entry.sequence);
             if wants(&entry) {
                 found.push(entry);
             }
-            if found.len() == wanted {
+            if found.len() == LISTED {
                 return Ok((found, before));
             }
         }
         let Some(next) = history.next else { return Ok((found, None)) };
         before = Some(next);
-        if seen >= looked_at {
+        if seen >= LOOKED_AT {
             return Ok((found, before));
         }
     }

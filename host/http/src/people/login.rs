@@ -2,10 +2,10 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{EndSession, LoginStep, StartSession, lifetimes};
+use identity::{EndSession, LoginStep, MailAgain, StartSession};
 use model::Action;
 
-use super::{Told, form_layout, session, with_next};
+use super::{devices, form_layout, session, with_next};
 use crate::cookies;
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
@@ -36,7 +36,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 pub(super) fn show(exchange: &Exchange, errors: Errors, next: &str, user: &str) -> Answer {
-    let layout = form_layout(exchange, "Log in", &errors).with_script();
+    let layout = form_layout(exchange, "Log in", &errors).with_keys();
     let keys_unavailable = exchange.app.identity.webauthn_unavailable();
     exchange.render(&LoginPage { layout, errors, next, user, keys_unavailable })
 }
@@ -47,7 +47,7 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     let (next, user) = (exchange.next(form.text("next")), form.text("user").trim());
     let mut errors = Errors::new();
     if user.is_empty() {
-        errors.add("user", "Type your user name or e-mail address");
+        errors.add("user", "Type your user name or email address");
     }
     if form.text("password").is_empty() {
         errors.add("password", "Type your password");
@@ -76,19 +76,9 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
             cookies::set_pending(app, &mut response, &pending);
             Ok(response)
         }
-        LoginStep::ConfirmDevice { device, mailed_before } => {
-            let mailed = match mailed_before {
-                false => "We sent a link to your primary e-mail address.",
-                true => "We sent a link to your primary e-mail address some minutes ago, and send no second one for now.",
-            };
-            let then = format!("Open it, press the button there, and then log in here again. The link works for {}.", lifetimes::DEVICE_LINK);
-            let paragraphs = [
-                "Nobody logged in to your account from this browser before, so you are not logged in yet. If you typed a code of your app, take the next one then; a recovery code is not used up.",
-                mailed,
-                &then,
-            ];
-            let links = [(&*with_next("/login", next), "Log in again")];
-            let mut response = Told { heading: "Confirm this browser", paragraphs: &paragraphs, links: &links }.answer(exchange)?;
+        LoginStep::ConfirmDevice { device, again, mailed_before } => {
+            let mailed = if mailed_before { MailAgain::SentBefore } else { MailAgain::Sent };
+            let mut response = devices::wait_for_mail(exchange, again.expose(), mailed, next)?;
             cookies::set_device(app, &mut response, &device);
             cookies::clear_pending(app, &mut response);
             Ok(response)

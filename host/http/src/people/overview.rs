@@ -66,9 +66,9 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         is_public: project.published_at.is_some(),
     };
     let steps = steps(&person, &overview, tokens);
-    let mut layout = exchange.layout("Your account");
+    let mut layout = exchange.layout("Your account").with_copying();
     if exchange.caller.assurance.second_factor.is_some_and(|used| used.factor == Factor::RecoveryCode) {
-        let text = format!("You proved who you are with a recovery code; {} are left. Did you lose a device? Remove it.", overview.recovery.unused);
+        let text = format!("You logged in with a recovery code; {} are left. If you lost a device, remove it.", overview.recovery.unused);
         layout.notices.push(Notice { link: Some(("/account/factors/", "Look through your second factors")), ..Notice::new(NoticeKind::Note, text) });
     }
     let page = OverviewPage {
@@ -97,7 +97,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 fn steps(person: &UserFacts, overview: &FactorsOverview, tokens: usize) -> Vec<Step> {
     let step = |done, text, why, path| Step { done, text, why, path };
     vec![
-        step(person.email_verified, "Verify your primary e-mail address", "Open the link that we sent, or send another one.", "/account/emails/"),
+        step(person.email_verified, "Verify your primary email address", "Open the link that we sent, or send another one.", "/account/emails/"),
         step(
             overview.recovery.confirmed_at.is_some(),
             "Keep recovery codes",

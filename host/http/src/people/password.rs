@@ -82,7 +82,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
             }
             errors
         }
-        PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we e-mail you."),
+        PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we email you."),
         PasswordProblem::UnknownLink => return forgot_again(exchange),
         PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
         PasswordProblem::Busy(_) => return super::busy(show),
@@ -93,7 +93,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
 
 /// For a link that sets no password any more.
 fn forgot_again(exchange: &Exchange) -> Answer {
-    let remedy = format!("A link works for {}, and only until you log in or set a password.", lifetimes::PASSWORD_LINK);
+    let remedy = format!("A link works once, for {}.", lifetimes::PASSWORD_LINK);
     link_void(exchange, &remedy, &[("/password/forgot", "Send another link"), ("/login", "Log in")])
 }
 
@@ -113,16 +113,16 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let user = form.text("user").trim();
     if user.is_empty() {
-        let errors = Errors::of_field("user", "Type your user name or e-mail address");
+        let errors = Errors::of_field("user", "Type your user name or email address");
         return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show_forgot(&exchange, errors, user));
     }
     match exchange.app.identity.request_password_reset(&exchange.app.gate, &exchange.attempt, user).await {
         // The same whether there is such an account or not.
         Ok(()) => Told {
-            heading: "Check your e-mail",
+            heading: "Check your email",
             paragraphs: &[
                 &format!(
-                    "If there is an account with this name or address, and its primary e-mail address is verified, we sent a link to that address. It works for {}.",
+                    "If there is an account with this name or address, and its primary email address is verified, we sent a link to that address. It works for {}.",
                     lifetimes::PASSWORD_LINK
                 ),
                 &format!("Nothing after a few minutes? Check your spam folder. If your address was never verified, {}.", exchange.ask_operators()),
@@ -157,10 +157,11 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
         return forgot_again(&exchange);
     };
     match identity.reset_password(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
-        Ok(()) => {
+        Ok(device) => {
             let mut response = exchange.see_other("/login?notice=password-reset")?;
             // Every session ended, the one of this browser included if it was this account's.
             cookies::clear_session(&exchange.app, &mut response);
+            cookies::set_device(&exchange.app, &mut response, &device);
             Ok(response)
         }
         Err(problem) => again(&exchange, &form, problem, |errors| show_reset(&exchange, errors, link, user.as_written())).await,

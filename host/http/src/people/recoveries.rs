@@ -79,11 +79,11 @@ pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -
         }
     };
     let text = format!(
-        "The registry’s staff began to recover this account, because: {}. At {} its second factors are removed and its password no longer works.",
+        "The registry’s staff have started to recover this account. Reason: {}. At {} its second factors will be removed and its password will stop working.",
         recovery.reason.trim_end_matches('.'),
         minute(recovery.effective_at)
     );
-    Some(Notice { link: Some((STOP_OWN, "Did you not ask for this? Stop it")), ..Notice::new(NoticeKind::Warning, text) })
+    Some(Notice { link: Some((STOP_OWN, "Didn’t ask for this? Stop it")), ..Notice::new(NoticeKind::Warning, text) })
 }
 
 /// `2026-01-05 12:00 UTC`, the last space one that no line ends at.
@@ -224,9 +224,7 @@ pub(crate) async fn stop(exchange: Exchange) -> Answer {
     match exchange.app.identity.cancel_recovery_by_link(&exchange.app.gate, &exchange.attempt, form.text("link")).await {
         Ok(()) => Told {
             heading: "The recovery is stopped",
-            paragraphs: &[
-                "Your second factors and your password stay as they are. If somebody tried to get into your account, look through its security history.",
-            ],
+            paragraphs: &["Your second factors and your password stay unchanged. If someone tried to get into your account, check its security history."],
             links: &[("/account/history/", "Security history")],
         }
         .answer(&exchange),

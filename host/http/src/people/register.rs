@@ -62,9 +62,9 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
     match exchange.app.identity.register(&exchange.app.gate, &exchange.attempt, typed(&form)).await {
         // The same whether name and address were free or not.
         Ok(()) => Told {
-            heading: "Check your e-mail",
+            heading: "Check your email",
             paragraphs: &[
-                &format!("We sent an e-mail to {}. Open the link in it to go on. It works for {}.", form.text("email").trim(), lifetimes::REGISTRATION_LINK),
+                &format!("We sent an email to {}. Open the link in it to continue. It works for {}.", form.text("email").trim(), lifetimes::REGISTRATION_LINK),
                 "Nothing after a few minutes? Check your spam folder, or register again if you mistyped the address.",
             ],
             links: REGISTER_OR_LOG_IN,
@@ -85,7 +85,7 @@ async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show:
             super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
         }
         RegisterProblem::UnknownLink => {
-            let remedy = "Ask whoever runs the registry: a new link is printed each time its server starts, as long as nobody is staff.";
+            let remedy = "Ask the operators of the registry: a new link is printed each time the server starts, as long as there is no staff.";
             link_void(exchange, remedy, LOG_IN)
         }
         RegisterProblem::Refused(refusal) => super::refused(exchange, form, refusal, "", show).await,
@@ -132,7 +132,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
         Err(ConfirmProblem::NameTaken) => name_taken(&exchange),
         // Only the owner of the address has the link.
         Err(ConfirmProblem::EmailTaken) => {
-            let text = "Your e-mail address belongs to an account. Log in to it, or set a new password if you forgot yours.";
+            let text = "Your email address belongs to an account. Log in to it, or set a new password if you forgot yours.";
             let links = [("/login", "Log in"), ("/password/forgot", "Set a new password")];
             super::with_status(StatusCode::CONFLICT, Told { heading: "You have an account already", paragraphs: &[text], links: &links }.answer(&exchange))
         }
@@ -143,7 +143,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
 
 /// Who opens the link owns the address, and user names are public.
 fn name_taken(exchange: &Exchange) -> Answer {
-    let text = "Register again with another one. Your e-mail address can stay the same.";
+    let text = "Register again with another one. Your email address can stay the same.";
     let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register again")] };
     super::with_status(StatusCode::CONFLICT, told.answer(exchange))
 }

@@ -35,7 +35,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 fn show(exchange: &Exchange, errors: Errors, next: &str, pending: &PendingLogin) -> Answer {
-    let layout = form_layout(exchange, "Second step", &errors).with_script();
+    let layout = form_layout(exchange, "Second step", &errors).with_keys();
     exchange.render(&SecondStepPage { layout, errors, next, pending })
 }
 

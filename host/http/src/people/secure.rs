@@ -36,10 +36,10 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let permit = exchange.decide_page(SecureAccount { user: person.id }, &form).await?;
     let address = exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
-    let unreachable = format!("Your primary e-mail address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
+    let unreachable = format!("Your primary email address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
     let sent = address.map(|address| {
         format!(
-            "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and e-mail addresses, and create new tokens."
+            "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and email addresses, and create new tokens."
         )
     });
     let next = sent.as_ref().unwrap_or(&unreachable);

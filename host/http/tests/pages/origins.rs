@@ -161,12 +161,16 @@ async fn pages_may_do_what_they_need_and_no_more() {
     let mut browser = site.browser();
     browser.log_in("ana").await;
     let page = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    for path in ["/", "/projects/", "/help/", "/account/", "/account/tokens/", "/nothing-here"] {
+    let copying = page.replace("img-src 'self';", "img-src 'self'; script-src 'self';");
+    let paths = ["/projects/", "/account/tokens/", "/account/emails/", "/nothing-here"].map(|path| (path, false));
+    for (path, copies) in paths.into_iter().chain(["/", "/help/", "/account/"].map(|path| (path, true))) {
         let answer = browser.get(path).await;
-        assert_eq!(answer.headers[CONTENT_SECURITY_POLICY], page, "{path}");
+        assert_eq!(answer.headers[CONTENT_SECURITY_POLICY], if copies { &*copying } else { page }, "{path}");
         // With `no-referrer`, browsers would send `Origin: null` with forms.
         assert_eq!(answer.headers[REFERRER_POLICY], "same-origin", "{path}");
-        assert!(!answer.body.contains("<script") && !answer.body.contains(" style="), "{path}");
+        let scripts = answer.body.matches("<script").count();
+        assert!(scripts == usize::from(copies) && !answer.body.contains(" style="), "{path}");
+        assert_eq!(answer.body.contains("<script src=\"/static/copy.js\" defer></script>"), copies, "{path}");
         if path != "/help/" {
             assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
         }
@@ -210,5 +214,5 @@ async fn what_was_done_is_told_on_the_way_from_a_page_of_ours_only() {
         assert_eq!(browser.send(request, Body::empty()).await.body.contains("You are logged out."), is_told, "{from:?}");
     }
     let request = Request::get("/login?notice=log-in").header("sec-fetch-site", "cross-site");
-    assert!(browser.send(request, Body::empty()).await.body.contains("Log in to go on."));
+    assert!(browser.send(request, Body::empty()).await.body.contains("Log in to continue."));
 }

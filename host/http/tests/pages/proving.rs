@@ -47,7 +47,7 @@ async fn a_page_that_needs_a_proof_asks_for_it_and_is_come_back_to() {
     let site = Site::new().await;
     let (mut browser, secret) = somebody(&site).await;
     let page = browser.get("/account/tokens/create").await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Prove that it is you · index.example"));
+    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Confirm it’s you · index.example"));
     let before = cookie(&browser);
     let (answer, _) = prove(&mut browser, &page, &site.code(&secret)).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/account/tokens/create"));
@@ -62,14 +62,15 @@ async fn a_page_that_needs_a_proof_asks_for_it_and_is_come_back_to() {
 async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
     let site = Site::new().await;
     let (mut browser, secret) = somebody(&site).await;
-    let form = [("description", "laptop & \"co\""), ("scope", "new"), ("project", "demo"), ("expires", "30"), ("password", "hush-hush"), ("code", "hush-hush")];
+    let form =
+        [("description", "laptop & \"co\""), ("scope", "project"), ("project", "demo"), ("expires", "30"), ("password", "hush-hush"), ("code", "hush-hush")];
     let page = browser.post("/account/tokens/create", &form).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(!page.body.contains("hush-hush"), "{}", page.body);
     let (wrong, _) = prove(&mut browser, &page, "not-a-code").await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
     assert!(wrong.body.contains("error-step-up-code") && !wrong.body.contains("not-a-code"), "{}", wrong.body);
-    assert!(wrong.body.contains("<p class=\"what\">Confirm with your second factor to go on.</p>"), "why it is asked for is still told: {}", wrong.body);
+    assert!(wrong.body.contains("<p class=\"what\">This needs a recent second-factor check.</p>"), "why it is asked for is still told: {}", wrong.body);
     site.clock.advance_seconds(30);
     let (answer, fields) = prove(&mut browser, &wrong, &site.code(&secret)).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/tokens/create"));
@@ -78,7 +79,7 @@ async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
     let again: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let created = browser.post(answer.location(), &again).await;
     assert_eq!(created.status, StatusCode::OK, "{}", created.body);
-    assert!(created.body.contains("laptop &amp; &quot;co&quot;") && created.body.contains("UV_PUBLISH_TOKEN=pypi-"), "{}", created.body);
+    assert!(created.body.contains("laptop &amp; &quot;co&quot;") && created.body.contains("aria-label=\"The token\"><code>pypi-"), "{}", created.body);
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn a_password_is_asked_for_where_there_is_no_factor() {
     browser.log_in("ana").await;
     site.clock.advance_seconds(LONG);
     let page = browser.post("/account/emails/", &[("address", "second@example.org")]).await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Prove that it is you · index.example"), "{}", page.body);
+    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Confirm it’s you · index.example"), "{}", page.body);
     assert!(page.body.contains("name=\"address\" value=\"second@example.org\"") && page.body.contains("step-up-password"), "{}", page.body);
     let fields = [
         ("step-up-to", "/account/emails/"),

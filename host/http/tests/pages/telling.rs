@@ -98,7 +98,7 @@ async fn new_recovery_codes_are_not_one_click_away() {
     let page = browser.get("/account/factors/").await;
     assert!(!page.body.contains("action=\"https://index.example/account/factors/recovery-codes\""), "{}", page.body);
     let page = browser.get("/account/factors/recovery-codes").await;
-    assert!(page.body.contains("New codes replace the present ones, which stop working at once."), "{}", page.body);
+    assert!(page.body.contains("New codes replace the current ones, which stop working at once."), "{}", page.body);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn an_owner_who_is_logged_in_sees_a_recovery_and_stops_it() {
     site.identity.start_recovery(site.permit(target).await).await.unwrap();
     for path in ["/account/", "/account/emails/", "/account/tokens/", "/account/history/"] {
         let page = browser.get(path).await;
-        assert!(page.body.contains("because: Lost the phone, seen in a call.") && page.body.contains("/account/recovery\">"), "{path}: {}", page.body);
+        assert!(page.body.contains("Reason: Lost the phone, seen in a call.") && page.body.contains("/account/recovery\">"), "{path}: {}", page.body);
     }
     assert!(!browser.get("/projects/").await.body.contains("recover this account"));
     let page = browser.get("/account/recovery").await;
@@ -186,5 +186,5 @@ async fn the_link_for_a_browser_may_be_opened_in_another_one() {
     let page = phone.get(&link).await;
     let page = phone.post("/login/device", &[("link", &page.field("link"))]).await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.body.contains("Go back to the browser that you wanted to log in with"), "{}", page.body);
+    assert!(page.body.contains("Go back to the browser in which you wanted to log in"), "{}", page.body);
 }

@@ -12,7 +12,7 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
     let page = browser.get("/register").await;
     assert_eq!((page.status, page.title().as_str()), (StatusCode::OK, "Create an account · index.example"));
     let page = browser.post("/register", &[("user-name", "ana"), ("email", "ana@example.org"), ("password", PASSWORD)]).await;
-    assert!(page.body.contains("<h1>Check your e-mail</h1>") && page.body.contains("ana@example.org"), "{}", page.body);
+    assert!(page.body.contains("<h1>Check your email</h1>") && page.body.contains("ana@example.org"), "{}", page.body);
 
     let link = site.mailed_link(MailKind::RegistrationConfirm).await;
     let page = browser.get(&link).await;
@@ -26,7 +26,7 @@ async fn a_stranger_becomes_somebody_who_can_upload_in_the_browser_alone() {
     let page = browser.log_in("ana").await;
     assert_eq!(page.title(), "Your account · index.example");
     assert!(page.body.contains("Before your first upload") && page.body.contains(&format!("twine upload --repository-url {URL}/legacy/")), "{}", page.body);
-    assert!(page.body.contains("<strong>Done:</strong> Verify your primary e-mail address"), "{}", page.body);
+    assert!(page.body.contains("<strong>Done:</strong> Verify your primary email address"), "{}", page.body);
 
     browser.keep_recovery_codes().await;
     browser.set_up_app().await;

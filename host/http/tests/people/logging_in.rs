@@ -19,7 +19,7 @@ async fn a_wrong_password_and_an_unknown_user_read_the_same() {
     assert_eq!((answers[0].0, answers[0].1.as_str()), (StatusCode::FORBIDDEN, "Error: Log in · index.example"));
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     let page = &answers[0].2;
-    assert!(page.contains("<li>User name or e-mail address and password do not match. Check both. <a href="), "no field is blamed: {page}");
+    assert!(page.contains("<li>User name or email address and password do not match. Check both. <a href="), "no field is blamed: {page}");
     assert!(page.contains("/password/forgot\">Set a new password</a></li>"), "{page}");
 }
 
@@ -137,11 +137,21 @@ async fn an_unknown_browser_is_confirmed_by_mail_before_a_code_lets_it_in() {
     };
     let page = log_in(&mut second).await;
     assert!(page.body.contains("<h1>Confirm this browser</h1>") && !second.is_logged_in(), "{}", page.body);
+    let lost = site.mailed_link(MailKind::DeviceConfirm).await;
+    let asked = [("again", page.field("again")), ("next", page.field("next"))];
+    let asked = asked.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let page = second.post("/login/device/again", &asked).await;
+    assert!(page.status == StatusCode::OK && page.body.contains("a moment ago"), "{}", page.body);
+    site.clock.advance_seconds(120);
+    let page = second.post("/login/device/again", &asked).await;
+    assert!(page.status == StatusCode::OK && page.body.contains("We sent a link to your primary email address. "), "{}", page.body);
     let link = site.mailed_link(MailKind::DeviceConfirm).await;
+    assert_ne!(link, lost);
     let page = first.get(&link).await;
     assert!(page.body.contains("Was this you?") && page.body.contains("<dd><bdi>ana</bdi></dd>"), "{}", page.body);
     let page = first.post("/login/device", &[("link", &page.field("link"))]).await;
     assert!(page.body.contains("<h1>The browser is confirmed</h1>"), "{}", page.body);
+    assert!(second.post("/login/device/again", &asked).await.location().starts_with("/login?notice=device-confirmed"));
     log_in(&mut second).await;
     assert!(second.is_logged_in());
 }

@@ -1,4 +1,4 @@
-//! The e-mail addresses of a user.
+//! The email addresses of a user.
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
@@ -231,7 +231,7 @@ impl Identity {
         if is_new {
             // The link proves whose the address is; whoever only claimed it gives way.
             if let Some(claimant) = unit.release_unverified_email(address).await? {
-                let detail = json!({ "address": address, "because": "another account proved that the address is its own" });
+                let detail = json!({ "address": address, "because": "another account verified the address" });
                 unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
             }
             unit.add_email(*user, address, at).await?;

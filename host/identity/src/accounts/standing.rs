@@ -20,7 +20,7 @@ pub struct SetStaff {
     pub staff: bool,
 }
 
-/// Disable a user: no token and no password of theirs is accepted any more.
+/// Disable a user: their tokens and their password are no longer accepted.
 #[derive(Clone, Debug)]
 pub struct DisableUser {
     pub user: UserId,

@@ -82,7 +82,7 @@ pub(crate) async fn put_back<T>(unit: &mut UnitOfWork, permit: &Permit<T>, mailb
         }
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(address).await? {
-            let detail = json!({ "address": address, "because": "another account proved that the address is its own" });
+            let detail = json!({ "address": address, "because": "another account verified the address" });
             unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
         }
         unit.add_email(user, address, at).await?;

@@ -93,7 +93,8 @@ impl Identity {
     }
 
     /// Enrolls the app. A wrong code leaves the secret for another try. The right one is used
-    /// up in the same write: it logs nobody in. The session gets another secret.
+    /// up in the same write: it logs nobody in. The session gets another secret, and has proven
+    /// the second factor: whoever has the app could prove it with its next code.
     pub async fn confirm_totp(&self, permit: Permit<ConfirmTotp>) -> Result<Option<StartedSession>, FactorError> {
         let ConfirmTotp { user, session, ceremony, code } = permit.target();
         let user = self.user_who_may_enroll(*user).await?;
@@ -117,7 +118,7 @@ impl Identity {
         }
         unit.set_totp(user.id, taken.state.expose(), Some(step), at).await?;
         self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
-        let started = self.change_secret(&mut unit, &permit, &user.name, None).await?;
+        let started = self.change_secret_for_factor(&mut unit, &permit, &user, Factor::Totp).await?;
         unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": true }))).await?;
         Ok(started)
     }

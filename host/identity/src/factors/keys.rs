@@ -105,7 +105,8 @@ impl Identity {
     }
 
     /// Enrolls the key that the browser made. The challenge is used up by that, whatever comes
-    /// of it; a bad name is told before. The session gets another secret.
+    /// of it; a bad name is told before. The session gets another secret, and has proven the
+    /// second factor: whoever has the key could prove it at once.
     pub async fn enroll_key(&self, permit: Permit<EnrollKey>) -> Result<(KeyId, Option<StartedSession>), FactorError> {
         let EnrollKey { user, session, name, answer } = permit.target();
         let name = check_name(name)?;
@@ -160,7 +161,7 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
-        let started = self.change_secret(&mut unit, &permit, &mailbox.name, None).await?;
+        let started = self.change_secret_for_factor(&mut unit, &permit, &user, Factor::Webauthn).await?;
         unit.commit(&event(&permit, EventKind::KeyEnrolled, user.id, json!({ "key": id, "name": name, "kind": made.kind.as_str() }))).await?;
         Ok((id, started))
     }

@@ -8,6 +8,7 @@ use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caller, Factor, KeyId, UserId};
 use serde_json::{Map, Value, json};
+use storage::sessions::Proven;
 use storage::{Conflict, StorageError};
 
 use super::{APP, FactorError, words};
@@ -158,7 +159,7 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
-        let started = self.change_secret(&mut unit, &permit, &mailbox.name, None).await?;
+        let started = self.change_secret(&mut unit, &permit, &mailbox.name, Proven::Nothing).await?;
         unit.commit(&event).await?;
         Ok(started)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use model::DecisionId;
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Action, DecisionId, TokenId};
 use storage::audit::AuditRow;
 
 /// How far apart, in sequence numbers, two events of one act stand at most. Between them are
@@ -33,13 +33,20 @@ impl Act {
 pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::new();
     let mut by_decision: HashMap<DecisionId, usize> = HashMap::new();
-    let (mut second_steps, mut repeated): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut second_steps, mut repeated, mut uploads): (Vec<usize>, Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let event = &row.event;
         let by_same = event.decision.and_then(|decision| by_decision.get(&decision).copied());
         let found = if is_first_step(event) {
             let second = second_steps.iter().rposition(|&index| acts[index].is_near(&row) && is_soon_after(&acts[index].rows[0].event, event));
             second.map(|place| second_steps.swap_remove(place))
+        } else if is_use_for_upload(event) {
+            // What decided about the file is not always what the token was looked at for.
+            let upload = uploads.iter().rposition(|&index| {
+                let upload = &acts[index].rows[0].event;
+                token(upload) == token(event) && is_soon_after(upload, event)
+            });
+            upload.map(|place| uploads.remove(place))
         } else if is_repeatable(event) {
             repeated.iter().rev().copied().find(|&index| acts[index].rows.last().is_some_and(|newer| is_repetition(&newer.event, event)))
         } else {
@@ -60,6 +67,9 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
                 if is_repeatable(event) {
                     repeated.push(index);
                 }
+                if matches!(event.kind, EventKind::FileUploaded | EventKind::FileStaged) && token(event).is_some() {
+                    uploads.push(index);
+                }
                 acts.push(Act { rows: vec![row] });
                 index
             }
@@ -74,6 +84,18 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
 /// A right password of somebody who is asked for a second factor then.
 fn is_first_step(event: &AuditEvent) -> bool {
     event.kind == EventKind::AuthenticationSucceeded && event.detail["second-factor"] == "pending"
+}
+
+/// A token that was accepted for an upload, whatever came of it.
+fn is_use_for_upload(event: &AuditEvent) -> bool {
+    event.kind == EventKind::AuthenticationSucceeded && token(event).is_some() && event.detail["action"] == Action::FileUpload.as_str()
+}
+
+fn token(event: &AuditEvent) -> Option<TokenId> {
+    match event.actor {
+        Actor::Caller { token, .. } => token,
+        _ => None,
+    }
 }
 
 /// What is done again without anybody's meaning it: a program goes on sending a password that
@@ -108,4 +130,33 @@ fn is_same_place(one: &AuditEvent, other: &AuditEvent) -> bool {
 /// Whether it says no more than what another event of the same act says better.
 pub(super) fn is_told_by_others(event: &AuditEvent) -> bool {
     matches!(event.kind, EventKind::AuthenticationSucceeded | EventKind::MailRequested)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Timestamp, UserId};
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(sequence: i64, kind: EventKind, token: Option<TokenId>, detail: serde_json::Value) -> AuditRow {
+        let actor = Actor::Caller { user: Some(UserId::new()), token, remote_address: "192.0.2.1".into(), user_agent: "twine".into() };
+        let event = AuditEvent { at: Timestamp(sequence), kind, actor, user: None, project: None, decision: Some(DecisionId::new()), detail };
+        AuditRow { sequence, event }
+    }
+
+    fn sequences(rows: Vec<AuditRow>) -> Vec<Vec<i64>> {
+        acts(rows).iter().map(|act| act.rows.iter().map(|row| row.sequence).collect()).collect()
+    }
+
+    #[test]
+    fn an_upload_and_the_token_that_was_used_for_it_are_one_act() {
+        let (one, other) = (Some(TokenId::new()), Some(TokenId::new()));
+        let used = |sequence, token| row(sequence, EventKind::AuthenticationSucceeded, token, json!({ "method": "api-token", "action": "file:upload" }));
+        let uploaded = |sequence, token| row(sequence, EventKind::FileUploaded, token, json!({ "file": "a.whl" }));
+        let rows = vec![uploaded(9, one), uploaded(8, other), used(7, one), used(6, other), uploaded(5, one), used(4, one), used(3, one)];
+        assert_eq!(sequences(rows), [vec![9, 7], vec![8, 6], vec![5, 4], vec![3]], "a use without an upload stays an act of its own");
+        let read = row(1, EventKind::AuthenticationSucceeded, one, json!({ "method": "api-token", "action": "index:read" }));
+        assert_eq!(sequences(vec![uploaded(2, one), read]), [vec![2], vec![1]]);
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<
 pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> &'static str {
     match &event.actor {
         _ if event.user.is_some_and(|user| user != reader) => "",
-        Actor::Caller { user: Some(by), .. } if *by != reader => " Another person did this, who may.",
+        Actor::Caller { user: Some(by), .. } if *by != reader => " Another person with the right to do so did this.",
         Actor::CommandLine { .. } => " An operator of the registry did this.",
         // The reader, or what the sentence says already.
         Actor::Caller { .. } | Actor::System => "",
@@ -69,11 +69,11 @@ pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
         return None;
     }
     let then = match (is_disabled, is_mailed) {
-        (true, true) => "it was disabled, and a mail tells how to set a new one",
-        (true, false) => "it was disabled, and you can set a new one through a mailed link",
+        (true, true) => "it was disabled, and a mail explains how to set a new one",
+        (true, false) => "it was disabled, and you can set a new one with a link sent by email",
         (false, _) => "it was not accepted",
     };
-    Some(format!("The right password was given for {}, but it is known from a breach of another service: {then}.", doing(&refused.detail)))
+    Some(format!("The correct password was used for {}, but it is known from a breach of another service: {then}.", doing(&refused.detail)))
 }
 
 /// Every kind is named, so that a new one is thought of here.
@@ -85,49 +85,49 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
     let project = || event.project.and_then(|id| names.projects.get(&id)).map_or_else(|| "a project".to_owned(), |name| format!("the project {name}"));
     match event.kind {
         AccountCreated => calm("The account was created."),
-        AccountDisabled => alarming("The account was disabled: no credential of it counts any more."),
+        AccountDisabled => alarming("The account was disabled: its credentials no longer work."),
         AccountEnabled => calm("The account was enabled again."),
         AccountDeleted => alarming("The account was deleted."),
         AccountSecured => alarming("“This wasn’t me”: every session was ended, every API token revoked and the password disabled."),
         PasswordSet => calm("A new password was set."),
-        PasswordReset => alarming("A new password was set through a mailed link."),
-        PasswordResetRequested => calm("A link to set a new password was asked for."),
+        PasswordReset => alarming("A new password was set with a link sent by email."),
+        PasswordResetRequested => calm("A link to set a new password was requested."),
         PasswordRehashed => None,
-        PasswordDisabled => alarming("The password was disabled: set a new one through a mailed link."),
+        PasswordDisabled => alarming("The password was disabled: set a new one with a link sent by email."),
         PasswordBreached => alarming("The password was found in a known breach of another service."),
-        BreachCheckUnavailable => calm("The password could not be looked for in known breaches; that is done at the next login."),
-        RegistrationRequested => calm("Somebody tried to register with an e-mail address of this account."),
-        RegistrationDiscarded => calm("A registration was discarded by the owner of its e-mail address."),
+        BreachCheckUnavailable => calm("The password could not be checked against known breaches; it will be checked at the next login."),
+        RegistrationRequested => calm("Someone tried to register with an email address of this account."),
+        RegistrationDiscarded => calm("A registration was discarded by the owner of its email address."),
         TotpEnrolled => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
         RecoveryCodesGenerated => calm("New recovery codes were generated; earlier ones stopped working."),
-        RecoveryCodesConfirmed => calm("A recovery code was used to show that the codes were kept."),
+        RecoveryCodesConfirmed => calm("A recovery code was entered to confirm that the codes were saved."),
         RecoveryCodeUsed => alarming("A recovery code was used."),
         KeyEnrolled => calm(format!("The {}{} was added.", key_in_words(word("kind")), quoted("name"))),
         KeyRenamed => calm(format!("A security key or passkey was renamed to{}.", quoted("name"))),
         KeyRemoved => alarming(format!("The {}{} was removed.", key_in_words(word("kind")), quoted("name"))),
-        EmailAdded => calm(format!("The e-mail address {} was added.", word("address"))),
-        EmailVerified => calm(format!("The e-mail address {} was verified.", word("address"))),
-        EmailPromoted => alarming(format!("The e-mail address {} became the primary one.", word("address"))),
-        EmailConverted => calm(format!("The e-mail address {} is now written {}, as mail servers write it.", word("before"), word("address"))),
-        EmailRemoved => calm(format!("The e-mail address {} was removed.", word("address"))),
-        StaffGranted => calm("The account became one of the registry's staff."),
-        StaffRevoked => calm("The account is no longer one of the registry's staff."),
+        EmailAdded => calm(format!("The email address {} was added.", word("address"))),
+        EmailVerified => calm(format!("The email address {} was verified.", word("address"))),
+        EmailPromoted => alarming(format!("The email address {} became the primary one.", word("address"))),
+        EmailConverted => calm(format!("The email address {} is now written {}, as mail servers write it.", word("before"), word("address"))),
+        EmailRemoved => calm(format!("The email address {} was removed.", word("address"))),
+        StaffGranted => calm("The account was added to the registry's staff."),
+        StaffRevoked => calm("The account was removed from the registry's staff."),
         DeviceUnrecognized if word("kind") == "command-line" => {
-            alarming("Somebody sent the password and a right code from a command line that was never seen; a mail asked whether it was you.")
+            alarming("Someone sent the password and a correct code from an unknown command line; we asked you by email whether it was you.")
         }
-        DeviceUnrecognized => alarming("Somebody with the password tried to log in from a browser that was never seen; a mail asked whether it was you."),
-        DeviceConfirmed if word("kind") == "command-line" => calm("A new command line was confirmed by mail."),
-        DeviceConfirmed => calm("A new browser was confirmed by mail."),
+        DeviceUnrecognized => alarming("Someone with the password tried to log in from an unknown browser; we asked you by email whether it was you."),
+        DeviceConfirmed if word("kind") == "command-line" => calm("A new command line was confirmed by email."),
+        DeviceConfirmed => calm("A new browser was confirmed by email."),
         DeviceForgotten => calm(match (word("kind"), word("host")) {
-            ("command-line", "") => "A command line was forgotten: it has to be confirmed by mail again.".to_owned(),
-            ("command-line", host) => format!("The command line on {host} was forgotten: it has to be confirmed by mail again."),
-            _ => "A browser was forgotten: it has to be confirmed by mail again.".to_owned(),
+            ("command-line", "") => "A command line was forgotten: it has to be confirmed by email again.".to_owned(),
+            ("command-line", host) => format!("The command line on {host} was forgotten: it has to be confirmed by email again."),
+            _ => "A browser was forgotten: it has to be confirmed by email again.".to_owned(),
         }),
         SessionStarted => calm(logged_in(word("method"), factor(word("second-factor")), word("device") == "new")),
         SessionSteppedUp => calm(match factor(word("method")) {
-            Some(factor) => format!("The second factor was proven again in a session, by {}.", factor_in_words(factor)),
-            None => "The password was proven again in a session.".to_owned(),
+            Some(factor) => format!("The second factor was confirmed again in a session, with {}.", factor_in_words(factor)),
+            None => "The password was confirmed again in a session.".to_owned(),
         }),
         SessionEnded => calm(match detail["sessions"].as_u64() {
             Some(1) => "Another session was ended.".to_owned(),
@@ -135,22 +135,23 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
             None if detail["own"] == true => "You logged out.".to_owned(),
             None => "A session was ended.".to_owned(),
         }),
-        RecoveryStarted => alarming("The registry's staff began to recover the account; whoever does not want that can stop it by the mailed link."),
+        RecoveryStarted => alarming("The registry's staff started to recover the account; the link in the mail about it stops the recovery."),
         RecoveryCancelled => calm("The recovery of the account was stopped."),
-        RecoveryCompleted => alarming("The account was recovered: its second factors were removed and a link for a new password was mailed."),
+        RecoveryCompleted => alarming("The account was recovered: its second factors were removed, and a link for a new password was sent by email."),
         MailRequested => calm(match word("mail") {
-            "email-verify" => format!("A mail with a link was sent to {}, to show that this address is yours.", word("address")),
+            "email-verify" => format!("A mail with a link to verify the address was sent to {}.", word("address")),
             BREACH_MAIL => "A mail was sent: the password is known from a breach of another service.".to_owned(),
             _ => "A mail was sent to an address of this account.".to_owned(),
         }),
         MailFailed => alarming("A mail to an address of this account could not be delivered."),
         AuthenticationSucceeded => authenticated(event, names),
         AuthenticationFailed => failed(event, names),
+        AuthenticationSetAside => set_aside(event, names),
         RequestRefused => refused(event, names),
-        TokenCreated => calm(format!("The API token{} was made.", quoted("description"))),
+        TokenCreated => calm(format!("The API token{} was created.", quoted("description"))),
         TokenRevoked => calm(format!("The API token{} was revoked.", quoted("description"))),
-        RoleGranted => calm(format!("You got the role {} in {}.", word("after"), project())),
-        RoleRevoked => calm(format!("You lost the role {} in {}.", word("before"), project())),
+        RoleGranted => calm(format!("You were given the role {} in {}.", word("after"), project())),
+        RoleRevoked => calm(format!("You no longer have the role {} in {}.", word("before"), project())),
         ProjectCreated => calm(format!("You created {}.", project())),
         ProjectConfigured => calm(format!("You changed the settings of {}.", project())),
         ProjectStatusChanged => calm(format!("You set {} to {}.", project(), word("after"))),
@@ -158,6 +159,11 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         FileStaged => calm(format!("{} was uploaded to {}{} and waits to be published.", word("file"), project(), by_token(event, names))),
         ReleasePublished => calm(format!("You published the release {} of {}.", word("version"), project())),
         ReleaseRejected => calm(format!("You rejected the release {} of {}.", word("version"), project())),
+        ReleaseYanked => calm(format!("You yanked the release {} of {}.", word("version"), project())),
+        ReleaseUnyanked => calm(format!("You took back the yank of the release {} of {}.", word("version"), project())),
+        ReleaseDeleted => calm(format!("You deleted the release {} of {}.", word("version"), project())),
+        FileDeleted => calm(format!("You deleted a file of the release {} of {}.", word("version"), project())),
+        ProjectDeleted => calm(format!("You deleted {}.", project())),
         PolicySetAdded => calm("You added a policy set."),
         PolicySetActivated => calm("You activated a policy set."),
         PolicySetRolledBack => calm("You rolled the policy set back."),
@@ -172,12 +178,12 @@ fn told_of_another(event: &AuditEvent, names: &Names) -> Option<Told> {
     let project = || event.project.and_then(|id| names.projects.get(&id)).map_or("a project", String::as_str);
     match event.kind {
         EventKind::RoleGranted => calm(format!("You gave {} the role {} in {}.", word("user"), word("after"), project())),
-        EventKind::RoleRevoked => calm(format!("You took the role {} in {} from {}.", word("before"), project(), word("user"))),
+        EventKind::RoleRevoked => calm(format!("You removed the role {} in {} from {}.", word("before"), project(), word("user"))),
         EventKind::AccountDisabled => calm("You disabled another account."),
         EventKind::AccountEnabled => calm("You enabled another account."),
-        EventKind::StaffGranted => calm("You made another account one of the registry's staff."),
-        EventKind::StaffRevoked => calm("You took another account from the registry's staff."),
-        EventKind::RecoveryStarted => calm("You began the recovery of another account."),
+        EventKind::StaffGranted => calm("You added another account to the registry's staff."),
+        EventKind::StaffRevoked => calm("You removed another account from the registry's staff."),
+        EventKind::RecoveryStarted => calm("You started the recovery of another account."),
         EventKind::RecoveryCancelled => calm("You stopped the recovery of another account."),
         _ => None,
     }
@@ -189,7 +195,7 @@ fn logged_in(method: &str, factor: Option<Factor>, is_new: bool) -> String {
         (_, Some(factor)) => format!("by password and {}", factor_in_words(factor)),
         (_, None) => "by password alone".to_owned(),
     };
-    let place = if is_new { ", from a browser that was not known before" } else { "" };
+    let place = if is_new { ", from a new browser" } else { "" };
     format!("You logged in {how}{place}.")
 }
 
@@ -199,12 +205,12 @@ fn authenticated(event: &AuditEvent, names: &Names) -> Option<Told> {
     match (method, event.detail["second-factor"].as_str()) {
         (Some(CredentialKind::ApiToken), _) => calm(format!("{} was used for {doing}.", token(event, names))),
         (Some(CredentialKind::BasicPassword), _) => calm(format!("User name and password were used for {doing}.")),
-        (_, Some("pending")) => calm("The right password was given to log in; the second factor was asked for."),
+        (_, Some("pending")) => calm("The correct password was entered; the second factor was requested."),
         (_, Some(word)) => match factor(word) {
-            Some(factor) => calm(format!("Password and {} were given for {doing}.", factor_in_words(factor))),
-            None => calm(format!("The password was given for {doing}.")),
+            Some(factor) => calm(format!("Password and {} were used for {doing}.", factor_in_words(factor))),
+            None => calm(format!("The password was used for {doing}.")),
         },
-        (_, None) => calm(format!("The password was given for {doing}.")),
+        (_, None) => calm(format!("The password was used for {doing}.")),
     }
 }
 
@@ -226,32 +232,32 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         // Pages that were left open, not attempts of anybody.
         "login-finished-before" | "account-changed" | "no-pending-login" => calm("A login was begun and not finished in time."),
         "session-ended" => calm("A page of a session that had ended was used."),
-        "breach-check-unavailable" => calm("A login was put off, since the password could not be looked for in known breaches."),
-        "too-many-attempts" | "too-many-codes" => alarming(format!("There were too many failed attempts at {doing}; whoever it is has to wait.")),
+        "breach-check-unavailable" => calm("A login was postponed, because the password could not be checked against known breaches."),
+        "too-many-attempts" | "too-many-codes" => alarming(format!("There were too many failed attempts at {doing}; the next one has to wait.")),
         // Programs repeat themselves: what reads the index so is a machine's settings, not an attack.
         "password-not-accepted" => {
             let uploads = event.detail["action"] == Action::FileUpload.as_str();
             let to_do = if uploads { "to upload".to_owned() } else { format!("for {doing}") };
             let advice = "If that was a program of yours, take the password out of it and use an API token.";
-            Some(Told { sentence: format!("Somebody sent your user name with a password {to_do}; it was refused unread. {advice}"), alarming: uploads })
+            Some(Told { sentence: format!("Someone sent your user name with a password {to_do}; it was refused unread. {advice}"), alarming: uploads })
         }
         "too-many-device-mails" => alarming(
-            "The right password and second factor were given from a browser that was never seen; it was not let in, since too many mails about such browsers had been sent.",
+            "The correct password and second factor were used from an unknown browser; it was not let in, because too many mails about such browsers had been sent.",
         ),
-        "device-unconfirmed" => {
-            alarming(format!("The right password and one-time code were given for {doing} from a command line that waits to be confirmed; it was not let in."))
-        }
-        "too-many-command-line-mails" => alarming(format!(
-            "The right password and one-time code were given for {doing} from a command line that was never seen; it was not let in, since too many mails about such devices had been sent."
+        "device-unconfirmed" => alarming(format!(
+            "The correct password and one-time code were used for {doing} from a command line that has not been confirmed yet; it was not let in."
         )),
-        "unreadable-totp-secret" => calm(format!("What is kept of your one-time password app could not be read, so {doing} failed: tell the operators.")),
-        "wrong-password" => alarming(format!("A wrong password was given for {doing}.")),
-        "password-disabled" | "no-password" => alarming(format!("A password was given for {doing}, although the account has none that counts.")),
-        "disabled-user" => alarming(format!("Somebody tried {doing} while the account was disabled.")),
-        "code-used-before" => alarming(format!("A one-time code that had been used before was given for {doing}.")),
-        "no-code" => alarming(format!("The right password was given for {doing}, and no one-time code.")),
+        "too-many-command-line-mails" => alarming(format!(
+            "The correct password and one-time code were used for {doing} from an unknown command line; it was not let in, because too many mails about such devices had been sent."
+        )),
+        "unreadable-totp-secret" => calm(format!("The stored data of your one-time password app could not be read, so {doing} failed: tell the operators.")),
+        "wrong-password" => alarming(format!("A wrong password was used for {doing}.")),
+        "password-disabled" | "no-password" => alarming(format!("A password was used for {doing}, although the account has no valid one.")),
+        "disabled-user" => alarming(format!("Someone tried {doing} while the account was disabled.")),
+        "code-used-before" => alarming(format!("A one-time code that had already been used was sent for {doing}.")),
+        "no-code" => alarming(format!("The correct password was used for {doing}, and no one-time code.")),
         "key-counter-went-back" => alarming(format!(
-            "A security key or passkey was not accepted for {doing}: its counter went back, as that of a copy would. Remove it if you know of none."
+            "A security key or passkey was not accepted for {doing}: its counter went backwards, as it does when a key was copied. Remove the key if you know of no copy."
         )),
         "busy" | "unavailable" => calm(format!("Because of a fault of the registry, {doing} failed.")),
         _ => alarming(match event.detail["second-factor"].as_str().and_then(factor) {
@@ -264,11 +270,31 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
                 "key-is-no-passkey" => format!("A security key that is no passkey was used for {doing}."),
                 _ => format!("A security key or passkey was not accepted for {doing}."),
             },
-            Some(Factor::RecoveryCode) => format!("A wrong recovery code was given for {doing}."),
-            Some(Factor::Totp) => format!("A wrong one-time code was given for {doing}."),
-            None if reason == "wrong-code" => format!("A wrong one-time code was given for {doing}."),
-            None => format!("Somebody failed at {doing}."),
+            Some(Factor::RecoveryCode) => format!("A wrong recovery code was used for {doing}."),
+            Some(Factor::Totp) => format!("A wrong one-time code was used for {doing}."),
+            None if reason == "wrong-code" => format!("A wrong one-time code was used for {doing}."),
+            None => format!("Someone failed at {doing}."),
         }),
+    }
+}
+
+/// What came with a read that anybody may make, and made no difference to it.
+fn set_aside(event: &AuditEvent, names: &Names) -> Option<Told> {
+    let doing = doing(&event.detail);
+    match event.detail["method"].as_str().and_then(CredentialKind::from_word) {
+        Some(CredentialKind::ApiToken) => match event.detail["reason"].as_str().unwrap_or_default() {
+            // Who else has it, may try it elsewhere.
+            "revoked-token" => alarming(format!("{}, which was revoked, was sent for {doing}, which needs no token.", token(event, names))),
+            "disabled-user" => alarming(format!("{} was sent for {doing}, which needs no token, while the account was disabled.", token(event, names))),
+            _ => calm(format!("{} was sent for {doing}, which needs no token.", token(event, names))),
+        },
+        Some(CredentialKind::BasicPassword) => calm(format!(
+            "Someone sent your user name with a password for {doing}, which needs neither; nobody looked whether it is right. \
+             If that was a program of yours, take the password out of it."
+        )),
+        Some(CredentialKind::None | CredentialKind::Session | CredentialKind::PublisherToken) | None => {
+            calm(format!("What was sent for {doing} made no difference: everybody may do that."))
+        }
     }
 }
 
@@ -295,11 +321,11 @@ fn demand(detail: &serde_json::Value) -> Option<&'static str> {
     if demands("enrolled-second-factor") {
         Some("add a second factor")
     } else if demands("verified-email") {
-        Some("verify an e-mail address")
+        Some("verify an email address")
     } else if demands("second-factor-within") || detail["code"] == "recent-second-factor-required" {
-        Some("prove your second factor again")
+        Some("confirm your second factor again")
     } else if demands("password-within") || detail["code"] == "recent-password-required" {
-        Some("give your password again")
+        Some("enter your password again")
     } else {
         None
     }
@@ -360,10 +386,10 @@ fn doing(detail: &serde_json::Value) -> &'static str {
         Action::ProjectUnarchive => "taking a project out of the archive",
         Action::ProjectTransfer => "handing over a project",
         Action::ProjectDelete => "deleting a project",
-        Action::RoleGrant => "giving somebody a role",
+        Action::RoleGrant => "giving someone a role",
         Action::RoleAccept => "accepting a role",
-        Action::RoleRevoke => "taking a role from somebody",
-        Action::TokenCreate => "making an API token",
+        Action::RoleRevoke => "removing a role from someone",
+        Action::TokenCreate => "creating an API token",
         Action::TokenList => "listing API tokens",
         Action::TokenRevoke => "revoking an API token",
         Action::TokenMint => "minting a short-lived token",
@@ -374,17 +400,17 @@ fn doing(detail: &serde_json::Value) -> &'static str {
         Action::AccountUpdate => "changing the account",
         Action::AccountDelete => "deleting the account",
         Action::AccountRecover => "recovering an account",
-        Action::EmailAdd => "adding an e-mail address",
+        Action::EmailAdd => "adding an email address",
         Action::EmailVerify => "following a mailed link",
-        Action::EmailPromote => "choosing another primary e-mail address",
-        Action::EmailRemove => "removing an e-mail address",
+        Action::EmailPromote => "choosing another primary email address",
+        Action::EmailRemove => "removing an email address",
         Action::PasswordChange => "changing the password",
         Action::PasswordReset => "setting a new password by mail",
         Action::FactorEnroll => "adding a second factor",
         Action::FactorRemove => "removing a second factor",
         Action::RecoveryCodesGenerate => "generating recovery codes",
         Action::SessionStart => "logging in",
-        Action::SessionStepUp => "proving again who you are",
+        Action::SessionStepUp => "confirming who you are",
         Action::SessionList => "listing sessions",
         Action::SessionEnd => "ending a session",
         Action::PolicySetRead => "reading the policy set",
@@ -430,38 +456,38 @@ mod tests {
         with_token.actor = Actor::Caller { user: Some(user), token: Some(token), remote_address: String::new(), user_agent: String::new() };
         let wrong = |reason, factor: Option<&str>| json!({ "action": "session:start", "method": "session", "reason": reason, "second-factor": factor });
         for (event, is_alarming, expected) in [
-            (with_token, true, "The API token “laptop” was used for making an API token, which was refused: Tokens make no tokens."),
+            (with_token, true, "The API token “laptop” was used for creating an API token, which was refused: Tokens make no tokens."),
             (
                 event(EventKind::RequestRefused, user, refused("session")),
                 false,
-                "The rules of the registry did not allow making an API token: Tokens make no tokens.",
+                "The rules of the registry did not allow creating an API token: Tokens make no tokens.",
             ),
             (
                 event(EventKind::AuthenticationFailed, user, json!({ "action": "file:upload", "method": "basic-password", "reason": "password-not-accepted" })),
                 true,
-                "Somebody sent your user name with a password to upload; it was refused unread. \
+                "Someone sent your user name with a password to upload; it was refused unread. \
                  If that was a program of yours, take the password out of it and use an API token.",
             ),
-            (event(EventKind::AuthenticationFailed, user, wrong("wrong-password", None)), true, "A wrong password was given for logging in."),
+            (event(EventKind::AuthenticationFailed, user, wrong("wrong-password", None)), true, "A wrong password was used for logging in."),
             (
                 event(EventKind::AuthenticationFailed, user, wrong("unknown-code", Some("recovery-code"))),
                 true,
-                "A wrong recovery code was given for logging in.",
+                "A wrong recovery code was used for logging in.",
             ),
             (
                 event(EventKind::AuthenticationFailed, user, wrong("code-used-before", Some("totp"))),
                 true,
-                "A one-time code that had been used before was given for logging in.",
+                "A one-time code that had already been used was sent for logging in.",
             ),
             (
                 event(EventKind::AuthenticationFailed, user, wrong("key-counter-went-back", Some("webauthn"))),
                 true,
-                "A security key or passkey was not accepted for logging in: its counter went back, as that of a copy would. Remove it if you know of none.",
+                "A security key or passkey was not accepted for logging in: its counter went backwards, as it does when a key was copied. Remove the key if you know of no copy.",
             ),
             (
                 event(EventKind::SessionStarted, user, json!({ "method": "password", "second-factor": "totp", "device": "new" })),
                 false,
-                "You logged in by password and a one-time code, from a browser that was not known before.",
+                "You logged in by password and a one-time code, from a new browser.",
             ),
             (event(EventKind::SessionStarted, user, json!({ "method": "passkey", "second-factor": "webauthn" })), false, "You logged in by a passkey."),
             (event(EventKind::SessionEnded, user, json!({ "session": "0195", "own": true })), false, "You logged out."),
@@ -477,7 +503,7 @@ mod tests {
         let user = UserId::new();
         let by = |actor| by_whom(user, &AuditEvent { actor, ..event(EventKind::TotpRemoved, user, json!({})) });
         let caller = |by| Actor::Caller { user: by, token: None, remote_address: String::new(), user_agent: String::new() };
-        assert!(by(caller(Some(UserId::new()))).ends_with("Another person did this, who may."));
+        assert!(by(caller(Some(UserId::new()))).ends_with("Another person with the right to do so did this."));
         assert!(by(Actor::CommandLine { system_user: "root".into() }).ends_with("An operator of the registry did this."));
         assert_eq!(by(caller(Some(user))), by(caller(None)));
     }

@@ -39,7 +39,7 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
     // The estimate of a long walk over the keyboard overflows, which a build with checks does
     // not survive.
     let Ok(estimate) = catch_unwind(AssertUnwindSafe(|| zxcvbn(start, &known))) else {
-        return Err(UnsuitablePassword::TooGuessable { advice: "how easy the password is to guess cannot be told; choose another one".to_owned() });
+        return Err(UnsuitablePassword::TooGuessable { advice: "how easy the password is to guess could not be determined; choose another one".to_owned() });
     };
     if estimate.score() >= Score::Two {
         return Ok(());

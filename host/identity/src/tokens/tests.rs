@@ -183,6 +183,21 @@ fn other_formats_are_refused_before_anything_parses_them() {
     }
 }
 
+/// A length may have more groups of bits than it needs, and then the text is another one.
+#[test]
+fn a_length_has_one_spelling() {
+    let packet = packet(USER);
+    let at = location_of(&packet).start - 1;
+    let spelled = |length: &[u8]| text(&[&packet[..at], length, &packet[at + 1..]].concat());
+    let length = packet[at];
+    assert_eq!(spelled(&[length]), USER);
+    for padded in [&[length | 128, 0][..], &[length | 128, 128, 0], &[length | 128, 128, 128, 128, 128, 128, 128, 128, 128, 0], &[255; 12]] {
+        assert!(read("pypi", &spelled(padded)).is_err(), "{padded:?}");
+    }
+    let long = mint("pypi", "x", TokenId::new(), &key(), &["b".repeat(200)]);
+    assert!(verify(long.expose()).is_some(), "a length of two groups");
+}
+
 #[test]
 fn a_token_beyond_the_length_limit_is_refused() {
     let caveat = |length| format!("[1,[\"{}\"]]", "a".repeat(length));

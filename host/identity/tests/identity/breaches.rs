@@ -197,7 +197,7 @@ async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), Passw
 async fn reset_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), PasswordProblem> {
     fixture.identity.request_password_reset(&fixture.gate, &fixture.attempt(), user).await.unwrap();
     let link = link_in(&fixture.mail().await, "/password/reset");
-    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, secret(new)).await
+    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, secret(new)).await.map(drop)
 }
 
 async fn register_with(fixture: &Fixture, password: &str) -> Result<(), RegisterProblem> {

@@ -19,7 +19,7 @@ impl Fixture {
     }
 
     async fn delete(&self, user: UserId) -> Result<(), AccountError> {
-        self.identity.delete_account(self.permit_person(user, DeleteAccount { user }).await).await
+        self.identity.delete_account(self.permit_person(user, DeleteAccount { user, reason: None }).await).await
     }
 }
 
@@ -64,5 +64,5 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     assert!(fixture.mails().await.is_empty());
     fixture.delete(ben).await.unwrap();
     assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap().len(), 3);
-    assert!(matches!(fixture.identity.delete_account(fixture.permit(DeleteAccount { user: ben }).await).await, Err(AccountError::UnknownUser)));
+    assert!(matches!(fixture.identity.delete_account(fixture.permit(DeleteAccount { user: ben, reason: None }).await).await, Err(AccountError::UnknownUser)));
 }

@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{DeviceInWords, LoginStep, Secret};
+use identity::{DeviceInWords, LoginStep, MailAgain, Secret, SetPassword};
 use model::DeviceKind;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -24,7 +24,7 @@ impl Fixture {
 
 fn unknown(step: LoginStep) -> (Secret<String>, bool) {
     match step {
-        LoginStep::ConfirmDevice { device, mailed_before } => (device, mailed_before),
+        LoginStep::ConfirmDevice { device, mailed_before, .. } => (device, mailed_before),
         other => panic!("not asked to confirm: {other:?}"),
     }
 }
@@ -72,14 +72,59 @@ async fn the_mail_for_one_browser_is_not_repeated_at_once() {
     let secret = fixture.enroll(ana).await;
     let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     fixture.mail().await;
-    fixture.clock.advance_seconds(600);
+    fixture.clock.advance_seconds(60);
     let (same, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
     assert_eq!((&same, mailed_before), (&device, true), "the browser stays the one that the mail is about");
     assert_eq!(fixture.mails().await.len(), 0);
-    fixture.clock.advance_seconds(300);
+    fixture.clock.advance_seconds(60);
     let (_, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
     assert!(!mailed_before);
     fixture.mail().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_waits_has_its_mail_sent_again() {
+    let fixture = Fixture::with(identity::Limits::default()).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let LoginStep::ConfirmDevice { device, again, .. } = fixture.log_in_with_code(&secret, 0, None).await.unwrap() else { panic!("not asked to confirm") };
+    let first = link_in(&fixture.mail().await, "/login/device");
+    let asked =
+        async |again: &str, cookie: Option<&str>| fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again, cookie).await.unwrap();
+
+    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::SentBefore, "not at once");
+    fixture.clock.advance_seconds(120);
+    // What the page sends and what the browser is known by: neither is enough, nor is made up.
+    let made_up = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for (again, cookie) in [(again.expose().as_str(), None), (again.expose(), Some(made_up)), (made_up, Some(device.expose().as_str())), ("", None)] {
+        assert_eq!(asked(again, cookie).await, MailAgain::NotWaiting);
+    }
+    assert_eq!(fixture.mails().await.len(), 0);
+    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::Sent);
+    let second = link_in(&fixture.mail().await, "/login/device");
+    assert_ne!(first, second);
+    assert!(fixture.confirm_device(&second).await.unwrap());
+    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::Confirmed);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_mail_gets_few_and_none_after_a_new_password() {
+    let fixture = Fixture::with(identity::Limits::default()).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let LoginStep::ConfirmDevice { device, again, .. } = fixture.log_in_with_code(&secret, 0, None).await.unwrap() else { panic!("not asked to confirm") };
+    let mut mails = fixture.mails().await.len();
+    for _ in 0..10 {
+        fixture.clock.advance_seconds(121);
+        let _ = fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again.expose(), Some(device.expose())).await;
+        mails += fixture.mails().await.len();
+    }
+    assert_eq!(mails, 4, "in an hour");
+    fixture.clock.advance_seconds(7_200);
+    let target = SetPassword { user: ana, password: Secret::new("another quiet lantern".to_owned()) };
+    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
+    let asked = fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again.expose(), Some(device.expose())).await;
+    assert_eq!(asked.unwrap(), MailAgain::NotWaiting);
 }
 
 #[tokio::test]
@@ -249,6 +294,31 @@ async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, again).await.unwrap();
     fixture.clock.advance_seconds(30);
     unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+}
+
+/// Somebody fails on purpose, so that all who are not known have to wait.
+#[tokio::test]
+async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
+    let fixture = Fixture::with(limits(3)).await;
+    let ana = fixture.user("ana").await;
+    let secret = fixture.enroll(ana).await;
+    let stranger = fixture.attempt_from("203.0.113.9");
+    let fail = async || {
+        for _ in 0..5 {
+            fixture.identity.log_in(&fixture.gate, &stranger, "ana", Secret::new("a wrong password".to_owned()), None).await.unwrap_err();
+        }
+    };
+    fail().await;
+    assert!(fixture.log_in("ana", PASSWORD, None).await.is_err(), "an unknown browser has to wait");
+    let new = "a new and better horse 7!";
+    let link = fixture.reset_link("ana").await;
+    let device = fixture.set_by_link(&link, new).await.unwrap();
+    fail().await;
+    let waiting = pending(fixture.log_in("ana", new, Some(device.expose())).await.unwrap());
+    let code = fixture.code(&secret, 0);
+    started(fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &code, Some(device.expose())).await.unwrap());
+    fixture.clock.advance_seconds(30);
+    assert!(fixture.log_in("ana", new, None).await.is_err(), "and any other still has to");
 }
 
 /// Whoever knew the old password may have made browsers of theirs known, each with attempts of its own.

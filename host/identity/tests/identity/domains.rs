@@ -1,4 +1,4 @@
-//! E-mail addresses whose domains are written in several ways.
+//! Email addresses whose domains are written in several ways.
 
 use identity::{AddEmail, FieldError, PromoteEmail, RegisterForm, RegisterProblem, RemoveEmail, Secret, convert_addresses};
 use model::audit::EventKind;
@@ -82,11 +82,11 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
 async fn what_cannot_be_delivered_is_refused_at_the_door() {
     let fixture = Fixture::new().await;
     for (address, message) in [
-        ("ana", "this is not an e-mail address; one looks like name@example.org"),
+        ("ana", "this is not an email address; one looks like name@example.org"),
         ("ana@intranet", "mail cannot be sent to what follows the @; it is the name of a domain, for example example.org"),
         ("ana@[192.0.2.1]", "mail cannot be sent to what follows the @; it is the name of a domain, for example example.org"),
         ("ana@xn--zzzzzz.org", "mail cannot be sent to what follows the @; it is the name of a domain, for example example.org"),
-        ("\u{e1}na@example.org", "many mail servers cannot send to letters other than a to z before the @; use another e-mail address"),
+        ("\u{e1}na@example.org", "many mail servers cannot send to letters other than a to z before the @; use another email address"),
     ] {
         let Err(RegisterProblem::Invalid(errors)) = fixture.register_with("ana", address).await else { panic!("{address}") };
         assert_eq!(errors, [FieldError { field: "email", message: message.to_owned() }], "{address}");

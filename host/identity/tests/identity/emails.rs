@@ -207,7 +207,7 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     fixture.mails().await;
     assert!(fixture.confirm_address(&intruder).await.is_none());
     let orphan = added().await;
-    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: ana }).await).await.unwrap();
+    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: ana, reason: None }).await).await.unwrap();
     assert!(fixture.confirm_address(&orphan).await.is_none());
     assert!(fixture.storage.email(NEW).await.unwrap().is_none());
 }
@@ -233,7 +233,7 @@ async fn nobody_changes_the_addresses_of_another() {
         fixture.identity.send_verification(fixture.permit_person(ana, send).await).await,
         fixture.identity.promote_email(fixture.permit_person(ana, promote).await).await.map(drop),
         fixture.identity.remove_email(fixture.permit_person(ana, remove).await).await,
-        fixture.identity.delete_account(fixture.permit_person(ana, identity::DeleteAccount { user: ben }).await).await,
+        fixture.identity.delete_account(fixture.permit_person(ana, identity::DeleteAccount { user: ben, reason: None }).await).await,
     ];
     assert!(answers.iter().all(|answer| matches!(answer, Err(AccountError::UnknownUser))), "{answers:?}");
     assert_eq!(fixture.addresses(ben).await, before);

@@ -40,7 +40,7 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     let log_in = async |password: &str| fixture.identity.log_in(&fixture.gate, &attempt, "ana", Secret::new(password.to_owned()), None).await;
     log_in("wrong horse").await.unwrap_err();
     let failed = fixture.newest(ana).await;
-    assert_eq!((failed.sentence.as_str(), failed.alarming), ("A wrong password was given for logging in.", true));
+    assert_eq!((failed.sentence.as_str(), failed.alarming), ("A wrong password was used for logging in.", true));
     assert_eq!(
         (failed.remote_address.as_deref(), failed.device.as_deref(), failed.kind),
         (Some("198.51.100.7"), Some("Firefox on Linux"), "authentication:failed")
@@ -48,7 +48,7 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
 
     log_in(PASSWORD).await.unwrap();
     let logged_in = fixture.newest(ana).await;
-    assert_eq!((logged_in.sentence.as_str(), logged_in.alarming), ("You logged in by password alone, from a browser that was not known before.", false));
+    assert_eq!((logged_in.sentence.as_str(), logged_in.alarming), ("You logged in by password alone, from a new browser.", false));
 
     let token = fixture.token("ana", NewTokenScope::Account).await;
     fixture.present_token(&token).await.unwrap();
@@ -70,8 +70,8 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     assert_eq!(
         sentences,
         [
-            ("A wrong one-time code was given for logging in.".to_owned(), true),
-            ("The right password was given to log in; the second factor was asked for.".to_owned(), false),
+            ("A wrong one-time code was used for logging in.".to_owned(), true),
+            ("The correct password was entered; the second factor was requested.".to_owned(), false),
         ]
     );
     fixture.identity.end_sessions(fixture.permit(EndSessions { user: ana, except: None }).await).await.unwrap();
@@ -123,7 +123,7 @@ async fn where_another_person_was_is_not_told() {
     let entry = fixture.newest(ana).await;
     assert_eq!((entry.remote_address, entry.device, entry.alarming), (None, None, true));
     let own = fixture.newest(staff).await;
-    assert_eq!(own.sentence, "You began the recovery of another account.");
+    assert_eq!(own.sentence, "You started the recovery of another account.");
     assert_eq!((own.remote_address.as_deref(), own.detail), (Some("203.0.113.9"), serde_json::json!({})));
 }
 
@@ -160,7 +160,7 @@ async fn an_upload_is_one_line() {
     fixture.record(ana, EventKind::FileUploaded, upload, json!({ "file": "demo-1.0.tar.gz" })).await;
     let told = fixture.sentences(ana).await;
     assert_eq!(told[0].0, "demo-1.0.tar.gz was uploaded to a project.");
-    assert_eq!(told[1].0, "The second factor was proven again in a session, by a one-time code.");
+    assert_eq!(told[1].0, "The second factor was confirmed again in a session, with a one-time code.");
     assert!(!told[2].0.contains("uploading"), "{told:?}");
 }
 
@@ -174,10 +174,10 @@ async fn a_login_in_two_steps_is_told_once_and_one_that_stops_in_between_too() {
     let code = fixture.code(&secret, 0);
     fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), begun.expose(), &code, None).await.unwrap();
     let told = fixture.sentences(ana).await;
-    assert!(told[0].0.contains("from a browser that was never seen"), "{told:?}");
-    assert_eq!(told[1].0, "A wrong password was given for logging in.", "the first step is told with the second one");
+    assert!(told[0].0.contains("from an unknown browser"), "{told:?}");
+    assert_eq!(told[1].0, "A wrong password was used for logging in.", "the first step is told with the second one");
     let _ = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    assert_eq!(fixture.sentences(ana).await[0].0, "The right password was given to log in; the second factor was asked for.");
+    assert_eq!(fixture.sentences(ana).await[0].0, "The correct password was entered; the second factor was requested.");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_password_from_a_breach_is_one_true_line() {
     let refused = json!({ "action": "session:start", "code": "password-breached", "message": "It is known.", "credential": "session" });
     fixture.record(ana, EventKind::RequestRefused, decision, refused).await;
     let told = fixture.sentences(ana).await;
-    let expected = "The right password was given for logging in, but it is known from a breach of another service: it was disabled, and a mail tells how to set a new one.";
+    let expected = "The correct password was used for logging in, but it is known from a breach of another service: it was disabled, and a mail explains how to set a new one.";
     assert_eq!((told.len(), &told[0]), (before + 1, &(expected.to_owned(), true)));
     assert_eq!(fixture.told_events(ana).await.len(), events + 4);
 }
@@ -202,8 +202,8 @@ async fn to_be_asked_for_a_proof_is_nothing_to_be_afraid_of() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     for (requires, expected) in [
-        ("second-factor-within", "You were asked to prove your second factor again before adding a second factor."),
-        ("password-within", "You were asked to give your password again before adding a second factor."),
+        ("second-factor-within", "You were asked to confirm your second factor again before adding a second factor."),
+        ("password-within", "You were asked to enter your password again before adding a second factor."),
         ("enrolled-second-factor", "You were asked to add a second factor before adding a second factor."),
     ] {
         let detail = json!({ "action": "factor:enroll", "code": "some-code", "message": "No.", "requires": [requires], "credential": "session" });
@@ -222,7 +222,7 @@ async fn a_mail_says_which_it_was() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     fixture.record(ana, EventKind::MailRequested, DecisionId::new(), json!({ "mail": "email-verify", "address": "a@example.org" })).await;
-    assert_eq!(fixture.newest(ana).await.sentence, "A mail with a link was sent to a@example.org, to show that this address is yours.");
+    assert_eq!(fixture.newest(ana).await.sentence, "A mail with a link to verify the address was sent to a@example.org.");
 }
 
 /// Whether the password is right is not looked at, and the one who sent it hears the same for
@@ -239,7 +239,7 @@ async fn a_password_in_a_program_shows_in_the_history_of_whom_it_names() {
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     let told = fixture.sentences(ana).await;
-    let expected = "Somebody sent your user name with a password for listing API tokens; it was refused unread. \
+    let expected = "Someone sent your user name with a password for listing API tokens; it was refused unread. \
                     If that was a program of yours, take the password out of it and use an API token.";
     assert_eq!(told[0], (expected.to_owned(), false));
     assert_eq!(told[1..], before, "what a program repeats is told once");

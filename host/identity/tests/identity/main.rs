@@ -33,6 +33,7 @@ mod passwords;
 mod persons;
 mod recovery;
 mod races;
+mod readers;
 mod registration;
 mod replay;
 mod sessions;

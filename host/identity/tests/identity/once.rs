@@ -128,7 +128,7 @@ async fn one_owner_stays(servers: &Servers, round: usize) {
     unit.commit(&server.some_event()).await.unwrap();
     let left = at_once(servers, |server, number| {
         let user = owners[number];
-        async move { server.identity.delete_account(server.permit(DeleteAccount { user }).await).await.is_ok() }
+        async move { server.identity.delete_account(server.permit(DeleteAccount { user, reason: None }).await).await.is_ok() }
     });
     assert!(left.await < MANY);
     assert!(!server.storage.roles_on(project).await.unwrap().is_empty());

@@ -66,7 +66,7 @@ async fn a_stranger_cannot_tell_what_is_taken() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let deleted = fixture.user("gone").await;
-    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted }).await).await.unwrap();
+    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted, reason: None }).await).await.unwrap();
     fixture.mails().await;
     for (name, address, kind, owner) in [
         ("ben", "ben@example.org", MailKind::RegistrationConfirm, None),
@@ -93,7 +93,7 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
     let deleted = fixture.user("gone").await;
-    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted }).await).await.unwrap();
+    fixture.identity.delete_account(fixture.permit(identity::DeleteAccount { user: deleted, reason: None }).await).await.unwrap();
     fixture.mails().await;
     for name in ["Ana", "gone"] {
         let mail = fixture.registered(name, "ben@example.org").await;

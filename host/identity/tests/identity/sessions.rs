@@ -245,14 +245,17 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
 }
 
 #[tokio::test]
-async fn a_login_voids_a_link_for_a_new_password() {
+async fn who_knows_the_password_voids_no_link_for_a_new_one() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
     fixture.identity.request_password_reset(&fixture.gate, &fixture.attempt(), "ana").await.unwrap();
     let link = link_in(&fixture.mail().await, "/password/reset");
     assert!(fixture.identity.password_reset(&link).await.unwrap().is_some());
-    fixture.logged_in("ana").await;
-    assert_eq!(fixture.identity.password_reset(&link).await.unwrap(), None);
+    let thief = fixture.logged_in("ana").await;
+    let caller = fixture.present_session(&thief.secret).await;
+    let [old, new] = [PASSWORD, "a thief's own horse 7!"].map(|text| Secret::new(text.to_owned()));
+    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, old, new, None).await.unwrap();
+    assert!(fixture.identity.password_reset(&link).await.unwrap().is_some());
 }
 
 #[tokio::test]

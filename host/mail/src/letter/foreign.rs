@@ -18,12 +18,12 @@ use model::{EmailAddress, ProjectName, UserName};
 use super::one_line;
 
 /// What a letter with such a word ends with.
-pub(super) const NOTE: &str = "Signs in brackets, as in [.], are a part of names and addresses that people chose. \
-    They stand in brackets so that no program makes a link of them.";
+pub(super) const NOTE: &str = "Characters in brackets, as in [.], are part of names and addresses that people chose. \
+    The brackets keep mail programs from turning them into links.";
 
 /// Longest name of a token or key, in characters; what is longer was stored by another version.
 const MAX_NAME: usize = 100;
-/// Longest list of what a token is for. Whoever made it sees all of it on the page of the tokens.
+/// Longest list of what a token is for, and longest words for what was taken away. Whoever made it sees all of it on the page of the tokens.
 const MAX_SCOPE: usize = 300;
 /// Longest reason that somebody gives.
 const MAX_REASON: usize = 300;
@@ -37,6 +37,9 @@ fn most_characters(field: MailField) -> Option<usize> {
         MailField::Scope => Some(MAX_SCOPE),
         MailField::Reason => Some(MAX_REASON),
         MailField::Project => Some(ProjectName::MAX_LENGTH),
+        MailField::Version => Some(MAX_NAME),
+        // With the name of a file in it.
+        MailField::What => Some(MAX_SCOPE),
         MailField::Link
         | MailField::LinkLifetime
         | MailField::RemoteAddress
@@ -178,21 +181,21 @@ mod tests {
 
     #[test]
     fn the_mail_that_a_strangers_name_is_in() {
-        let expected = "Hello www[.]evil-site[.]example,\n\nSomebody, we hope you, asked packages.example.org for an account with\n\
-            the name www[.]evil-site[.]example and this e-mail address.\n\nFrom  ours\n\nFinish the registration:\nhttps://packages.example.org/x?link=AAAA\n\n\
-            The link works once, within ours.\n\nThe page asks for the password that was chosen then, so that nobody else\ncan register with your address.\n\n\
-            If it was not you, do nothing: without that password no account is\ncreated. On the same page you can discard the registration.\n\n\
-            Signs in brackets, as in [.], are a part of names and addresses that\npeople chose. They stand in brackets so that no program makes a link of\nthem.\n\n\
+        let expected = "Hello www[.]evil-site[.]example,\n\nSomeone (we hope it was you) asked to create the account\nwww[.]evil-site[.]example at packages.example.org with this email\naddress.\n\n\
+            From  ours\n\nFinish the registration:\nhttps://packages.example.org/x?link=AAAA\n\n\
+            The link works once, within ours.\n\nThe page asks for the password that was chosen then, so that no one else\ncan register with your address.\n\n\
+            If this wasn't you, do nothing: without that password no account is\ncreated. On the same page you can discard the registration.\n\n\
+            Characters in brackets, as in [.], are part of names and addresses that\npeople chose. The brackets keep mail programs from turning them into\nlinks.\n\n\
             --\npackages.example.org\nhttps://packages.example.org/";
         assert_eq!(letter(MailKind::RegistrationConfirm, "www.evil-site.example").text().unwrap().trim_end(), expected);
     }
 
     #[test]
     fn the_mail_about_many_changes() {
-        let expected = "Hello,\n\nThere were 12 more changes to your account or to projects that you own,\nafter the mails that you just had. You get one mail about all of them,\n\
-            so that no number of mails hides one.\n\nSince                     2026-01-05 12:00:00 UTC\nAPI tokens created        10\nE-mail addresses removed  2\n\n\
-            The history of your account shows each of them: when it was made, from\nwhere, and with what.\n\n\
-            If something there was not you, secure your account: that page has the\nlink for it.\n\n\
+        let expected = "Hello,\n\nThere were 12 more changes to your account or to projects that you own,\nafter the mails that you just received. They are summed up in this one\nmail, so that none is lost among many.\n\n\
+            Since                    2026-01-05 12:00:00 UTC\nAPI tokens created       10\nEmail addresses removed  2\n\n\
+            The history of your account shows each of them: when, from where, and\nwith what.\n\n\
+            If something there wasn't you, secure your account: that page has a link\nfor it.\n\n\
             History of your account:\nhttps://packages.example.org/account/history/\n\n--\npackages.example.org\nhttps://packages.example.org/";
         assert_eq!(letter(MailKind::ChangesGathered, "").text().unwrap().trim_end(), expected);
     }

@@ -1,5 +1,7 @@
 //! The sentences of every mail. Short, exact, and the same for everybody.
 
+mod projects;
+
 use model::mail::{Mail, MailField, MailKind};
 
 use super::foreign::{self, spoken};
@@ -14,68 +16,68 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
     match mail.kind {
         MailKind::RegistrationConfirm => to
             .subject("Finish your registration")
-            .says(format!("Somebody, we hope you, asked {name} for an account with the name {user} and this e-mail address."))
+            .says(format!("Someone (we hope it was you) asked to create the account {user} at {name} with this email address."))
             .facts()
             .link("Finish the registration")
-            .says_then("The page asks for the password that was chosen then, so that nobody else can register with your address.")
-            .says_then("If it was not you, do nothing: without that password no account is created. On the same page you can discard the registration."),
+            .says_then("The page asks for the password that was chosen then, so that no one else can register with your address.")
+            .says_then("If this wasn't you, do nothing: without that password no account is created. On the same page you can discard the registration."),
         MailKind::RegistrationExisting => to
-            .subject("You have an account already")
-            .says(format!("Somebody tried to register an account at {name} with this e-mail address. It belongs to your account {user} already, so no other one was made."))
+            .subject("You already have an account")
+            .says(format!("Someone tried to create an account at {name} with this email address. It already belongs to your account {user}, so no new account was created."))
             .facts()
-            .says_then("If it was you, log in with your account. A forgotten password can be set anew. If it was not you, there is nothing to do.")
+            .says_then("If this was you, log in to your account. If you forgot your password, you can set a new one. If this wasn't you, you don't need to do anything.")
             .page("Set a new password", "/password/forgot"),
         MailKind::RegistrationNameTaken => to
             .subject("That user name is taken")
-            .says(format!("Somebody, we hope you, asked {name} for an account with the name {user} and this e-mail address. The name is taken, so no account was made."))
+            .says(format!("Someone (we hope it was you) asked to create the account {user} at {name} with this email address. That user name is taken, so no account was created."))
             .facts()
-            .says_then("If it was you, register again with another name. If it was not you, there is nothing to do.")
+            .says_then("If this was you, register again with another name. If this wasn't you, you don't need to do anything.")
             .page("Register again", "/register"),
         MailKind::EmailVerify => to
-            .subject("Confirm your e-mail address")
+            .subject("Confirm your email address")
             .says(format!("The account {user} at {name} wants to use the address {}. Is it yours?", word(MailField::Address)))
             .link("Confirm the address")
-            .says_then("If you know nothing of this, do nothing: the address is not used before it is confirmed."),
+            .says_then("If you don't recognize this, do nothing: the address is not used until it is confirmed."),
         MailKind::EmailAdded => to
-            .subject("An e-mail address was added to your account")
+            .subject("An email address was added to your account")
             .says(format!("The address {} was added to your account {user}.", word(MailField::Address)))
             .facts()
             .if_it_was_not_you(),
         MailKind::EmailRemoved => to
-            .subject("An e-mail address was removed from your account")
-            .says(format!("The address {} was removed from the account {user}. It gets no mail about the account any more.", word(MailField::Address)))
+            .subject("An email address was removed from your account")
+            .says(format!("The address {} was removed from the account {user}. It will no longer receive mail about this account.", word(MailField::Address)))
             .facts()
             .if_this_address_was_taken_away(),
         MailKind::PrimaryEmailChanged => to
-            .subject("Your primary e-mail address changed")
+            .subject("Your primary email address was changed")
             .says(format!("Mails about your account {user} now go to {} and no longer to {}.", word(MailField::Address), word(MailField::OtherAddress)))
             .facts()
             .if_this_address_was_taken_away(),
         MailKind::PasswordResetLink => to
             .subject("Set a new password")
-            .says(format!("Somebody, we hope you, asked for a new password for your account {user}."))
+            .says(format!("Someone (we hope it was you) asked for a new password for your account {user}."))
             .facts()
             .link("Set a new password")
-            .says_then("If it was not you, do nothing: your password stays as it is."),
+            .says_then("If this wasn't you, do nothing: your password stays unchanged."),
         MailKind::PasswordChanged => to
             .subject("Your password was changed")
             .says(format!("The password of your account {user} was changed. The sessions of all other browsers were ended."))
             .facts()
             .if_you_did_not_set_it(),
         MailKind::PasswordReset => to
-            .subject("Your password was set anew")
-            .says(format!("A new password was set for your account {user}, through a link that we mailed. All sessions were ended."))
+            .subject("Your password was reset")
+            .says(format!("A new password was set for your account {user}, with a link that we sent by email. All sessions were ended."))
             .facts()
             .if_you_did_not_set_it(),
         MailKind::PasswordBreached => to
             .subject("Your password is known to others and no longer works")
             .says(format!(
                 "The password of your account {user} is in a public collection of stolen passwords. This does not mean that {name} lost it: \
-                 it was taken from another site where it was used, too. Anybody can try it, so we have switched it off."
+                 it was taken from another site where it was also used. Anyone can try it, so we have disabled it."
             ))
-            .says("Somebody who knew the password used it just now. That may well have been you.")
+            .says("Someone who knew the password used it just now. That may well have been you.")
             .facts()
-            .says_then("Choose a new password, one that you use nowhere else. Do the same wherever you used the old one.")
+            .says_then("Choose a new password that you use nowhere else. Do the same wherever you used the old one.")
             .page("Set a new password", "/password/forgot"),
         MailKind::FactorAdded => to
             .subject("A second factor was added to your account")
@@ -86,14 +88,14 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .if_it_was_not_you(),
         MailKind::FactorRemoved => to
             .subject("A second factor was removed from your account")
-            .says(format!("A second factor was removed from your account {user}. It no longer proves that it is you."))
+            .says(format!("A second factor was removed from your account {user}. It can no longer be used to log in."))
             .fact("What", word(MailField::Factor))
             .fact("Name", word(MailField::Name))
             .facts()
             .if_it_was_not_you(),
         MailKind::RecoveryCodesGenerated => to
-            .subject("New recovery codes were made for your account")
-            .says(format!("New recovery codes were made for your account {user}. All earlier ones have stopped working."))
+            .subject("New recovery codes were created for your account")
+            .says(format!("New recovery codes were created for your account {user}. All earlier ones have stopped working."))
             .facts()
             .if_it_was_not_you(),
         MailKind::RecoveryCodeUsed => to
@@ -102,90 +104,98 @@ pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
             .facts()
             .if_it_was_not_you(),
         MailKind::RecoveryCodesLow => to
-            .subject("Few recovery codes are left")
+            .subject("You have few recovery codes left")
             .says(format!("Your account {user} has few recovery codes left: {}.", word(MailField::Left)))
-            .says("Without codes and without your second factor you could not log in. Make new ones and keep them in a safe place.")
+            .says("If you lost your second factor and had no codes left, you could not log in. Create new codes and keep them in a safe place.")
             .page("Your recovery codes", "/account/factors/"),
         MailKind::DeviceConfirm => to
-            .subject("Is it you who logs in?")
+            .subject("Was this you? Confirm your login")
             .says(format!(
-                "Somebody who knows the password of your account {user} wants to log in with a browser that we do not know yet."
+                "Someone who knows the password of your account {user} wants to log in from a browser that we have not seen before."
             ))
             .facts()
-            .link("Yes, it is me")
-            .says_then("Then log in again with the same browser.")
-            .says_then("If it was not you, do not open the link. Your password is known to somebody: set a new one at once.")
+            .link("Yes, it was me")
+            .says_then("After that, log in again in the same browser.")
+            .says_then("If this wasn't you, do not open the link. Someone knows your password: set a new one right away.")
             .page("Set a new password", "/password/forgot"),
         MailKind::CommandLineConfirm => to
-            .subject("Is it you on a new command line?")
+            .subject("Was this you? Confirm your command line")
             .says(format!(
-                "Somebody sent the password and a valid one-time code of your account {user} from a command line that we do not know yet."
+                "Someone sent the password and a valid one-time code of your account {user} from a command line that we have not seen before."
             ))
             .facts()
-            .link("Yes, it is me")
-            .says_then("Then run the same command again: nothing was done yet.")
-            .says_then("If it was not you, do not open the link. Your password is known to somebody: set a new one at once.")
+            .link("Yes, it was me")
+            .says_then("After that, run the same command again: nothing has been done yet.")
+            .says_then("If this wasn't you, do not open the link. Someone knows your password: set a new one right away.")
             .page("Set a new password", "/password/forgot"),
         MailKind::AccountSecured => to
             .subject("Your account is secured; set a new password")
             .says(format!(
-                "You told us that something in your account {user} was not done by you. So we have ended all its sessions, revoked all its API tokens and switched its password off."
+                "You reported that someone else may have used your account {user}. We have ended all its sessions, revoked all its API tokens and disabled its password."
             ))
             .facts()
             .link("Set a new password")
-            .says_then("After that, look through the history of your account, and through its e-mail addresses and second factors. Remove what is not yours.")
+            .says_then("After that, check the history of your account, its email addresses and its second factors. Remove anything that is not yours.")
             .page("History of your account", "/account/history/"),
         MailKind::AccountSecuredElsewhere => to
             .subject("Your account is secured")
             .says(format!(
-                "Somebody who is logged in told us that something in the account {user} was not done by its owner. So we have ended all its sessions, revoked all its API tokens and switched its password off."
+                "Someone who was logged in reported that the account {user} may have been used by someone other than its owner. We have ended all its sessions, revoked all its API tokens and disabled its password."
             ))
-            .says("This address became the primary one a short while ago. So the link for a new password went to the one from before.")
+            .says("This address became the primary one a short while ago, so the link for a new password went to the previous one.")
             .facts()
-            .says_then("If that address is not yours any more, tell the operators of the registry."),
+            .says_then("If that address is no longer yours, tell the operators of the registry."),
         MailKind::AccountDeleted => to
-            .subject("Your account is deleted")
-            .says(format!("Your account {user} is deleted. Its sessions and API tokens have ended, and its e-mail addresses and second factors are forgotten."))
+            .subject("Your account was deleted")
+            .says(format!("Your account {user} was deleted. Its sessions have ended, its API tokens have stopped working, and its email addresses and second factors were deleted."))
             .facts()
-            .says_then("This cannot be taken back. If it was not you, tell the operators of the registry at once. Thank you for having been here."),
+            .says_then(format!("This cannot be undone. If this wasn't you, tell the operators of the registry right away. Thank you for using {name}.")),
         MailKind::RecoveryStarted => to
             .subject("Your account is about to be recovered by staff")
             .says(format!(
-                "The staff of {name} have begun to recover your account {user}. When it is done, its second factors and its recovery codes are removed, \
-                 its password is switched off, and you get a link to set a new one."
+                "The staff of {name} have started to recover your account {user}. When the recovery takes effect, its second factors and recovery codes are removed, \
+                 its password is disabled, and you get a link to set a new one."
             ))
             .fact("Reason", word(MailField::Reason))
-            .fact("Begun", moment(mail, MailField::At))
-            .fact("Done at", moment(mail, MailField::EffectiveAt))
+            .fact("Started", moment(mail, MailField::At))
+            .fact("Takes effect", moment(mail, MailField::EffectiveAt))
             .says_then("If you asked for this, do nothing and wait.")
-            .says_then("If you did not, stop it with the link. Until it is done, the link works.")
+            .says_then("If you did not, stop it with the link, which works until then.")
             .link("Stop the recovery"),
         MailKind::RecoveryCancelled => to
             .subject("The recovery of your account was stopped")
             .says(format!("The recovery of your account {user} was stopped. Nothing about your account has changed."))
             .facts()
-            .says_then("If you asked for the recovery and did not stop it, tell the operators of the registry: somebody else may read your mail."),
+            .says_then("If you asked for the recovery and did not stop it, tell the operators of the registry: someone else may be reading your mail."),
         MailKind::RecoveryCompleted => to
             .subject("Your account was recovered; set a new password")
             .says(format!(
-                "The staff of {name} have recovered your account {user}. Its second factors and its recovery codes are removed, its sessions have ended, and its password is switched off."
+                "The staff of {name} have recovered your account {user}. Its second factors and recovery codes were removed, its sessions have ended, and its password is disabled."
             ))
             .facts()
             .link("Set a new password")
-            .says_then("After that, set up a second factor again. If you did not ask for this, set a new password all the same and tell the operators of the registry."),
+            .says_then("After that, set up a second factor again. If you did not ask for this, set a new password anyway and tell the operators of the registry."),
         MailKind::TokenCreated => to
-            .subject("An API token was made")
-            .says(format!("An API token was made for your account {user}."))
+            .subject("An API token was created")
+            .says(format!("An API token was created for your account {user}."))
             .fact("Name", word(MailField::Name))
             .fact("For", word(MailField::Scope))
             .facts()
             .if_it_was_not_you(),
         MailKind::RoleChanged => role_changed(to, mail, &word),
         MailKind::CollaboratorChanged => collaborator_changed(to, mail, &word),
+        MailKind::ReleaseStaged => projects::release_staged(to, mail, &word),
+        MailKind::ContentRemoved => projects::content_removed(to, mail, &word),
+        MailKind::Invitation => to
+            .subject("Your account is ready")
+            .says(format!("An operator of {name} created the account {user} for you."))
+            .link("Choose a password")
+            .says_then("After that, set up a second factor; your account page says what else is needed.")
+            .says_then("If you did not expect this, do nothing: without a password, nobody can use the account."),
         MailKind::ChangesGathered => changes_gathered(to, mail),
         MailKind::Test => to
             .subject("This mail has arrived")
-            .says(format!("An operator of {name} wanted to know whether mail from it arrives. It does."))
+            .says(format!("An operator of {name} sent this to check that its mail arrives. It does."))
             .facts(),
     }
     .done()
@@ -195,23 +205,25 @@ fn role_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> Stri
     let (project, actor) = (word(MailField::Project), word(MailField::Actor));
     let to = match &*word(MailField::Role) {
         "none" => to
-            .subject("You have no role on a project any more")
-            .says(format!("{actor} has taken away your role on the project {project}. You can no longer upload to it or manage it.")),
-        role => to.subject("Your role on a project changed").says(format!("{actor} has made you {role} of the project {project}.")),
+            .subject("You were removed from a project")
+            .says(format!("{actor} removed you from the project {project}. You can no longer upload to it or manage it.")),
+        role => to.subject("Your role on a project changed").says(format!("{actor} made you {role} of the project {project}.")),
     };
-    to.fact("Account", word(MailField::UserName)).fact("When", moment(mail, MailField::At)).says_then("If this surprises you, ask the owners of the project.")
+    to.fact("Account", word(MailField::UserName))
+        .fact("When", moment(mail, MailField::At))
+        .says_then("If you didn't expect this, contact the project's owners.")
 }
 
 fn collaborator_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> String) -> Draft<'a> {
     let (project, actor, user) = (word(MailField::Project), word(MailField::Actor), word(MailField::UserName));
     let what = match &*word(MailField::Role) {
-        "none" => format!("{actor} has taken away the role of {user} on your project {project}."),
-        role => format!("{actor} has made {user} {role} of your project {project}."),
+        "none" => format!("{actor} removed {user} from your project {project}."),
+        role => format!("{actor} made {user} {role} of your project {project}."),
     };
-    to.subject("Who works on your project changed")
+    to.subject("The people on your project changed")
         .says(what)
         .fact("When", moment(mail, MailField::At))
-        .says_then("You get this mail because you are an owner. If it should not have happened, take it back, and ask who did it.")
+        .says_then("You receive this mail because you are an owner. If this should not have happened, ask the operators of the registry to undo it.")
 }
 
 fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
@@ -219,21 +231,21 @@ fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
     let total = changes.iter().fold(0_u64, |total, (_, count)| total.saturating_add(*count));
     let more = if total == 1 { "There was 1 more change".to_owned() } else { format!("There were {total} more changes") };
     let to = to.subject("More changes to your account").says(format!(
-        "{more} to your account or to projects that you own, after the mails that you just had. You get one mail about all of them, so that no number of mails hides one."
+        "{more} to your account or to projects that you own, after the mails that you just received. They are summed up in this one mail, so that none is lost among many."
     ));
     let to = to.fact("Since", moment(mail, MailField::At));
     let to = changes.into_iter().fold(to, |to, (kind, count)| to.fact(changes_in_words(kind), count.to_string()));
-    to.says_then("The history of your account shows each of them: when it was made, from where, and with what.")
-        .says_then("If something there was not you, secure your account: that page has the link for it.")
+    to.says_then("The history of your account shows each of them: when, from where, and with what.")
+        .says_then("If something there wasn't you, secure your account: that page has a link for it.")
         .page("History of your account", "/account/history/")
 }
 
 /// What is counted, of those that [`MailKind::can_be_gathered`].
 fn changes_in_words(kind: MailKind) -> &'static str {
     match kind {
-        MailKind::EmailAdded => "E-mail addresses added",
-        MailKind::EmailRemoved => "E-mail addresses removed",
-        MailKind::PrimaryEmailChanged => "Changes of the primary e-mail address",
+        MailKind::EmailAdded => "Email addresses added",
+        MailKind::EmailRemoved => "Email addresses removed",
+        MailKind::PrimaryEmailChanged => "Changes of the primary email address",
         MailKind::PasswordChanged => "Password changes",
         MailKind::FactorAdded => "Second factors added",
         MailKind::FactorRemoved => "Second factors removed",
@@ -242,8 +254,10 @@ fn changes_in_words(kind: MailKind) -> &'static str {
         MailKind::RecoveryCodesLow => "Notes that few recovery codes are left",
         MailKind::RecoveryCancelled => "Recoveries stopped",
         MailKind::TokenCreated => "API tokens created",
-        MailKind::RoleChanged => "Changes of your roles",
-        MailKind::CollaboratorChanged => "Changes of who works on your projects",
+        MailKind::RoleChanged => "Changes of your roles on projects",
+        MailKind::CollaboratorChanged => "Changes of the people on your projects",
+        MailKind::ReleaseStaged => "Releases that wait to be published",
+        MailKind::ContentRemoved => "Removals by operators",
         _ => "Other changes",
     }
 }
@@ -328,31 +342,31 @@ impl<'a> Draft<'a> {
     }
 
     fn if_it_was_not_you(self) -> Self {
-        self.says_then("If it was you, there is nothing to do.")
+        self.says_then("If this was you, you don't need to do anything.")
             .says_then(
-                "If it was not you, secure your account now: that ends all sessions, revokes all API tokens and lets only you set a new password, through your mail.",
+                "If this wasn't you, secure your account now: that ends all sessions, revokes all API tokens and sends you a link to set a new password.",
             )
             .page("Secure my account", "/account/secure")
     }
 
     /// The same where mails may go to somebody else by now.
     fn if_this_address_was_taken_away(self) -> Self {
-        self.says_then("If it was you, there is nothing to do.")
+        self.says_then("If this was you, you don't need to do anything.")
             .says_then(
-                "If it was not you, log in and secure your account now: that ends all sessions, revokes all API tokens and switches the password off. \
-                 The page says which address gets the link for a new password. For 7 days after somebody who was logged in made another address \
-                 the primary one, it is the address from before.",
+                "If this wasn't you, log in and secure your account now: that ends all sessions, revokes all API tokens and disables the password. \
+                 The page says which address gets the link for a new password. For 7 days after someone who was logged in changes the primary \
+                 address, it is the previous one.",
             )
-            .says_then("If you cannot log in any more, tell the operators of the registry.")
+            .says_then("If you can no longer log in, tell the operators of the registry.")
             .page("Secure my account", "/account/secure")
     }
 
     /// The same where the password is no longer the one that its owner knows.
     fn if_you_did_not_set_it(self) -> Self {
-        self.says_then("If it was you, there is nothing to do.")
+        self.says_then("If this was you, you don't need to do anything.")
             .says_then(
-                "If it was not you, set a new password now, through your mail: that ends all sessions. \
-                 Then say in your account that it was not you, which revokes all API tokens, too.",
+                "If this wasn't you, set a new password now, with a link that we send you: that ends all sessions. \
+                 Then secure your account on its history page, which also revokes all API tokens.",
             )
             .page("Set a new password", "/password/forgot")
     }

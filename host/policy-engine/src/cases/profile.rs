@@ -6,7 +6,7 @@ use crate::contract::{
 };
 
 /// Who asks. The people among them are `alice`, an owner of the project `demo` with a
-/// verified e-mail address and a TOTP app, unless the name says otherwise.
+/// verified email address and a TOTP app, unless the name says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// Nobody in particular.

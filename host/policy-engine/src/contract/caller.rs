@@ -84,7 +84,7 @@ pub struct User {
     pub name: String,
     /// Seconds since the account was created.
     pub age: u64,
-    /// Whether the primary e-mail address is verified.
+    /// Whether the primary email address is verified.
     #[component(name = "email-verified")]
     #[serde(default)]
     pub email_verified: bool,

@@ -19,7 +19,7 @@ pub enum Requirement {
     /// The password was proven at most this many seconds ago.
     #[component(name = "password-within")]
     PasswordWithin(u32),
-    /// The user's primary e-mail address is verified.
+    /// The user's primary email address is verified.
     #[component(name = "verified-email")]
     VerifiedEmail,
     /// The token was minted for projects. What its holder added does not make it one.
@@ -64,7 +64,7 @@ words! {
         SecondFactor = "second-factor",
         /// How to prove a second factor again.
         StepUp = "step-up",
-        /// How to verify an e-mail address.
+        /// How to verify an email address.
         Email = "email",
         /// How to reset a password.
         PasswordReset = "password-reset",

@@ -10,7 +10,7 @@ use policy_engine::{BindingSpec, Budget, Compiler, Decision, Engine, EngineConfi
 /// The bytes of a guest.
 pub(crate) fn wasm(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(format!("{name}.wasm"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{} cannot be read ({error}); run `cargo xtask build-plugins`", path.display()))
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{} cannot be read ({error}); run `cargo xtask build-guests`", path.display()))
 }
 
 /// The engine that most tests share: two lanes, and the default budget with so much time that

@@ -3,19 +3,37 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{ArchiveError, Inspected, io_error, tar_gz};
+use super::tar_gz::{self, Contents};
+use super::{ArchiveError, Inspected, io_error};
 use crate::metadata::CoreMetadata;
+use crate::metadata::checks::excerpt;
 
 /// How much of a file's end is searched for the end record of a ZIP archive.
 const ZIP_TAIL: u64 = 66_000;
 
-pub(super) fn inspect(mut file: File) -> Result<Inspected, ArchiveError> {
+pub(super) fn inspect(mut file: File, file_name: &str) -> Result<Inspected, ArchiveError> {
     let length = file.seek(SeekFrom::End(0)).map_err(io_error)?;
     check_not_zip(&mut file, length)?;
     file.seek(SeekFrom::Start(0)).map_err(io_error)?;
-    let metadata_file = tar_gz::read_pkg_info(std::io::BufReader::new(file), length)?;
-    let metadata = CoreMetadata::parse(&metadata_file).map_err(|error| ArchiveError::archive(format!("Its PKG-INFO is invalid: {error}.")))?;
-    Ok(Inspected { metadata, metadata_file, warnings: Vec::new() })
+    let contents = tar_gz::read(std::io::BufReader::new(file), length)?;
+    let metadata = CoreMetadata::parse(&contents.pkg_info).map_err(|error| ArchiveError::archive(format!("Its PKG-INFO is invalid: {error}.")))?;
+    check_license_files(&contents, file_name, &metadata)?;
+    Ok(Inspected { metadata, metadata_file: contents.pkg_info, warnings: Vec::new() })
+}
+
+/// PEP 639: what `License-File` names lies where it says, seen from the archive's one folder.
+fn check_license_files(contents: &Contents, file_name: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
+    for license in metadata.promised_license_files() {
+        let path = format!("{}/{license}", contents.top);
+        if !contents.names.contains(&path) {
+            return Err(ArchiveError::Sdist(format!(
+                "License-File {} does not exist in distribution file {file_name} at {}",
+                excerpt(license),
+                excerpt(&path)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A file that is a ZIP archive as well means something else to a reader that looks at its end.
@@ -42,7 +60,7 @@ mod tests {
     fn inspect_bytes(bytes: &[u8]) -> Result<Inspected, String> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        inspect(file).map_err(|error| error.to_string())
+        inspect(file, "sample-1.0.tar.gz").map_err(|error| error.to_string())
     }
 
     #[test]
@@ -56,6 +74,19 @@ mod tests {
     fn a_file_that_is_two_archives_is_refused() {
         let both = [samples::sdist("sample", "1.0", ""), samples::zip(&[("a", b"b")])].concat();
         assert!(inspect_bytes(&both).unwrap_err().contains("ZIP archive too"));
+    }
+
+    #[test]
+    fn the_license_files_it_names_are_in_it() {
+        let with = |version: &str| {
+            let metadata = format!("Metadata-Version: {version}\nName: sample\nVersion: 1.0\nLicense-File: LICENSE\nLicense-File: doc/COPYING\n");
+            move |more: &str| samples::tar_gz(&[("sample-1.0/PKG-INFO", metadata.as_bytes()), ("sample-1.0/LICENSE", b""), (more, b"")])
+        };
+        assert!(inspect_bytes(&with("2.4")("sample-1.0/doc/COPYING")).is_ok());
+        let error = inspect_bytes(&with("2.4")("sample-1.0/COPYING")).unwrap_err();
+        assert_eq!(error, "License-File doc/COPYING does not exist in distribution file sample-1.0.tar.gz at sample-1.0/doc/COPYING");
+        // Before 2.4 the field was a habit of one tool, and meant nothing.
+        assert!(inspect_bytes(&with("2.1")("sample-1.0/COPYING")).is_ok());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Wheels: the frame of a ZIP archive, and in it what makes a wheel a wheel (PEP 427).
 
+mod entry_points;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, Seek};
@@ -7,13 +9,13 @@ use std::io::{BufRead, Seek};
 use model::{ProjectName, Version};
 
 use super::zip_frame::ZipFrame;
-use super::{ArchiveError, Inspected};
+use super::{ArchiveError, Inspected, without_case};
 use crate::metadata::{CoreMetadata, MAX_METADATA_BYTES};
 
 /// Largest `WHEEL` and `entry_points.txt`.
 const MAX_SMALL_BYTES: u64 = 1 << 20;
 /// Largest `RECORD`.
-const MAX_RECORD_BYTES: u64 = 16 << 20;
+const MAX_RECORD_BYTES: u64 = model::limit::WHEEL_RECORD_BYTES.get();
 
 pub(super) fn inspect(file: File, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
     let frame = ZipFrame::open(std::io::BufReader::new(file))?;
@@ -74,8 +76,11 @@ fn first_part(path: &str) -> &str {
 }
 
 fn is_dist_info(part: &str) -> bool {
-    part.to_ascii_lowercase().trim_end_matches(['.', ' ']).ends_with(".dist-info")
+    without_case(part).trim_end_matches(['.', ' ']).ends_with(".dist-info")
 }
+
+/// Files of the `.dist-info` folder that are read here.
+const READ: [&str; 4] = ["METADATA", "WHEEL", "RECORD", "entry_points.txt"];
 
 /// What is in the `.dist-info` folder stays what was read here once it is installed: nothing
 /// else takes the place of one of its files, be it by a name that some file systems hold for
@@ -88,10 +93,13 @@ fn check_unambiguous<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str) ->
         let top = parts.next().unwrap_or_default();
         if is_dist_info(top) {
             let is_odd = name.contains(':') || name.trim_end_matches('/').split('/').any(|part| part.ends_with(['.', ' ']));
-            if is_odd || !folded.insert(name.to_lowercase()) {
+            let file = name.rsplit('/').next().unwrap_or_default();
+            // What an installer reads there and we did not, where file names have no case.
+            let is_read = READ.iter().any(|read| file != *read && without_case(file) == without_case(read));
+            if is_odd || is_read || !folded.insert(without_case(name)) {
                 return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' has a file in its .dist-info folder that may take the place of another: {name}")));
             }
-        } else if top.to_ascii_lowercase().ends_with(".data") && parts.any(is_dist_info) {
+        } else if without_case(top).ends_with(".data") && parts.any(is_dist_info) {
             return Err(ArchiveError::Wheel(format!("Wheel '{file_name}' has a .dist-info folder inside its .data folder: {name}")));
         }
     }
@@ -109,11 +117,8 @@ fn check_wheel_file(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
 
 /// PEP 639: what `License-File` names lies in `licenses`.
 fn check_license_files<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str, folder: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
-    if !matches!(metadata.one("metadata_version"), Some("2.4" | "2.5")) {
-        return Ok(());
-    }
     let names: HashSet<&str> = frame.entries.iter().map(|entry| entry.name.as_str()).collect();
-    for license in metadata.all("license_file") {
+    for license in metadata.promised_license_files() {
         let path = format!("{folder}/licenses/{license}");
         if !names.contains(path.as_str()) {
             return Err(ArchiveError::Wheel(format!("License-File {license} does not exist in distribution file {file_name} at expected path {path}")));
@@ -122,44 +127,24 @@ fn check_license_files<R: BufRead + Seek>(frame: &ZipFrame<R>, file_name: &str, 
     Ok(())
 }
 
-/// Entry points become commands on people's machines: names and references must be plain.
 fn check_entry_points(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
-    let invalid = |line: usize| {
-        ArchiveError::Wheel(format!("Wheel '{file_name}' has an invalid entry_points.txt: line {line} is neither a group nor 'name = module:object'."))
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| invalid(1))?;
-    let mut in_group = false;
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(group) = line.strip_prefix('[') {
-            let plain = group.strip_suffix(']').is_some_and(|group| !group.trim().is_empty() && !group.contains(['[', ']']));
-            in_group = plain.then_some(true).ok_or_else(|| invalid(index + 1))?;
-            continue;
-        }
-        let (name, reference) = line.split_once('=').ok_or_else(|| invalid(index + 1))?;
-        let name_is_plain = !name.trim().is_empty() && !name.contains(['/', '\\']) && !name.chars().any(|c| c.is_control() && c != '\t');
-        if !in_group || !name_is_plain || reference.trim().is_empty() {
-            return Err(invalid(index + 1));
-        }
-    }
-    Ok(())
+    let invalid = |why: &str| ArchiveError::Wheel(format!("Wheel '{file_name}' has an invalid entry_points.txt: {why}."));
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))?;
+    entry_points::check(text).map_err(|why| invalid(&why))
 }
 
 /// `RECORD` should list every file. Installers do not agree on what a difference means, so
 /// it is told to the uploader and no reason to refuse.
 fn compare_record<R: BufRead + Seek>(frame: &ZipFrame<R>, folder: &str, file_name: &str, record: &[u8]) -> Result<Vec<String>, ArchiveError> {
     let text = std::str::from_utf8(record).map_err(|_| ArchiveError::Wheel(format!("Wheel '{file_name}' has a RECORD file that is not UTF-8.")))?;
-    let listed: HashSet<String> = text.lines().filter(|line| !line.trim().is_empty()).map(record_path).collect();
-    let unlisted = frame.entries.iter().find(|entry| {
-        let exempt = entry.name.ends_with('/')
-            || entry.name == format!("{folder}/RECORD")
-            || entry.name == format!("{folder}/RECORD.jws")
-            || entry.name == format!("{folder}/RECORD.p7s");
-        !exempt && !listed.contains(&entry.name)
-    });
+    let own = ["", ".jws", ".p7s"].map(|end| format!("{folder}/RECORD{end}"));
+    let is_expected = |name: &&str| !name.ends_with('/') && !own.iter().any(|own| own == name);
+    // What the archive has is kept, and not what the file lists: that may be millions of lines.
+    let mut unlisted: HashSet<&str> = frame.entries.iter().map(|entry| entry.name.as_str()).filter(is_expected).collect();
+    for line in text.lines() {
+        unlisted.remove(record_path(line).replace('\\', "/").as_str());
+    }
+    let unlisted = frame.entries.iter().find(|entry| unlisted.contains(entry.name.as_str()));
     Ok(unlisted
         .map(|entry| format!("The RECORD file of '{file_name}' does not list '{}'; build the wheel again with a current tool.", entry.name))
         .into_iter()
@@ -241,6 +226,12 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_millions_of_lines_is_refused() {
+        assert!(with("RECORD", Some(&vec![b'\n'; 32 << 20])).is_ok());
+        assert!(with("RECORD", Some(&vec![b'\n'; (32 << 20) + 1])).unwrap_err().contains("is larger than 33554432 bytes"));
+    }
+
+    #[test]
     fn the_dist_info_folder_must_be_the_projects_and_the_only_one() {
         assert!(inspect_bytes(samples::wheel("other", "1.0", "")).unwrap_err().contains("not of project 'sample'"));
         assert!(inspect_bytes(samples::wheel("sample", "1.1", "")).unwrap_err().contains("not of project 'sample'"));
@@ -262,6 +253,12 @@ mod tests {
         assert!(parts("sample-1.0.dist-info/metadata").contains("may take the place of another"));
         assert!(parts("sample-1.0.dist-info/METADATA.").contains("may take the place of another"));
         assert!(parts("sample-1.0.dist-info/METADATA::$DATA").contains("may take the place of another"));
+        for other in ["ENTRY_POINTS.TXT", "Entry_points.txt", "entry_point\u{17f}.txt"] {
+            let name: &'static str = format!("sample-1.0.dist-info/{other}").leak();
+            assert!(parts(name).contains("may take the place of another"), "{other}");
+        }
+        assert!(parts("sample-1.0.di\u{17f}t-info/METADATA").contains("exactly one .dist-info"));
+        assert!(parts("sample-1.0.data/purelib/sample-1.0.di\u{17f}t-info/METADATA").contains("inside its .data folder"));
         assert!(parts("sample-1.0.DIST-INFO/METADATA").contains("exactly one .dist-info"));
         assert!(parts("other-1.0.dist-info").contains("exactly one .dist-info"));
         assert!(parts("sample-1.0.data/purelib/sample-1.0.dist-info/METADATA").contains("inside its .data folder"));

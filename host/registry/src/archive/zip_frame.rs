@@ -8,21 +8,25 @@
 //! take for an entry
 //! (<https://blog.pypi.org/posts/2025-08-07-wheel-archive-confusion-attacks/>).
 //!
-//! What no build tool writes and readers treat differently is refused altogether: ZIP64,
-//! comments, extra fields that rename an entry or that nobody knows, names that are not
-//! plain. Readers differ in where they begin: Python's looks for ZIP64 records before the
-//! end record, others search for the end record backwards, and streaming ones never see
+//! What is said twice must be the same: ZIP64 records and plain ones ([`zip64`]), data
+//! descriptors and headers. What no build tool writes and readers treat differently is refused
+//! altogether: comments, extra fields that rename or resize an entry ([`extra`]), names that
+//! are not plain. Readers differ in where they begin: Python's looks for ZIP64 records before
+//! the end record, others search for the end record backwards, and streaming ones never see
 //! the directory and trust local headers, data descriptors and the end of compressed data.
 
 mod extra;
+mod zip64;
 
 use std::collections::HashSet;
 use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
+use model::limit::{ARCHIVE_NAMES, Bound};
 
 use super::{ArchiveError, MAX_ENTRIES, check_path, io_error, unpacked_limit};
+use zip64::Numbers;
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
@@ -30,13 +34,15 @@ const END: u32 = 0x0605_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
 /// Records that a reader finds by searching backwards from the end: the end record, and
 /// the record and the locator of ZIP64.
-const SEARCHED_FOR: [u32; 3] = [END, 0x0606_4b50, 0x0706_4b50];
+const SEARCHED_FOR: [u32; 3] = [END, zip64::RECORD, zip64::LOCATOR];
 const END_BYTES: usize = 22;
-const DESCRIPTOR_BYTES: u64 = 16;
+const DESCRIPTOR_BYTES: usize = 16;
+/// With sizes of eight bytes, where the local header has ZIP64.
+const WIDE_DESCRIPTOR_BYTES: usize = 24;
 const LOCAL_BYTES: u64 = 30;
 const CENTRAL_BYTES: usize = 46;
 /// Largest central directory that is read.
-const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
+const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
 
 /// How hard the compressor tried; changes nothing for readers.
 const FLAGS_EFFORT: u16 = 3 << 1;
@@ -116,9 +122,13 @@ impl<R: BufRead + Seek> ZipFrame<R> {
 
     fn check_entries(&self, length: u64) -> Result<(), ArchiveError> {
         let mut names = HashSet::new();
-        let mut unpacked = 0u64;
+        let (mut unpacked, mut bytes) = (0u64, 0u64);
         for entry in &self.entries {
             check_path(&entry.name)?;
+            bytes += entry.name.len() as u64;
+            if bytes > ARCHIVE_NAMES.get() {
+                return Err(ArchiveError::archive(format!("The names in the ZIP archive are longer than {} together.", Bound::from(ARCHIVE_NAMES))));
+            }
             let path = entry.name.trim_end_matches('/');
             if !names.insert(path) {
                 return Err(ArchiveError::archive(format!("The ZIP archive has two entries named '{path}'.")));
@@ -129,9 +139,9 @@ impl<R: BufRead + Seek> ZipFrame<R> {
             unpacked = unpacked.saturating_add(entry.unpacked);
         }
         let files = self.entries.iter().filter(|entry| !entry.name.ends_with('/')).map(|entry| entry.name.as_str()).collect();
-        super::check_no_file_is_a_folder(self.entries.iter().map(|entry| entry.name.as_str()).collect(), &files)?;
+        super::check_no_file_is_a_folder(self.entries.iter().map(|entry| entry.name.as_str()), &files)?;
         if unpacked > unpacked_limit(length) {
-            return Err(ArchiveError::archive("The ZIP archive unpacks to too much: it looks like a bomb."));
+            return Err(super::bomb());
         }
         Ok(())
     }
@@ -169,12 +179,14 @@ impl<R: BufRead + Seek> ZipFrame<R> {
         }
         let mut extra = vec![0u8; usize::from(extra_bytes)];
         self.reader.read_exact(&mut extra).map_err(|_| truncated())?;
-        extra::check(&entry.name, &extra)?;
+        let wide = extra::check(&entry.name, &extra)?;
         let method = if entry.deflated { 8 } else { 0 };
         if u16_at(&header, 8) != method || u16_at(&header, 6) != entry.flags {
             return Err(differs("method or flags"));
         }
-        let stated = (u32_at(&header, 14), u64::from(u32_at(&header, 18)), u64::from(u32_at(&header, 22)));
+        let plain = Numbers { unpacked: u32_at(&header, 22).into(), packed: u32_at(&header, 18).into(), offset: 0 };
+        let numbers = zip64::resolve(&entry.name, plain, wide)?;
+        let stated = (u32_at(&header, 14), numbers.packed, numbers.unpacked);
         let known = (entry.crc32, entry.packed, entry.unpacked);
         let has_descriptor = entry.flags & FLAG_DESCRIPTOR != 0;
         // With a descriptor behind the data, the local header may leave these at zero.
@@ -182,18 +194,22 @@ impl<R: BufRead + Seek> ZipFrame<R> {
             return Err(differs("sizes or checksum"));
         }
         entry.data = entry.offset + LOCAL_BYTES + u64::from(name_bytes) + u64::from(extra_bytes);
-        let end = entry.data + entry.packed;
+        let end = entry.data.saturating_add(entry.packed);
         if !has_descriptor {
             return Ok(end);
         }
-        if next.checked_sub(end) != Some(DESCRIPTOR_BYTES) {
+        let mut descriptor = [0u8; WIDE_DESCRIPTOR_BYTES];
+        let descriptor = &mut descriptor[..if wide.is_some() { WIDE_DESCRIPTOR_BYTES } else { DESCRIPTOR_BYTES }];
+        if next.checked_sub(end) != Some(descriptor.len() as u64) {
             return Err(differs("data descriptor"));
         }
-        let mut descriptor = [0u8; DESCRIPTOR_BYTES as usize];
         self.reader.seek(SeekFrom::Start(end)).map_err(io_error)?;
-        self.reader.read_exact(&mut descriptor).map_err(|_| truncated())?;
-        let told = (u32_at(&descriptor, 4), u64::from(u32_at(&descriptor, 8)), u64::from(u32_at(&descriptor, 12)));
-        if u32_at(&descriptor, 0) != DESCRIPTOR || told != known {
+        self.reader.read_exact(descriptor).map_err(|_| truncated())?;
+        let sizes = match wide {
+            Some(_) => (u64_at(descriptor, 8), u64_at(descriptor, 16)),
+            None => (u32_at(descriptor, 8).into(), u32_at(descriptor, 12).into()),
+        };
+        if u32_at(descriptor, 0) != DESCRIPTOR || (u32_at(descriptor, 4), sizes.0, sizes.1) != known {
             return Err(differs("data descriptor"));
         }
         Ok(next)
@@ -218,27 +234,64 @@ impl<W: Write> Write for Checked<W> {
     }
 }
 
-/// Reads the end record and the directory it names. Returns the entries and where the directory begins.
-fn read_directory<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(Vec<Entry>, u64), ArchiveError> {
-    let end_at = length.checked_sub(END_BYTES as u64).ok_or_else(|| ArchiveError::archive("The file is not a ZIP archive."))?;
-    let mut end = [0u8; END_BYTES];
-    reader.seek(SeekFrom::Start(end_at)).map_err(io_error)?;
-    reader.read_exact(&mut end).map_err(io_error)?;
-    if u32_at(&end, 0) != END || u16_at(&end, 20) != 0 {
-        return Err(ArchiveError::archive("The file is not a ZIP archive, or something follows it."));
+/// What end records say of the directory.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    /// Entries on this disk, and on all.
+    here: u64,
+    total: u64,
+    size: u64,
+    offset: u64,
+    /// Where the first of the end records begins.
+    end_at: u64,
+}
+
+impl Ends {
+    fn plain(end: &[u8; END_BYTES], end_at: u64) -> Self {
+        Self { here: u16_at(end, 8).into(), total: u16_at(end, 10).into(), size: u32_at(end, 12).into(), offset: u32_at(end, 16).into(), end_at }
     }
-    let (disk, first_disk, here, total) = (u16_at(&end, 4), u16_at(&end, 6), u16_at(&end, 8), u16_at(&end, 10));
-    let (size, offset) = (u64::from(u32_at(&end, 12)), u64::from(u32_at(&end, 16)));
-    if disk != 0 || first_disk != 0 || here != total {
+
+    /// Reads the end record, and those of ZIP64 if they lie before it.
+    fn read<R: Read + Seek>(reader: &mut R, length: u64) -> Result<Self, ArchiveError> {
+        let end_at = length.checked_sub(END_BYTES as u64).ok_or_else(|| ArchiveError::archive("The file is not a ZIP archive."))?;
+        let end: [u8; END_BYTES] = read_at(reader, end_at)?;
+        if u32_at(&end, 0) != END || u16_at(&end, 20) != 0 {
+            return Err(ArchiveError::archive("The file is not a ZIP archive, or something follows it."));
+        }
+        if let Some(locator_at) = end_at.checked_sub(zip64::LOCATOR_BYTES as u64) {
+            let locator: [u8; zip64::LOCATOR_BYTES] = read_at(reader, locator_at)?;
+            if zip64::is_locator(&locator) {
+                let record_at = locator_at.checked_sub(zip64::RECORD_BYTES as u64).ok_or_else(truncated)?;
+                return zip64::resolve_ends(&read_at(reader, record_at)?, &locator, &end, record_at);
+            }
+        }
+        if u16_at(&end, 4) != 0 || u16_at(&end, 6) != 0 {
+            return Err(ArchiveError::archive("The ZIP archive has several parts."));
+        }
+        Ok(Self::plain(&end, end_at))
+    }
+}
+
+fn read_at<R: Read + Seek, const N: usize>(reader: &mut R, at: u64) -> Result<[u8; N], ArchiveError> {
+    let mut bytes = [0u8; N];
+    reader.seek(SeekFrom::Start(at)).map_err(io_error)?;
+    reader.read_exact(&mut bytes).map_err(|_| truncated())?;
+    Ok(bytes)
+}
+
+/// Reads the end records and the directory they name. Returns the entries and where the directory begins.
+fn read_directory<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(Vec<Entry>, u64), ArchiveError> {
+    let Ends { here, total, size, offset, end_at } = Ends::read(reader, length)?;
+    if here != total {
         return Err(ArchiveError::archive("The ZIP archive has several parts."));
     }
-    if total == u16::MAX || size == u64::from(u32::MAX) || offset == u64::from(u32::MAX) {
-        return Err(ArchiveError::archive("ZIP64 is not supported."));
-    }
-    if usize::from(total) > MAX_ENTRIES || size > MAX_DIRECTORY_BYTES {
+    if total > MAX_ENTRIES as u64 {
         return Err(ArchiveError::archive(format!("The ZIP archive has more than {MAX_ENTRIES} entries.")));
     }
-    if offset + size != end_at {
+    if size > MAX_DIRECTORY_BYTES {
+        return Err(ArchiveError::archive(format!("The ZIP archive has a list of entries of more than {MAX_DIRECTORY_BYTES} bytes.")));
+    }
+    if offset.checked_add(size) != Some(end_at) {
         return Err(ArchiveError::archive("The ZIP archive's list of entries is not where its end record says."));
     }
     let mut directory = vec![0u8; usize::try_from(size).map_err(|_| truncated())?];
@@ -247,18 +300,16 @@ fn read_directory<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(Vec<En
     // The directory holds names, numbers and dates. Were one of these signatures in it, a
     // reader that searches could take what follows for another end of another archive.
     if directory.windows(4).any(|window| SEARCHED_FOR.contains(&u32_at(window, 0))) {
-        return Err(ArchiveError::archive(
-            "The ZIP archive's list of entries holds what another reader takes for its end, or for ZIP64, which is not supported.",
-        ));
+        return Err(ArchiveError::archive("The ZIP archive's list of entries holds what another reader takes for its end, or for that of ZIP64."));
     }
-    let mut entries = Vec::with_capacity(usize::from(total));
+    let mut entries = Vec::new();
     let mut rest = directory.as_slice();
     while !rest.is_empty() {
         let (entry, used) = read_central(rest)?;
         entries.push(entry);
         rest = &rest[used..];
     }
-    if entries.len() != usize::from(total) {
+    if entries.len() as u64 != total {
         return Err(ArchiveError::archive("The ZIP archive's end record counts its entries wrongly."));
     }
     Ok((entries, offset))
@@ -277,7 +328,7 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
     if comment_bytes != 0 {
         return Err(ArchiveError::archive(format!("'{name}' has a comment.")));
     }
-    extra::check(&name, extra)?;
+    let wide = extra::check(&name, extra)?;
     let flags = u16_at(header, 8);
     if flags & !(FLAGS_EFFORT | FLAG_DESCRIPTOR | FLAG_UTF8) != 0 {
         return Err(ArchiveError::archive(format!("'{name}' is encrypted or uses a feature of ZIP archives that is not supported.")));
@@ -290,10 +341,8 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
         8 => true,
         method => return Err(ArchiveError::archive(format!("'{name}' is compressed by method {method}; use deflate or none."))),
     };
-    let (packed, unpacked, offset) = (u32_at(header, 20), u32_at(header, 24), u32_at(header, 42));
-    if [packed, unpacked, offset].contains(&u32::MAX) {
-        return Err(ArchiveError::archive("ZIP64 is not supported."));
-    }
+    let plain = Numbers { unpacked: u32_at(header, 24).into(), packed: u32_at(header, 20).into(), offset: u32_at(header, 42).into() };
+    let Numbers { unpacked, packed, offset } = zip64::resolve(&name, plain, wide)?;
     if u16_at(header, 34) != 0 {
         return Err(ArchiveError::archive("The ZIP archive has several parts."));
     }
@@ -311,7 +360,7 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
         0o120_000 => return Err(ArchiveError::archive(format!("'{name}' is a symbolic link."))),
         _ => return Err(ArchiveError::archive(format!("'{name}' is neither a file nor a folder."))),
     }
-    let entry = Entry { name, deflated, crc32: u32_at(header, 16), packed: packed.into(), unpacked: unpacked.into(), offset: offset.into(), data: 0, flags };
+    let entry = Entry { name, deflated, crc32: u32_at(header, 16), packed, unpacked, offset, data: 0, flags };
     Ok((entry, used))
 }
 
@@ -325,6 +374,10 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
 #[cfg(test)]

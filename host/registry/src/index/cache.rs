@@ -9,14 +9,21 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use model::Version;
+use model::limit::{PAGE_WAIT, PAGES_AT_ONCE};
 use serde_json::Value;
+use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ProjectRow;
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
+use super::page::{PageFiles, page_weight};
 use super::{Page, PageFormat};
 
 /// What one project's pages are made of.
@@ -30,19 +37,18 @@ pub(crate) struct ProjectEntry {
     /// Versions that have files, in order.
     pub(crate) versions: Vec<Version>,
     by_name: HashMap<String, usize>,
-    html: Page,
-    json: Page,
+    /// Made once somebody reads them: a download needs neither.
+    html: OnceLock<Page>,
+    json: OnceLock<Page>,
 }
 
 impl ProjectEntry {
-    pub(crate) fn new(project: ProjectRow, settings: Value, mut files: Vec<FileRow>, urls: &super::Urls) -> Self {
+    pub(crate) fn new(project: ProjectRow, settings: Value, mut files: Vec<FileRow>) -> Self {
         files.sort_by(|a, b| a.version.cmp(&b.version).then_with(|| a.name.cmp(&b.name)));
         let mut versions: Vec<Version> = files.iter().map(|file| file.version.clone()).collect();
         versions.dedup();
         let by_name = files.iter().enumerate().map(|(position, file)| (file.name.clone(), position)).collect();
-        let html = Page::new(super::html::project(&project, &files, urls), project.last_serial);
-        let json = Page::new(super::simple_json::project(&project, &files, &versions, urls), project.last_serial);
-        Self { project, settings, files, versions, by_name, html, json }
+        Self { project, settings, files, versions, by_name, html: OnceLock::new(), json: OnceLock::new() }
     }
 
     /// The newest version, pre-releases included.
@@ -50,11 +56,26 @@ impl ProjectEntry {
         self.versions.last()
     }
 
-    pub(crate) fn page(&self, format: PageFormat) -> &Page {
+    fn kept(&self, format: PageFormat) -> &OnceLock<Page> {
         match format {
             PageFormat::Html => &self.html,
             PageFormat::Json => &self.json,
         }
+    }
+
+    /// The page, if somebody had it made.
+    pub(crate) fn page(&self, format: PageFormat) -> Option<Page> {
+        self.kept(format).get().cloned()
+    }
+
+    /// Makes the page and keeps it: not to be called on the threads that serve.
+    pub(crate) fn make_page(&self, format: PageFormat, urls: &super::Urls, room: &PageFiles) -> io::Result<Page> {
+        let body = match format {
+            PageFormat::Html => super::html::project(&self.project, &self.files, urls),
+            PageFormat::Json => super::simple_json::project(&self.project, &self.files, &self.versions, urls),
+        };
+        let page = Page::new(body, self.project.last_serial, room)?;
+        Ok(self.kept(format).get_or_init(|| page).clone())
     }
 
     /// Position of the file with this name and BLAKE2b-256 in hex.
@@ -65,9 +86,13 @@ impl ProjectEntry {
 
     /// Bytes in memory, roughly.
     fn weight(&self) -> u32 {
-        let files: usize = self.files.iter().map(|file| 600 + 2 * file.name.len()).sum();
+        let texts = |file: &FileRow| 2 * file.name.len() + file.requires_python.as_ref().map_or(0, String::len);
+        let texts: usize = self.files.iter().map(texts).sum();
+        // The pages are not made yet.
+        let page = page_weight(texts + 300 * self.files.len());
+        let files = texts + 600 * self.files.len();
         let settings = if self.settings.as_object().is_none_or(|settings| settings.is_empty()) { 0 } else { self.settings.to_string().len() };
-        u32::try_from(1000 + files + settings + self.html.weight() + self.json.weight()).unwrap_or(u32::MAX)
+        u32::try_from(1000 + files + settings + 2 * page).unwrap_or(u32::MAX)
     }
 }
 
@@ -80,6 +105,8 @@ pub(crate) type JsonKey = (String, Option<String>);
 pub(crate) struct JsonPage {
     pub(crate) beside: std::sync::Weak<ProjectEntry>,
     pub(crate) page: Page,
+    /// The same for people.
+    pub(crate) people: Page,
 }
 
 /// Counters of invalidations. A loader that reads while somebody writes must not keep
@@ -91,7 +118,20 @@ pub(crate) struct IndexCache {
     projects: moka::sync::Cache<String, Arc<ProjectEntry>>,
     pub(crate) json: moka::sync::Cache<JsonKey, JsonPage>,
     epochs: Vec<AtomicU64>,
+    /// Whoever makes an entry or its pages holds one: however many ask for a project that is
+    /// not kept, it is made once.
+    turns: Vec<Arc<Mutex<()>>>,
+    places: [Arc<Semaphore>; 2],
     hasher: RandomState,
+}
+
+/// What is made: whoever asks for the one keeps nobody from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Making {
+    /// What installers read, and what each decision about a project needs.
+    Simple,
+    /// Pages of the JSON API and those for people, with all that a release says of itself.
+    Release,
 }
 
 /// What a loader saw before it began to read.
@@ -100,19 +140,40 @@ pub(crate) struct Epoch(u64);
 
 impl IndexCache {
     pub(crate) fn new(bytes: u64) -> Self {
+        // A project of as many files as there may be is kept as well, or each of its readers would
+        // have all of it made again.
+        let most = u32::try_from(bytes / 2).unwrap_or(u32::MAX);
+        let weigher = move |_: &String, entry: &Arc<ProjectEntry>| entry.weight().min(most);
         Self {
-            projects: moka::sync::Cache::builder().max_capacity(bytes).weigher(|_: &String, entry: &Arc<ProjectEntry>| entry.weight()).build(),
+            projects: moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher).build(),
             json: moka::sync::Cache::builder()
                 .max_capacity(bytes / 4)
-                .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.weight() + 500).unwrap_or(u32::MAX))
+                .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.weight() + page.people.weight() + 500).unwrap_or(u32::MAX))
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
+            turns: (0..EPOCHS).map(|_| Arc::default()).collect(),
+            places: std::array::from_fn(|_| Arc::new(Semaphore::new(PAGES_AT_ONCE.length() / 2))),
             hasher: RandomState::new(),
         }
     }
 
     fn epoch_of(&self, normalized: &str) -> &AtomicU64 {
         &self.epochs[self.hasher.hash_one(normalized) as usize % EPOCHS]
+    }
+
+    /// A turn to make what is kept of this project; look again at what is kept once it is here.
+    pub(crate) async fn turn(&self, normalized: &str) -> OwnedMutexGuard<()> {
+        self.turns[self.hasher.hash_one(normalized) as usize % EPOCHS].clone().lock_owned().await
+    }
+
+    /// One of the few places to load and make pages in. None if it takes too long until one is
+    /// free.
+    pub(crate) async fn place(&self, kind: Making) -> Result<OwnedSemaphorePermit, StorageError> {
+        let place = timeout(Duration::from_millis(PAGE_WAIT.milliseconds()), self.places[kind as usize].clone().acquire_owned());
+        match place.await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(StorageError::Unavailable("too many pages are being made".to_owned())),
+        }
     }
 
     pub(crate) fn project(&self, normalized: &str) -> Option<Arc<ProjectEntry>> {

@@ -62,6 +62,8 @@ struct Chunk {
     written: Box<str>,
     /// Last serial of each, doubled; odd for a project in quarantine, which no page lists.
     marks: Box<[i64]>,
+    /// Normalized names of the projects in quarantine; few, if any.
+    hidden: Box<[Box<str>]>,
     grams: search::Grams,
     html: Part,
     json: Part,
@@ -81,7 +83,7 @@ struct Entry<'a> {
     normalized: &'a str,
     written: &'a str,
     serial: i64,
-    /// In quarantine: found by people who search for it, listed for no installer.
+    /// In quarantine: neither listed for installers nor found by people.
     is_hidden: bool,
 }
 
@@ -196,7 +198,8 @@ impl Chunk {
         let marks = entries.iter().map(|entry| entry.serial << 1 | i64::from(entry.is_hidden)).collect();
         let part = |format| Part { length: page::part_length(entries, format, path), deflated: OnceCell::new() };
         let grams = search::Grams::of(&normalized);
-        Self { normalized: normalized.into(), written: written.into(), marks, grams, html: part(PageFormat::Html), json: part(PageFormat::Json) }
+        let hidden = entries.iter().filter(|entry| entry.is_hidden).map(|entry| entry.normalized.into()).collect();
+        Self { normalized: normalized.into(), written: written.into(), marks, hidden, grams, html: part(PageFormat::Html), json: part(PageFormat::Json) }
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {

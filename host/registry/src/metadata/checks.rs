@@ -6,7 +6,7 @@ use model::Version;
 
 use super::fields::{FIELDS, VERSIONS};
 use super::requirement::{self, InvalidRequirement};
-use super::{CoreMetadata, MetadataError};
+use super::{CoreMetadata, MetadataError, license};
 
 /// Longest `Summary`, in characters.
 const MAX_SUMMARY: usize = 512;
@@ -14,8 +14,8 @@ const MAX_SUMMARY: usize = 512;
 const SPECIFICATION: &str = "See https://packaging.python.org/specifications/core-metadata for more information.";
 
 /// Checks every field. The error is one sentence for the person who uploads.
-pub(crate) fn check(metadata: &CoreMetadata) -> Result<(), String> {
-    let version = check_metadata_version(metadata)?;
+pub(crate) fn check(metadata: &CoreMetadata, older_files: bool) -> Result<(), String> {
+    let version = check_metadata_version(metadata, older_files)?;
     check_introduction(metadata, version)?;
     check_release_version(metadata)?;
     check_summary(metadata)?;
@@ -23,17 +23,20 @@ pub(crate) fn check(metadata: &CoreMetadata) -> Result<(), String> {
     check_classifiers(metadata)?;
     check_requirements(metadata)?;
     check_urls(metadata)?;
+    check_addresses(metadata)?;
     check_license(metadata)?;
     check_names(metadata)
 }
 
-fn check_metadata_version(metadata: &CoreMetadata) -> Result<(u8, u8), String> {
+fn check_metadata_version(metadata: &CoreMetadata, older_files: bool) -> Result<(u8, u8), String> {
     let text =
         metadata.one("metadata_version").ok_or_else(|| format!("Metadata is missing: {}. {SPECIFICATION}", MetadataError::Missing("Metadata-Version")))?;
     VERSIONS
         .iter()
         .find(|(known, _)| *known == text)
         .map(|(_, version)| *version)
+        // A draft of what became 2.1, which wheels were built with for years.
+        .or((older_files && text == "2.0").then_some((2, 0)))
         .ok_or_else(|| format!("'{text}' is not a valid metadata version. {SPECIFICATION}", text = excerpt(text)))
 }
 
@@ -121,7 +124,11 @@ fn check_requirements(metadata: &CoreMetadata) -> Result<(), String> {
         }
     }
     if let Some(text) = metadata.one("requires_python") {
-        requirement::specifiers(text.trim())
+        let most = model::limit::REQUIRES_PYTHON.length();
+        if text.chars().count() > most {
+            return Err(format!("'{}' is an invalid value for Requires-Python. Error: Use at most {most} characters. {SPECIFICATION}", excerpt(text)));
+        }
+        requirement::specifiers(text)
             .map_err(|cause| format!("'{}' is an invalid value for Requires-Python. Error: {cause}. {SPECIFICATION}", excerpt(text)))?;
     }
     Ok(())
@@ -133,6 +140,7 @@ fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
             check_url(text).map_err(|why| format!("'{}' is an invalid value for {header}. Error: {why}. {SPECIFICATION}", excerpt(text)))?;
         }
     }
+    let mut labels = std::collections::HashMap::new();
     for text in metadata.all("project_urls") {
         let invalid = |why: &str| format!("'{}' is an invalid value for Project-URL. Error: {why}. {SPECIFICATION}", excerpt(text));
         let (label, url) = text.split_once(',').ok_or_else(|| invalid("Use a label, a comma and an address"))?;
@@ -140,7 +148,12 @@ fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
         if label.is_empty() || label.chars().count() > 32 {
             return Err(invalid("Use a label of 1 to 32 characters"));
         }
-        check_url(url.trim()).map_err(|why| invalid(&why))?;
+        let url = url.trim();
+        check_url(url).map_err(|why| invalid(&why))?;
+        // Of two addresses with one label, one reader keeps the first and another the last.
+        if labels.insert(label, url).is_some_and(|before| before != url) {
+            return Err(invalid("Use each label once"));
+        }
     }
     Ok(())
 }
@@ -156,20 +169,53 @@ fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
+/// Who one can write to. A list of several is for people to read.
+fn check_addresses(metadata: &CoreMetadata) -> Result<(), String> {
+    for (name, header) in [("author_email", "Author-Email"), ("maintainer_email", "Maintainer-Email")] {
+        let Some(text) = metadata.one(name) else { continue };
+        let Some(address) = only_address(text) else { continue };
+        if !model::email::is_address(address) {
+            return Err(format!(
+                "'{}' is an invalid value for {header}. Error: Use an email address as name@example.org or Name <name@example.org>. {SPECIFICATION}",
+                excerpt(text)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The address of `Name <address>`, or the text itself; none of a list, or where there is none.
+fn only_address(text: &str) -> Option<&str> {
+    let (mut quoted, mut start, mut end) = (false, None, text.len());
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' | ';' if !quoted => return None,
+            '<' if !quoted => start = Some(at + 1),
+            '>' if !quoted && start.is_some() => end = at,
+            _ => {}
+        }
+    }
+    let address = text.get(start.unwrap_or(0)..end).unwrap_or_default().trim();
+    (!address.is_empty()).then_some(address)
+}
+
 fn check_license(metadata: &CoreMetadata) -> Result<(), String> {
+    for path in metadata.promised_license_files() {
+        let is_plain = !path.starts_with('/') && !path.contains(['\\', '*']) && path.split('/').all(|part| part != "..");
+        if !is_plain {
+            return Err(format!(
+                "'{}' is an invalid value for License-File. Error: Use a path below the distribution, with '/'. {SPECIFICATION}",
+                excerpt(path)
+            ));
+        }
+    }
     let Some(expression) = metadata.one("license_expression") else { return Ok(()) };
+    // A license classifier beside it is redundant: the expression is what counts (PEP 639).
     if metadata.one("license").is_some() {
         return Err(format!("License is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"));
     }
-    if let Some(classifier) = metadata.all("classifiers").iter().find(|classifier| classifier.starts_with("License ::")) {
-        return Err(format!("'{classifier}' is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"));
-    }
-    let is_fine = expression.len() <= 512 && expression.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | ':' | '(' | ')' | ' '));
-    if is_fine {
-        Ok(())
-    } else {
-        Err(format!("'{}' is an invalid value for License-Expression. Error: Use an SPDX expression. {SPECIFICATION}", excerpt(expression)))
-    }
+    license::check(expression).map_err(|why| format!("'{}' is an invalid value for License-Expression. Error: {why}. {SPECIFICATION}", excerpt(expression)))
 }
 
 fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
@@ -205,13 +251,15 @@ mod tests {
 
     fn message(lines: &str) -> String {
         let text = format!("Metadata-Version: 2.4\nName: sample\nVersion: 1.0\n{lines}\n");
-        check(&CoreMetadata::parse(text.as_bytes()).unwrap()).err().unwrap_or_default()
+        check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false).err().unwrap_or_default()
     }
 
     #[test]
     fn what_real_projects_write_is_accepted() {
         let lines = "Summary: A sample\nClassifier: Programming Language :: Python :: 3\nClassifier: Private :: Do Not Upload\nRequires-Python: >=3.8\n\
                      Requires-Dist: requests>=2\nProject-URL: Source, https://example.org/x\nLicense-Expression: MIT OR Apache-2.0\nLicense-File: LICENSE\n\
+                     Classifier: License :: OSI Approved :: MIT License\nAuthor-email: \"Doe, A.\" <a@example.org>\nMaintainer-email: a@x.org, b\n\
+                     Project-URL: Source, https://example.org/x\n\
                      Description-Content-Type: text/markdown; charset=UTF-8; variant=GFM\nProvides-Extra: test\nDynamic: Requires-Dist";
         assert_eq!(message(lines), "");
     }
@@ -227,7 +275,12 @@ mod tests {
             ("Home-page: javascript:alert(1)".to_owned(), "invalid value for Home-Page"),
             ("Project-URL: https://example.org".to_owned(), "invalid value for Project-URL"),
             ("License-Expression: MIT\nLicense: MIT".to_owned(), "License is deprecated when License-Expression is present"),
-            ("License-Expression: MIT\nClassifier: License :: OSI Approved :: MIT License".to_owned(), "is deprecated when License-Expression is present"),
+            ("License-Expression: Apache 2.0".to_owned(), "'apache' is no license of the SPDX list"),
+            ("License-File: ../LICENSE".to_owned(), "invalid value for License-File"),
+            ("Author-email: nobody".to_owned(), "'nobody' is an invalid value for Author-Email"),
+            ("Maintainer-email: Some Body".to_owned(), "invalid value for Maintainer-Email"),
+            ("Author-email: Ana <ana at example.org>".to_owned(), "invalid value for Author-Email"),
+            ("Project-URL: A, https://example.org/1\nProject-URL: A, https://example.org/2".to_owned(), "Use each label once"),
             ("Description-Content-Type: text/html".to_owned(), "invalid value for Description-Content-Type"),
             ("Description-Content-Type: text/markdown; charset=latin-1".to_owned(), "Use the charset UTF-8"),
             ("Dynamic: Name".to_owned(), "invalid value for Dynamic"),
@@ -239,9 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_every_file_is_short() {
+        let of = |length: usize| message(&format!("Requires-Python: >=3{}", ",".repeat(length - 3)));
+        assert_eq!(of(512), "");
+        assert!(of(513).contains("Use at most 512 characters"));
+    }
+
+    #[test]
     fn local_versions_and_unknown_metadata_versions_are_refused() {
-        let check_text = |text: &str| check(&CoreMetadata::parse(text.as_bytes()).unwrap()).unwrap_err();
+        let check_text = |text: &str| check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false).unwrap_err();
         assert!(check_text("Metadata-Version: 2.1\nName: a\nVersion: 1.0+local\n").starts_with("The use of local versions in '1.0+local' is not allowed."));
         assert!(check_text("Metadata-Version: 9.9\nName: a\nVersion: 1.0\n").starts_with("'9.9' is not a valid metadata version"));
+        let draft = "Metadata-Version: 2.0\nName: a\nVersion: 1.0\nRequires-Python: >=2.7\n";
+        assert!(check_text(draft).starts_with("'2.0' is not a valid metadata version"));
+        assert_eq!(check(&CoreMetadata::parse(draft.as_bytes()).unwrap(), true), Ok(()));
     }
 }

@@ -18,16 +18,16 @@ pub(super) fn archive(subject: &Subject<'_>) -> Result<Step, UploadError> {
 
 /// Row 29, and the name's part of row 30.
 pub(super) fn name_of_kind(subject: &Subject<'_>) -> Result<Step, UploadError> {
-    let submission = &subject.upload.submission;
+    let (submission, older_files) = (&subject.upload.submission, subject.config.older_files);
     let checked = match submission.kind {
-        FileKind::Sdist => filename::check_sdist(&submission.file_name, &submission.name, &submission.version),
-        FileKind::Wheel => filename::check_wheel(&submission.file_name, &submission.name, &submission.version),
+        FileKind::Sdist => filename::check_sdist(&submission.file_name, &submission.name, &submission.version, older_files),
+        FileKind::Wheel => filename::check_wheel(&submission.file_name, &submission.name, &submission.version, older_files),
     };
     checked.map(|()| Step::Next).map_err(|message| UploadError::rejected("invalid-filename", message))
 }
 
-/// Row 30.
-pub(super) fn wheel(subject: &Subject<'_>) -> Result<Step, UploadError> {
+/// The rest of rows 29 and 30.
+pub(super) fn content(subject: &Subject<'_>) -> Result<Step, UploadError> {
     match &subject.upload.inspected {
         Some(Err(error)) => Err(error.clone().into()),
         Some(Ok(inspected)) => agreement(subject, inspected),
@@ -56,7 +56,8 @@ fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, Uploa
     if specifiers(stated) != specifiers(found) {
         return Err(contradiction("Requires-Python", stated.unwrap_or_default(), found.unwrap_or_default()));
     }
-    checks::check(metadata).map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
+    checks::check(metadata, subject.config.older_files)
+        .map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
     Ok(Step::Next)
 }
 

@@ -64,6 +64,7 @@ impl From<ArchiveError> for UploadError {
     fn from(error: ArchiveError) -> Self {
         match error {
             ArchiveError::Archive(_) => Self::rejected("invalid-archive", error.to_string()),
+            ArchiveError::Sdist(_) => Self::rejected("invalid-sdist", error.to_string()),
             ArchiveError::Wheel(_) => Self::rejected("invalid-wheel", error.to_string()),
             ArchiveError::Io(cause) => Self::Unavailable(cause),
         }

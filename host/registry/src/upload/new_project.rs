@@ -1,10 +1,10 @@
 //! Rows 10 and 11: names that no new project may take, and how many there may be.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use gate::{Attempt, Gate, Permit, Reason, RefusalKind};
+use model::address::neighbourhood;
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, Timestamp, UserName};
 use storage::projects::NewProject;
@@ -102,8 +102,9 @@ impl Registry {
         let config = &self.inner.config;
         let mut taken = Vec::new();
         let address = neighbourhood(attempt.remote_address);
-        let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user));
-        for (key, limit) in owner.into_iter().chain([(format!("project:create:address:{address}"), config.new_projects_per_address)]) {
+        let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user, "for one user"));
+        for (key, limit, whose) in owner.into_iter().chain([(format!("project:create:address:{address}"), config.new_projects_per_address, "from one address")])
+        {
             let now = self.inner.clock.now();
             let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else {
                 taken.push((key, now));
@@ -112,7 +113,7 @@ impl Registry {
             let retry_after_seconds = now.age_at(retry.at).max(1);
             let reason = Reason {
                 code: "too-many-new-projects".to_owned(),
-                message: "Too many new projects created.".to_owned(),
+                message: format!("Too many new projects created. Limit is {limit} in an hour {whose}."),
                 remedy: format!("Try again in {} minutes.", retry_after_seconds.div_ceil(60)),
                 page: None,
             };
@@ -129,14 +130,6 @@ impl Registry {
             self.inner.storage.give_back_attempt(&key, at).await?;
         }
         Ok(())
-    }
-}
-
-/// An IPv6 address stands for its /64, which one subscriber has whole.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
     }
 }
 
@@ -166,12 +159,6 @@ fn is_standard_library(name: &ProjectName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_counted_with_its_neighbours() {
-        let of = |text: &str| neighbourhood(text.parse().unwrap()).to_string();
-        assert_eq!((of("2001:db8::1:2:3:4"), of("::ffff:192.0.2.1"), of("192.0.2.1")), ("2001:db8::".into(), "192.0.2.1".into(), "192.0.2.1".into()));
-    }
 
     #[test]
     fn modules_of_the_standard_library_are_taken() {

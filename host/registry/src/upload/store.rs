@@ -2,6 +2,7 @@
 
 use gate::{Permit, Reason};
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::mail::{Mail, MailField, MailKind};
 use model::{DecisionId, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp};
 use sha2::{Digest, Sha256};
 use storage::StorageError;
@@ -13,6 +14,7 @@ use super::new_project::create_project;
 use super::{UploadError, Uploaded};
 use crate::Registry;
 use crate::archive::Inspected;
+use crate::notices::{self, Owner};
 use crate::spool::blocking;
 use crate::targets::{CreateProject, UploadFile, still_holds};
 
@@ -91,6 +93,10 @@ impl Registry {
         metadata: &Metadata<'_>,
         create: Option<&Permit<CreateProject>>,
     ) -> Result<Written, StorageError> {
+        let (owners, uploader) = match granted.state {
+            ReleaseState::Staged => self.who_is_told(upload, create).await?,
+            ReleaseState::Published => (Vec::new(), String::new()),
+        };
         let mut unit = granted.permit.begin(&self.inner.storage).await?;
         if let Some(create) = create {
             create.bind(&mut unit);
@@ -163,9 +169,43 @@ impl Registry {
         if let Err(error) = bounds::check(&self.inner.config, &upload.project.normalized, &stored) {
             return Ok(Written::Beyond(error));
         }
+        // Once for each release that waits: clients show nothing of it, and nobody would publish it.
+        if granted.state == ReleaseState::Staged && unit.count_staged_files(release.id).await? == 1 {
+            notices::tell(&mut unit, &owners, |owner| waits(owner, upload, &uploader, granted.at), granted.at).await?;
+        }
         unit.commit(&file_event(granted, upload, project)).await?;
         Ok(Written::Committed)
     }
+
+    /// The owners who are told that a release waits, and the name of who uploaded to it.
+    async fn who_is_told(&self, upload: &UploadFile, create: Option<&Permit<CreateProject>>) -> Result<(Vec<Owner>, String), StorageError> {
+        let storage = &self.inner.storage;
+        let uploader = match upload.uploader {
+            Some(user) => storage.user(user).await?,
+            None => None,
+        };
+        let name = uploader.as_ref().map_or_else(|| "A trusted publisher".to_owned(), |user| user.name.to_string());
+        let owners = match (create, upload.project.id(), uploader) {
+            // The uploader is about to own it.
+            (Some(_), _, Some(user)) => notices::reachable(storage, user.id, user.name).await?.into_iter().collect(),
+            (None, Some(project), _) => notices::owners(storage, project).await?,
+            _ => Vec::new(),
+        };
+        Ok((owners, name))
+    }
+}
+
+fn waits(owner: &Owner, upload: &UploadFile, uploader: &str, at: Timestamp) -> Mail {
+    Mail::new(
+        MailKind::ReleaseStaged,
+        [
+            (MailField::UserName, owner.name.to_string()),
+            (MailField::Project, upload.project.normalized.clone()),
+            (MailField::Version, upload.submission.version.to_string()),
+            (MailField::Actor, uploader.to_owned()),
+            (MailField::At, at.to_the_second()),
+        ],
+    )
 }
 
 enum Written {
@@ -186,7 +226,7 @@ impl Granted {
         let state = if permit.is_staged() { ReleaseState::Staged } else { ReleaseState::Published };
         let mut messages: Vec<String> = Vec::new();
         if permit.is_staged() {
-            messages.push(format!("'{}' is stored and staged: nobody sees it until the release is published.", permit.target().submission.file_name));
+            messages.push(format!("'{}' is stored and staged: no one can see it until the release is published.", permit.target().submission.file_name));
             messages.extend(permit.reasons().iter().map(|reason| sentence(reason, public_url)));
         }
         messages.extend(permit.warnings().iter().map(|reason| format!("Warning: {}", sentence(reason, public_url))));

@@ -50,7 +50,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// Checks the text fields: rows 6 to 8.
-    pub(crate) fn parse(fields: &Fields) -> Result<Self, UploadError> {
+    pub(crate) fn parse(fields: &Fields, older_files: bool) -> Result<Self, UploadError> {
         check_action(fields)?;
         if fields.one("protocol_version").unwrap_or("1") != "1" {
             return Err(UploadError::rejected("unknown-protocol", "Unknown protocol version."));
@@ -64,16 +64,16 @@ impl Header {
         let python_version = parse_python_version(fields, kind)?;
         let stated = StatedDigests::parse(fields)?;
         let metadata = CoreMetadata::from_form(fields);
-        checks::check(&metadata).map_err(|message| UploadError::rejected("invalid-metadata", message))?;
+        checks::check(&metadata, older_files).map_err(|message| UploadError::rejected("invalid-metadata", message))?;
         Ok(Self { name, version, kind, python_version, stated, metadata })
     }
 }
 
 impl Submission {
     /// Checks the form: rows 6 to 9. Returns the received file beside it.
-    pub(crate) fn parse(form: UploadForm) -> Result<(Self, SpooledFile), UploadError> {
+    pub(crate) fn parse(form: UploadForm, older_files: bool) -> Result<(Self, SpooledFile), UploadError> {
         let UploadForm { fields, content } = form;
-        let Header { name, version, kind, python_version, stated, metadata } = Header::parse(&fields)?;
+        let Header { name, version, kind, python_version, stated, metadata } = Header::parse(&fields, older_files)?;
         let Some(Content { file_name: Some(file_name), content_type, file }) = content else {
             return Err(UploadError::rejected("no-file", "Upload payload does not have a file."));
         };
@@ -112,21 +112,22 @@ fn check_action(fields: &Fields) -> Result<(), UploadError> {
 fn parse_name(fields: &Fields) -> Result<ProjectName, UploadError> {
     let text = fields.one("name").unwrap_or_default();
     ProjectName::parse(text).map_err(|cause| {
-        let why = cause.to_string();
-        let mut characters = why.chars();
-        let why = characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect());
-        UploadError::rejected("invalid-name", format!("'{}' is an invalid value for Name. Error: {why}. {SPECIFICATION}", excerpt(text)))
+        UploadError::rejected("invalid-name", format!("'{}' is an invalid value for Name. Error: {}. {SPECIFICATION}", excerpt(text), sentence(&cause)))
     })
 }
 
 fn parse_version(fields: &Fields) -> Result<Version, UploadError> {
     let text = fields.one("version").unwrap_or_default();
-    Version::parse(text.trim()).map_err(|_| {
-        UploadError::rejected(
-            "invalid-version",
-            format!("'{}' is an invalid value for Version. Error: Use a version as PEP 440 defines it. {SPECIFICATION}", excerpt(text)),
-        )
+    Version::parse(text.trim()).map_err(|cause| {
+        UploadError::rejected("invalid-version", format!("'{}' is an invalid value for Version. Error: {}. {SPECIFICATION}", excerpt(text), sentence(&cause)))
     })
+}
+
+/// An error as the beginning of a sentence.
+fn sentence(cause: &impl std::fmt::Display) -> String {
+    let text = cause.to_string();
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 fn parse_python_version(fields: &Fields, kind: FileKind) -> Result<String, UploadError> {
@@ -192,7 +193,7 @@ mod tests {
         for (name, value) in good.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name)).chain(changes) {
             builder.text(name, value.as_bytes()).unwrap();
         }
-        Header::parse(builder.fields()).err().map(|error| error.to_string()).unwrap_or_default()
+        Header::parse(builder.fields(), false).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]

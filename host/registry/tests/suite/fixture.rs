@@ -35,7 +35,7 @@ pub(crate) struct Read {
 impl Read {
     pub(crate) async fn of(page: SimplePage) -> Self {
         match page {
-            SimplePage::Project(page) => Self { body: page.body, etag: page.etag.to_string(), last_serial: page.last_serial },
+            SimplePage::Project(page) => Self { body: page.body.whole().await.unwrap(), etag: page.etag.to_string(), last_serial: page.last_serial },
             SimplePage::List(page) => {
                 let (mut body, mut parts) = (Vec::new(), page.parts(false));
                 while let Some(part) = parts.next().await.unwrap() {
@@ -244,7 +244,7 @@ impl Fixture {
         let caller = Caller::anonymous();
         let target = self.registry.load_read_index(&caller, Some(project)).await.unwrap();
         let page = self.registry.json_page(self.decide(&caller, target).await.unwrap(), version).await.unwrap();
-        page.map(|page| serde_json::from_slice(&page.body).unwrap())
+        Some(serde_json::from_slice(&page?.body.whole().await.unwrap()).unwrap())
     }
 
     /// What anybody gets who downloads a file, or its metadata.

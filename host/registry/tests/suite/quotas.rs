@@ -229,8 +229,8 @@ async fn limited(fixture: &Fixture) -> Vec<String> {
 #[tokio::test]
 async fn a_user_uploads_so_much_in_a_day_and_no_more() {
     let file = |version: &str| wheel_with(version, &metadata_of(version), &[1; 2000]);
-    // The smallest upload counts for a quarter of a megabyte.
-    let fixture = Fixture::with(|config| config.max_uploaded_bytes_per_day = 600 << 10).await;
+    // The smallest upload counts for a megabyte.
+    let fixture = Fixture::with(|config| config.max_uploaded_bytes_per_day = 2400 << 10).await;
     let ana = fixture.person("ana").await.token();
     for version in ["1.0", "1.1"] {
         fixture.upload(&ana, file(version)).await.unwrap();
@@ -254,7 +254,10 @@ async fn new_projects_of_one_user_are_bounded() {
     }
     let refusal = fixture.refused(&ana, File::wheel("third", "1.0")).await;
     assert_eq!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 3600 });
-    assert_eq!((refusal.reasons[0].message.as_str(), refusal.reasons[0].remedy.as_str()), ("Too many new projects created.", "Try again in 60 minutes."));
+    assert_eq!(
+        (refusal.reasons[0].message.as_str(), refusal.reasons[0].remedy.as_str()),
+        ("Too many new projects created. Limit is 2 in an hour for one user.", "Try again in 60 minutes.")
+    );
     assert_eq!(limited(&fixture).await, ["project:create"]);
     let event = fixture.events(EventKind::RequestRefused).await.remove(0);
     assert_eq!((event.decision, event.detail["code"].as_str()), (Some(refusal.decision), Some("too-many-new-projects")));

@@ -36,7 +36,7 @@ async fn a_staged_file_is_a_success_that_nobody_sees() {
     let file = File::wheel("sample", "2.0");
     let uploaded = fixture.upload(&ana.token(), file.clone()).await.unwrap();
     assert!(uploaded.staged);
-    assert!(uploaded.messages.iter().any(|line| line.contains("The release is held until somebody publishes it.")), "{:?}", uploaded.messages);
+    assert!(uploaded.messages.iter().any(|line| line.contains("The release is held until a maintainer publishes it.")), "{:?}", uploaded.messages);
 
     let after = (
         fixture.simple(Some("sample"), PageFormat::Html).await.unwrap(),

@@ -2,18 +2,18 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use model::UserName;
 use model::audit::{Actor, AuditEvent, EventKind};
+use model::{Timestamp, UserName};
 use serde_json::{Value, json};
 use storage::audit::{AuditFilter, AuditRow};
 
-use super::user_name;
+use super::{since, user_name};
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis audit --user alice\n  portcullis audit --project my-project --limit 1000 --json\n  portcullis audit --kind token:created\n\nAudit events are written in the same transaction as the change they tell of, and are never deleted."
+    after_help = "Examples:\n  portcullis audit --user alice\n  portcullis audit --project my-project --limit 1000 --json\n  portcullis audit --kind token:created\n\nAudit events are written in the same transaction as the change they record, and are never deleted."
 )]
 pub(crate) struct AuditArguments {
     /// The user it is about, or who did it.
@@ -25,6 +25,9 @@ pub(crate) struct AuditArguments {
     /// What happened, for example request:refused.
     #[arg(long, value_name = "noun:verb", value_parser = event_kind)]
     kind: Option<EventKind>,
+    /// Only those of this time, for example 2h or 7d.
+    #[arg(long, value_name = "span", value_parser = since)]
+    since: Option<Timestamp>,
     /// How many at most.
     #[arg(long, value_name = "number", default_value_t = 50)]
     limit: usize,
@@ -44,10 +47,10 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
         None => None,
     };
     let filter = AuditFilter { user, project, kind: arguments.kind };
-    let events = collect(line, &filter, arguments.limit).await?;
+    let events = collect(line, &filter, arguments.since, arguments.limit).await?;
 
     if events.is_empty() {
-        let is_filtered = filter != AuditFilter::default();
+        let is_filtered = filter != AuditFilter::default() || arguments.since.is_some();
         let text =
             if is_filtered { "no audit event matches; leave out a filter to see more" } else { "no audit event is recorded yet; every change leaves one" };
         return Ok(Answer::new(text, json!([])));
@@ -69,15 +72,16 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
     Ok(Answer::new(columns(&rows), Value::Array(values)))
 }
 
-async fn collect(line: &CommandLine, filter: &AuditFilter, limit: usize) -> anyhow::Result<Vec<AuditRow>> {
+async fn collect(line: &CommandLine, filter: &AuditFilter, since: Option<Timestamp>, limit: usize) -> anyhow::Result<Vec<AuditRow>> {
     const PAGE: u32 = 500;
     let mut events: Vec<AuditRow> = Vec::new();
     let mut before = None;
     while events.len() < limit {
         let page = line.storage.events(filter, before, PAGE).await?;
-        let is_last = page.len() < PAGE as usize;
+        let is_of_time = |row: &AuditRow| since.is_none_or(|since| row.event.at >= since);
+        let is_last = page.len() < PAGE as usize || !page.last().is_none_or(is_of_time);
         before = page.last().map(|last| last.sequence);
-        events.extend(page);
+        events.extend(page.into_iter().filter(is_of_time));
         if is_last {
             break;
         }
@@ -93,7 +97,7 @@ pub(crate) async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<S
         Actor::Caller { user, token, remote_address, .. } => {
             let name = match user {
                 Some(id) => line.storage.user(*id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string()),
-                None => "nobody known".to_owned(),
+                None => "unknown".to_owned(),
             };
             let token = token.map(|token| format!(" with token {token}")).unwrap_or_default();
             format!("{name}{token} from {remote_address}")

@@ -3,17 +3,17 @@
 use anyhow::Context as _;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use model::{Action, UserName};
+use model::{Action, Timestamp, UserName};
 use serde_json::{Value, json};
 use storage::decisions::{DecisionFilter, DecisionRow};
 
-use super::user_name;
+use super::{since, user_name};
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     tells all about one of them\n\nPermitted reads, and looks at pages by nobody, are recorded up to a rate (recorded-reads-per-second), and so is what one source is refused, or permitted without a change that comes of it. Changes always are."
+    after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     shows everything about one of them\n\nPermitted reads, and page views by anonymous callers, are recorded up to a rate (recorded-reads-per-second), and so is what one source is refused, or permitted without a change that comes of it. Changes always are."
 )]
 pub(crate) struct DecisionsArguments {
     /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;
@@ -29,6 +29,9 @@ pub(crate) struct DecisionsArguments {
     /// The user the credential stood for.
     #[arg(long, value_name = "user", value_parser = user_name)]
     user: Option<UserName>,
+    /// Only those of this time, for example 2h or 7d.
+    #[arg(long, value_name = "span", value_parser = since)]
+    since: Option<Timestamp>,
     /// Only those that a policy in grade observe or warn would not have let through.
     #[arg(long)]
     would_refuse: bool,
@@ -54,7 +57,7 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
         user: user.map(|user| user.id),
         would_refuse: arguments.would_refuse,
     };
-    let decisions = collect(line, &filter, only_refused, arguments.limit).await?;
+    let decisions = collect(line, &filter, only_refused, arguments.since, arguments.limit).await?;
 
     if decisions.is_empty() {
         return Ok(Answer::new(nothing_found(&arguments), json!([])));
@@ -102,7 +105,8 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
 }
 
 fn nothing_found(arguments: &DecisionsArguments) -> &'static str {
-    let is_filtered = arguments.outcome.is_some() || arguments.action.is_some() || arguments.project.is_some() || arguments.user.is_some();
+    let is_filtered =
+        arguments.outcome.is_some() || arguments.action.is_some() || arguments.project.is_some() || arguments.user.is_some() || arguments.since.is_some();
     match (arguments.would_refuse, is_filtered) {
         (true, false) => "no policy in grade observe or warn would have refused anything; `portcullis policy status` shows which grades are bound",
         (_, true) => "no decision matches; leave out a filter to see more",
@@ -110,15 +114,17 @@ fn nothing_found(arguments: &DecisionsArguments) -> &'static str {
     }
 }
 
-async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool, limit: usize) -> anyhow::Result<Vec<DecisionRow>> {
+async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool, since: Option<Timestamp>, limit: usize) -> anyhow::Result<Vec<DecisionRow>> {
     const PAGE: u32 = 200;
+    let is_of_time = |decision: &DecisionRow| since.is_none_or(|since| decision.at >= since);
     let mut decisions = Vec::new();
     let mut before = None;
     while decisions.len() < limit {
         let page = line.storage.decisions(filter, before, PAGE).await?;
-        let is_last = page.len() < PAGE as usize;
+        let is_last = page.len() < PAGE as usize || !page.last().is_none_or(is_of_time);
         before = page.last().map(|last| (last.at, last.id));
-        decisions.extend(page.into_iter().filter(|decision| !only_refused || REFUSED.contains(&decision.outcome.as_str())));
+        let is_wanted = |decision: &DecisionRow| is_of_time(decision) && (!only_refused || REFUSED.contains(&decision.outcome.as_str()));
+        decisions.extend(page.into_iter().filter(is_wanted));
         if is_last {
             break;
         }

@@ -4,9 +4,9 @@ mod settings;
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use model::DecisionId;
+use model::UserId;
 use model::audit::EventKind;
 use policy_engine::contract::{Outcome, Reason};
 use policy_engine::{Decision, PolicyRecord};
@@ -22,15 +22,15 @@ use crate::command_line::CommandLine;
 #[derive(Debug, Args)]
 #[command(after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision.")]
 pub(crate) struct ExplainArguments {
-    /// The decision's id.
+    /// The decision's id, or as much of its beginning as no other decision has.
     #[arg(value_parser = decision_id)]
-    id: DecisionId,
+    id: String,
 }
 
 pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyhow::Result<Answer> {
-    let row = line.storage.decision(arguments.id).await?.with_context(|| {
+    let row = find(line, &arguments.id).await?.with_context(|| {
         format!(
-            "there is no decision {3} on record. Permitted reads without a credential are recorded up to a rate (recorded-reads-per-second). Refusals, and what one account is permitted and does not come to a change, are recorded up to a rate for each source, and counted beyond it: `{0} audit --kind {1}` and `{0} audit --kind {2}` show how many, minute by minute and by source. Decisions are kept for {4} days (decision-retention)",
+            "there is no decision {3} on record. Either the id is mistyped or another registry’s, or the decision was not kept by itself. Permitted reads without a credential are recorded up to a rate (recorded-reads-per-second). Refusals, and what one account is permitted and does not come to a change, are recorded up to a rate for each source, and counted beyond it: `{0} audit --kind {1}` and `{0} audit --kind {2}` show how many, minute by minute and by source. Decisions are kept for {4} days (decision-retention)",
             line.program(),
             EventKind::RefusalsCounted,
             EventKind::DecisionsCounted,
@@ -39,10 +39,8 @@ pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyh
         )
     })?;
     let record: Value = serde_json::from_str(&row.record).unwrap_or(Value::Null);
-    let user = match row.user {
-        Some(id) => Some(line.storage.user(id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string())),
-        None => None,
-    };
+    let user = name_of(line, row.user).await?;
+    let set_aside = set_aside(line, &record).await?;
     let set_name = match row.set_number {
         Some(number) => line.storage.policy_set(number).await?.map(|set| set.name),
         None => None,
@@ -51,11 +49,47 @@ pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyh
     json["record"] = record.clone();
     let settings = settings::of(line, &row, &record).await?;
     json["settings"] = settings.as_ref().map_or(Value::Null, Settings::to_json);
-    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), &record, settings.as_ref()), json))
+    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), set_aside.as_deref(), &record, settings.as_ref()), json))
+}
+
+/// The name of a user; the id of one whose name is gone.
+async fn name_of(line: &CommandLine, id: Option<UserId>) -> anyhow::Result<Option<String>> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(Some(line.storage.user(id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string())))
+}
+
+/// What was presented and made no difference, in words.
+async fn set_aside(line: &CommandLine, record: &Value) -> anyhow::Result<Option<String>> {
+    let Some(presented) = record.get("set-aside").and_then(Value::as_object) else { return Ok(None) };
+    let word = |key: &str| presented.get(key).and_then(Value::as_str).map(printable);
+    let user = name_of(line, word("user").and_then(|id| id.parse().ok())).await?;
+    let (credential, why) = (word("credential").unwrap_or_default(), word("why").unwrap_or_default());
+    let whose = user.map(|user| format!(" of {user}")).unwrap_or_default();
+    let which = word("token").map(|token| format!(" ({token})")).unwrap_or_default();
+    Ok(Some(format!("{credential}{whose}{which}, which made no difference: {why}")))
+}
+
+/// Ids that are listed where several begin alike.
+const LISTED: u32 = 10;
+
+/// The one decision whose id begins like this.
+async fn find(line: &CommandLine, beginning: &str) -> anyhow::Result<Option<DecisionRow>> {
+    let found = line.storage.decisions_beginning(beginning, LISTED + 1).await?;
+    match found.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(line.storage.decision(*id).await?),
+        several => {
+            let mut ids: Vec<String> = several.iter().take(LISTED as usize).map(ToString::to_string).collect();
+            if several.len() > ids.len() {
+                ids.push("and more".to_owned());
+            }
+            bail!("several decisions begin with {beginning}; give more of the id: {}", ids.join(", "))
+        }
+    }
 }
 
 /// The whole decision for people.
-fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record: &Value, settings: Option<&Settings>) -> String {
+fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, set_aside: Option<&str>, record: &Value, settings: Option<&Settings>) -> String {
     let mut head = vec![
         vec!["decision".to_owned(), row.id.to_string()],
         vec!["time".into(), row.at.to_string()],
@@ -77,6 +111,9 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, record:
     }
     if let Some(token) = row.token {
         head.push(vec!["token".into(), token.to_string()]);
+    }
+    if let Some(presented) = set_aside {
+        head.push(vec!["set aside".into(), presented.to_owned()]);
     }
     for name in ["version", "file"] {
         if let Some(text) = record.get(name).and_then(Value::as_str) {
@@ -256,7 +293,7 @@ mod tests {
                 ],
             },
         });
-        let text = layout(&row(), Some("alice"), Some("strict"), &record, None);
+        let text = layout(&row(), Some("alice"), Some("strict"), None, &record, None);
         for part in [
             "denied",
             "3 (strict)",
@@ -283,7 +320,7 @@ mod tests {
     #[test]
     fn a_refusal_of_the_core_says_that_no_policy_was_asked() {
         let record = json!({ "core": { "code": "invalid-token", "message": "The token is unknown.", "remedy": "Make another one." } });
-        let text = layout(&row(), None, None, &record, None);
+        let text = layout(&row(), None, None, Some("api-token of alice, which made no difference: revoked-token"), &record, None);
         assert!(text.contains("before any policy was asked") && text.contains("invalid-token: The token is unknown."), "{text}");
     }
 }

@@ -7,7 +7,7 @@ mod report;
 
 pub(crate) use report::value_text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -33,7 +33,7 @@ pub(crate) enum PolicyCommand {
         /// Validate only; store and activate nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Apply it even if a policy fails for somebody, or nobody could read or log in.
+        /// Apply it even if a policy fails for someone, or nobody could read or log in.
         #[arg(long)]
         allow_lockout: bool,
         /// Seconds to wait until every server serves it.
@@ -44,6 +44,12 @@ pub(crate) enum PolicyCommand {
         reason: String,
     },
     /// Show the active set, its bindings, and what each running server serves.
+    ///
+    /// Of a server that runs with --watch-policies also the folder, when it last looked at it,
+    /// and why it refuses what is there, if it does.
+    #[command(
+        after_help = "Exit codes: 0 every server serves it, 1 no set is active, 2 a server serves another set\nor refuses what is in the folder that it watches."
+    )]
     Status,
     /// List activations, newest first.
     History {
@@ -74,7 +80,7 @@ pub(crate) enum PolicyCommand {
     Check {
         /// Folder with `set.toml`.
         folder: PathBuf,
-        /// Accept it even if a policy fails for somebody, or nobody could read or log in.
+        /// Accept it even if a policy fails for someone, or nobody could read or log in.
         #[arg(long)]
         allow_lockout: bool,
     },
@@ -122,4 +128,14 @@ pub(crate) async fn run(command: PolicyCommand, line: &CommandLine) -> anyhow::R
         PolicyCommand::Forms => report::forms(line).await,
         PolicyCommand::Check { .. } | PolicyCommand::Pack { .. } | PolicyCommand::Inspect { .. } => unreachable!("`run_alone` runs these"),
     }
+}
+
+/// Where the package keeps the sets that are shipped, as `policies/<name>`.
+const SHIPPED: &str = "/usr/share/portcullis";
+
+/// The folder of that name, or, where it holds no set, the shipped set of that name.
+fn set_folder(folder: &Path) -> PathBuf {
+    let shipped = Path::new(SHIPPED).join(folder);
+    let holds_set = |folder: &Path| folder.join("set.toml").is_file();
+    if folder.is_relative() && !holds_set(folder) && holds_set(&shipped) { shipped } else { folder.to_owned() }
 }

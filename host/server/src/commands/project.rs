@@ -1,11 +1,14 @@
 //! `portcullis project`.
 
+use std::collections::HashSet;
+
 use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use model::{ProjectName, ProjectStatus, Role, UserName};
 use serde_json::{Map, Value, json};
 use storage::projects::{IndexEntry, ProjectRow};
 
+use super::removal::{self, Deletion};
 use super::user_name;
 use crate::answer::{Answer, columns, moment, moment_or, printable};
 use crate::command_line::CommandLine;
@@ -22,7 +25,7 @@ pub(crate) enum ProjectCommand {
     /// Create an empty project for a user, who uploads to it later.
     ///
     /// Usually the first upload creates a project. This is the way to a name that is
-    /// reserved, and to hold a name for somebody.
+    /// reserved, and to hold a name for someone.
     #[command(after_help = "Example:\n  portcullis project create pip --owner alice")]
     Create {
         /// The project.
@@ -31,6 +34,14 @@ pub(crate) enum ProjectCommand {
         /// Who owns it.
         #[arg(long, value_name = "user", value_parser = user_name)]
         owner: UserName,
+    },
+    /// Delete a project with all its releases. Its name and those of its files stay taken.
+    #[command(after_help = "Example:\n  portcullis project delete my-project --reason 'malware'")]
+    Delete {
+        /// The project.
+        project: String,
+        #[command(flatten)]
+        why: Deletion,
     },
     /// Give a user a role on a project, or take it away.
     #[command(after_help = "Examples:\n  portcullis project role my-project alice owner\n  portcullis project role my-project alice none")]
@@ -46,7 +57,7 @@ pub(crate) enum ProjectCommand {
     /// Show or set what a project's owners choose for a policy.
     ///
     /// The settings a policy offers are listed by `portcullis policy forms`. What is not
-    /// named stays as it was chosen before.
+    /// named stays unchanged.
     #[command(
         after_help = "Examples:\n  portcullis project settings my-project\n  portcullis project settings my-project owner-mandate second-factor=true\n  portcullis project settings my-project owner-mandate --clear"
     )]
@@ -121,6 +132,7 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
             let json = json!({ "project": project.normalized(), "owner": owner.as_written() });
             Ok(Answer::new(format!("{project} is created, and {owner} owns it; readers see it once something is published"), json))
         }
+        ProjectCommand::Delete { project, why } => removal::delete_project(line, project, why).await,
         ProjectCommand::Role { project, user, role } => change_role(line, &project, &user, role).await,
         ProjectCommand::Settings { project, policy: None, .. } => show_settings(line, &project).await,
         ProjectCommand::Settings { project, policy: Some(policy), settings, clear } => {
@@ -144,7 +156,7 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
 
 async fn find(line: &CommandLine, project: &str) -> anyhow::Result<ProjectRow> {
     let normalized = model::name::normalize(project);
-    line.storage.project(&normalized).await?.with_context(|| format!("there is no project `{project}`; a project is made by its first upload"))
+    line.storage.project(&normalized).await?.with_context(|| format!("there is no project `{project}`; the first upload creates a project"))
 }
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
@@ -159,7 +171,7 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
         projects.extend(page);
     }
     if projects.is_empty() {
-        return Ok(Answer::new("readers see no project yet; a project is made by the first upload to it, and seen once a release is published", json!([])));
+        return Ok(Answer::new("there is no public project yet; the first upload creates a project, which is public once a release is published", json!([])));
     }
     let mut rows = vec![["name", "status", "serial"].map(str::to_owned).to_vec()];
     rows.extend(projects.iter().map(|project| vec![project.written.clone(), project.status.to_string(), project.last_serial.to_string()]));
@@ -242,12 +254,26 @@ async fn change_role(line: &CommandLine, project: &str, user: &UserName, role: R
 async fn show_settings(line: &CommandLine, project: &str) -> anyhow::Result<Answer> {
     let project = find(line, project).await?;
     let settings = line.storage.project_settings(project.id).await?;
+    let offered = if settings.is_empty() { None } else { offered(line).await? };
     let mut rows = Vec::new();
     for (policy, chosen) in &settings {
-        rows.extend(chosen.iter().map(|(name, value)| vec![policy.clone(), name.clone(), printable(&value.to_string())]));
+        for (name, value) in chosen {
+            // Chosen when another set was active, or another version of the policy.
+            let is_offered = offered.as_ref().is_none_or(|offered| offered.contains(&(policy.clone(), name.clone())));
+            let remark = if is_offered { "" } else { "without effect: the active set does not offer it" };
+            rows.push(vec![policy.clone(), name.clone(), printable(&value.to_string()), remark.to_owned()]);
+        }
     }
     let text = if rows.is_empty() { format!("nothing is chosen for {}; `portcullis policy forms` lists what can be", project.name) } else { columns(&rows) };
     Ok(Answer::new(text, Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())))
+}
+
+/// Policy and name of each setting that the active set offers to owners; none without a set.
+async fn offered(line: &CommandLine) -> anyhow::Result<Option<HashSet<(String, String)>>> {
+    let Some(active) = line.storage.active_set().await? else { return Ok(None) };
+    let set = gate::load_set(&line.storage, &line.engine()?, u64::try_from(active.set_number)?).await?;
+    let names = |form: policy_engine::OwnerForm| form.settings.into_iter().map(move |setting| (form.policy.clone(), setting.name)).collect::<Vec<_>>();
+    Ok(Some(set.owner_forms().into_iter().flat_map(names).collect()))
 }
 
 async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<String, Value>, clear: bool) -> anyhow::Result<Answer> {
@@ -265,7 +291,7 @@ async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<
     };
     line.registry.configure_project(line.permit(target).await?, check).await?;
     let text = match chosen.is_empty() {
-        true => format!("nothing is chosen for {policy} on {project} any more; its defaults hold"),
+        true => format!("{policy} has no settings on {project} now; its defaults apply"),
         false => {
             let chosen: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("{policy} on {project}: {}", printable(&chosen.join(" ")))

@@ -8,6 +8,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use storage::releases::{StagedBy, StagedRelease};
 
+use super::removal::{self, ReleaseAndReason, ReleaseToDelete};
 use super::user_name;
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
@@ -41,6 +42,17 @@ pub(crate) enum ReleaseCommand {
     /// Throw the staged files of a release away, after showing them. Their names are free again.
     #[command(after_help = PERSON_HELP)]
     Reject(PersonArguments),
+    /// Yank a release: installers pass it over unless it is asked for by its exact version.
+    ///
+    /// On the server's host, like the two below; the owners are told by mail, and readers see
+    /// the reason (PEP 592).
+    #[command(after_help = "Example:\n  portcullis release yank my-project 1.0 --reason 'breaks on Python 3.14'")]
+    Yank(ReleaseAndReason),
+    /// Take a yank back.
+    Unyank(ReleaseAndReason),
+    /// Delete a release with all its files. Their names can never be used again.
+    #[command(after_help = "Example:\n  portcullis release delete my-project 1.0 --reason 'contains a private key'")]
+    Delete(ReleaseToDelete),
 }
 
 #[derive(Debug, Args)]
@@ -48,7 +60,7 @@ pub(crate) struct PersonArguments {
     /// The project.
     project: String,
     /// The version.
-    #[arg(value_parser = version)]
+    #[arg(value_parser = super::version)]
     version: Version,
     /// Who does it; asked for when left out.
     #[arg(long, value_name = "user", value_parser = user_name)]
@@ -65,10 +77,6 @@ pub(crate) struct PersonArguments {
     url: Option<Url>,
 }
 
-fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).map_err(|error| error.to_string())
-}
-
 fn expected_file(text: &str) -> Result<(String, String), String> {
     let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
     match text.rsplit_once('=') {
@@ -80,7 +88,7 @@ fn expected_file(text: &str) -> Result<(String, String), String> {
 /// Commands that speak to the running registry and need no database.
 pub(crate) async fn run_remote(command: &ReleaseCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
     match command {
-        ReleaseCommand::List { .. } => None,
+        ReleaseCommand::List { .. } | ReleaseCommand::Yank(_) | ReleaseCommand::Unyank(_) | ReleaseCommand::Delete(_) => None,
         ReleaseCommand::Publish(arguments) => Some(remote::run(arguments, Verb::Publish, configuration).await),
         ReleaseCommand::Reject(arguments) => Some(remote::run(arguments, Verb::Reject, configuration).await),
     }
@@ -89,6 +97,9 @@ pub(crate) async fn run_remote(command: &ReleaseCommand, configuration: &Configu
 pub(crate) async fn run(command: ReleaseCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
         ReleaseCommand::List { project } => list(line, project.as_deref()).await,
+        ReleaseCommand::Yank(of) => removal::yank(line, of).await,
+        ReleaseCommand::Unyank(of) => removal::unyank(line, of).await,
+        ReleaseCommand::Delete(of) => removal::delete_release(line, of).await,
         ReleaseCommand::Publish(_) | ReleaseCommand::Reject(_) => unreachable!("`run_remote` runs these"),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum TokenCommand {
         /// It expires after this time, for example 90d or 12h.
         #[arg(long, value_name = "time", value_parser = parse_span)]
         expires: Option<Duration>,
-        /// A code of the user's one-time password app: the token then counts as made with a second factor.
+        /// A code of the user's one-time password app: the token then counts as created with a second factor.
         #[arg(long, value_name = "code")]
         second_factor_code: Option<String>,
     },
@@ -44,7 +44,7 @@ pub(crate) enum TokenCommand {
         #[arg(value_parser = user_name)]
         user: UserName,
     },
-    /// Revoke a token for good.
+    /// Revoke a token permanently.
     Revoke {
         /// The user.
         #[arg(value_parser = user_name)]

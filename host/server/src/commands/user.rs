@@ -2,6 +2,7 @@
 
 pub(crate) mod email;
 mod keys;
+mod life;
 mod recovery;
 mod sessions;
 mod show;
@@ -12,6 +13,7 @@ use identity::{BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, R
 use model::{Factors, UserName};
 use serde_json::json;
 
+use super::removal::Deletion;
 use super::user_name;
 use crate::answer::{Answer, columns, moment};
 use crate::command_line::{CommandLine, quoted};
@@ -30,7 +32,7 @@ pub(crate) enum UserCommand {
         /// Name to log in with.
         #[arg(value_parser = user_name)]
         name: UserName,
-        /// E-mail address.
+        /// Email address.
         #[arg(long, value_name = "address")]
         email: Option<String>,
         /// The address is known to be the user's.
@@ -67,7 +69,7 @@ pub(crate) enum UserCommand {
     /// Security keys and passkeys: list, remove.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// E-mail addresses: add, verify, promote, remove, list.
+    /// Email addresses: add, verify, promote, remove, list.
     #[command(subcommand)]
     Email(email::EmailCommand),
     /// Make a user staff of the registry, or not.
@@ -75,12 +77,12 @@ pub(crate) enum UserCommand {
         /// The user.
         #[arg(value_parser = user_name)]
         name: UserName,
-        /// On makes the user staff, off takes it back.
+        /// `on` makes the user staff, `off` undoes it.
         staff: Switch,
     },
-    /// Disable a user: no token and no password of theirs is accepted any more.
+    /// Disable a user: their tokens and their password are no longer accepted.
     ///
-    /// Nothing is removed, and `user enable` makes all of it count again.
+    /// Nothing is removed; `user enable` makes everything work again.
     #[command(after_help = "Example:\n  portcullis user disable alice --reason 'left the company'")]
     Disable {
         /// The user.
@@ -95,6 +97,30 @@ pub(crate) enum UserCommand {
         /// The user.
         #[arg(value_parser = user_name)]
         name: UserName,
+    },
+    /// Create a user and mail them a link to choose a password.
+    ///
+    /// The address counts as verified: only who reads its mail can choose the password.
+    #[command(after_help = "Example:\n  portcullis user invite alice --email alice@example.org")]
+    Invite {
+        /// Name to log in with.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        /// Email address.
+        #[arg(long, value_name = "address")]
+        email: String,
+        /// Make the user staff of the registry.
+        #[arg(long)]
+        staff: bool,
+    },
+    /// Delete an account. Its name stays taken, and what it published stays.
+    #[command(after_help = "Example:\n  portcullis user delete alice --reason 'asked for it by mail'")]
+    Delete {
+        /// The user.
+        #[arg(value_parser = user_name)]
+        name: UserName,
+        #[command(flatten)]
+        why: Deletion,
     },
     /// List where a user is logged in.
     Sessions {
@@ -112,8 +138,8 @@ pub(crate) enum UserCommand {
     ///
     /// The owner is told by mail at every verified address and can stop it. After the time in
     /// `recovery-wait` a running server removes the second factors and the recovery codes,
-    /// ends the sessions, disables the password, and mails a link to set a new one. Nobody
-    /// else gets to see a secret.
+    /// ends the sessions, disables the password, and mails a link to set a new one. No one
+    /// else sees a secret.
     #[command(after_help = "Example:\n  portcullis user recover alice --reason 'lost the phone, identity checked in a video call'")]
     Recover {
         /// The user.
@@ -131,7 +157,7 @@ pub(crate) enum UserCommand {
     },
     /// List all users.
     List,
-    /// Show a user with e-mail addresses, factors, recovery codes, sessions, roles and tokens.
+    /// Show a user with email addresses, factors, recovery codes, sessions, roles and tokens.
     Show {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -183,7 +209,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
         UserCommand::Totp(TotpCommand::Remove { name }) => {
             let user = line.user(&name).await?;
             line.identity.remove_totp(line.permit(RemoveTotp { user: user.id }).await?).await?;
-            Ok(Answer::new(format!("{} has no one-time password app any more", user.name), json!({ "user": user.name.as_written() })))
+            Ok(Answer::new(format!("{} no longer has a one-time password app", user.name), json!({ "user": user.name.as_written() })))
         }
         UserCommand::Keys(command) => keys::run(command, line).await,
         UserCommand::Email(command) => email::run(command, line).await,
@@ -193,10 +219,12 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             let user = line.user(&name).await?;
             line.identity.enable_user(line.permit(EnableUser { user: user.id }).await?).await?;
             Ok(Answer::new(
-                format!("{} is enabled; the tokens and the password count again", user.name),
+                format!("{} is enabled; their tokens and password work again", user.name),
                 json!({ "user": user.name.as_written(), "disabled": null }),
             ))
         }
+        UserCommand::Invite { name, email, staff } => life::invite(line, name, email, staff).await,
+        UserCommand::Delete { name, why } => life::delete(line, &name, why).await,
         UserCommand::List => list(line).await,
         UserCommand::Sessions { name } => sessions::list(line, &name).await,
         UserCommand::EndSessions { name } => sessions::end(line, &name).await,
@@ -213,7 +241,7 @@ async fn look_for_breach(line: &CommandLine, password: &Secret<String>, allowed:
     }
     match line.identity.breach_state(password).await {
         BreachOutcome::Breached => bail!("the password is known from a breach of another service; choose another one, or give --allow-breached"),
-        BreachOutcome::Unavailable => Ok("Whether the password is known from a breach could not be asked; the next login asks again.\n"),
+        BreachOutcome::Unavailable => Ok("The password could not be checked against known breaches; the next login checks it again.\n"),
         BreachOutcome::Clean | BreachOutcome::Off => Ok(""),
     }
 }
@@ -238,14 +266,14 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
         remarks.push_str(&format!("No password is set. Set one: {program} user set-password {name}\n"));
     }
     match &email {
-        None => remarks.push_str(&format!("No e-mail address is set; policies may ask for a verified one: {program} user email add {name} <address>\n")),
+        None => remarks.push_str(&format!("No email address is set; policies may ask for a verified one: {program} user email add {name} <address>\n")),
         Some((email, false)) => {
-            remarks.push_str(&format!("The e-mail address is not verified; policies may ask for it: {program} user email verify {name} {}\n", quoted(email)))
+            remarks.push_str(&format!("The email address is not verified; policies may ask for it: {program} user email verify {name} {}\n", quoted(email)))
         }
         Some((_, true)) => {}
     }
     remarks.push_str(&format!("Enroll a second factor: {program} user totp enroll {name}\n"));
-    remarks.push_str(&format!("Make an API token: {program} token create {name} --description laptop --account\n"));
+    remarks.push_str(&format!("Create an API token: {program} token create {name} --description laptop --account\n"));
     Ok(Answer::new(format!("user {name} is created"), json!({ "user": name.as_written(), "id": id.to_string(), "has-password": has_password }))
         .with_remarks(remarks))
 }
@@ -270,7 +298,7 @@ async fn disable(line: &CommandLine, name: &UserName, reason: String) -> anyhow:
         }
     }
     let json = json!({ "user": user.name.as_written(), "reason": reason.trim() });
-    Ok(Answer::new(format!("{} is disabled; no token and no password of theirs is accepted", user.name), json).with_remarks(remarks))
+    Ok(Answer::new(format!("{} is disabled; their tokens and password are not accepted", user.name), json).with_remarks(remarks))
 }
 
 async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
@@ -295,7 +323,7 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
     const PAGE: u32 = 500;
-    let mut rows = vec![["name", "created", "password", "second factor", "e-mail", "staff", "standing"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["name", "created", "password", "second factor", "email", "staff", "standing"].map(str::to_owned).to_vec()];
     let mut values = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -328,7 +356,7 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
         }
     }
     if values.is_empty() {
-        return Ok(Answer::new("there is no user yet; `portcullis user create <name>` makes one", json!([])));
+        return Ok(Answer::new("there is no user yet; `portcullis user create <name>` creates one", json!([])));
     }
     Ok(Answer::new(columns(&rows), values.into()))
 }

@@ -9,8 +9,8 @@ use model::ProjectName;
 use portcullis_http::Network;
 use toml::Value;
 
-use super::services::{BreachUrl, OperatorContact, Sender, SmtpUrl, Unreachable};
-use super::value::{ByteSize, DatabaseUrl, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
+use super::services::{BreachUrl, OperatorContact, RegistryName, Sender, SmtpUrl, Unreachable};
+use super::value::{ByteSize, DatabaseUrl, FileSize, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
 use super::{ConfigurationError, Layers, Origin};
 
 macro_rules! keys {
@@ -88,6 +88,10 @@ keys! {
     /// address alone. Empty: http:// and the address listened on, or http://localhost and its
     /// port when that is 127.0.0.1 or ::1, because security keys know no addresses in numbers.
     public_url ("public-url"): Option<PublicUrl> = "";
+    /// What people call this registry, for example the name of your company and "packages".
+    /// It stands on the front page, in the title of every page, in mails and their subjects,
+    /// and in authenticator apps. Empty: the host of public-url.
+    registry_name ("registry-name"): Option<RegistryName> = "";
     /// Where people reach you: a mail address or the address of a page. It is shown in the
     /// help, in refusals, at the foot of pages and of mails. Empty: nothing is shown, and
     /// people are told to ask whoever gave them the address of this registry.
@@ -103,7 +107,7 @@ keys! {
     /// Empty: SQLite in the data folder.
     database ("database"): Option<DatabaseUrl> = "";
     /// What API tokens begin with. "pypi" is what most clients and secret scanners know.
-    /// Tokens made under another prefix stop being accepted.
+    /// Tokens created under another prefix are no longer accepted.
     token_prefix ("token-prefix"): TokenPrefix = "pypi";
     /// Whom mails are from: an address, or a name and an address. Empty: noreply at the host
     /// of public-url, or at localhost when that is an address in numbers.
@@ -132,8 +136,8 @@ keys! {
     /// How long the recovery of an account by staff waits, so that the account's owner, who
     /// is told by mail, can stop it.
     recovery_wait ("recovery-wait"): Duration = "3d";
-    /// Largest file that may be uploaded.
-    max_file_size ("max-file-size"): ByteSize = "100 MiB";
+    /// Largest file that may be uploaded, at most 8 GiB.
+    max_file_size ("max-file-size"): FileSize = "100 MiB";
     /// Largest sum of the files of one project, each with the core metadata that is kept for it.
     max_project_size ("max-project-size"): ByteSize = "10 GiB";
     /// Largest sum of those files of one project that wait to be published.
@@ -152,6 +156,11 @@ keys! {
     /// elsewhere, or that belong to you. An empty list reserves none.
     reserved_names ("reserved-names"): Vec<ProjectName> =
         "pip, setuptools, wheel, distribute, easy-install, pkg-resources, python, python2, python3, requirements.txt, rrequirements.txt, requirements-dev.txt, dev-requirements.txt, requirements";
+    /// Whether files in the conventions of before 2025 are accepted, for a registry that takes
+    /// in packages that exist: names with the project as it writes itself
+    /// ("PyJWT-1.7.1.tar.gz", "backports.tarfile-1.2.0-py3-none-any.whl") and core metadata
+    /// 2.0. pypi.org serves them and takes no new ones.
+    accept_older_files ("accept-older-files"): bool = "false";
     /// Days after which a published release takes no more files; 0 for never.
     release_age_limit_days ("release-age-limit-days"): Number<0, 36_500> = "14";
     /// Wall-clock time of one policy's evaluation in milliseconds. A policy that needs
@@ -169,7 +178,7 @@ keys! {
     /// twenty times as many of all together. More are counted, and the count is audited, so
     /// that a flood of refused requests cannot fill the disk.
     recorded_refusals_per_minute ("recorded-refusals-per-minute"): Number<1, 1_000_000> = "120";
-    /// How long decisions are kept. Audit events are kept for good.
+    /// How long decisions are kept. Audit events are kept permanently.
     decision_retention ("decision-retention"): Duration = "90d";
     /// Threads that serve requests; 0 for one per processor.
     worker_threads ("worker-threads"): Number<0, 256> = "0";

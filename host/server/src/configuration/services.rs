@@ -38,6 +38,33 @@ impl Setting for Sender {
     }
 }
 
+/// What people call the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RegistryName(pub(crate) String);
+
+impl RegistryName {
+    /// In characters; a mail's subject holds it and a sentence.
+    const MAX_LENGTH: usize = 60;
+}
+
+impl Setting for RegistryName {
+    fn read(value: &Value) -> Result<Self, String> {
+        let name = text(value)?;
+        // A bracket would end it in a subject, an angle one in a sender.
+        let is_fit =
+            name.chars().count() <= Self::MAX_LENGTH && model::text::is_plain_line(name) && !name.contains(['[', ']', '<', '>']) && name.trim() == name;
+        if !is_fit {
+            let most = Self::MAX_LENGTH;
+            return Err(format!("is {value}; write up to {most} characters in one line, without brackets, and no space at either end: \"Example packages\""));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// Where people reach whoever runs the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OperatorContact(pub(crate) model::Contact);
@@ -126,6 +153,16 @@ mod tests {
         }
         for wrong in ["packages", "a@b, c@d", "Packages <a@b>\r\nBcc: <c@d>"] {
             assert!(from_text::<Sender>(wrong).unwrap_err().contains("noreply@"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_registry_is_one_plain_line() {
+        for name in ["Example packages", "Müller & Söhne: Pakete", "例"] {
+            assert_eq!(from_text::<RegistryName>(name), Ok(RegistryName(name.to_owned())));
+        }
+        for wrong in [" a", "a ", "a\nb", "a\u{202e}b", "[a", "a <b@c>", &"a".repeat(61)] {
+            assert!(from_text::<RegistryName>(wrong).unwrap_err().contains("up to 60 characters"), "{wrong}");
         }
     }
 

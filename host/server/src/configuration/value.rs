@@ -113,6 +113,29 @@ impl Setting for ByteSize {
     }
 }
 
+/// The size of a file that can be read: an entry of a tar archive cannot be larger, since
+/// readers differ in how a larger size would be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileSize(pub(crate) u64);
+
+impl FileSize {
+    const LARGEST: u64 = 8 << 30;
+}
+
+impl Setting for FileSize {
+    fn read(value: &Value) -> Result<Self, String> {
+        let ByteSize(bytes) = ByteSize::read(value)?;
+        if bytes > Self::LARGEST {
+            return Err(format!("is more than {}, the largest file that can be read", ByteSize(Self::LARGEST).show()));
+        }
+        Ok(Self(bytes))
+    }
+
+    fn show(&self) -> String {
+        ByteSize(self.0).show()
+    }
+}
+
 /// Parses a span of time: `90d`, `12h`, `15m`, `30s`, or a sum like `1d12h`. Whole units
 /// only, at least one second.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
@@ -385,6 +408,12 @@ mod tests {
         }
         assert!(from_text::<ByteSize>("99999999999 GiB").is_err());
         assert!(ByteSize::read(&Value::Integer(-1)).is_err());
+    }
+
+    #[test]
+    fn no_file_may_be_larger_than_what_can_be_read() {
+        assert_eq!(from_text::<FileSize>("8 GiB"), Ok(FileSize(8 << 30)));
+        assert_eq!(from_text::<FileSize>("8589934593").unwrap_err(), "is more than \"8 GiB\", the largest file that can be read");
     }
 
     #[test]

@@ -6,12 +6,17 @@ use std::path::Path;
 
 use identity::Secret;
 
-use crate::configuration::{Configuration, Key, Origin, PublicUrl};
+use crate::command_line::is_one_word;
+use crate::configuration::{CALLED_AS, Configuration, Key, Origin, PublicUrl};
 
 /// What leads from nothing to a first upload, in a browser and without one. `link` is the
-/// secret of the first user's link: whoever reads this output may become staff.
-pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, link: &Secret<String>, outbox: &Path) -> String {
-    let mut portcullis = std::env::args_os().next().map_or_else(|| "portcullis".to_owned(), |program| shell_word(&program.to_string_lossy()));
+/// secret of the first user's link: whoever reads this output may become staff. Without it,
+/// where the policies let nobody register, there is the command line alone.
+pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, link: Option<&Secret<String>>, outbox: &Path) -> String {
+    let called = std::env::var(CALLED_AS).ok().filter(|called| is_one_word(called)).map(Into::into);
+    let mut portcullis = called
+        .or_else(|| std::env::args_os().next())
+        .map_or_else(|| "portcullis".to_owned(), |program: std::ffi::OsString| shell_word(&program.to_string_lossy()));
     // What was said on this command line must be said on those, too.
     for key in Key::ALL.iter().copied().filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix)) {
         if configuration.layers.origin(key) == Origin::Flag {
@@ -23,6 +28,14 @@ pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, li
         }
     }
     let url = &public_url.0;
+    let commands = format!(
+        "\x20 {portcullis} user create alice --email alice@example.org --verified --staff\n\
+         \x20 {portcullis} user totp enroll alice\n\
+         \x20 {portcullis} token create alice --description laptop --account\n"
+    );
+    let Some(link) = link else {
+        return format!("\nThis registry has no staff yet, and its policies let nobody register. In another terminal:\n{commands}");
+    };
     let link = format!("{url}/first-user?link={}", link.expose());
     let mails = match &configuration.values.smtp_url {
         Some(_) => "Confirm the address with the link that is mailed to it".to_owned(),
@@ -37,10 +50,7 @@ pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, li
          then the account's pages lead to recovery codes, a second factor and an API token. With the token:\n\
          \x20 TWINE_USERNAME=__token__ TWINE_PASSWORD=<token> twine upload --repository-url {url}/legacy/ dist/*\n\
          \x20 pip install --index-url {url}/simple/ <project>\n\
-         \nThe same without a browser, in another terminal:\n\
-         \x20 {portcullis} user create alice --email alice@example.org --verified --staff\n\
-         \x20 {portcullis} user totp enroll alice\n\
-         \x20 {portcullis} token create alice --description laptop --account\n"
+         \nThe same without a browser, in another terminal:\n{commands}"
     )
 }
 

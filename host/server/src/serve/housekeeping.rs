@@ -64,7 +64,7 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     }
     // A server of the version before may have added some.
     if let Err(error) = identity::convert_addresses(registry.storage(), now).await {
-        tracing::warn!(%error, "cannot convert e-mail addresses of before");
+        tracing::warn!(%error, "cannot convert email addresses of before");
     }
     if let Err(error) = forget_ended(registry.storage(), identity, now).await {
         tracing::warn!(%error, "cannot forget sessions, links and mails that have ended");

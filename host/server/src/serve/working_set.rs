@@ -11,6 +11,8 @@ use model::audit::Actor;
 use policy_engine::Engine;
 use storage::policies::{ActivationKind, ActivationRow};
 
+use super::watch::Watch;
+
 /// Where a first set can come from.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -18,6 +20,14 @@ pub(super) struct Source {
     pub(super) policies: Option<PathBuf>,
     /// The folder that is watched.
     pub(super) watched: Option<PathBuf>,
+}
+
+impl Source {
+    /// The folder to begin with where no set was ever active.
+    fn first_folder(&self) -> Option<PathBuf> {
+        let named = self.policies.clone().or_else(|| self.watched.clone());
+        named.or_else(|| Path::new(DEFAULT_FOLDER).join("set.toml").is_file().then(|| PathBuf::from(DEFAULT_FOLDER)))
+    }
 }
 
 /// The folder for a first start when none is named, if it is there.
@@ -51,7 +61,7 @@ impl WorkingSet {
 }
 
 /// Installs the set to begin with.
-pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> anyhow::Result<WorkingSet> {
+pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source, watch: Option<&mut Watch>) -> anyhow::Result<WorkingSet> {
     if let Some(active) = gate.storage().active_set().await? {
         let working = install_active(gate, &active).await?;
         if let Some(folder) = &source.policies {
@@ -59,14 +69,19 @@ pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source) -> an
         }
         return Ok(working);
     }
-    let folder = match source.policies.as_ref().or(source.watched.as_ref()) {
-        Some(folder) => folder.clone(),
-        None if Path::new(DEFAULT_FOLDER).join("set.toml").is_file() => PathBuf::from(DEFAULT_FOLDER),
-        None => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
+    let (folder, number) = match (watch, source.first_folder()) {
+        (Some(watch), Some(folder)) => match watch.read().await {
+            Ok(number) => (folder, number),
+            // It is read again: what brings the policies may come later than this.
+            Err(error) => return Ok(WorkingSet::None(format!("what is in {} is refused: {error}", folder.display()))),
+        },
+        (None, Some(folder)) => {
+            let first = begin_with(gate, engine, &folder).await;
+            let number = first.with_context(|| format!("cannot begin with the policy set in {}", folder.display()))?;
+            (folder, number)
+        }
+        (_, None) => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
     };
-    let number = apply_folder(gate, engine, &folder, ActivationKind::Start, "")
-        .await
-        .with_context(|| format!("cannot begin with the policy set in {}", folder.display()))?;
     let name = gate.active_spec().map(|spec| spec.name).unwrap_or_default();
     Ok(WorkingSet::First { number, name, folder })
 }
@@ -101,26 +116,23 @@ async fn try_install(gate: &Gate, active: &ActivationRow, number: i64) -> Result
 }
 
 /// Validates the set in a folder, stores it, makes it the active one, and serves it, all
-/// of the server's own accord. The set's number; nothing happens if it is the active one already.
-/// What `policy apply` would refuse is told of and not refused: nobody is there to insist.
-pub(super) async fn apply_folder(gate: &Gate, engine: &Engine, folder: &Path, kind: ActivationKind, reason: &str) -> anyhow::Result<u64> {
+/// of the server's own accord. Its number. What `policy apply` would refuse is told of and
+/// not refused: a registry that is new has nobody yet who could be locked out.
+async fn begin_with(gate: &Gate, engine: &Engine, folder: &Path) -> anyhow::Result<u64> {
     let package = SetPackage::read(folder)?;
     let engine = engine.clone();
-    let verified = tokio::task::spawn_blocking(move || package.verify(&engine)).await??;
     let (verified, judgement) = tokio::task::spawn_blocking(move || {
-        let judgement = verified.judge();
-        (verified, judgement)
+        package.verify(&engine).map(|verified| {
+            let judgement = verified.judge();
+            (verified, judgement)
+        })
     })
-    .await?;
+    .await??;
     for line in judgement.to_string().lines() {
         tracing::warn!(folder = %folder.display(), "`portcullis policy apply` would refuse this set: {line}");
     }
     let number = verified.store(gate.storage(), &Actor::System, gate.clock().now()).await?;
-    let active = gate.storage().active_set().await?.filter(|active| u64::try_from(active.set_number) == Ok(number));
-    let activation = match active {
-        Some(active) => active.sequence,
-        None => gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), kind, reason).await?,
-    };
+    let activation = gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), ActivationKind::Start, "").await?;
     gate.install_for(activation, number).await?;
     Ok(number)
 }

@@ -57,7 +57,7 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
     let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
     // FULL: an upload that was answered must survive a power cut.
-    let writer = pool().max_connections(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full)).await;
+    let writer = patiently(|| pool().max_connections(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full))).await;
     let writer = writer.map_err(|error| match StorageError::from(error) {
         // SQLite says "unable to open database file" of everything that keeps it from doing so.
         StorageError::Unavailable(message) if message.contains("unable to open") => {
@@ -66,8 +66,24 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
         other => other,
     })?;
     let readers = std::thread::available_parallelism().map_or(4, |cores| cores.get() as u32 * 2).clamp(4, 32);
-    let reader = pool().max_connections(readers).connect_with(options.synchronous(SqliteSynchronous::Normal).pragma("query_only", "on")).await?;
+    let options = options.synchronous(SqliteSynchronous::Normal).pragma("query_only", "on");
+    let reader = patiently(|| pool().max_connections(readers).connect_with(options.clone())).await?;
     Ok(Database::Sqlite { writer, reader, path: path.to_owned() })
+}
+
+/// Tries to connect for a while where the file is locked. SQLite waits for locks by itself, but
+/// not for that under which a new file gets its write-ahead log: of servers that start together
+/// with one, some would end there.
+async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(connect: impl Fn() -> F) -> sqlx::Result<T> {
+    let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connect().await {
+            Err(sqlx::Error::Database(error)) if error.message().contains("database is locked") && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 /// Creates the file if it is missing, readable by its owner only; SQLite gives the files

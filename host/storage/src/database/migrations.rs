@@ -9,11 +9,11 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// A step: its number, its name, and its text for each database.
-struct Step {
+pub(crate) struct Step {
     number: i64,
     name: &'static str,
-    sqlite: &'static str,
-    postgres: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
 }
 
 macro_rules! steps {
@@ -27,13 +27,15 @@ macro_rules! steps {
     };
 }
 
-const STEPS: &[Step] = steps! {
+pub(crate) const STEPS: &[Step] = steps! {
     1 "0001_registry.sql" "registry";
     2 "0002_people.sql" "people";
     3 "0003_command_line_devices.sql" "command line devices";
     4 "0004_people_forms.sql" "people forms";
     5 "0005_quotas.sql" "quotas";
     6 "0006_search.sql" "search";
+    7 "0007_watched_folders.sql" "watched folders";
+    8 "0008_listed_projects.sql" "listed projects";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

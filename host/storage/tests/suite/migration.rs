@@ -144,3 +144,18 @@ async fn a_browser_that_was_known_stays_a_known_browser() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn projects_in_quarantine_are_no_longer_counted() {
+    let data = "
+        INSERT INTO projects (id, normalized, looks, written, status, created_at, published_at) VALUES
+            ('01890000-0000-7000-8000-000000000004', 'seen', 'seen', 'seen', 'active', 4000, 4000),
+            ('01890000-0000-7000-8000-000000000005', 'hidden', 'hidden', 'hidden', 'quarantined', 4000, 4000),
+            ('01890000-0000-7000-8000-000000000006', 'staged', 'staged', 'staged', 'active', 4000, NULL);
+        UPDATE registry_state SET projects = 2;";
+    on_both_from(7, data, async |storage| {
+        storage.migrate().await.unwrap();
+        assert_eq!(storage.count_projects().await.unwrap(), 1);
+    })
+    .await;
+}

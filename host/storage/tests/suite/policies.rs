@@ -3,7 +3,7 @@ use std::time::Duration;
 use model::audit::EventKind;
 use model::{ModuleDigest, ProjectId, ProjectName};
 use storage::Conflict;
-use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet, ServerRow};
+use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet, ServerRow, WatchedFolder};
 use storage::projects::NewProject;
 use storage::{Result, Storage, UnitOfWork};
 use uuid::Uuid;
@@ -156,11 +156,13 @@ async fn servers_report_until_they_leave_or_fall_silent() {
             heartbeat_at: at(heartbeat),
             last_error: Some("a trap".into()),
             last_error_set: Some(3),
+            watched: None,
         };
         for row in [server(1, 10), server(2, 20), server(3, 30)] {
             storage.report_server(&row).await.unwrap();
         }
-        let now = ServerRow { set_number: Some(3), last_error: None, last_error_set: None, ..server(2, 40) };
+        let watched = WatchedFolder { folder: "/srv/policies/ours".into(), looked_at: at(39), set_number: None, error: Some("no set.toml".into()) };
+        let now = ServerRow { set_number: Some(3), last_error: None, last_error_set: None, watched: Some(watched), ..server(2, 40) };
         storage.report_server(&now).await.unwrap();
         assert_eq!(storage.servers().await.unwrap(), [server(1, 10), now.clone(), server(3, 30)]);
         storage.remove_server(Uuid::from_u128(3)).await.unwrap();

@@ -90,6 +90,22 @@ async fn projects_are_listed_in_parts_and_by_their_names() {
         let mut named = names(storage.projects_named(&wanted).await.unwrap());
         named.sort();
         assert_eq!((named, storage.projects_named(&[]).await.unwrap()), (vec!["a-demo".to_owned(), "my-demo".to_owned()], vec![]));
+
+        // What is in quarantine has no page, and nobody is led to it.
+        let demo = storage.project("demo").await.unwrap().unwrap().id;
+        for _ in 0..2 {
+            commit(storage, async |unit| unit.set_project_status(demo, ProjectStatus::Quarantined, None).await).await.unwrap();
+            assert_eq!(storage.count_projects().await.unwrap(), 3);
+        }
+        assert_eq!(names(storage.list_projects("", 2).await.unwrap()), ["a-demo", "demo-tool"]);
+        assert_eq!(names(storage.newest_projects(10).await.unwrap()).len(), 3);
+        assert_eq!(names(storage.projects_named(&["demo".to_owned()]).await.unwrap()), Vec::<String>::new());
+        commit(storage, async |unit| unit.set_project_status(demo, ProjectStatus::Archived, None).await).await.unwrap();
+        assert_eq!(storage.count_projects().await.unwrap(), 4);
+        // Nor is one counted twice that is deleted in quarantine.
+        commit(storage, async |unit| unit.set_project_status(demo, ProjectStatus::Quarantined, None).await).await.unwrap();
+        commit(storage, async |unit| unit.delete_project(demo, at(9)).await).await.unwrap();
+        assert_eq!(storage.count_projects().await.unwrap(), 3);
     })
     .await;
 }

@@ -47,28 +47,24 @@ forbid(principal is User, action in Action::"sensitive", resource)
 when { context.credential == "session" && !(context.user.totp || context.user.webauthn) }
 unless { context.assurance has password_age && context.assurance.password_age <= 1800 };
 
-@id("owner-mandate/trusted-publisher-required")
-forbid(principal, action in Action::"uploads", resource)
-when { context.owner.publishers_only && context.credential != "publisher-token" };
-
 @id("owner-mandate/second-factor-required")
 forbid(principal is User, action in Action::"mandated", resource)
-when { context.owner.second_factor && !(context.owner.publishers_only && action in Action::"uploads") }
+when { context.owner.second_factor }
 unless { context.user.totp || context.user.webauthn };
 
 @id("owner-mandate/fresh-second-factor-required")
 forbid(principal is User, action in Action::"changing", resource)
-when { context.owner.fresh_within > 0 && context.credential == "session" && !(context.owner.publishers_only && action in Action::"uploads") }
+when { context.owner.fresh_within > 0 && context.credential == "session" }
 unless { context.assurance has second_factor_age && context.assurance.second_factor_age <= context.owner.fresh_within };
 
 @id("owner-mandate/project-token-required")
 forbid(principal is User, action in Action::"uploads", resource)
-when { context.owner.project_tokens_only && context.credential == "api-token" && !context.owner.publishers_only }
+when { context.owner.project_tokens_only && context.credential == "api-token" }
 unless { context has token && context.token has projects };
 
 @id("owner-mandate/strong-token-required")
 forbid(principal is User, action in Action::"uploads", resource)
-when { context.owner.strong_tokens_only && context.credential == "api-token" && !context.owner.publishers_only }
+when { context.owner.strong_tokens_only && context.credential == "api-token" }
 unless { context has token && context.token.made_with_second_factor };
 
 @id("staged-release/staged")
@@ -351,7 +347,6 @@ fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
             ("fresh_within", number(owner.fresh_within.into())),
             ("project_tokens_only", flag(owner.project_tokens_only)),
             ("strong_tokens_only", flag(owner.strong_tokens_only)),
-            ("publishers_only", flag(owner.publishers_only)),
             ("staging", text(STAGING[owner.staging])),
         ],
     );

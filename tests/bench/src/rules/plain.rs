@@ -161,11 +161,6 @@ fn owner_mandate(context: &Context, owner: &OwnerChoices, found: &mut Vec<&'stat
     if !heard {
         return;
     }
-    let uploading = uploads(context.action);
-    if uploading && context.credential != CredentialKind::PublisherToken && owner.publishers_only {
-        found.push("owner-mandate/trusted-publisher-required");
-        return;
-    }
     let Some(user) = user(context) else { return };
     if owner.second_factor && user.factors.is_empty() {
         found.push("owner-mandate/second-factor-required");
@@ -174,7 +169,7 @@ fn owner_mandate(context: &Context, owner: &OwnerChoices, found: &mut Vec<&'stat
     if context.credential == CredentialKind::Session && !looking && owner.fresh_within > 0 && !proven_within(context, owner.fresh_within.into()) {
         found.push("owner-mandate/fresh-second-factor-required");
     }
-    if context.credential == CredentialKind::ApiToken && uploading {
+    if context.credential == CredentialKind::ApiToken && uploads(context.action) {
         let token = context.token.as_ref();
         if owner.project_tokens_only && !token.is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))) {
             found.push("owner-mandate/project-token-required");

@@ -30,8 +30,6 @@ allowed if { input.credential == "publisher-token"; input.action == "file:upload
 has_factor if input.user.totp
 has_factor if input.user.webauthn
 
-publishers_only if { input.owner.publishers_only; input.action in uploads; input.credential != "publisher-token" }
-
 objections contains "restrict-routes/credential-required" if { input.credential == "none"; not input.action in open }
 objections contains "restrict-routes/credential-not-allowed" if { input.credential != "none"; not allowed }
 
@@ -44,20 +42,18 @@ password_is_recent if input.assurance.password_age <= 1800
 objections contains "require-recent-proof/recent-second-factor-required" if { asked_for_proof; has_factor; not factor_is_recent }
 objections contains "require-recent-proof/recent-password-required" if { asked_for_proof; not has_factor; not password_is_recent }
 
-objections contains "owner-mandate/trusted-publisher-required" if publishers_only
-objections contains "owner-mandate/second-factor-required" if { input.owner.second_factor; input.action in mandated; input.user; not publishers_only; not has_factor }
+objections contains "owner-mandate/second-factor-required" if { input.owner.second_factor; input.action in mandated; input.user; not has_factor }
 objections contains "owner-mandate/fresh-second-factor-required" if {
   input.owner.fresh_within > 0
   input.credential == "session"
   input.action in mandated
   not input.action in looking
   input.user
-  not publishers_only
   not proven_within_owner
 }
 proven_within_owner if input.assurance.second_factor_age <= input.owner.fresh_within
-objections contains "owner-mandate/project-token-required" if { input.owner.project_tokens_only; input.credential == "api-token"; input.action in uploads; input.user; not publishers_only; not input.token.projects }
-objections contains "owner-mandate/strong-token-required" if { input.owner.strong_tokens_only; input.credential == "api-token"; input.action in uploads; input.user; not publishers_only; not input.token.made_with_second_factor }
+objections contains "owner-mandate/project-token-required" if { input.owner.project_tokens_only; input.credential == "api-token"; input.action in uploads; input.user; not input.token.projects }
+objections contains "owner-mandate/strong-token-required" if { input.owner.strong_tokens_only; input.credential == "api-token"; input.action in uploads; input.user; not input.token.made_with_second_factor }
 
 automation := {"api-token", "publisher-token"}
 objections contains "staged-release/staged" if { input.action == "file:upload"; input.owner.staging == "all" }
@@ -168,7 +164,6 @@ fn convert(case: &Case) -> Value {
             ("fresh_within", Value::from(owner.fresh_within)),
             ("project_tokens_only", Value::from(owner.project_tokens_only)),
             ("strong_tokens_only", Value::from(owner.strong_tokens_only)),
-            ("publishers_only", Value::from(owner.publishers_only)),
             ("staging", text(STAGING[owner.staging])),
         ]),
     ));

@@ -37,7 +37,10 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 fn show(exchange: &Exchange, errors: Errors, codes: Vec<&str>, confirmed: bool) -> Answer {
-    let layout = form_layout(exchange, "Recovery codes", &errors);
+    let mut layout = form_layout(exchange, "Recovery codes", &errors);
+    if !codes.is_empty() {
+        layout = layout.with_copying();
+    }
     let (registry, user) = (exchange.app.public_url(), exchange.person()?.name.as_written());
     exchange.render(&CodesPage { layout, errors, registry, user, codes, confirmed })
 }

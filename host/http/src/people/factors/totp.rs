@@ -38,7 +38,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 fn show(exchange: &Exchange, errors: Errors, proposed: &ProposedTotp) -> Answer {
     let page = TotpPage {
-        layout: form_layout(exchange, "Set up a one-time password app", &errors),
+        layout: form_layout(exchange, "Set up a one-time password app", &errors).with_copying(),
         errors,
         picture: qr_code::svg(proposed.url.expose(), "QR code with the key for your app; the same as the text below it"),
         secret: in_groups(proposed.secret.expose()),

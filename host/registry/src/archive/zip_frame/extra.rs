@@ -1,29 +1,69 @@
 //! Extra fields of entries: a list of (id, length, bytes) behind the name in both headers.
+//!
+//! A reader passes over a field that it does not know. Times, owners, access lists, alignment
+//! and padding change nothing that an installer does, whoever wrote them. What is refused can
+//! make one reader see another name, another content, another size or another kind of file than
+//! the header says.
 
-use super::{ArchiveError, u16_at};
+use flate2::Crc;
 
-/// Fields that build tools write and that change neither name nor size nor content, with
-/// the lengths they may have: times (`UT`), owners on Unix (two generations and `ux`), and
-/// the mark of JAR tools. Everything else is refused, above all ZIP64 (0x0001) and the
-/// Unicode path (0x7075), which some readers take for the name and others do not see.
-const HARMLESS: &[(u16, std::ops::RangeInclusive<usize>)] = &[(0x5455, 1..=13), (0x5855, 8..=12), (0x7855, 0..=4), (0x7875, 3..=35), (0xcafe, 0..=0)];
+use super::{ArchiveError, u16_at, u32_at};
 
-/// Checks the extra fields of one header of an entry.
-pub(super) fn check(name: &str, mut bytes: &[u8]) -> Result<(), ArchiveError> {
-    let mut seen = Vec::new();
-    while !bytes.is_empty() {
+const ZIP64: u16 = 0x0001;
+const UNICODE_PATH: u16 = 0x7075;
+const UNICODE_COMMENT: u16 = 0x6375;
+/// PKWARE's field for Unix: times and owners, then what a link or a device leads to.
+const UNIX: u16 = 0x000d;
+const UNIX_WITHOUT_TARGET: usize = 12;
+
+/// Fields that change name, content, size or kind, by the registry in PKWARE's APPNOTE (4.5.2
+/// and 4.6) and Info-ZIP's list.
+const CHANGING: &[u16] = &[
+    0x0008, // names in another encoding
+    0x000e, // streams and forks of a file
+    0x000f, // a patch
+    0x0014, // what encryption and signatures need: 0x0014 to 0x0019
+    0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x0020, // encryption again
+    0x0021, 0x0022, 0x0023, 0x0066, // attributes that are compressed, of IBM's systems
+    0x07c8, // Macintosh, three generations, some with a name of their own
+    0x1986, // Pixar's, with a size
+    0x2605, // ZipIt: a long name
+    0x2705, 0x2805, 0x334d, // Macintosh again
+    0x4690, // IBM 4690
+    0x554e, // Xceed: a name in Unicode
+    0x756e, // ASi's field for Unix: a mode, and what a link leads to
+    0x9901, // AES
+    0x9902,
+];
+
+/// Checks the extra fields of one header of an entry and returns that of ZIP64, if there is one.
+pub(super) fn check<'a>(name: &str, mut bytes: &'a [u8]) -> Result<Option<&'a [u8]>, ArchiveError> {
+    let mut zip64 = None;
+    // Fewer than four bytes are no field; aligning tools fill up with zeros.
+    while bytes.len() >= 4 || bytes.iter().any(|byte| *byte != 0) {
         let damaged = || ArchiveError::archive(format!("'{name}' has a damaged extra field."));
         let head = bytes.get(..4).ok_or_else(damaged)?;
         let (id, length) = (u16_at(head, 0), usize::from(u16_at(head, 2)));
-        bytes = bytes.get(4 + length..).ok_or_else(damaged)?;
-        if id == 0x0001 {
-            return Err(ArchiveError::archive("ZIP64 is not supported."));
-        }
-        let is_harmless = HARMLESS.iter().any(|(known, lengths)| *known == id && lengths.contains(&length));
-        if !is_harmless || seen.contains(&id) {
+        let content = bytes.get(4..4 + length).ok_or_else(damaged)?;
+        bytes = &bytes[4 + length..];
+        let is_harmless = match id {
+            ZIP64 => zip64.replace(content).is_none(),
+            UNICODE_PATH => says(content, name, name.as_bytes()),
+            UNICODE_COMMENT => says(content, "", b""),
+            UNIX => content.len() <= UNIX_WITHOUT_TARGET,
+            id => !CHANGING.contains(&id),
+        };
+        if !is_harmless {
             return Err(ArchiveError::archive(format!("'{name}' has an extra field (0x{id:04x}) that readers may understand differently.")));
         }
-        seen.push(id);
     }
-    Ok(())
+    Ok(zip64)
+}
+
+/// Whether a Unicode field (version, checksum of the plain text, text) says what the plain
+/// text says. With another checksum some readers would pass over it and some would not.
+fn says(content: &[u8], text: &str, plain: &[u8]) -> bool {
+    let mut crc = Crc::new();
+    crc.update(plain);
+    content.len() >= 5 && content[0] == 1 && u32_at(content, 1) == crc.sum() && &content[5..] == text.as_bytes()
 }

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::samples::zip;
 
+mod zip64;
+
 fn why(bytes: Vec<u8>) -> String {
     ZipFrame::open(Cursor::new(bytes)).err().map(|error| error.to_string()).unwrap_or_default()
 }
@@ -20,6 +22,14 @@ fn an_ordinary_archive_reads_back() {
     assert_eq!(frame.read(0, 10).unwrap(), b"one");
     assert_eq!(frame.read(1, 5000).unwrap(), vec![b'x'; 5000]);
     assert!(frame.read(1, 4999).is_err());
+}
+
+#[test]
+fn names_are_bounded_together() {
+    let names: Vec<String> = (0..34_000).map(|number| format!("{number}/{}", "n".repeat(1000))).collect();
+    let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
+    assert_eq!(why(zip(&entries[..1000])), "");
+    assert!(why(zip(&entries)).contains("longer than 32 MiB together"));
 }
 
 #[test]
@@ -80,7 +90,7 @@ fn encryption_odd_compression_and_links_are_refused() {
     assert!(patched(8, &1u16.to_le_bytes()).contains("is encrypted or uses a feature"));
     assert!(patched(10, &14u16.to_le_bytes()).contains("compressed by method 14"));
     assert!(patched(38, &(0o120_777u32 << 16).to_le_bytes()).contains("symbolic link"));
-    assert!(patched(24, &u32::MAX.to_le_bytes()).contains("ZIP64"));
+    assert!(patched(24, &u32::MAX.to_le_bytes()).contains("The ZIP64 field of 'a' does not say what its header says"));
 }
 
 #[test]
@@ -221,11 +231,17 @@ fn no_second_directory_hides_in_a_comment() {
     let mut locator = [0x0706_4b50u32.to_le_bytes(), [0; 4]].concat();
     locator.extend(((second_at + second.len()) as u64).to_le_bytes());
     locator.extend(1u32.to_le_bytes());
-    let comment = [second, record, locator].concat();
-    let last = Raw { comment, ..carrier }.central(carrier_at);
-    let directory = [first, last].concat();
-    let end = end_of(2, directory.len(), start);
-    assert!(why([locals, directory, end].concat()).contains("what another reader takes for its end, or for ZIP64"));
+    // At the very end of the directory, and a byte before it, where only some readers look.
+    for (behind, part) in
+        [(b"".as_slice(), "end record and its ZIP64 end record differ"), (b".", "what another reader takes for its end, or for that of ZIP64")]
+    {
+        let comment = [second.as_slice(), &record, &locator, behind].concat();
+        let last = Raw { comment, ..carrier.clone() }.central(carrier_at);
+        let directory = [first.as_slice(), &last].concat();
+        let end = end_of(2, directory.len(), start);
+        let refused = why([locals.as_slice(), &directory, &end].concat());
+        assert!(refused.contains(part), "{refused}");
+    }
 }
 
 #[test]
@@ -238,24 +254,75 @@ fn comments_are_refused() {
     assert!(why(commented).contains("something follows it"));
 }
 
+/// Both headers of an entry with one extra field, one after the other.
+fn with_extra(extra: &[u8]) -> [String; 2] {
+    let central = Raw { extra: extra.to_vec(), ..raw("a", b"one") };
+    let local = Raw { local_extra: extra.to_vec(), ..raw("a", b"one") };
+    [why(archive(&[central])), why(archive(&[local]))]
+}
+
+/// A Unicode field: version, checksum of the plain text, text.
+fn unicode(plain: &[u8], text: &str) -> Vec<u8> {
+    let mut crc = Crc::new();
+    crc.update(plain);
+    [&[1], crc.sum().to_le_bytes().as_slice(), text.as_bytes()].concat()
+}
+
 #[test]
-fn extra_fields_that_rename_resize_or_are_unknown_are_refused() {
-    let unicode_path = [&[1, 0, 0, 0, 0], b"evil.py".as_slice()].concat();
-    for (id, content, part) in [
-        (0x7075, unicode_path.as_slice(), "extra field (0x7075)"),
-        (0x0001, &[0; 16], "ZIP64"),
-        (0x6375, b"comment", "extra field (0x6375)"),
-        (0x9901, b"AE", "extra field (0x9901)"),
-        (0x5455, &[0; 40], "extra field (0x5455)"),
+fn times_owners_alignment_and_padding_are_accepted_whoever_wrote_them() {
+    for (id, content) in [
+        (0x5455, [3; 13].as_slice()), // times on Unix, also longer or shorter than usual
+        (0x5455, &[0; 40]),
+        (0x5855, &[0; 12]), // times and owner, old
+        (0x7855, &[0; 4]),  // owner
+        (0x7875, &[1, 4, 0, 0, 0, 0, 4, 0, 0, 0, 0]),
+        (0x000a, &[0; 32]),      // times on Windows
+        (0x000d, &[0; 12]),      // PKWARE's for Unix
+        (0x4453, &[0; 9]),       // an access list on Windows
+        (0xcafe, b""),           // the mark of JAR tools
+        (0xd935, &[4, 0, 0, 0]), // alignment, on Android
+        (0xa11e, &[0; 6]),       // alignment
+        (0xa220, &[0; 20]),      // room to grow
+        (0x0000, &[0; 7]),       // padding
+        (0xbeef, b"whatever"),
     ] {
-        let central = Raw { extra: field(id, content), ..raw("a", b"one") };
-        let local = Raw { local_extra: field(id, content), ..raw("a", b"one") };
-        assert!(why(archive(&[central])).contains(part), "{id:x}");
-        assert!(why(archive(&[local])).contains(part), "{id:x}");
+        assert_eq!(with_extra(&field(id, content)), ["", ""], "{id:x}");
     }
-    assert!(why(archive(&[Raw { extra: vec![0; 3], ..raw("a", b"one") }])).contains("damaged extra field"));
-    let twice = [field(0xcafe, b""), field(0xcafe, b"")].concat();
-    assert!(why(archive(&[Raw { extra: twice, ..raw("a", b"one") }])).contains("extra field"));
+    assert_eq!(with_extra(&[0; 3]), ["", ""], "fewer zeros than a field has");
+    assert_eq!(with_extra(&[0; 15]), ["", ""]);
+    assert_eq!(with_extra(&[field(0xcafe, b""), field(0xcafe, b"")].concat()), ["", ""]);
+}
+
+#[test]
+fn extra_fields_that_rename_resize_or_encrypt_are_refused() {
+    let not_a_name = unicode(b"a", "evil.py");
+    for (id, content) in [
+        (0x7075, not_a_name.as_slice()),
+        (0x7075, &unicode(b"b", "a")),
+        (0x7075, b""),
+        (0x6375, &unicode(b"", "comment")),
+        (0x0008, b"name"),
+        (0x000d, &[0; 13]), // and what a link leads to
+        (0x000f, b"patch"),
+        (0x0017, b"key"),
+        (0x2605, b"name"),
+        (0x554e, b"name"),
+        (0x756e, &[0; 14]), // a mode, and what a link leads to
+        (0x9901, b"AE"),
+    ] {
+        for refused in with_extra(&field(id, content)) {
+            assert!(refused.contains(&format!("extra field (0x{id:04x})")), "{id:x}: {refused}");
+        }
+    }
+    for damaged in [vec![0, 0, 1], field(0x5455, &[0; 9])[..10].to_vec(), vec![1; 3]] {
+        assert!(with_extra(&damaged)[0].contains("damaged extra field"), "{damaged:?}");
+    }
+}
+
+#[test]
+fn a_unicode_field_that_says_what_the_header_says_is_accepted() {
+    assert_eq!(with_extra(&field(0x7075, &unicode(b"a", "a"))), ["", ""]);
+    assert_eq!(with_extra(&field(0x6375, &unicode(b"", ""))), ["", ""]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn symbol(byte: u8) -> usize {
 impl List {
     /// Normalized names that hold this text: the name itself, then those that begin with it,
     /// then those that hold it elsewhere, each in order; those after the first `skip`, at most
-    /// `limit`. Names hold lower-case letters, digits and hyphens, so any other text is in none.
+    /// `limit`; none of projects in quarantine. Names hold lower-case letters, digits and hyphens, so any other text is in none.
     pub(crate) fn search(&self, text: &str, skip: usize, limit: usize) -> Vec<String> {
         if text.is_empty() || !text.bytes().all(|byte| symbol(byte) > 0) {
             return Vec::new();
@@ -58,15 +58,20 @@ impl List {
         // The name itself is the first of those that begin with it.
         let beginning = self.chunks[self.place_of(text).min(self.chunks.len())..]
             .iter()
-            .flat_map(|chunk| chunk.normalized.split_terminator('\n'))
-            .skip_while(|name| *name < text)
-            .take_while(|name| name.starts_with(text));
-        let elsewhere = self.chunks.iter().filter(|chunk| chunk.grams.may_hold(text)).flat_map(|chunk| chunk.holding(text));
-        beginning.chain(elsewhere).skip(skip).take(limit).map(str::to_owned).collect()
+            .flat_map(|chunk| chunk.normalized.split_terminator('\n').map(move |name| (chunk, name)))
+            .skip_while(|(_, name)| *name < text)
+            .take_while(|(_, name)| name.starts_with(text));
+        let elsewhere = self.chunks.iter().filter(|chunk| chunk.grams.may_hold(text)).flat_map(|chunk| chunk.holding(text).map(move |name| (chunk, name)));
+        let listed = beginning.chain(elsewhere).filter(|(chunk, name)| !chunk.hides(name)).map(|(_, name)| name);
+        listed.skip(skip).take(limit).map(str::to_owned).collect()
     }
 }
 
 impl Chunk {
+    fn hides(&self, name: &str) -> bool {
+        self.hidden.iter().any(|hidden| **hidden == *name)
+    }
+
     /// Names that hold the text and do not begin with it.
     fn holding<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = &*self.normalized;

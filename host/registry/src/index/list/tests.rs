@@ -59,7 +59,8 @@ fn status() -> impl Strategy<Value = ProjectStatus> {
 
 /// What a search of every name by itself finds.
 fn found(entries: &BTreeMap<String, IndexEntry>, text: &str) -> Vec<String> {
-    let mut names: Vec<&String> = entries.keys().filter(|name| name.contains(text)).collect();
+    let mut names: Vec<&String> =
+        entries.iter().filter(|(name, entry)| name.contains(text) && entry.status != ProjectStatus::Quarantined).map(|(name, _)| name).collect();
     names.sort_by_key(|name| (*name != text, !name.starts_with(text), *name));
     names.into_iter().cloned().collect()
 }

@@ -114,7 +114,7 @@ async fn of_set(line: &CommandLine, row: &DecisionRow, number: i64) -> anyhow::R
         let kinds = [EventKind::PolicySetActivated, EventKind::PolicySetRolledBack];
         let by = author(line, &kinds, |event| event.at == activation.at && event.detail["set"].as_i64() == Some(number)).await?;
         let reason = if activation.reason.is_empty() { String::new() } else { format!(": {}", printable(&activation.reason)) };
-        lines.push(format!("it was made active {} by {by}{reason}", moment(activation.at)));
+        lines.push(format!("it was activated {} by {by}{reason}", moment(activation.at)));
     }
     Ok(lines)
 }
@@ -135,7 +135,7 @@ async fn author(line: &CommandLine, kinds: &[EventKind], is_it: impl Fn(&AuditEv
             }
         }
     }
-    Ok("somebody whom the audit log does not name".to_owned())
+    Ok("someone the audit log does not name".to_owned())
 }
 
 /// When and by whom each setting of this policy was given the value that it had when the

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, moment, printable};
 use crate::command_line::CommandLine;
 
-use super::judged;
+use super::{judged, set_folder};
 
 /// How often the servers' reports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub(super) async fn apply(line: &CommandLine, folder: &Path, allow_lockout: bool
 
 /// Reads, validates and judges a set with the very engine the servers use.
 async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<(VerifiedPackage, Judgement)> {
-    let package = SetPackage::read(folder)?;
+    let package = SetPackage::read(&set_folder(folder))?;
     let engine = line.engine()?;
     let verified = tokio::task::spawn_blocking(move || {
         package.verify(&engine).map(|verified| {
@@ -96,7 +96,7 @@ async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: D
 
     if let Some(by) = overtaken {
         let text = format!(
-            "set {number} ({}) was made the active one, and then somebody else made set {} ({}) active; `portcullis policy status` shows what is served",
+            "set {number} ({}) was activated, and then someone else activated set {} ({}); `portcullis policy status` shows what is served",
             set.name, by.set_number, by.set_name
         );
         return Ok(Answer::new(text, json!({ "set": number, "name": set.name, "overtaken-by": by.set_number, "servers": [] })).with_code(2));
@@ -294,6 +294,7 @@ mod tests {
             heartbeat_at: Timestamp(heartbeat_at),
             last_error: failed.map(|_| "broken".to_owned()),
             last_error_set: failed,
+            watched: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use gate::SetPackage;
 use policy_engine::contract::Descriptor;
-use policy_engine::{Compiler, Engine, EngineConfig};
+use policy_engine::{Compiler, Engine, EngineConfig, LoadError};
 use serde_json::json;
 
 use super::judged;
@@ -27,7 +27,7 @@ fn engine(configuration: &Configuration) -> anyhow::Result<Engine> {
 }
 
 pub(super) fn check(folder: &Path, allow_lockout: bool, configuration: &Configuration) -> anyhow::Result<Answer> {
-    let package = SetPackage::read(folder)?;
+    let package = SetPackage::read(&super::set_folder(folder))?;
     let verified =
         package.verify(&engine(configuration)?).with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))?;
     let judgement = verified.judge();
@@ -67,17 +67,20 @@ const COMPONENT: [u8; 4] = [0x0d, 0x00, 0x01, 0x00];
 pub(super) fn pack(core: &Path, output: &Path, configuration: &Configuration) -> anyhow::Result<Answer> {
     let bytes = read(core)?;
     ensure!(bytes.starts_with(b"\0asm"), "{} is no wasm module", core.display());
-    ensure!(bytes.get(4..8) != Some(&COMPONENT), "{} is a component already; `portcullis policy inspect` tells about it", core.display());
+    ensure!(bytes.get(4..8) != Some(&COMPONENT), "{} is a component already; `portcullis policy inspect` shows what is in it", core.display());
+    // Asked first: the encoder speaks of what it lacks, and not of what to do about it.
+    let imports = policy_engine::core_imports(&bytes).with_context(|| format!("{} can't be packed as a policy module", core.display()))?;
+    ensure!(imports.is_empty(), "{} can't be packed as a policy module; nothing was written: {}", core.display(), LoadError::Imports(imports));
     let component = wit_component::ComponentEncoder::default()
         .validate(true)
         .module(&bytes)
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| anyhow::anyhow!("{error:#}"))
-        .with_context(|| format!("{} was not built with the policy SDK, or imports something", core.display()))?;
+        .with_context(|| format!("{} was not built with the policy SDK", core.display()))?;
     // What would be refused by every registry is better refused here.
-    engine(configuration)?
-        .load(&component)
-        .with_context(|| format!("{} makes no policy module; nothing was written. Build it with the policy SDK for wasm32-unknown-unknown", core.display()))?;
+    engine(configuration)?.load(&component).with_context(|| {
+        format!("{} can't be packed as a policy module; nothing was written. Build it with the policy SDK for wasm32-unknown-unknown", core.display())
+    })?;
     std::fs::write(output, &component).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(Answer::new(
         format!("{} ({} bytes)", output.display(), component.len()),

@@ -5,7 +5,7 @@ use model::audit::{AuditEvent, EventKind};
 use policy_engine::contract::{Setting, SettingKind, SettingValue};
 use serde_json::{Value, json};
 use storage::audit::AuditFilter;
-use storage::policies::{ActivationKind, ActivationRow};
+use storage::policies::{ActivationKind, ActivationRow, ServerRow, WatchedFolder};
 
 use crate::answer::{Answer, columns, moment, printable};
 use crate::command_line::CommandLine;
@@ -16,6 +16,7 @@ fn kind_word(kind: ActivationKind) -> &'static str {
         ActivationKind::Apply => "apply",
         ActivationKind::Rollback => "rollback",
         ActivationKind::Start => "first start",
+        ActivationKind::Watch => "watched folder",
     }
 }
 
@@ -27,11 +28,11 @@ fn activation_json(activation: &ActivationRow, by: &str) -> Value {
 }
 
 pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
-    let active = line.storage.active_set().await?;
-    let Some(active) = active else {
-        return Ok(
-            Answer::new("no policy set is active; `portcullis policy apply <folder>` makes one active", json!({ "active": null, "servers": [] })).with_code(1)
-        );
+    let alive_since = gate::silent_since(line.now());
+    let servers: Vec<_> = line.storage.servers().await?.into_iter().filter(|server| server.heartbeat_at > alive_since).collect();
+    let Some(active) = line.storage.active_set().await? else {
+        let text = format!("no policy set is active; `portcullis policy apply <folder>` makes one active\n\n{}", servers_text(&servers, None));
+        return Ok(Answer::new(text, json!({ "active": null, "servers": servers_json(&servers) })).with_code(1));
     };
     let spec = spec_of(line, active.set_number).await?;
     let by = Actors::of(line, 1).await?.of_activation(line, &active).await?;
@@ -49,48 +50,68 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
         }
         text.extend(binding.settings.iter().map(|(name, value)| format!("  {name} = {}\n", shortened(&value.to_string()))));
     }
-
-    let alive_since = gate::silent_since(line.now());
-    let servers: Vec<_> = line.storage.servers().await?.into_iter().filter(|server| server.heartbeat_at > alive_since).collect();
     text.push('\n');
+    text.push_str(&servers_text(&servers, Some(active.set_number)));
+    let is_well = |server: &ServerRow| server.set_number == Some(active.set_number) && server.watched.as_ref().is_none_or(|watched| watched.error.is_none());
+    let code = if servers.iter().all(is_well) { 0 } else { 2 };
+    let json = json!({ "active": activation_json(&active, &by), "bindings": spec.bindings, "servers": servers_json(&servers) });
+    Ok(Answer::new(text, json).with_code(code))
+}
+
+/// What each server serves, and what it found in the folder that it watches.
+fn servers_text(servers: &[ServerRow], active: Option<i64>) -> String {
+    let mut text = String::new();
     if servers.is_empty() {
         text.push_str("no server is running\n");
     }
-    let mut code = 0;
-    for server in &servers {
+    for server in servers {
         let serves = match server.set_number {
-            Some(number) if number == active.set_number => "serves it".to_owned(),
+            Some(number) if Some(number) == active => "serves it".to_owned(),
             Some(number) => format!("serves set {number} instead"),
             None => "serves no set: it refuses every request that must be decided".to_owned(),
         };
-        if server.set_number != Some(active.set_number) {
-            code = 2;
-        }
         text.push_str(&format!("{} (process {}, since {}) {serves}\n", printable(&server.host), server.pid, moment(server.started_at)));
         if let (Some(error), Some(number)) = (&server.last_error, server.last_error_set) {
             text.push_str(&format!("  could not load set {number}: {}\n", printable(error)));
         }
+        if let Some(watched) = &server.watched {
+            text.push_str(&format!("  watches {}, last looked at {}: {}\n", printable(&watched.folder), moment(watched.looked_at), holds(watched, active)));
+        }
     }
-    let json = json!({
-        "active": activation_json(&active, &by), "bindings": spec.bindings,
-        "servers": servers.iter().map(|server| json!({
+    text
+}
+
+/// What is in a watched folder, in words that follow "watches …:".
+fn holds(watched: &WatchedFolder, active: Option<i64>) -> String {
+    match (&watched.error, watched.set_number) {
+        (Some(error), _) => format!("refused: {}", error.lines().map(printable).collect::<Vec<_>>().join("\n    ")),
+        (None, Some(number)) if Some(number) == active => "holds the active set".to_owned(),
+        (None, Some(number)) => format!("holds set {number}, in whose place someone made another one active; it is applied again when the folder changes"),
+        (None, None) => "not read yet".to_owned(),
+    }
+}
+
+fn servers_json(servers: &[ServerRow]) -> Vec<Value> {
+    let watched = |watched: &WatchedFolder| json!({ "folder": watched.folder, "looked": watched.looked_at.to_string(), "set": watched.set_number, "error": watched.error });
+    let server = |server: &ServerRow| {
+        json!({
             "host": server.host, "pid": server.pid, "started": server.started_at.to_string(), "heartbeat": server.heartbeat_at.to_string(),
-            "set": server.set_number, "error": server.last_error, "error-set": server.last_error_set,
-        })).collect::<Vec<_>>(),
-    });
-    Ok(Answer::new(text, json).with_code(code))
+            "set": server.set_number, "error": server.last_error, "error-set": server.last_error_set, "watched": server.watched.as_ref().map(watched),
+        })
+    };
+    servers.iter().map(server).collect()
 }
 
 /// A value in the room of a line; `--json` has it all.
 fn shortened(value: &str) -> String {
     const ROOM: usize = 100;
     let value = printable(value);
-    if value.chars().count() <= ROOM { value } else { value.chars().take(ROOM).chain(['…']).collect() }
+    if value.chars().count() <= ROOM { value } else { format!("{}… (all of it with --json)", value.chars().take(ROOM).collect::<String>()) }
 }
 
-/// The set as it was written; what a stored row holds beside it is the gate's business.
+/// The set as its author wrote it; what else a stored row holds is the gate's business.
 async fn spec_of(line: &CommandLine, number: i64) -> anyhow::Result<policy_engine::SetSpec> {
-    let row = line.storage.policy_set(number).await?.with_context(|| format!("policy set {number} is not in the database any more"))?;
+    let row = line.storage.policy_set(number).await?.with_context(|| format!("policy set {number} is no longer in the database"))?;
     gate::stored_spec(&row).with_context(|| format!("policy set {number} cannot be read"))
 }
 
@@ -136,7 +157,7 @@ impl Actors {
         let is_its = |event: &&AuditEvent| event.at == activation.at && event.detail["set"].as_i64() == Some(activation.set_number);
         match self.0.iter().find(is_its) {
             Some(event) => audit::actor(line, &event.actor).await,
-            None => Ok("somebody the audit does not name".to_owned()),
+            None => Ok("someone the audit does not name".to_owned()),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::remote::{Remote, Reply};
 use crate::serve::host_name;
 use crate::terminal;
 
-/// How often somebody who looks for long is asked for the code that is shown by now.
+/// How often someone who takes long is asked for the current code.
 const CODES: usize = 3;
 /// Longest name of this machine that is sent, in characters: what the registry keeps of it.
 const MAX_HOST: usize = 32;
@@ -51,7 +51,7 @@ impl Verb {
 /// Names and SHA-256 of files.
 type Files = BTreeMap<String, String>;
 
-/// What a person proves with each call.
+/// What a person shows with each call.
 struct Person {
     user: UserName,
     password: Secret<String>,
@@ -152,7 +152,7 @@ impl Person {
         let mut answer = refused(reply.status, &body);
         if let Some(device) = device.as_ref().and_then(Value::as_str) {
             self.device.write(device)?;
-            let kept = format!("What the registry will know this command line by is kept in {}.\n", self.device.path().display());
+            let kept = format!("What identifies this command line to the registry is stored in {}.\n", self.device.path().display());
             answer.remarks.push_str("Open the link in your mail, and then run the same command again.\n");
             answer.remarks.push_str(&kept);
         }

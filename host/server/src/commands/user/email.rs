@@ -33,7 +33,7 @@ pub(crate) struct AddressArguments {
     /// The user.
     #[arg(value_parser = user_name)]
     user: UserName,
-    /// The e-mail address.
+    /// The email address.
     address: String,
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
             let user = line.user(&user).await?;
             let emails = line.storage.emails(user.id).await?;
             if emails.is_empty() {
-                return Ok(Answer::new(format!("{0} has no e-mail address; `portcullis user email add {0} <address>` adds one", user.name), json!([])));
+                return Ok(Answer::new(format!("{0} has no email address; `portcullis user email add {0} <address>` adds one", user.name), json!([])));
             }
             let mut rows = vec![["address", "primary", "added", "verified"].map(str::to_owned).to_vec()];
             rows.extend(emails.iter().map(|email| {

@@ -75,5 +75,5 @@ async fn remove(line: &CommandLine, name: &UserName, key: Option<&str>) -> anyho
     if line.storage.keys_of(user.id).await?.is_empty() && user.totp_secret.is_none() {
         remarks.push_str("No second factor is left: the password alone logs in now. If it may be known to others, `user recover` is the safe way.\n");
     }
-    Ok(Answer::new(format!("{} does not have the key {} any more", user.name, removed.join(", ")), json).with_remarks(remarks))
+    Ok(Answer::new(format!("{} no longer has the key {}", user.name, removed.join(", ")), json).with_remarks(remarks))
 }

@@ -49,7 +49,7 @@ pub(crate) async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<
     rows.push(vec!["staff".into(), if user.staff { "yes" } else { "no" }.into()]);
     for email in &emails {
         let state = email.verified_at.map_or_else(|| "not verified".to_owned(), |at| format!("verified {}", moment(at)));
-        rows.push(vec!["e-mail".into(), format!("{}{}, {state}", printable(&email.address), if email.primary { " (primary)" } else { "" })]);
+        rows.push(vec!["email".into(), format!("{}{}, {state}", printable(&email.address), if email.primary { " (primary)" } else { "" })]);
     }
     for (project, role) in &projects {
         rows.push(vec!["role".into(), format!("{role} of {}", project.name)]);

@@ -1,0 +1,51 @@
+//! An account that an operator creates for somebody, who chooses the password.
+
+use gate::{Permit, Target, TargetFacts};
+use model::UserId;
+use model::mail::{Mail, MailField, MailKind};
+
+use crate::accounts::{AccountError, CreateUser};
+use crate::{Identity, opaque};
+
+/// How long a link is valid: people are on holiday.
+const LINK_MS: i64 = 7 * 24 * 3600 * 1000;
+/// The same for people.
+pub const LINK_LIFETIME: &str = "7 days";
+
+/// Create a user, and mail them a link to choose a password.
+#[derive(Clone, Debug)]
+pub struct InviteUser {
+    user: CreateUser,
+    address: String,
+}
+
+impl InviteUser {
+    /// The address is the operator's word: it counts as verified, and only who reads its mail can
+    /// choose the password.
+    pub fn new(name: model::UserName, address: String, staff: bool) -> Self {
+        Self { user: CreateUser { name, email: Some(address.clone()), email_verified: true, staff }, address }
+    }
+}
+
+impl Target for InviteUser {
+    fn facts(&self) -> TargetFacts<'_> {
+        self.user.facts()
+    }
+}
+
+impl Identity {
+    /// Creates the user and mails the link, or neither.
+    pub async fn invite_user(&self, permit: Permit<InviteUser>) -> Result<UserId, AccountError> {
+        let InviteUser { user, address } = permit.target();
+        let mut unit = permit.begin(self.storage()).await?;
+        let (id, event) = self.create_user_in(&mut unit, &permit, user).await?;
+        let (secret, stored) = opaque::generate();
+        unit.create_link(&crate::password_reset::new_link_until(&stored, id, permit.at(), LINK_MS)).await?;
+        let words =
+            [(MailField::UserName, user.name.to_string()), self.link("/password/reset", secret.expose()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned())];
+        let mail = Mail::new(MailKind::Invitation, words);
+        crate::accounts::notices::enqueue(&mut unit, &mail, Some(id), Some(address), permit.at()).await?;
+        unit.commit(&event).await?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,30 @@
+//! `pack-guests <folder> <core module>…`: packs the guests of `tests/guests` into components,
+//! without looking at what they import or do. Some are wrong on purpose, so wrong that they
+//! cannot be packed; the engine gets those as they are.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use wit_component::ComponentEncoder;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let Some(folder) = arguments.next() else {
+        eprintln!("usage: pack-guests <folder> <core module>…");
+        return ExitCode::from(2);
+    };
+    for core in arguments {
+        if let Err(cause) = pack(&core, &folder) {
+            eprintln!("{}: {cause}", core.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn pack(core: &Path, folder: &Path) -> std::io::Result<()> {
+    let bytes = std::fs::read(core)?;
+    let component = ComponentEncoder::default().validate(true).module(&bytes).and_then(|mut encoder| encoder.encode());
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join(core.file_name().unwrap_or_default()), component.unwrap_or(bytes))
+}
