@@ -126,16 +126,16 @@ impl VerifiedPackage {
         self.package.cases.len()
     }
 
-    /// Stores modules and set in one audited transaction and returns the set's number. A
-    /// set equal to one of the newest stored ones gets that one's number again, so that
-    /// applying the same folder twice makes one set.
+    /// Stores modules and set in one audited transaction and returns the set's number. A set
+    /// equal to a stored one gets that one's number again: applying the same folder twice makes
+    /// one set, and so do several servers that watch it and read a change at the same moment.
     pub async fn store(&self, storage: &Storage, actor: &Actor, at: Timestamp) -> Result<u64, StorageError> {
         let spec = serde_json::to_string(&StoredSet { spec: self.package.spec.clone(), cases: self.package.cases.clone() })
             .map_err(|error| StorageError::Corrupt(error.to_string()))?;
-        if let Some(same) = storage.policy_sets(None, 100).await?.into_iter().find(|row| row.spec == spec) {
-            return u64::try_from(same.number).map_err(|error| StorageError::Corrupt(error.to_string()));
-        }
         let mut unit = storage.begin().await?;
+        if let Some(number) = unit.same_policy_set(&spec).await? {
+            return u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()));
+        }
         for (policy, (_, bytes)) in self.set.policies().zip(&self.package.modules) {
             unit.add_module(&NewModule { digest: digest_of(bytes), name: &policy.policy, version: &policy.version, bytes, added_at: at }).await?;
         }

@@ -538,6 +538,22 @@ async fn the_same_folder_applied_twice_is_one_set() {
     assert_ne!(fixture.store(package("default")).await, fixture.store(package("strict")).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_set_that_several_servers_store_at_once_is_one_set() {
+    let fixture = Fixture::new().await;
+    let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
+    let verified = Arc::new(package("default").verify(&engine).unwrap_or_else(|error| panic!("{error}")));
+    let stores: Vec<_> = (0..6)
+        .map(|_| {
+            let (verified, storage) = (Arc::clone(&verified), fixture.gate.storage().clone());
+            tokio::spawn(async move { verified.store(&storage, &Actor::System, NOW).await.unwrap() })
+        })
+        .collect();
+    for store in stores {
+        assert_eq!(store.await.unwrap(), 1);
+    }
+}
+
 #[tokio::test]
 async fn an_activation_asked_for_by_another_process_is_followed() {
     let fixture = Fixture::with("default").await;

@@ -157,6 +157,7 @@ statements! {
     MODULE_BYTES = "SELECT bytes FROM policy_modules WHERE digest = $1";
     MODULES = "SELECT digest, name, version, CAST(LENGTH(bytes) AS BIGINT) AS size, added_at FROM policy_modules ORDER BY added_at DESC, digest";
     SET = "SELECT number, name, spec, created_at, created_by FROM policy_sets WHERE number = $1";
+    SAME_SET = "SELECT number FROM policy_sets WHERE spec = $1 ORDER BY number DESC LIMIT 1";
     SETS = "SELECT number, name, spec, created_at, created_by FROM policy_sets WHERE number < $1 ORDER BY number DESC LIMIT $2";
     ACTIVATIONS = activations!("sequence < $1");
     LAST_ACTIVATION = "SELECT COALESCE(MAX(sequence), 0) AS sequence FROM policy_activations";
@@ -262,6 +263,14 @@ impl UnitOfWork {
     pub async fn add_module(&mut self, module: &NewModule<'_>) -> Result<bool> {
         let values = [module.digest.into(), module.name.into(), module.version.into(), module.bytes.into(), module.added_at.into()];
         Ok(self.execute(&ADD_MODULE, &values).await? == 1)
+    }
+
+    /// Number of the newest set that is written like this. Nobody adds one until this unit ends:
+    /// waits for another unit that adds or looks, and is called before modules are added, which
+    /// two units may hold in different orders.
+    pub async fn same_policy_set(&mut self, spec: &str) -> Result<Option<i64>> {
+        self.take_turn().await?;
+        self.optional(&SAME_SET, &[spec.into()]).await?.map(|row| row.integer("number")).transpose()
     }
 
     /// Keeps a set and returns its number. One at a time: waits for another unit that does the same.

@@ -41,6 +41,33 @@ async fn a_module_is_kept_once_under_its_digest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_set_that_several_look_for_and_add_at_once_is_added_once() {
+    on_both(async |fixture| {
+        let storages = [fixture.storage.clone(), fixture.again().await];
+        let additions: Vec<_> = (0..6)
+            .map(|number| {
+                let storage = storages[number % 2].clone();
+                tokio::spawn(async move {
+                    let mut unit = storage.begin().await.unwrap();
+                    if let Some(there) = unit.same_policy_set("{\"a\":1}").await.unwrap() {
+                        return there;
+                    }
+                    let set = NewPolicySet { name: "same", spec: "{\"a\":1}", created_at: at(5), created_by: None };
+                    let added = unit.add_policy_set(&set).await.unwrap();
+                    unit.commit(&event(EventKind::PolicySetAdded)).await.unwrap();
+                    added
+                })
+            })
+            .collect();
+        for addition in additions {
+            assert_eq!(addition.await.unwrap(), 1);
+        }
+        assert_eq!(storages[0].policy_sets(None, 9).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sets_that_are_added_at_once_are_numbered_without_gaps() {
     on_both(async |fixture| {
         let storages = [fixture.storage.clone(), fixture.again().await];
