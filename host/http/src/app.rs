@@ -121,8 +121,8 @@ impl AppInner {
         !self.gate.never_permits(Action::AccountCreate, CredentialKind::None)
     }
 
-    /// Whether pages lead strangers to the index of tools.
-    pub(crate) fn can_read(&self) -> bool {
+    /// Whether the set that serves may let a program without a credential read the index.
+    pub(crate) fn is_open(&self) -> bool {
         !self.gate.never_permits(Action::IndexRead, CredentialKind::None)
     }
 }

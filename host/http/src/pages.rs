@@ -92,13 +92,13 @@ const NEWEST: u32 = 10;
 struct HelpFor {
     has_session: bool,
     can_register: bool,
-    can_read: bool,
+    is_open: bool,
 }
 
 impl HelpFor {
     fn all() -> impl Iterator<Item = Self> {
         let bit = |number: u8, bit: u8| number & bit != 0;
-        (0..8).map(move |number| Self { has_session: bit(number, 1), can_register: bit(number, 2), can_read: bit(number, 4) })
+        (0..8).map(move |number| Self { has_session: bit(number, 1), can_register: bit(number, 2), is_open: bit(number, 4) })
     }
 }
 
@@ -107,7 +107,7 @@ impl Pages {
         let help = |it: HelpFor| {
             let frame = Layout::of_request(config, &Uri::from_static("/help/"), true).with_copying();
             let viewer = if it.has_session { Viewer::Unknown } else { Viewer::Nobody };
-            let layout = Layout { title: "Help".to_owned(), viewer, can_register: it.can_register, can_read: it.can_read, ..frame };
+            let layout = Layout { title: "Help".to_owned(), viewer, can_register: it.can_register, is_open: it.is_open, ..frame };
             (it, Help { layout }.render().expect("the help page has no parts that could fail").into())
         };
         Self { help: HelpFor::all().map(help).collect(), projects: Mutex::new(None) }
@@ -147,7 +147,7 @@ pub(crate) async fn help(exchange: OpenExchange) -> Answer {
     let app = &exchange.app;
     // Whose session it is, and whether it still counts, nobody looks.
     let has_session = Browser::of(app, &exchange.request.headers).session_cookie.is_some();
-    let wanted = HelpFor { has_session, can_register: app.can_register(), can_read: has_session || app.can_read() };
+    let wanted = HelpFor { has_session, can_register: app.can_register(), is_open: app.is_open() };
     let mut response = kept(answer(HTML, Body::from(app.pages.help[&wanted].clone())));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
     response.extensions_mut().insert(Security::PageWithCopying);
@@ -203,7 +203,7 @@ mod tests {
 
     /// The page for whoever has a session, in an open registry.
     fn help_with(config: &AppConfig) -> String {
-        let wanted = HelpFor { has_session: true, can_register: true, can_read: true };
+        let wanted = HelpFor { has_session: true, can_register: true, is_open: true };
         String::from_utf8(Pages::new(config).help[&wanted].to_vec()).unwrap()
     }
 
@@ -214,12 +214,14 @@ mod tests {
     #[test]
     fn where_nobody_can_register_no_page_leads_there() {
         let help = |is_open| {
-            let wanted = HelpFor { has_session: false, can_register: is_open, can_read: is_open };
+            let wanted = HelpFor { has_session: false, can_register: is_open, is_open };
             String::from_utf8(Pages::new(&config()).help[&wanted].to_vec()).unwrap()
         };
         assert!(help(true).contains("example.org/register\"") && help(true).contains(">Simple index</a>"));
         assert!(!help(false).contains("/register") && help(false).contains("Ask the operators of the registry for an invitation"));
         assert!(!help(false).contains(">Simple index</a>"), "it is closed, and a browser would ask for a password");
+        assert!(help(false).contains("machine pypi.example.org login __token__") && !help(false).contains("You don’t need an account"));
+        assert!(help(true).contains("You don’t need an account") && !help(true).contains("netrc"));
     }
 
     #[test]

@@ -160,7 +160,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (
                 problem.answer(
                     format,
-                    Layout { viewer, can_register: app.can_register(), can_read: app.can_read(), ..Layout::of_request(&app.config, &uri, bodiless) },
+                    Layout { viewer, can_register: app.can_register(), is_open: app.is_open(), ..Layout::of_request(&app.config, &uri, bodiless) },
                 ),
                 decision,
             )

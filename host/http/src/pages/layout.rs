@@ -153,8 +153,8 @@ pub(crate) struct Layout {
     pub(crate) is_get: bool,
     /// Whether somebody without an account can make one: not where the set that serves refuses it.
     pub(crate) can_register: bool,
-    /// Whether the index is open to whoever looks at the page.
-    pub(crate) can_read: bool,
+    /// Whether programs read the index without a credential.
+    pub(crate) is_open: bool,
     /// What was searched for.
     pub(crate) search: String,
     pub(crate) notices: Vec<Notice>,
@@ -174,7 +174,7 @@ impl Layout {
             path: "/".to_owned(),
             is_get: true,
             can_register: true,
-            can_read: true,
+            is_open: true,
             search: String::new(),
             notices: Vec::new(),
             script: None,
@@ -231,6 +231,16 @@ impl Layout {
         self.url.match_indices('/').nth(2).map_or("", |(place, _)| &self.url[place..])
     }
 
+    /// The registry's host without a port: what `.netrc` knows it by.
+    pub(crate) fn host(&self) -> String {
+        self.url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Whether the index of tools is open to whoever looks at the page.
+    pub(crate) fn can_read(&self) -> bool {
+        self.is_open || self.viewer != Viewer::Nobody
+    }
+
     /// The menu beside the page; empty where there is none.
     pub(crate) fn menu(&self) -> Vec<Entry> {
         menu(self)
@@ -272,7 +282,7 @@ impl Exchange {
         let mut layout = Layout::of_request(&self.app.config, uri, self.body.is_none());
         (layout.title, layout.viewer) = (title.to_owned(), Viewer::of(&self.caller));
         layout.can_register = self.app.can_register();
-        layout.can_read = self.app.can_read() || layout.person().is_some();
+        layout.is_open = self.app.is_open();
         let word = query_value(uri.query(), "notice").unwrap_or_default();
         // That something was done is only believed of this registry's own pages: a link from
         // elsewhere must not tell people that their account is deleted.

@@ -262,6 +262,24 @@ mod tests {
         assert!(place("1.10") < place("1.0") && place("1.0") < place("0.9"), "{page}");
     }
 
+    #[test]
+    fn where_only_members_read_a_page_says_how_installers_send_a_token() {
+        let page = |is_open| {
+            let layout = Layout { is_open, ..Layout::new("https://index.example:8443/sub", "Demo 1.0", Viewer::Nobody) };
+            let view = serde_json::from_value(json!({ "info": { "name": "Demo", "version": "1.0", "yanked": false }, "releases": [], "urls": [] })).unwrap();
+            project_page(layout, view, "demo", false, ProjectStatus::Active).render().unwrap()
+        };
+        assert!(!page(true).contains("netrc"));
+        let closed = page(false);
+        for part in [
+            "machine index.example login __token__ password &lt;token&gt;</code>",
+            "https://index.example:8443/sub/account/tokens/create\"",
+            "pip install --index-url",
+        ] {
+            assert!(closed.contains(part), "{part}\n{closed}");
+        }
+    }
+
     /// Who copies from the page of a project gets what is newest then.
     #[test]
     fn only_the_page_of_a_release_installs_that_release() {
