@@ -116,6 +116,15 @@ echo "from installing to serving $(((serving - begun) / 1000000)) ms, from servi
 installs() { rm -rf installed && "$clients/pip" install --quiet --no-cache-dir --target installed --index-url "$url/simple/" packaged && test -f installed/packaged.py; }
 installs || fail "pip does not install what was uploaded"
 
+step "a mistake in the configuration"
+cp "$root/etc/portcullis/portcullis.toml" "$work/right.toml"
+echo 'no-such-setting = 1' >> "$root/etc/portcullis/portcullis.toml"
+inside systemctl restart portcullis 2> "$work/restart" && fail "a restart with a mistake looks like a success"
+inside systemctl status --no-pager portcullis | grep -q "no-such-setting" || fail "the status does not say what is wrong"
+cat "$work/right.toml" > "$root/etc/portcullis/portcullis.toml"
+inside systemctl restart portcullis || fail "it does not start once the mistake is mended"
+serves || fail "it does not serve when systemd says that it does"
+
 step "upgrade"
 echo 'contact = "packages@example.org"' >> "$root/etc/portcullis/portcullis.toml"
 before=$(inside systemctl show --property MainPID --value portcullis)

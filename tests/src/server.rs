@@ -59,6 +59,8 @@ pub struct Setup {
     pub database: Option<String>,
     /// More flags of `portcullis serve`.
     pub flags: Vec<String>,
+    /// Environment variables of the server.
+    pub variables: Vec<(String, String)>,
     /// The folder all is kept in; servers that share it see the same data.
     pub folder: Arc<TempDir>,
 }
@@ -69,6 +71,7 @@ impl Default for Setup {
             policies: Some(shipped_set("default")),
             database: None,
             flags: Vec::new(),
+            variables: Vec::new(),
             folder: Arc::new(tempfile::Builder::new().prefix("portcullis-test-").tempdir().expect("a temporary folder can be made")),
         }
     }
@@ -90,6 +93,12 @@ impl Setup {
     /// A server with one more flag.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// A server with one more environment variable.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -204,6 +213,7 @@ impl Server {
             .args(policies)
             .args(setup.configuration())
             .args(&setup.flags)
+            .envs(setup.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a file can be shared"))
             .stderr(out)

@@ -68,6 +68,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("clap", &["server"]),
     ("reqwest", &["server", "identity"]),
     ("rustls", &["identity"]),
+    ("sd-notify", &["server"]),
     // Never, in the server: a policy imports nothing, so there is nothing to provide.
     ("wasmtime-wasi", &[]),
     ("openssl", &[]),

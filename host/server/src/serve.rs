@@ -116,6 +116,8 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
         let link = parts.gate.could_permit(Action::AccountCreate, CredentialKind::None).then_some(link);
         say(&first_steps::in_words(&configuration, &public_url, link.as_ref(), &place.join("outbox")));
     }
+    // The port is bound, so nobody is refused a connection from here on.
+    shutdown::notify_manager(sd_notify::NotifyState::Ready);
 
     portcullis_http::serve(listener, parts.app.clone(), stop.clone()).await;
 

@@ -2,8 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 
 use serde_json::{Value, json};
+use tests::server::{PATIENCE, command};
 use tests::{Package, Request, Setup, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
@@ -15,6 +17,31 @@ fn health_says_alive_and_ready() {
     let ready = server.get("/health?ready").json();
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["policy_set"], 1);
+}
+
+/// As systemd is told by a service of `Type=notify`.
+#[test]
+fn a_service_manager_is_told_when_the_server_serves_and_when_it_stops() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket can be made");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
+    let hear = || {
+        let mut text = [0; 64];
+        let length = manager.recv(&mut text).expect("the server says something");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let setup = Setup::default().variable("NOTIFY_SOCKET", &path.display().to_string());
+    let server = setup.start();
+    assert_eq!(hear(), "READY=1\n");
+    assert!(server.stop().success());
+    assert_eq!(hear(), "STOPPING=1\n");
+
+    // A server that never serves never says that it does.
+    let refused = command(folder.path()).args(["serve", "--no-such-flag"]).env("NOTIFY_SOCKET", &path).output().expect("the program starts");
+    assert!(!refused.status.success());
+    manager.set_nonblocking(true).expect("a socket can be asked at once");
+    assert!(manager.recv(&mut [0; 64]).is_err());
 }
 
 #[test]

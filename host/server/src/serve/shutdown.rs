@@ -1,8 +1,9 @@
-//! How the server is told to stop.
+//! How the server is told to stop, and what it tells the service manager.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::
     tokio::spawn(async move {
         first.heard().await;
         super::say("stopping; requests in flight finish first (Ctrl-C again to stop at once)");
+        notify_manager(NotifyState::Stopping);
         stop.cancel();
         tokio::time::sleep(SAME_WISH).await;
         let Ok(mut second) = Wish::listen() else { return };
@@ -34,6 +36,14 @@ pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::
         std::process::exit(code);
     });
     Ok(())
+}
+
+/// Says to systemd, if that started the server (`Type=notify`), how far it is: a restart with a
+/// mistake in the configuration fails, instead of looking like a success.
+pub(super) fn notify_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager cannot be notified");
+    }
 }
 
 /// Somebody wants the server to stop. Signals from before it listened do not count.
