@@ -18,11 +18,16 @@ impl Browser {
     /// The browser, or `None` where it was not set up. With `CI=true` it must be there.
     pub fn find() -> Option<Self> {
         let packages = repository().join("target/browser");
-        let chromium = std::env::var_os("PORTCULLIS_TEST_CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
+        let chromium = std::env::var_os("PORTCULLIS_TEST_CHROMIUM")
+            .map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
         if packages.join("installed.json").exists() && chromium.exists() {
             return Some(Self { packages, chromium });
         }
-        let missing = format!("no packages in {} or no {}; `cargo xtask test` sets them up", packages.display(), chromium.display());
+        let missing = format!(
+            "no packages in {} or no {}; `cargo xtask test` sets them up",
+            packages.display(),
+            chromium.display()
+        );
         assert!(std::env::var("CI").is_err(), "{missing}");
         eprintln!("skipped: {missing}");
         None
@@ -36,7 +41,10 @@ impl Browser {
         let output = self
             .node(&format!("{journey}.mjs"))
             .env("JOURNEY", journey)
-            .env("SERVER", format!("http://localhost:{}", server.address.port()))
+            .env(
+                "SERVER",
+                format!("http://localhost:{}", server.address.port()),
+            )
             .env("OUTBOX", server.setup.data().join("outbox"))
             .env("DATA", server.setup.data())
             .env("PROGRAM", program())
@@ -45,8 +53,16 @@ impl Browser {
             .envs(variables.iter().copied())
             .output()
             .expect("node starts");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{journey}: {}\n{said}", output.status);
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            output.status.success(),
+            "{journey}: {}\n{said}",
+            output.status
+        );
         // Where it went is worth reading when one looks at the screenshots.
         println!("{said}");
     }
@@ -57,18 +73,31 @@ impl Browser {
             .arg(repository().join("tests/browser").join(script))
             .env("PACKAGES", &self.packages)
             .env("CHROMIUM", &self.chromium)
-            .env("SCREENSHOTS", std::env::var_os("PORTCULLIS_TEST_SCREENSHOTS").map_or_else(|| repository().join("target/screenshots"), PathBuf::from))
+            .env(
+                "SCREENSHOTS",
+                std::env::var_os("PORTCULLIS_TEST_SCREENSHOTS")
+                    .map_or_else(|| repository().join("target/screenshots"), PathBuf::from),
+            )
             .stdin(Stdio::null());
         command
     }
 
     /// Starts a server of breached passwords, which records what it is asked.
     pub fn breaches(&self) -> Breaches {
-        let mut process = self.node("breaches.mjs").stdout(Stdio::piped()).spawn().expect("node starts");
+        let mut process = self
+            .node("breaches.mjs")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
         let mut line = String::new();
         let out = process.stdout.take().expect("standard output is piped");
-        BufReader::new(out).read_line(&mut line).expect("the server says where it listens");
-        Breaches { process, url: line.trim().to_owned() }
+        BufReader::new(out)
+            .read_line(&mut line)
+            .expect("the server says where it listens");
+        Breaches {
+            process,
+            url: line.trim().to_owned(),
+        }
     }
 }
 

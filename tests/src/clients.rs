@@ -38,7 +38,11 @@ impl Printed {
     /// Checks that the person was told this.
     #[track_caller]
     pub fn says(&self, wanted: &str) -> &Self {
-        assert!(self.text.contains(&squeezed(wanted)), "expected `{wanted}` in:\n{}", self.raw);
+        assert!(
+            self.text.contains(&squeezed(wanted)),
+            "expected `{wanted}` in:\n{}",
+            self.raw
+        );
         self
     }
 }
@@ -46,12 +50,20 @@ impl Printed {
 impl Clients {
     /// The tools, or `None` where they were not set up. With `CI=true` they must be there.
     pub fn find() -> Option<Self> {
-        let folder = std::env::var_os("PORTCULLIS_TEST_CLIENTS").map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
+        let folder = std::env::var_os("PORTCULLIS_TEST_CLIENTS")
+            .map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
         if folder.join("twine").exists() {
             return Some(Self(folder));
         }
-        assert!(std::env::var("CI").is_err(), "{} holds no clients; `cargo xtask test` sets them up", folder.display());
-        eprintln!("skipped: no Python clients in {}; `cargo xtask test` sets them up", folder.display());
+        assert!(
+            std::env::var("CI").is_err(),
+            "{} holds no clients; `cargo xtask test` sets them up",
+            folder.display()
+        );
+        eprintln!(
+            "skipped: no Python clients in {}; `cargo xtask test` sets them up",
+            folder.display()
+        );
         None
     }
 
@@ -60,17 +72,36 @@ impl Clients {
         let mut command = Command::new(self.0.join(tool));
         // Beside a project, not in it: what is in it is packed.
         let home = match (folder.join("pyproject.toml").exists(), folder.file_name()) {
-            (true, Some(name)) => folder.with_file_name(format!(".home-of-{}", name.to_string_lossy())),
+            (true, Some(name)) => {
+                folder.with_file_name(format!(".home-of-{}", name.to_string_lossy()))
+            }
             _ => folder.join(".home"),
         };
         std::fs::create_dir_all(&home).expect("the home folder can be made");
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if ["TWINE_", "UV_", "PIP_", "FLIT_", "HATCH_", "POETRY_", "PYTHON", "VIRTUAL_ENV", "PORTCULLIS_"].iter().any(|start| name.starts_with(start)) {
+            if [
+                "TWINE_",
+                "UV_",
+                "PIP_",
+                "FLIT_",
+                "HATCH_",
+                "POETRY_",
+                "PYTHON",
+                "VIRTUAL_ENV",
+                "PORTCULLIS_",
+            ]
+            .iter()
+            .any(|start| name.starts_with(start))
+            {
                 command.env_remove(name);
             }
         }
-        let path = format!("{}:{}", self.0.display(), std::env::var("PATH").unwrap_or_default());
+        let path = format!(
+            "{}:{}",
+            self.0.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
         command
             .current_dir(folder)
             .env("PATH", path)
@@ -89,20 +120,37 @@ impl Clients {
     }
 
     /// Runs a tool to its end.
-    pub fn run(&self, tool: &str, folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Printed {
+    pub fn run(
+        &self,
+        tool: &str,
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Printed {
         let output = self
             .command(tool, folder)
             .args(arguments)
             .envs(variables.iter().copied())
             .output()
             .unwrap_or_else(|cause| panic!("{tool} does not start: {cause}"));
-        let raw = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        Printed { success: output.status.success(), text: squeezed(&raw), raw }
+        let raw = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Printed {
+            success: output.status.success(),
+            text: squeezed(&raw),
+            raw,
+        }
     }
 
     /// Runs a Python script to its end.
     pub fn python(&self, folder: &Path, script: &str, arguments: &[&str]) -> Printed {
-        let all: Vec<&str> = ["-c", script].into_iter().chain(arguments.iter().copied()).collect();
+        let all: Vec<&str> = ["-c", script]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
         self.run("python", folder, &all, &[])
     }
 }

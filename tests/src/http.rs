@@ -20,7 +20,12 @@ pub struct Request {
 impl Request {
     /// A request without body.
     pub fn new(method: &str, path: &str) -> Self {
-        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// `GET path`.
@@ -50,7 +55,8 @@ impl Request {
 
     /// The bytes that go over the wire.
     pub fn encode(&self, host: SocketAddr) -> Vec<u8> {
-        let mut out = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();
+        let mut out =
+            format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();
         for (name, value) in &self.headers {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
@@ -76,7 +82,10 @@ pub struct Response {
 impl Response {
     /// The first header of this name, in whatever case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -86,12 +95,14 @@ impl Response {
 
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|cause| panic!("not JSON ({cause}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|cause| panic!("not JSON ({cause}): {}", self.text()))
     }
 
     /// Number of the policy set that decided the request.
     pub fn policy_set(&self) -> Option<u64> {
-        self.header("Portcullis-Policy-Set").and_then(|value| value.parse().ok())
+        self.header("Portcullis-Policy-Set")
+            .and_then(|value| value.parse().ok())
     }
 }
 
@@ -105,7 +116,10 @@ pub struct Connection {
 impl Connection {
     /// A connection that is opened with its first request.
     pub fn to(address: SocketAddr) -> Self {
-        Self { address, stream: None }
+        Self {
+            address,
+            stream: None,
+        }
     }
 
     /// Sends one request and reads its answer. A connection that the server closed since
@@ -117,7 +131,11 @@ impl Connection {
 
     /// Sends bytes as they are, for requests that no client would make.
     pub fn send_bytes(&mut self, bytes: &[u8], head: bool) -> io::Result<Response> {
-        if self.stream.as_ref().is_some_and(|stream| is_closed(stream.get_ref())) {
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| is_closed(stream.get_ref()))
+        {
             self.stream = None;
         }
         let mut stream = match self.stream.take() {
@@ -138,7 +156,9 @@ impl Connection {
             Ok(response) => response,
             Err(cause) => return Err(written.err().unwrap_or(cause)),
         };
-        let closes = response.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let closes = response
+            .header("Connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
         if written.is_ok() && !closes {
             self.stream = Some(stream);
         }
@@ -176,7 +196,10 @@ fn read_one_response(stream: &mut BufReader<TcpStream>, head: bool) -> io::Resul
     if !version.starts_with("HTTP/1.") {
         return Err(invalid(&format!("not an HTTP/1 status line: {line:?}")));
     }
-    let status: u16 = parts.next().and_then(|status| status.parse().ok()).ok_or_else(|| invalid("no status"))?;
+    let status: u16 = parts
+        .next()
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| invalid("no status"))?;
     let reason = parts.next().unwrap_or_default().to_owned();
 
     let mut headers = Vec::new();
@@ -185,18 +208,29 @@ fn read_one_response(stream: &mut BufReader<TcpStream>, head: bool) -> io::Resul
         if line.is_empty() {
             break;
         }
-        let (name, value) = line.split_once(':').ok_or_else(|| invalid(&format!("not a header: {line:?}")))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| invalid(&format!("not a header: {line:?}")))?;
         headers.push((name.to_owned(), value.trim().to_owned()));
     }
-    let mut response = Response { status, reason, headers, body: Vec::new() };
+    let mut response = Response {
+        status,
+        reason,
+        headers,
+        body: Vec::new(),
+    };
 
     if head || status < 200 || status == 204 || status == 304 {
         return Ok(response);
     }
-    if response.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+    if response
+        .header("Transfer-Encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+    {
         loop {
             let line = read_line(stream)?;
-            let size = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| invalid("bad chunk size"))?;
+            let size = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16)
+                .map_err(|_| invalid("bad chunk size"))?;
             let start = response.body.len();
             response.body.resize(start + size, 0);
             stream.read_exact(&mut response.body[start..])?;
@@ -220,7 +254,10 @@ fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut line = Vec::new();
     stream.read_until(b'\n', &mut line)?;
     if line.pop() != Some(b'\n') {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the server closed the connection",
+        ));
     }
     if line.last() == Some(&b'\r') {
         line.pop();

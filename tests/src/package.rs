@@ -51,7 +51,9 @@ impl Package {
         let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ size as u64;
         self.payload = (0..size)
             .map(|_| {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 (state >> 56) as u8
             })
             .collect();
@@ -61,7 +63,11 @@ impl Package {
     /// The name as file names carry it (PEP 625, binary distribution format).
     pub fn escaped_name(&self) -> String {
         let mut escaped = String::new();
-        for part in self.name.split(['-', '_', '.']).filter(|part| !part.is_empty()) {
+        for part in self
+            .name
+            .split(['-', '_', '.'])
+            .filter(|part| !part.is_empty())
+        {
             if !escaped.is_empty() {
                 escaped.push('_');
             }
@@ -71,7 +77,10 @@ impl Package {
     }
 
     fn metadata(&self) -> String {
-        let mut text = format!("Metadata-Version: 2.1\nName: {}\nVersion: {}\nSummary: {}\n", self.name, self.version, self.summary);
+        let mut text = format!(
+            "Metadata-Version: 2.1\nName: {}\nVersion: {}\nSummary: {}\n",
+            self.name, self.version, self.summary
+        );
         if let Some(requires_python) = &self.requires_python {
             text.push_str(&format!("Requires-Python: {requires_python}\n"));
         }
@@ -97,7 +106,11 @@ impl Package {
         }
         let mut record = String::new();
         for (path, bytes) in &files {
-            record.push_str(&format!("{path},sha256={},{}\n", BASE64URL_NOPAD.encode(&Sha256::digest(bytes)), bytes.len()));
+            record.push_str(&format!(
+                "{path},sha256={},{}\n",
+                BASE64URL_NOPAD.encode(&Sha256::digest(bytes)),
+                bytes.len()
+            ));
         }
         record.push_str(&format!("{dist_info}/RECORD,,\n"));
         files.push((format!("{dist_info}/RECORD"), record.into_bytes()));
@@ -118,7 +131,10 @@ impl Package {
         let mut files = vec![
             (format!("{top}/PKG-INFO"), metadata.clone().into_bytes()),
             (format!("{top}/pyproject.toml"), pyproject.into_bytes()),
-            (format!("{top}/{escaped}/__init__.py"), format!("__version__ = \"{}\"\n", self.version).into_bytes()),
+            (
+                format!("{top}/{escaped}/__init__.py"),
+                format!("__version__ = \"{}\"\n", self.version).into_bytes(),
+            ),
         ];
         if !self.payload.is_empty() {
             files.push((format!("{top}/{escaped}/payload.bin"), self.payload.clone()));
@@ -127,7 +143,14 @@ impl Package {
         self.distribution(file_name, tar_gz_of(&files), metadata, "sdist", "source")
     }
 
-    fn distribution(&self, file_name: String, bytes: Vec<u8>, metadata: String, file_type: &str, python_version: &str) -> Distribution {
+    fn distribution(
+        &self,
+        file_name: String,
+        bytes: Vec<u8>,
+        metadata: String,
+        file_type: &str,
+        python_version: &str,
+    ) -> Distribution {
         let mut fields = vec![
             (":action".to_owned(), "file_upload".to_owned()),
             ("protocol_version".to_owned(), "1".to_owned()),
@@ -144,9 +167,20 @@ impl Package {
         for requirement in &self.requires {
             fields.push(("requires_dist".to_owned(), requirement.clone()));
         }
-        fields.push(("sha256_digest".to_owned(), HEXLOWER.encode(&Sha256::digest(&bytes))));
-        fields.push(("blake2_256_digest".to_owned(), HEXLOWER.encode(&Blake2b256::digest(&bytes))));
-        Distribution { file_name, bytes, fields, metadata }
+        fields.push((
+            "sha256_digest".to_owned(),
+            HEXLOWER.encode(&Sha256::digest(&bytes)),
+        ));
+        fields.push((
+            "blake2_256_digest".to_owned(),
+            HEXLOWER.encode(&Blake2b256::digest(&bytes)),
+        ));
+        Distribution {
+            file_name,
+            bytes,
+            fields,
+            metadata,
+        }
     }
 }
 
@@ -159,7 +193,13 @@ impl Distribution {
     /// Where an index that names files by their BLAKE2b-256, as PyPI does, serves the file.
     pub fn path(&self) -> String {
         let digest = HEXLOWER.encode(&Blake2b256::digest(&self.bytes));
-        format!("/files/{}/{}/{}/{}", &digest[..2], &digest[2..4], &digest[4..], self.file_name)
+        format!(
+            "/files/{}/{}/{}/{}",
+            &digest[..2],
+            &digest[2..4],
+            &digest[4..],
+            self.file_name
+        )
     }
 
     /// The same upload with one field changed, added (a field it has not) or removed (`None`).
@@ -183,7 +223,9 @@ impl Distribution {
     pub fn with_bytes(self, bytes: Vec<u8>) -> Self {
         let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
         let blake2 = HEXLOWER.encode(&Blake2b256::digest(&bytes));
-        let mut changed = self.with_field("sha256_digest", Some(&sha256)).with_field("blake2_256_digest", Some(&blake2));
+        let mut changed = self
+            .with_field("sha256_digest", Some(&sha256))
+            .with_field("blake2_256_digest", Some(&blake2));
         changed.bytes = bytes;
         changed
     }
@@ -211,23 +253,39 @@ impl Distribution {
 /// A ZIP archive of these files.
 pub fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated);
     for (path, bytes) in files {
-        archive.start_file(path.as_str(), options).expect("a ZIP in memory takes any file");
-        archive.write_all(bytes).expect("a ZIP in memory takes any bytes");
+        archive
+            .start_file(path.as_str(), options)
+            .expect("a ZIP in memory takes any file");
+        archive
+            .write_all(bytes)
+            .expect("a ZIP in memory takes any bytes");
     }
-    archive.finish().expect("a ZIP in memory can be finished").into_inner()
+    archive
+        .finish()
+        .expect("a ZIP in memory can be finished")
+        .into_inner()
 }
 
 /// A gzipped tar archive of these files.
 pub fn tar_gz_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
+        Vec::new(),
+        flate2::Compression::fast(),
+    ));
     for (path, bytes) in files {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(1_700_000_000);
-        archive.append_data(&mut header, path, bytes.as_slice()).expect("a tar in memory takes any file");
+        archive
+            .append_data(&mut header, path, bytes.as_slice())
+            .expect("a tar in memory takes any file");
     }
-    archive.into_inner().and_then(|encoder| encoder.finish()).expect("a tar in memory can be finished")
+    archive
+        .into_inner()
+        .and_then(|encoder| encoder.finish())
+        .expect("a tar in memory can be finished")
 }

@@ -34,15 +34,26 @@ pub fn new_database() -> Option<TestDatabase> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let server = SERVER.get_or_init(find_server).as_ref()?;
-    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let name = format!(
+        "test_{}_{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
     server.sql(&format!("CREATE DATABASE {name}"));
-    Some(TestDatabase { url: server.url_of(&name), drop_on: server.cluster.is_none().then_some(server), name })
+    Some(TestDatabase {
+        url: server.url_of(&name),
+        drop_on: server.cluster.is_none().then_some(server),
+        name,
+    })
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(server) = self.drop_on {
-            server.sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+            server.sql(&format!(
+                "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+                self.name
+            ));
         }
     }
 }
@@ -58,13 +69,35 @@ struct Server {
 
 impl Server {
     fn sql(&self, statement: &str) {
-        let output = Command::new(&self.psql).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url]).output().expect("psql runs");
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(&self.psql)
+            .args([
+                "-X",
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                statement,
+                &self.url,
+            ])
+            .output()
+            .expect("psql runs");
+        assert!(
+            output.status.success(),
+            "{statement}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn url_of(&self, database: &str) -> String {
-        let (before, query) = self.url.split_once('?').map_or((self.url.as_str(), String::new()), |(before, query)| (before, format!("?{query}")));
-        let authority_end = before["postgres://".len()..].find('/').map_or(before.len(), |slash| slash + "postgres://".len());
+        let (before, query) = self
+            .url
+            .split_once('?')
+            .map_or((self.url.as_str(), String::new()), |(before, query)| {
+                (before, format!("?{query}"))
+            });
+        let authority_end = before["postgres://".len()..]
+            .find('/')
+            .map_or(before.len(), |slash| slash + "postgres://".len());
         format!("{}/{database}{query}", &before[..authority_end])
     }
 }
@@ -72,15 +105,27 @@ impl Server {
 fn find_server() -> Option<Server> {
     if let Ok(url) = std::env::var("PORTCULLIS_TEST_POSTGRES") {
         let url = url.replacen("postgresql://", "postgres://", 1);
-        assert!(url.starts_with("postgres://"), "PORTCULLIS_TEST_POSTGRES is not a postgres:// URL");
-        return Some(Server { url, psql: "psql".into(), cluster: None });
+        assert!(
+            url.starts_with("postgres://"),
+            "PORTCULLIS_TEST_POSTGRES is not a postgres:// URL"
+        );
+        return Some(Server {
+            url,
+            psql: "psql".into(),
+            cluster: None,
+        });
     }
     match newest_installed() {
         Some(programs) => Some(start_cluster(&programs)),
-        None if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("PostgreSQL is not installed, and CI=true asks for it"),
+        None if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
+            panic!("PostgreSQL is not installed, and CI=true asks for it")
+        }
         None => {
             // Written past the test harness, which would show it for failed tests only.
-            let _ = writeln!(std::io::stderr(), "skipped on PostgreSQL: it is not installed (apt-get install postgresql)");
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped on PostgreSQL: it is not installed (apt-get install postgresql)"
+            );
             None
         }
     }
@@ -89,8 +134,16 @@ fn find_server() -> Option<Server> {
 /// The folder of the newest installed version's programs.
 fn newest_installed() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-    let numbered = versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))));
-    numbered.filter(|(_, programs)| programs.join("initdb").exists()).max().map(|(_, programs)| programs)
+    let numbered = versions.filter_map(|entry| {
+        Some((
+            entry.file_name().to_str()?.parse::<u32>().ok()?,
+            entry.path().join("bin"),
+        ))
+    });
+    numbered
+        .filter(|(_, programs)| programs.join("initdb").exists())
+        .max()
+        .map(|(_, programs)| programs)
 }
 
 fn start_cluster(programs: &Path) -> Server {
@@ -99,7 +152,10 @@ fn start_cluster(programs: &Path) -> Server {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder).expect("the temporary folder can be written");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the folder is ours");
-    let as_root = fs::metadata(&folder).expect("the folder was just made").uid() == 0;
+    let as_root = fs::metadata(&folder)
+        .expect("the folder was just made")
+        .uid()
+        == 0;
     if as_root {
         run(Command::new("chown").arg("postgres").arg(&folder));
     }
@@ -116,17 +172,39 @@ fn start_cluster(programs: &Path) -> Server {
     };
     // First the guard: whatever comes of the rest, it is cleaned up.
     let mut stop = program("pg_ctl");
-    stop.arg("-D").arg(&data).args(["-s", "-m", "immediate", "stop"]);
+    stop.arg("-D")
+        .arg(&data)
+        .args(["-s", "-m", "immediate", "stop"]);
     let guard = start_guard(&stop, &folder);
 
-    run(program("initdb").arg("-D").arg(&data).args(["-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"]));
+    run(program("initdb").arg("-D").arg(&data).args([
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]));
     let socket = folder.to_str().expect("temporary folders have plain names");
     let options = format!(
         "-k {socket} -c listen_addresses= -c max_connections=300 -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=32MB"
     );
-    run(program("pg_ctl").arg("-D").arg(&data).args(["-w", "-s", "-l"]).arg(folder.join("log")).arg("-o").arg(options).arg("start"));
+    run(program("pg_ctl")
+        .arg("-D")
+        .arg(&data)
+        .args(["-w", "-s", "-l"])
+        .arg(folder.join("log"))
+        .arg("-o")
+        .arg(options)
+        .arg("start"));
 
-    Server { url: format!("postgres://postgres@localhost/postgres?host={socket}"), psql: programs.join("psql"), cluster: Some(guard) }
+    Server {
+        url: format!("postgres://postgres@localhost/postgres?host={socket}"),
+        psql: programs.join("psql"),
+        cluster: Some(guard),
+    }
 }
 
 /// A process that waits until this one is gone, whether it returned, panicked or was
@@ -134,12 +212,29 @@ fn start_cluster(programs: &Path) -> Server {
 fn start_guard(stop: &Command, folder: &Path) -> Child {
     let script = r#"trap '' INT TERM HUP; cat; folder=$1; shift; "$@"; rm -rf "$folder""#;
     let mut guard = Command::new("sh");
-    guard.args(["-c", script, "guard"]).arg(folder).arg(stop.get_program()).args(stop.get_args());
-    guard.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    guard
+        .args(["-c", script, "guard"])
+        .arg(folder)
+        .arg(stop.get_program())
+        .args(stop.get_args());
+    guard
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     guard.spawn().expect("sh runs")
 }
 
 fn run(command: &mut Command) {
-    let output = command.current_dir("/").stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -20,7 +20,9 @@ pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// The top of the repository.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is in the repository")
 }
 
 /// One of the policy sets that are shipped.
@@ -30,8 +32,15 @@ pub fn shipped_set(name: &str) -> PathBuf {
 
 /// The program under test.
 pub fn program() -> PathBuf {
-    let program = std::env::var_os("PORTCULLIS_TEST_PROGRAM").map_or_else(|| repository().join("target/debug/portcullis"), PathBuf::from);
-    assert!(program.exists(), "{} is not built; run `cargo xtask test`, or `cargo build -p server` before a single test", program.display());
+    let program = std::env::var_os("PORTCULLIS_TEST_PROGRAM").map_or_else(
+        || repository().join("target/debug/portcullis"),
+        PathBuf::from,
+    );
+    assert!(
+        program.exists(),
+        "{} is not built; run `cargo xtask test`, or `cargo build -p server` before a single test",
+        program.display()
+    );
     program
 }
 
@@ -72,7 +81,12 @@ impl Default for Setup {
             database: None,
             flags: Vec::new(),
             variables: Vec::new(),
-            folder: Arc::new(tempfile::Builder::new().prefix("portcullis-test-").tempdir().expect("a temporary folder can be made")),
+            folder: Arc::new(
+                tempfile::Builder::new()
+                    .prefix("portcullis-test-")
+                    .tempdir()
+                    .expect("a temporary folder can be made"),
+            ),
         }
     }
 }
@@ -127,7 +141,12 @@ impl Setup {
     }
 
     /// Runs a subcommand on the server's data, with text on its standard input.
-    pub fn command_line_with_input(&self, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+    pub fn command_line_with_input(
+        &self,
+        arguments: &[&str],
+        input: &str,
+        variables: &[(&str, &str)],
+    ) -> Output {
         let mut child = command(self.folder.path())
             .args(arguments)
             .args(self.configuration())
@@ -167,14 +186,21 @@ impl Output {
     /// The same, after checking that it succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert!(self.status.success(), "{}\n{}\n{}", self.status, self.stdout, self.stderr);
+        assert!(
+            self.status.success(),
+            "{}\n{}\n{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|cause| panic!("not JSON ({cause}): {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|cause| panic!("not JSON ({cause}): {}\n{}", self.stdout, self.stderr))
     }
 
     /// Everything it said.
@@ -204,9 +230,15 @@ pub struct Server {
 impl Server {
     fn start(setup: Setup) -> Self {
         // Servers that share a folder keep logs of their own.
-        let log = (1..).map(|number| setup.folder.path().join(format!("server-{number}.log"))).find(|path| !path.exists()).expect("there is a free name");
+        let log = (1..)
+            .map(|number| setup.folder.path().join(format!("server-{number}.log")))
+            .find(|path| !path.exists())
+            .expect("there is a free name");
         let out = File::create(&log).expect("the log can be made");
-        let policies = setup.policies.iter().flat_map(|folder| ["--policies".into(), folder.clone().into_os_string()]);
+        let policies = setup
+            .policies
+            .iter()
+            .flat_map(|folder| ["--policies".into(), folder.clone().into_os_string()]);
         let process = command(setup.folder.path())
             .arg("serve")
             .args(["--listen", "127.0.0.1:0"])
@@ -219,15 +251,30 @@ impl Server {
             .stderr(out)
             .spawn()
             .expect("the server starts");
-        let mut server = Self { setup, address: SocketAddr::from(([127, 0, 0, 1], 0)), process, log };
+        let mut server = Self {
+            setup,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            process,
+            log,
+        };
         server.address = server.wait_for("the address it listens on", |server| {
             let log = server.log();
             // The port is told once it is bound.
             let rest = log.split("serving    http://localhost:").nth(1)?;
-            let port: u16 = rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
+            let port: u16 = rest
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect::<String>()
+                .parse()
+                .ok()?;
             (port != 0).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
         });
-        server.wait_for("health", |server| server.try_send(&Request::get("/health")).ok().filter(|answer| answer.status == 200));
+        server.wait_for("health", |server| {
+            server
+                .try_send(&Request::get("/health"))
+                .ok()
+                .filter(|answer| answer.status == 200)
+        });
         server
     }
 
@@ -240,9 +287,16 @@ impl Server {
                 return found;
             }
             if let Ok(Some(status)) = self.process.try_wait() {
-                panic!("the server ended ({status}) while waiting for {what}:\n{}", self.log());
+                panic!(
+                    "the server ended ({status}) while waiting for {what}:\n{}",
+                    self.log()
+                );
             }
-            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -266,7 +320,10 @@ impl Server {
             if log.contains(&mark) {
                 return log;
             }
-            assert!(Instant::now() < deadline, "waited in vain for {mark}:\n{log}");
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {mark}:\n{log}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -290,7 +347,14 @@ impl Server {
     /// Sends one request over a connection of its own.
     #[track_caller]
     pub fn send(&self, request: &Request) -> Response {
-        self.try_send(request).unwrap_or_else(|cause| panic!("{} {}: {cause}\n{}", request.method, request.path, self.log()))
+        self.try_send(request).unwrap_or_else(|cause| {
+            panic!(
+                "{} {}: {cause}\n{}",
+                request.method,
+                request.path,
+                self.log()
+            )
+        })
     }
 
     /// The same, for tests that stop servers.
@@ -326,26 +390,55 @@ impl Server {
     pub fn confirm_command_line<T>(&self, user: &User, cause: impl FnOnce() -> T) -> T {
         let outbox = self.setup.data().join("outbox");
         let mails = || -> Vec<PathBuf> {
-            let files = std::fs::read_dir(&outbox).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-            files.filter(|file| file.to_string_lossy().contains("-command-line-confirm-")).collect()
+            let files = std::fs::read_dir(&outbox)
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+                .map(|entry| entry.path());
+            files
+                .filter(|file| file.to_string_lossy().contains("-command-line-confirm-"))
+                .collect()
         };
         let before = mails();
         let caused = cause();
         let deadline = Instant::now() + PATIENCE;
         let link = loop {
-            let new = mails().into_iter().filter(|file| !before.contains(file)).filter_map(|file| std::fs::read_to_string(file).ok());
-            let of_user = new.filter(|mail| mail.contains(&format!("To: {}@example.org", user.name)));
-            let found = of_user.filter_map(|mail| mail.lines().find_map(|line| Some(line.split_once("/login/device?link=")?.1.trim().to_owned()))).next();
+            let new = mails()
+                .into_iter()
+                .filter(|file| !before.contains(file))
+                .filter_map(|file| std::fs::read_to_string(file).ok());
+            let of_user =
+                new.filter(|mail| mail.contains(&format!("To: {}@example.org", user.name)));
+            let found = of_user
+                .filter_map(|mail| {
+                    mail.lines().find_map(|line| {
+                        Some(line.split_once("/login/device?link=")?.1.trim().to_owned())
+                    })
+                })
+                .next();
             if let Some(link) = found {
                 break link;
             }
-            assert!(Instant::now() < deadline, "waited in vain for the mail about a command line:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for the mail about a command line:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         let origin = format!("http://localhost:{}", self.address.port());
-        let request = Request::new("POST", "/login/device").header("Origin", &origin).header("Accept", "text/html");
-        let answer = self.send(&request.body("application/x-www-form-urlencoded", format!("link={link}").into_bytes()));
-        assert!(answer.status == 200 && answer.text().contains("The command line is confirmed"), "{}", answer.text());
+        let request = Request::new("POST", "/login/device")
+            .header("Origin", &origin)
+            .header("Accept", "text/html");
+        let answer = self.send(&request.body(
+            "application/x-www-form-urlencoded",
+            format!("link={link}").into_bytes(),
+        ));
+        assert!(
+            answer.status == 200 && answer.text().contains("The command line is confirmed"),
+            "{}",
+            answer.text()
+        );
         caused
     }
 
@@ -353,23 +446,52 @@ impl Server {
     #[track_caller]
     pub fn known_command_line(&self, user: &User) -> String {
         let code = user.authenticator.as_ref().map(Authenticator::code);
-        let proof = serde_json::json!({ "user": user.name, "password": user.password, "totp": code });
-        let request = Request::new("POST", "/api/projects/nothing/staged").header("Accept", "application/json");
-        let refused = self.confirm_command_line(user, || self.send(&request.body("application/json", proof.to_string().into_bytes())));
-        assert_eq!(refused.json()["reasons"][0]["code"], "device-unknown", "{}", refused.text());
-        refused.json()["device"].as_str().expect("the secret of the command line").to_owned()
+        let proof =
+            serde_json::json!({ "user": user.name, "password": user.password, "totp": code });
+        let request = Request::new("POST", "/api/projects/nothing/staged")
+            .header("Accept", "application/json");
+        let refused = self.confirm_command_line(user, || {
+            self.send(&request.body("application/json", proof.to_string().into_bytes()))
+        });
+        assert_eq!(
+            refused.json()["reasons"][0]["code"],
+            "device-unknown",
+            "{}",
+            refused.text()
+        );
+        refused.json()["device"]
+            .as_str()
+            .expect("the secret of the command line")
+            .to_owned()
     }
 
     /// Makes the command line of this test, with the server's address as given to it, known to
     /// be the user's.
     #[track_caller]
     pub fn know_own_command_line(&self, user: &User, url: &str) {
-        let code = user.authenticator.as_ref().map(Authenticator::code).unwrap_or_default();
+        let code = user
+            .authenticator
+            .as_ref()
+            .map(Authenticator::code)
+            .unwrap_or_default();
         let file = format!("nothing={}", "0".repeat(64));
-        let arguments = ["release", "publish", "nothing", "1.0", "--user", &user.name, "--url", url, "--file", &file];
-        let variables = [("PORTCULLIS_PASSWORD", user.password.as_str()), ("PORTCULLIS_TOTP", &code)];
-        let refused = self.confirm_command_line(user, || self.setup.command_line_with_input(&arguments, "", &variables));
-        assert!(!refused.status.success() && refused.all().contains("Open the link in your mail"), "{}", refused.all());
+        let arguments = [
+            "release", "publish", "nothing", "1.0", "--user", &user.name, "--url", url, "--file",
+            &file,
+        ];
+        let variables = [
+            ("PORTCULLIS_PASSWORD", user.password.as_str()),
+            ("PORTCULLIS_TOTP", &code),
+        ];
+        let refused = self.confirm_command_line(user, || {
+            self.setup
+                .command_line_with_input(&arguments, "", &variables)
+        });
+        assert!(
+            !refused.status.success() && refused.all().contains("Open the link in your mail"),
+            "{}",
+            refused.all()
+        );
     }
 
     /// Stops the server as an operator would, and says how it ended.
@@ -380,13 +502,21 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(status.is_ok_and(|status| status.success()), "the server is there to be signalled");
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "the server is there to be signalled"
+        );
     }
 
     /// Ends the server at once, as a power cut would.
     pub fn kill(&mut self) {
-        self.process.kill().expect("the server is there to be killed");
+        self.process
+            .kill()
+            .expect("the server is there to be killed");
         self.process.wait().expect("a killed process ends");
     }
 
@@ -397,16 +527,28 @@ impl Server {
             if let Some(status) = self.process.try_wait().expect("the server is our child") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the server does not stop:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the server runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells the resident size");
-        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("the size is a number");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .expect("the server runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("Linux tells the resident size");
+        let kilobytes: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|number| number.parse().ok())
+            .expect("the size is a number");
         kilobytes * 1024
     }
 }
@@ -425,8 +567,13 @@ impl Setup {
     /// Makes a user with a verified address and a second factor.
     pub fn user(&self, name: &str) -> User {
         let mut user = self.user_without_factor(name);
-        let enrolled = self.command_line(&["user", "totp", "enroll", name, "--json"]).ok().json();
-        user.authenticator = Some(Authenticator::from_base32(enrolled["secret"].as_str().expect("the secret is told")));
+        let enrolled = self
+            .command_line(&["user", "totp", "enroll", name, "--json"])
+            .ok()
+            .json();
+        user.authenticator = Some(Authenticator::from_base32(
+            enrolled["secret"].as_str().expect("the secret is told"),
+        ));
         user
     }
 
@@ -434,8 +581,25 @@ impl Setup {
     pub fn user_without_factor(&self, name: &str) -> User {
         let password = format!("correct horse {name} battery");
         let email = format!("{name}@example.org");
-        self.command_line_with_input(&["user", "create", name, "--email", &email, "--verified", "--password-stdin"], &format!("{password}\n"), &[]).ok();
-        User { name: name.to_owned(), password, authenticator: None }
+        self.command_line_with_input(
+            &[
+                "user",
+                "create",
+                name,
+                "--email",
+                &email,
+                "--verified",
+                "--password-stdin",
+            ],
+            &format!("{password}\n"),
+            &[],
+        )
+        .ok();
+        User {
+            name: name.to_owned(),
+            password,
+            authenticator: None,
+        }
     }
 
     /// Makes a token; `scope` are the flags `--account` or `--project p …`.
@@ -446,18 +610,39 @@ impl Setup {
     /// Makes a token and tells its identifier too.
     pub fn token_with_id(&self, user: &User, scope: &[&str]) -> (String, String) {
         // Descriptions are unique for each user; the moment makes them so.
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("the clock is past 1970")
+            .as_nanos();
         let description = format!("test {now}");
-        let arguments: Vec<&str> = ["token", "create", &user.name, "--description", &description, "--json"].into_iter().chain(scope.iter().copied()).collect();
+        let arguments: Vec<&str> = [
+            "token",
+            "create",
+            &user.name,
+            "--description",
+            &description,
+            "--json",
+        ]
+        .into_iter()
+        .chain(scope.iter().copied())
+        .collect();
         let created = self.command_line(&arguments).ok().json();
-        (created["token"].as_str().expect("the token is told").to_owned(), created["id"].as_str().expect("its id is told").to_owned())
+        (
+            created["token"]
+                .as_str()
+                .expect("the token is told")
+                .to_owned(),
+            created["id"].as_str().expect("its id is told").to_owned(),
+        )
     }
 }
 
 /// The request that uploads a file.
 pub fn upload_request(distribution: &Distribution, authorization: Option<&str>) -> Request {
     let (content_type, body) = distribution.multipart();
-    Request::new("POST", "/legacy/").authorization(authorization).body(&content_type, body)
+    Request::new("POST", "/legacy/")
+        .authorization(authorization)
+        .body(&content_type, body)
 }
 
 /// The header value by which clients send a token: `Basic` with the user `__token__`.
@@ -467,5 +652,8 @@ pub fn basic_token(token: &str) -> String {
 
 /// The header value of a user name and a password.
 pub fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", data_encoding::BASE64.encode(format!("{user}:{password}").as_bytes()))
+    format!(
+        "Basic {}",
+        data_encoding::BASE64.encode(format!("{user}:{password}").as_bytes())
+    )
 }

@@ -11,8 +11,14 @@ pub struct Authenticator {
 impl Authenticator {
     /// From the secret in base32, as a person would type it in.
     pub fn from_base32(secret: &str) -> Self {
-        let secret = totp_rs::Secret::try_from_base32(secret.trim()).expect("the server prints the secret in base32");
-        Self { totp: totp_rs::Builder::new().with_secret(secret).with_account_name("test").build_noncompliant() }
+        let secret = totp_rs::Secret::try_from_base32(secret.trim())
+            .expect("the server prints the secret in base32");
+        Self {
+            totp: totp_rs::Builder::new()
+                .with_secret(secret)
+                .with_account_name("test")
+                .build_noncompliant(),
+        }
     }
 
     /// The code shown now.
@@ -27,13 +33,25 @@ impl Authenticator {
 
     /// The same for several steps, all counted from one moment.
     pub fn codes_from_now(&self, steps: impl Iterator<Item = i64>) -> Vec<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
-        steps.map(|steps| self.totp.generate(now.saturating_add_signed(steps * 30)).to_string()).collect()
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("the clock is past 1970")
+            .as_secs();
+        steps
+            .map(|steps| {
+                self.totp
+                    .generate(now.saturating_add_signed(steps * 30))
+                    .to_string()
+            })
+            .collect()
     }
 
     /// Six digits that are no code of these minutes.
     pub fn wrong_code(&self) -> String {
         let near = self.codes_from_now(-3..=3);
-        (0..=9).map(|digit| digit.to_string().repeat(6)).find(|code| !near.contains(code)).expect("seven steps have at most seven codes")
+        (0..=9)
+            .map(|digit| digit.to_string().repeat(6))
+            .find(|code| !near.contains(code))
+            .expect("seven steps have at most seven codes")
     }
 }

@@ -19,13 +19,18 @@ use std::sync::{Mutex, OnceLock};
 
 use policy_engine::cases::profile::Caller;
 use policy_engine::contract::{Action, Obligation, Outcome, PasswordState};
-use policy_engine::{Compiler, Decision, DecisionOutcome, Engine, EngineConfig, Grade, Module, PolicySet, SetSpec, cases, table};
+use policy_engine::{
+    Compiler, Decision, DecisionOutcome, Engine, EngineConfig, Grade, Module, PolicySet, SetSpec,
+    cases, table,
+};
 use portcullis_http::Credentials;
 
 const SETS: &[&str] = &["default", "strict", "observe", "private"];
 
 fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace")
 }
 
 fn folder(set: &str) -> PathBuf {
@@ -34,28 +39,53 @@ fn folder(set: &str) -> PathBuf {
 
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(EngineConfig { lanes: 1, ..EngineConfig::new(Compiler::InProcess) }).expect("an engine"))
+    ENGINE.get_or_init(|| {
+        Engine::new(EngineConfig {
+            lanes: 1,
+            ..EngineConfig::new(Compiler::InProcess)
+        })
+        .expect("an engine")
+    })
 }
 
 /// A shipped module, built from the sources as they are now.
 fn module(file: &str) -> Module {
     static LOADED: OnceLock<Mutex<HashMap<String, Module>>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
-        let output =
-            Command::new(env!("CARGO")).args(["xtask", "build-plugins"]).arg(tests::server::program()).current_dir(workspace()).output().expect("cargo starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(env!("CARGO"))
+            .args(["xtask", "build-plugins"])
+            .arg(tests::server::program())
+            .current_dir(workspace())
+            .output()
+            .expect("cargo starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Mutex::default()
     });
     let load = || {
         let path = workspace().join("policies/modules").join(file);
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        engine().load(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"))
+        engine()
+            .load(&bytes)
+            .unwrap_or_else(|error| panic!("{file}: {error}"))
     };
-    loaded.lock().expect("no test failed while it loaded a module").entry(file.to_owned()).or_insert_with(load).clone()
+    loaded
+        .lock()
+        .expect("no test failed while it loaded a module")
+        .entry(file.to_owned())
+        .or_insert_with(load)
+        .clone()
 }
 
 fn assemble(spec: &SetSpec) -> PolicySet {
-    let modules: Vec<Module> = spec.bindings.iter().map(|binding| module(&binding.module)).collect();
+    let modules: Vec<Module> = spec
+        .bindings
+        .iter()
+        .map(|binding| module(&binding.module))
+        .collect();
     PolicySet::assemble(1, spec, &modules).unwrap_or_else(|error| panic!("{}: {error}", spec.name))
 }
 
@@ -67,11 +97,18 @@ fn shipped(set: &str) -> PolicySet {
 #[test]
 fn every_case_of_every_shipped_set_decides_as_written() {
     for name in SETS {
-        let cases = cases::load_folder(&folder(name).join("cases")).unwrap_or_else(|error| panic!("{error}"));
+        let cases = cases::load_folder(&folder(name).join("cases"))
+            .unwrap_or_else(|error| panic!("{error}"));
         assert!(!cases.is_empty(), "{name} has no cases");
         let failures = cases::run(&shipped(name), &cases);
         let told: Vec<String> = failures.iter().map(ToString::to_string).collect();
-        assert!(told.is_empty(), "{name}: {} of {} cases\n{}", told.len(), cases.len(), told.join("\n"));
+        assert!(
+            told.is_empty(),
+            "{name}: {} of {} cases\n{}",
+            told.len(),
+            cases.len(),
+            told.join("\n")
+        );
     }
 }
 
@@ -80,7 +117,13 @@ fn a_case_that_expects_another_decision_fails_and_tells_what_each_policy_said() 
     let text = "[[case]]\nname = \"wrong\"\ncaller = \"account-token\"\naction = \"index:read\"\nexpect = \"permit\"\ncodes = []\nowner.no-such-policy.x = 1";
     let failures = cases::run(&shipped("default"), &cases::parse(text).unwrap());
     let told = failures[0].to_string();
-    for part in ["case `wrong`", "expected permit, decided deny", "credential-not-allowed", "no-such-policy", "restrict-routes (enforce) said deny"] {
+    for part in [
+        "case `wrong`",
+        "expected permit, decided deny",
+        "credential-not-allowed",
+        "no-such-policy",
+        "restrict-routes (enforce) said deny",
+    ] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
 }
@@ -95,8 +138,15 @@ fn the_committed_decision_table_is_what_each_set_decides() {
             continue;
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();
-        let differing = committed.lines().zip(rendered.lines()).find(|(old, new)| old != new);
-        assert!(committed == rendered, "{} is out of date; look at what changed after `cargo xtask decision-table`\nfirst: {differing:#?}", path.display());
+        let differing = committed
+            .lines()
+            .zip(rendered.lines())
+            .find(|(old, new)| old != new);
+        assert!(
+            committed == rendered,
+            "{} is out of date; look at what changed after `cargo xtask decision-table`\nfirst: {differing:#?}",
+            path.display()
+        );
     }
 }
 
@@ -112,9 +162,16 @@ fn every_set_is_stored_and_read_back_as_it_was_written() {
 /// What the shipped set decides when somebody logs in with a breached password.
 fn log_in_with_a_breached_password(set: &str) -> Decision {
     let mut context = Caller::SessionWithoutFactor.context(Action::SessionStart);
-    context.assurance.as_mut().expect("a session has proven something").password_state = PasswordState::Breached;
+    context
+        .assurance
+        .as_mut()
+        .expect("a session has proven something")
+        .password_state = PasswordState::Breached;
     let set = shipped(set);
-    set.decide(&context, &set.resolve_owner_settings(&serde_json::json!({})))
+    set.decide(
+        &context,
+        &set.resolve_owner_settings(&serde_json::json!({})),
+    )
 }
 
 #[test]
@@ -122,22 +179,47 @@ fn a_refused_breached_password_is_disabled_and_its_owner_told() {
     for set in ["default", "strict"] {
         let decision = log_in_with_a_breached_password(set);
         assert_eq!(decision.outcome, DecisionOutcome::Denied, "{set}");
-        assert_eq!(decision.obligations, [Obligation::DisablePassword, Obligation::SendMail("password-breached".to_owned())], "{set}");
+        assert_eq!(
+            decision.obligations,
+            [
+                Obligation::DisablePassword,
+                Obligation::SendMail("password-breached".to_owned())
+            ],
+            "{set}"
+        );
     }
 }
 
 /// A set says where the policy listens; a route that takes a password in its call must be among it.
 #[test]
 fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
-    let carrying = portcullis_http::routes().into_iter().filter(|route| route.credentials == Credentials::HeadersOrPerson);
-    let actions: Vec<&str> = carrying.filter_map(|route| route.action()).map(|action| action.as_str()).collect();
+    let carrying = portcullis_http::routes()
+        .into_iter()
+        .filter(|route| route.credentials == Credentials::HeadersOrPerson);
+    let actions: Vec<&str> = carrying
+        .filter_map(|route| route.action())
+        .map(|action| action.as_str())
+        .collect();
     assert!(!actions.is_empty());
     for set in SETS {
         let set = shipped(set);
-        let listens = set.spec().bindings.iter().find(|binding| binding.policy == "refuse-breached-passwords").and_then(|binding| binding.actions.as_ref());
-        let listens: Vec<&str> = listens.expect("the shipped sets list the actions").iter().map(|action| action.as_str()).collect();
+        let listens = set
+            .spec()
+            .bindings
+            .iter()
+            .find(|binding| binding.policy == "refuse-breached-passwords")
+            .and_then(|binding| binding.actions.as_ref());
+        let listens: Vec<&str> = listens
+            .expect("the shipped sets list the actions")
+            .iter()
+            .map(|action| action.as_str())
+            .collect();
         for action in &actions {
-            assert!(listens.contains(action), "{action} takes a password, and {} does not look at it", set.spec().name);
+            assert!(
+                listens.contains(action),
+                "{action} takes a password, and {} does not look at it",
+                set.spec().name
+            );
         }
     }
 }
@@ -166,15 +248,25 @@ fn every_fact_of_the_contract_says_whom_it_comes_from() {
     let text = fs::read_to_string(workspace().join("wit/policy.wit")).expect("the contract");
     let mut seen = 0;
     for record in FACTS {
-        let body = text.split_once(&format!("    record {record} {{\n")).and_then(|(_, rest)| rest.split_once("\n    }"));
+        let body = text
+            .split_once(&format!("    record {record} {{\n"))
+            .and_then(|(_, rest)| rest.split_once("\n    }"));
         let (body, _) = body.unwrap_or_else(|| panic!("the contract has no record `{record}`"));
         let mut said = String::new();
         for line in body.lines().map(str::trim) {
             match line.strip_prefix("///") {
                 Some(comment) => said.push_str(comment),
                 None => {
-                    let sources = ["From the registry", "From the caller", "From the uploader", "From the owners"];
-                    assert!(sources.iter().any(|source| said.contains(source)), "`{record}` does not say whom `{line}` comes from");
+                    let sources = [
+                        "From the registry",
+                        "From the caller",
+                        "From the uploader",
+                        "From the owners",
+                    ];
+                    assert!(
+                        sources.iter().any(|source| said.contains(source)),
+                        "`{record}` does not say whom `{line}` comes from"
+                    );
                     said.clear();
                     seen += 1;
                 }
@@ -191,25 +283,50 @@ fn a_breached_password_that_is_only_observed_is_neither_disabled_nor_told() {
     let decision = log_in_with_a_breached_password("observe");
     assert_eq!(decision.outcome, DecisionOutcome::Permitted);
     assert_eq!(decision.obligations, []);
-    let observer = decision.policies.iter().find(|record| record.policy == "refuse-breached-passwords").expect("it is bound");
+    let observer = decision
+        .policies
+        .iter()
+        .find(|record| record.policy == "refuse-breached-passwords")
+        .expect("it is bound");
     let said = observer.result.as_ref().expect("it did not fail");
-    assert_eq!((observer.grade, &said.outcome, said.obligations.len()), (Grade::Observe, &Outcome::Deny, 2));
+    assert_eq!(
+        (observer.grade, &said.outcome, said.obligations.len()),
+        (Grade::Observe, &Outcome::Deny, 2)
+    );
 }
 
 /// A sandbox is made and thrown away for every evaluation, and most of its cost is its memory.
 #[test]
 fn every_shipped_module_starts_with_one_page_of_memory() {
-    let files: HashSet<String> =
-        SETS.iter().flat_map(|set| shipped(set).spec().bindings.iter().map(|binding| binding.module.clone()).collect::<Vec<_>>()).collect();
+    let files: HashSet<String> = SETS
+        .iter()
+        .flat_map(|set| {
+            shipped(set)
+                .spec()
+                .bindings
+                .iter()
+                .map(|binding| binding.module.clone())
+                .collect::<Vec<_>>()
+        })
+        .collect();
     assert!(files.len() >= 6, "{files:?}");
     for file in files {
-        let bytes = fs::read(workspace().join("policies/modules").join(&file)).expect("a module can be read");
+        let bytes = fs::read(workspace().join("policies/modules").join(&file))
+            .expect("a module can be read");
         let mut pages = 0;
         for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
-            if let wasmparser::Payload::MemorySection(memories) = payload.expect("a module can be parsed") {
-                pages += memories.into_iter().map(|memory| memory.expect("a memory can be parsed").initial).sum::<u64>();
+            if let wasmparser::Payload::MemorySection(memories) =
+                payload.expect("a module can be parsed")
+            {
+                pages += memories
+                    .into_iter()
+                    .map(|memory| memory.expect("a memory can be parsed").initial)
+                    .sum::<u64>();
             }
         }
-        assert_eq!(pages, 1, "{file}; see docs/policy-authors.md, Small and fast");
+        assert_eq!(
+            pages, 1,
+            "{file}; see docs/policy-authors.md, Small and fast"
+        );
     }
 }

@@ -35,7 +35,14 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     eprintln!("building optimised (several minutes the first time)");
     let status = Command::new(cargo())
         .current_dir(workspace())
-        .args(["build", "--release", "--package", "server", "--package", "bench"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "server",
+            "--package",
+            "bench",
+        ])
         .status()
         .context("cargo build did not start")?;
     ensure!(status.success(), "the build failed, see above");
@@ -43,19 +50,28 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
 
     let mut broken = Vec::new();
     for name in wanted {
-        let program = workspace().join("target/release").join(format!("bench-{name}"));
+        let program = workspace()
+            .join("target/release")
+            .join(format!("bench-{name}"));
         let status = Command::new(&program)
             .current_dir(workspace())
             .args(&passed_on)
             .env("PORTCULLIS_TEST_CLIENTS", &programs)
-            .env("PORTCULLIS_TEST_PROGRAM", workspace().join("target/release/portcullis"))
+            .env(
+                "PORTCULLIS_TEST_PROGRAM",
+                workspace().join("target/release/portcullis"),
+            )
             .status()
             .with_context(|| format!("cannot start {}", program.display()))?;
         if !status.success() {
             broken.push(name);
         }
     }
-    ensure!(broken.is_empty(), "bounds are broken in: {}", broken.join(", "));
+    ensure!(
+        broken.is_empty(),
+        "bounds are broken in: {}",
+        broken.join(", ")
+    );
     Ok(())
 }
 

@@ -15,11 +15,18 @@ pub(crate) fn set_up() -> anyhow::Result<()> {
         crate::debian::install(&["nodejs", "npm"]).context("there is no Node")?;
     }
     match std::env::var_os("PORTCULLIS_TEST_CHROMIUM") {
-        Some(program) => ensure!(Path::new(&program).exists(), "PORTCULLIS_TEST_CHROMIUM names {}, which is not there", program.display()),
+        Some(program) => ensure!(
+            Path::new(&program).exists(),
+            "PORTCULLIS_TEST_CHROMIUM names {}, which is not there",
+            program.display()
+        ),
         None if Path::new(CHROMIUM).exists() => println!("found {CHROMIUM}"),
         None => {
             crate::debian::install(&["chromium"]).context("there is no Chromium")?;
-            ensure!(Path::new(CHROMIUM).exists(), "Chromium was installed, and still there is no {CHROMIUM}");
+            ensure!(
+                Path::new(CHROMIUM).exists(),
+                "Chromium was installed, and still there is no {CHROMIUM}"
+            );
         }
     }
     install_packages()
@@ -31,7 +38,8 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 fn install_packages() -> anyhow::Result<()> {
     let from = workspace().join("tests/browser");
     let folder = workspace().join("target/browser");
-    let wanted = fs::read_to_string(from.join("package-lock.json")).context("cannot read tests/browser/package-lock.json")?;
+    let wanted = fs::read_to_string(from.join("package-lock.json"))
+        .context("cannot read tests/browser/package-lock.json")?;
     // Written last: packages that were interrupted while being installed are installed anew.
     let stamp = folder.join("installed.json");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -41,18 +49,31 @@ fn install_packages() -> anyhow::Result<()> {
     println!("filling {} (seconds)", folder.display());
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for file in ["package.json", "package-lock.json"] {
-        fs::copy(from.join(file), folder.join(file)).with_context(|| format!("cannot copy {file} to {}", folder.display()))?;
+        fs::copy(from.join(file), folder.join(file))
+            .with_context(|| format!("cannot copy {file} to {}", folder.display()))?;
     }
     // No package's script runs: neither of the two needs one.
     let status = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ])
         .current_dir(&folder)
         .status()
         .context("npm did not start")?;
-    ensure!(status.success(), "npm could not install what tests/browser/package-lock.json says");
+    ensure!(
+        status.success(),
+        "npm could not install what tests/browser/package-lock.json says"
+    );
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }

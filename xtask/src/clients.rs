@@ -14,37 +14,61 @@ use crate::plugins::workspace;
 pub(crate) fn set_up() -> anyhow::Result<PathBuf> {
     let folder = workspace().join("target/clients");
     let requirements = workspace().join("tests/clients/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
     let programs = folder.join("bin");
     // Written last: an environment that was interrupted while being filled is made anew.
     let stamp = folder.join("installed.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && programs.join("python").exists() {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+        && programs.join("python").exists()
+    {
         println!("{} holds what the requirements say", folder.display());
         return Ok(programs);
     }
 
     println!("making {} (about a minute)", folder.display());
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     if !make_environment(&folder)? {
         // Debian has the module in a package of its own.
-        crate::debian::install(&["python3", "python3-venv"]).context("python3 cannot make a virtual environment")?;
+        crate::debian::install(&["python3", "python3-venv"])
+            .context("python3 cannot make a virtual environment")?;
         let _ = fs::remove_dir_all(&folder);
-        ensure!(make_environment(&folder)?, "python3 still cannot make a virtual environment");
+        ensure!(
+            make_environment(&folder)?,
+            "python3 still cannot make a virtual environment"
+        );
     }
     let status = Command::new(programs.join("python"))
-        .args(["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--requirement"])
+        .args([
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--requirement",
+        ])
         .arg(&requirements)
         .status()
         .context("pip did not start")?;
-    ensure!(status.success(), "pip could not install {}", requirements.display());
+    ensure!(
+        status.success(),
+        "pip could not install {}",
+        requirements.display()
+    );
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(programs)
 }
 
 fn make_environment(folder: &Path) -> anyhow::Result<bool> {
-    match Command::new("python3").args(["-m", "venv"]).arg(folder).status() {
+    match Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(folder)
+        .status()
+    {
         Ok(status) => Ok(status.success()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cause).context("python3 did not start"),

@@ -15,7 +15,11 @@ use crate::clients;
 use crate::plugins::{self, cargo, workspace};
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
-    match arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect::<Vec<_>>()[..] {
+    match arguments
+        .iter()
+        .map(|argument| argument.to_str().unwrap_or_default())
+        .collect::<Vec<_>>()[..]
+    {
         [] => upload_all(),
         ["--build"] => build::all(),
         _ => bail!("usage: cargo xtask corpus [--build]"),
@@ -24,13 +28,40 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
 
 fn upload_all() -> anyhow::Result<()> {
     let programs = clients::set_up()?;
-    let (corpus, target) = (workspace().join("tests/corpus"), workspace().join("target/corpus"));
-    let (list, files, report) = (corpus.join("list.txt"), target.join("files"), target.join("report.txt"));
-    let fetched = Command::new(programs.join("python")).arg(corpus.join("fetch.py")).arg(&list).arg(&files).status().context("python did not start")?;
-    ensure!(fetched.success(), "not every file could be fetched, see above");
+    let (corpus, target) = (
+        workspace().join("tests/corpus"),
+        workspace().join("target/corpus"),
+    );
+    let (list, files, report) = (
+        corpus.join("list.txt"),
+        target.join("files"),
+        target.join("report.txt"),
+    );
+    let fetched = Command::new(programs.join("python"))
+        .arg(corpus.join("fetch.py"))
+        .arg(&list)
+        .arg(&files)
+        .status()
+        .context("python did not start")?;
+    ensure!(
+        fetched.success(),
+        "not every file could be fetched, see above"
+    );
     // The selection that tests are built with, so that no dependency is built twice.
-    let arguments = ["build", "--workspace", "--exclude", "bench", "--bins", "--lib", "--tests"];
-    let built = Command::new(cargo()).current_dir(workspace()).args(arguments).status().context("cargo did not start")?;
+    let arguments = [
+        "build",
+        "--workspace",
+        "--exclude",
+        "bench",
+        "--bins",
+        "--lib",
+        "--tests",
+    ];
+    let built = Command::new(cargo())
+        .current_dir(workspace())
+        .args(arguments)
+        .status()
+        .context("cargo did not start")?;
     ensure!(built.success(), "cargo build failed, see above");
     plugins::build(&workspace().join("target/debug/portcullis"))?;
     let ran = Command::new(workspace().join("target/debug/corpus"))
@@ -41,6 +72,9 @@ fn upload_all() -> anyhow::Result<()> {
         .status()
         .context("the corpus did not start")?;
     println!("the report is {}", report.display());
-    ensure!(ran.success(), "not every file was accepted and read back, see above");
+    ensure!(
+        ran.success(),
+        "not every file was accepted and read back, see above"
+    );
     Ok(())
 }

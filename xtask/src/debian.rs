@@ -18,7 +18,10 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
             .with_context(|| format!("apt-get did not start; install {names} by other means"))
     };
     ensure!(apt(&["update", "-qq"])?.success(), "apt-get update failed");
-    let arguments: Vec<&str> = ["install", "-y", "-qq", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
+    let arguments: Vec<&str> = ["install", "-y", "-qq", "--no-install-recommends"]
+        .into_iter()
+        .chain(packages.iter().copied())
+        .collect();
     ensure!(apt(&arguments)?.success(), "apt-get install {names} failed");
     Ok(())
 }
@@ -37,9 +40,11 @@ impl Asleep {
     fn begin() -> anyhow::Result<Self> {
         let is_ours = !std::path::Path::new(POLICY).exists();
         if is_ours {
-            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")
+                .with_context(|| format!("cannot write {POLICY}"))?;
             let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(POLICY, executable).with_context(|| format!("cannot make {POLICY} a program"))?;
+            std::fs::set_permissions(POLICY, executable)
+                .with_context(|| format!("cannot make {POLICY} a program"))?;
         }
         Ok(Self { is_ours })
     }
@@ -55,5 +60,6 @@ impl Drop for Asleep {
 
 fn is_root() -> bool {
     // The owner of a process's folder in /proc is the user it runs as.
-    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }

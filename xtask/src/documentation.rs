@@ -19,10 +19,22 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Looks whether they are there, and installs what is missing.
 pub(crate) fn set_up() -> anyhow::Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    let is_there =
+        |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
-        println!("found {}", PROGRAMS.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", "));
+        println!(
+            "found {}",
+            PROGRAMS
+                .iter()
+                .map(|(program, _)| *program)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
         return Ok(());
     }
     crate::debian::install(&missing).context("programs of the documentation are missing")

@@ -48,9 +48,13 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         "corpus" => corpus::run(&rest),
         "package" => package::run(&rest),
-        "build-plugins" => {
-            rest.first().map_or_else(|| program::build(program::For::People), |program| Ok(program.into())).and_then(|program| plugins::build(&program))
-        }
+        "build-plugins" => rest
+            .first()
+            .map_or_else(
+                || program::build(program::For::People),
+                |program| Ok(program.into()),
+            )
+            .and_then(|program| plugins::build(&program)),
         "build-guests" => program::build_packer().and_then(|packer| plugins::build_guests(&packer)),
         "decision-table" => tables::write_decisions(),
         "limit-table" => tables::write_limits(),

@@ -13,12 +13,17 @@ pub(crate) fn set_up() -> anyhow::Result<()> {
         return Ok(());
     }
     crate::debian::install(&["postgresql"]).context("there is no PostgreSQL")?;
-    find().context("PostgreSQL was installed, and still there is no /usr/lib/postgresql/*/bin/initdb")?;
+    find().context(
+        "PostgreSQL was installed, and still there is no /usr/lib/postgresql/*/bin/initdb",
+    )?;
     Ok(())
 }
 
 /// Debian keeps the server's programs out of PATH, in one folder for each version.
 fn find() -> Option<String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-    versions.map(|version| version.path().join("bin/initdb")).find(|path| path.exists()).map(|path| path.display().to_string())
+    versions
+        .map(|version| version.path().join("bin/initdb"))
+        .find(|path| path.exists())
+        .map(|path| path.display().to_string())
 }

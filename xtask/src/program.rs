@@ -19,7 +19,13 @@ pub(crate) const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "bench"];
 /// Seconds of one processor that crates take which take long, and those that all others take
 /// on average; measured with `cargo build --timings` in the profile `dev`. They say how much of
 /// the work is done, so only their relation matters, and that only roughly.
-const HEAVY: &[(&str, u64)] = &[("cranelift-codegen", 136), ("wasmtime", 51), ("libsqlite3-sys", 28), ("portcullis-http", 19), ("wasmparser", 14)];
+const HEAVY: &[(&str, u64)] = &[
+    ("cranelift-codegen", 136),
+    ("wasmtime", 51),
+    ("libsqlite3-sys", 28),
+    ("portcullis-http", 19),
+    ("wasmparser", 14),
+];
 const OTHERS: u64 = 1;
 
 /// What the program is built for.
@@ -37,24 +43,42 @@ pub(crate) fn build(purpose: For) -> anyhow::Result<PathBuf> {
     let program = workspace().join("target/debug/portcullis");
     let mut work = Work::of(crates()?);
     if !program.exists() {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+        let processors =
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
         let estimate = Duration::from_secs(work.in_all / processors);
-        println!("{} crates, {} the first time on {processors} processors, seconds from then on", work.left.len(), in_words(estimate));
+        println!(
+            "{} crates, {} the first time on {processors} processors, seconds from then on",
+            work.left.len(),
+            in_words(estimate)
+        );
     }
     let mut child = Command::new(cargo())
         .current_dir(workspace())
-        .args(["build", "--quiet", "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--quiet",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .args(EVERYTHING)
         .args(["--bin", "portcullis"])
         // Any test makes cargo look at what tests depend on.
-        .args(if purpose == For::Tests { &["--test", "structure"][..] } else { &[] })
+        .args(if purpose == For::Tests {
+            &["--test", "structure"][..]
+        } else {
+            &[]
+        })
         .stdout(Stdio::piped())
         .spawn()
         .context("cargo build did not start")?;
     let output = child.stdout.take().context("the output is piped")?;
     let (sender, built) = mpsc::channel();
     let reader = std::thread::spawn(move || {
-        for name in BufReader::new(output).lines().map_while(Result::ok).filter_map(|line| crate_built(&line)) {
+        for name in BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .filter_map(|line| crate_built(&line))
+        {
             let _ = sender.send(name);
         }
     });
@@ -69,15 +93,28 @@ pub(crate) fn build(purpose: For) -> anyhow::Result<PathBuf> {
     display.end();
     let status = child.wait().context("cargo build got lost")?;
     let _ = reader.join();
-    ensure!(status.success(), "the program could not be built, see above");
+    ensure!(
+        status.success(),
+        "the program could not be built, see above"
+    );
     Ok(program)
 }
 
 /// Builds the tests' own packer of guests and says where it is.
 pub(crate) fn build_packer() -> anyhow::Result<PathBuf> {
     let mut command = Command::new(cargo());
-    command.current_dir(workspace()).arg("build").args(EVERYTHING).args(["--bin", "pack-guests", "--test", "structure"]);
-    ensure!(command.status().context("cargo build did not start")?.success(), "the packer could not be built, see above");
+    command
+        .current_dir(workspace())
+        .arg("build")
+        .args(EVERYTHING)
+        .args(["--bin", "pack-guests", "--test", "structure"]);
+    ensure!(
+        command
+            .status()
+            .context("cargo build did not start")?
+            .success(),
+        "the packer could not be built, see above"
+    );
     Ok(workspace().join("target/debug/pack-guests"))
 }
 
@@ -85,23 +122,45 @@ pub(crate) fn build_packer() -> anyhow::Result<PathBuf> {
 fn crates() -> anyhow::Result<BTreeSet<String>> {
     let output = Command::new(cargo())
         .current_dir(workspace())
-        .args(["tree", "--package", "server", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--package",
+            "server",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .stderr(Stdio::inherit())
         .output()
         .context("cargo tree did not start")?;
-    ensure!(output.status.success(), "cargo could not say what the program is made of, see above");
+    ensure!(
+        output.status.success(),
+        "cargo could not say what the program is made of, see above"
+    );
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// The crate that a line of cargo's messages says is built: its library, macros or program,
 /// and not the script that builds it.
 fn crate_built(line: &str) -> Option<String> {
-    let is_built = line.contains(r#""reason":"compiler-artifact""#) && !line.contains(r#""kind":["custom-build"]"#);
+    let is_built = line.contains(r#""reason":"compiler-artifact""#)
+        && !line.contains(r#""kind":["custom-build"]"#);
     let id = line.split_once(r#""package_id":""#)?.1.split('"').next()?;
     // `…/index#name@1.0`, or `…/folder#1.0` where the folder has the crate's name.
     let (place, rest) = id.split_once('#')?;
-    let name = rest.split_once('@').map_or_else(|| place.rsplit('/').next().unwrap_or(place), |(name, _)| name);
+    let name = rest.split_once('@').map_or_else(
+        || place.rsplit('/').next().unwrap_or(place),
+        |(name, _)| name,
+    );
     is_built.then(|| name.to_owned())
 }
 
@@ -118,7 +177,13 @@ struct Work {
 impl Work {
     fn of(left: BTreeSet<String>) -> Self {
         let in_all = left.iter().map(|name| weight(name)).sum();
-        Self { crates: left.len(), left, in_all, is_left: in_all, started: Instant::now() }
+        Self {
+            crates: left.len(),
+            left,
+            in_all,
+            is_left: in_all,
+            started: Instant::now(),
+        }
     }
 
     fn done(&mut self, name: &str) {
@@ -132,13 +197,26 @@ impl Work {
         let passed = self.started.elapsed();
         let done = self.in_all - self.is_left;
         let left = passed.as_secs_f64() * self.is_left as f64 / done.max(1) as f64;
-        let to_go = if passed < Duration::from_secs(10) || done == 0 { String::new() } else { format!(", {} to go", in_words(Duration::from_secs_f64(left))) };
-        format!("  {} of {} crates after {}:{:02}{to_go}", self.crates - self.left.len(), self.crates, passed.as_secs() / 60, passed.as_secs() % 60)
+        let to_go = if passed < Duration::from_secs(10) || done == 0 {
+            String::new()
+        } else {
+            format!(", {} to go", in_words(Duration::from_secs_f64(left)))
+        };
+        format!(
+            "  {} of {} crates after {}:{:02}{to_go}",
+            self.crates - self.left.len(),
+            self.crates,
+            passed.as_secs() / 60,
+            passed.as_secs() % 60
+        )
     }
 }
 
 fn weight(name: &str) -> u64 {
-    HEAVY.iter().find(|(heavy, _)| *heavy == name).map_or(OTHERS, |(_, seconds)| *seconds)
+    HEAVY
+        .iter()
+        .find(|(heavy, _)| *heavy == name)
+        .map_or(OTHERS, |(_, seconds)| *seconds)
 }
 
 fn in_words(time: Duration) -> String {
@@ -158,7 +236,11 @@ struct Display {
 
 impl Display {
     fn new() -> Self {
-        Self { is_terminal: std::io::stdout().is_terminal(), shown_at: Instant::now(), is_open: false }
+        Self {
+            is_terminal: std::io::stdout().is_terminal(),
+            shown_at: Instant::now(),
+            is_open: false,
+        }
     }
 
     fn show(&mut self, work: &Work) {
@@ -186,13 +268,33 @@ mod tests {
 
     #[test]
     fn a_crate_is_built_with_its_library_and_not_with_its_build_script() {
-        let message = |id: &str, kind: &str| format!(r#"{{"reason":"compiler-artifact","package_id":"{id}","target":{{"kind":["{kind}"]}},"fresh":false}}"#);
+        let message = |id: &str, kind: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{id}","target":{{"kind":["{kind}"]}},"fresh":false}}"#
+            )
+        };
         let registry = "registry+https://github.com/rust-lang/crates.io-index#serde@1.0.229";
-        assert_eq!(crate_built(&message(registry, "lib")).as_deref(), Some("serde"));
+        assert_eq!(
+            crate_built(&message(registry, "lib")).as_deref(),
+            Some("serde")
+        );
         assert_eq!(crate_built(&message(registry, "custom-build")), None);
-        assert_eq!(crate_built(&message("path+file:///src/host/http#portcullis-http@0.1.0", "lib")).as_deref(), Some("portcullis-http"));
-        assert_eq!(crate_built(&message("path+file:///src/host/gate#0.1.0", "lib")).as_deref(), Some("gate"));
-        assert_eq!(crate_built(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(
+            crate_built(&message(
+                "path+file:///src/host/http#portcullis-http@0.1.0",
+                "lib"
+            ))
+            .as_deref(),
+            Some("portcullis-http")
+        );
+        assert_eq!(
+            crate_built(&message("path+file:///src/host/gate#0.1.0", "lib")).as_deref(),
+            Some("gate")
+        );
+        assert_eq!(
+            crate_built(r#"{"reason":"build-finished","success":true}"#),
+            None
+        );
     }
 
     #[test]
@@ -202,6 +304,10 @@ mod tests {
             work.done(name);
         }
         assert_eq!((work.left.len(), work.is_left), (1, OTHERS));
-        assert!(work.in_words().contains("1 of 2 crates"), "{}", work.in_words());
+        assert!(
+            work.in_words().contains("1 of 2 crates"),
+            "{}",
+            work.in_words()
+        );
     }
 }

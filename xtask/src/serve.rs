@@ -15,6 +15,10 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let program = program::build(program::For::People)?;
     println!("2 of 2: the policies");
     plugins::build(&program)?;
-    let cause = Command::new(&program).current_dir(plugins::workspace()).arg("serve").args(arguments).exec();
+    let cause = Command::new(&program)
+        .current_dir(plugins::workspace())
+        .arg("serve")
+        .args(arguments)
+        .exec();
     Err(cause).with_context(|| format!("cannot start {}", program.display()))
 }

@@ -18,7 +18,11 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// Takes a step that must work.
-    pub(crate) fn take<T>(&mut self, name: &'static str, step: impl FnOnce() -> anyhow::Result<T>) -> Option<T> {
+    pub(crate) fn take<T>(
+        &mut self,
+        name: &'static str,
+        step: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Option<T> {
         println!("\n== {name}");
         let start = Instant::now();
         let (value, ending) = match step() {
@@ -34,7 +38,11 @@ impl Steps {
 
     /// Takes a step that sets something up. Where that is not possible, what needs it is
     /// skipped, except on a machine that promised to have everything (`CI=true`).
-    pub(crate) fn set_up<T>(&mut self, name: &'static str, step: impl FnOnce() -> anyhow::Result<T>) -> Option<T> {
+    pub(crate) fn set_up<T>(
+        &mut self,
+        name: &'static str,
+        step: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Option<T> {
         let value = self.take(name, step);
         if let Some((_, _, ending)) = self.taken.last_mut()
             && let Ending::Failed(why) = ending
@@ -47,7 +55,9 @@ impl Steps {
 
     /// Whether a step failed.
     pub(crate) fn failed(&self) -> bool {
-        self.taken.iter().any(|(_, _, ending)| matches!(ending, Ending::Failed(_)))
+        self.taken
+            .iter()
+            .any(|(_, _, ending)| matches!(ending, Ending::Failed(_)))
     }
 
     /// Prints one line for each step.

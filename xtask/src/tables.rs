@@ -26,7 +26,10 @@ pub(crate) fn write_limits() -> anyhow::Result<()> {
 
 /// Has the bindings of the policy SDK written.
 pub(crate) fn write_bindings() -> anyhow::Result<()> {
-    write("policies", "the_committed_bindings_are_those_of_the_contract")?;
+    write(
+        "policies",
+        "the_committed_bindings_are_those_of_the_contract",
+    )?;
     println!("wrote plugins/policy-sdk/src/bindings.rs");
     Ok(())
 }
@@ -36,10 +39,22 @@ fn write(program: &str, test: &str) -> anyhow::Result<()> {
     let status = Command::new(crate::plugins::cargo())
         .current_dir(crate::plugins::workspace())
         // The selection `cargo xtask test` builds too, so that no dependency is built twice.
-        .args(["test", "--quiet", "--workspace", "--exclude", "bench", "--test", program, test])
+        .args([
+            "test",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "bench",
+            "--test",
+            program,
+            test,
+        ])
         .env("UPDATE_TABLES", "1")
         .status()
         .context("cargo test did not start")?;
-    ensure!(status.success(), "the table could not be written, see above");
+    ensure!(
+        status.success(),
+        "the table could not be written, see above"
+    );
     Ok(())
 }

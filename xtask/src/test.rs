@@ -19,16 +19,35 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     steps.set_up("PostgreSQL", postgres::set_up);
     steps.set_up("browser", browser::set_up);
     steps.set_up("documentation", documentation::set_up);
-    steps.take("formatting", || cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`"));
-    let arguments: Vec<&str> = ["build"].into_iter().chain(EVERYTHING).chain(["--bins", "--lib", "--tests"]).collect();
+    steps.take("formatting", || {
+        cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`")
+    });
+    let arguments: Vec<&str> = ["build"]
+        .into_iter()
+        .chain(EVERYTHING)
+        .chain(["--bins", "--lib", "--tests"])
+        .collect();
     let built = steps.take("build", || cargo_run(&arguments));
     let programs_in = |name| workspace().join("target/debug").join(name);
-    let built = built.and_then(|()| steps.take("policy modules", || plugins::build(&programs_in("portcullis"))));
-    let built = built.and_then(|()| steps.take("guests", || plugins::build_guests(&programs_in("pack-guests"))));
+    let built = built.and_then(|()| {
+        steps.take("policy modules", || {
+            plugins::build(&programs_in("portcullis"))
+        })
+    });
+    let built = built.and_then(|()| {
+        steps.take("guests", || {
+            plugins::build_guests(&programs_in("pack-guests"))
+        })
+    });
     let mut counted = Counted::default();
     if built.is_some() {
         let mut command = Command::new(cargo());
-        command.current_dir(workspace()).arg("test").args(EVERYTHING).arg("--no-fail-fast").args(filter);
+        command
+            .current_dir(workspace())
+            .arg("test")
+            .args(EVERYTHING)
+            .arg("--no-fail-fast")
+            .args(filter);
         // Nothing of the caller's configuration may reach the servers under test.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -50,7 +69,11 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
 }
 
 fn cargo_run(arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(cargo()).current_dir(workspace()).args(arguments).status().context("cargo did not start")?;
+    let status = Command::new(cargo())
+        .current_dir(workspace())
+        .args(arguments)
+        .status()
+        .context("cargo did not start")?;
     ensure!(status.success(), "cargo {} failed, see above", arguments[0]);
     Ok(())
 }
@@ -65,7 +88,10 @@ struct Counted {
 impl Counted {
     /// Runs `cargo test`, passes its words on and counts.
     fn run(&mut self, command: &mut Command) -> anyhow::Result<()> {
-        let mut child = command.stdout(Stdio::piped()).spawn().context("cargo test did not start")?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cargo test did not start")?;
         let output = child.stdout.take().context("the output is piped")?;
         for line in BufReader::new(output).lines() {
             let line = line.context("cannot read what cargo test says")?;
@@ -80,10 +106,19 @@ impl Counted {
 
     /// Reads a line like `test result: ok. 12 passed; 0 failed; …`.
     fn count(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
         let number = |word: &str| -> u64 {
-            let words: Vec<&str> = result.split([' ', ';']).filter(|word| !word.is_empty()).collect();
-            words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+            let words: Vec<&str> = result
+                .split([' ', ';'])
+                .filter(|word| !word.is_empty())
+                .collect();
+            words
+                .windows(2)
+                .find(|pair| pair[1] == word)
+                .and_then(|pair| pair[0].parse().ok())
+                .unwrap_or(0)
         };
         self.passed += number("passed");
         self.failed += number("failed");

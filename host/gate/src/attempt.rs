@@ -61,10 +61,25 @@ struct Answer {
 }
 
 impl Attempt {
-    pub(crate) fn new(at: Timestamp, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str, set_number: u64) -> Self {
-        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(256).collect();
+    pub(crate) fn new(
+        at: Timestamp,
+        route: &'static str,
+        method: Method,
+        remote_address: IpAddr,
+        user_agent: &str,
+        set_number: u64,
+    ) -> Self {
+        let user_agent = user_agent
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(256)
+            .collect();
         let id = DecisionId::new();
-        let answer = Mutex::new(Answer { decision: id, set_number, is_open: true });
+        let answer = Mutex::new(Answer {
+            decision: id,
+            set_number,
+            is_open: true,
+        });
         let tally = Tally {
             first_taken: AtomicBool::new(false),
             deciding_ns: AtomicU64::new(0),
@@ -73,7 +88,15 @@ impl Attempt {
             set_aside: OnceLock::new(),
             answer,
         };
-        Self { id, at, route, method, remote_address, user_agent, tally: Arc::new(tally) }
+        Self {
+            id,
+            at,
+            route,
+            method,
+            remote_address,
+            user_agent,
+            tally: Arc::new(tally),
+        }
     }
 
     /// The same request at a later time, for one whose body took long to arrive, or that is
@@ -81,7 +104,10 @@ impl Attempt {
     /// decided from here on. Its id stays what it was.
     pub fn renewed(&self, at: Timestamp) -> Self {
         self.answer().is_open = true;
-        Self { at: at.max(self.at), ..self.clone() }
+        Self {
+            at: at.max(self.at),
+            ..self.clone()
+        }
     }
 
     /// The decision that the answer names: the one that refused, or else the first one since
@@ -100,18 +126,29 @@ impl Attempt {
     pub(crate) fn decided(&self, decision: DecisionId, set_number: u64) {
         let mut answer = self.answer();
         if answer.is_open {
-            *answer = Answer { decision, set_number, is_open: false };
+            *answer = Answer {
+                decision,
+                set_number,
+                is_open: false,
+            };
         }
     }
 
     /// Notes a refusal, which the answer names whatever was decided before it.
     pub(crate) fn refused(&self, decision: DecisionId, set_number: u64) {
-        *self.answer() = Answer { decision, set_number, is_open: false };
+        *self.answer() = Answer {
+            decision,
+            set_number,
+            is_open: false,
+        };
     }
 
     fn answer(&self) -> std::sync::MutexGuard<'_, Answer> {
         // Plain values: there is no half-written state that a panic could leave behind.
-        self.tally.answer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tally
+            .answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Microseconds spent deciding so far, all decisions of this request together.
@@ -126,7 +163,13 @@ impl Attempt {
 
     pub(crate) fn is_about(&self, normalized: &str) {
         // For logs: bounded, and nothing that a terminal obeys, whatever a target calls a name.
-        self.tally.project.get_or_init(|| normalized.chars().filter(char::is_ascii_graphic).take(128).collect());
+        self.tally.project.get_or_init(|| {
+            normalized
+                .chars()
+                .filter(char::is_ascii_graphic)
+                .take(128)
+                .collect()
+        });
     }
 
     /// Notes that a read goes on without what it presented, which could not be accepted. The
@@ -148,16 +191,26 @@ impl Attempt {
 
     /// The id of the next decision: the request's own for the first one.
     pub(crate) fn next_decision(&self) -> DecisionId {
-        if self.tally.first_taken.swap(true, Ordering::Relaxed) { DecisionId::new() } else { self.id }
+        if self.tally.first_taken.swap(true, Ordering::Relaxed) {
+            DecisionId::new()
+        } else {
+            self.id
+        }
     }
 
     pub(crate) fn spent(&self, nanoseconds: u64) {
-        self.tally.deciding_ns.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.tally
+            .deciding_ns
+            .fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for Attempt {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Attempt").field("id", &self.id).field("route", &self.route).field("set_number", &self.set_number()).finish_non_exhaustive()
+        out.debug_struct("Attempt")
+            .field("id", &self.id)
+            .field("route", &self.route)
+            .field("set_number", &self.set_number())
+            .finish_non_exhaustive()
     }
 }

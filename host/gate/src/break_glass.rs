@@ -14,7 +14,12 @@ use crate::target::Target;
 
 /// Permits `target` to somebody with shell access, without asking any policy, and records
 /// a decision with outcome `break-glass`.
-pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system_user: &str, target: T) -> Result<Permit<T>, StorageError> {
+pub async fn break_glass<T: Target>(
+    storage: &Storage,
+    clock: &dyn Clock,
+    system_user: &str,
+    target: T,
+) -> Result<Permit<T>, StorageError> {
     let at = clock.now();
     let decision = DecisionId::new();
     let facts = target.facts();
@@ -26,7 +31,10 @@ pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system
         set_number: None,
         user: None,
         token: None,
-        project_name: facts.project.as_ref().map(|project| project.normalized.to_owned()),
+        project_name: facts
+            .project
+            .as_ref()
+            .map(|project| project.normalized.to_owned()),
         route: "command line".to_owned(),
         remote_address: String::new(),
         microseconds: 0,
@@ -35,7 +43,9 @@ pub async fn break_glass<T: Target>(storage: &Storage, clock: &dyn Clock, system
     };
     drop(facts);
     storage.record_decisions(std::slice::from_ref(&row)).await?;
-    let actor = Actor::CommandLine { system_user: system_user.to_owned() };
+    let actor = Actor::CommandLine {
+        system_user: system_user.to_owned(),
+    };
     let grant = Grant {
         decision,
         set_number: 0,

@@ -6,14 +6,24 @@
 use std::collections::BTreeSet;
 
 use model::caveat::Reach;
-use model::{Caller, CredentialKind, Factor, Factors, PasswordState, Principal, ProjectStatus, Role, Timestamp};
+use model::{
+    Caller, CredentialKind, Factor, Factors, PasswordState, Principal, ProjectStatus, Role,
+    Timestamp,
+};
 use policy_engine::contract;
 
 use crate::attempt::{Attempt, Method};
-use crate::target::{ChangeFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, TargetFacts, VersionOrder};
+use crate::target::{
+    ChangeFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, TargetFacts, VersionOrder,
+};
 
 /// The complete context of one decision.
-pub fn build(attempt: &Attempt, decision: model::DecisionId, caller: &Caller, facts: &TargetFacts<'_>) -> contract::Context {
+pub fn build(
+    attempt: &Attempt,
+    decision: model::DecisionId,
+    caller: &Caller,
+    facts: &TargetFacts<'_>,
+) -> contract::Context {
     contract::Context {
         action: action(facts.action),
         now: u64::try_from(attempt.at.seconds()).unwrap_or(0),
@@ -26,14 +36,26 @@ pub fn build(attempt: &Attempt, decision: model::DecisionId, caller: &Caller, fa
             user_agent: attempt.user_agent.to_string(),
         }),
         principal: principal(&caller.principal, attempt.at),
-        token: caller.token.as_ref().map(|token| self::token(token, attempt.at)),
+        token: caller
+            .token
+            .as_ref()
+            .map(|token| self::token(token, attempt.at)),
         assurance: Some(contract::Assurance {
             password_age: caller.assurance.password_at.map(|at| at.age_at(attempt.at)),
-            second_factor: caller.assurance.second_factor.map(|used| contract::FactorUse { factor: factor(used.factor), age: used.at.age_at(attempt.at) }),
+            second_factor: caller
+                .assurance
+                .second_factor
+                .map(|used| contract::FactorUse {
+                    factor: factor(used.factor),
+                    age: used.at.age_at(attempt.at),
+                }),
             password_state: password_state(caller.assurance.password_state),
         }),
         project: facts.project.as_ref().map(project),
-        release: facts.release.as_ref().map(|release| self::release(release, caller)),
+        release: facts
+            .release
+            .as_ref()
+            .map(|release| self::release(release, caller)),
         file: facts.file.as_ref().map(|file| contract::File {
             name: file.name.to_owned(),
             kind: match file.kind {
@@ -96,9 +118,19 @@ fn principal(principal: &Principal, now: Timestamp) -> contract::Principal {
             factors: factors(user.factors),
             staff: user.staff,
         }),
-        Principal::Publisher { id: _, provider, claims } => contract::Principal::Publisher(contract::Publisher {
+        Principal::Publisher {
+            id: _,
+            provider,
+            claims,
+        } => contract::Principal::Publisher(contract::Publisher {
             provider: provider.clone(),
-            claims: claims.iter().map(|(name, value)| contract::Claim { name: name.clone(), value: value.clone() }).collect(),
+            claims: claims
+                .iter()
+                .map(|(name, value)| contract::Claim {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
         }),
     }
 }
@@ -109,13 +141,22 @@ fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
     // nothing that a policy demands of a token may be met by it.
     let left = Reach::of(token.caveats());
     let seconds_until = |at: i64| u64::try_from(at.saturating_sub(now.seconds())).unwrap_or(0);
-    let narrowed_to = left.projects.filter(|left| minted.projects.as_ref() != Some(left)).map(names_of_projects);
-    let narrowed_expires_in = left.expires_at.filter(|_| left.expires_at != minted.expires_at).map(seconds_until);
+    let narrowed_to = left
+        .projects
+        .filter(|left| minted.projects.as_ref() != Some(left))
+        .map(names_of_projects);
+    let narrowed_expires_in = left
+        .expires_at
+        .filter(|_| left.expires_at != minted.expires_at)
+        .map(seconds_until);
     contract::Token {
         id: token.id.to_string(),
         age: token.created_at.age_at(now),
         expires_in: minted.expires_at.map(seconds_until),
-        scope: minted.projects.map_or(contract::TokenScope::Account, contract::TokenScope::Projects),
+        scope: minted.projects.map_or(
+            contract::TokenScope::Account,
+            contract::TokenScope::Projects,
+        ),
         last_used: token.last_used_at.map(|at| at.age_at(now)),
         made_with_second_factor: token.made_with_second_factor,
         narrowed_to,
@@ -126,8 +167,14 @@ fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
 /// Those of a holder's words that are the normalized name of a project, each once. Others
 /// match no project, and whatever the holder likes to write there is kept in no record.
 fn names_of_projects(words: Vec<String>) -> Vec<String> {
-    let is_name = |word: &String| model::ProjectName::parse(word).is_ok_and(|name| name.normalized() == word);
-    words.into_iter().filter(is_name).collect::<BTreeSet<_>>().into_iter().collect()
+    let is_name =
+        |word: &String| model::ProjectName::parse(word).is_ok_and(|name| name.normalized() == word);
+    words
+        .into_iter()
+        .filter(is_name)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 fn project(project: &ProjectFacts<'_>) -> contract::Project {
@@ -162,8 +209,12 @@ fn release(release: &ReleaseFacts<'_>, caller: &Caller) -> contract::Release {
             VersionOrder::Newer => contract::VersionOrder::Newer,
         },
         newest: release.newest.map(|version| version.to_string()),
-        staged_by_this_credential: caller.token_id().is_some_and(|token| release.staged_by.contains(&token)),
-        staged_by_this_user: caller.user().is_some_and(|user| release.staged_by_users.contains(&user.id)),
+        staged_by_this_credential: caller
+            .token_id()
+            .is_some_and(|token| release.staged_by.contains(&token)),
+        staged_by_this_user: caller
+            .user()
+            .is_some_and(|user| release.staged_by_users.contains(&user.id)),
     }
 }
 
@@ -212,8 +263,16 @@ fn scope(scope: &ScopeFacts) -> contract::TokenScope {
 fn change(change: &ChangeFacts<'_>) -> contract::Change {
     match change {
         ChangeFacts::Nothing => contract::Change::Nothing,
-        ChangeFacts::Token { scope, expires_in } => contract::Change::Token(contract::NewToken { scope: self::scope(scope), expires_in: *expires_in }),
-        ChangeFacts::Role { user, before, after, factors } => contract::Change::Role(contract::RoleChange {
+        ChangeFacts::Token { scope, expires_in } => contract::Change::Token(contract::NewToken {
+            scope: self::scope(scope),
+            expires_in: *expires_in,
+        }),
+        ChangeFacts::Role {
+            user,
+            before,
+            after,
+            factors,
+        } => contract::Change::Role(contract::RoleChange {
             user: (*user).to_owned(),
             before: role(*before),
             after: role(*after),
@@ -229,8 +288,14 @@ mod tests {
 
     #[test]
     fn model_and_contract_have_the_same_actions_in_the_same_order() {
-        let model: Vec<&str> = model::Action::ALL.iter().map(|action| action.as_str()).collect();
-        let contract: Vec<&str> = contract::Action::ALL.iter().map(|action| action.as_str()).collect();
+        let model: Vec<&str> = model::Action::ALL
+            .iter()
+            .map(|action| action.as_str())
+            .collect();
+        let contract: Vec<&str> = contract::Action::ALL
+            .iter()
+            .map(|action| action.as_str())
+            .collect();
         assert_eq!(model, contract);
         for &one in model::Action::ALL {
             assert_eq!(one.as_str(), action(one).as_str());
@@ -239,7 +304,14 @@ mod tests {
 
     fn narrowed(minted: Vec<model::Caveat>, added: Vec<model::Caveat>) -> contract::Token {
         let (id, made_with_second_factor) = (model::TokenId::new(), false);
-        let facts = model::TokenFacts { id, created_at: Timestamp(0), last_used_at: None, made_with_second_factor, minted, added };
+        let facts = model::TokenFacts {
+            id,
+            created_at: Timestamp(0),
+            last_used_at: None,
+            made_with_second_factor,
+            minted,
+            added,
+        };
         token(&facts, Timestamp::from_seconds(10))
     }
 
@@ -248,30 +320,66 @@ mod tests {
     }
 
     const fn expiry(expires_at: i64) -> model::Caveat {
-        model::Caveat::Expiration { expires_at, not_before: 0 }
+        model::Caveat::Expiration {
+            expires_at,
+            not_before: 0,
+        }
     }
 
     #[test]
     fn an_account_token_narrowed_by_its_holder_is_an_account_token() {
-        let told = narrowed(vec![model::Caveat::RequestUser("u".into())], vec![names(&["a"]), expiry(40)]);
-        assert_eq!((told.scope, told.expires_in), (contract::TokenScope::Account, None));
-        assert_eq!((told.narrowed_to, told.narrowed_expires_in), (Some(vec!["a".into()]), Some(30)));
+        let told = narrowed(
+            vec![model::Caveat::RequestUser("u".into())],
+            vec![names(&["a"]), expiry(40)],
+        );
+        assert_eq!(
+            (told.scope, told.expires_in),
+            (contract::TokenScope::Account, None)
+        );
+        assert_eq!(
+            (told.narrowed_to, told.narrowed_expires_in),
+            (Some(vec!["a".into()]), Some(30))
+        );
     }
 
     #[test]
     fn a_project_token_narrowed_further_keeps_its_scope_and_says_what_is_left() {
-        let minted = || vec![expiry(60), names(&["a", "b"]), model::Caveat::ProjectIds(vec!["id".into()])];
+        let minted = || {
+            vec![
+                expiry(60),
+                names(&["a", "b"]),
+                model::Caveat::ProjectIds(vec!["id".into()]),
+            ]
+        };
         let told = narrowed(minted(), vec![names(&["b", "c"]), expiry(70)]);
-        assert_eq!((told.scope, told.expires_in), (contract::TokenScope::Projects(vec!["a".into(), "b".into()]), Some(50)));
-        assert_eq!((told.narrowed_to, told.narrowed_expires_in), (Some(vec!["b".into()]), None));
+        assert_eq!(
+            (told.scope, told.expires_in),
+            (
+                contract::TokenScope::Projects(vec!["a".into(), "b".into()]),
+                Some(50)
+            )
+        );
+        assert_eq!(
+            (told.narrowed_to, told.narrowed_expires_in),
+            (Some(vec!["b".into()]), None)
+        );
         let unchanged = narrowed(minted(), vec![names(&["a", "b", "c"])]);
-        assert_eq!((unchanged.narrowed_to, unchanged.narrowed_expires_in), (None, None));
+        assert_eq!(
+            (unchanged.narrowed_to, unchanged.narrowed_expires_in),
+            (None, None)
+        );
     }
 
     #[test]
     fn what_a_holder_writes_that_names_no_project_is_not_told() {
-        let told = narrowed(vec![], vec![names(&["b", "A", "a", "a", "<script>", "", "-"])]);
+        let told = narrowed(
+            vec![],
+            vec![names(&["b", "A", "a", "a", "<script>", "", "-"])],
+        );
         assert_eq!(told.narrowed_to, Some(vec!["a".into(), "b".into()]));
-        assert_eq!(narrowed(vec![], vec![model::Caveat::ProjectIds(vec!["x".into()])]).narrowed_to, Some(vec![]));
+        assert_eq!(
+            narrowed(vec![], vec![model::Caveat::ProjectIds(vec!["x".into()])]).narrowed_to,
+            Some(vec![])
+        );
     }
 }

@@ -11,7 +11,10 @@ use crate::target::{ProjectFacts, TargetFacts};
 /// The role on the project that an action needs, if the project exists.
 pub fn required_role(action: Action) -> Option<Role> {
     match action {
-        Action::FileUpload | Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => Some(Role::Maintainer),
+        Action::FileUpload
+        | Action::ReleasePreview
+        | Action::ReleasePublish
+        | Action::ReleaseReject => Some(Role::Maintainer),
         Action::FileDelete
         | Action::ReleaseYank
         | Action::ReleaseUnyank
@@ -61,7 +64,14 @@ pub fn required_role(action: Action) -> Option<Role> {
 
 /// Whether an action is for the registry's staff alone.
 pub fn is_for_staff(action: Action) -> bool {
-    matches!(action, Action::AccountRecover | Action::PolicySetRead | Action::PolicySetActivate | Action::DecisionRead | Action::AuditRead)
+    matches!(
+        action,
+        Action::AccountRecover
+            | Action::PolicySetRead
+            | Action::PolicySetActivate
+            | Action::DecisionRead
+            | Action::AuditRead
+    )
 }
 
 /// Checks the core's rules in PyPI's order: caveats, staff, role, status.
@@ -75,15 +85,28 @@ pub fn check(now: Timestamp, caller: &Caller, facts: &TargetFacts<'_>) -> Result
     Ok(())
 }
 
-fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<'_>>) -> Result<(), Box<Reason>> {
-    let Some(token) = &caller.token else { return Ok(()) };
+fn check_caveats(
+    now: Timestamp,
+    caller: &Caller,
+    project: Option<&ProjectFacts<'_>>,
+) -> Result<(), Box<Reason>> {
+    let Some(token) = &caller.token else {
+        return Ok(());
+    };
     let subject = CaveatSubject {
         now,
         caller,
-        project: project.map(|project| CaveatProject { normalized: project.normalized, id: project.id.map(|id| id.0) }),
+        project: project.map(|project| CaveatProject {
+            normalized: project.normalized,
+            id: project.id.map(|id| id.0),
+        }),
         publisher_registered: project.is_some_and(|project| project.role.is_some()),
     };
-    invalid_token(token.caveats().filter_map(|caveat| caveat.check(&subject).err()))
+    invalid_token(
+        token
+            .caveats()
+            .filter_map(|caveat| caveat.check(&subject).err()),
+    )
 }
 
 /// Checks what of a token's caveats no project can mend: that it is not expired, that it is this
@@ -91,14 +114,45 @@ fn check_caveats(now: Timestamp, caller: &Caller, project: Option<&ProjectFacts<
 /// body is read: whoever holds a token that is good for nothing must not use up what is its
 /// owner's.
 pub fn check_token(now: Timestamp, caller: &Caller) -> Result<(), Box<Reason>> {
-    let Some(token) = &caller.token else { return Ok(()) };
-    let subject = CaveatSubject { now, caller, project: None, publisher_registered: false };
-    let waits_for_project = |failure: &CaveatFailure| matches!(failure, CaveatFailure::NoProject | CaveatFailure::PublisherNoProject);
-    invalid_token(token.caveats().filter_map(|caveat| caveat.check(&subject).err()).filter(|failure| !waits_for_project(failure)))?;
-    let names = || token.caveats().filter(|caveat| matches!(caveat, Caveat::ProjectNames(_)));
-    let leaves_no_name = names().next().is_some() && Reach::of(names()).projects.is_some_and(|left| left.is_empty());
-    let leaves_nothing = leaves_no_name || token.caveats().any(|caveat| matches!(caveat, Caveat::ProjectIds(ids) if ids.is_empty()));
-    if leaves_nothing { invalid_token([CaveatFailure::NoProject]) } else { Ok(()) }
+    let Some(token) = &caller.token else {
+        return Ok(());
+    };
+    let subject = CaveatSubject {
+        now,
+        caller,
+        project: None,
+        publisher_registered: false,
+    };
+    let waits_for_project = |failure: &CaveatFailure| {
+        matches!(
+            failure,
+            CaveatFailure::NoProject | CaveatFailure::PublisherNoProject
+        )
+    };
+    invalid_token(
+        token
+            .caveats()
+            .filter_map(|caveat| caveat.check(&subject).err())
+            .filter(|failure| !waits_for_project(failure)),
+    )?;
+    let names = || {
+        token
+            .caveats()
+            .filter(|caveat| matches!(caveat, Caveat::ProjectNames(_)))
+    };
+    let leaves_no_name = names().next().is_some()
+        && Reach::of(names())
+            .projects
+            .is_some_and(|left| left.is_empty());
+    let leaves_nothing = leaves_no_name
+        || token
+            .caveats()
+            .any(|caveat| matches!(caveat, Caveat::ProjectIds(ids) if ids.is_empty()));
+    if leaves_nothing {
+        invalid_token([CaveatFailure::NoProject])
+    } else {
+        Ok(())
+    }
 }
 
 fn invalid_token(found: impl IntoIterator<Item = CaveatFailure>) -> Result<(), Box<Reason>> {
@@ -113,7 +167,12 @@ fn invalid_token(found: impl IntoIterator<Item = CaveatFailure>) -> Result<(), B
     if failures.is_empty() {
         return Ok(());
     }
-    Err(reason("token-caveat", format!("Invalid API Token: {}.", failures.join(", ")), "Use a token that is valid for this.", Some(Page::Tokens)))
+    Err(reason(
+        "token-caveat",
+        format!("Invalid API Token: {}.", failures.join(", ")),
+        "Use a token that is valid for this.",
+        Some(Page::Tokens),
+    ))
 }
 
 fn check_staff(caller: &Caller, action: Action) -> Result<(), Box<Reason>> {
@@ -121,14 +180,27 @@ fn check_staff(caller: &Caller, action: Action) -> Result<(), Box<Reason>> {
         return Ok(());
     }
     let message = match &caller.principal {
-        Principal::Anonymous => "You must log in as a member of the registry's staff to do this.".to_owned(),
+        Principal::Anonymous => {
+            "You must log in as a member of the registry's staff to do this.".to_owned()
+        }
         _ => "Only the staff of the registry may do this.".to_owned(),
     };
-    Err(reason("staff-only", message, "Ask the operators of the registry.", Some(Page::Contact)))
+    Err(reason(
+        "staff-only",
+        message,
+        "Ask the operators of the registry.",
+        Some(Page::Contact),
+    ))
 }
 
-fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
-    let Some(needed) = required_role(action) else { return Ok(()) };
+fn check_role(
+    caller: &Caller,
+    action: Action,
+    project: &ProjectFacts<'_>,
+) -> Result<(), Box<Reason>> {
+    let Some(needed) = required_role(action) else {
+        return Ok(());
+    };
     // A first upload makes the project. Everything else is refused alike whether there is a
     // project without a role for the caller or none: what is staged must not show.
     let is_first_upload = project.id.is_none() && action == Action::FileUpload;
@@ -143,16 +215,32 @@ fn check_role(caller: &Caller, action: Action, project: &ProjectFacts<'_>) -> Re
     };
     let name = project.normalized;
     let message = match &caller.principal {
-        Principal::User(user) => format!("The user '{}' isn't allowed to {what} project '{name}'.", user.name),
-        Principal::Publisher { .. } => format!("The given token isn't allowed to {what} project '{name}'."),
+        Principal::User(user) => format!(
+            "The user '{}' isn't allowed to {what} project '{name}'.",
+            user.name
+        ),
+        Principal::Publisher { .. } => {
+            format!("The given token isn't allowed to {what} project '{name}'.")
+        }
         Principal::Anonymous => format!("You must say who you are to {what} project '{name}'."),
     };
     let remedy = match needed {
-        _ if matches!(caller.principal, Principal::Anonymous) => "Uploads take an API token; everything else takes a person with password and one-time code.",
-        Role::Maintainer => "Check the name of the project, or ask the operators of the registry for the role of maintainer.",
-        Role::Owner => "This is for owners of the project; the operators of the registry give that role.",
+        _ if matches!(caller.principal, Principal::Anonymous) => {
+            "Uploads take an API token; everything else takes a person with password and one-time code."
+        }
+        Role::Maintainer => {
+            "Check the name of the project, or ask the operators of the registry for the role of maintainer."
+        }
+        Role::Owner => {
+            "This is for owners of the project; the operators of the registry give that role."
+        }
     };
-    Err(reason("no-role", message, remedy, Some(Page::ProjectSettings)))
+    Err(reason(
+        "no-role",
+        message,
+        remedy,
+        Some(Page::ProjectSettings),
+    ))
 }
 
 fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
@@ -162,11 +250,18 @@ fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Re
         ProjectStatus::Archived if !adds => Ok(()),
         ProjectStatus::Archived => Err(reason(
             "project-archived",
-            format!("Project '{}' is archived and accepts no new files.", project.normalized),
+            format!(
+                "Project '{}' is archived and accepts no new files.",
+                project.normalized
+            ),
             "The operators of the registry can unarchive it.",
             Some(Page::Contact),
         )),
-        ProjectStatus::Quarantined if action.is_read() || matches!(action, Action::ProjectManage | Action::AuditRead) => Ok(()),
+        ProjectStatus::Quarantined
+            if action.is_read() || matches!(action, Action::ProjectManage | Action::AuditRead) =>
+        {
+            Ok(())
+        }
         ProjectStatus::Quarantined => Err(reason(
             "project-quarantined",
             format!("Project '{}' is in quarantine.", project.normalized),
@@ -177,14 +272,22 @@ fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Re
 }
 
 fn reason(code: &str, message: String, remedy: &str, page: Option<Page>) -> Box<Reason> {
-    Box::new(Reason { code: code.to_owned(), message, remedy: remedy.to_owned(), page })
+    Box::new(Reason {
+        code: code.to_owned(),
+        message,
+        remedy: remedy.to_owned(),
+        page,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
-    use model::{Assurance, Caveat, CredentialKind, Factors, ProjectId, TokenFacts, TokenId, UserFacts, UserId, UserName};
+    use model::{
+        Assurance, Caveat, CredentialKind, Factors, ProjectId, TokenFacts, TokenId, UserFacts,
+        UserId, UserName,
+    };
 
     use super::*;
 
@@ -218,7 +321,13 @@ mod tests {
 
     fn about(action: Action, role: Option<Role>, status: ProjectStatus) -> TargetFacts<'static> {
         TargetFacts {
-            project: Some(ProjectFacts { id: Some(ProjectId::new()), normalized: "sample", status, role, owner_settings: Cow::Owned(serde_json::json!({})) }),
+            project: Some(ProjectFacts {
+                id: Some(ProjectId::new()),
+                normalized: "sample",
+                status,
+                role,
+                owner_settings: Cow::Owned(serde_json::json!({})),
+            }),
             ..TargetFacts::of(action)
         }
     }
@@ -236,20 +345,49 @@ mod tests {
 
     #[test]
     fn a_token_that_no_project_can_mend_is_void_before_there_is_one() {
-        let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect());
-        let until = |expires_at| Caveat::Expiration { expires_at, not_before: 0 };
-        let void = |caveats: &[Caveat]| code(check_token(Timestamp::from_seconds(100), &with_token(caveats.to_vec()))).is_some();
-        assert!(!void(&[]) && !void(&[until(101)]) && !void(&[names(&["a", "b"]), names(&["b"])]), "the project decides");
-        assert!(!void(&[names(&["a"]), Caveat::ProjectIds(vec!["1".to_owned()])]), "so it does of what is named by id");
+        let names = |names: &[&str]| {
+            Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect())
+        };
+        let until = |expires_at| Caveat::Expiration {
+            expires_at,
+            not_before: 0,
+        };
+        let void = |caveats: &[Caveat]| {
+            code(check_token(
+                Timestamp::from_seconds(100),
+                &with_token(caveats.to_vec()),
+            ))
+            .is_some()
+        };
+        assert!(
+            !void(&[]) && !void(&[until(101)]) && !void(&[names(&["a", "b"]), names(&["b"])]),
+            "the project decides"
+        );
+        assert!(
+            !void(&[names(&["a"]), Caveat::ProjectIds(vec!["1".to_owned()])]),
+            "so it does of what is named by id"
+        );
         assert!(void(&[until(100)]) && void(&[until(101), until(50)]));
         assert!(void(&[Caveat::RequestUser("somebody else".to_owned())]));
-        assert!(void(&[names(&["a"]), names(&["b"])]) && void(&[names(&[])]) && void(&[Caveat::ProjectIds(Vec::new())]));
+        assert!(
+            void(&[names(&["a"]), names(&["b"])])
+                && void(&[names(&[])])
+                && void(&[Caveat::ProjectIds(Vec::new())])
+        );
     }
 
     #[test]
     fn a_caveat_that_fails_comes_before_a_missing_role() {
         let caller = with_token(vec![Caveat::ProjectNames(vec!["other".into()])]);
-        assert_eq!(code(check(Timestamp(0), &caller, &about(Action::FileUpload, None, ProjectStatus::Active))).as_deref(), Some("token-caveat"));
+        assert_eq!(
+            code(check(
+                Timestamp(0),
+                &caller,
+                &about(Action::FileUpload, None, ProjectStatus::Active)
+            ))
+            .as_deref(),
+            Some("token-caveat")
+        );
     }
 
     #[test]
@@ -258,21 +396,39 @@ mod tests {
         let upload = about(Action::FileUpload, Some(Role::Owner), ProjectStatus::Active);
         assert_eq!(code(check(Timestamp(0), &caller, &upload)), None);
         caller.token.as_mut().unwrap().added = vec![Caveat::ProjectNames(vec!["other".into()])];
-        assert_eq!(code(check(Timestamp(0), &caller, &upload)).as_deref(), Some("token-caveat"));
+        assert_eq!(
+            code(check(Timestamp(0), &caller, &upload)).as_deref(),
+            Some("token-caveat")
+        );
     }
 
     #[test]
     fn a_project_token_is_refused_where_there_is_no_project() {
         let caller = with_token(vec![Caveat::ProjectNames(vec!["sample".into()])]);
-        let refused = check(Timestamp(0), &caller, &TargetFacts::of(Action::TokenList)).unwrap_err();
-        assert!(refused.message.contains("project-scoped token used outside of a project context"), "{}", refused.message);
+        let refused =
+            check(Timestamp(0), &caller, &TargetFacts::of(Action::TokenList)).unwrap_err();
+        assert!(
+            refused
+                .message
+                .contains("project-scoped token used outside of a project context"),
+            "{}",
+            refused.message
+        );
     }
 
     #[test]
     fn without_a_role_nothing_on_a_project_is_allowed_but_reading() {
         for &action in Action::ALL {
-            let refused = code(check(Timestamp(0), &of_staff(with_token(vec![])), &about(action, None, ProjectStatus::Active)));
-            assert_eq!(refused.is_some(), required_role(action).is_some(), "{action}");
+            let refused = code(check(
+                Timestamp(0),
+                &of_staff(with_token(vec![])),
+                &about(action, None, ProjectStatus::Active),
+            ));
+            assert_eq!(
+                refused.is_some(),
+                required_role(action).is_some(),
+                "{action}"
+            );
         }
     }
 
@@ -280,30 +436,69 @@ mod tests {
     fn what_is_for_staff_is_refused_to_everybody_else_whatever_they_own() {
         for &action in Action::ALL {
             for caller in [with_token(vec![]), Caller::anonymous()] {
-                let refused = code(check(Timestamp(0), &caller, &about(action, Some(Role::Owner), ProjectStatus::Active)));
-                assert_eq!(refused.as_deref() == Some("staff-only"), is_for_staff(action), "{action}");
+                let refused = code(check(
+                    Timestamp(0),
+                    &caller,
+                    &about(action, Some(Role::Owner), ProjectStatus::Active),
+                ));
+                assert_eq!(
+                    refused.as_deref() == Some("staff-only"),
+                    is_for_staff(action),
+                    "{action}"
+                );
             }
-            let alone = code(check(Timestamp(0), &of_staff(with_token(vec![])), &TargetFacts::of(action)));
+            let alone = code(check(
+                Timestamp(0),
+                &of_staff(with_token(vec![])),
+                &TargetFacts::of(action),
+            ));
             assert_eq!(alone, None, "{action}");
         }
     }
 
     #[test]
     fn a_stranger_cannot_tell_a_project_from_none() {
-        for &action in Action::ALL.iter().filter(|&&action| action != Action::FileUpload) {
+        for &action in Action::ALL
+            .iter()
+            .filter(|&&action| action != Action::FileUpload)
+        {
             let mut absent = about(action, None, ProjectStatus::Active);
             absent.project.as_mut().unwrap().id = None;
             let there = about(action, None, ProjectStatus::Active);
             let caller = with_token(vec![]);
-            assert_eq!(check(Timestamp(0), &caller, &absent), check(Timestamp(0), &caller, &there), "{action}");
+            assert_eq!(
+                check(Timestamp(0), &caller, &absent),
+                check(Timestamp(0), &caller, &there),
+                "{action}"
+            );
         }
     }
 
     #[test]
     fn a_maintainer_may_upload_and_not_manage() {
-        assert_eq!(code(check(Timestamp(0), &with_token(vec![]), &about(Action::FileUpload, Some(Role::Maintainer), ProjectStatus::Active))), None);
         assert_eq!(
-            code(check(Timestamp(0), &with_token(vec![]), &about(Action::RoleGrant, Some(Role::Maintainer), ProjectStatus::Active))).as_deref(),
+            code(check(
+                Timestamp(0),
+                &with_token(vec![]),
+                &about(
+                    Action::FileUpload,
+                    Some(Role::Maintainer),
+                    ProjectStatus::Active
+                )
+            )),
+            None
+        );
+        assert_eq!(
+            code(check(
+                Timestamp(0),
+                &with_token(vec![]),
+                &about(
+                    Action::RoleGrant,
+                    Some(Role::Maintainer),
+                    ProjectStatus::Active
+                )
+            ))
+            .as_deref(),
             Some("no-role")
         );
     }
@@ -311,7 +506,12 @@ mod tests {
     #[test]
     fn an_archived_project_takes_no_files_even_from_its_owner() {
         for action in [Action::FileUpload, Action::ReleasePublish] {
-            let refused = check(Timestamp(0), &with_token(vec![]), &about(action, Some(Role::Owner), ProjectStatus::Archived)).unwrap_err();
+            let refused = check(
+                Timestamp(0),
+                &with_token(vec![]),
+                &about(action, Some(Role::Owner), ProjectStatus::Archived),
+            )
+            .unwrap_err();
             assert_eq!(refused.code, "project-archived");
         }
     }
@@ -320,10 +520,26 @@ mod tests {
     #[test]
     fn a_refusal_sends_nobody_to_somebody_who_cannot_help() {
         for &action in Action::ALL {
-            for (role, status) in [(None, ProjectStatus::Active), (Some(Role::Maintainer), ProjectStatus::Active), (Some(Role::Owner), ProjectStatus::Archived)]
-            {
-                let Err(refused) = check(Timestamp(0), &of_staff(with_token(vec![])), &about(action, role, status)) else { continue };
-                assert!(refused.remedy.to_lowercase().contains("the operators of the registry"), "{action}: {}", refused.remedy);
+            for (role, status) in [
+                (None, ProjectStatus::Active),
+                (Some(Role::Maintainer), ProjectStatus::Active),
+                (Some(Role::Owner), ProjectStatus::Archived),
+            ] {
+                let Err(refused) = check(
+                    Timestamp(0),
+                    &of_staff(with_token(vec![])),
+                    &about(action, role, status),
+                ) else {
+                    continue;
+                };
+                assert!(
+                    refused
+                        .remedy
+                        .to_lowercase()
+                        .contains("the operators of the registry"),
+                    "{action}: {}",
+                    refused.remedy
+                );
             }
         }
     }

@@ -67,14 +67,33 @@ pub(crate) struct GateInner {
 impl Gate {
     /// A gate without an active set: every decision fails until one is installed.
     pub fn new(config: GateConfig) -> Self {
-        let inner =
-            GateInner { config, active: ArcSwap::from_pointee(Active::NONE), installing: tokio::sync::Mutex::new(None), watched: ArcSwapOption::empty() };
-        Self { inner: Arc::new(inner) }
+        let inner = GateInner {
+            config,
+            active: ArcSwap::from_pointee(Active::NONE),
+            installing: tokio::sync::Mutex::new(None),
+            watched: ArcSwapOption::empty(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Begins a request: gives it an id and the time.
-    pub fn begin(&self, route: &'static str, method: Method, remote_address: IpAddr, user_agent: &str) -> Attempt {
-        Attempt::new(self.clock().now(), route, method, remote_address, user_agent, self.inner.active.load().number())
+    pub fn begin(
+        &self,
+        route: &'static str,
+        method: Method,
+        remote_address: IpAddr,
+        user_agent: &str,
+    ) -> Attempt {
+        Attempt::new(
+            self.clock().now(),
+            route,
+            method,
+            remote_address,
+            user_agent,
+            self.inner.active.load().number(),
+        )
     }
 
     /// The same request now, see [`Attempt::renewed`].
@@ -95,7 +114,12 @@ impl Gate {
     /// Invariant: a change is decided by the newest activation that is in the database when
     /// it is decided, and the permit's unit of work is committed only while it is the newest:
     /// see [`Permit::begin`] and `Gate::catch_up`.
-    pub async fn decide<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: T) -> Result<Permit<T>, Refusal> {
+    pub async fn decide<T: Target>(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        target: T,
+    ) -> Result<Permit<T>, Refusal> {
         let decision = attempt.next_decision();
         let facts = target.facts();
         let action = facts.action;
@@ -105,19 +129,43 @@ impl Gate {
                 // Nobody's read, whoever it was loaded for: their role is no part of it.
                 let nobodys = (Caller::anonymous(), set_aside::without_role(facts.clone()));
                 match self.judge(attempt, &nobodys.0, decision, &nobodys.1).await {
-                    Ok(allowed) => Ok((allowed, Some((nobodys, SetAside::of(caller, refused.code()))))),
+                    Ok(allowed) => Ok((
+                        allowed,
+                        Some((nobodys, SetAside::of(caller, refused.code()))),
+                    )),
                     Err(_) => Err(refused),
                 }
             }
             judged => judged.map(|allowed| (allowed, None)),
         };
-        let (Allowed { number, activation, context, decided }, without) = match judged {
+        let (
+            Allowed {
+                number,
+                activation,
+                context,
+                decided,
+            },
+            without,
+        ) = match judged {
             Ok(allowed) => allowed,
-            Err(refused) => return Err(self.refused(attempt, caller, decision, &facts, refused).await),
+            Err(refused) => {
+                return Err(self
+                    .refused(attempt, caller, decision, &facts, refused)
+                    .await);
+            }
         };
-        let set_aside = without.as_ref().map(|(_, set_aside)| set_aside).or(attempt.set_aside().filter(|_| action.is_read()));
-        let (caller, facts) = without.as_ref().map_or((caller, &facts), |((nobody, facts), _)| (nobody, facts));
-        let permitted_word = if matches!(decided.outcome, DecisionOutcome::Staged) { "staged" } else { "permitted" };
+        let set_aside = without
+            .as_ref()
+            .map(|(_, set_aside)| set_aside)
+            .or(attempt.set_aside().filter(|_| action.is_read()));
+        let (caller, facts) = without
+            .as_ref()
+            .map_or((caller, &facts), |((nobody, facts), _)| (nobody, facts));
+        let permitted_word = if matches!(decided.outcome, DecisionOutcome::Staged) {
+            "staged"
+        } else {
+            "permitted"
+        };
         count(action, permitted_word);
         let is_read = is_read(attempt, action);
         // Asked last: what is refused changes nothing.
@@ -128,8 +176,12 @@ impl Gate {
                 "Wait a minute, then try again; after many changes, until tomorrow.",
                 Some(Page::Contact),
             );
-            let kind = RefusalKind::Limited { retry_after_seconds: 60 };
-            return Err(self.refusal(attempt, caller, decision, facts, kind, vec![reason], None).await);
+            let kind = RefusalKind::Limited {
+                retry_after_seconds: 60,
+            };
+            return Err(self
+                .refusal(attempt, caller, decision, facts, kind, vec![reason], None)
+                .await);
         }
         let mut grant = Grant {
             decision,
@@ -150,22 +202,52 @@ impl Gate {
         let is_anonymous_read = is_read && caller.credential == CredentialKind::None;
         if is_anonymous_read {
             // Whom a policy on trial would refuse is what its trial is for.
-            let is_telling = would_refuse(&context, &decided).is_some() && self.recorder().wants_refusal(attempt, caller);
-            let is_noted = set_aside.filter(|set_aside| self.recorder().wants_set_aside(attempt, set_aside, action));
+            let is_telling = would_refuse(&context, &decided).is_some()
+                && self.recorder().wants_refusal(attempt, caller);
+            let is_noted = set_aside
+                .filter(|set_aside| self.recorder().wants_set_aside(attempt, set_aside, action));
             if is_telling || is_noted.is_some() || self.recorder().wants_read(attempt.at) {
-                let mut record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
+                let mut record = self.record(
+                    attempt,
+                    caller,
+                    decision,
+                    facts,
+                    permitted_word,
+                    Some((context, decided)),
+                    None,
+                );
                 record.set_aside = set_aside.cloned();
                 self.recorder().read(record);
             }
             // Not waited for: how long a read takes must not depend on what came with it.
             if let Some(set_aside) = is_noted.filter(|set_aside| set_aside.user.is_some()) {
-                self.recorder().note(set_aside.event(attempt, action, decision));
+                self.recorder()
+                    .note(set_aside.event(attempt, action, decision));
             }
-        } else if self.recorder().wants_success(attempt, caller, action, is_read) {
-            let record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
+        } else if self
+            .recorder()
+            .wants_success(attempt, caller, action, is_read)
+        {
+            let record = self.record(
+                attempt,
+                caller,
+                decision,
+                facts,
+                permitted_word,
+                Some((context, decided)),
+                None,
+            );
             self.recorder().decision(record).await;
         } else if !is_read {
-            let record = self.record(attempt, caller, decision, facts, permitted_word, Some((context, decided)), None);
+            let record = self.record(
+                attempt,
+                caller,
+                decision,
+                facts,
+                permitted_word,
+                Some((context, decided)),
+                None,
+            );
             grant.unrecorded = Some(Box::new(record.into_row()));
         }
         token_use::note(self.storage(), caller, attempt.at).await;
@@ -176,55 +258,120 @@ impl Gate {
     /// Only the core rules, without a decision: used before costly preparation of a
     /// target (reading an archive) that a caller without any role must not be able to
     /// cause. The refusal is recorded like any other.
-    pub async fn check_core<T: Target>(&self, attempt: &Attempt, caller: &Caller, target: &T) -> Result<(), Refusal> {
+    pub async fn check_core<T: Target>(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        target: &T,
+    ) -> Result<(), Refusal> {
         let facts = target.facts();
         note_project(attempt, &facts);
         match core_rules::check(attempt.at, caller, &facts) {
             Ok(()) => Ok(()),
-            Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, *reason).await),
+            Err(reason) => Err(self
+                .refuse_by_core(attempt, caller, attempt.next_decision(), &facts, *reason)
+                .await),
         }
     }
 
     /// Only what of a token's caveats no project can mend, before a body is read. The refusal is
     /// recorded like any other.
-    pub async fn check_token(&self, attempt: &Attempt, caller: &Caller, action: Action) -> Result<(), Refusal> {
+    pub async fn check_token(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        action: Action,
+    ) -> Result<(), Refusal> {
         match core_rules::check_token(attempt.at, caller) {
             Ok(()) => Ok(()),
-            Err(reason) => Err(self.refuse_by_core(attempt, caller, attempt.next_decision(), &TargetFacts::of(action), *reason).await),
+            Err(reason) => Err(self
+                .refuse_by_core(
+                    attempt,
+                    caller,
+                    attempt.next_decision(),
+                    &TargetFacts::of(action),
+                    *reason,
+                )
+                .await),
         }
     }
 
     /// Refuses and records, on behalf of the core: the credential was not accepted at
     /// all (unknown token, wrong password, password where no policy could permit one).
     #[allow(clippy::too_many_arguments)]
-    pub async fn refuse(&self, attempt: &Attempt, caller: &Caller, action: Action, code: &str, message: &str, remedy: &str, page: Option<Page>) -> Refusal {
+    pub async fn refuse(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        action: Action,
+        code: &str,
+        message: &str,
+        remedy: &str,
+        page: Option<Page>,
+    ) -> Refusal {
         let facts = TargetFacts::of(action);
-        self.refuse_by_core(attempt, caller, attempt.next_decision(), &facts, own_reason(code, message, remedy, page)).await
+        self.refuse_by_core(
+            attempt,
+            caller,
+            attempt.next_decision(),
+            &facts,
+            own_reason(code, message, remedy, page),
+        )
+        .await
     }
 
     /// Like [`Gate::refuse`], with another kind: too many attempts, or not to be decided.
-    pub async fn refuse_as(&self, attempt: &Attempt, caller: &Caller, action: Action, kind: RefusalKind, reason: Reason) -> Refusal {
+    pub async fn refuse_as(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        action: Action,
+        kind: RefusalKind,
+        reason: Reason,
+    ) -> Refusal {
         count(action, outcome_word(&kind));
-        self.refusal(attempt, caller, attempt.next_decision(), &TargetFacts::of(action), kind, vec![reason], None).await
+        self.refusal(
+            attempt,
+            caller,
+            attempt.next_decision(),
+            &TargetFacts::of(action),
+            kind,
+            vec![reason],
+            None,
+        )
+        .await
     }
 
     /// Whether the set that serves could permit this kind of credential for the action at
     /// all. Only ever used to save work and to refuse early.
-    pub fn may_permit(&self, _attempt: &Attempt, action: Action, credential: CredentialKind) -> bool {
+    pub fn may_permit(
+        &self,
+        _attempt: &Attempt,
+        action: Action,
+        credential: CredentialKind,
+    ) -> bool {
         self.could_permit(action, credential)
     }
 
     /// The same without a request, for what is said of the registry.
     pub fn could_permit(&self, action: Action, credential: CredentialKind) -> bool {
         let active = self.inner.active.load();
-        active.generation.as_ref().is_some_and(|generation| generation.set().may_permit(context::action(action), context::credential(credential)))
+        active.generation.as_ref().is_some_and(|generation| {
+            generation
+                .set()
+                .may_permit(context::action(action), context::credential(credential))
+        })
     }
 
     /// Whether the set that serves denies this kind of credential the action, whatever the
     /// facts. False where no set serves: then nothing is decided.
     pub fn never_permits(&self, action: Action, credential: CredentialKind) -> bool {
         let active = self.inner.active.load();
-        active.generation.as_ref().is_some_and(|generation| !generation.set().may_permit(context::action(action), context::credential(credential)))
+        active.generation.as_ref().is_some_and(|generation| {
+            !generation
+                .set()
+                .may_permit(context::action(action), context::credential(credential))
+        })
     }
 
     /// Where the database is, for use cases that need facts beside those of the gate.
@@ -244,21 +391,55 @@ impl Gate {
     }
 
     /// Records and answers what [`Self::judge`] refused.
-    async fn refused(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>, refused: Refused) -> Refusal {
+    async fn refused(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+        refused: Refused,
+    ) -> Refusal {
         // Whoever reads without a credential, or with one that was not accepted, is told to
         // bring one.
         let is_nobodys_read = facts.action.is_read() && caller.credential == CredentialKind::None;
         let kind = match refused.kind {
-            RefusalKind::Denied | RefusalKind::Required(_) if is_nobodys_read => RefusalKind::CredentialRequired,
+            RefusalKind::Denied | RefusalKind::Required(_) if is_nobodys_read => {
+                RefusalKind::CredentialRequired
+            }
             kind => kind,
         };
         count(facts.action, outcome_word(&kind));
-        self.refusal(attempt, caller, decision, facts, kind, refused.reasons, refused.decided).await
+        self.refusal(
+            attempt,
+            caller,
+            decision,
+            facts,
+            kind,
+            refused.reasons,
+            refused.decided,
+        )
+        .await
     }
 
-    async fn refuse_by_core(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>, reason: Reason) -> Refusal {
+    async fn refuse_by_core(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+        reason: Reason,
+    ) -> Refusal {
         count(facts.action, "denied");
-        self.refusal(attempt, caller, decision, facts, RefusalKind::Denied, vec![reason], None).await
+        self.refusal(
+            attempt,
+            caller,
+            decision,
+            facts,
+            RefusalKind::Denied,
+            vec![reason],
+            None,
+        )
+        .await
     }
 
     /// Records a refusal, decision and audit event, and waits until both are committed.
@@ -275,16 +456,43 @@ impl Gate {
     ) -> Refusal {
         if reasons.is_empty() {
             reasons.push(match kind {
-                RefusalKind::Failed => own_reason("policy-failed", "The request could not be decided.", "Try again in a moment.", Some(Page::Contact)),
-                _ => own_reason("refused", "A policy of this registry refuses this.", "Ask the operators of the registry.", Some(Page::Contact)),
+                RefusalKind::Failed => own_reason(
+                    "policy-failed",
+                    "The request could not be decided.",
+                    "Try again in a moment.",
+                    Some(Page::Contact),
+                ),
+                _ => own_reason(
+                    "refused",
+                    "A policy of this registry refuses this.",
+                    "Ask the operators of the registry.",
+                    Some(Page::Contact),
+                ),
             });
         }
-        let set_number = decided.as_ref().map_or_else(|| self.inner.active.load().number(), |(_, decided)| decided.set_number);
+        let set_number = decided.as_ref().map_or_else(
+            || self.inner.active.load().number(),
+            |(_, decided)| decided.set_number,
+        );
         attempt.refused(decision, set_number);
         if self.recorder().wants_refusal(attempt, caller) {
-            self.record_refusal(attempt, caller, decision, facts, &kind, &reasons[0], decided).await;
+            self.record_refusal(
+                attempt,
+                caller,
+                decision,
+                facts,
+                &kind,
+                &reasons[0],
+                decided,
+            )
+            .await;
         }
-        Refusal { decision, set_number, kind, reasons }
+        Refusal {
+            decision,
+            set_number,
+            kind,
+            reasons,
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -299,8 +507,19 @@ impl Gate {
         decided: Option<(Context, policy_engine::Decision)>,
     ) {
         let core = decided.is_none().then(|| reason.clone());
-        let mut record = self.record(attempt, caller, decision, facts, outcome_word(kind), decided, core);
-        record.set_aside = attempt.set_aside().filter(|_| facts.action.is_read()).cloned();
+        let mut record = self.record(
+            attempt,
+            caller,
+            decision,
+            facts,
+            outcome_word(kind),
+            decided,
+            core,
+        );
+        record.set_aside = attempt
+            .set_aside()
+            .filter(|_| facts.action.is_read())
+            .cloned();
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::RequestRefused,
@@ -341,14 +560,27 @@ impl Gate {
             at: attempt.at,
             action: facts.action.as_str().to_owned(),
             outcome: outcome.to_owned(),
-            set_number: i64::try_from(decided.as_ref().map_or(attempt.set_number(), |decided| decided.set_number)).ok().filter(|number| *number > 0),
+            set_number: i64::try_from(
+                decided
+                    .as_ref()
+                    .map_or(attempt.set_number(), |decided| decided.set_number),
+            )
+            .ok()
+            .filter(|number| *number > 0),
             user: caller.user().map(|user| user.id),
             token: caller.token_id(),
-            project_name: facts.project.as_ref().map(|project| project.normalized.to_owned()),
+            project_name: facts
+                .project
+                .as_ref()
+                .map(|project| project.normalized.to_owned()),
             route: attempt.route.to_owned(),
             remote_address: attempt.remote_address.to_string(),
-            microseconds: decided.as_ref().map_or(0, |decided| decided.nanoseconds / 1000),
-            would_refuse: decided.as_ref().and_then(|decided| would_refuse(&context, decided)),
+            microseconds: decided
+                .as_ref()
+                .map_or(0, |decided| decided.nanoseconds / 1000),
+            would_refuse: decided
+                .as_ref()
+                .and_then(|decided| would_refuse(&context, decided)),
             record: String::new(),
         };
         let owner_settings = facts
@@ -357,21 +589,47 @@ impl Gate {
             .map(|project| project.owner_settings.clone().into_owned())
             .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
         let active = self.inner.active.load();
-        let sections = active.generation.as_ref().map_or_else(Sections::empty, |generation| generation.set().sections(context.action));
-        let version = facts.release.as_ref().map(|release| release.version.to_string());
+        let sections = active
+            .generation
+            .as_ref()
+            .map_or_else(Sections::empty, |generation| {
+                generation.set().sections(context.action)
+            });
+        let version = facts
+            .release
+            .as_ref()
+            .map(|release| release.version.to_string());
         let file = facts.file.as_ref().map(|file| file.name.to_owned());
-        Box::new(DecisionRecord { row, request: attempt.id, version, file, context, sections, set_aside: None, owner_settings, core, decision: decided })
+        Box::new(DecisionRecord {
+            row,
+            request: attempt.id,
+            version,
+            file,
+            context,
+            sections,
+            set_aside: None,
+            owner_settings,
+            core,
+            decision: decided,
+        })
     }
 
     /// Policies' notes and failures, for the operator.
-    fn log_policies(&self, decision: DecisionId, action: Action, decided: &policy_engine::Decision) {
+    fn log_policies(
+        &self,
+        decision: DecisionId,
+        action: Action,
+        decided: &policy_engine::Decision,
+    ) {
         for record in &decided.policies {
             match &record.result {
                 Ok(verdict) => {
                     for note in &verdict.notes {
                         tracing::info!(target: "policy", %decision, policy = %record.policy, "{note}");
                     }
-                    if record.grade != Grade::Enforce && !matches!(verdict.outcome, Outcome::Permit | Outcome::Abstain) {
+                    if record.grade != Grade::Enforce
+                        && !matches!(verdict.outcome, Outcome::Permit | Outcome::Abstain)
+                    {
                         metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => record.policy.clone(), "grade" => record.grade.as_str())
                             .increment(1);
                     }
@@ -402,13 +660,19 @@ fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<
             Err(_) => true,
             Ok(verdict) => match &verdict.outcome {
                 Outcome::Deny => true,
-                Outcome::Require(required) => policy_engine::combine::unmet(required, context).next().is_some(),
+                Outcome::Require(required) => policy_engine::combine::unmet(required, context)
+                    .next()
+                    .is_some(),
                 Outcome::Abstain | Outcome::Permit | Outcome::Stage => false,
             },
         })
         .map(|record| record.policy.as_str())
         .collect();
-    if names.is_empty() { None } else { Some(names.join(", ")) }
+    if names.is_empty() {
+        None
+    } else {
+        Some(names.join(", "))
+    }
 }
 
 /// Whether it changes nothing: what is read, and the pages of what could be done.
@@ -441,12 +705,20 @@ fn demanded(kind: &RefusalKind) -> Vec<&'static str> {
     };
     match kind {
         RefusalKind::Required(requirements) => requirements.iter().map(word).collect(),
-        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Failed | RefusalKind::Limited { .. } => Vec::new(),
+        RefusalKind::Denied
+        | RefusalKind::CredentialRequired
+        | RefusalKind::Failed
+        | RefusalKind::Limited { .. } => Vec::new(),
     }
 }
 
 fn own_reason(code: &str, message: &str, remedy: &str, page: Option<Page>) -> Reason {
-    Reason { code: code.to_owned(), message: message.to_owned(), remedy: remedy.to_owned(), page }
+    Reason {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        remedy: remedy.to_owned(),
+        page,
+    }
 }
 
 fn nanoseconds_since(started: Instant) -> u64 {

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use model::{
-    Action, Assurance, Caller, Caveat, CredentialKind, DecisionId, Digests, Factor, FactorUse, Factors, FileKind, PasswordState, Principal, TokenFacts,
-    TokenId, UserFacts, Version,
+    Action, Assurance, Caller, Caveat, CredentialKind, DecisionId, Digests, Factor, FactorUse,
+    Factors, FileKind, PasswordState, Principal, TokenFacts, TokenId, UserFacts, Version,
 };
 use policy_engine::contract::{Context, Outcome};
 use policy_engine::{Decision, DecisionOutcome, Grade, PolicyRecord};
@@ -20,13 +20,20 @@ use crate::context;
 use crate::core_rules;
 use crate::decide::Gate;
 use crate::generations::Generation;
-use crate::target::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, TargetFacts, VersionOrder};
+use crate::target::{
+    ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts,
+    TargetFacts, VersionOrder,
+};
 
 /// After how many projects others get their turn on this thread.
 const PROJECTS_AT_ONCE: usize = 16;
 
 /// What is asked about each project.
-const OF_PROJECTS: [Action; 3] = [Action::FileUpload, Action::ReleasePublish, Action::ProjectConfigure];
+const OF_PROJECTS: [Action; 3] = [
+    Action::FileUpload,
+    Action::ReleasePublish,
+    Action::ProjectConfigure,
+];
 
 /// Something that demands a second factor of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +56,26 @@ impl Gate {
     ///
     /// Asked of the set that serves; without one nothing can be said, and nothing can be decided
     /// either.
-    pub async fn demands_second_factor(&self, attempt: &Attempt, caller: &Caller, projects: &[ProjectFacts<'_>]) -> Vec<Demand> {
+    pub async fn demands_second_factor(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        projects: &[ProjectFacts<'_>],
+    ) -> Vec<Demand> {
         let active = self.inner.active.load_full();
-        let (Some(generation), Some(user)) = (&active.generation, caller.user()) else { return Vec::new() };
-        let asked = Asked { attempt, generation, user };
+        let (Some(generation), Some(user)) = (&active.generation, caller.user()) else {
+            return Vec::new();
+        };
+        let asked = Asked {
+            attempt,
+            generation,
+            user,
+        };
         let mut everywhere: Vec<String> = Vec::new();
-        for action in [Action::TokenCreate, Action::ProjectCreate].into_iter().chain(user.staff.then_some(Action::PolicySetActivate)) {
+        for action in [Action::TokenCreate, Action::ProjectCreate]
+            .into_iter()
+            .chain(user.staff.then_some(Action::PolicySetActivate))
+        {
             add(&mut everywhere, asked.demanding(action, None));
         }
         let mut demands = Vec::new();
@@ -67,16 +88,38 @@ impl Gate {
                 add(&mut here, asked.demanding(action, Some(project)));
             }
             // What is demanded of a project whose owners chose nothing is demanded everywhere.
-            let nothing_chosen = ProjectFacts { owner_settings: Cow::Owned(serde_json::json!({})), ..project.clone() };
-            for policy in here.into_iter().filter(|policy| !everywhere.contains(policy)).collect::<Vec<_>>() {
-                if OF_PROJECTS.into_iter().any(|action| asked.demanding(action, Some(&nothing_chosen)).contains(&policy)) {
+            let nothing_chosen = ProjectFacts {
+                owner_settings: Cow::Owned(serde_json::json!({})),
+                ..project.clone()
+            };
+            for policy in here
+                .into_iter()
+                .filter(|policy| !everywhere.contains(policy))
+                .collect::<Vec<_>>()
+            {
+                if OF_PROJECTS.into_iter().any(|action| {
+                    asked
+                        .demanding(action, Some(&nothing_chosen))
+                        .contains(&policy)
+                }) {
                     everywhere.push(policy);
                 } else {
-                    demands.push(Demand { by: DemandedBy::Project { name: project.normalized.to_owned(), policy } });
+                    demands.push(Demand {
+                        by: DemandedBy::Project {
+                            name: project.normalized.to_owned(),
+                            policy,
+                        },
+                    });
                 }
             }
         }
-        everywhere.into_iter().map(|policy| Demand { by: DemandedBy::Policy(policy) }).chain(demands).collect()
+        everywhere
+            .into_iter()
+            .map(|policy| Demand {
+                by: DemandedBy::Policy(policy),
+            })
+            .chain(demands)
+            .collect()
     }
 }
 
@@ -91,49 +134,92 @@ impl Asked<'_> {
     /// The policies that stand in the way without a second factor and not with one.
     fn demanding(&self, action: Action, project: Option<&ProjectFacts<'_>>) -> Vec<String> {
         let without = self.ask(action, project, Factors::default());
-        let Some((context, without)) = without.filter(|(_, decision)| !passes(decision)) else { return Vec::new() };
-        if !self.ask(action, project, self.user.factors).is_some_and(|(_, with)| passes(&with)) {
+        let Some((context, without)) = without.filter(|(_, decision)| !passes(decision)) else {
+            return Vec::new();
+        };
+        if !self
+            .ask(action, project, self.user.factors)
+            .is_some_and(|(_, with)| passes(&with))
+        {
             return Vec::new();
         }
-        without.policies.iter().filter(|record| stands_in_the_way(record, &context)).map(|record| record.policy.clone()).collect()
+        without
+            .policies
+            .iter()
+            .filter(|record| stands_in_the_way(record, &context))
+            .map(|record| record.policy.clone())
+            .collect()
     }
 
     /// What the set says when everything but the factors is in the user's favour; none where
     /// the core refuses anyway.
-    fn ask(&self, action: Action, project: Option<&ProjectFacts<'_>>, factors: Factors) -> Option<(Context, Decision)> {
+    fn ask(
+        &self,
+        action: Action,
+        project: Option<&ProjectFacts<'_>>,
+        factors: Factors,
+    ) -> Option<(Context, Decision)> {
         let at = self.attempt.at;
         let by_token = action == Action::FileUpload;
-        let factor = if factors.webauthn { Factor::Webauthn } else { Factor::Totp };
+        let factor = if factors.webauthn {
+            Factor::Webauthn
+        } else {
+            Factor::Totp
+        };
         let assurance = match by_token {
             true => Assurance::NONE,
-            false => {
-                Assurance { password_at: Some(at), second_factor: factors.any().then_some(FactorUse { factor, at }), password_state: PasswordState::Clean }
-            }
+            false => Assurance {
+                password_at: Some(at),
+                second_factor: factors.any().then_some(FactorUse { factor, at }),
+                password_state: PasswordState::Clean,
+            },
         };
         let token = by_token.then(|| TokenFacts {
             id: TokenId::new(),
             created_at: at,
             last_used_at: None,
             made_with_second_factor: factors.any(),
-            minted: project.map(|project| Caveat::ProjectNames(vec![project.normalized.to_owned()])).into_iter().collect(),
+            minted: project
+                .map(|project| Caveat::ProjectNames(vec![project.normalized.to_owned()]))
+                .into_iter()
+                .collect(),
             added: Vec::new(),
         });
         let caller = Caller {
-            credential: if by_token { CredentialKind::ApiToken } else { CredentialKind::Session },
-            principal: Principal::User(UserFacts { factors, email_verified: true, ..self.user.clone() }),
+            credential: if by_token {
+                CredentialKind::ApiToken
+            } else {
+                CredentialKind::Session
+            },
+            principal: Principal::User(UserFacts {
+                factors,
+                email_verified: true,
+                ..self.user.clone()
+            }),
             token,
             session: None,
             assurance,
         };
         let version = Version::parse("1.0").ok()?;
-        let metadata = MetadataFacts { version: "2.4".to_owned(), ..MetadataFacts::default() };
+        let metadata = MetadataFacts {
+            version: "2.4".to_owned(),
+            ..MetadataFacts::default()
+        };
         // A token for one project: what a set that wants no account-wide ones lets people make.
-        let scope = ScopeFacts::Projects(vec![project.map_or("project", |project| project.normalized).to_owned()]);
+        let scope = ScopeFacts::Projects(vec![
+            project
+                .map_or("project", |project| project.normalized)
+                .to_owned(),
+        ]);
         let facts = facts(action, project, &version, &metadata, &scope);
         core_rules::check(at, &caller, &facts).ok()?;
         let context = context::build(self.attempt, DecisionId::new(), &caller, &facts);
-        let chosen = project.map(|project| &*project.owner_settings).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
-        let owner_settings = chosen.map(|settings| self.generation.set().resolve_owner_settings(settings)).unwrap_or_default();
+        let chosen = project
+            .map(|project| &*project.owner_settings)
+            .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
+        let owner_settings = chosen
+            .map(|settings| self.generation.set().resolve_owner_settings(settings))
+            .unwrap_or_default();
         let decision = self.generation.set().decide(&context, &owner_settings);
         Some((context, decision))
     }
@@ -150,10 +236,17 @@ fn facts<'a>(
     let is_about_release = matches!(action, Action::FileUpload | Action::ReleasePublish);
     let is_upload = action == Action::FileUpload;
     TargetFacts {
-        project: project.map(|project| ProjectFacts { owner_settings: Cow::Borrowed(&*project.owner_settings), ..project.clone() }),
+        project: project.map(|project| ProjectFacts {
+            owner_settings: Cow::Borrowed(&*project.owner_settings),
+            ..project.clone()
+        }),
         release: is_about_release.then_some(ReleaseFacts {
             version,
-            standing: if is_upload { ReleaseStanding::Absent } else { ReleaseStanding::Staged },
+            standing: if is_upload {
+                ReleaseStanding::Absent
+            } else {
+                ReleaseStanding::Staged
+            },
             age: 0,
             order: VersionOrder::Newer,
             newest: None,
@@ -164,16 +257,30 @@ fn facts<'a>(
             name: "project-1.0.tar.gz",
             kind: FileKind::Sdist,
             size: 1000,
-            digests: Digests { md5: [0; 16], sha256: [0; 32], blake2_256: [0; 32] },
+            digests: Digests {
+                md5: [0; 16],
+                sha256: [0; 32],
+                blake2_256: [0; 32],
+            },
         }),
         metadata: is_upload.then_some(metadata),
-        change: if action == Action::TokenCreate { ChangeFacts::Token { scope, expires_in: None } } else { ChangeFacts::Nothing },
+        change: if action == Action::TokenCreate {
+            ChangeFacts::Token {
+                scope,
+                expires_in: None,
+            }
+        } else {
+            ChangeFacts::Nothing
+        },
         ..TargetFacts::of(action)
     }
 }
 
 fn passes(decision: &Decision) -> bool {
-    matches!(decision.outcome, DecisionOutcome::Permitted | DecisionOutcome::Staged)
+    matches!(
+        decision.outcome,
+        DecisionOutcome::Permitted | DecisionOutcome::Staged
+    )
 }
 
 /// Whether this enforced policy is why a request that passes with a factor does not pass. One
@@ -182,7 +289,9 @@ fn stands_in_the_way(record: &PolicyRecord, context: &Context) -> bool {
     let lets_through = match &record.result {
         Ok(verdict) => match &verdict.outcome {
             Outcome::Permit | Outcome::Stage | Outcome::Abstain => true,
-            Outcome::Require(required) => policy_engine::combine::unmet(required, context).next().is_none(),
+            Outcome::Require(required) => policy_engine::combine::unmet(required, context)
+                .next()
+                .is_none(),
             Outcome::Deny => false,
         },
         Err(_) => false,

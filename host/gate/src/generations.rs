@@ -72,11 +72,16 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    pub(crate) const NONE: Self = Self { generation: None, activation: 0 };
+    pub(crate) const NONE: Self = Self {
+        generation: None,
+        activation: 0,
+    };
 
     /// Number of the set that serves; 0 for none.
     pub(crate) fn number(&self) -> u64 {
-        self.generation.as_ref().map_or(0, |generation| generation.number)
+        self.generation
+            .as_ref()
+            .map_or(0, |generation| generation.number)
     }
 }
 
@@ -111,10 +116,17 @@ pub enum InstallError {
     Unreadable { number: u64, message: String },
     /// A module of the set is missing or not what it was.
     #[error("module {digest} of policy `{policy}` {what}")]
-    Module { policy: String, digest: String, what: String },
+    Module {
+        policy: String,
+        digest: String,
+        what: String,
+    },
     /// A module was refused.
     #[error("module `{module}`: {error}")]
-    Load { module: String, error: policy_engine::LoadError },
+    Load {
+        module: String,
+        error: policy_engine::LoadError,
+    },
     /// The set does not fit together.
     #[error(transparent)]
     Set(#[from] policy_engine::SetError),
@@ -146,7 +158,11 @@ impl Gate {
     /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in, in
     /// answer to this activation (a sequence). On any failure the old generation keeps serving,
     /// from now on in answer to this activation, and the reason is recorded.
-    pub async fn install_for(&self, activation: i64, number: u64) -> Result<Activation, InstallError> {
+    pub async fn install_for(
+        &self,
+        activation: i64,
+        number: u64,
+    ) -> Result<Activation, InstallError> {
         let last_failure = self.inner.installing.lock().await;
         self.install_locked(last_failure, activation, number).await
     }
@@ -161,10 +177,16 @@ impl Gate {
         let previous = self.active_set_number();
         // Overtaken: what serves answers a later one already.
         if let Some(serving) = previous.filter(|_| activation < before.activation) {
-            return Ok(Activation { number: serving, previous });
+            return Ok(Activation {
+                number: serving,
+                previous,
+            });
         }
         if previous == Some(number) {
-            self.inner.active.store(Arc::new(Active { generation: before.generation.clone(), activation }));
+            self.inner.active.store(Arc::new(Active {
+                generation: before.generation.clone(),
+                activation,
+            }));
             settle(&mut last_failure, activation, number);
             self.report(&last_failure).await;
             return Ok(Activation { number, previous });
@@ -173,7 +195,10 @@ impl Gate {
         let installed = match result {
             Ok(generation) => {
                 begin_counters(&generation.set);
-                self.inner.active.store(Arc::new(Active { generation: Some(Arc::new(generation)), activation }));
+                self.inner.active.store(Arc::new(Active {
+                    generation: Some(Arc::new(generation)),
+                    activation,
+                }));
                 settle(&mut last_failure, activation, number);
                 metrics::gauge!("portcullis_policy_set").set(number as f64);
                 tracing::info!(set = number, previous, "policy set is serving");
@@ -185,8 +210,16 @@ impl Gate {
                 Err(error)
             }
             Err(error) => {
-                self.inner.active.store(Arc::new(Active { generation: before.generation.clone(), activation }));
-                *last_failure = Some(LastFailure { activation, number, message: error.to_string(), retries: 0 });
+                self.inner.active.store(Arc::new(Active {
+                    generation: before.generation.clone(),
+                    activation,
+                }));
+                *last_failure = Some(LastFailure {
+                    activation,
+                    number,
+                    message: error.to_string(),
+                    retries: 0,
+                });
                 metrics::counter!("portcullis_policy_set_failures_total").increment(1);
                 tracing::error!(set = number, serving = previous, %error, "policy set could not be installed; the one before keeps serving");
                 let event = AuditEvent {
@@ -221,31 +254,63 @@ impl Gate {
 
     /// Number of the set that serves; none before the first installation.
     pub fn active_set_number(&self) -> Option<u64> {
-        self.inner.active.load().generation.as_ref().map(|generation| generation.number)
+        self.inner
+            .active
+            .load()
+            .generation
+            .as_ref()
+            .map(|generation| generation.number)
     }
 
     /// The set that serves, as it was written.
     pub fn active_spec(&self) -> Option<SetSpec> {
-        self.inner.active.load().generation.as_ref().map(|generation| generation.set.spec().clone())
+        self.inner
+            .active
+            .load()
+            .generation
+            .as_ref()
+            .map(|generation| generation.set.spec().clone())
     }
 
     /// The forms that the active set's policies offer to project owners.
     pub fn owner_forms(&self) -> Vec<OwnerForm> {
-        self.inner.active.load().generation.as_ref().map(|generation| generation.set.owner_forms()).unwrap_or_default()
+        self.inner
+            .active
+            .load()
+            .generation
+            .as_ref()
+            .map(|generation| generation.set.owner_forms())
+            .unwrap_or_default()
     }
 
     /// Checks what an owner chose for one policy (`{setting: value}`) against its form.
-    pub fn check_owner_settings(&self, policy: &str, chosen: &serde_json::Value) -> Result<(), Vec<SettingError>> {
+    pub fn check_owner_settings(
+        &self,
+        policy: &str,
+        chosen: &serde_json::Value,
+    ) -> Result<(), Vec<SettingError>> {
         let active = self.inner.active.load();
         let Some(generation) = &active.generation else {
-            return Err(vec![SettingError { setting: policy.to_owned(), message: "no policy set is active".to_owned() }]);
+            return Err(vec![SettingError {
+                setting: policy.to_owned(),
+                message: "no policy set is active".to_owned(),
+            }]);
         };
-        generation.set.check_owner_settings(policy, chosen).map(|_| ())
+        generation
+            .set
+            .check_owner_settings(policy, chosen)
+            .map(|_| ())
     }
 
     /// Counts of every policy of the active set, in binding order.
     pub fn policy_health(&self) -> Vec<PolicyHealth> {
-        self.inner.active.load().generation.as_ref().map(|generation| generation.set.health()).unwrap_or_default()
+        self.inner
+            .active
+            .load()
+            .generation
+            .as_ref()
+            .map(|generation| generation.set.health())
+            .unwrap_or_default()
     }
 
     /// Follows activations that other processes ask for (the command line, other
@@ -260,7 +325,9 @@ impl Gate {
                 // Followed even if it fails: a broken set is reported once, not five times a second.
                 Ok(marker) if marker > self.followed() => self.follow_once().await,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "cannot look for policy activations; the active set keeps serving"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for policy activations; the active set keeps serving")
+                }
             }
             if heartbeat.elapsed() >= HEARTBEAT_EVERY {
                 self.try_again().await;
@@ -273,7 +340,11 @@ impl Gate {
                 () = tokio::time::sleep(FOLLOW_EVERY) => {}
             }
         }
-        if let Err(error) = self.storage().remove_server(self.inner.config.server.id).await {
+        if let Err(error) = self
+            .storage()
+            .remove_server(self.inner.config.server.id)
+            .await
+        {
             tracing::warn!(%error, "cannot sign this server off");
         }
     }
@@ -282,7 +353,9 @@ impl Gate {
     /// installed; the one before serves meanwhile.
     async fn try_again(&self) {
         let mut last_failure = self.inner.installing.lock().await;
-        let Some(failure) = last_failure.as_mut() else { return };
+        let Some(failure) = last_failure.as_mut() else {
+            return;
+        };
         let (activation, number) = (failure.activation, failure.number);
         if activation != self.followed() || failure.retries >= RETRIES {
             return;
@@ -291,12 +364,20 @@ impl Gate {
         match self.build(number).await {
             Ok(generation) => {
                 begin_counters(&generation.set);
-                self.inner.active.store(Arc::new(Active { generation: Some(Arc::new(generation)), activation }));
+                self.inner.active.store(Arc::new(Active {
+                    generation: Some(Arc::new(generation)),
+                    activation,
+                }));
                 *last_failure = None;
                 metrics::gauge!("portcullis_policy_set").set(number as f64);
-                tracing::info!(set = number, "policy set is serving after it could not be installed at first");
+                tracing::info!(
+                    set = number,
+                    "policy set is serving after it could not be installed at first"
+                );
             }
-            Err(error) => tracing::warn!(set = number, %error, "policy set still cannot be installed"),
+            Err(error) => {
+                tracing::warn!(set = number, %error, "policy set still cannot be installed")
+            }
         }
     }
 
@@ -332,8 +413,14 @@ impl Gate {
             Ok(Some(activation)) if activation.sequence <= self.followed() => {}
             Ok(Some(activation)) => match u64::try_from(activation.set_number) {
                 // It has logged and recorded a failure already.
-                Ok(number) => drop(self.install_locked(last_failure, activation.sequence, number).await),
-                Err(_) => tracing::error!(set = activation.set_number, "the active policy set has an impossible number"),
+                Ok(number) => drop(
+                    self.install_locked(last_failure, activation.sequence, number)
+                        .await,
+                ),
+                Err(_) => tracing::error!(
+                    set = activation.set_number,
+                    "the active policy set has an impossible number"
+                ),
             },
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "cannot read the active policy set"),
@@ -344,7 +431,9 @@ impl Gate {
     /// about it is told at once.
     pub async fn found_in_watched_folder(&self, found: WatchedFolder) {
         let before = self.inner.watched.swap(Some(Arc::new(found.clone())));
-        let is_new = before.is_none_or(|before| (&before.set_number, &before.error) != (&found.set_number, &found.error));
+        let is_new = before.is_none_or(|before| {
+            (&before.set_number, &before.error) != (&found.set_number, &found.error)
+        });
         if is_new {
             self.report(&*self.inner.installing.lock().await).await;
         }
@@ -356,11 +445,15 @@ impl Gate {
             server: server.id,
             host: server.host.clone(),
             pid: server.pid,
-            set_number: self.active_set_number().and_then(|number| i64::try_from(number).ok()),
+            set_number: self
+                .active_set_number()
+                .and_then(|number| i64::try_from(number).ok()),
             started_at: server.started_at,
             heartbeat_at: self.clock().now(),
             last_error: failure.as_ref().map(|failure| failure.message.clone()),
-            last_error_set: failure.as_ref().and_then(|failure| i64::try_from(failure.number).ok()),
+            last_error_set: failure
+                .as_ref()
+                .and_then(|failure| i64::try_from(failure.number).ok()),
             watched: self.inner.watched.load().as_deref().cloned(),
         };
         if let Err(error) = self.storage().report_server(&row).await {
@@ -371,41 +464,81 @@ impl Gate {
 
 /// Loads a stored set: reads it, checks its modules against their digests, compiles,
 /// assembles and runs its own cases. Serves nothing; `Gate::install` does.
-pub async fn load_set(storage: &Storage, engine: &policy_engine::Engine, number: u64) -> Result<PolicySet, InstallError> {
+pub async fn load_set(
+    storage: &Storage,
+    engine: &policy_engine::Engine,
+    number: u64,
+) -> Result<PolicySet, InstallError> {
     load(storage, engine, number, true).await
 }
 
 /// The same without running its cases, for looking at a set that may have served long ago.
-pub async fn read_set(storage: &Storage, engine: &policy_engine::Engine, number: u64) -> Result<PolicySet, InstallError> {
+pub async fn read_set(
+    storage: &Storage,
+    engine: &policy_engine::Engine,
+    number: u64,
+) -> Result<PolicySet, InstallError> {
     load(storage, engine, number, false).await
 }
 
-async fn load(storage: &Storage, engine: &policy_engine::Engine, number: u64, is_tested: bool) -> Result<PolicySet, InstallError> {
+async fn load(
+    storage: &Storage,
+    engine: &policy_engine::Engine,
+    number: u64,
+    is_tested: bool,
+) -> Result<PolicySet, InstallError> {
     let row_number = i64::try_from(number).map_err(|_| InstallError::UnknownSet(number))?;
-    let row = storage.policy_set(row_number).await?.ok_or(InstallError::UnknownSet(number))?;
-    let stored: StoredSet = serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable { number, message: error.to_string() })?;
+    let row = storage
+        .policy_set(row_number)
+        .await?
+        .ok_or(InstallError::UnknownSet(number))?;
+    let stored: StoredSet =
+        serde_json::from_str(&row.spec).map_err(|error| InstallError::Unreadable {
+            number,
+            message: error.to_string(),
+        })?;
     let mut modules = Vec::with_capacity(stored.spec.bindings.len());
     for binding in &stored.spec.bindings {
         let text = binding.digest.clone().unwrap_or_default();
-        let wrong = |what: &str| InstallError::Module { policy: binding.policy.clone(), digest: text.clone(), what: what.to_owned() };
-        let digest: ModuleDigest = text.parse().map_err(|_| wrong("is not named by a digest"))?;
-        let bytes = storage.module_bytes(digest).await?.ok_or_else(|| wrong("is not in the database"))?;
+        let wrong = |what: &str| InstallError::Module {
+            policy: binding.policy.clone(),
+            digest: text.clone(),
+            what: what.to_owned(),
+        };
+        let digest: ModuleDigest = text
+            .parse()
+            .map_err(|_| wrong("is not named by a digest"))?;
+        let bytes = storage
+            .module_bytes(digest)
+            .await?
+            .ok_or_else(|| wrong("is not in the database"))?;
         // The digest is what the operator approved; the bytes must still be those.
         if crate::package::digest_of(&bytes) != digest {
-            return Err(wrong("does not match its digest; the database was tampered with or is damaged"));
+            return Err(wrong(
+                "does not match its digest; the database was tampered with or is damaged",
+            ));
         }
         modules.push((binding.module.clone(), Arc::<[u8]>::from(bytes)));
     }
     let engine = engine.clone();
-    tokio::task::spawn_blocking(move || assemble(&engine, number, &stored.spec, &modules, if is_tested { &stored.cases } else { &[] }))
-        .await
-        .map_err(|error| InstallError::Interrupted(error.to_string()))?
+    tokio::task::spawn_blocking(move || {
+        assemble(
+            &engine,
+            number,
+            &stored.spec,
+            &modules,
+            if is_tested { &stored.cases } else { &[] },
+        )
+    })
+    .await
+    .map_err(|error| InstallError::Interrupted(error.to_string()))?
 }
 
 /// Makes the counters of the set's policies begin at zero, so that the first failure is a rise.
 fn begin_counters(set: &PolicySet) {
     for binding in &set.spec().bindings {
-        metrics::counter!("portcullis_policy_failures_total", "policy" => binding.policy.clone()).increment(0);
+        metrics::counter!("portcullis_policy_failures_total", "policy" => binding.policy.clone())
+            .increment(0);
         if binding.grade != policy_engine::Grade::Enforce {
             metrics::counter!("portcullis_unenforced_verdicts_total", "policy" => binding.policy.clone(), "grade" => binding.grade.as_str()).increment(0);
         }
@@ -414,7 +547,9 @@ fn begin_counters(set: &PolicySet) {
 
 /// Forgets a failure when a set is served, unless that set stands in for the one that failed.
 fn settle(last_failure: &mut Option<LastFailure>, activation: i64, number: u64) {
-    *last_failure = last_failure.take().filter(|failure| failure.activation == activation && failure.number != number);
+    *last_failure = last_failure
+        .take()
+        .filter(|failure| failure.activation == activation && failure.number != number);
 }
 
 /// How long a server may be silent before it counts as gone.
@@ -433,15 +568,26 @@ pub(crate) fn assemble(
 ) -> Result<PolicySet, InstallError> {
     let mut loaded: Vec<Module> = Vec::with_capacity(modules.len());
     for (name, bytes) in modules {
-        loaded.push(engine.load(bytes).map_err(|error| InstallError::Load { module: name.clone(), error })?);
+        loaded.push(engine.load(bytes).map_err(|error| InstallError::Load {
+            module: name.clone(),
+            error,
+        })?);
     }
     let set = PolicySet::assemble(number, spec, &loaded)?;
     let mut failures = Vec::new();
     for (file, text) in cases {
         match policy_engine::cases::parse(text) {
-            Ok(cases) => failures.extend(policy_engine::cases::run(&set, &cases).into_iter().map(|failure| format!("{file}: {failure}"))),
+            Ok(cases) => failures.extend(
+                policy_engine::cases::run(&set, &cases)
+                    .into_iter()
+                    .map(|failure| format!("{file}: {failure}")),
+            ),
             Err(error) => failures.push(format!("{file}: {error}")),
         }
     }
-    if failures.is_empty() { Ok(set) } else { Err(InstallError::Cases(failures)) }
+    if failures.is_empty() {
+        Ok(set)
+    } else {
+        Err(InstallError::Cases(failures))
+    }
 }

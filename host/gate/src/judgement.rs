@@ -14,7 +14,12 @@ use serde_json::{Value, json};
 
 /// People, and the tokens they made. Not the tokens of publishers: a set under which nobody else
 /// can do something leaves the registry to nobody.
-const PEOPLE: &[CredentialKind] = &[CredentialKind::None, CredentialKind::Session, CredentialKind::BasicPassword, CredentialKind::ApiToken];
+const PEOPLE: &[CredentialKind] = &[
+    CredentialKind::None,
+    CredentialKind::Session,
+    CredentialKind::BasicPassword,
+    CredentialKind::ApiToken,
+];
 
 /// What somebody must be able to do, with one of these credentials, or nobody can use the
 /// registry or mend it.
@@ -22,13 +27,24 @@ const NEEDS: &[(&str, Action, &[CredentialKind])] = &[
     ("read the index", Action::IndexRead, PEOPLE),
     ("download a file", Action::FileDownload, PEOPLE),
     // The page is asked for without a credential, the session is decided about with one.
-    ("see the page for logging in", Action::SessionStart, &[CredentialKind::None]),
+    (
+        "see the page for logging in",
+        Action::SessionStart,
+        &[CredentialKind::None],
+    ),
     ("log in", Action::SessionStart, &[CredentialKind::Session]),
-    ("activate the next policy set", Action::PolicySetActivate, &[CredentialKind::Session]),
+    (
+        "activate the next policy set",
+        Action::PolicySetActivate,
+        &[CredentialKind::Session],
+    ),
 ];
 
 /// What is worth a note where nobody can do it: an emergency may be the reason.
-const WISHES: &[(&str, Action, &[CredentialKind])] = &[("upload a file", Action::FileUpload, PEOPLE), ("create an account", Action::AccountCreate, PEOPLE)];
+const WISHES: &[(&str, Action, &[CredentialKind])] = &[
+    ("upload a file", Action::FileUpload, PEOPLE),
+    ("create an account", Action::AccountCreate, PEOPLE),
+];
 
 /// What is known of a set before it serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +68,19 @@ pub struct Lockout {
 impl Judgement {
     /// Judges a set that was assembled with this many files of cases. Blocking.
     pub(crate) fn of(set: &PolicySet, case_files: usize) -> Self {
-        let nobody_could = |(what, action, credentials): &(&'static str, Action, &[CredentialKind])| {
-            let may = |credential: &CredentialKind| set.may_permit(crate::context::action(*action), crate::context::credential(*credential));
-            (!credentials.iter().any(may)).then_some(Lockout { action: *action, what: *what })
-        };
+        let nobody_could =
+            |(what, action, credentials): &(&'static str, Action, &[CredentialKind])| {
+                let may = |credential: &CredentialKind| {
+                    set.may_permit(
+                        crate::context::action(*action),
+                        crate::context::credential(*credential),
+                    )
+                };
+                (!credentials.iter().any(may)).then_some(Lockout {
+                    action: *action,
+                    what: *what,
+                })
+            };
         let mut notes = Vec::new();
         if case_files == 0 {
             notes.push(
@@ -63,8 +88,17 @@ impl Judgement {
                     .to_owned(),
             );
         }
-        notes.extend(WISHES.iter().filter_map(nobody_could).map(|lockout| format!("Nobody could {} ({}) under this set.", lockout.what, lockout.action)));
-        Self { silences: set.survey(), lockouts: NEEDS.iter().filter_map(nobody_could).collect(), notes }
+        notes.extend(WISHES.iter().filter_map(nobody_could).map(|lockout| {
+            format!(
+                "Nobody could {} ({}) under this set.",
+                lockout.what, lockout.action
+            )
+        }));
+        Self {
+            silences: set.survey(),
+            lockouts: NEEDS.iter().filter_map(nobody_could).collect(),
+            notes,
+        }
     }
 
     /// Whether the set is refused unless somebody means it.
@@ -86,9 +120,20 @@ impl Judgement {
 impl fmt::Display for Judgement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (first, lines) in grouped(&self.silences) {
-            writeln!(out, "policy `{}` (in grade {}) {}:", first.policy.policy, first.policy.grade.as_str(), first.failure)?;
+            writeln!(
+                out,
+                "policy `{}` (in grade {}) {}:",
+                first.policy.policy,
+                first.policy.grade.as_str(),
+                first.failure
+            )?;
             for (callers, actions) in lines {
-                writeln!(out, "  {}: {}", callers_in_words(&callers), actions_in_words(&actions))?;
+                writeln!(
+                    out,
+                    "  {}: {}",
+                    callers_in_words(&callers),
+                    actions_in_words(&actions)
+                )?;
             }
         }
         for Lockout { action, what } in &self.lockouts {
@@ -105,18 +150,26 @@ type Line<'a> = (Vec<&'a str>, Vec<&'a str>);
 fn grouped(silences: &[Silence]) -> Vec<(&Silence, Vec<Line<'_>>)> {
     let mut groups: Vec<(&Silence, Vec<(&str, Vec<&str>)>)> = Vec::new();
     for silence in silences {
-        let known = groups.iter().position(|(first, _)| first.policy == silence.policy && first.failure == silence.failure);
+        let known = groups.iter().position(|(first, _)| {
+            first.policy == silence.policy && first.failure == silence.failure
+        });
         let position = known.unwrap_or(groups.len());
         if known.is_none() {
             groups.push((silence, Vec::new()));
         }
         let actions = &mut groups[position].1;
-        match actions.iter_mut().find(|(action, _)| *action == silence.action.as_str()) {
+        match actions
+            .iter_mut()
+            .find(|(action, _)| *action == silence.action.as_str())
+        {
             Some((_, callers)) => callers.push(silence.caller),
             None => actions.push((silence.action.as_str(), vec![silence.caller])),
         }
     }
-    groups.into_iter().map(|(first, actions)| (first, by_callers(actions))).collect()
+    groups
+        .into_iter()
+        .map(|(first, actions)| (first, by_callers(actions)))
+        .collect()
 }
 
 fn by_callers<'a>(actions: Vec<(&'a str, Vec<&'a str>)>) -> Vec<Line<'a>> {
@@ -131,7 +184,11 @@ fn by_callers<'a>(actions: Vec<(&'a str, Vec<&'a str>)>) -> Vec<Line<'a>> {
 }
 
 fn callers_in_words(callers: &[&str]) -> String {
-    if callers.len() == policy_engine::cases::profile::Caller::ALL.len() { "every caller".to_owned() } else { callers.join(", ") }
+    if callers.len() == policy_engine::cases::profile::Caller::ALL.len() {
+        "every caller".to_owned()
+    } else {
+        callers.join(", ")
+    }
 }
 
 /// Actions named one by one at most; `--json` has them all.
@@ -153,8 +210,18 @@ mod tests {
     use super::*;
 
     fn silence(policy: &str, action: AskedAction, caller: &'static str) -> Silence {
-        let identity = PolicyIdentity { policy: policy.into(), version: "1".into(), digest: "ab".into(), grade: Grade::Observe };
-        Silence { policy: identity, action, caller, failure: EvaluateFailure::Trap("reached code that ends the module".into()) }
+        let identity = PolicyIdentity {
+            policy: policy.into(),
+            version: "1".into(),
+            digest: "ab".into(),
+            grade: Grade::Observe,
+        };
+        Silence {
+            policy: identity,
+            action,
+            caller,
+            failure: EvaluateFailure::Trap("reached code that ends the module".into()),
+        }
     }
 
     #[test]
@@ -167,7 +234,14 @@ mod tests {
             silence("a", AskedAction::FileUpload, "session"),
             silence("a", AskedAction::TokenList, "session"),
         ];
-        let judgement = Judgement { silences, lockouts: vec![Lockout { action: Action::SessionStart, what: "log in" }], notes: Vec::new() };
+        let judgement = Judgement {
+            silences,
+            lockouts: vec![Lockout {
+                action: Action::SessionStart,
+                what: "log in",
+            }],
+            notes: Vec::new(),
+        };
         assert_eq!(
             judgement.to_string(),
             "policy `a` (in grade observe) trapped: reached code that ends the module:\n  anonymous, session: index:read file:upload\n  session: token:list\n\

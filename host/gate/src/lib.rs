@@ -39,11 +39,17 @@ pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
 pub use generations::{Activation, Generation, InstallError, load_set, read_set, silent_since};
 pub use judgement::{Judgement, Lockout};
-pub use package::{PackageError, SetPackage, VerifiedPackage, request_activation, request_watched_activation, stored_spec};
+pub use package::{
+    PackageError, SetPackage, VerifiedPackage, request_activation, request_watched_activation,
+    stored_spec,
+};
 pub use permit::Permit;
 pub use recorder::{Recorder, RecorderConfig, actor_of};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use set_aside::SetAside;
-pub use target::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts, Target, TargetFacts, VersionOrder};
+pub use target::{
+    ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, ScopeFacts,
+    Target, TargetFacts, VersionOrder,
+};
 
 pub use policy_engine::contract::{Page, Requirement};

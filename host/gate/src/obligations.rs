@@ -38,24 +38,60 @@ pub(crate) enum ObligationError {
 /// which one it could not. Nothing is done if any of them is unknown. Whoever cannot be
 /// written to is still protected: the rest is done. `activation` is the one under which it was
 /// decided: what a replaced set demands is not done.
-pub(crate) async fn fulfil(storage: &Storage, attempt: &Attempt, caller: &Caller, obligations: &[Obligation], activation: i64) -> Result<(), ObligationError> {
+pub(crate) async fn fulfil(
+    storage: &Storage,
+    attempt: &Attempt,
+    caller: &Caller,
+    obligations: &[Obligation],
+    activation: i64,
+) -> Result<(), ObligationError> {
     let (disable_password, mails) = read(obligations)?;
     let user = caller.user().ok_or(ObligationError::NoUser)?;
-    let address = if mails.is_empty() { None } else { primary_address(storage, user).await? };
+    let address = if mails.is_empty() {
+        None
+    } else {
+        primary_address(storage, user).await?
+    };
     if let (Some(&kind), None) = (mails.first(), &address) {
-        act(storage, attempt, caller, user, activation, disable_password, &[], None).await?;
+        act(
+            storage,
+            attempt,
+            caller,
+            user,
+            activation,
+            disable_password,
+            &[],
+            None,
+        )
+        .await?;
         return Err(ObligationError::NoAddress(kind));
     }
     let mut new_mails = Vec::with_capacity(mails.len());
     for kind in mails {
-        if storage.take_attempt(&counter(kind, user), attempt.at, MAIL_WINDOW_MS, 1).await?.is_ok() {
+        if storage
+            .take_attempt(&counter(kind, user), attempt.at, MAIL_WINDOW_MS, 1)
+            .await?
+            .is_ok()
+        {
             new_mails.push(kind);
         }
     }
-    let result = act(storage, attempt, caller, user, activation, disable_password, &new_mails, address.as_deref()).await;
+    let result = act(
+        storage,
+        attempt,
+        caller,
+        user,
+        activation,
+        disable_password,
+        &new_mails,
+        address.as_deref(),
+    )
+    .await;
     if result.is_err() {
         for kind in new_mails {
-            storage.give_back_attempt(&counter(kind, user), attempt.at).await?;
+            storage
+                .give_back_attempt(&counter(kind, user), attempt.at)
+                .await?;
         }
     }
     Ok(result?)
@@ -68,7 +104,10 @@ fn read(obligations: &[Obligation]) -> Result<(bool, Vec<MailKind>), ObligationE
         match obligation {
             Obligation::DisablePassword => disable_password = true,
             Obligation::SendMail(name) => {
-                let kind = MAILS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| ObligationError::Unknown(format!("send-mail {name}")))?;
+                let kind = MAILS
+                    .into_iter()
+                    .find(|kind| kind.as_str() == name)
+                    .ok_or_else(|| ObligationError::Unknown(format!("send-mail {name}")))?;
                 if !mails.contains(&kind) {
                     mails.push(kind);
                 }
@@ -80,9 +119,15 @@ fn read(obligations: &[Obligation]) -> Result<(bool, Vec<MailKind>), ObligationE
 }
 
 /// Where the user is written to: only an address that is proven to be theirs.
-async fn primary_address(storage: &Storage, user: &UserFacts) -> Result<Option<String>, StorageError> {
+async fn primary_address(
+    storage: &Storage,
+    user: &UserFacts,
+) -> Result<Option<String>, StorageError> {
     let emails = storage.emails(user.id).await?;
-    Ok(emails.into_iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address))
+    Ok(emails
+        .into_iter()
+        .find(|email| email.primary && email.verified_at.is_some())
+        .map(|email| email.address))
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -112,14 +157,29 @@ async fn act(
         // Whoever knows the password may have logged in with it before.
         let ended = unit.end_sessions(user.id, None).await?;
         unit.drop_ceremonies(user.id, None).await?;
-        events.push(event(EventKind::PasswordDisabled, serde_json::json!({ "because": "a policy demanded it", "ended-sessions": ended })));
+        events.push(event(
+            EventKind::PasswordDisabled,
+            serde_json::json!({ "because": "a policy demanded it", "ended-sessions": ended }),
+        ));
     }
     for &kind in mails {
         let mail = mail(kind, attempt, user);
-        unit.enqueue_mail(&NewMail { id: MailId::new(), mail: &mail, user: Some(user.id), recipient: address, at: attempt.at }).await?;
-        events.push(event(EventKind::MailRequested, serde_json::json!({ "mail": kind.as_str(), "because": "a policy demanded it" })));
+        unit.enqueue_mail(&NewMail {
+            id: MailId::new(),
+            mail: &mail,
+            user: Some(user.id),
+            recipient: address,
+            at: attempt.at,
+        })
+        .await?;
+        events.push(event(
+            EventKind::MailRequested,
+            serde_json::json!({ "mail": kind.as_str(), "because": "a policy demanded it" }),
+        ));
     }
-    let Some(last) = events.pop() else { return Ok(()) };
+    let Some(last) = events.pop() else {
+        return Ok(());
+    };
     for earlier in &events {
         unit.also(earlier);
     }
@@ -137,7 +197,10 @@ fn mail(kind: MailKind, attempt: &Attempt, user: &UserFacts) -> Mail {
         };
         (*field, text)
     };
-    Mail { kind, fields: kind.fields().iter().map(word).collect() }
+    Mail {
+        kind,
+        fields: kind.fields().iter().map(word).collect(),
+    }
 }
 
 fn counter(kind: MailKind, user: &UserFacts) -> String {
@@ -152,25 +215,47 @@ mod tests {
     fn every_mail_that_a_policy_may_ask_for_is_filled_with_what_is_known_here() {
         for kind in MAILS {
             let known = [MailField::UserName, MailField::RemoteAddress, MailField::At];
-            assert!(kind.fields().iter().all(|field| known.contains(field)), "{kind}");
+            assert!(
+                kind.fields().iter().all(|field| known.contains(field)),
+                "{kind}"
+            );
         }
     }
 
     #[test]
     fn no_policy_can_send_a_link_or_a_mail_it_invented() {
         for kind in MailKind::ALL.iter().filter(|kind| !MAILS.contains(kind)) {
-            assert!(matches!(read(&[Obligation::SendMail(kind.to_string())]), Err(ObligationError::Unknown(_))), "{kind}");
+            assert!(
+                matches!(
+                    read(&[Obligation::SendMail(kind.to_string())]),
+                    Err(ObligationError::Unknown(_))
+                ),
+                "{kind}"
+            );
         }
-        assert!(!MAILS.iter().any(|kind| kind.fields().contains(&MailField::Link)));
+        assert!(
+            !MAILS
+                .iter()
+                .any(|kind| kind.fields().contains(&MailField::Link))
+        );
         for name in ["", "password-breached ", "PASSWORD-BREACHED", "win-a-prize"] {
-            let known_before = [Obligation::DisablePassword, Obligation::SendMail(name.to_owned())];
-            assert!(matches!(read(&known_before), Err(ObligationError::Unknown(_))), "{name:?}");
+            let known_before = [
+                Obligation::DisablePassword,
+                Obligation::SendMail(name.to_owned()),
+            ];
+            assert!(
+                matches!(read(&known_before), Err(ObligationError::Unknown(_))),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_asked_for_twice_is_done_once() {
-        let twice = [Obligation::SendMail("password-breached".to_owned()), Obligation::DisablePassword];
+        let twice = [
+            Obligation::SendMail("password-breached".to_owned()),
+            Obligation::DisablePassword,
+        ];
         let (disable, mails) = read(&[twice.clone(), twice].concat()).unwrap();
         assert_eq!((disable, mails), (true, vec![MailKind::PasswordBreached]));
     }

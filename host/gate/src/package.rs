@@ -53,7 +53,10 @@ pub fn stored_spec(row: &storage::policies::PolicySetRow) -> Result<SetSpec, ser
 pub enum PackageError {
     /// A file cannot be read.
     #[error("cannot read {path}: {cause}")]
-    Unreadable { path: PathBuf, cause: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     /// Something else than a file stands where a file should.
     #[error("{path} is not a regular file")]
     NotAFile { path: PathBuf },
@@ -65,13 +68,22 @@ pub enum PackageError {
     TooLarge { path: PathBuf, limit: u64 },
     /// The set file is wrong.
     #[error("{path}: {error}")]
-    Invalid { path: PathBuf, error: policy_engine::SetError },
+    Invalid {
+        path: PathBuf,
+        error: policy_engine::SetError,
+    },
     /// A module's name is a path.
     #[error("{path}: module `{module}` must be a file name without any folder")]
     ModuleName { path: PathBuf, module: String },
     /// A module is nowhere.
-    #[error("module {module} is neither in {folder} nor in {modules}; build it first (`cargo xtask build-plugins` builds those of this repository)")]
-    ModuleMissing { module: String, folder: PathBuf, modules: PathBuf },
+    #[error(
+        "module {module} is neither in {folder} nor in {modules}; build it first (`cargo xtask build-plugins` builds those of this repository)"
+    )]
+    ModuleMissing {
+        module: String,
+        folder: PathBuf,
+        modules: PathBuf,
+    },
 }
 
 /// SHA-256 of a module's bytes.
@@ -85,14 +97,21 @@ impl SetPackage {
     pub fn read(folder: &Path) -> Result<Self, PackageError> {
         let set_file = folder.join("set.toml");
         let text = read_text(&set_file)?;
-        let mut spec = SetSpec::parse(&text).map_err(|error| PackageError::Invalid { path: set_file.clone(), error })?;
+        let mut spec = SetSpec::parse(&text).map_err(|error| PackageError::Invalid {
+            path: set_file.clone(),
+            error,
+        })?;
         let mut modules = Vec::with_capacity(spec.bindings.len());
         for binding in &mut spec.bindings {
             let bytes = read_module(folder, &set_file, &binding.module)?;
             binding.digest = Some(digest_of(&bytes).to_string());
             modules.push((binding.module.clone(), bytes));
         }
-        Ok(Self { spec, modules, cases: read_cases(&folder.join("cases"))? })
+        Ok(Self {
+            spec,
+            modules,
+            cases: read_cases(&folder.join("cases"))?,
+        })
     }
 
     /// Validates everything a server would validate: loads and compiles the modules,
@@ -129,18 +148,45 @@ impl VerifiedPackage {
     /// Stores modules and set in one audited transaction and returns the set's number. A set
     /// equal to a stored one gets that one's number again: applying the same folder twice makes
     /// one set, and so do several servers that watch it and read a change at the same moment.
-    pub async fn store(&self, storage: &Storage, actor: &Actor, at: Timestamp) -> Result<u64, StorageError> {
-        let spec = serde_json::to_string(&StoredSet { spec: self.package.spec.clone(), cases: self.package.cases.clone() })
-            .map_err(|error| StorageError::Corrupt(error.to_string()))?;
+    pub async fn store(
+        &self,
+        storage: &Storage,
+        actor: &Actor,
+        at: Timestamp,
+    ) -> Result<u64, StorageError> {
+        let spec = serde_json::to_string(&StoredSet {
+            spec: self.package.spec.clone(),
+            cases: self.package.cases.clone(),
+        })
+        .map_err(|error| StorageError::Corrupt(error.to_string()))?;
         let mut unit = storage.begin().await?;
         if let Some(number) = unit.same_policy_set(&spec).await? {
             return u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()));
         }
         for (policy, (_, bytes)) in self.set.policies().zip(&self.package.modules) {
-            unit.add_module(&NewModule { digest: digest_of(bytes), name: &policy.policy, version: &policy.version, bytes, added_at: at }).await?;
+            unit.add_module(&NewModule {
+                digest: digest_of(bytes),
+                name: &policy.policy,
+                version: &policy.version,
+                bytes,
+                added_at: at,
+            })
+            .await?;
         }
-        let number = unit.add_policy_set(&NewPolicySet { name: &self.package.spec.name, spec: &spec, created_at: at, created_by: None }).await?;
-        let event = event(EventKind::PolicySetAdded, actor, at, serde_json::json!({ "set": number, "name": self.package.spec.name }));
+        let number = unit
+            .add_policy_set(&NewPolicySet {
+                name: &self.package.spec.name,
+                spec: &spec,
+                created_at: at,
+                created_by: None,
+            })
+            .await?;
+        let event = event(
+            EventKind::PolicySetAdded,
+            actor,
+            at,
+            serde_json::json!({ "set": number, "name": self.package.spec.name }),
+        );
         unit.commit(&event).await?;
         u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
     }
@@ -148,15 +194,37 @@ impl VerifiedPackage {
 
 /// Asks all servers on the database to make set `number` the active one; returns the
 /// activation's sequence. `portcullis policy status` tells when they have.
-pub async fn request_activation(storage: &Storage, number: u64, actor: &Actor, at: Timestamp, kind: ActivationKind, reason: &str) -> Result<i64, StorageError> {
+pub async fn request_activation(
+    storage: &Storage,
+    number: u64,
+    actor: &Actor,
+    at: Timestamp,
+    kind: ActivationKind,
+    reason: &str,
+) -> Result<i64, StorageError> {
     activate(storage, number, actor, at, kind, reason, None).await
 }
 
 /// The same for a set from a watched folder, only while `expected` (the sequence of an
 /// activation, 0: none) is in force; `Conflict::Raced` if it no longer is. So of several
 /// servers that watch the same folder one makes the set the active one.
-pub async fn request_watched_activation(storage: &Storage, number: u64, at: Timestamp, folder: &str, expected: i64) -> Result<i64, StorageError> {
-    activate(storage, number, &Actor::System, at, ActivationKind::Watch, folder, Some(expected)).await
+pub async fn request_watched_activation(
+    storage: &Storage,
+    number: u64,
+    at: Timestamp,
+    folder: &str,
+    expected: i64,
+) -> Result<i64, StorageError> {
+    activate(
+        storage,
+        number,
+        &Actor::System,
+        at,
+        ActivationKind::Watch,
+        folder,
+        Some(expected),
+    )
+    .await
 }
 
 async fn activate(
@@ -168,77 +236,150 @@ async fn activate(
     reason: &str,
     expected: Option<i64>,
 ) -> Result<i64, StorageError> {
-    let set_number = i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))?;
+    let set_number =
+        i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))?;
     let mut unit = storage.begin().await?;
-    let sequence = unit.activate_policy_set(&NewActivation { set_number, at, by: None, kind, reason }, expected).await?;
+    let sequence = unit
+        .activate_policy_set(
+            &NewActivation {
+                set_number,
+                at,
+                by: None,
+                kind,
+                reason,
+            },
+            expected,
+        )
+        .await?;
     let what = match kind {
         ActivationKind::Rollback => EventKind::PolicySetRolledBack,
-        ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => EventKind::PolicySetActivated,
+        ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => {
+            EventKind::PolicySetActivated
+        }
     };
-    unit.commit(&event(what, actor, at, serde_json::json!({ "set": number, "reason": reason }))).await?;
+    unit.commit(&event(
+        what,
+        actor,
+        at,
+        serde_json::json!({ "set": number, "reason": reason }),
+    ))
+    .await?;
     Ok(sequence)
 }
 
 fn event(kind: EventKind, actor: &Actor, at: Timestamp, detail: serde_json::Value) -> AuditEvent {
-    AuditEvent { at, kind, actor: actor.clone(), user: None, project: None, decision: None, detail }
+    AuditEvent {
+        at,
+        kind,
+        actor: actor.clone(),
+        user: None,
+        project: None,
+        decision: None,
+        detail,
+    }
 }
 
 /// Reads a regular file within a bound. What only looks like one (a device, a pipe) could
 /// be read for ever.
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
-    let unreadable = |cause| PackageError::Unreadable { path: path.to_owned(), cause };
+    let unreadable = |cause| PackageError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
     // Looked at before it is opened: opening a pipe waits for somebody to write.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(PackageError::NotAFile { path: path.to_owned() });
+        return Err(PackageError::NotAFile {
+            path: path.to_owned(),
+        });
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(unreadable)?.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    std::fs::File::open(path)
+        .map_err(unreadable)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > limit {
-        return Err(PackageError::TooLarge { path: path.to_owned(), limit });
+        return Err(PackageError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
     }
     Ok(bytes)
 }
 
 fn read_text(path: &Path) -> Result<String, PackageError> {
     let bytes = read_bytes(path, TEXT_LIMIT)?;
-    String::from_utf8(bytes)
-        .map_err(|error| PackageError::Unreadable { path: path.to_owned(), cause: std::io::Error::new(std::io::ErrorKind::InvalidData, error) })
+    String::from_utf8(bytes).map_err(|error| PackageError::Unreadable {
+        path: path.to_owned(),
+        cause: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+    })
 }
 
 fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>, PackageError> {
     // A set that somebody sent must not be able to name files elsewhere on this machine.
     if Path::new(module).components().count() != 1 || !module.ends_with(".wasm") {
-        return Err(PackageError::ModuleName { path: set_file.to_owned(), module: module.to_owned() });
+        return Err(PackageError::ModuleName {
+            path: set_file.to_owned(),
+            module: module.to_owned(),
+        });
     }
-    let shared =
-        folder.canonicalize().ok().and_then(|folder| folder.parent().map(|parent| parent.join("modules"))).unwrap_or_else(|| folder.join("../modules"));
+    let shared = folder
+        .canonicalize()
+        .ok()
+        .and_then(|folder| folder.parent().map(|parent| parent.join("modules")))
+        .unwrap_or_else(|| folder.join("../modules"));
     for place in [folder, shared.as_path()] {
         let path = place.join(module);
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => return Ok(read_bytes(&path, MODULE_LIMIT)?.into()),
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             // It may be there.
             Err(cause) => return Err(PackageError::Unreadable { path, cause }),
         }
     }
-    Err(PackageError::ModuleMissing { module: module.to_owned(), folder: folder.to_owned(), modules: shared })
+    Err(PackageError::ModuleMissing {
+        module: module.to_owned(),
+        folder: folder.to_owned(),
+        modules: shared,
+    })
 }
 
 fn read_cases(folder: &Path) -> Result<Vec<(String, String)>, PackageError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(PackageError::Unreadable { path: folder.to_owned(), cause }),
+        Err(cause) => {
+            return Err(PackageError::Unreadable {
+                path: folder.to_owned(),
+                cause,
+            });
+        }
     };
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|cause| PackageError::Unreadable { path: folder.to_owned(), cause })?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let path = entry
+            .map_err(|cause| PackageError::Unreadable {
+                path: folder.to_owned(),
+                cause,
+            })?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             if files.len() == CASE_FILES {
-                return Err(PackageError::TooManyCases { path: folder.to_owned(), limit: CASE_FILES });
+                return Err(PackageError::TooManyCases {
+                    path: folder.to_owned(),
+                    limit: CASE_FILES,
+                });
             }
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             files.push((name, read_text(&path)?));
         }
     }

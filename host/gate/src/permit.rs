@@ -58,7 +58,13 @@ impl<T> Permit<T> {
     /// What is allowed, and the rest of the permit, which is about nothing any longer and still
     /// begins the unit of work that the decision was about.
     pub fn split(self) -> (T, Permit<()>) {
-        (self.target, Permit { target: (), grant: self.grant })
+        (
+            self.target,
+            Permit {
+                target: (),
+                grant: self.grant,
+            },
+        )
     }
 
     /// The decision that allowed it.

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::limit::{CHANGES, RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES};
+use model::limit::{
+    CHANGES, RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES,
+};
 use model::{Action, Caller, Clock, Factor, SystemClock, Timestamp, UserId};
 use storage::{Storage, StorageError};
 use tokio::sync::{mpsc, oneshot};
@@ -38,14 +40,20 @@ pub struct RecorderConfig {
 
 impl Default for RecorderConfig {
     fn default() -> Self {
-        Self { reads_per_second: RECORDED_READS.in_window(1), refusals_per_minute: RECORDED_REFUSALS.in_window(60) }
+        Self {
+            reads_per_second: RECORDED_READS.in_window(1),
+            refusals_per_minute: RECORDED_REFUSALS.in_window(60),
+        }
     }
 }
 
 enum Entry {
     Decision(Box<DecisionRecord>),
     /// None where nobody waits for it.
-    Event(Box<AuditEvent>, Option<oneshot::Sender<Result<(), StorageError>>>),
+    Event(
+        Box<AuditEvent>,
+        Option<oneshot::Sender<Result<(), StorageError>>>,
+    ),
     Flush(oneshot::Sender<()>),
 }
 
@@ -77,12 +85,27 @@ impl Rates {
     fn summaries(&self, now: Timestamp) -> Vec<AuditEvent> {
         let kinds = [
             (&self.refusals, EventKind::RefusalsCounted, "refusals"),
-            (&self.refusals_of_strangers, EventKind::RefusalsCounted, "refusals"),
+            (
+                &self.refusals_of_strangers,
+                EventKind::RefusalsCounted,
+                "refusals",
+            ),
             (&self.reads, EventKind::DecisionsCounted, "decisions"),
             (&self.changes, EventKind::DecisionsCounted, "decisions"),
-            (&self.authentications, EventKind::AuthenticationsCounted, "authentications"),
+            (
+                &self.authentications,
+                EventKind::AuthenticationsCounted,
+                "authentications",
+            ),
         ];
-        kinds.into_iter().flat_map(|(rate, kind, what)| rate.finish(now).into_iter().map(move |uncounted| summary(kind, what, uncounted))).collect()
+        kinds
+            .into_iter()
+            .flat_map(|(rate, kind, what)| {
+                rate.finish(now)
+                    .into_iter()
+                    .map(move |uncounted| summary(kind, what, uncounted))
+            })
+            .collect()
     }
 }
 
@@ -121,7 +144,9 @@ impl Recorder {
     }
 
     fn with_queue(queue: mpsc::Sender<Entry>, config: RecorderConfig) -> Self {
-        let per_day = RECORDED_REFUSALS.in_window(86_400).max(config.refusals_per_minute);
+        let per_day = RECORDED_REFUSALS
+            .in_window(86_400)
+            .max(config.refusals_per_minute);
         let rates = Arc::new(Rates {
             refusals: SourceRate::with(config.refusals_per_minute, per_day),
             refusals_of_strangers: SourceRate::with(config.refusals_per_minute, per_day),
@@ -130,7 +155,11 @@ impl Recorder {
             authentications: SourceRate::new(RECORDED_AUTHENTICATIONS),
             changing: SourceRate::of_each(CHANGES),
         });
-        let reads = ReadRate { limit: config.reads_per_second, second: AtomicI64::new(0), seen: AtomicU64::new(0) };
+        let reads = ReadRate {
+            limit: config.reads_per_second,
+            second: AtomicI64::new(0),
+            seen: AtomicU64::new(0),
+        };
         Self {
             queue,
             reads: Arc::new(reads),
@@ -145,13 +174,20 @@ impl Recorder {
     pub async fn audit(&self, event: AuditEvent) -> Result<(), StorageError> {
         let (done, committed) = oneshot::channel();
         let gone = || StorageError::Unavailable("the recorder has ended".to_owned());
-        self.queue.send(Entry::Event(Box::new(event), Some(done))).await.map_err(|_| gone())?;
+        self.queue
+            .send(Entry::Event(Box::new(event), Some(done)))
+            .await
+            .map_err(|_| gone())?;
         committed.await.map_err(|_| gone())?
     }
 
     /// Records an audit event that nobody waits for, unless the queue is full.
     pub fn note(&self, event: AuditEvent) {
-        if self.queue.try_send(Entry::Event(Box::new(event), None)).is_err() {
+        if self
+            .queue
+            .try_send(Entry::Event(Box::new(event), None))
+            .is_err()
+        {
             metrics::counter!("portcullis_records_lost_total").increment(1);
         }
     }
@@ -163,7 +199,11 @@ impl Recorder {
     pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
         attempt.is_refusal_recorded(|| {
             let source = Source::of(attempt.remote_address, caller);
-            let rate = if source.is_stranger() { &self.rates.refusals_of_strangers } else { &self.rates.refusals };
+            let rate = if source.is_stranger() {
+                &self.rates.refusals_of_strangers
+            } else {
+                &self.rates.refusals
+            };
             let wanted = rate.take(source, attempt.at);
             if !wanted {
                 metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
@@ -175,9 +215,23 @@ impl Recorder {
     /// The same for a permitted decision about somebody with a credential. Changes are counted
     /// apart from reads, and the first of each action in an hour is always recorded: nobody
     /// hides an upload behind reads.
-    pub(crate) fn wants_success(&self, attempt: &Attempt, caller: &Caller, action: Action, is_read: bool) -> bool {
-        let rate = if is_read { &self.rates.reads } else { &self.rates.changes };
-        let wanted = rate.take_first(Source::of(attempt.remote_address, caller), action, attempt.at);
+    pub(crate) fn wants_success(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        action: Action,
+        is_read: bool,
+    ) -> bool {
+        let rate = if is_read {
+            &self.rates.reads
+        } else {
+            &self.rates.changes
+        };
+        let wanted = rate.take_first(
+            Source::of(attempt.remote_address, caller),
+            action,
+            attempt.at,
+        );
         if !wanted {
             metrics::counter!("portcullis_permitted_not_recorded_total").increment(1);
         }
@@ -201,20 +255,41 @@ impl Recorder {
                 | Action::EmailRemove
                 | Action::EmailVerify
         );
-        let Some(user) = caller.user() else { return true };
-        is_bounded_elsewhere || self.rates.changing.take(Source::Changes(user.id, action), attempt.at)
+        let Some(user) = caller.user() else {
+            return true;
+        };
+        is_bounded_elsewhere
+            || self
+                .rates
+                .changing
+                .take(Source::Changes(user.id, action), attempt.at)
     }
 
     /// The same for the event that a credential was accepted.
     pub fn wants_authentication(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
-        self.rates.authentications.take_first(Source::of(attempt.remote_address, caller), action, attempt.at)
+        self.rates.authentications.take_first(
+            Source::of(attempt.remote_address, caller),
+            action,
+            attempt.at,
+        )
     }
 
     /// Whether one more failed authentication is recorded as this account's, although there are
     /// more refusals than are recorded: of those that were looked at, all that the limits let
     /// through; of those that had to wait, one a minute. For each way to fail apart.
-    pub fn wants_failure_of(&self, user: UserId, why: &'static str, factor: Option<Factor>, was_looked_at: bool, at: Timestamp) -> bool {
-        let failures = if was_looked_at { &self.looked_at } else { &self.limited };
+    pub fn wants_failure_of(
+        &self,
+        user: UserId,
+        why: &'static str,
+        factor: Option<Factor>,
+        was_looked_at: bool,
+        at: Timestamp,
+    ) -> bool {
+        let failures = if was_looked_at {
+            &self.looked_at
+        } else {
+            &self.limited
+        };
         failures.take(user, (why, factor.map(Factor::as_str)), at)
     }
 
@@ -222,13 +297,25 @@ impl Recorder {
     /// every request: of each, and of an address for those that are nobody's, it is noted once
     /// in an hour for each action.
     pub fn wants_set_aside(&self, attempt: &Attempt, set_aside: &SetAside, action: Action) -> bool {
-        let source = set_aside.user.map_or_else(|| Source::of(attempt.remote_address, &Caller::anonymous()), Source::User);
-        self.readers.take((source, set_aside.token, action, true), attempt.at)
+        let source = set_aside.user.map_or_else(
+            || Source::of(attempt.remote_address, &Caller::anonymous()),
+            Source::User,
+        );
+        self.readers
+            .take((source, set_aside.token, action, true), attempt.at)
     }
 
     /// The same for a credential that was accepted with a read.
     pub fn wants_reader(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
-        self.readers.take((Source::of(attempt.remote_address, caller), caller.token_id(), action, false), attempt.at)
+        self.readers.take(
+            (
+                Source::of(attempt.remote_address, caller),
+                caller.token_id(),
+                action,
+                false,
+            ),
+            attempt.at,
+        )
     }
 
     /// Whether one more permitted read may be recorded this second.
@@ -290,13 +377,21 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
                 Entry::Flush(done) => flushed.push(done),
             }
         }
-        let result = if decisions.is_empty() && events.is_empty() { Ok(()) } else { storage.record_log(&decisions, &events).await };
+        let result = if decisions.is_empty() && events.is_empty() {
+            Ok(())
+        } else {
+            storage.record_log(&decisions, &events).await
+        };
         if let Err(error) = &result {
-            metrics::counter!("portcullis_records_lost_total").increment((decisions.len() + events.len()) as u64);
+            metrics::counter!("portcullis_records_lost_total")
+                .increment((decisions.len() + events.len()) as u64);
             tracing::error!(%error, decisions = decisions.len(), events = events.len(), "the decision log could not be written");
         }
         for done in waiting {
-            let told = result.as_ref().map(|_| ()).map_err(|error| StorageError::Unavailable(error.to_string()));
+            let told = result
+                .as_ref()
+                .map(|_| ())
+                .map_err(|error| StorageError::Unavailable(error.to_string()));
             let _ = done.send(told);
         }
         for done in flushed {
@@ -307,10 +402,22 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
 
 /// The event that tells of what was counted and not recorded one by one.
 fn summary(kind: EventKind, what: &str, uncounted: Uncounted) -> AuditEvent {
-    let Uncounted { minute, left_out, sources } = uncounted;
+    let Uncounted {
+        minute,
+        left_out,
+        sources,
+    } = uncounted;
     tracing::warn!(%minute, left_out, ?sources, "{what} were counted and not recorded one by one");
     let detail = serde_json::json!({ what: left_out, "sources": sources });
-    AuditEvent { at: minute, kind, actor: Actor::System, user: None, project: None, decision: None, detail }
+    AuditEvent {
+        at: minute,
+        kind,
+        actor: Actor::System,
+        user: None,
+        project: None,
+        decision: None,
+        detail,
+    }
 }
 
 /// The caller as the actor of an audit event.
@@ -329,7 +436,15 @@ mod tests {
 
     fn event() -> AuditEvent {
         let at = Timestamp::from_seconds(60);
-        AuditEvent { at, kind: EventKind::AuthenticationFailed, actor: Actor::System, user: None, project: None, decision: None, detail: serde_json::json!({}) }
+        AuditEvent {
+            at,
+            kind: EventKind::AuthenticationFailed,
+            actor: Actor::System,
+            user: None,
+            project: None,
+            decision: None,
+            detail: serde_json::json!({}),
+        }
     }
 
     #[tokio::test]
@@ -352,6 +467,9 @@ mod tests {
         let (audited, ()) = tokio::join!(waits, taken);
         audited.unwrap();
         drop(recorder);
-        assert!(entries.recv().await.is_none(), "and what was noted beyond is not there");
+        assert!(
+            entries.recv().await.is_none(),
+            "and what was noted beyond is not there"
+        );
     }
 }

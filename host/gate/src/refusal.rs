@@ -35,6 +35,8 @@ pub struct Refusal {
 
 impl Refusal {
     fn first_message(&self) -> &str {
-        self.reasons.first().map_or("refused", |reason| reason.message.as_str())
+        self.reasons
+            .first()
+            .map_or("refused", |reason| reason.message.as_str())
     }
 }

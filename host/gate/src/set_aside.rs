@@ -36,7 +36,12 @@ impl SetAside {
     /// What a caller presented who was not permitted to read with it.
     pub(crate) fn of(caller: &Caller, code: &str) -> Self {
         let user = caller.user().map(|user| user.id);
-        Self { credential: caller.credential, why: Cow::Owned(code.to_owned()), user, token: caller.token_id() }
+        Self {
+            credential: caller.credential,
+            why: Cow::Owned(code.to_owned()),
+            user,
+            token: caller.token_id(),
+        }
     }
 
     /// As the record of a decision keeps it.
@@ -72,5 +77,11 @@ pub(crate) fn can_do_without(caller: &Caller, action: Action) -> bool {
 /// What is known of a read when nobody is known to read: the target, without the role of
 /// whoever it was loaded for.
 pub(crate) fn without_role<'a>(facts: TargetFacts<'a>) -> TargetFacts<'a> {
-    TargetFacts { project: facts.project.map(|project| ProjectFacts { role: None, ..project }), ..facts }
+    TargetFacts {
+        project: facts.project.map(|project| ProjectFacts {
+            role: None,
+            ..project
+        }),
+        ..facts
+    }
 }

@@ -31,7 +31,14 @@ pub struct TargetFacts<'a> {
 impl TargetFacts<'_> {
     /// Facts of an action that is about nothing in particular.
     pub fn of(action: Action) -> Self {
-        Self { action, project: None, release: None, file: None, metadata: None, change: ChangeFacts::Nothing }
+        Self {
+            action,
+            project: None,
+            release: None,
+            file: None,
+            metadata: None,
+            change: ChangeFacts::Nothing,
+        }
     }
 }
 
@@ -118,7 +125,15 @@ pub enum ScopeFacts {
 #[derive(Clone, Debug)]
 pub enum ChangeFacts<'a> {
     Nothing,
-    Token { scope: &'a ScopeFacts, expires_in: Option<u64> },
-    Role { user: &'a str, before: Option<Role>, after: Option<Role>, factors: model::Factors },
+    Token {
+        scope: &'a ScopeFacts,
+        expires_in: Option<u64>,
+    },
+    Role {
+        user: &'a str,
+        before: Option<Role>,
+        after: Option<Role>,
+        factors: model::Factors,
+    },
     Factor(model::Factor),
 }

@@ -13,7 +13,13 @@ const NOTE_EVERY_MS: i64 = 60_000;
 /// permitted stays permitted where it fails.
 pub(crate) async fn note(storage: &Storage, caller: &Caller, at: Timestamp) {
     let due = |used: Timestamp| used.plus_ms(NOTE_EVERY_MS) <= at;
-    let Some(token) = caller.token.as_ref().filter(|token| token.last_used_at.is_none_or(due)) else { return };
+    let Some(token) = caller
+        .token
+        .as_ref()
+        .filter(|token| token.last_used_at.is_none_or(due))
+    else {
+        return;
+    };
     if let Err(error) = storage.touch_token(token.id, at).await {
         tracing::warn!(%error, token = %token.id, "the use of a token could not be noted");
     }

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gate::demands::{Demand, DemandedBy};
-use gate::{Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, ServerIdentity, SetPackage};
+use gate::{
+    Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, ServerIdentity, SetPackage,
+};
 use model::audit::Actor;
 use model::time::ManualClock;
 use model::{
-    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp, UserFacts, UserId,
-    UserName,
+    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
+    ProjectId, ProjectStatus, Role, Timestamp, UserFacts, UserId, UserName,
 };
 use policy_engine::Grade;
 use serde_json::{Value, json};
@@ -21,7 +23,10 @@ use storage::Storage;
 use storage::decisions::DecisionFilter;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const APP: Factors = Factors { totp: true, webauthn: false };
+const APP: Factors = Factors {
+    totp: true,
+    webauthn: false,
+};
 
 struct Fixture {
     gate: Gate,
@@ -32,18 +37,50 @@ impl Fixture {
     /// With this set, changed like that; its cases are about the set as it is shipped.
     async fn with(set: &str, change: impl Fn(&mut SetPackage)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        let storage = Storage::connect(&format!(
+            "sqlite:{}",
+            folder.path().join("test.sqlite").display()
+        ))
+        .await
+        .unwrap();
         storage.migrate().await.unwrap();
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let mut package = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies").join(set)).unwrap_or_else(|error| panic!("{error}"));
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
+            policy_engine::Compiler::InProcess,
+        ))
+        .unwrap();
+        let mut package = SetPackage::read(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../policies")
+                .join(set),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
         package.cases.clear();
         change(&mut package);
-        let number = package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).store(&storage, &Actor::System, NOW).await.unwrap();
+        let number = package
+            .verify(&engine)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .store(&storage, &Actor::System, NOW)
+            .await
+            .unwrap();
         let recorder = Recorder::start(storage.clone(), RecorderConfig::default());
-        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
-        let gate = Gate::new(GateConfig { storage, engine, recorder, clock: Arc::new(ManualClock::at(NOW)), server });
+        let server = ServerIdentity {
+            id: uuid::Uuid::now_v7(),
+            host: "test".into(),
+            pid: 1,
+            started_at: NOW,
+        };
+        let gate = Gate::new(GateConfig {
+            storage,
+            engine,
+            recorder,
+            clock: Arc::new(ManualClock::at(NOW)),
+            server,
+        });
         gate.install(number).await.unwrap();
-        Self { gate, _folder: folder }
+        Self {
+            gate,
+            _folder: folder,
+        }
     }
 
     /// The set without the policy that demands a second factor of everyone, and without the
@@ -51,7 +88,12 @@ impl Fixture {
     async fn lenient() -> Self {
         Self::with("default", |package| {
             for policy in ["require-second-factor", "staged-release"] {
-                let place = package.spec.bindings.iter().position(|binding| binding.policy == policy).expect("the set binds it");
+                let place = package
+                    .spec
+                    .bindings
+                    .iter()
+                    .position(|binding| binding.policy == policy)
+                    .expect("the set binds it");
                 package.spec.bindings.remove(place);
                 package.modules.remove(place);
             }
@@ -60,15 +102,30 @@ impl Fixture {
     }
 
     async fn demands(&self, factors: Factors, projects: &[ProjectFacts<'_>]) -> Vec<DemandedBy> {
-        let attempt = self.gate.begin("/test", Method::Post, IpAddr::V4(Ipv4Addr::LOCALHOST), "test");
-        let demands = self.gate.demands_second_factor(&attempt, &person(factors), projects).await;
+        let attempt = self.gate.begin(
+            "/test",
+            Method::Post,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            "test",
+        );
+        let demands = self
+            .gate
+            .demands_second_factor(&attempt, &person(factors), projects)
+            .await;
         demands.into_iter().map(|Demand { by }| by).collect()
     }
 }
 
 /// Proved nothing lately, and has no verified address: neither is what is asked about.
 fn person(factors: Factors) -> Caller {
-    let user = UserFacts { id: UserId::new(), name: UserName::parse("ana").unwrap(), created_at: Timestamp(0), email_verified: false, factors, staff: false };
+    let user = UserFacts {
+        id: UserId::new(),
+        name: UserName::parse("ana").unwrap(),
+        created_at: Timestamp(0),
+        email_verified: false,
+        factors,
+        staff: false,
+    };
     Caller {
         credential: CredentialKind::Session,
         principal: Principal::User(user),
@@ -76,14 +133,23 @@ fn person(factors: Factors) -> Caller {
         session: None,
         assurance: Assurance {
             password_at: None,
-            second_factor: Some(FactorUse { factor: Factor::Totp, at: Timestamp(0) }),
+            second_factor: Some(FactorUse {
+                factor: Factor::Totp,
+                at: Timestamp(0),
+            }),
             password_state: PasswordState::Unchecked,
         },
     }
 }
 
 fn project(name: &str, role: Role, owner_settings: Value) -> ProjectFacts<'_> {
-    ProjectFacts { id: Some(ProjectId::new()), normalized: name, status: ProjectStatus::Active, role: Some(role), owner_settings: Cow::Owned(owner_settings) }
+    ProjectFacts {
+        id: Some(ProjectId::new()),
+        normalized: name,
+        status: ProjectStatus::Active,
+        role: Some(role),
+        owner_settings: Cow::Owned(owner_settings),
+    }
 }
 
 fn of_all(policy: &str) -> DemandedBy {
@@ -91,44 +157,82 @@ fn of_all(policy: &str) -> DemandedBy {
 }
 
 fn of_project(name: &str, policy: &str) -> DemandedBy {
-    DemandedBy::Project { name: name.to_owned(), policy: policy.to_owned() }
+    DemandedBy::Project {
+        name: name.to_owned(),
+        policy: policy.to_owned(),
+    }
 }
 
 #[tokio::test]
 async fn a_set_that_demands_a_factor_of_everyone_demands_it_of_somebody_without_projects() {
     for set in ["default", "strict"] {
         let fixture = Fixture::with(set, |_| ()).await;
-        assert_eq!(fixture.demands(APP, &[]).await, [of_all("require-second-factor")], "{set}");
+        assert_eq!(
+            fixture.demands(APP, &[]).await,
+            [of_all("require-second-factor")],
+            "{set}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_demanded_everywhere_is_not_told_for_each_project() {
     let fixture = Fixture::with("default", |_| ()).await;
-    let projects = [project("one", Role::Owner, json!({})), project("two", Role::Maintainer, json!({}))];
-    assert_eq!(fixture.demands(APP, &projects).await, [of_all("require-second-factor"), of_all("staged-release")]);
+    let projects = [
+        project("one", Role::Owner, json!({})),
+        project("two", Role::Maintainer, json!({})),
+    ];
+    assert_eq!(
+        fixture.demands(APP, &projects).await,
+        [of_all("require-second-factor"), of_all("staged-release")]
+    );
 }
 
 #[tokio::test]
 async fn a_project_whose_owners_demand_a_factor_is_named() {
     let fixture = Fixture::lenient().await;
     let mandate = || json!({ "owner-mandate": { "second-factor": true } });
-    let projects = [project("plain", Role::Owner, json!({})), project("mine", Role::Owner, mandate()), project("theirs", Role::Maintainer, mandate())];
-    assert_eq!(fixture.demands(APP, &projects).await, [of_project("mine", "owner-mandate"), of_project("theirs", "owner-mandate")]);
+    let projects = [
+        project("plain", Role::Owner, json!({})),
+        project("mine", Role::Owner, mandate()),
+        project("theirs", Role::Maintainer, mandate()),
+    ];
+    assert_eq!(
+        fixture.demands(APP, &projects).await,
+        [
+            of_project("mine", "owner-mandate"),
+            of_project("theirs", "owner-mandate")
+        ]
+    );
 }
 
 #[tokio::test]
 async fn a_fresh_factor_or_a_token_made_with_one_is_a_factor_demanded() {
     let fixture = Fixture::lenient().await;
-    for chosen in [json!({ "owner-mandate": { "fresh-within": 600 } }), json!({ "owner-mandate": { "strong-tokens-only": true } })] {
-        assert_eq!(fixture.demands(APP, &[project("mine", Role::Owner, chosen)]).await, [of_project("mine", "owner-mandate")]);
+    for chosen in [
+        json!({ "owner-mandate": { "fresh-within": 600 } }),
+        json!({ "owner-mandate": { "strong-tokens-only": true } }),
+    ] {
+        assert_eq!(
+            fixture
+                .demands(APP, &[project("mine", Role::Owner, chosen)])
+                .await,
+            [of_project("mine", "owner-mandate")]
+        );
     }
 }
 
 #[tokio::test]
 async fn demands_that_have_nothing_to_do_with_factors_are_not_told() {
     let fixture = Fixture::lenient().await;
-    let projects = [project("plain", Role::Owner, json!({})), project("narrow", Role::Owner, json!({ "owner-mandate": { "project-tokens-only": true } }))];
+    let projects = [
+        project("plain", Role::Owner, json!({})),
+        project(
+            "narrow",
+            Role::Owner,
+            json!({ "owner-mandate": { "project-tokens-only": true } }),
+        ),
+    ];
     assert_eq!(fixture.demands(APP, &projects).await, []);
 }
 
@@ -136,12 +240,21 @@ async fn demands_that_have_nothing_to_do_with_factors_are_not_told() {
 async fn a_policy_on_trial_demands_nothing() {
     for grade in [Grade::Warn, Grade::Observe] {
         let fixture = Fixture::with("default", |package| {
-            let on_trial = package.spec.bindings.iter_mut().filter(|binding| binding.policy != "restrict-routes");
+            let on_trial = package
+                .spec
+                .bindings
+                .iter_mut()
+                .filter(|binding| binding.policy != "restrict-routes");
             on_trial.for_each(|binding| binding.grade = grade);
         })
         .await;
         let mandate = json!({ "owner-mandate": { "second-factor": true } });
-        assert_eq!(fixture.demands(APP, &[project("mine", Role::Owner, mandate)]).await, []);
+        assert_eq!(
+            fixture
+                .demands(APP, &[project("mine", Role::Owner, mandate)])
+                .await,
+            []
+        );
     }
 }
 
@@ -149,26 +262,75 @@ async fn a_policy_on_trial_demands_nothing() {
 async fn what_a_role_or_an_archived_project_does_not_allow_demands_nothing() {
     let fixture = Fixture::lenient().await;
     // A maintainer configures nothing, so a demand on changes is none on them; uploads are by token.
-    let archived = ProjectFacts { status: ProjectStatus::Archived, ..project("old", Role::Maintainer, json!({ "owner-mandate": { "second-factor": true } })) };
+    let archived = ProjectFacts {
+        status: ProjectStatus::Archived,
+        ..project(
+            "old",
+            Role::Maintainer,
+            json!({ "owner-mandate": { "second-factor": true } }),
+        )
+    };
     assert_eq!(fixture.demands(APP, &[archived]).await, []);
 }
 
 #[tokio::test]
 async fn asking_leaves_no_decision_behind() {
     let fixture = Fixture::with("default", |_| ()).await;
-    assert!(!fixture.demands(APP, &[project("mine", Role::Owner, json!({}))]).await.is_empty());
+    assert!(
+        !fixture
+            .demands(APP, &[project("mine", Role::Owner, json!({}))])
+            .await
+            .is_empty()
+    );
     fixture.gate.recorder().flush().await;
-    assert!(fixture.gate.storage().decisions(&DecisionFilter::default(), None, 10).await.unwrap().is_empty());
+    assert!(
+        fixture
+            .gate
+            .storage()
+            .decisions(&DecisionFilter::default(), None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn the_set_that_serves_is_asked() {
     let fixture = Fixture::lenient().await;
-    let before = fixture.gate.begin("/test", Method::Post, IpAddr::V4(Ipv4Addr::LOCALHOST), "test");
-    let package = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default")).unwrap();
-    let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-    let number = package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).store(fixture.gate.storage(), &Actor::System, NOW).await.unwrap();
-    assert_eq!(fixture.gate.demands_second_factor(&before, &person(APP), &[]).await, []);
+    let before = fixture.gate.begin(
+        "/test",
+        Method::Post,
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        "test",
+    );
+    let package =
+        SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default"))
+            .unwrap();
+    let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
+        policy_engine::Compiler::InProcess,
+    ))
+    .unwrap();
+    let number = package
+        .verify(&engine)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .store(fixture.gate.storage(), &Actor::System, NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        fixture
+            .gate
+            .demands_second_factor(&before, &person(APP), &[])
+            .await,
+        []
+    );
     fixture.gate.install(number).await.unwrap();
-    assert_eq!(fixture.gate.demands_second_factor(&before, &person(APP), &[]).await, [Demand { by: of_all("require-second-factor") }]);
+    assert_eq!(
+        fixture
+            .gate
+            .demands_second_factor(&before, &person(APP), &[])
+            .await,
+        [Demand {
+            by: of_all("require-second-factor")
+        }]
+    );
 }

@@ -64,9 +64,19 @@ impl AppConfig {
     /// time, 30 seconds of patience.
     pub fn new(public_url: &str) -> Result<Self, InvalidPublicUrl> {
         let public_url = public_url.trim_end_matches('/');
-        let host = public_url.strip_prefix("https://").or_else(|| public_url.strip_prefix("http://")).unwrap_or("");
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '~' | ':' | '/' | '[' | ']' | '%');
-        if host.is_empty() || host.starts_with('/') || public_url.len() > 200 || !host.chars().all(plain) {
+        let host = public_url
+            .strip_prefix("https://")
+            .or_else(|| public_url.strip_prefix("http://"))
+            .unwrap_or("");
+        let plain = |c: char| {
+            c.is_ascii_alphanumeric()
+                || matches!(c, '.' | '-' | '_' | '~' | ':' | '/' | '[' | ']' | '%')
+        };
+        if host.is_empty()
+            || host.starts_with('/')
+            || public_url.len() > 200
+            || !host.chars().all(plain)
+        {
             return Err(InvalidPublicUrl(public_url.chars().take(200).collect()));
         }
         Ok(Self {
@@ -118,12 +128,16 @@ impl AppInner {
     /// Whether pages lead to the form where accounts are made: not where the set that serves
     /// refuses it to everybody who has none.
     pub(crate) fn can_register(&self) -> bool {
-        !self.gate.never_permits(Action::AccountCreate, CredentialKind::None)
+        !self
+            .gate
+            .never_permits(Action::AccountCreate, CredentialKind::None)
     }
 
     /// Whether the set that serves may let a program without a credential read the index.
     pub(crate) fn is_open(&self) -> bool {
-        !self.gate.never_permits(Action::IndexRead, CredentialKind::None)
+        !self
+            .gate
+            .never_permits(Action::IndexRead, CredentialKind::None)
     }
 }
 
@@ -147,7 +161,11 @@ impl App {
         let pages = Pages::new(&config);
         // The registry reads up to twice its limit, so that a file which is a little too
         // large is refused by name instead of by a broken connection.
-        let bytes = registry.config().max_file_bytes.saturating_mul(2).saturating_add(FORM_BYTES);
+        let bytes = registry
+            .config()
+            .max_file_bytes
+            .saturating_mul(2)
+            .saturating_add(FORM_BYTES);
         let body_limits = BodyLimits {
             bytes,
             idle: config.body_idle_timeout,
@@ -157,9 +175,21 @@ impl App {
             drained: Rest::OF_CALLERS.bytes,
         };
         let places = registry.config().max_concurrent_uploads.clamp(1, 1024);
-        let upload_places = Places::new(places, config.max_uploads_per_uploader, config.upload_wait);
-        let inner = AppInner { config, gate, identity, registry, pages, request_metrics: RequestMetrics::new(), body_limits, upload_places };
-        Self { inner: Arc::new(inner) }
+        let upload_places =
+            Places::new(places, config.max_uploads_per_uploader, config.upload_wait);
+        let inner = AppInner {
+            config,
+            gate,
+            identity,
+            registry,
+            pages,
+            request_metrics: RequestMetrics::new(),
+            body_limits,
+            upload_places,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The router, made from the table of routes and nothing else. Requests without a
@@ -193,9 +223,26 @@ mod tests {
 
     #[test]
     fn a_public_address_is_a_plain_http_address() {
-        assert_eq!(AppConfig::new("https://pypi.example.org/").unwrap().public_url, "https://pypi.example.org");
-        assert_eq!(AppConfig::new("http://127.0.0.1:8080").unwrap().public_url, "http://127.0.0.1:8080");
-        for address in ["", "pypi.example.org", "ftp://x", "http://", "http:///x", "http://x/\"><script>", "http://x\r\ny", "http://a b"] {
+        assert_eq!(
+            AppConfig::new("https://pypi.example.org/")
+                .unwrap()
+                .public_url,
+            "https://pypi.example.org"
+        );
+        assert_eq!(
+            AppConfig::new("http://127.0.0.1:8080").unwrap().public_url,
+            "http://127.0.0.1:8080"
+        );
+        for address in [
+            "",
+            "pypi.example.org",
+            "ftp://x",
+            "http://",
+            "http:///x",
+            "http://x/\"><script>",
+            "http://x\r\ny",
+            "http://a b",
+        ] {
             assert!(AppConfig::new(address).is_err(), "{address}");
         }
     }

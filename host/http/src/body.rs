@@ -70,13 +70,18 @@ pub(crate) struct Rest {
 impl Rest {
     /// Of somebody who presented no credential, or none that is valid: bounds what a stranger
     /// makes us read with one request. Most wheels are smaller, and their connections go on.
-    pub(crate) const OF_STRANGERS: Self =
-        Self { bytes: limit::REST_OF_STRANGERS.get(), time: Duration::from_millis(limit::REST_TIME_OF_STRANGERS.milliseconds()) };
+    pub(crate) const OF_STRANGERS: Self = Self {
+        bytes: limit::REST_OF_STRANGERS.get(),
+        time: Duration::from_millis(limit::REST_TIME_OF_STRANGERS.milliseconds()),
+    };
 
     /// Of a caller who is known, and whom the same bytes would have cost an upload: bounds what
     /// a user makes us read for nothing. Enough that clients on systems which forget an answer
     /// when their connection is reset (Windows, macOS) see most refusals too.
-    pub(crate) const OF_CALLERS: Self = Self { bytes: limit::REST_OF_CALLERS.get(), time: Duration::from_millis(limit::REST_TIME_OF_CALLERS.milliseconds()) };
+    pub(crate) const OF_CALLERS: Self = Self {
+        bytes: limit::REST_OF_CALLERS.get(),
+        time: Duration::from_millis(limit::REST_TIME_OF_CALLERS.milliseconds()),
+    };
 }
 
 /// Bodies drained at the same time; further connections are simply closed. Several times
@@ -108,7 +113,10 @@ impl From<BodyError> for Problem {
         };
         let text = error.to_string();
         let mut characters = text.chars();
-        let sentence = characters.next().map(|first| format!("{}{}.", first.to_ascii_uppercase(), characters.as_str())).unwrap_or_default();
+        let sentence = characters
+            .next()
+            .map(|first| format!("{}{}.", first.to_ascii_uppercase(), characters.as_str()))
+            .unwrap_or_default();
         Problem::new(status, code, sentence)
     }
 }
@@ -229,7 +237,9 @@ impl Incoming {
         if state.ended {
             return false;
         }
-        if !matches!(state.failure, None | Some(BodyError::TooLarge(_))) || (expects_continue && !state.touched) {
+        if !matches!(state.failure, None | Some(BodyError::TooLarge(_)))
+            || (expects_continue && !state.touched)
+        {
             return true;
         }
         state.failure = None;
@@ -237,7 +247,9 @@ impl Incoming {
         state.limits.bytes = state.received.saturating_add(bytes);
         let comes_too_much = state.body.size_hint().lower() > bytes;
         drop(state);
-        let Ok(place) = drains.try_acquire() else { return true };
+        let Ok(place) = drains.try_acquire() else {
+            return true;
+        };
         // Invariant: bounded by the body's own limits and by `rest`; nothing is kept.
         tokio::spawn(async move {
             let mut chunks = self.chunks();
@@ -317,7 +329,9 @@ impl State {
             let late = taken.saturating_sub(self.limits.grace).as_millis() as u64;
             return Poll::Ready(Some(if self.received > self.limits.bytes {
                 Err(BodyError::TooLarge(self.limits.bytes))
-            } else if taken > self.limits.longest || self.received < late.saturating_mul(self.limits.slowest_bytes_per_second) / 1000 {
+            } else if taken > self.limits.longest
+                || self.received < late.saturating_mul(self.limits.slowest_bytes_per_second) / 1000
+            {
                 Err(BodyError::TooSlow)
             } else {
                 Ok(chunk)
@@ -331,10 +345,19 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, drained: 1 << 20, ..BodyLimits::OF_TESTS };
+    const LIMITS: BodyLimits = BodyLimits {
+        bytes: 1 << 20,
+        drained: 1 << 20,
+        ..BodyLimits::OF_TESTS
+    };
 
     fn body_of(chunks: impl IntoIterator<Item = Vec<u8>>) -> Body {
-        Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>).collect::<Vec<_>>()))
+        Body::from_stream(stream::iter(
+            chunks
+                .into_iter()
+                .map(Ok::<_, std::io::Error>)
+                .collect::<Vec<_>>(),
+        ))
     }
 
     #[tokio::test]
@@ -346,8 +369,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_beyond_its_limit_is_not_read() {
-        let incoming = Incoming::new(body_of([vec![0; 100]]), BodyLimits { bytes: 99, ..LIMITS });
-        assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooLarge(99)));
+        let incoming = Incoming::new(
+            body_of([vec![0; 100]]),
+            BodyLimits {
+                bytes: 99,
+                ..LIMITS
+            },
+        );
+        assert_eq!(
+            incoming.read_whole(1000).await,
+            Err(BodyError::TooLarge(99))
+        );
         assert_eq!(incoming.failure(), Some(BodyError::TooLarge(99)));
     }
 
@@ -360,10 +392,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_body_is_given_up() {
-        let incoming =
-            Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), BodyLimits { idle: Duration::from_millis(20), ..LIMITS });
+        let incoming = Incoming::new(
+            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+            BodyLimits {
+                idle: Duration::from_millis(20),
+                ..LIMITS
+            },
+        );
         assert_eq!(incoming.read_whole(10).await, Err(BodyError::Idle));
-        assert!(incoming.finish(false, Rest::OF_CALLERS), "the connection is of no more use");
+        assert!(
+            incoming.finish(false, Rest::OF_CALLERS),
+            "the connection is of no more use"
+        );
     }
 
     #[tokio::test]
@@ -372,7 +412,13 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
         });
-        let incoming = Incoming::new(Body::from_stream(trickle), BodyLimits { grace: Duration::ZERO, ..LIMITS });
+        let incoming = Incoming::new(
+            Body::from_stream(trickle),
+            BodyLimits {
+                grace: Duration::ZERO,
+                ..LIMITS
+            },
+        );
         assert_eq!(incoming.read_whole(1000).await, Err(BodyError::TooSlow));
     }
 
@@ -380,10 +426,23 @@ mod tests {
     async fn a_body_that_never_ends_is_given_up_however_fast_it_is() {
         let endless = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            Some((Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1024])), ()))
+            Some((
+                Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1024])),
+                (),
+            ))
         });
-        let incoming = Incoming::new(Body::from_stream(endless), BodyLimits { bytes: u64::MAX, longest: Duration::from_millis(50), ..LIMITS });
-        assert_eq!(incoming.read_whole(usize::MAX).await, Err(BodyError::TooSlow));
+        let incoming = Incoming::new(
+            Body::from_stream(endless),
+            BodyLimits {
+                bytes: u64::MAX,
+                longest: Duration::from_millis(50),
+                ..LIMITS
+            },
+        );
+        assert_eq!(
+            incoming.read_whole(usize::MAX).await,
+            Err(BodyError::TooSlow)
+        );
     }
 
     #[tokio::test]
@@ -398,7 +457,10 @@ mod tests {
                 None => panic!("the body ended"),
             }
         };
-        assert_eq!((error, taken as u64), (BodyError::Unparsable, MAX_UNPARSED_BYTES));
+        assert_eq!(
+            (error, taken as u64),
+            (BodyError::Unparsable, MAX_UNPARSED_BYTES)
+        );
     }
 
     #[tokio::test]
@@ -437,7 +499,13 @@ mod tests {
                 let _ = sent.send(());
                 Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1024]))
             });
-            let incoming = Incoming::new(Body::from_stream(endless), BodyLimits { drained: 2 << 20, ..LIMITS });
+            let incoming = Incoming::new(
+                Body::from_stream(endless),
+                BodyLimits {
+                    drained: 2 << 20,
+                    ..LIMITS
+                },
+            );
             assert!(!incoming.finish(false, rest), "nobody knows how long it is");
             let mut taken = taken;
             let mut bytes = 0;
@@ -452,14 +520,27 @@ mod tests {
     #[tokio::test]
     async fn of_more_bodies_than_are_drained_at_once_the_connection_ends() {
         static TWO: Semaphore = Semaphore::const_new(2);
-        let silent = || Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), LIMITS);
+        let silent = || {
+            Incoming::new(
+                Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+                LIMITS,
+            )
+        };
         let closed = [0; 4].map(|_| silent().finish_in(&TWO, false, Rest::OF_CALLERS));
         assert_eq!(closed, [false, false, true, true]);
     }
 
     #[tokio::test]
     async fn a_connection_that_will_not_be_drained_to_its_end_is_closed_after_the_answer() {
-        let of_length = |length: usize| Incoming::new(Body::from(vec![0; length]), BodyLimits { drained: 64 << 20, ..LIMITS });
+        let of_length = |length: usize| {
+            Incoming::new(
+                Body::from(vec![0; length]),
+                BodyLimits {
+                    drained: 64 << 20,
+                    ..LIMITS
+                },
+            )
+        };
         assert!(!of_length(1 << 20).finish(false, Rest::OF_STRANGERS));
         assert!(of_length((1 << 20) + 1).finish(false, Rest::OF_STRANGERS));
         assert!(!of_length((1 << 20) + 1).finish(false, Rest::OF_CALLERS));

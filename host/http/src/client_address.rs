@@ -42,16 +42,29 @@ pub struct InvalidNetwork(pub String);
 impl Network {
     /// The addresses of the machine itself.
     pub fn loopback() -> Vec<Network> {
-        vec![Network { address: IpAddr::from([127, 0, 0, 0]), prefix: 8 }, Network { address: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), prefix: 128 }]
+        vec![
+            Network {
+                address: IpAddr::from([127, 0, 0, 0]),
+                prefix: 8,
+            },
+            Network {
+                address: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+                prefix: 128,
+            },
+        ]
     }
 
     /// Whether the address lies in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
-                shifted(network.to_bits().into(), 32, self.prefix) == shifted(address.to_bits().into(), 32, self.prefix)
+                shifted(network.to_bits().into(), 32, self.prefix)
+                    == shifted(address.to_bits().into(), 32, self.prefix)
             }
-            (IpAddr::V6(network), IpAddr::V6(address)) => shifted(network.to_bits(), 128, self.prefix) == shifted(address.to_bits(), 128, self.prefix),
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                shifted(network.to_bits(), 128, self.prefix)
+                    == shifted(address.to_bits(), 128, self.prefix)
+            }
             _ => false,
         }
     }
@@ -74,7 +87,12 @@ impl FromStr for Network {
         let address: IpAddr = address.trim().parse().map_err(|_| invalid())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            Some(prefix) => prefix.trim().parse().ok().filter(|&prefix| prefix <= width).ok_or_else(invalid)?,
+            Some(prefix) => prefix
+                .trim()
+                .parse()
+                .ok()
+                .filter(|&prefix| prefix <= width)
+                .ok_or_else(invalid)?,
             None => width,
         };
         Ok(Self { address, prefix })
@@ -103,33 +121,63 @@ pub(crate) fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) ->
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     if !is_trusted(address) {
-        return Client { address, claims_unproven: came_through_a_proxy(headers) };
+        return Client {
+            address,
+            claims_unproven: came_through_a_proxy(headers),
+        };
     }
-    let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("")).collect();
-    for entry in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MAX_HOPS) {
+    let values: Vec<&str> = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .map(|value| value.to_str().unwrap_or(""))
+        .collect();
+    for entry in values
+        .iter()
+        .rev()
+        .flat_map(|value| value.rsplit(','))
+        .take(MAX_HOPS)
+    {
         // What is no address ends the walk, and then nobody has said who is behind this hop.
-        let Some(hop) = parse_hop(entry.trim()) else { return Client { address, claims_unproven: true } };
+        let Some(hop) = parse_hop(entry.trim()) else {
+            return Client {
+                address,
+                claims_unproven: true,
+            };
+        };
         address = hop;
         if !is_trusted(hop) {
-            return Client { address, claims_unproven: false };
+            return Client {
+                address,
+                claims_unproven: false,
+            };
         }
     }
     // Nobody but trusted proxies: one of them asks for itself, or does not say for whom.
-    Client { address, claims_unproven: values.is_empty() && came_through_a_proxy(headers) }
+    Client {
+        address,
+        claims_unproven: values.is_empty() && came_through_a_proxy(headers),
+    }
 }
 
 /// Whether any header says that somebody passed the request on. Proxies differ in which
 /// they send; the client can send them as well, and gains nothing by it.
 fn came_through_a_proxy(headers: &HeaderMap) -> bool {
-    let is_of_a_proxy = |name: &str| name.starts_with("x-forwarded-") || PROXY_HEADERS.contains(&name);
+    let is_of_a_proxy =
+        |name: &str| name.starts_with("x-forwarded-") || PROXY_HEADERS.contains(&name);
     headers.keys().any(|name| is_of_a_proxy(name.as_str()))
 }
 
 /// An address with or without port: `192.0.2.7`, `192.0.2.7:80`, `2001:db8::1`, `[2001:db8::1]:80`.
 fn parse_hop(text: &str) -> Option<IpAddr> {
-    let address = text.parse().ok().or_else(|| text.parse().ok().map(|socket: std::net::SocketAddr| socket.ip()));
+    let address = text.parse().ok().or_else(|| {
+        text.parse()
+            .ok()
+            .map(|socket: std::net::SocketAddr| socket.ip())
+    });
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address.or_else(bare).map(|address: IpAddr| address.to_canonical())
+    address
+        .or_else(bare)
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -143,28 +191,72 @@ mod tests {
             headers.append(X_FORWARDED_FOR, value.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        assert_eq!(resolve(peer.parse().unwrap(), &headers, &trusted).address, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+        assert_eq!(
+            resolve(peer.parse().unwrap(), &headers, &trusted).address,
+            expected.parse::<IpAddr>().unwrap(),
+            "{peer} {forwarded:?}"
+        );
     }
 
     #[test]
     fn a_stranger_cannot_choose_an_address() {
-        check("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"], "203.0.113.9");
+        check(
+            "203.0.113.9",
+            &["198.51.100.1"],
+            &["10.0.0.0/8"],
+            "203.0.113.9",
+        );
         check("203.0.113.9", &["198.51.100.1"], &[], "203.0.113.9");
     }
 
     #[test]
     fn behind_a_trusted_proxy_the_last_untrusted_hop_counts() {
-        check("10.0.0.1", &["198.51.100.1"], &["10.0.0.0/8"], "198.51.100.1");
-        check("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.9.9.9"], &["10.0.0.0/8"], "198.51.100.1");
-        check("10.0.0.1", &["1.1.1.1", "198.51.100.1"], &["10.0.0.0/8"], "198.51.100.1");
-        check("::ffff:10.0.0.1", &["[2001:db8::1]:4711"], &["10.0.0.0/8"], "2001:db8::1");
-        check("10.0.0.1", &["198.51.100.1:80"], &["10.0.0.0/8"], "198.51.100.1");
+        check(
+            "10.0.0.1",
+            &["198.51.100.1"],
+            &["10.0.0.0/8"],
+            "198.51.100.1",
+        );
+        check(
+            "10.0.0.1",
+            &["1.1.1.1, 198.51.100.1, 10.9.9.9"],
+            &["10.0.0.0/8"],
+            "198.51.100.1",
+        );
+        check(
+            "10.0.0.1",
+            &["1.1.1.1", "198.51.100.1"],
+            &["10.0.0.0/8"],
+            "198.51.100.1",
+        );
+        check(
+            "::ffff:10.0.0.1",
+            &["[2001:db8::1]:4711"],
+            &["10.0.0.0/8"],
+            "2001:db8::1",
+        );
+        check(
+            "10.0.0.1",
+            &["198.51.100.1:80"],
+            &["10.0.0.0/8"],
+            "198.51.100.1",
+        );
     }
 
     #[test]
     fn what_is_no_address_ends_the_walk() {
-        check("10.0.0.1", &["198.51.100.1, garbage"], &["10.0.0.0/8"], "10.0.0.1");
-        check("10.0.0.1", &["198.51.100.1, garbage, 10.0.0.2"], &["10.0.0.0/8"], "10.0.0.2");
+        check(
+            "10.0.0.1",
+            &["198.51.100.1, garbage"],
+            &["10.0.0.0/8"],
+            "10.0.0.1",
+        );
+        check(
+            "10.0.0.1",
+            &["198.51.100.1, garbage, 10.0.0.2"],
+            &["10.0.0.0/8"],
+            "10.0.0.2",
+        );
         check("10.0.0.1", &[], &["10.0.0.0/8"], "10.0.0.1");
     }
 
@@ -178,14 +270,32 @@ mod tests {
 
     #[test]
     fn every_header_that_proxies_add_is_such_a_claim() {
-        for name in ["Via", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "CF-Connecting-IP", "True-Client-IP"] {
-            let headers = HeaderMap::from_iter([(name.parse::<HeaderName>().unwrap(), "1.1 x".parse().unwrap())]);
-            assert!(resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven, "{name}");
-            assert!(resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven, "{name}: nobody says who is behind the trusted proxy");
+        for name in [
+            "Via",
+            "X-Real-IP",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "Forwarded",
+            "CF-Connecting-IP",
+            "True-Client-IP",
+        ] {
+            let headers = HeaderMap::from_iter([(
+                name.parse::<HeaderName>().unwrap(),
+                "1.1 x".parse().unwrap(),
+            )]);
+            assert!(
+                resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven,
+                "{name}"
+            );
+            assert!(
+                resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven,
+                "{name}: nobody says who is behind the trusted proxy"
+            );
         }
         let headers = HeaderMap::from_iter([(X_FORWARDED_FOR, "garbage".parse().unwrap())]);
         assert!(resolve([127, 0, 0, 1].into(), &headers, &Network::loopback()).claims_unproven);
-        let headers = HeaderMap::from_iter([(axum::http::header::USER_AGENT, "curl".parse().unwrap())]);
+        let headers =
+            HeaderMap::from_iter([(axum::http::header::USER_AGENT, "curl".parse().unwrap())]);
         assert!(!resolve([127, 0, 0, 1].into(), &headers, &[]).claims_unproven);
     }
 
@@ -194,11 +304,28 @@ mod tests {
         for text in ["10.0.0.0/8", "0.0.0.0/0", "fd00::/8", "::1/128"] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
         }
-        for text in ["", "10.0.0.0/33", "fd00::/129", "example.org", "10.0.0.0/-1", "10.0.0/8"] {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "example.org",
+            "10.0.0.0/-1",
+            "10.0.0/8",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains([198, 51, 100, 1].into()));
-        assert!(!"0.0.0.0/0".parse::<Network>().unwrap().contains("2001:db8::1".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Network>()
+                .unwrap()
+                .contains([198, 51, 100, 1].into())
+        );
+        assert!(
+            !"0.0.0.0/0"
+                .parse::<Network>()
+                .unwrap()
+                .contains("2001:db8::1".parse().unwrap())
+        );
     }
 
     proptest! {

@@ -71,7 +71,8 @@ impl Browser {
             return Self::default();
         }
         let secure = is_https(app);
-        let read = |cookie| value(headers, cookie, secure).map(|value| Secret::new(value.to_owned()));
+        let read =
+            |cookie| value(headers, cookie, secure).map(|value| Secret::new(value.to_owned()));
         Self {
             session_cookie: read(Cookie::Session),
             pending_cookie: read(Cookie::Pending),
@@ -82,23 +83,38 @@ impl Browser {
 
     /// Whether the browser sent anything that it can act with.
     pub(crate) fn is_any(&self) -> bool {
-        [&self.session_cookie, &self.pending_cookie, &self.passkey_cookie, &self.device_cookie].into_iter().any(Option::is_some)
+        [
+            &self.session_cookie,
+            &self.pending_cookie,
+            &self.passkey_cookie,
+            &self.device_cookie,
+        ]
+        .into_iter()
+        .any(Option::is_some)
     }
 
     pub(crate) fn session(&self) -> Option<&str> {
-        self.session_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+        self.session_cookie
+            .as_ref()
+            .map(|cookie| cookie.expose().as_str())
     }
 
     pub(crate) fn pending(&self) -> Option<&str> {
-        self.pending_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+        self.pending_cookie
+            .as_ref()
+            .map(|cookie| cookie.expose().as_str())
     }
 
     pub(crate) fn passkey(&self) -> Option<&str> {
-        self.passkey_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+        self.passkey_cookie
+            .as_ref()
+            .map(|cookie| cookie.expose().as_str())
     }
 
     pub(crate) fn device(&self) -> Option<&str> {
-        self.device_cookie.as_ref().map(|cookie| cookie.expose().as_str())
+        self.device_cookie
+            .as_ref()
+            .map(|cookie| cookie.expose().as_str())
     }
 }
 
@@ -115,16 +131,28 @@ pub(crate) fn is_https(app: &AppInner) -> bool {
 /// The value of a cookie; none when it was sent twice: somebody else set one of them.
 fn value(headers: &HeaderMap, cookie: Cookie, secure: bool) -> Option<&str> {
     let name = name(cookie, secure);
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(known, _)| *known == name).map(|(_, value)| value);
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut values = pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name)
+        .map(|(_, value)| value);
     let value = values.next()?;
-    (values.next().is_none() && !value.is_empty() && value.len() <= MAX_VALUE_BYTES).then_some(value)
+    (values.next().is_none() && !value.is_empty() && value.len() <= MAX_VALUE_BYTES)
+        .then_some(value)
 }
 
 fn set(app: &AppInner, response: &mut Response, cookie: Cookie, value: &str, seconds: u64) {
     let secure = is_https(app);
     let tail = if secure { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={}{tail}", name(cookie, secure), cookie.same_site());
+    let text = format!(
+        "{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={}{tail}",
+        name(cookie, secure),
+        cookie.same_site()
+    );
     // Values are base64url, so this always holds.
     if let Ok(mut value) = HeaderValue::try_from(text) {
         value.set_sensitive(true);
@@ -136,7 +164,13 @@ fn set(app: &AppInner, response: &mut Response, cookie: Cookie, value: &str, sec
 /// Whatever login was half done is over.
 pub(crate) fn set_session(app: &Shared, response: &mut Response, started: &StartedSession) {
     let seconds = app.gate.clock().now().age_at(started.expires_at);
-    set(app, response, Cookie::Session, started.secret.expose(), seconds);
+    set(
+        app,
+        response,
+        Cookie::Session,
+        started.secret.expose(),
+        seconds,
+    );
     set(app, response, Cookie::Pending, "", 0);
     if let Some(device) = &started.device {
         set_device(app, response, device);
@@ -150,12 +184,24 @@ pub(crate) fn clear_session(app: &Shared, response: &mut Response) {
 
 /// Remembers a login whose password was right.
 pub(crate) fn set_pending(app: &Shared, response: &mut Response, pending: &Secret<String>) {
-    set(app, response, Cookie::Pending, pending.expose(), PENDING_SECONDS);
+    set(
+        app,
+        response,
+        Cookie::Pending,
+        pending.expose(),
+        PENDING_SECONDS,
+    );
 }
 
 /// Remembers which challenge for a passkey this browser was given, until the next one.
 pub(crate) fn set_passkey(app: &Shared, response: &mut Response, ceremony: &Secret<String>) {
-    set(app, response, Cookie::Passkey, ceremony.expose(), PENDING_SECONDS);
+    set(
+        app,
+        response,
+        Cookie::Passkey,
+        ceremony.expose(),
+        PENDING_SECONDS,
+    );
 }
 
 /// Forgets a half-done login.
@@ -165,7 +211,13 @@ pub(crate) fn clear_pending(app: &Shared, response: &mut Response) {
 
 /// Remembers by what this browser is known.
 pub(crate) fn set_device(app: &Shared, response: &mut Response, device: &Secret<String>) {
-    set(app, response, Cookie::Device, device.expose(), DEVICE_SECONDS);
+    set(
+        app,
+        response,
+        Cookie::Device,
+        device.expose(),
+        DEVICE_SECONDS,
+    );
 }
 
 /// Remembers that the browser was sent to the public address, so that a proxy which hides

@@ -27,7 +27,12 @@ impl Crowd {
     }
 
     /// The same of something that weighs more than one.
-    pub(crate) fn enter_with(&self, weight: usize, address: IpAddr, most: usize) -> Option<InCrowd> {
+    pub(crate) fn enter_with(
+        &self,
+        weight: usize,
+        address: IpAddr,
+        most: usize,
+    ) -> Option<InCrowd> {
         let address = neighbourhood(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&address).copied().unwrap_or(0);
@@ -42,7 +47,9 @@ impl Crowd {
 
 impl Drop for InCrowd {
     fn drop(&mut self) {
-        let Some((crowd, address, weight)) = self.0.take() else { return };
+        let Some((crowd, address, weight)) = self.0.take() else {
+            return;
+        };
         let mut counts = crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&address) {
             *count -= weight;
@@ -65,7 +72,10 @@ mod tests {
         assert!(heavy.is_some(), "one of anything");
         assert!(crowd.enter_with(1, address, 10).is_none());
         drop(heavy);
-        let (first, second) = (crowd.enter_with(6, address, 10), crowd.enter_with(4, address, 10));
+        let (first, second) = (
+            crowd.enter_with(6, address, 10),
+            crowd.enter_with(4, address, 10),
+        );
         assert!(first.is_some() && second.is_some());
         assert!(crowd.enter_with(1, address, 10).is_none());
         drop((first, second));

@@ -66,12 +66,22 @@ impl Exchange {
     /// Invariant: a one-time code is spent after the decision and before the permit is handed
     /// out. So what is refused or impossible costs no code, one code leads to one permit, and
     /// only who was permitted learns what is impossible: strangers are refused before.
-    pub(crate) async fn decide_possible<T: Target>(&self, target: T, possible: impl FnOnce(&T) -> Result<(), Problem>) -> Result<Permit<T>, Problem> {
+    pub(crate) async fn decide_possible<T: Target>(
+        &self,
+        target: T,
+        possible: impl FnOnce(&T) -> Result<(), Problem>,
+    ) -> Result<Permit<T>, Problem> {
         let action = target.facts().action;
-        let permit = self.permitted(target).await.map_err(|refusal| self.problem(refusal))?;
+        let permit = self
+            .permitted(target)
+            .await
+            .map_err(|refusal| self.problem(refusal))?;
         possible(permit.target())?;
         if let Some(code) = &self.code {
-            self.app.identity.spend_code(&self.app.gate, &self.attempt, action, code).await?;
+            self.app
+                .identity
+                .spend_code(&self.app.gate, &self.attempt, action, code)
+                .await?;
         }
         Ok(permit)
     }
@@ -80,12 +90,19 @@ impl Exchange {
     /// somebody what there is and lets them decide about it. It is short-lived, and a person is
     /// proven on a device of theirs.
     pub(crate) async fn decide_look<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
-        self.permitted(target).await.map_err(|refusal| self.problem(refusal))
+        self.permitted(target)
+            .await
+            .map_err(|refusal| self.problem(refusal))
     }
 
     /// Asks the gate, and tells `identity` what came of a read.
     async fn permitted<T: Target>(&self, target: T) -> Result<Permit<T>, Refusal> {
-        let Self { app, attempt, caller, .. } = self;
+        let Self {
+            app,
+            attempt,
+            caller,
+            ..
+        } = self;
         let (action, unaccepted) = (target.facts().action, self.unaccepted.as_ref());
         let decided = app.gate.decide(attempt, caller, target).await;
         if !action.is_read() {
@@ -93,10 +110,22 @@ impl Exchange {
         }
         match decided {
             Ok(permit) => {
-                app.identity.reads(&app.gate, attempt, action, caller, permit.is_without_credential(), unaccepted).await?;
+                app.identity
+                    .reads(
+                        &app.gate,
+                        attempt,
+                        action,
+                        caller,
+                        permit.is_without_credential(),
+                        unaccepted,
+                    )
+                    .await?;
                 Ok(permit)
             }
-            Err(refusal) => Err(app.identity.does_not_read(&app.gate, attempt, action, caller, unaccepted, refusal).await),
+            Err(refusal) => Err(app
+                .identity
+                .does_not_read(&app.gate, attempt, action, caller, unaccepted, refusal)
+                .await),
         }
     }
 
@@ -116,14 +145,22 @@ impl Exchange {
 
     /// Whether somebody sees the answer in a browser: on a page, or wherever a link led them.
     fn is_looked_at(&self) -> bool {
-        routes::page_at(self.request.uri.path()) || self.headers().get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
+        routes::page_at(self.request.uri.path())
+            || self
+                .headers()
+                .get(SEC_FETCH_MODE)
+                .is_some_and(|mode| mode == "navigate")
     }
 
     /// The same for a page: where all that is missing is a proof that the person can give now,
     /// the answer is the page that asks for it, and `form` is sent once more after that.
     /// Secrets of the form are not kept, so a form with secrets is decided about before it is
     /// shown as well.
-    pub(crate) async fn decide_page<T: Target>(&self, target: T, form: &Form) -> Result<Permit<T>, Problem> {
+    pub(crate) async fn decide_page<T: Target>(
+        &self,
+        target: T,
+        form: &Form,
+    ) -> Result<Permit<T>, Problem> {
         match self.permitted(target).await {
             Ok(permit) => Ok(permit),
             Err(refusal) => Err(self.refused(refusal, form).await),
@@ -166,11 +203,20 @@ impl Exchange {
     /// To the login, and back from there to this page.
     fn to_login(&self, notice: &str) -> Answer {
         let path = match self.body {
-            None => self.request.uri.path_and_query().map_or("/account/", |path| path.as_str()),
+            None => self
+                .request
+                .uri
+                .path_and_query()
+                .map_or("/account/", |path| path.as_str()),
             // What a form would have changed is asked for once more, on its page.
-            Some(_) => Some(self.request.uri.path()).filter(|path| routes::page_at(path)).unwrap_or("/account/"),
+            Some(_) => Some(self.request.uri.path())
+                .filter(|path| routes::page_at(path))
+                .unwrap_or("/account/"),
         };
-        see_other(&self.app, &format!("/login?next={}&notice={notice}", quoted(path)))
+        see_other(
+            &self.app,
+            &format!("/login?next={}&notice={notice}", quoted(path)),
+        )
     }
 
     /// The form in the body. After a step-up, which sends it once more, it has no secrets.
@@ -201,7 +247,11 @@ impl Exchange {
     ///
     /// Invariant: nobody is ever sent to an address that the table of routes does not have.
     pub(crate) fn next<'a>(&self, wanted: &'a str) -> &'a str {
-        if routes::page_at(wanted) { wanted } else { "/account/" }
+        if routes::page_at(wanted) {
+            wanted
+        } else {
+            "/account/"
+        }
     }
 
     /// To another page, after a change: the browser asks for it with `GET`.
@@ -220,10 +270,19 @@ impl Exchange {
     pub(crate) fn unavailable(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         let cause = cause.into();
         match interrupted_by(&*cause) {
-            Some(Conflict::SessionEnded) => return self.log_in("not-done", "The session has ended, and nothing was changed."),
+            Some(Conflict::SessionEnded) => {
+                return self.log_in(
+                    "not-done",
+                    "The session has ended, and nothing was changed.",
+                );
+            }
             Some(Conflict::PoliciesReplaced) => {
                 let message = "The policies of this registry were replaced at this very moment, and nothing was changed.";
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "policies-replaced", message);
+                let problem = Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "policies-replaced",
+                    message,
+                );
                 return problem.remedy("Try again.", None).retry_after(1);
             }
             _ => {}
@@ -243,7 +302,9 @@ fn interrupted_by(cause: &(dyn Error + 'static)) -> Option<Conflict> {
     let mut next = Some(cause);
     while let Some(error) = next {
         match error.downcast_ref() {
-            Some(conflict @ (Conflict::SessionEnded | Conflict::PoliciesReplaced)) => return Some(*conflict),
+            Some(conflict @ (Conflict::SessionEnded | Conflict::PoliciesReplaced)) => {
+                return Some(*conflict);
+            }
             _ => next = error.source(),
         }
     }
@@ -258,26 +319,44 @@ impl Parameters {
     /// Reads them off a matched request; none if they are no UTF-8.
     pub(crate) async fn read(request: &mut Parts) -> Option<Self> {
         let raw = RawPathParams::from_request_parts(request, &()).await.ok()?;
-        Some(Self(raw.iter().map(|(name, value)| (name.into(), value.into())).collect()))
+        Some(Self(
+            raw.iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        ))
     }
 
     /// The value; empty if the route has no such parameter.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| **known == *name).map_or("", |(_, value)| value)
+        self.0
+            .iter()
+            .find(|(known, _)| **known == *name)
+            .map_or("", |(_, value)| value)
     }
 }
 
 /// A success with JSON, made for this one request.
 pub(crate) fn json<T: Serialize>(value: &T) -> Answer {
-    let text = serde_json::to_vec(value).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer could not be written."))?;
+    let text = serde_json::to_vec(value).map_err(|_| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The answer could not be written.",
+        )
+    })?;
     Ok(answer("application/json", Body::from(text)))
 }
 
 /// A success with a body, not to be stored by anybody.
 pub(crate) fn answer(content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(
+        axum::http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store"),
+    );
     response
 }
 
@@ -289,7 +368,8 @@ pub(crate) fn see_other(app: &Shared, path: &str) -> Answer {
 /// A redirect to a path below the public address. `path` is ours or normalized, so it needs
 /// no quoting; one that does is answered as not found.
 pub(crate) fn redirect(app: &Shared, status: StatusCode, path: &str) -> Answer {
-    let location = HeaderValue::try_from(format!("{}{path}", app.public_url())).map_err(|_| Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found"))?;
+    let location = HeaderValue::try_from(format!("{}{path}", app.public_url()))
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found"))?;
     let mut response = answer("text/plain; charset=utf-8", Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, location);

@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -24,12 +25,27 @@ const CHUNK: u64 = 64 << 10;
 /// `GET /files/{first}/{second}/{rest}/{name}`
 pub(crate) async fn download(exchange: Exchange) -> Answer {
     let parameters = &exchange.parameters;
-    let digest = (parameters.get("first"), parameters.get("second"), parameters.get("rest"));
+    let digest = (
+        parameters.get("first"),
+        parameters.get("second"),
+        parameters.get("rest"),
+    );
     let registry = &exchange.app.registry;
-    let target = registry.load_download(&exchange.caller, digest, parameters.get("name")).await.map_err(|error| exchange.unavailable(error))?;
+    let target = registry
+        .load_download(&exchange.caller, digest, parameters.get("name"))
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;
-    let Some(file) = registry.open_file(permit).await.map_err(|error| exchange.unavailable(error))? else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found"));
+    let Some(file) = registry
+        .open_file(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    else {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not Found",
+        ));
     };
     send(&exchange, file).await
 }
@@ -41,22 +57,41 @@ async fn send(exchange: &Exchange, file: StoredFile) -> Answer {
     }
     let is_head = exchange.request.method == Method::HEAD;
     // Ranges have a meaning for GET only.
-    let ranged = (!is_head && exchange.headers().contains_key(RANGE)).then(|| exchange.headers().clone());
-    let opened = open(file, ranged, is_head).await.map_err(|error| exchange.unavailable(error))?;
+    let ranged =
+        (!is_head && exchange.headers().contains_key(RANGE)).then(|| exchange.headers().clone());
+    let opened = open(file, ranged, is_head)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let size = opened.size;
     let (status, part) = match opened.selected {
         Selected::Whole => (StatusCode::OK, 0..size),
         Selected::Part(ref part) => (StatusCode::PARTIAL_CONTENT, part.clone()),
         Selected::Unsatisfiable => {
-            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", format!("The file has {size} bytes."));
-            let value = HeaderValue::try_from(format!("bytes */{size}")).map_err(|error| exchange.unavailable(error))?;
+            let problem = Problem::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range-not-satisfiable",
+                format!("The file has {size} bytes."),
+            );
+            let value = HeaderValue::try_from(format!("bytes */{size}"))
+                .map_err(|error| exchange.unavailable(error))?;
             return Err(problem.header(CONTENT_RANGE, value));
         }
     };
-    let mut response = response(status, headers, if is_head { Body::empty() } else { opened.into_body() });
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+    let mut response = response(
+        status,
+        headers,
+        if is_head {
+            Body::empty()
+        } else {
+            opened.into_body()
+        },
+    );
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
     if status == StatusCode::PARTIAL_CONTENT {
-        let range = HeaderValue::try_from(format!("bytes {}-{}/{size}", part.start, part.end - 1)).map_err(|error| exchange.unavailable(error))?;
+        let range = HeaderValue::try_from(format!("bytes {}-{}/{size}", part.start, part.end - 1))
+            .map_err(|error| exchange.unavailable(error))?;
         response.headers_mut().insert(CONTENT_RANGE, range);
     }
     Ok(response)
@@ -73,7 +108,11 @@ fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
 fn describe(file: &StoredFile, is_private: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    let control = if is_private { "private, max-age=31536000, immutable" } else { "public, max-age=31536000, immutable" };
+    let control = if is_private {
+        "private, max-age=31536000, immutable"
+    } else {
+        "public, max-age=31536000, immutable"
+    };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -86,9 +125,15 @@ fn describe(file: &StoredFile, is_private: bool) -> HeaderMap {
 
 /// To be saved, never shown: what people upload is not ours to render.
 fn disposition(name: &str) -> HeaderValue {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'!');
-    let named = name.bytes().all(plain).then(|| HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok());
-    named.flatten().unwrap_or(HeaderValue::from_static("attachment"))
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'!');
+    let named = name
+        .bytes()
+        .all(plain)
+        .then(|| HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok());
+    named
+        .flatten()
+        .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 /// A file on disk, at the part of it that is sent.
@@ -102,14 +147,23 @@ struct Opened {
 
 /// Opens a file and finds the part of it that `ranged` headers ask for. Without `first`
 /// bytes for who wants none.
-async fn open(file: StoredFile, ranged: Option<HeaderMap>, without_content: bool) -> io::Result<Opened> {
+async fn open(
+    file: StoredFile,
+    ranged: Option<HeaderMap>,
+    without_content: bool,
+) -> io::Result<Opened> {
     spawn_blocking(move || {
         let mut opened = File::open(&file.path)?;
         let size = opened.metadata()?.len();
         if file.size.is_some_and(|expected| expected != size) {
-            return Err(io::Error::other(format!("{} has not the size the database says", file.path.display())));
+            return Err(io::Error::other(format!(
+                "{} has not the size the database says",
+                file.path.display()
+            )));
         }
-        let selected = ranged.map_or(Selected::Whole, |headers| range::select(&headers, &file.etag, size));
+        let selected = ranged.map_or(Selected::Whole, |headers| {
+            range::select(&headers, &file.etag, size)
+        });
         let part = match &selected {
             Selected::Whole => 0..size,
             Selected::Part(part) => part.clone(),
@@ -118,9 +172,21 @@ async fn open(file: StoredFile, ranged: Option<HeaderMap>, without_content: bool
         if part.start > 0 {
             opened.seek(SeekFrom::Start(part.start))?;
         }
-        let mut reader = Reader { file: opened, left: part.end - part.start };
-        let first = if without_content { Bytes::new() } else { reader.next()? };
-        Ok(Opened { size, selected, reader, first })
+        let mut reader = Reader {
+            file: opened,
+            left: part.end - part.start,
+        };
+        let first = if without_content {
+            Bytes::new()
+        } else {
+            reader.next()?
+        };
+        Ok(Opened {
+            size,
+            selected,
+            reader,
+            first,
+        })
     })
     .await?
 }
@@ -134,7 +200,9 @@ impl Opened {
             if reader.left == 0 {
                 return Ok(None);
             }
-            spawn_blocking(move || reader.next().map(|chunk| (chunk, reader))).await?.map(Some)
+            spawn_blocking(move || reader.next().map(|chunk| (chunk, reader)))
+                .await?
+                .map(Some)
         });
         Body::from_stream(stream::iter([Ok::<Bytes, io::Error>(self.first)]).chain(rest))
     }
@@ -166,7 +234,10 @@ mod tests {
 
     #[test]
     fn a_file_name_that_needs_quoting_is_not_put_into_a_header() {
-        assert_eq!(disposition("a-1.0+x-py3-none-any.whl"), "attachment; filename=\"a-1.0+x-py3-none-any.whl\"");
+        assert_eq!(
+            disposition("a-1.0+x-py3-none-any.whl"),
+            "attachment; filename=\"a-1.0+x-py3-none-any.whl\""
+        );
         assert_eq!(disposition("a\"; x=\"b"), "attachment");
         assert_eq!(disposition("ä"), "attachment");
     }
@@ -176,8 +247,21 @@ mod tests {
         let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
         let path = folder.path().join("blob");
         std::fs::write(&path, &content).unwrap();
-        let file = StoredFile { path, size: Some(size), etag: "\"a\"".into(), content_type: "text/plain", name: "blob".into() };
-        let headers = range.clone().map(|range| HeaderMap::from_iter([(RANGE, format!("bytes={}-{}", range.start, range.end - 1).parse().unwrap())]));
+        let file = StoredFile {
+            path,
+            size: Some(size),
+            etag: "\"a\"".into(),
+            content_type: "text/plain",
+            name: "blob".into(),
+        };
+        let headers = range.clone().map(|range| {
+            HeaderMap::from_iter([(
+                RANGE,
+                format!("bytes={}-{}", range.start, range.end - 1)
+                    .parse()
+                    .unwrap(),
+            )])
+        });
         let range = range.unwrap_or(0..size);
 
         let opened = open(file.clone(), headers.clone(), false).await.unwrap();
@@ -185,8 +269,25 @@ mod tests {
         let sent = opened.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(sent, &content[range.start as usize..range.end as usize]);
 
-        assert!(open(StoredFile { size: Some(size + 1), ..file.clone() }, headers.clone(), false).await.is_err());
-        assert_eq!(open(StoredFile { size: None, ..file }, headers, true).await.unwrap().size, size);
+        assert!(
+            open(
+                StoredFile {
+                    size: Some(size + 1),
+                    ..file.clone()
+                },
+                headers.clone(),
+                false
+            )
+            .await
+            .is_err()
+        );
+        assert_eq!(
+            open(StoredFile { size: None, ..file }, headers, true)
+                .await
+                .unwrap()
+                .size,
+            size
+        );
     }
 
     #[tokio::test]

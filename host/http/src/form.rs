@@ -16,7 +16,15 @@ pub(crate) const MAX_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
 const MAX_FIELDS: usize = model::limit::FORM_FIELDS.length();
 
 /// Fields that are never written into a page again, whoever reads them and whether or not.
-const SECRETS: &[&str] = &["password", "current", "code", "recovery-code", "ceremony", "response", "link"];
+const SECRETS: &[&str] = &[
+    "password",
+    "current",
+    "code",
+    "recovery-code",
+    "ceremony",
+    "response",
+    "link",
+];
 
 /// Begins the names of what the step-up page itself asks for; no part of what it keeps.
 pub(crate) const STEP_UP_PREFIX: &str = "step-up-";
@@ -39,23 +47,48 @@ impl Form {
     pub(crate) async fn read(headers: &HeaderMap, body: &Incoming) -> Result<Self, Problem> {
         body.limit_to(MAX_BYTES as u64);
         let is_form = |value: &HeaderValue| {
-            let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+            let kind = value
+                .to_str()
+                .unwrap_or("")
+                .split(';')
+                .next()
+                .unwrap_or("")
+                .trim();
             kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
         };
         let bytes = Secret::new(body.read_whole(MAX_BYTES).await?);
         let mut kinds = headers.get_all(CONTENT_TYPE).iter();
         // A form without a field may come without a type.
-        if !bytes.expose().is_empty() && !(kinds.next().is_some_and(is_form) && kinds.next().is_none()) {
-            let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-a-form", "The body must be a form.");
-            return Err(problem.remedy("Send it with Content-Type: application/x-www-form-urlencoded.", None));
+        if !bytes.expose().is_empty()
+            && !(kinds.next().is_some_and(is_form) && kinds.next().is_none())
+        {
+            let problem = Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-a-form",
+                "The body must be a form.",
+            );
+            return Err(problem.remedy(
+                "Send it with Content-Type: application/x-www-form-urlencoded.",
+                None,
+            ));
         }
         Self::parse(bytes.expose())
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let malformed = || Problem::new(StatusCode::BAD_REQUEST, "form-malformed", "The form could not be read.").remedy("Send it again.", None);
+        let malformed = || {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "form-malformed",
+                "The form could not be read.",
+            )
+            .remedy("Send it again.", None)
+        };
         let mut fields = Vec::new();
-        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in bytes
+            .split(|byte| *byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
             let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
                 Some(place) => (&pair[..place], &pair[place + 1..]),
                 None => (pair, &[][..]),
@@ -63,34 +96,55 @@ impl Form {
             if fields.len() == MAX_FIELDS {
                 return Err(malformed());
             }
-            let (name, value) = (decode(name).ok_or_else(malformed)?, decode(value).ok_or_else(malformed)?);
+            let (name, value) = (
+                decode(name).ok_or_else(malformed)?,
+                decode(value).ok_or_else(malformed)?,
+            );
             fields.push((name, Secret::new(value)));
         }
-        Ok(Self { fields, secrets: Mutex::default() })
+        Ok(Self {
+            fields,
+            secrets: Mutex::default(),
+        })
     }
 
     /// The form as it is sent once more after a step-up: without what the step-up asked for,
     /// and without what only looks like a secret of this form.
     pub(crate) fn after_step_up(mut self) -> Self {
-        if self.fields.iter().any(|(name, _)| name.starts_with(STEP_UP_PREFIX)) {
-            self.fields.retain(|(name, _)| !name.starts_with(STEP_UP_PREFIX) && !SECRETS.contains(&name.as_str()));
+        if self
+            .fields
+            .iter()
+            .any(|(name, _)| name.starts_with(STEP_UP_PREFIX))
+        {
+            self.fields.retain(|(name, _)| {
+                !name.starts_with(STEP_UP_PREFIX) && !SECRETS.contains(&name.as_str())
+            });
         }
         self
     }
 
     /// The value of a field, the first of several; empty if there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.expose().as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value.expose().as_str())
     }
 
     /// The values of a field that there may be several of.
     pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.expose().as_str())
+        self.fields
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.expose().as_str())
     }
 
     /// The value of a field that is never shown again.
     pub(crate) fn secret(&self, name: &str) -> Secret<String> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        self.secrets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned());
         Secret::new(self.text(name).to_owned())
     }
 
@@ -98,8 +152,14 @@ impl Form {
     /// step-up page itself asks for.
     pub(crate) fn kept(&self) -> Vec<(&str, &str)> {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_kept = |name: &str| !SECRETS.contains(&name) && !secrets.contains(name) && !name.starts_with(STEP_UP_PREFIX);
-        self.fields.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (name.as_str(), value.expose().as_str())).collect()
+        let is_kept = |name: &str| {
+            !SECRETS.contains(&name) && !secrets.contains(name) && !name.starts_with(STEP_UP_PREFIX)
+        };
+        self.fields
+            .iter()
+            .filter(|(name, _)| is_kept(name))
+            .map(|(name, value)| (name.as_str(), value.expose().as_str()))
+            .collect()
     }
 }
 
@@ -120,12 +180,16 @@ fn decode(bytes: &[u8]) -> Option<String> {
             _ => out.push(*byte),
         }
     }
-    String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
+    String::from_utf8(out)
+        .ok()
+        .filter(|text| !text.contains('\0'))
 }
 
 /// The value of a parameter of a query, the first of several.
 pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
-    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs = query?
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let (_, value) = pairs.into_iter().find(|(known, _)| *known == name)?;
     decode(value.as_bytes())
 }
@@ -133,9 +197,16 @@ pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
 /// A message as people read it: upper case at the front, a full stop at the end.
 fn sentences(message: &str) -> String {
     let text = message.trim_end();
-    let stop = if text.ends_with(['.', '?', '!']) || text.is_empty() { "" } else { "." };
+    let stop = if text.ends_with(['.', '?', '!']) || text.is_empty() {
+        ""
+    } else {
+        "."
+    };
     let mut characters = text.chars();
-    characters.next().map(|first| format!("{}{}{stop}", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| format!("{}{}{stop}", first.to_uppercase(), characters.as_str()))
+        .unwrap_or_default()
 }
 
 /// What is wrong with the fields of a form, told next to each and summed up on top.
@@ -157,7 +228,11 @@ pub(crate) struct FormError {
 impl FormError {
     /// The label of its field, if that is one of a page's: pairs of name and label.
     pub(crate) fn label<'a>(&self, fields: &impl AsRef<[(&'a str, &'a str)]>) -> Option<&'a str> {
-        fields.as_ref().iter().find(|(name, _)| *name == self.field).map(|(_, label)| *label)
+        fields
+            .as_ref()
+            .iter()
+            .find(|(name, _)| *name == self.field)
+            .map(|(_, label)| *label)
     }
 }
 
@@ -174,11 +249,20 @@ impl Errors {
     }
 
     pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.push(FormError { field, message: sentences(&message.into()), remedy: String::new(), page: None });
+        self.0.push(FormError {
+            field,
+            message: sentences(&message.into()),
+            remedy: String::new(),
+            page: None,
+        });
     }
 
     /// What to do about the error that was added last.
-    pub(crate) fn remedy(mut self, remedy: &str, page: Option<(&'static str, &'static str)>) -> Self {
+    pub(crate) fn remedy(
+        mut self,
+        remedy: &str,
+        page: Option<(&'static str, &'static str)>,
+    ) -> Self {
         if let Some(error) = self.0.last_mut() {
             (error.remedy, error.page) = (sentences(remedy), page);
         }
@@ -206,43 +290,102 @@ mod tests {
     use axum::body::Body;
 
     async fn read(content_type: Option<&'static str>, body: &str) -> Result<Form, Problem> {
-        let headers = content_type.into_iter().map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))).collect();
-        Form::read(&headers, &Incoming::new(Body::from(body.to_owned()), BodyLimits::OF_TESTS)).await
+        let headers = content_type
+            .into_iter()
+            .map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)))
+            .collect();
+        Form::read(
+            &headers,
+            &Incoming::new(Body::from(body.to_owned()), BodyLimits::OF_TESTS),
+        )
+        .await
     }
 
     const FORM: Option<&str> = Some("application/x-www-form-urlencoded; charset=UTF-8");
 
     #[tokio::test]
     async fn a_form_is_read_as_browsers_write_it() {
-        let form = read(FORM, "name=a+b%2Bc&project=one&project=two&empty=&%C3%A4=%C3%B6&bare").await.unwrap();
-        assert_eq!((form.text("name"), form.text("ä"), form.text("empty"), form.text("bare"), form.text("nothing")), ("a b+c", "ö", "", "", ""));
+        let form = read(
+            FORM,
+            "name=a+b%2Bc&project=one&project=two&empty=&%C3%A4=%C3%B6&bare",
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (
+                form.text("name"),
+                form.text("ä"),
+                form.text("empty"),
+                form.text("bare"),
+                form.text("nothing")
+            ),
+            ("a b+c", "ö", "", "", "")
+        );
         assert_eq!(form.text("project"), "one");
         assert!(read(None, "").await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_no_form_is_refused() {
-        for (kind, body) in [(None, "a=b"), (Some("application/json"), "{}"), (Some("text/plain"), "a=b"), (Some("multipart/form-data; boundary=x"), "--x--")] {
+        for (kind, body) in [
+            (None, "a=b"),
+            (Some("application/json"), "{}"),
+            (Some("text/plain"), "a=b"),
+            (Some("multipart/form-data; boundary=x"), "--x--"),
+        ] {
             assert!(read(kind, body).await.is_err(), "{kind:?}");
         }
-        for body in ["a=%", "a=%4", "a=%zz", "a=%ff", "a=%00", &"a=b&".repeat(MAX_FIELDS + 1), &format!("a={}", "b".repeat(MAX_BYTES))] {
+        for body in [
+            "a=%",
+            "a=%4",
+            "a=%zz",
+            "a=%ff",
+            "a=%00",
+            &"a=b&".repeat(MAX_FIELDS + 1),
+            &format!("a={}", "b".repeat(MAX_BYTES)),
+        ] {
             assert!(read(FORM, body).await.is_err(), "{body:.20}");
         }
     }
 
     #[tokio::test]
     async fn secrets_are_not_kept() {
-        let form = read(FORM, "user=ada&password=hush&token=hush&code=hush&step-up-code=hush&project=one&project=two").await.unwrap();
+        let form = read(
+            FORM,
+            "user=ada&password=hush&token=hush&code=hush&step-up-code=hush&project=one&project=two",
+        )
+        .await
+        .unwrap();
         assert_eq!(form.secret("token").expose(), "hush");
-        assert_eq!(form.kept(), [("user", "ada"), ("project", "one"), ("project", "two")]);
+        assert_eq!(
+            form.kept(),
+            [("user", "ada"), ("project", "one"), ("project", "two")]
+        );
         assert!(!format!("{form:?}").contains("hush"));
     }
 
     #[tokio::test]
     async fn a_form_after_a_step_up_has_nothing_of_the_step_up() {
-        let form = read(FORM, "name=blue&ceremony=c&response=r&step-up-to=%2F&step-up-code=123456").await.unwrap().after_step_up();
-        assert_eq!((form.text("name"), form.text("ceremony"), form.text("response"), form.text("step-up-code")), ("blue", "", "", ""));
-        let form = read(FORM, "name=blue&ceremony=c").await.unwrap().after_step_up();
+        let form = read(
+            FORM,
+            "name=blue&ceremony=c&response=r&step-up-to=%2F&step-up-code=123456",
+        )
+        .await
+        .unwrap()
+        .after_step_up();
+        assert_eq!(
+            (
+                form.text("name"),
+                form.text("ceremony"),
+                form.text("response"),
+                form.text("step-up-code")
+            ),
+            ("blue", "", "", "")
+        );
+        let form = read(FORM, "name=blue&ceremony=c")
+            .await
+            .unwrap()
+            .after_step_up();
         assert_eq!(form.text("ceremony"), "c");
     }
 
@@ -252,15 +395,28 @@ mod tests {
         errors.add("email", "Is it yours?");
         errors.add("", "Wait. Then try again. ");
         let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-        assert_eq!(told, ["The name is taken.", "Is it yours?", "Wait. Then try again."]);
+        assert_eq!(
+            told,
+            [
+                "The name is taken.",
+                "Is it yours?",
+                "Wait. Then try again."
+            ]
+        );
     }
 
     #[test]
     fn a_remedy_belongs_to_the_error_before_it() {
         let mut errors = Errors::of_field("name", "the name is taken");
         errors.add("password", "this is not your password");
-        let errors = errors.remedy("set a new one", Some(("/password/forgot", "Set a new password")));
-        let told: Vec<_> = errors.iter().map(|error| (error.remedy.as_str(), error.page.is_some())).collect();
+        let errors = errors.remedy(
+            "set a new one",
+            Some(("/password/forgot", "Set a new password")),
+        );
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| (error.remedy.as_str(), error.page.is_some()))
+            .collect();
         assert_eq!(told, [("", false), ("Set a new one.", true)]);
         assert!(Errors::new().remedy("nothing", None).is_empty());
     }
@@ -268,8 +424,19 @@ mod tests {
     /// The fields that a template's summary names, and those that it draws: names and labels.
     fn fields(template: &str) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
         let (mut named, mut drawn) = (Vec::new(), Vec::new());
-        for (kind, rest) in template.split("{% call forms::").skip(1).filter_map(|call| call.split_once("(errors, ")) {
-            let words: Vec<&str> = rest.split("{% endcall %}").next().unwrap().split('"').skip(1).step_by(2).collect();
+        for (kind, rest) in template
+            .split("{% call forms::")
+            .skip(1)
+            .filter_map(|call| call.split_once("(errors, "))
+        {
+            let words: Vec<&str> = rest
+                .split("{% endcall %}")
+                .next()
+                .unwrap()
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .collect();
             match kind {
                 "summary" => named.extend(words.chunks(2).map(|pair| (pair[0], pair[1]))),
                 _ => drawn.push((words[0], words[1])),
@@ -280,10 +447,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_by_the_label_of_its_field() {
-        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"))];
+        let mut folders = vec![std::path::PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/templates"
+        ))];
         let mut forms = 0;
         while let Some(folder) = folders.pop() {
-            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            for path in std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
                 if path.is_dir() {
                     folders.push(path);
                     continue;
@@ -299,7 +472,9 @@ mod tests {
 
     #[test]
     fn a_query_is_decoded_and_its_first_value_counts() {
-        let check = |query, name, expected: Option<&str>| assert_eq!(query_value(query, name).as_deref(), expected);
+        let check = |query, name, expected: Option<&str>| {
+            assert_eq!(query_value(query, name).as_deref(), expected)
+        };
         check(Some("q=a+b&page=2&q=c"), "q", Some("a b"));
         check(Some("q=%ff"), "q", None);
         check(Some("page"), "page", Some(""));

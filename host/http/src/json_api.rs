@@ -16,7 +16,12 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
 /// `GET /pypi/{project}/{version}/json`
 pub(crate) async fn release(exchange: Exchange) -> Answer {
     // A version has no use for more than this, and the answer to it is not found anyway.
-    let version: String = exchange.parameters.get("version").chars().take(128).collect();
+    let version: String = exchange
+        .parameters
+        .get("version")
+        .chars()
+        .take(128)
+        .collect();
     page(exchange, Some(version)).await
 }
 
@@ -24,23 +29,43 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
     let name = exchange.project();
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let target = registry.load_read_index(&exchange.caller, normalized).await.map_err(|error| exchange.unavailable(error))?;
+    let target = registry
+        .load_read_index(&exchange.caller, normalized)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;
-    let Some(normalized) = normalized else { return not_found() };
+    let Some(normalized) = normalized else {
+        return not_found();
+    };
     if normalized != exchange.parameters.get("project") {
-        let rest = version.map(|version| format!("{}/", quoted(&version))).unwrap_or_default();
-        return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/pypi/{normalized}/{rest}json"));
+        let rest = version
+            .map(|version| format!("{}/", quoted(&version)))
+            .unwrap_or_default();
+        return redirect(
+            &exchange.app,
+            StatusCode::MOVED_PERMANENTLY,
+            &format!("/pypi/{normalized}/{rest}json"),
+        );
     }
-    match registry.json_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? {
+    match registry
+        .json_page(permit, version.as_deref())
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    {
         Some(page) => cacheable(&exchange, page, "application/json").await,
         None => not_found(),
     }
 }
 
 fn not_found() -> Answer {
-    let mut response = answer("application/json", Body::from(r#"{"message": "Not Found"}"#));
+    let mut response = answer(
+        "application/json",
+        Body::from(r#"{"message": "Not Found"}"#),
+    );
     *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     Ok(response)
 }
 
@@ -49,7 +74,9 @@ pub(crate) fn quoted(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b'+' | b'!' => out.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b'+' | b'!' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

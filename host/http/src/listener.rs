@@ -38,9 +38,15 @@ const METRICS_PAUSE: Duration = Duration::from_secs(5);
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
     let router = app.router();
     let config = app.inner.config.clone();
-    let most = config.max_connections.min(connections_affordable(std::fs::read_to_string("/proc/self/limits").ok().as_deref()));
+    let most = config.max_connections.min(connections_affordable(
+        std::fs::read_to_string("/proc/self/limits").ok().as_deref(),
+    ));
     if most < config.max_connections {
-        tracing::warn!(connections = most, configured = config.max_connections, "fewer connections than configured: raise the limit on open files (ulimit -n)");
+        tracing::warn!(
+            connections = most,
+            configured = config.max_connections,
+            "fewer connections than configured: raise the limit on open files (ulimit -n)"
+        );
     }
     let places = Arc::new(Semaphore::new(most));
     let crowd = Crowd::default();
@@ -55,12 +61,20 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
         })
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES);
 
     loop {
         // A place first, then a connection: what finds no place waits in the system's queue.
         let accepted = async {
-            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let place = places
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
             Ok::<_, io::Error>((listener.accept().await?, place))
         };
         let ((stream, peer), place) = tokio::select! {
@@ -76,14 +90,19 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
                 }
             },
         };
-        let Some(in_crowd) = enter(&crowd, &config, peer.ip()) else { continue };
+        let Some(in_crowd) = enter(&crowd, &config, peer.ip()) else {
+            continue;
+        };
         let service_router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             // A router is always ready.
             service_router.clone().call(request.map(Body::new))
         });
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(prepared(stream, config.body_idle_timeout)), service));
+        let connection = graceful.watch(builder.serve_connection(
+            TokioIo::new(prepared(stream, config.body_idle_timeout)),
+            service,
+        ));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection ended early");
@@ -92,7 +111,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
         });
     }
     drop(listener);
-    if tokio::time::timeout(config.shutdown_grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(config.shutdown_grace, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests were still in flight at the end of the grace period");
     }
     if let Some(folding) = folding {
@@ -109,20 +131,35 @@ fn prepared(stream: TcpStream, patience: Duration) -> StallGuard<TcpStream> {
 /// Half of the files this process may open, by the text of `/proc/self/limits`: the other
 /// half is for the database and for the files being sent.
 fn connections_affordable(limits: Option<&str>) -> usize {
-    let line = limits.and_then(|limits| limits.lines().find_map(|line| line.strip_prefix("Max open files")));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).map_or(Semaphore::MAX_PERMITS, |files| (files / 2).max(1))
+    let line = limits.and_then(|limits| {
+        limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"))
+    });
+    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok())
+        .map_or(Semaphore::MAX_PERMITS, |files| (files / 2).max(1))
 }
 
 /// The error is about the connection that was to be accepted, not about accepting.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Counts a connection; none if its address has too many. The machine itself and trusted
 /// proxies speak for many and are not counted.
 fn enter(crowd: &Crowd, config: &AppConfig, address: IpAddr) -> Option<InCrowd> {
     let address = address.to_canonical();
-    if address.is_loopback() || config.trusted_proxies.iter().any(|network| network.contains(address)) {
+    if address.is_loopback()
+        || config
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(address))
+    {
         return Some(InCrowd::uncounted());
     }
     crowd.enter(address, config.max_connections_per_address)
@@ -140,7 +177,10 @@ mod tests {
             )
         };
         assert_eq!(connections_affordable(Some(&limits("1024"))), 512);
-        assert_eq!(connections_affordable(Some(&limits("unlimited"))), Semaphore::MAX_PERMITS);
+        assert_eq!(
+            connections_affordable(Some(&limits("unlimited"))),
+            Semaphore::MAX_PERMITS
+        );
         assert_eq!(connections_affordable(None), Semaphore::MAX_PERMITS);
     }
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::Action;
 
@@ -27,41 +30,97 @@ pub(crate) const UPLOADS_IN_FLIGHT: &str = "portcullis_uploads_in_flight";
 const NO_ROUTE: &str = "none";
 
 /// Upper bounds of what requests take, in seconds. A project page takes some 100 µs.
-const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
 /// Upper bounds of what decisions take, in seconds: microseconds usually, 10 ms for one policy at most.
-const DECISION_BUCKETS: &[f64] =
-    &[0.000_005, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_075, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1];
+const DECISION_BUCKETS: &[f64] = &[
+    0.000_005, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_075, 0.0001, 0.000_25,
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1,
+];
 
 /// Counters without labels, wherever in the process they are counted. They are there from
 /// the start: an alert on something that does not exist yet never fires.
 const PLAIN_COUNTERS: &[(&str, &str)] = &[
-    ("portcullis_policy_set_failures_total", "Policy sets that were activated and that this server cannot load."),
-    ("portcullis_records_lost_total", "Decisions and audit events that could not be written to the database."),
-    ("portcullis_reads_not_recorded_total", "Permitted reads beyond the rate at which they are recorded."),
-    ("portcullis_permitted_not_recorded_total", "Permitted decisions about a credential that were counted and not recorded one by one."),
-    ("portcullis_refusals_not_recorded_total", "Refusals that were counted and not recorded one by one."),
-    ("portcullis_log_lines_lost_total", "Log lines that standard error did not take in time."),
+    (
+        "portcullis_policy_set_failures_total",
+        "Policy sets that were activated and that this server cannot load.",
+    ),
+    (
+        "portcullis_records_lost_total",
+        "Decisions and audit events that could not be written to the database.",
+    ),
+    (
+        "portcullis_reads_not_recorded_total",
+        "Permitted reads beyond the rate at which they are recorded.",
+    ),
+    (
+        "portcullis_permitted_not_recorded_total",
+        "Permitted decisions about a credential that were counted and not recorded one by one.",
+    ),
+    (
+        "portcullis_refusals_not_recorded_total",
+        "Refusals that were counted and not recorded one by one.",
+    ),
+    (
+        "portcullis_log_lines_lost_total",
+        "Log lines that standard error did not take in time.",
+    ),
 ];
 
 /// Counters with labels; whoever counts them makes them begin at zero where labels are known.
 const LABELLED_COUNTERS: &[(&str, &str)] = &[
     (REQUESTS, "HTTP requests by route, method and status."),
     (DECISIONS, "Decisions by action and outcome."),
-    ("portcullis_breach_checks_total", "Passwords looked for in known breaches, by outcome: clean, breached, unavailable."),
-    ("portcullis_mails_total", "Attempts to send a mail, by outcome: sent, deferred, failed."),
-    ("portcullis_policy_failures_total", "Evaluations that a policy did not finish: it trapped, overran its budget, or is suspended."),
-    ("portcullis_unenforced_verdicts_total", "Verdicts of policies in grade warn or observe that would not have let something through."),
+    (
+        "portcullis_breach_checks_total",
+        "Passwords looked for in known breaches, by outcome: clean, breached, unavailable.",
+    ),
+    (
+        "portcullis_mails_total",
+        "Attempts to send a mail, by outcome: sent, deferred, failed.",
+    ),
+    (
+        "portcullis_policy_failures_total",
+        "Evaluations that a policy did not finish: it trapped, overran its budget, or is suspended.",
+    ),
+    (
+        "portcullis_unenforced_verdicts_total",
+        "Verdicts of policies in grade warn or observe that would not have let something through.",
+    ),
 ];
 
 const GAUGES: &[(&str, &str)] = &[
     (UPLOADS_IN_FLIGHT, "Uploads being received."),
-    ("portcullis_policy_set", "Number of the policy set that serves."),
-    ("portcullis_watched_policies_refused", "1 while the set in the folder of --watch-policies is refused, 0 while it is accepted."),
-    ("portcullis_mails_waiting", "Mails in the outbox that are still to be sent."),
-    ("portcullis_mails_failed", "Mails of the last thirty days that were given up."),
-    (BUILD_INFO, "Always 1; the label names the version of the program."),
-    (RESIDENT_BYTES, "Memory of the process that is resident, in bytes."),
-    (START_TIME, "When the process began to serve, in seconds since 1970."),
+    (
+        "portcullis_policy_set",
+        "Number of the policy set that serves.",
+    ),
+    (
+        "portcullis_watched_policies_refused",
+        "1 while the set in the folder of --watch-policies is refused, 0 while it is accepted.",
+    ),
+    (
+        "portcullis_mails_waiting",
+        "Mails in the outbox that are still to be sent.",
+    ),
+    (
+        "portcullis_mails_failed",
+        "Mails of the last thirty days that were given up.",
+    ),
+    (
+        BUILD_INFO,
+        "Always 1; the label names the version of the program.",
+    ),
+    (
+        RESIDENT_BYTES,
+        "Memory of the process that is resident, in bytes.",
+    ),
+    (
+        START_TIME,
+        "When the process began to serve, in seconds since 1970.",
+    ),
 ];
 
 /// The numbers of this process, in the form Prometheus reads.
@@ -89,7 +148,8 @@ impl Metrics {
     pub fn install() -> Result<Self, InstallMetricsError> {
         let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|_| InstallMetricsError::InstalledAlready)?;
+        metrics::set_global_recorder(recorder)
+            .map_err(|_| InstallMetricsError::InstalledAlready)?;
         begin();
         Ok(Self(handle))
     }
@@ -116,8 +176,14 @@ fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildErro
 
 /// Says what every number means, and begins to count at zero.
 fn begin() {
-    describe_histogram!(REQUEST_SECONDS, "Seconds from a request's headers to its answer's, by route.");
-    describe_histogram!(DECISION_SECONDS, "Seconds that the policies took for one decision.");
+    describe_histogram!(
+        REQUEST_SECONDS,
+        "Seconds from a request's headers to its answer's, by route."
+    );
+    describe_histogram!(
+        DECISION_SECONDS,
+        "Seconds that the policies took for one decision."
+    );
     for &(name, help) in PLAIN_COUNTERS {
         describe_counter!(name, help);
         counter!(name).increment(0);
@@ -133,28 +199,60 @@ fn begin() {
     }
     gauge!(UPLOADS_IN_FLIGHT).set(0.0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    gauge!(START_TIME).set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64()));
+    gauge!(START_TIME).set(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |elapsed| elapsed.as_secs_f64()),
+    );
 }
 
 /// Resident memory of this process; none where the system does not say it as Linux does.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(
+        line.trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            * 1024,
+    )
 }
 
 /// `GET /metrics`: for the configured addresses only, since it tells what people do.
 pub(crate) async fn render(exchange: OpenExchange) -> Answer {
     let OpenExchange { app, client, .. } = exchange;
     // An unconfigured proxy on this very machine makes strangers look like the machine.
-    let allowed = !client.claims_unproven && app.config.metrics_allowed.iter().any(|network| network.contains(client.address));
+    let allowed = !client.claims_unproven
+        && app
+            .config
+            .metrics_allowed
+            .iter()
+            .any(|network| network.contains(client.address));
     if !allowed {
-        let problem = Problem::new(StatusCode::FORBIDDEN, "metrics-not-allowed", "Metrics are for the operators of the registry.");
-        return Err(problem.remedy("Add the address to metrics-allow, or the proxy in between to trusted-proxies.", None));
+        let problem = Problem::new(
+            StatusCode::FORBIDDEN,
+            "metrics-not-allowed",
+            "Metrics are for the operators of the registry.",
+        );
+        return Err(problem.remedy(
+            "Add the address to metrics-allow, or the proxy in between to trusted-proxies.",
+            None,
+        ));
     }
     match &app.config.metrics {
-        Some(metrics) => Ok(answer("text/plain; version=0.0.4; charset=utf-8", Body::from(metrics.render()))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")),
+        Some(metrics) => Ok(answer(
+            "text/plain; version=0.0.4; charset=utf-8",
+            Body::from(metrics.render()),
+        )),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not Found",
+        )),
     }
 }
 
@@ -176,16 +274,33 @@ struct RouteMetrics {
 
 impl RequestMetrics {
     pub(crate) fn new() -> Self {
-        Self { routes: (0..=routes().len()).map(|_| RouteMetrics::default()).collect() }
+        Self {
+            routes: (0..=routes().len())
+                .map(|_| RouteMetrics::default())
+                .collect(),
+        }
     }
 
     /// Counts one request. `method` is one of a closed set of words.
-    pub(crate) fn count(&self, route: Option<(usize, &'static str)>, method: &'static str, status: u16, elapsed: Duration) {
+    pub(crate) fn count(
+        &self,
+        route: Option<(usize, &'static str)>,
+        method: &'static str,
+        status: u16,
+        elapsed: Duration,
+    ) {
         let (index, path) = route.unwrap_or((routes().len(), NO_ROUTE));
-        let Some(kept) = self.routes.get(index) else { return };
-        kept.seconds.get_or_init(|| histogram!(REQUEST_SECONDS, "route" => path)).record(elapsed.as_secs_f64());
+        let Some(kept) = self.routes.get(index) else {
+            return;
+        };
+        kept.seconds
+            .get_or_init(|| histogram!(REQUEST_SECONDS, "route" => path))
+            .record(elapsed.as_secs_f64());
         let find = || counter!(REQUESTS, "route" => path, "method" => method, "status" => status.to_string());
-        let place = METHODS.iter().position(|known| *known == method).zip(STATUSES.iter().position(|known| *known == status));
+        let place = METHODS
+            .iter()
+            .position(|known| *known == method)
+            .zip(STATUSES.iter().position(|known| *known == status));
         match place {
             Some((method, status)) => kept.counts[method][status].get_or_init(find).increment(1),
             None => find().increment(1),
@@ -204,7 +319,12 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             let counts = RequestMetrics::new();
             for status in [200, 200, 418] {
-                counts.count(Some((1, "/simple/")), "GET", status, Duration::from_millis(1));
+                counts.count(
+                    Some((1, "/simple/")),
+                    "GET",
+                    status,
+                    Duration::from_millis(1),
+                );
             }
             counts.count(None, "OTHER", 404, Duration::from_millis(1));
         });
@@ -235,11 +355,18 @@ mod tests {
             "portcullis_decisions_total{action=\"file:upload\",outcome=\"failed\"} 0",
             "portcullis_decision_seconds_bucket{le=\"0.00001\"} 0",
             "portcullis_decision_seconds_bucket{le=\"0.000015\"} 1",
-            concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            concat!(
+                "portcullis_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        for name in text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        {
             assert!(text.contains(&format!("# HELP {name} ")), "{name}\n{text}");
         }
         assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));

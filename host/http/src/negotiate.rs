@@ -56,8 +56,14 @@ impl SimpleFormat {
         ("text/html", SimpleFormat::Html),
         ("application/vnd.pypi.simple.v1+html", SimpleFormat::HtmlV1),
         ("application/vnd.pypi.simple.v1+json", SimpleFormat::JsonV1),
-        ("application/vnd.pypi.simple.latest+html", SimpleFormat::HtmlV1),
-        ("application/vnd.pypi.simple.latest+json", SimpleFormat::JsonV1),
+        (
+            "application/vnd.pypi.simple.latest+html",
+            SimpleFormat::HtmlV1,
+        ),
+        (
+            "application/vnd.pypi.simple.latest+json",
+            SimpleFormat::JsonV1,
+        ),
     ];
 
     /// What the client prefers; `text/html` when it accepts nothing of ours, never a 406.
@@ -86,11 +92,19 @@ impl SimpleFormat {
 /// Whether the client takes an answer compressed with gzip (RFC 9110 section 12.5.3).
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
-    for value in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+    for value in headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
         for coding in value.split(',') {
             let mut parameters = coding.split(';');
             let name = parameters.next().unwrap_or("").trim();
-            let is_wanted = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q=").map(thousandths)).next().unwrap_or(1000) > 0;
+            let is_wanted = parameters
+                .filter_map(|parameter| parameter.trim().strip_prefix("q=").map(thousandths))
+                .next()
+                .unwrap_or(1000)
+                > 0;
             if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
                 return is_wanted;
             }
@@ -130,7 +144,10 @@ fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
             let name = parameters.next().unwrap_or("").trim();
             let specificity = if name.eq_ignore_ascii_case(media_type) {
                 3
-            } else if name.strip_suffix("/*").is_some_and(|prefix| prefix.eq_ignore_ascii_case(main)) {
+            } else if name
+                .strip_suffix("/*")
+                .is_some_and(|prefix| prefix.eq_ignore_ascii_case(main))
+            {
                 2
             } else if name == "*/*" || name == "*" {
                 1
@@ -138,7 +155,10 @@ fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
                 continue;
             };
             if specificity > found.0 {
-                let quality = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q=").map(thousandths)).next().unwrap_or(1000);
+                let quality = parameters
+                    .filter_map(|parameter| parameter.trim().strip_prefix("q=").map(thousandths))
+                    .next()
+                    .unwrap_or(1000);
                 found = (specificity, quality);
             }
         }
@@ -152,7 +172,10 @@ fn thousandths(text: &str) -> u16 {
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return 0;
     }
-    let fraction = decimals.bytes().fold(0, |sum: u16, digit| sum * 10 + u16::from(digit - b'0')) * 10_u16.pow(3 - decimals.len() as u32);
+    let fraction = decimals
+        .bytes()
+        .fold(0, |sum: u16, digit| sum * 10 + u16::from(digit - b'0'))
+        * 10_u16.pow(3 - decimals.len() as u32);
     match whole {
         "1" if fraction == 0 => 1000,
         "0" => fraction,
@@ -175,10 +198,22 @@ mod tests {
 
     #[test]
     fn pip_and_uv_get_json_and_browsers_get_html() {
-        check_simple("application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01", SimpleFormat::JsonV1);
-        check_simple("application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01", SimpleFormat::JsonV1);
-        check_simple("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", SimpleFormat::Html);
-        check_simple("application/vnd.pypi.simple.latest+json", SimpleFormat::JsonV1);
+        check_simple(
+            "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01",
+            SimpleFormat::JsonV1,
+        );
+        check_simple(
+            "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01",
+            SimpleFormat::JsonV1,
+        );
+        check_simple(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            SimpleFormat::Html,
+        );
+        check_simple(
+            "application/vnd.pypi.simple.latest+json",
+            SimpleFormat::JsonV1,
+        );
         check_simple("application/vnd.pypi.simple.v1+html", SimpleFormat::HtmlV1);
     }
 
@@ -187,25 +222,48 @@ mod tests {
         check_simple("image/png", SimpleFormat::Html);
         check_simple("*/*", SimpleFormat::Html);
         check_simple("text/html;q=0", SimpleFormat::Html);
-        assert_eq!(SimpleFormat::preferred(&HeaderMap::new()), SimpleFormat::Html);
+        assert_eq!(
+            SimpleFormat::preferred(&HeaderMap::new()),
+            SimpleFormat::Html
+        );
     }
 
     #[test]
     fn a_range_that_names_the_type_beats_a_wildcard() {
-        check_simple("*/*, text/html;q=0.5, application/vnd.pypi.simple.v1+html;q=0.4", SimpleFormat::JsonV1);
+        check_simple(
+            "*/*, text/html;q=0.5, application/vnd.pypi.simple.v1+html;q=0.4",
+            SimpleFormat::JsonV1,
+        );
         check_simple("application/*;q=0.9, text/html;q=0.1", SimpleFormat::HtmlV1);
     }
 
     #[test]
     fn gzip_is_for_who_names_it_or_takes_anything() {
         let check = |value: &'static str, expected| {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, axum::http::HeaderValue::from_static(value))]);
+            let headers = HeaderMap::from_iter([(
+                ACCEPT_ENCODING,
+                axum::http::HeaderValue::from_static(value),
+            )]);
             assert_eq!(accepts_gzip(&headers), expected, "{value}");
         };
-        for value in ["gzip", "gzip, deflate", "br;q=1.0, GZIP;q=0.5", "*", "identity;q=0.5, *;q=0.1"] {
+        for value in [
+            "gzip",
+            "gzip, deflate",
+            "br;q=1.0, GZIP;q=0.5",
+            "*",
+            "identity;q=0.5, *;q=0.1",
+        ] {
             check(value, true);
         }
-        for value in ["", "identity", "br", "gzip;q=0", "*, gzip;q=0", "*;q=0", "gzipped"] {
+        for value in [
+            "",
+            "identity",
+            "br",
+            "gzip;q=0",
+            "*, gzip;q=0",
+            "*;q=0",
+            "gzipped",
+        ] {
             check(value, false);
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
@@ -213,11 +271,23 @@ mod tests {
 
     #[test]
     fn each_upload_client_gets_the_form_it_shows() {
-        let check = |value: &str, expected| assert_eq!(ProblemFormat::preferred(&accept(value)), expected, "{value}");
+        let check = |value: &str, expected| {
+            assert_eq!(
+                ProblemFormat::preferred(&accept(value)),
+                expected,
+                "{value}"
+            )
+        };
         check("*/*", ProblemFormat::Plain);
-        check("application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7", ProblemFormat::Json);
+        check(
+            "application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7",
+            ProblemFormat::Json,
+        );
         check("application/problem+json", ProblemFormat::Problem);
-        check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", ProblemFormat::Html);
+        check(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            ProblemFormat::Html,
+        );
         check("image/png", ProblemFormat::Plain);
     }
 

@@ -98,19 +98,43 @@ struct HelpFor {
 impl HelpFor {
     fn all() -> impl Iterator<Item = Self> {
         let bit = |number: u8, bit: u8| number & bit != 0;
-        (0..8).map(move |number| Self { has_session: bit(number, 1), can_register: bit(number, 2), is_open: bit(number, 4) })
+        (0..8).map(move |number| Self {
+            has_session: bit(number, 1),
+            can_register: bit(number, 2),
+            is_open: bit(number, 4),
+        })
     }
 }
 
 impl Pages {
     pub(crate) fn new(config: &AppConfig) -> Self {
         let help = |it: HelpFor| {
-            let frame = Layout::of_request(config, &Uri::from_static("/help/"), true).with_copying();
-            let viewer = if it.has_session { Viewer::Unknown } else { Viewer::Nobody };
-            let layout = Layout { title: "Help".to_owned(), viewer, can_register: it.can_register, is_open: it.is_open, ..frame };
-            (it, Help { layout }.render().expect("the help page has no parts that could fail").into())
+            let frame =
+                Layout::of_request(config, &Uri::from_static("/help/"), true).with_copying();
+            let viewer = if it.has_session {
+                Viewer::Unknown
+            } else {
+                Viewer::Nobody
+            };
+            let layout = Layout {
+                title: "Help".to_owned(),
+                viewer,
+                can_register: it.can_register,
+                is_open: it.is_open,
+                ..frame
+            };
+            (
+                it,
+                Help { layout }
+                    .render()
+                    .expect("the help page has no parts that could fail")
+                    .into(),
+            )
         };
-        Self { help: HelpFor::all().map(help).collect(), projects: Mutex::new(None) }
+        Self {
+            help: HelpFor::all().map(help).collect(),
+            projects: Mutex::new(None),
+        }
     }
 
     /// Looked up again only after a change, by one at a time: who comes meanwhile waits for it.
@@ -121,7 +145,10 @@ impl Pages {
         if let Some((_, overview)) = known.as_ref().filter(|(at, _)| *at == serial) {
             return Ok(overview.clone());
         }
-        let overview = Arc::new(Overview { count: storage.count_projects().await?, newest: storage.newest_projects(NEWEST).await? });
+        let overview = Arc::new(Overview {
+            count: storage.count_projects().await?,
+            newest: storage.newest_projects(NEWEST).await?,
+        });
         *known = Some((serial, overview.clone()));
         Ok(overview)
     }
@@ -130,26 +157,46 @@ impl Pages {
 /// `GET /`
 pub(crate) async fn front(exchange: Exchange) -> Answer {
     let app = &exchange.app;
-    let target = app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
+    let target = app
+        .registry
+        .load_read_index(&exchange.caller, None)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
-    let overview = app.pages.overview(app).await.map_err(|error| exchange.unavailable(error))?;
+    let overview = app
+        .pages
+        .overview(app)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let projects = match overview.count {
         0 => String::new(),
         1 => "1 project".to_owned(),
         count => format!("{count} projects"),
     };
     let newest = overview.newest.iter().cloned().map(Line::from).collect();
-    exchange.render(&Front { layout: exchange.layout("Python packages").with_copying(), projects, newest })
+    exchange.render(&Front {
+        layout: exchange.layout("Python packages").with_copying(),
+        projects,
+        newest,
+    })
 }
 
 /// `GET /help/`
 pub(crate) async fn help(exchange: OpenExchange) -> Answer {
     let app = &exchange.app;
     // Whose session it is, and whether it still counts, nobody looks.
-    let has_session = Browser::of(app, &exchange.request.headers).session_cookie.is_some();
-    let wanted = HelpFor { has_session, can_register: app.can_register(), is_open: app.is_open() };
+    let has_session = Browser::of(app, &exchange.request.headers)
+        .session_cookie
+        .is_some();
+    let wanted = HelpFor {
+        has_session,
+        can_register: app.can_register(),
+        is_open: app.is_open(),
+    };
     let mut response = kept(answer(HTML, Body::from(app.pages.help[&wanted].clone())));
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Cookie"));
     response.extensions_mut().insert(Security::PageWithCopying);
     Ok(response)
 }
@@ -161,17 +208,26 @@ pub(crate) async fn icon(_: OpenExchange) -> Answer {
 
 /// `GET /static/copy.js`
 pub(crate) async fn copy_script(_: OpenExchange) -> Answer {
-    Ok(kept(answer("text/javascript; charset=utf-8", Body::from(COPY_SCRIPT))))
+    Ok(kept(answer(
+        "text/javascript; charset=utf-8",
+        Body::from(COPY_SCRIPT),
+    )))
 }
 
 /// `GET /static/webauthn.js`
 pub(crate) async fn webauthn_script(_: OpenExchange) -> Answer {
-    Ok(kept(answer("text/javascript; charset=utf-8", Body::from(WEBAUTHN_SCRIPT))))
+    Ok(kept(answer(
+        "text/javascript; charset=utf-8",
+        Body::from(WEBAUTHN_SCRIPT),
+    )))
 }
 
 /// `GET /static/portcullis.css`
 pub(crate) async fn stylesheet(_: OpenExchange) -> Answer {
-    Ok(kept(answer("text/css; charset=utf-8", Body::from(STYLESHEET))))
+    Ok(kept(answer(
+        "text/css; charset=utf-8",
+        Body::from(STYLESHEET),
+    )))
 }
 
 /// The same address with a slash at its end. The method and its body are kept (308), and
@@ -183,11 +239,21 @@ pub(crate) async fn with_slash(exchange: OpenExchange) -> Answer {
 
 /// `POST /pypi`: where tools of another time upload to.
 pub(crate) async fn uploads_moved(exchange: OpenExchange) -> Answer {
-    Err(Problem::new(StatusCode::GONE, "api-moved", format!("This API has moved to {}/legacy/.", exchange.app.public_url())))
+    Err(Problem::new(
+        StatusCode::GONE,
+        "api-moved",
+        format!(
+            "This API has moved to {}/legacy/.",
+            exchange.app.public_url()
+        ),
+    ))
 }
 
 fn kept(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
     response
 }
 
@@ -203,7 +269,11 @@ mod tests {
 
     /// The page for whoever has a session, in an open registry.
     fn help_with(config: &AppConfig) -> String {
-        let wanted = HelpFor { has_session: true, can_register: true, is_open: true };
+        let wanted = HelpFor {
+            has_session: true,
+            can_register: true,
+            is_open: true,
+        };
         String::from_utf8(Pages::new(config).help[&wanted].to_vec()).unwrap()
     }
 
@@ -214,31 +284,66 @@ mod tests {
     #[test]
     fn where_nobody_can_register_no_page_leads_there() {
         let help = |is_open| {
-            let wanted = HelpFor { has_session: false, can_register: is_open, is_open };
+            let wanted = HelpFor {
+                has_session: false,
+                can_register: is_open,
+                is_open,
+            };
             String::from_utf8(Pages::new(&config()).help[&wanted].to_vec()).unwrap()
         };
-        assert!(help(true).contains("example.org/register\"") && help(true).contains(">Simple index</a>"));
-        assert!(!help(false).contains("/register") && help(false).contains("Ask the operators of the registry for an invitation"));
-        assert!(!help(false).contains(">Simple index</a>"), "it is closed, and a browser would ask for a password");
-        assert!(help(false).contains("machine pypi.example.org login __token__") && !help(false).contains("You don’t need an account"));
+        assert!(
+            help(true).contains("example.org/register\"")
+                && help(true).contains(">Simple index</a>")
+        );
+        assert!(
+            !help(false).contains("/register")
+                && help(false).contains("Ask the operators of the registry for an invitation")
+        );
+        assert!(
+            !help(false).contains(">Simple index</a>"),
+            "it is closed, and a browser would ask for a password"
+        );
+        assert!(
+            help(false).contains("machine pypi.example.org login __token__")
+                && !help(false).contains("You don’t need an account")
+        );
         assert!(help(true).contains("You don’t need an account") && !help(true).contains("netrc"));
     }
 
     #[test]
     fn the_help_says_how_to_reach_the_operators_or_that_it_does_not_know() {
         let contact = Contact::parse("help@example.org").unwrap();
-        let help_of = |contact| help_with(&AppConfig { contact, ..config() });
-        assert!(help_of(Some(contact)).contains("href=\"mailto:help@example.org\">help@example.org</a>"));
-        assert!(help_of(None).contains("No contact details are published for it") && !help_of(None).contains("mailto:"));
+        let help_of = |contact| {
+            help_with(&AppConfig {
+                contact,
+                ..config()
+            })
+        };
+        assert!(
+            help_of(Some(contact))
+                .contains("href=\"mailto:help@example.org\">help@example.org</a>")
+        );
+        assert!(
+            help_of(None).contains("No contact details are published for it")
+                && !help_of(None).contains("mailto:")
+        );
     }
 
     #[test]
     fn a_registry_with_a_name_goes_by_it() {
         let help_of = |name| help_with(&AppConfig { name, ..config() });
         let named = help_of(Some("Müller & Söhne".to_owned()));
-        assert!(named.contains("<title>Help · Müller &#38; Söhne</title>") && named.contains("</svg><span>Müller &#38; Söhne</span>"), "{named}");
+        assert!(
+            named.contains("<title>Help · Müller &#38; Söhne</title>")
+                && named.contains("</svg><span>Müller &#38; Söhne</span>"),
+            "{named}"
+        );
         let unnamed = help_of(None);
-        assert!(unnamed.contains("<title>Help · pypi.example.org</title>") && unnamed.contains("</svg><span>Portcullis</span>"), "{unnamed}");
+        assert!(
+            unnamed.contains("<title>Help · pypi.example.org</title>")
+                && unnamed.contains("</svg><span>Portcullis</span>"),
+            "{unnamed}"
+        );
     }
 
     #[test]

@@ -93,19 +93,28 @@ pages!(ToldPage<'_>, ConfirmPage<'_>);
 
 impl Told<'_> {
     fn answer(&self, exchange: &Exchange) -> Answer {
-        exchange.render(&ToldPage { layout: exchange.layout(self.heading), page: self })
+        exchange.render(&ToldPage {
+            layout: exchange.layout(self.heading),
+            page: self,
+        })
     }
 
     /// The same for somebody whose session has just ended.
     fn answer_logged_out(&self, exchange: &Exchange) -> Answer {
-        let layout = Layout { viewer: Viewer::Nobody, ..exchange.layout(self.heading) };
+        let layout = Layout {
+            viewer: Viewer::Nobody,
+            ..exchange.layout(self.heading)
+        };
         exchange.render(&ToldPage { layout, page: self })
     }
 }
 
 impl Confirm<'_> {
     fn answer(&self, exchange: &Exchange) -> Answer {
-        exchange.render(&ConfirmPage { layout: exchange.layout(self.heading), page: self })
+        exchange.render(&ConfirmPage {
+            layout: exchange.layout(self.heading),
+            page: self,
+        })
     }
 }
 
@@ -113,8 +122,19 @@ impl Confirm<'_> {
 /// lead to what the remedy says.
 fn link_void(exchange: &Exchange, remedy: &str, links: &[(&str, &str)]) -> Answer {
     let heading = "This link no longer works";
-    let paragraphs = ["It may have been used already, have expired, have been replaced by a newer one, or not have been copied in full.", remedy];
-    with_status(StatusCode::NOT_FOUND, Told { heading, paragraphs: &paragraphs, links }.answer(exchange))
+    let paragraphs = [
+        "It may have been used already, have expired, have been replaced by a newer one, or not have been copied in full.",
+        remedy,
+    ];
+    with_status(
+        StatusCode::NOT_FOUND,
+        Told {
+            heading,
+            paragraphs: &paragraphs,
+            links,
+        }
+        .answer(exchange),
+    )
 }
 
 /// The frame of a page with a form; its title says when something is wrong.
@@ -139,7 +159,11 @@ async fn session(exchange: &Exchange, action: Action) -> Result<SessionId, Probl
     }
     exchange.person()?;
     let _ = exchange.decide(Look(action)).await?;
-    let problem = Problem::new(StatusCode::FORBIDDEN, "session-required", "This is done in a browser that is logged in.");
+    let problem = Problem::new(
+        StatusCode::FORBIDDEN,
+        "session-required",
+        "This is done in a browser that is logged in.",
+    );
     Err(problem.remedy("Log in with a browser.", None))
 }
 
@@ -166,12 +190,18 @@ fn limited(retry_after_seconds: u64, page: Answer) -> Answer {
 
 /// Like [`with_status`], for what is not wrong with the form.
 fn unavailable(page: Answer) -> Answer {
-    later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_FAILURE_SECONDS, page)
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        RETRY_AFTER_FAILURE_SECONDS,
+        page,
+    )
 }
 
 fn later(status: StatusCode, retry_after_seconds: u64, page: Answer) -> Answer {
     let mut response = with_status(status, page)?;
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
     Ok(response)
 }
 
@@ -196,37 +226,70 @@ fn is_chosen_password(reason: &Reason) -> bool {
 }
 
 /// A refusal of what was typed: the form once more. `field` is what was typed wrong.
-async fn refused(exchange: &Exchange, form: &Form, refusal: Refusal, field: &'static str, show: impl FnOnce(Errors) -> Answer) -> Answer {
-    let is_told_in_form = |reason: &Reason| TOLD_IN_FORM.contains(&reason.code.as_str()) || is_chosen_password(reason);
-    let Some(reason) = refusal.reasons.first().filter(|reason| is_told_in_form(reason)) else {
+async fn refused(
+    exchange: &Exchange,
+    form: &Form,
+    refusal: Refusal,
+    field: &'static str,
+    show: impl FnOnce(Errors) -> Answer,
+) -> Answer {
+    let is_told_in_form = |reason: &Reason| {
+        TOLD_IN_FORM.contains(&reason.code.as_str()) || is_chosen_password(reason)
+    };
+    let Some(reason) = refusal
+        .reasons
+        .first()
+        .filter(|reason| is_told_in_form(reason))
+    else {
         return Err(exchange.refused(refusal, form).await);
     };
-    let field = if is_chosen_password(reason) { "password" } else { field };
+    let field = if is_chosen_password(reason) {
+        "password"
+    } else {
+        field
+    };
     // What is wrong with everybody's attempts is not wrong with a field.
-    let field = if matches!(refusal.kind, RefusalKind::Denied) { field } else { "" };
+    let field = if matches!(refusal.kind, RefusalKind::Denied) {
+        field
+    } else {
+        ""
+    };
     let page = show(typed_wrong(field, reason));
     match refusal.kind {
-        RefusalKind::Limited { retry_after_seconds } => limited(retry_after_seconds, page),
+        RefusalKind::Limited {
+            retry_after_seconds,
+        } => limited(retry_after_seconds, page),
         RefusalKind::Failed => unavailable(page),
-        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Required(_) => with_status(StatusCode::FORBIDDEN, page),
+        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Required(_) => {
+            with_status(StatusCode::FORBIDDEN, page)
+        }
     }
 }
 
 /// What is told of a refusal of what was typed in this field.
 pub(crate) fn typed_wrong(field: &'static str, reason: &Reason) -> Errors {
     // The other pages are about what somebody has set up, which helps nobody who types it wrong.
-    let page = reason.page.filter(|page| *page == Page::PasswordReset).and_then(mended_at);
+    let page = reason
+        .page
+        .filter(|page| *page == Page::PasswordReset)
+        .and_then(mended_at);
     Errors::of_field(field, reason.message.as_str()).remedy(&reason.remedy, page)
 }
 
 /// What is told to who has to wait.
 pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
-    format!("This was tried too often. Try again in {}.", wait_in_words(retry_after_seconds))
+    format!(
+        "This was tried too often. Try again in {}.",
+        wait_in_words(retry_after_seconds)
+    )
 }
 
 /// Too many passwords are being hashed: the form once more.
 fn busy(show: impl FnOnce(Errors) -> Answer) -> Answer {
-    let page = show(Errors::of_field("", "Too many passwords are being checked. Try again in a moment."));
+    let page = show(Errors::of_field(
+        "",
+        "Too many passwords are being checked. Try again in a moment.",
+    ));
     unavailable(page)
 }
 
@@ -238,7 +301,10 @@ fn challenge(challenge: &KeyChallenge) -> Value {
 /// A library's words as a sentence: upper case at the front.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map(|first| format!("{}{}", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| format!("{}{}", first.to_uppercase(), characters.as_str()))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -250,13 +316,25 @@ mod tests {
     #[test]
     fn a_form_that_cannot_be_looked_at_now_says_when_to_send_it_again() {
         let response = unavailable(Ok(Response::default())).unwrap();
-        assert_eq!((response.status(), response.headers()[RETRY_AFTER].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+        assert_eq!(
+            (
+                response.status(),
+                response.headers()[RETRY_AFTER].to_str().unwrap()
+            ),
+            (StatusCode::SERVICE_UNAVAILABLE, "5")
+        );
     }
 
     #[test]
     fn where_to_go_on_is_quoted() {
-        assert_eq!(with_next("/login/factor", "/account/?a=b&c=d"), "/login/factor?next=%2Faccount%2F%3Fa%3Db%26c%3Dd");
-        assert_eq!(with_next("/login?notice=login-expired", "/"), "/login?notice=login-expired&next=%2F");
+        assert_eq!(
+            with_next("/login/factor", "/account/?a=b&c=d"),
+            "/login/factor?next=%2Faccount%2F%3Fa%3Db%26c%3Dd"
+        );
+        assert_eq!(
+            with_next("/login?notice=login-expired", "/"),
+            "/login?notice=login-expired&next=%2F"
+        );
     }
 
     #[test]

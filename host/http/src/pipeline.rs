@@ -9,8 +9,9 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE,
-    STRICT_TRANSPORT_SECURITY, USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    EXPECT, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -44,7 +45,8 @@ pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch
 /// What a browser does with the answer.
 pub(crate) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// Keeps pages that opened this one, and that this one opened, out of its window.
-const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
 
 /// Address and port of the peer, set by the listener among a request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +94,10 @@ pub(crate) async fn answer(app: Shared, methods: Methods, mut request: Request) 
 async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let started = Instant::now();
     let (mut request, body) = request.into_parts();
-    let peer = request.extensions.get::<PeerAddress>().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+    let peer = request
+        .extensions
+        .get::<PeerAddress>()
+        .map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let client = client_address::resolve(peer, &request.headers, &app.config.trusted_proxies);
     let bodiless = matches!(request.method, Method::GET | Method::HEAD);
     let body = (!bodiless).then(|| Incoming::new(body, app.body_limits));
@@ -102,35 +107,91 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Method::POST => Some(Verb::Post),
         _ => None,
     };
-    let found = methods.iter().find(|(_, route)| Some(route.verb) == verb).copied();
-    let attempt = found.filter(|(_, route)| route.access != Access::Open).map(|(_, route)| begin(&app, route, &request, client));
-    let mut line = Line::new(&app, found.map(|(index, route)| (index, route.path)), &request, client, attempt.clone(), started);
+    let found = methods
+        .iter()
+        .find(|(_, route)| Some(route.verb) == verb)
+        .copied();
+    let attempt = found
+        .filter(|(_, route)| route.access != Access::Open)
+        .map(|(_, route)| begin(&app, route, &request, client));
+    let mut line = Line::new(
+        &app,
+        found.map(|(index, route)| (index, route.path)),
+        &request,
+        client,
+        attempt.clone(),
+        started,
+    );
 
     let format = ProblemFormat::preferred(&request.headers);
     let browser = Browser::of(&app, &request.headers);
-    let has_credential = request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
+    let has_credential =
+        request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
     let uri = request.uri.clone();
     // Where nobody looks who asks, a browser without the cookie is nobody's all the same.
-    let (mut viewer, mut session_is_dead) = (if browser.session_cookie.is_some() { Viewer::Unknown } else { Viewer::Nobody }, false);
+    let (mut viewer, mut session_is_dead) = (
+        if browser.session_cookie.is_some() {
+            Viewer::Unknown
+        } else {
+            Viewer::Nobody
+        },
+        false,
+    );
     let mut rest = Rest::OF_STRANGERS;
-    let expects_continue = request.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let expects_continue = request
+        .headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let parameters = Parameters::read(&mut request).await;
     let served = async {
         if !names_one_host(&request) {
-            let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-host", "A request names its host once, in the header `Host`.");
+            let problem = Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid-host",
+                "A request names its host once, in the header `Host`.",
+            );
             return Err(problem.remedy("Send exactly one such header.", None));
         }
-        let Some((_, route)) = found else { return page_elsewhere(&app, &methods, &request).ok_or_else(|| not_served(&app, &methods, &request)) };
-        let Some(parameters) = parameters else { return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")) };
+        let Some((_, route)) = found else {
+            return page_elsewhere(&app, &methods, &request)
+                .ok_or_else(|| not_served(&app, &methods, &request));
+        };
+        let Some(parameters) = parameters else {
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "Not Found",
+            ));
+        };
         if let Some(response) = to_public_address(&app, route, &request, format) {
             return Ok(response);
         }
         match (route.handler, attempt) {
-            (Handler::Open(handler), _) => handler(OpenExchange { app: app.clone(), client, request }).await,
+            (Handler::Open(handler), _) => {
+                handler(OpenExchange {
+                    app: app.clone(),
+                    client,
+                    request,
+                })
+                .await
+            }
             (Handler::Decided(handler), Some(attempt)) => {
                 refuse_other_sites(&app, route, &attempt, &request.headers, &browser).await?;
-                let Authenticated { attempt, caller, unaccepted, code, expected_files } =
-                    authenticate(&app, route, attempt, &request.headers, &browser, body.as_ref()).await?;
+                let Authenticated {
+                    attempt,
+                    caller,
+                    unaccepted,
+                    code,
+                    expected_files,
+                } = authenticate(
+                    &app,
+                    route,
+                    attempt,
+                    &request.headers,
+                    &browser,
+                    body.as_ref(),
+                )
+                .await?;
                 line.identify(&caller, unaccepted.is_some());
                 if caller.principal != Principal::Anonymous {
                     rest = Rest::OF_CALLERS;
@@ -138,16 +199,38 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                 viewer = Viewer::of(&caller);
                 refuse_programs(&app, route, &attempt, &caller).await?;
                 // Behind a header nobody looked at the cookie.
-                let is_by_cookie = browser.session_cookie.is_some() && !request.headers.contains_key(AUTHORIZATION);
-                session_is_dead = is_by_cookie && caller.credential == CredentialKind::None && is_page(route);
+                let is_by_cookie = browser.session_cookie.is_some()
+                    && !request.headers.contains_key(AUTHORIZATION);
+                session_is_dead =
+                    is_by_cookie && caller.credential == CredentialKind::None && is_page(route);
                 let announcement = people::recoveries::announcement(&app, route, &caller).await;
                 let (app, body) = (app.clone(), body.clone());
-                handler(Exchange { app, attempt, caller, unaccepted, code, expected_files, announcement, browser, request, parameters, body }).await
+                handler(Exchange {
+                    app,
+                    attempt,
+                    caller,
+                    unaccepted,
+                    code,
+                    expected_files,
+                    announcement,
+                    browser,
+                    request,
+                    parameters,
+                    body,
+                })
+                .await
             }
-            (Handler::Decided(_), None) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The request was not decided.")),
+            (Handler::Decided(_), None) => Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "The request was not decided.",
+            )),
         }
     };
-    let answer = AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic, line.id())));
+    let answer = AssertUnwindSafe(served)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(panicked(&*panic, line.id())));
 
     let (mut response, decision) = match answer {
         Ok(response) => (response, None),
@@ -160,7 +243,12 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             (
                 problem.answer(
                     format,
-                    Layout { viewer, can_register: app.can_register(), is_open: app.is_open(), ..Layout::of_request(&app.config, &uri, bodiless) },
+                    Layout {
+                        viewer,
+                        can_register: app.can_register(),
+                        is_open: app.is_open(),
+                        ..Layout::of_request(&app.config, &uri, bodiless)
+                    },
                 ),
                 decision,
             )
@@ -170,11 +258,17 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         cookies::clear_session(&app, &mut response);
     }
     if body.is_some_and(|body| body.finish(expects_continue, rest)) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     name_decision(&mut response, line.attempt.as_ref(), decision);
     secure(&app, &mut response);
-    keep_from_others(response.headers_mut(), line.attempt.is_some(), has_credential);
+    keep_from_others(
+        response.headers_mut(),
+        line.attempt.is_some(),
+        has_credential,
+    );
     if line.head {
         strip_body(&mut response);
     }
@@ -189,8 +283,13 @@ fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -
         Method::POST => gate::Method::Post,
         _ => gate::Method::Other,
     };
-    let user_agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    app.gate.begin(route.path, method, client.address, user_agent)
+    let user_agent = request
+        .headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    app.gate
+        .begin(route.path, method, client.address, user_agent)
 }
 
 /// As HTTP demands (RFC 9112 3.2): what two of them name, one proxy reads so and the next one
@@ -211,41 +310,73 @@ fn is_page(route: &Route) -> bool {
 /// Invariant: where to is the configured address, whatever `Host` says. Programs are answered
 /// where they ask. A proxy that hides the name from us makes every request look like this, so
 /// a browser that was sent a moment ago is answered.
-fn to_public_address(app: &Shared, route: &Route, request: &Parts, format: ProblemFormat) -> Option<Response> {
-    if !is_page(route) || format != ProblemFormat::Html || is_public_host(&request.headers, app.public_url()) || cookies::was_moved(app, &request.headers) {
+fn to_public_address(
+    app: &Shared,
+    route: &Route,
+    request: &Parts,
+    format: ProblemFormat,
+) -> Option<Response> {
+    if !is_page(route)
+        || format != ProblemFormat::Html
+        || is_public_host(&request.headers, app.public_url())
+        || cookies::was_moved(app, &request.headers)
+    {
         return None;
     }
     let path = request.uri.path_and_query()?.as_str();
     let mut response = crate::exchange::redirect(app, StatusCode::TEMPORARY_REDIRECT, path).ok()?;
     cookies::set_moved(app, &mut response);
-    response.headers().contains_key(LOCATION).then_some(response)
+    response
+        .headers()
+        .contains_key(LOCATION)
+        .then_some(response)
 }
 
 /// Whether the request names the public address's host, or none.
 fn is_public_host(headers: &HeaderMap, public_url: &str) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return true };
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return true;
+    };
     let origin = origin_of(public_url);
     let (default_port, own) = match origin.strip_prefix("https://") {
         Some(own) => (":443", own),
         None => (":80", origin.strip_prefix("http://").unwrap_or(origin)),
     };
-    let without_port = |host: &'_ str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
+    let without_port = |host: &'_ str| {
+        host.strip_suffix(default_port)
+            .unwrap_or(host)
+            .to_ascii_lowercase()
+    };
     without_port(host) == without_port(own)
 }
 
 /// Scheme, host and port: the address up to the slash after its `://`.
 fn origin_of(public_url: &str) -> &str {
-    public_url.match_indices('/').nth(2).map_or(public_url, |(path, _)| &public_url[..path])
+    public_url
+        .match_indices('/')
+        .nth(2)
+        .map_or(public_url, |(path, _)| &public_url[..path])
 }
 
 /// Forms are for browsers, and what they show again when a field is wrong is for who is logged
 /// in. Whoever comes with another credential is decided about before anything of the form is
 /// looked at; the handler decides once more, with all the facts.
-async fn refuse_programs(app: &Shared, route: &Route, attempt: &Attempt, caller: &Caller) -> Result<(), Problem> {
-    let Access::Decided(action) = route.access else { return Ok(()) };
-    let is_program = !matches!(caller.credential, CredentialKind::None | CredentialKind::Session);
+async fn refuse_programs(
+    app: &Shared,
+    route: &Route,
+    attempt: &Attempt,
+    caller: &Caller,
+) -> Result<(), Problem> {
+    let Access::Decided(action) = route.access else {
+        return Ok(());
+    };
+    let is_program = !matches!(
+        caller.credential,
+        CredentialKind::None | CredentialKind::Session
+    );
     // Where nobody may register, nobody learns what is wrong with a form that does, or a link.
-    let is_closed = action == Action::AccountCreate && !app.gate.may_permit(attempt, action, caller.credential);
+    let is_closed =
+        action == Action::AccountCreate && !app.gate.may_permit(attempt, action, caller.credential);
     if route.credentials == Credentials::Form && (is_program || is_closed) {
         let _ = app.gate.decide(attempt, caller, Look(action)).await?;
     }
@@ -267,8 +398,16 @@ enum MadeBy {
 /// password that was once part of an address (RFC 7617) or the network it is in. Browsers say
 /// where a `POST` comes from (`Origin`; Fetch Metadata); upload clients say nothing, and need
 /// not as long as they do not look like a browser.
-async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, headers: &HeaderMap, browser: &Browser) -> Result<(), Problem> {
-    let Access::Decided(action) = route.access else { return Ok(()) };
+async fn refuse_other_sites(
+    app: &Shared,
+    route: &Route,
+    attempt: &Attempt,
+    headers: &HeaderMap,
+    browser: &Browser,
+) -> Result<(), Problem> {
+    let Access::Decided(action) = route.access else {
+        return Ok(());
+    };
     if route.verb != Verb::Post {
         return Ok(());
     }
@@ -276,33 +415,78 @@ async fn refuse_other_sites(app: &Shared, route: &Route, attempt: &Attempt, head
     let must_tell = match headers.get(AUTHORIZATION) {
         None => is_form || browser.is_any(),
         // Browsers remember passwords of this scheme and send them by themselves; any other is a program's.
-        Some(value) => is_form && value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
+        Some(value) => {
+            is_form
+                && value
+                    .as_bytes()
+                    .get(..5)
+                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+        }
     };
-    let again = format!("Open {} in your browser, go to the page from there, and send the form again.", app.public_url());
+    let again = format!(
+        "Open {} in your browser, go to the page from there, and send the form again.",
+        app.public_url()
+    );
     let (code, message, remedy) = match (made_by(headers, app.public_url()), route.audience) {
         (MadeBy::Us, _) => return Ok(()),
         (MadeBy::Unknown, _) if !must_tell => return Ok(()),
-        (MadeBy::Others, Audience::Programs) => {
-            ("cross-site-request", "This request was made by a page of another site.", "Use an upload client, or a program of your own.".to_owned())
-        }
-        (MadeBy::Others, Audience::People) => ("cross-site-request", "This form was sent by a page of another site, or of this one under another name.", again),
+        (MadeBy::Others, Audience::Programs) => (
+            "cross-site-request",
+            "This request was made by a page of another site.",
+            "Use an upload client, or a program of your own.".to_owned(),
+        ),
+        (MadeBy::Others, Audience::People) => (
+            "cross-site-request",
+            "This form was sent by a page of another site, or of this one under another name.",
+            again,
+        ),
         (MadeBy::Unknown, _) => (
             "unknown-origin",
             "Your browser did not say which page this was sent from, so it could have been any.",
-            format!("{again} If that does not help, something between you and the registry removes the header Origin."),
+            format!(
+                "{again} If that does not help, something between you and the registry removes the header Origin."
+            ),
         ),
     };
-    Err(app.gate.refuse(attempt, &Caller::anonymous(), action, code, message, &remedy, None).await.into())
+    Err(app
+        .gate
+        .refuse(
+            attempt,
+            &Caller::anonymous(),
+            action,
+            code,
+            message,
+            &remedy,
+            None,
+        )
+        .await
+        .into())
 }
 
 fn made_by(headers: &HeaderMap, public_url: &str) -> MadeBy {
     let own_origin = origin_of(public_url).as_bytes();
-    let sites = || headers.get_all(SEC_FETCH_SITE).iter().map(HeaderValue::as_bytes);
-    let origins = || headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes().eq_ignore_ascii_case(own_origin));
-    if sites().any(|site| !matches!(site, b"same-origin" | b"none")) || origins().any(|is_own| !is_own) {
+    let sites = || {
+        headers
+            .get_all(SEC_FETCH_SITE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+    };
+    let origins = || {
+        headers
+            .get_all(ORIGIN)
+            .iter()
+            .map(|origin| origin.as_bytes().eq_ignore_ascii_case(own_origin))
+    };
+    if sites().any(|site| !matches!(site, b"same-origin" | b"none"))
+        || origins().any(|is_own| !is_own)
+    {
         return MadeBy::Others;
     }
-    if sites().any(|site| site == b"same-origin") || origins().any(|is_own| is_own) { MadeBy::Us } else { MadeBy::Unknown }
+    if sites().any(|site| site == b"same-origin") || origins().any(|is_own| is_own) {
+        MadeBy::Us
+    } else {
+        MadeBy::Unknown
+    }
 }
 
 /// Who asks, and what goes with it.
@@ -320,7 +504,13 @@ struct Authenticated {
 
 impl Authenticated {
     fn new(attempt: Attempt, caller: Caller) -> Self {
-        Self { attempt, caller, unaccepted: None, code: None, expected_files: None }
+        Self {
+            attempt,
+            caller,
+            unaccepted: None,
+            code: None,
+            expected_files: None,
+        }
     }
 }
 
@@ -333,26 +523,50 @@ async fn authenticate(
     browser: &Browser,
     body: Option<&Incoming>,
 ) -> Result<Authenticated, Problem> {
-    let Access::Decided(action) = route.access else { return Ok(Authenticated::new(attempt, Caller::anonymous())) };
+    let Access::Decided(action) = route.access else {
+        return Ok(Authenticated::new(attempt, Caller::anonymous()));
+    };
     let presented = presented(headers, browser);
     if action.is_read() {
-        let (caller, unaccepted) = app.identity.authenticate_reader(&attempt, presented, action).await;
-        return Ok(Authenticated { unaccepted, ..Authenticated::new(attempt, caller) });
+        let (caller, unaccepted) = app
+            .identity
+            .authenticate_reader(&attempt, presented, action)
+            .await;
+        return Ok(Authenticated {
+            unaccepted,
+            ..Authenticated::new(attempt, caller)
+        });
     }
     let presented = match presented {
         Ok(presented) => presented,
-        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
+        Err(invalid) => {
+            return Err(app
+                .identity
+                .refuse_authorization(&app.gate, &attempt, action, invalid)
+                .await
+                .into());
+        }
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
         body.limit_to(staged::MAX_BODY_BYTES as u64);
         staged::refuse_forms(headers)?;
-        let Sent { proof, files, place: _place } = staged::read_sent(headers, body, attempt.remote_address).await?;
+        let Sent {
+            proof,
+            files,
+            place: _place,
+        } = staged::read_sent(headers, body, attempt.remote_address).await?;
         let attempt = app.gate.renew(&attempt);
         if let (Presented::None, Some(proof)) = (&presented, &proof) {
             return prove_person(app, attempt, action, proof, files).await;
         }
-        let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
-        return Ok(Authenticated { expected_files: files, ..Authenticated::new(attempt, caller) });
+        let caller = app
+            .identity
+            .authenticate(&app.gate, &attempt, presented, action)
+            .await?;
+        return Ok(Authenticated {
+            expected_files: files,
+            ..Authenticated::new(attempt, caller)
+        });
     }
     // Whoever asks is who they are once the form is here, however long that takes: a session
     // that ends meanwhile decides nothing more.
@@ -364,32 +578,68 @@ async fn authenticate(
         }
         _ => attempt,
     };
-    let caller = app.identity.authenticate(&app.gate, &attempt, presented, action).await?;
+    let caller = app
+        .identity
+        .authenticate(&app.gate, &attempt, presented, action)
+        .await?;
     Ok(Authenticated::new(attempt, caller))
 }
 
 /// Looks at the credential once more, now that the body is in: it may have been revoked, or
 /// have expired, while the body was made to take hours. What is decided after this is
 /// decided about the caller and at the time of now.
-pub(crate) async fn authenticate_again(exchange: &mut Exchange, action: Action) -> Result<(), Problem> {
-    let Exchange { app, attempt, request, browser, .. } = &*exchange;
+pub(crate) async fn authenticate_again(
+    exchange: &mut Exchange,
+    action: Action,
+) -> Result<(), Problem> {
+    let Exchange {
+        app,
+        attempt,
+        request,
+        browser,
+        ..
+    } = &*exchange;
     let attempt = app.gate.renew(attempt);
     let caller = match presented(&request.headers, browser) {
-        Ok(presented) => app.identity.authenticate_again(&app.gate, &attempt, presented, action).await?,
-        Err(invalid) => return Err(app.identity.refuse_authorization(&app.gate, &attempt, action, invalid).await.into()),
+        Ok(presented) => {
+            app.identity
+                .authenticate_again(&app.gate, &attempt, presented, action)
+                .await?
+        }
+        Err(invalid) => {
+            return Err(app
+                .identity
+                .refuse_authorization(&app.gate, &attempt, action, invalid)
+                .await
+                .into());
+        }
     };
     (exchange.attempt, exchange.caller) = (attempt, caller);
     Ok(())
 }
 
 /// What was presented: in the header, which wins, or by the browser's session.
-pub(crate) fn presented(headers: &HeaderMap, browser: &Browser) -> Result<Presented, InvalidAuthorization> {
-    let presented = Presented::parse(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
+pub(crate) fn presented(
+    headers: &HeaderMap,
+    browser: &Browser,
+) -> Result<Presented, InvalidAuthorization> {
+    let presented = Presented::parse(
+        headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            .map(HeaderValue::as_bytes),
+    )?;
     Ok(presented.with_session_cookie(browser.session()))
 }
 
 /// A person who proves password and second factor in the body of this very call.
-async fn prove_person(app: &Shared, attempt: Attempt, action: Action, proof: &Proof, files: Option<ExpectedFiles>) -> Result<Authenticated, Problem> {
+async fn prove_person(
+    app: &Shared,
+    attempt: Attempt,
+    action: Action,
+    proof: &Proof,
+    files: Option<ExpectedFiles>,
+) -> Result<Authenticated, Problem> {
     let sent = PersonalProof {
         user_name: &proof.user,
         password: &proof.password,
@@ -397,8 +647,15 @@ async fn prove_person(app: &Shared, attempt: Attempt, action: Action, proof: &Pr
         device: proof.device.as_ref().map(|device| device.expose().as_str()),
         host: proof.host.as_deref(),
     };
-    let (caller, code) = app.identity.prove_person(&app.gate, &attempt, action, sent).await?;
-    Ok(Authenticated { code, expected_files: files, ..Authenticated::new(attempt, caller) })
+    let (caller, code) = app
+        .identity
+        .prove_person(&app.gate, &attempt, action, sent)
+        .await?;
+    Ok(Authenticated {
+        code,
+        expected_files: files,
+        ..Authenticated::new(attempt, caller)
+    })
 }
 
 /// Where the page is that somebody typed with a slash too few or too many.
@@ -406,8 +663,18 @@ fn page_elsewhere(app: &Shared, methods: &Methods, request: &Parts) -> Option<Re
     if !methods.is_empty() || !matches!(request.method, Method::GET | Method::HEAD) {
         return None;
     }
-    let (path, query) = (request.uri.path(), request.uri.query().map(|query| format!("?{query}")).unwrap_or_default());
-    let other = path.strip_suffix('/').map_or_else(|| format!("{path}/{query}"), |shorter| format!("{shorter}{query}"));
+    let (path, query) = (
+        request.uri.path(),
+        request
+            .uri
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default(),
+    );
+    let other = path.strip_suffix('/').map_or_else(
+        || format!("{path}/{query}"),
+        |shorter| format!("{shorter}{query}"),
+    );
     if !page_at(&other) {
         return None;
     }
@@ -417,13 +684,27 @@ fn page_elsewhere(app: &Shared, methods: &Methods, request: &Parts) -> Option<Re
 /// The answer where the table has no row for path and method.
 fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
     let uploads = format!("Uploads go to {}/legacy/", app.public_url());
-    let remedy = if request.method == Method::POST { uploads.as_str() } else { "" };
+    let remedy = if request.method == Method::POST {
+        uploads.as_str()
+    } else {
+        ""
+    };
     if methods.is_empty() {
         return Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found").remedy(remedy, None);
     }
-    let allowed = methods.iter().flat_map(|(_, route)| route.verb.methods()).copied().collect::<Vec<_>>().join(", ");
+    let allowed = methods
+        .iter()
+        .flat_map(|(_, route)| route.verb.methods())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     let message = format!("This address answers {allowed} only.");
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message).remedy(remedy, None);
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        message,
+    )
+    .remedy(remedy, None);
     match HeaderValue::try_from(allowed) {
         Ok(value) => problem.header(ALLOW, value),
         Err(_) => problem,
@@ -431,18 +712,33 @@ fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Problem {
-    let cause = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
+    let cause = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text");
     tracing::error!(request = %id, cause, "a handler panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("Something went wrong in the registry; its log says more under {id}."))
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        format!("Something went wrong in the registry; its log says more under {id}."),
+    )
 }
 
 /// Names the decision and the policy set that a decided answer comes from.
 fn name_decision(response: &mut Response, attempt: Option<&Attempt>, decision: Option<DecisionId>) {
     let Some(attempt) = attempt else { return };
-    if let Ok(value) = HeaderValue::try_from(decision.unwrap_or_else(|| attempt.decision()).to_string()) {
-        response.headers_mut().insert(DECISION_HEADER.clone(), value);
+    if let Ok(value) =
+        HeaderValue::try_from(decision.unwrap_or_else(|| attempt.decision()).to_string())
+    {
+        response
+            .headers_mut()
+            .insert(DECISION_HEADER.clone(), value);
     }
-    response.headers_mut().insert(POLICY_SET_HEADER.clone(), HeaderValue::from(attempt.set_number()));
+    response.headers_mut().insert(
+        POLICY_SET_HEADER.clone(),
+        HeaderValue::from(attempt.set_number()),
+    );
 }
 
 /// What kind of page an answer is, for what it may do in a browser; among an answer's
@@ -462,8 +758,12 @@ pub(crate) enum Security {
 fn secure(app: &Shared, response: &mut Response) {
     let kind = response.extensions().get::<Security>().copied();
     let policy = match kind {
-        None => "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        Some(Security::Page) => "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        None => {
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        }
+        Some(Security::Page) => {
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        }
         Some(Security::PageWithCopying) => {
             "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         }
@@ -473,16 +773,26 @@ fn secure(app: &Shared, response: &mut Response) {
         }
     };
     // Without a referrer, browsers send `Origin: null` with the forms of the page.
-    let referrer = if kind.is_some() { "same-origin" } else { "no-referrer" };
+    let referrer = if kind.is_some() {
+        "same-origin"
+    } else {
+        "no-referrer"
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        CROSS_ORIGIN_OPENER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
     // Of this host alone: what else is below it is not ours to say.
     if cookies::is_https(app) {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        headers.insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
     }
 }
 
@@ -493,7 +803,9 @@ fn keep_from_others(headers: &mut HeaderMap, is_decided: bool, has_credential: b
         headers.append(VARY, HeaderValue::from_static("Authorization, Cookie"));
     }
     let is_private = |control: &HeaderValue| matches!(control.to_str(), Ok(text) if text.starts_with("private") || text.starts_with("no-store"));
-    if !headers.get(CACHE_CONTROL).is_some_and(is_private) && (has_credential || !headers.contains_key(CACHE_CONTROL)) {
+    if !headers.get(CACHE_CONTROL).is_some_and(is_private)
+        && (has_credential || !headers.contains_key(CACHE_CONTROL))
+    {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
@@ -502,7 +814,9 @@ fn keep_from_others(headers: &mut HeaderMap, is_decided: bool, has_credential: b
 fn strip_body(response: &mut Response) {
     let length = response.body().size_hint().exact();
     if let Some(length) = length.filter(|_| !response.headers().contains_key(CONTENT_LENGTH)) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     *response.body_mut() = Body::empty();
 }
@@ -513,7 +827,16 @@ const MAX_LOGGED_PATH: usize = 512;
 /// A path for the log. Without the query, where people put secrets, and without anything
 /// that is not plain ASCII: terminals obey some of it.
 fn logged_path(path: &str) -> String {
-    path.bytes().take(MAX_LOGGED_PATH).map(|byte| if byte.is_ascii_graphic() { byte as char } else { '?' }).collect()
+    path.bytes()
+        .take(MAX_LOGGED_PATH)
+        .map(|byte| {
+            if byte.is_ascii_graphic() {
+                byte as char
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 /// Stands in the log for a credential that was not accepted, of a read that went on without.
@@ -539,7 +862,14 @@ struct Line {
 }
 
 impl Line {
-    fn new(app: &Shared, route: Option<(usize, &'static str)>, request: &Parts, client: Client, attempt: Option<Attempt>, started: Instant) -> Self {
+    fn new(
+        app: &Shared,
+        route: Option<(usize, &'static str)>,
+        request: &Parts,
+        client: Client,
+        attempt: Option<Attempt>,
+        started: Instant,
+    ) -> Self {
         let method = match request.method {
             Method::GET => "GET",
             Method::HEAD => "HEAD",
@@ -569,13 +899,19 @@ impl Line {
     /// Notes who asks, once that is known. Until then nobody is named: a name that was only
     /// claimed is whatever its sender wanted it to be.
     fn identify(&mut self, caller: &Caller, is_unaccepted: bool) {
-        self.credential = if is_unaccepted { UNACCEPTED } else { caller.credential.as_str() };
+        self.credential = if is_unaccepted {
+            UNACCEPTED
+        } else {
+            caller.credential.as_str()
+        };
         self.user = caller.user().map(|user| user.name.clone());
     }
 
     /// The request's id, made up where there was no attempt.
     fn id(&self) -> DecisionId {
-        self.attempt.as_ref().map_or_else(DecisionId::new, |attempt| attempt.id)
+        self.attempt
+            .as_ref()
+            .map_or_else(DecisionId::new, |attempt| attempt.id)
     }
 
     fn finish(mut self, status: StatusCode, decision: Option<DecisionId>) {
@@ -600,7 +936,9 @@ impl Line {
             project = %attempt.and_then(Attempt::project).unwrap_or(NOTHING),
             address = %self.address,
         );
-        self.app.request_metrics.count(self.route, self.method, status, elapsed);
+        self.app
+            .request_metrics
+            .count(self.route, self.method, status, elapsed);
     }
 }
 
@@ -631,35 +969,98 @@ mod tests {
     #[test]
     fn a_browser_on_another_site_is_told_from_a_client() {
         let check = |public_url: &str, said: &[(&'static str, &'static str)], expected| {
-            let headers = said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            let headers = said
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .collect();
             assert_eq!(made_by(&headers, public_url), expected, "{said:?}");
         };
         let url = "https://index.example:8443/pypi";
         check(url, &[], MadeBy::Unknown);
         check(url, &[("sec-fetch-site", "none")], MadeBy::Unknown);
         check(url, &[("sec-fetch-site", "same-origin")], MadeBy::Us);
-        check(url, &[("origin", "https://index.example:8443"), ("sec-fetch-site", "same-origin")], MadeBy::Us);
+        check(
+            url,
+            &[
+                ("origin", "https://index.example:8443"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            MadeBy::Us,
+        );
         check(url, &[("origin", "https://INDEX.example:8443")], MadeBy::Us);
-        check("http://index.example", &[("origin", "http://index.example")], MadeBy::Us);
-        for origin in ["https://evil.example", "null", "https://index.example", "http://index.example:8443", "https://index.example:8443.evil.example", ""] {
+        check(
+            "http://index.example",
+            &[("origin", "http://index.example")],
+            MadeBy::Us,
+        );
+        for origin in [
+            "https://evil.example",
+            "null",
+            "https://index.example",
+            "http://index.example:8443",
+            "https://index.example:8443.evil.example",
+            "",
+        ] {
             check(url, &[("origin", origin)], MadeBy::Others);
-            check(url, &[("origin", origin), ("sec-fetch-site", "same-origin")], MadeBy::Others);
+            check(
+                url,
+                &[("origin", origin), ("sec-fetch-site", "same-origin")],
+                MadeBy::Others,
+            );
         }
         check(url, &[("sec-fetch-site", "cross-site")], MadeBy::Others);
-        check(url, &[("sec-fetch-site", "same-site"), ("origin", "https://index.example:8443")], MadeBy::Others);
-        check(url, &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], MadeBy::Others);
+        check(
+            url,
+            &[
+                ("sec-fetch-site", "same-site"),
+                ("origin", "https://index.example:8443"),
+            ],
+            MadeBy::Others,
+        );
+        check(
+            url,
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            MadeBy::Others,
+        );
     }
 
     #[test]
     fn a_page_is_at_home_under_one_name() {
         let check = |public_url: &str, host: Option<&'static str>, expected| {
-            let headers = host.into_iter().map(|host| (HOST, HeaderValue::from_static(host))).collect();
-            assert_eq!(is_public_host(&headers, public_url), expected, "{public_url} {host:?}");
+            let headers = host
+                .into_iter()
+                .map(|host| (HOST, HeaderValue::from_static(host)))
+                .collect();
+            assert_eq!(
+                is_public_host(&headers, public_url),
+                expected,
+                "{public_url} {host:?}"
+            );
         };
-        for host in [None, Some("index.example"), Some("INDEX.example"), Some("index.example:443")] {
+        for host in [
+            None,
+            Some("index.example"),
+            Some("INDEX.example"),
+            Some("index.example:443"),
+        ] {
             check("https://index.example/pypi", host, true);
         }
-        for host in ["index.example:80", "index.example:8443", "other.example", "127.0.0.1:8080", "index.example.evil.example", ""] {
+        for host in [
+            "index.example:80",
+            "index.example:8443",
+            "other.example",
+            "127.0.0.1:8080",
+            "index.example.evil.example",
+            "",
+        ] {
             check("https://index.example", Some(host), false);
         }
         check("http://localhost:8080", Some("localhost:8080"), true);
@@ -670,9 +1071,18 @@ mod tests {
     #[test]
     fn an_answer_to_a_credential_is_for_no_shared_cache() {
         let check = |control: Option<&'static str>, has_credential, expected: &str| {
-            let mut headers: HeaderMap = control.map(|control| (CACHE_CONTROL, HeaderValue::from_static(control))).into_iter().collect();
+            let mut headers: HeaderMap = control
+                .map(|control| (CACHE_CONTROL, HeaderValue::from_static(control)))
+                .into_iter()
+                .collect();
             keep_from_others(&mut headers, true, has_credential);
-            assert_eq!((headers[CACHE_CONTROL].to_str().unwrap(), headers[VARY].to_str().unwrap()), (expected, "Authorization, Cookie"));
+            assert_eq!(
+                (
+                    headers[CACHE_CONTROL].to_str().unwrap(),
+                    headers[VARY].to_str().unwrap()
+                ),
+                (expected, "Authorization, Cookie")
+            );
         };
         check(Some("public, max-age=600"), true, "no-store");
         check(Some("public, max-age=600"), false, "public, max-age=600");

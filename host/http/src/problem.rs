@@ -44,16 +44,37 @@ struct Fields {
 impl Problem {
     /// A problem with one reason. `code` is for programs, `message` for people.
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self::with_reasons(status, vec![Reason { code: code.to_owned(), message: message.into(), remedy: String::new(), page: None }])
+        Self::with_reasons(
+            status,
+            vec![Reason {
+                code: code.to_owned(),
+                message: message.into(),
+                remedy: String::new(),
+                page: None,
+            }],
+        )
     }
 
     /// A problem with the reasons of a decision, the most important first.
     pub(crate) fn with_reasons(status: StatusCode, mut reasons: Vec<Reason>) -> Self {
         if reasons.is_empty() {
             let message = status.canonical_reason().unwrap_or("Refused").to_owned();
-            reasons.push(Reason { code: "refused".to_owned(), message, remedy: String::new(), page: None });
+            reasons.push(Reason {
+                code: "refused".to_owned(),
+                message,
+                remedy: String::new(),
+                page: None,
+            });
         }
-        Self(Box::new(Fields { status, reasons, requirements: Vec::new(), decision: None, headers: Vec::new(), device: None, in_browsers: None }))
+        Self(Box::new(Fields {
+            status,
+            reasons,
+            requirements: Vec::new(),
+            decision: None,
+            headers: Vec::new(),
+            device: None,
+            in_browsers: None,
+        }))
     }
 
     /// What to do, and the page that helps.
@@ -99,9 +120,13 @@ impl Problem {
     /// Something of ours failed. The cause is for the log, the answer says only that.
     pub(crate) fn unavailable(cause: &dyn std::fmt::Display, id: DecisionId) -> Self {
         tracing::error!(request = %id, cause = %cause, "a request failed");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The registry cannot answer right now.")
-            .remedy("Try again in a few seconds.", None)
-            .retry_after(5)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The registry cannot answer right now.",
+        )
+        .remedy("Try again in a few seconds.", None)
+        .retry_after(5)
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -117,7 +142,10 @@ impl Problem {
     pub(crate) fn answer(self, format: ProblemFormat, frame: Layout) -> Response {
         let mut fields = *self.0;
         let frame_url = frame.url.clone();
-        let phrase = reason_phrase::compose(&told(&fields.reasons, &frame.url), &closing(fields.decision));
+        let phrase = reason_phrase::compose(
+            &told(&fields.reasons, &frame.url),
+            &closing(fields.decision),
+        );
         let mut response = match (format, fields.in_browsers.take()) {
             (ProblemFormat::Html, Some(response)) => response,
             (ProblemFormat::Html, None) => page(&fields, frame),
@@ -125,12 +153,17 @@ impl Problem {
                 let mut response = Response::new(Body::from(body(&fields, format, &frame.url)));
                 *response.status_mut() = fields.status;
                 response.extensions_mut().insert(phrase);
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+                response.headers_mut().insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static(format.content_type()),
+                );
                 response
             }
         };
         // pip prompts and looks into keyring for this, and uv asks once more with what it has.
-        let challenge = (response.status() == StatusCode::UNAUTHORIZED).then(|| challenge(&frame_url)).flatten();
+        let challenge = (response.status() == StatusCode::UNAUTHORIZED)
+            .then(|| challenge(&frame_url))
+            .flatten();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VARY, HeaderValue::from_static("Accept"));
@@ -146,8 +179,16 @@ impl Problem {
 
 /// Asks for user name and password, in which API tokens travel (RFC 7617).
 fn challenge(public_url: &str) -> Option<HeaderValue> {
-    let host = public_url.split_once("://").map_or(public_url, |(_, rest)| rest).split('/').next().unwrap_or("");
-    let host: String = host.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).collect();
+    let host = public_url
+        .split_once("://")
+        .map_or(public_url, |(_, rest)| rest)
+        .split('/')
+        .next()
+        .unwrap_or("");
+    let host: String = host
+        .chars()
+        .filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\'))
+        .collect();
     HeaderValue::try_from(format!("Basic realm=\"{host}\", charset=\"UTF-8\"")).ok()
 }
 
@@ -155,7 +196,11 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     let status = fields.status.as_u16();
     let title = fields.status.canonical_reason().unwrap_or("Refused");
     let told = told(&fields.reasons, public_url);
-    let mut text = told.iter().map(full_text).collect::<Vec<_>>().join(&format!(" {ALSO}"));
+    let mut text = told
+        .iter()
+        .map(full_text)
+        .collect::<Vec<_>>()
+        .join(&format!(" {ALSO}"));
     if fields.decision.is_some() {
         text = format!("{text} {}", closing(fields.decision));
     }
@@ -225,7 +270,9 @@ struct ToldReason {
 /// What is told to everybody about a user, told to that user.
 pub(crate) fn to_the_person(viewer: &Viewer, message: &str) -> String {
     let rest = match viewer {
-        Viewer::Person { name, .. } => message.strip_prefix("User '").and_then(|rest| rest.strip_prefix(name.as_str())?.strip_prefix("' ")),
+        Viewer::Person { name, .. } => message
+            .strip_prefix("User '")
+            .and_then(|rest| rest.strip_prefix(name.as_str())?.strip_prefix("' ")),
         Viewer::Unknown | Viewer::Nobody => None,
     };
     rest.map_or_else(|| message.to_owned(), |rest| format!("Your account {rest}"))
@@ -236,43 +283,76 @@ const MAX_REPEATED: usize = 100;
 
 fn no_page_at(path: &str) -> String {
     let path = path.split('?').next().unwrap_or("");
-    if path.len() > MAX_REPEATED || !path.is_ascii() { "There is no page at this address".to_owned() } else { format!("There is no page at {path}") }
+    if path.len() > MAX_REPEATED || !path.is_ascii() {
+        "There is no page at this address".to_owned()
+    } else {
+        format!("There is no page at {path}")
+    }
 }
 
 fn page(fields: &Fields, mut frame: Layout) -> Response {
     let heading = heading(fields.status);
     // Who has no factor proves none: setting one up is the only way, and proves it, too.
-    let can_prove = !fields.requirements.contains(&Requirement::EnrolledSecondFactor);
+    let can_prove = !fields
+        .requirements
+        .contains(&Requirement::EnrolledSecondFactor);
     let mut reasons: Vec<ToldReason> = Vec::new();
     for reason in &fields.reasons {
         // The short text that tools know; the heading says it already.
-        let message = if reason.message.eq_ignore_ascii_case(heading) { no_page_at(&frame.path) } else { to_the_person(&frame.viewer, &reason.message) };
+        let message = if reason.message.eq_ignore_ascii_case(heading) {
+            no_page_at(&frame.path)
+        } else {
+            to_the_person(&frame.viewer, &reason.message)
+        };
         let told = ToldReason {
             message: ended(&message, true),
             remedy: ended(&reason.remedy, true),
-            mend: reason.page.filter(|page| *page != Page::StepUp || can_prove).and_then(mended_at),
-            help: reason.page.map(|page| page.as_str().to_owned()).unwrap_or_default(),
-            help_text: if reason.page == Some(Page::Contact) { "How to reach the operators" } else { "How that works" },
+            mend: reason
+                .page
+                .filter(|page| *page != Page::StepUp || can_prove)
+                .and_then(mended_at),
+            help: reason
+                .page
+                .map(|page| page.as_str().to_owned())
+                .unwrap_or_default(),
+            help_text: if reason.page == Some(Page::Contact) {
+                "How to reach the operators"
+            } else {
+                "How that works"
+            },
         };
         // Several policies may demand the same: one button for it is enough.
-        let is_known = |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
+        let is_known =
+            |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
         if !reasons.iter().any(is_known) {
-            let mend = told.mend.filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
+            let mend = told
+                .mend
+                .filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
             reasons.push(ToldReason { mend, ..told });
         }
     }
-    let seconds = fields.headers.iter().find(|(name, _)| name == RETRY_AFTER).and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    let seconds = fields
+        .headers
+        .iter()
+        .find(|(name, _)| name == RETRY_AFTER)
+        .and_then(|(_, value)| value.to_str().ok()?.parse().ok());
     let is_mended = reasons.iter().any(|reason| reason.mend.is_some());
     // Nobody did anything wrong who can mend it.
-    let heading = if is_mended && fields.status == StatusCode::FORBIDDEN { "One step is missing" } else { heading };
+    let heading = if is_mended && fields.status == StatusCode::FORBIDDEN {
+        "One step is missing"
+    } else {
+        heading
+    };
     frame.title = heading.to_owned();
     let page = ProblemPage {
         heading,
         reasons,
         wait: seconds.map(wait_in_words).unwrap_or_default(),
         // Logging in would lead whoever has that to mend back to where they are.
-        log_in: matches!(fields.status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED)
-            && frame.viewer == Viewer::Nobody
+        log_in: matches!(
+            fields.status,
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
+        ) && frame.viewer == Viewer::Nobody
             && !is_mended
             && !fields.reasons.iter().any(is_about_origin),
         decision: fields.decision.map(|id| id.to_string()),
@@ -283,9 +363,16 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
         Ok(text) => html(fields.status, text, &page.layout),
         Err(error) => {
             tracing::error!(cause = %error, "the page of a problem could not be written");
-            let mut response = Response::new(Body::from(body(fields, ProblemFormat::Plain, &page.layout.url)));
+            let mut response = Response::new(Body::from(body(
+                fields,
+                ProblemFormat::Plain,
+                &page.layout.url,
+            )));
             *response.status_mut() = fields.status;
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(ProblemFormat::Plain.content_type()));
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static(ProblemFormat::Plain.content_type()),
+            );
             response
         }
     }
@@ -293,7 +380,10 @@ fn page(fields: &Fields, mut frame: Layout) -> Response {
 
 /// Whether it was refused because of the page it came from, whoever asks.
 fn is_about_origin(reason: &Reason) -> bool {
-    matches!(reason.code.as_str(), "cross-site-request" | "unknown-origin")
+    matches!(
+        reason.code.as_str(),
+        "cross-site-request" | "unknown-origin"
+    )
 }
 
 fn heading(status: StatusCode) -> &'static str {
@@ -328,12 +418,16 @@ pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
 
 /// Where a browser proves what is missing, for programs that show it to somebody.
 fn step_up_address(requirements: &[Requirement], public_url: &str) -> Option<String> {
-    let path = requirements.iter().find_map(|requirement| match requirement {
-        Requirement::EnrolledSecondFactor => Some("/account/factors/"),
-        Requirement::VerifiedEmail => Some("/account/emails/"),
-        Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_) => Some("/account/step-up"),
-        Requirement::ProjectToken | Requirement::TokenMadeWithSecondFactor => None,
-    });
+    let path = requirements
+        .iter()
+        .find_map(|requirement| match requirement {
+            Requirement::EnrolledSecondFactor => Some("/account/factors/"),
+            Requirement::VerifiedEmail => Some("/account/emails/"),
+            Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_) => {
+                Some("/account/step-up")
+            }
+            Requirement::ProjectToken | Requirement::TokenMadeWithSecondFactor => None,
+        });
     path.map(|path| format!("{public_url}{path}"))
 }
 
@@ -355,7 +449,9 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// Address of the page that helps.
 fn address(reason: &Reason, public_url: &str) -> Option<String> {
-    reason.page.map(|page| format!("{public_url}/help/#{}", page.as_str()))
+    reason
+        .page
+        .map(|page| format!("{public_url}/help/#{}", page.as_str()))
 }
 
 /// What is told of the reasons, no text twice: several policies may demand the same.
@@ -364,7 +460,10 @@ fn told(reasons: &[Reason], public_url: &str) -> Vec<Told> {
     for (position, reason) in reasons.iter().enumerate() {
         let url = address(reason, public_url);
         let is_followed = position + 1 < reasons.len();
-        let sentence = ended(&reason.message, is_followed || url.is_some() || !reason.remedy.is_empty());
+        let sentence = ended(
+            &reason.message,
+            is_followed || url.is_some() || !reason.remedy.is_empty(),
+        );
         let remedy = ended(&reason.remedy, is_followed || url.is_some());
         match all.iter_mut().find(|known| known.sentence == sentence) {
             // The same complaint with another remedy: either helps.
@@ -372,8 +471,19 @@ fn told(reasons: &[Reason], public_url: &str) -> Vec<Told> {
             Some(_) => {}
             None => {
                 let url = url.filter(|url| all.iter().all(|known| known.url.as_ref() != Some(url)));
-                let remedy = if all.iter().any(|known| !remedy.is_empty() && known.remedy == remedy) { String::new() } else { remedy };
-                all.push(Told { sentence, remedy, url });
+                let remedy = if all
+                    .iter()
+                    .any(|known| !remedy.is_empty() && known.remedy == remedy)
+                {
+                    String::new()
+                } else {
+                    remedy
+                };
+                all.push(Told {
+                    sentence,
+                    remedy,
+                    url,
+                });
             }
         }
     }
@@ -382,7 +492,11 @@ fn told(reasons: &[Reason], public_url: &str) -> Vec<Told> {
 
 /// Message, remedy and address in one line.
 fn full_text(told: &Told) -> String {
-    let Told { sentence, remedy, url } = told;
+    let Told {
+        sentence,
+        remedy,
+        url,
+    } = told;
     let mut text = sentence.clone();
     if !remedy.is_empty() {
         let _ = write!(text, " {remedy}");
@@ -395,12 +509,18 @@ fn full_text(told: &Told) -> String {
 
 /// Names the decision at the end of a text; empty without one.
 fn closing(decision: Option<DecisionId>) -> String {
-    decision.map(|id| format!("(decision {id})")).unwrap_or_default()
+    decision
+        .map(|id| format!("(decision {id})"))
+        .unwrap_or_default()
 }
 
 fn ended(text: &str, follows: bool) -> String {
     let text = text.trim_end();
-    if follows && !text.is_empty() && !text.ends_with(['.', '!', '?', ':']) { format!("{text}.") } else { text.to_owned() }
+    if follows && !text.is_empty() && !text.ends_with(['.', '!', '?', ':']) {
+        format!("{text}.")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -420,17 +540,29 @@ mod tests {
             remedy: "Enroll one".to_owned(),
             page: Some(Page::SecondFactor),
         };
-        Problem::with_reasons(StatusCode::FORBIDDEN, vec![reason]).requirements(vec![Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(900)])
+        Problem::with_reasons(StatusCode::FORBIDDEN, vec![reason]).requirements(vec![
+            Requirement::EnrolledSecondFactor,
+            Requirement::SecondFactorWithin(900),
+        ])
     }
 
     async fn text(accept: &'static str, problem: Problem) -> (Response, String) {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let (parts, body) = problem.answer(ProblemFormat::preferred(&headers), Layout::new(URL, "", Viewer::Nobody)).into_parts();
+        let (parts, body) = problem
+            .answer(
+                ProblemFormat::preferred(&headers),
+                Layout::new(URL, "", Viewer::Nobody),
+            )
+            .into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        (Response::from_parts(parts, Body::empty()), String::from_utf8(bytes.to_vec()).unwrap())
+        (
+            Response::from_parts(parts, Body::empty()),
+            String::from_utf8(bytes.to_vec()).unwrap(),
+        )
     }
 
-    const SENTENCE: &str = "User <b> has no second factor. Enroll one. See http://index.example/help/#second-factor";
+    const SENTENCE: &str =
+        "User <b> has no second factor. Enroll one. See http://index.example/help/#second-factor";
 
     #[tokio::test]
     async fn the_reason_phrase_carries_the_remedy_and_its_address() {
@@ -444,29 +576,70 @@ mod tests {
 
     #[tokio::test]
     async fn json_carries_it_in_code_and_message() {
-        let (response, body) = text("application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7", refusal()).await;
+        let (response, body) = text(
+            "application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7",
+            refusal(),
+        )
+        .await;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["code"], format!("403 {SENTENCE}"));
         assert_eq!(body["message"], SENTENCE);
-        assert_eq!(body["requirements"], json!(["enrolled-second-factor", { "second-factor-within": 900 }]));
-        assert_eq!(body["reasons"][0]["url"], "http://index.example/help/#second-factor");
+        assert_eq!(
+            body["requirements"],
+            json!(["enrolled-second-factor", { "second-factor-within": 900 }])
+        );
+        assert_eq!(
+            body["reasons"][0]["url"],
+            "http://index.example/help/#second-factor"
+        );
     }
 
     #[tokio::test]
     async fn every_reason_and_the_decision_reach_every_client_and_nothing_twice() {
         let id = DecisionId::new();
-        let one = |message: &str, page| Reason { code: "c".to_owned(), message: message.to_owned(), remedy: format!("Mend {message}."), page };
-        let problem =
-            || Problem::with_reasons(StatusCode::FORBIDDEN, vec![one("a", Some(Page::Email)), one("b", Some(Page::Email)), one("a", None)]).decided_by(id);
+        let one = |message: &str, page| Reason {
+            code: "c".to_owned(),
+            message: message.to_owned(),
+            remedy: format!("Mend {message}."),
+            page,
+        };
+        let problem = || {
+            Problem::with_reasons(
+                StatusCode::FORBIDDEN,
+                vec![
+                    one("a", Some(Page::Email)),
+                    one("b", Some(Page::Email)),
+                    one("a", None),
+                ],
+            )
+            .decided_by(id)
+        };
         let expected = format!("a. Mend a. See {URL}/help/#email Also: b. Mend b. (decision {id})");
         let (response, body) = text("*/*", problem()).await;
-        assert_eq!(response.extensions().get::<ReasonPhrase>().unwrap().as_bytes(), expected.as_bytes());
-        assert_eq!(body, format!("403 Forbidden\n\na. Mend a. See {URL}/help/#email\nb. Mend b.\n\nDecision: {id}\n"));
-        let body: Value = serde_json::from_str(&text("application/json", problem()).await.1).unwrap();
-        assert_eq!((&body["code"], &body["message"]), (&json!(format!("403 {expected}")), &json!(expected)));
+        assert_eq!(
+            response
+                .extensions()
+                .get::<ReasonPhrase>()
+                .unwrap()
+                .as_bytes(),
+            expected.as_bytes()
+        );
+        assert_eq!(
+            body,
+            format!(
+                "403 Forbidden\n\na. Mend a. See {URL}/help/#email\nb. Mend b.\n\nDecision: {id}\n"
+            )
+        );
+        let body: Value =
+            serde_json::from_str(&text("application/json", problem()).await.1).unwrap();
+        assert_eq!(
+            (&body["code"], &body["message"]),
+            (&json!(format!("403 {expected}")), &json!(expected))
+        );
         assert_eq!(body["reasons"].as_array().unwrap().len(), 3);
-        let body: Value = serde_json::from_str(&text("application/problem+json", problem()).await.1).unwrap();
+        let body: Value =
+            serde_json::from_str(&text("application/problem+json", problem()).await.1).unwrap();
         assert_eq!(body["detail"], expected);
     }
 
@@ -475,15 +648,29 @@ mod tests {
         let (response, body) = text("application/problem+json", refusal()).await;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
         let body: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((&body["title"], &body["detail"], &body["status"]), (&json!("Forbidden"), &json!(SENTENCE), &json!(403)));
+        assert_eq!(
+            (&body["title"], &body["detail"], &body["status"]),
+            (&json!("Forbidden"), &json!(SENTENCE), &json!(403))
+        );
     }
 
     #[tokio::test]
     async fn browsers_get_a_page_without_markup_of_others() {
         let (_, body) = text("text/html", refusal()).await;
-        assert!(body.contains("User &#60;b&#62; has no second factor"), "{body}");
-        assert!(body.contains("href=\"http://index.example/account/factors/\">Set up a second factor</a>"), "{body}");
-        assert!(body.contains("href=\"http://index.example/help/#second-factor\""), "{body}");
+        assert!(
+            body.contains("User &#60;b&#62; has no second factor"),
+            "{body}"
+        );
+        assert!(
+            body.contains(
+                "href=\"http://index.example/account/factors/\">Set up a second factor</a>"
+            ),
+            "{body}"
+        );
+        assert!(
+            body.contains("href=\"http://index.example/help/#second-factor\""),
+            "{body}"
+        );
         assert!(!body.contains("<b>"));
     }
 
@@ -491,31 +678,81 @@ mod tests {
     async fn programs_are_told_where_a_person_proves_what_is_missing() {
         let check = async |requirements, expected: Value| {
             let problem = Problem::new(StatusCode::FORBIDDEN, "c", "m").requirements(requirements);
-            let body: Value = serde_json::from_str(&text("application/json", problem).await.1).unwrap();
+            let body: Value =
+                serde_json::from_str(&text("application/json", problem).await.1).unwrap();
             assert_eq!(body["step-up"], expected);
         };
-        check(vec![Requirement::SecondFactorWithin(900)], json!("http://index.example/account/step-up")).await;
-        check(vec![Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(900)], json!("http://index.example/account/factors/")).await;
-        check(vec![Requirement::VerifiedEmail], json!("http://index.example/account/emails/")).await;
+        check(
+            vec![Requirement::SecondFactorWithin(900)],
+            json!("http://index.example/account/step-up"),
+        )
+        .await;
+        check(
+            vec![
+                Requirement::EnrolledSecondFactor,
+                Requirement::SecondFactorWithin(900),
+            ],
+            json!("http://index.example/account/factors/"),
+        )
+        .await;
+        check(
+            vec![Requirement::VerifiedEmail],
+            json!("http://index.example/account/emails/"),
+        )
+        .await;
         check(vec![Requirement::ProjectToken], Value::Null).await;
     }
 
     #[tokio::test]
     async fn a_browser_is_told_in_words_how_long_to_wait() {
-        let (response, body) = text("text/html", Problem::new(StatusCode::TOO_MANY_REQUESTS, "c", "Too often").retry_after(600)).await;
-        assert_eq!((response.status().as_u16(), response.headers()[RETRY_AFTER].to_str().unwrap()), (429, "600"));
-        assert!(body.contains("Try again in <strong>10 minutes</strong>"), "{body}");
-        for (seconds, words) in
-            [(0, "1 second"), (1, "1 second"), (90, "90 seconds"), (91, "2 minutes"), (3600, "60 minutes"), (7200, "2 hours"), (200_000, "3 days")]
-        {
+        let (response, body) = text(
+            "text/html",
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "c", "Too often").retry_after(600),
+        )
+        .await;
+        assert_eq!(
+            (
+                response.status().as_u16(),
+                response.headers()[RETRY_AFTER].to_str().unwrap()
+            ),
+            (429, "600")
+        );
+        assert!(
+            body.contains("Try again in <strong>10 minutes</strong>"),
+            "{body}"
+        );
+        for (seconds, words) in [
+            (0, "1 second"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (3600, "60 minutes"),
+            (7200, "2 hours"),
+            (200_000, "3 days"),
+        ] {
             assert_eq!(wait_in_words(seconds), words);
         }
     }
 
     #[tokio::test]
     async fn a_text_that_clients_match_on_stays_first_and_as_it_is() {
-        let (response, body) = text("*/*", Problem::new(StatusCode::BAD_REQUEST, "file-exists", "File already exists ('f')")).await;
-        assert!(response.extensions().get::<ReasonPhrase>().unwrap().as_bytes().starts_with(b"File already exists"));
+        let (response, body) = text(
+            "*/*",
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "file-exists",
+                "File already exists ('f')",
+            ),
+        )
+        .await;
+        assert!(
+            response
+                .extensions()
+                .get::<ReasonPhrase>()
+                .unwrap()
+                .as_bytes()
+                .starts_with(b"File already exists")
+        );
         assert_eq!(body, "400 Bad Request\n\nFile already exists ('f')\n");
     }
 }

@@ -21,23 +21,36 @@ pub(crate) enum Selected {
 /// Several ranges in one request are answered with the whole, as is a header that cannot
 /// be read or an `If-Range` that does not name this very content.
 pub(crate) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selected {
-    let Some(Ok(range)) = headers.get(RANGE).map(|value| value.to_str()) else { return Selected::Whole };
-    if headers.get(IF_RANGE).is_some_and(|value| value.as_bytes() != etag.as_bytes()) {
+    let Some(Ok(range)) = headers.get(RANGE).map(|value| value.to_str()) else {
+        return Selected::Whole;
+    };
+    if headers
+        .get(IF_RANGE)
+        .is_some_and(|value| value.as_bytes() != etag.as_bytes())
+    {
         return Selected::Whole;
     }
     parse(range, size)
 }
 
 fn parse(header: &str, size: u64) -> Selected {
-    let Some((unit, range)) = header.split_once('=') else { return Selected::Whole };
+    let Some((unit, range)) = header.split_once('=') else {
+        return Selected::Whole;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Selected::Whole;
     }
-    let Some((first, last)) = range.trim().split_once('-') else { return Selected::Whole };
+    let Some((first, last)) = range.trim().split_once('-') else {
+        return Selected::Whole;
+    };
     match (number(first), number(last)) {
         (None, Some(suffix)) if first.is_empty() => {
             let length = suffix.min(size);
-            if length == 0 { Selected::Unsatisfiable } else { Selected::Part(size - length..size) }
+            if length == 0 {
+                Selected::Unsatisfiable
+            } else {
+                Selected::Part(size - length..size)
+            }
         }
         (Some(first), None) if last.is_empty() => {
             if first < size {
@@ -67,10 +80,17 @@ fn number(text: &str) -> Option<u64> {
 
 /// Whether `If-None-Match` says that the client has this content already (weak comparison).
 pub(crate) fn client_has(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        let value = value.trim();
-        value == "*" || value.split(',').any(|candidate| candidate.trim().trim_start_matches("W/") == etag)
-    })
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
+            let value = value.trim();
+            value == "*"
+                || value
+                    .split(',')
+                    .any(|candidate| candidate.trim().trim_start_matches("W/") == etag)
+        })
 }
 
 #[cfg(test)]
@@ -88,7 +108,11 @@ mod tests {
         check("bytes=500-", 1000, Selected::Part(500..1000));
         check("bytes=-300", 1000, Selected::Part(700..1000));
         check("bytes=-3000", 1000, Selected::Part(0..1000));
-        check("bytes=900-99999999999999999999999", 1000, Selected::Part(900..1000));
+        check(
+            "bytes=900-99999999999999999999999",
+            1000,
+            Selected::Part(900..1000),
+        );
     }
 
     #[test]
@@ -100,14 +124,29 @@ mod tests {
 
     #[test]
     fn what_is_no_single_byte_range_is_answered_with_the_whole() {
-        for header in ["bytes=5-2", "bytes=", "bytes=-", "bytes=a-b", "lines=1-2", "bytes", "bytes=0-1,5-6", "bytes=+1-2", "bytes=1--2"] {
+        for header in [
+            "bytes=5-2",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "lines=1-2",
+            "bytes",
+            "bytes=0-1,5-6",
+            "bytes=+1-2",
+            "bytes=1--2",
+        ] {
             check(header, 1000, Selected::Whole);
         }
     }
 
     #[test]
     fn an_if_range_with_another_validator_selects_the_whole() {
-        let headers = |if_range: &str| HeaderMap::from_iter([(RANGE, "bytes=0-1".parse().unwrap()), (IF_RANGE, if_range.parse().unwrap())]);
+        let headers = |if_range: &str| {
+            HeaderMap::from_iter([
+                (RANGE, "bytes=0-1".parse().unwrap()),
+                (IF_RANGE, if_range.parse().unwrap()),
+            ])
+        };
         assert_eq!(select(&headers("\"a\""), "\"a\"", 10), Selected::Part(0..2));
         assert_eq!(select(&headers("\"b\""), "\"a\"", 10), Selected::Whole);
         assert_eq!(select(&headers("W/\"a\""), "\"a\"", 10), Selected::Whole);

@@ -63,12 +63,24 @@ struct Line {
 
 impl Line {
     fn of(told: &Told) -> Self {
-        let address = told.url.as_ref().map(|url| [b"See ".as_slice(), &latin1(url)].concat()).unwrap_or_default();
-        Self { sentence: latin1(&told.sentence), remedy: latin1(&told.remedy), address: short(address) }
+        let address = told
+            .url
+            .as_ref()
+            .map(|url| [b"See ".as_slice(), &latin1(url)].concat())
+            .unwrap_or_default();
+        Self {
+            sentence: latin1(&told.sentence),
+            remedy: latin1(&told.remedy),
+            address: short(address),
+        }
     }
 
     fn joined(&self) -> Vec<u8> {
-        let parts: Vec<&[u8]> = [&self.sentence, &self.remedy, &self.address].into_iter().map(Vec::as_slice).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&[u8]> = [&self.sentence, &self.remedy, &self.address]
+            .into_iter()
+            .map(Vec::as_slice)
+            .filter(|part| !part.is_empty())
+            .collect();
         parts.join(&b' ')
     }
 
@@ -81,16 +93,22 @@ impl Line {
     fn within(self, limit: usize) -> [Vec<u8>; 3] {
         let kept = after(&self.address) + (self.sentence.len().min(MIN_SENTENCE_BYTES) + 1);
         let remedy = cut(&self.remedy, limit.saturating_sub(kept));
-        let sentence = cut(&self.sentence, limit.saturating_sub(after(&self.address) + after(&remedy)));
+        let sentence = cut(
+            &self.sentence,
+            limit.saturating_sub(after(&self.address) + after(&remedy)),
+        );
         [sentence, remedy, self.address]
     }
 }
 
 /// Leaves out of the later lines what does not fit beside the whole first one.
 fn fit(lines: &mut Vec<Line>, room: usize) {
-    let Some(first) = lines.first().map(|line| line.joined().len()) else { return };
+    let Some(first) = lines.first().map(|line| line.joined().len()) else {
+        return;
+    };
     let needed = |lines: &[Line]| first + lines.iter().skip(1).map(Line::room).sum::<usize>();
-    let parts: [fn(&mut Line) -> &mut Vec<u8>; 2] = [|line| &mut line.address, |line| &mut line.remedy];
+    let parts: [fn(&mut Line) -> &mut Vec<u8>; 2] =
+        [|line| &mut line.address, |line| &mut line.remedy];
     for part in parts {
         for at in (1..lines.len()).rev() {
             if needed(lines) > room {
@@ -117,7 +135,11 @@ fn after(part: &[u8]) -> usize {
 
 /// Nothing instead of what would leave no room for the rest: it is of no use when cut.
 fn short(text: Vec<u8>) -> Vec<u8> {
-    if text.len() > MAX_BYTES / 3 { Vec::new() } else { text }
+    if text.len() > MAX_BYTES / 3 {
+        Vec::new()
+    } else {
+        text
+    }
 }
 
 /// The text in ISO-8859-1 on one line: control characters become spaces, typographic signs
@@ -153,7 +175,11 @@ fn cut(text: &[u8], limit: usize) -> Vec<u8> {
         return Vec::new();
     }
     let head = &text[..limit - 3];
-    let end = head.iter().rposition(|&byte| byte == b' ').filter(|&at| at > head.len() / 2).unwrap_or(head.len());
+    let end = head
+        .iter()
+        .rposition(|&byte| byte == b' ')
+        .filter(|&at| at > head.len() / 2)
+        .unwrap_or(head.len());
     [head[..end].trim_ascii_end(), b"..."].concat()
 }
 
@@ -163,11 +189,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn told(sentence: &str, remedy: &str, url: Option<&str>) -> Told {
-        Told { sentence: sentence.to_owned(), remedy: remedy.to_owned(), url: url.map(str::to_owned) }
+        Told {
+            sentence: sentence.to_owned(),
+            remedy: remedy.to_owned(),
+            url: url.map(str::to_owned),
+        }
     }
 
     fn text(reasons: &[Told], closing: &str) -> String {
-        compose(reasons, closing).as_bytes().iter().map(|&byte| byte as char).collect()
+        compose(reasons, closing)
+            .as_bytes()
+            .iter()
+            .map(|&byte| byte as char)
+            .collect()
     }
 
     const DECISION: &str = "(decision 0199c2f4-0000-7000-8000-000000000000)";
@@ -175,39 +209,78 @@ mod tests {
 
     #[test]
     fn short_refusals_stand_in_full() {
-        assert_eq!(text(&[told("No.", "Use a token.", Some("http://x/help/#tokens"))], ""), "No. Use a token. See http://x/help/#tokens");
-        assert_eq!(text(&[told("No.", "", None)], DECISION), format!("No. {DECISION}"));
+        assert_eq!(
+            text(
+                &[told("No.", "Use a token.", Some("http://x/help/#tokens"))],
+                ""
+            ),
+            "No. Use a token. See http://x/help/#tokens"
+        );
+        assert_eq!(
+            text(&[told("No.", "", None)], DECISION),
+            format!("No. {DECISION}")
+        );
         assert_eq!(text(&[told("", "", None)], ""), "");
-        let both = [told("No.", "Use a token.", Some("http://x/#a")), told("Never.", "Go.", Some("http://x/#b"))];
-        assert_eq!(text(&both, DECISION), format!("No. Use a token. See http://x/#a Also: Never. Go. See http://x/#b {DECISION}"));
+        let both = [
+            told("No.", "Use a token.", Some("http://x/#a")),
+            told("Never.", "Go.", Some("http://x/#b")),
+        ];
+        assert_eq!(
+            text(&both, DECISION),
+            format!("No. Use a token. See http://x/#a Also: Never. Go. See http://x/#b {DECISION}")
+        );
     }
 
     #[test]
     fn what_latin1_lacks_is_replaced() {
-        assert_eq!(text(&[told("user ‘é’ – 名\r\nSet-Cookie: x", "", None)], ""), "user 'é' - ? Set-Cookie: x");
+        assert_eq!(
+            text(&[told("user ‘é’ – 名\r\nSet-Cookie: x", "", None)], ""),
+            "user 'é' - ? Set-Cookie: x"
+        );
     }
 
     #[test]
     fn the_remedy_the_address_and_the_decision_outlive_a_long_sentence() {
-        let text = text(&[told(&"word ".repeat(200), "Use an API token.", Some(URL))], DECISION);
-        assert!(text.ends_with(&format!("... Use an API token. See {URL} {DECISION}")), "{text}");
+        let text = text(
+            &[told(&"word ".repeat(200), "Use an API token.", Some(URL))],
+            DECISION,
+        );
+        assert!(
+            text.ends_with(&format!("... Use an API token. See {URL} {DECISION}")),
+            "{text}"
+        );
         assert!(text.len() <= MAX_BYTES);
     }
 
     #[test]
     fn addresses_and_remedies_of_later_reasons_give_way_to_what_is_wrong() {
         let remedy = "Do what has to be done about it. ".repeat(3);
-        let reasons = ["First.", "Second.", "Third."].map(|sentence| told(sentence, &remedy, Some(URL)));
+        let reasons =
+            ["First.", "Second.", "Third."].map(|sentence| told(sentence, &remedy, Some(URL)));
         let remedy = remedy.trim_end();
-        assert_eq!(text(&reasons, DECISION), format!("First. {remedy} See {URL} Also: Second. {remedy} Also: Third. {DECISION}"));
+        assert_eq!(
+            text(&reasons, DECISION),
+            format!("First. {remedy} See {URL} Also: Second. {remedy} Also: Third. {DECISION}")
+        );
     }
 
     #[test]
     fn later_reasons_that_find_no_room_are_left_out_from_the_end() {
-        let reasons: Vec<Told> = (0..20).map(|number| told(&format!("Reason number {number} stands here."), "Do it.", Some(URL))).collect();
+        let reasons: Vec<Told> = (0..20)
+            .map(|number| {
+                told(
+                    &format!("Reason number {number} stands here."),
+                    "Do it.",
+                    Some(URL),
+                )
+            })
+            .collect();
         let text = text(&reasons, DECISION);
         assert!(text.starts_with(&format!("Reason number 0 stands here. Do it. See {URL} Also: Reason number 1 stands here. Also: ")), "{text}");
-        assert!(text.ends_with(DECISION) && !text.contains("number 19"), "{text}");
+        assert!(
+            text.ends_with(DECISION) && !text.contains("number 19"),
+            "{text}"
+        );
     }
 
     prop_compose! {

@@ -14,15 +14,26 @@ impl From<Refusal> for Problem {
     /// one, 429 for who tried too often, 503 for what could not be
     /// decided: a client can tell a refusal from an outage.
     fn from(refusal: Refusal) -> Self {
-        let Refusal { decision, kind, reasons, .. } = refusal;
+        let Refusal {
+            decision,
+            kind,
+            reasons,
+            ..
+        } = refusal;
         let problem = match kind {
             RefusalKind::Denied => Problem::with_reasons(StatusCode::FORBIDDEN, reasons),
-            RefusalKind::CredentialRequired => Problem::with_reasons(StatusCode::UNAUTHORIZED, reasons),
-            RefusalKind::Required(requirements) => Problem::with_reasons(StatusCode::FORBIDDEN, reasons).requirements(requirements),
-            RefusalKind::Failed => Problem::with_reasons(StatusCode::SERVICE_UNAVAILABLE, reasons).retry_after(RETRY_AFTER_FAILURE_SECONDS),
-            RefusalKind::Limited { retry_after_seconds } => {
-                Problem::with_reasons(StatusCode::TOO_MANY_REQUESTS, reasons).retry_after(retry_after_seconds.max(1))
+            RefusalKind::CredentialRequired => {
+                Problem::with_reasons(StatusCode::UNAUTHORIZED, reasons)
             }
+            RefusalKind::Required(requirements) => {
+                Problem::with_reasons(StatusCode::FORBIDDEN, reasons).requirements(requirements)
+            }
+            RefusalKind::Failed => Problem::with_reasons(StatusCode::SERVICE_UNAVAILABLE, reasons)
+                .retry_after(RETRY_AFTER_FAILURE_SECONDS),
+            RefusalKind::Limited {
+                retry_after_seconds,
+            } => Problem::with_reasons(StatusCode::TOO_MANY_REQUESTS, reasons)
+                .retry_after(retry_after_seconds.max(1)),
         };
         problem.decided_by(decision)
     }
@@ -48,12 +59,31 @@ mod tests {
     use model::DecisionId;
 
     fn check(kind: RefusalKind, status: u16, retry_after: Option<&str>) {
-        let reasons = vec![Reason { code: "a".into(), message: "b".into(), remedy: "c".into(), page: None }];
-        let problem = Problem::from(Refusal { decision: DecisionId::new(), set_number: 1, kind, reasons });
+        let reasons = vec![Reason {
+            code: "a".into(),
+            message: "b".into(),
+            remedy: "c".into(),
+            page: None,
+        }];
+        let problem = Problem::from(Refusal {
+            decision: DecisionId::new(),
+            set_number: 1,
+            kind,
+            reasons,
+        });
         assert!(problem.decision().is_some());
-        let response = problem.answer(ProblemFormat::Plain, Layout::new("http://index.example", "", Viewer::Unknown));
+        let response = problem.answer(
+            ProblemFormat::Plain,
+            Layout::new("http://index.example", "", Viewer::Unknown),
+        );
         assert_eq!(response.status(), status);
-        assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
+        assert_eq!(
+            response
+                .headers()
+                .get(RETRY_AFTER)
+                .map(|value| value.to_str().unwrap()),
+            retry_after
+        );
     }
 
     #[test]
@@ -62,7 +92,19 @@ mod tests {
         check(RefusalKind::CredentialRequired, 401, None);
         check(RefusalKind::Required(vec![]), 403, None);
         check(RefusalKind::Failed, 503, Some("5"));
-        check(RefusalKind::Limited { retry_after_seconds: 90 }, 429, Some("90"));
-        check(RefusalKind::Limited { retry_after_seconds: 0 }, 429, Some("1"));
+        check(
+            RefusalKind::Limited {
+                retry_after_seconds: 90,
+            },
+            429,
+            Some("90"),
+        );
+        check(
+            RefusalKind::Limited {
+                retry_after_seconds: 0,
+            },
+            429,
+            Some("1"),
+        );
     }
 }

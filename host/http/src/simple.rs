@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    ETAG, VARY,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream;
@@ -27,7 +30,9 @@ pub(crate) async fn index(exchange: Exchange) -> Answer {
 
 /// `GET /simple/{project}/`
 pub(crate) async fn project(exchange: Exchange) -> Answer {
-    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
+    let Some(name) = exchange.project() else {
+        return no_such_project(exchange).await;
+    };
     if name.normalized() != exchange.parameters.get("project") {
         return to_normalized(exchange, name.normalized()).await;
     }
@@ -36,17 +41,31 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
 
 /// `GET /simple/{project}`: the page lies one slash further.
 pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
-    let Some(name) = exchange.project() else { return no_such_project(exchange).await };
+    let Some(name) = exchange.project() else {
+        return no_such_project(exchange).await;
+    };
     to_normalized(exchange, name.normalized()).await
 }
 
 async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
-    let target = exchange.app.registry.load_read_index(&exchange.caller, project).await.map_err(|error| exchange.unavailable(error))?;
+    let target = exchange
+        .app
+        .registry
+        .load_read_index(&exchange.caller, project)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;
     let format = SimpleFormat::preferred(exchange.headers());
-    let page = exchange.app.registry.simple_page(permit, format.page_format()).await.map_err(|error| exchange.unavailable(error))?;
+    let page = exchange
+        .app
+        .registry
+        .simple_page(permit, format.page_format())
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     Ok(match page {
-        Some(SimplePage::Project(page)) => return cacheable(&exchange, page, format.content_type()).await,
+        Some(SimplePage::Project(page)) => {
+            return cacheable(&exchange, page, format.content_type()).await;
+        }
         Some(SimplePage::List(page)) => list(&exchange, page, format.content_type()).await,
         None => not_found(),
     })
@@ -55,22 +74,44 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
 /// A name that is not in its normalized form leads to the page of the one that is, whether
 /// there is such a project or not.
 async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
-    let target = exchange.app.registry.load_read_index(&exchange.caller, Some(normalized)).await.map_err(|error| exchange.unavailable(error))?;
+    let target = exchange
+        .app
+        .registry
+        .load_read_index(&exchange.caller, Some(normalized))
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
-    redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/simple/{normalized}/"))
+    redirect(
+        &exchange.app,
+        StatusCode::MOVED_PERMANENTLY,
+        &format!("/simple/{normalized}/"),
+    )
 }
 
 /// A name that no project can have. Decided like the index itself, so that whoever may not
 /// read is told so here as everywhere.
 async fn no_such_project(exchange: Exchange) -> Answer {
-    let target = exchange.app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
+    let target = exchange
+        .app
+        .registry
+        .load_read_index(&exchange.caller, None)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
     Ok(not_found())
 }
 
 /// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
-pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'static str) -> Answer {
-    let validators = Validators { etag: &page.etag, last_serial: page.last_serial, is_large: page.is_large() };
+pub(crate) async fn cacheable(
+    exchange: &Exchange,
+    page: Page,
+    content_type: &'static str,
+) -> Answer {
+    let validators = Validators {
+        etag: &page.etag,
+        last_serial: page.last_serial,
+        is_large: page.is_large(),
+    };
     let reads_too_much = AtomicBool::new(false);
     let body = |bytes: &PageBytes| {
         let body = body_of(bytes, exchange.attempt.remote_address);
@@ -78,12 +119,25 @@ pub(crate) async fn cacheable(exchange: &Exchange, page: Page, content_type: &'s
         (body.unwrap_or_default(), Some(bytes.length()))
     };
     let compressed = async || page.gzip().await.map(|bytes| body(&bytes));
-    let response = validated(exchange, content_type, validators, || body(&page.body), compressed).await;
+    let response = validated(
+        exchange,
+        content_type,
+        validators,
+        || body(&page.body),
+        compressed,
+    )
+    .await;
     match reads_too_much.load(Ordering::Relaxed) {
         false => Ok(response),
         true => {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-large-pages", "Your address reads too many large pages at the same time.");
-            Err(problem.remedy("Try again in a few seconds.", None).retry_after(5))
+            let problem = Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-many-large-pages",
+                "Your address reads too many large pages at the same time.",
+            );
+            Err(problem
+                .remedy("Try again in a few seconds.", None)
+                .retry_after(5))
         }
     }
 }
@@ -105,17 +159,33 @@ fn body_of(bytes: &PageBytes, address: IpAddr) -> Option<Body> {
             (part, (bytes, position, held))
         }))
     };
-    Some(Body::from_stream(stream::try_unfold((bytes.clone(), 0, held), next)))
+    Some(Body::from_stream(stream::try_unfold(
+        (bytes.clone(), 0, held),
+        next,
+    )))
 }
 
 /// The list of projects, which is written while it is sent.
 async fn list(exchange: &Exchange, page: ListPage, content_type: &'static str) -> Response {
     let body = |compressed| {
-        let next = async |mut parts: Parts| Ok::<_, std::io::Error>(parts.next().await?.map(|part| (part, parts)));
+        let next = async |mut parts: Parts| {
+            Ok::<_, std::io::Error>(parts.next().await?.map(|part| (part, parts)))
+        };
         Body::from_stream(stream::try_unfold(page.parts(compressed), next))
     };
-    let validators = Validators { etag: page.etag(), last_serial: page.last_serial(), is_large: page.is_large() };
-    validated(exchange, content_type, validators, || (body(false), Some(page.length())), async || Some((body(true), None))).await
+    let validators = Validators {
+        etag: page.etag(),
+        last_serial: page.last_serial(),
+        is_large: page.is_large(),
+    };
+    validated(
+        exchange,
+        content_type,
+        validators,
+        || (body(false), Some(page.length())),
+        async || Some((body(true), None)),
+    )
+    .await
 }
 
 /// What a client may have a page by.
@@ -135,8 +205,12 @@ async fn validated(
     compressed: impl AsyncFnOnce() -> Option<(Body, Option<u64>)>,
 ) -> Response {
     // Other bytes, another validator; both stay good as long as the page does.
-    let compressed_etag = (page.is_large && accepts_gzip(exchange.headers())).then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
-    let had = [compressed_etag.as_deref(), Some(page.etag)].into_iter().flatten().find(|etag| client_has(exchange.headers(), etag));
+    let compressed_etag = (page.is_large && accepts_gzip(exchange.headers()))
+        .then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
+    let had = [compressed_etag.as_deref(), Some(page.etag)]
+        .into_iter()
+        .flatten()
+        .find(|etag| client_has(exchange.headers(), etag));
     let compressed = match (had, compressed_etag.as_deref()) {
         (None, Some(etag)) => compressed().await.map(|body| (body, etag)),
         _ => None,
@@ -150,7 +224,11 @@ async fn validated(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     // What came to somebody with a credential is not for others' caches, needed or not.
-    let control = if exchange.presents_credential() { "private, max-age=600" } else { "public, max-age=600" };
+    let control = if exchange.presents_credential() {
+        "private, max-age=600"
+    } else {
+        "public, max-age=600"
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if is_compressed {
@@ -162,7 +240,10 @@ async fn validated(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(X_PYPI_LAST_SERIAL.clone(), HeaderValue::from(page.last_serial));
+    headers.insert(
+        X_PYPI_LAST_SERIAL.clone(),
+        HeaderValue::from(page.last_serial),
+    );
     if let Ok(etag) = HeaderValue::from_str(etag) {
         headers.insert(ETAG, etag);
     }
@@ -171,8 +252,11 @@ async fn validated(
 
 /// The text that PyPI's clients know.
 fn not_found() -> Response {
-    let mut response = crate::exchange::answer("text/plain; charset=utf-8", Body::from("404 Not Found"));
+    let mut response =
+        crate::exchange::answer("text/plain; charset=utf-8", Body::from("404 Not Found"));
     *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }

@@ -64,7 +64,9 @@ struct SentBody {
 
 /// As many files as a release may have: what a stranger sends is held while a password waits to
 /// be looked at.
-fn few_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ExpectedFiles>, D::Error> {
+fn few_files<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ExpectedFiles>, D::Error> {
     struct Files;
     impl<'de> Visitor<'de> for Files {
         type Value = Option<ExpectedFiles>;
@@ -94,18 +96,39 @@ fn few_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expect
 /// Refuses what says to be anything but `application/json`, whether there is a body or not:
 /// forms are what pages of other sites can send on a person's behalf without asking.
 pub(crate) fn refuse_forms(headers: &HeaderMap) -> Result<(), Problem> {
-    let is_json = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json"));
-    if headers.get_all(CONTENT_TYPE).iter().all(is_json) { Ok(()) } else { Err(not_json()) }
+    let is_json = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or("")
+                .trim()
+                .eq_ignore_ascii_case("application/json")
+        })
+    };
+    if headers.get_all(CONTENT_TYPE).iter().all(is_json) {
+        Ok(())
+    } else {
+        Err(not_json())
+    }
 }
 
 fn not_json() -> Problem {
-    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON.");
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not-json",
+        "The body must be JSON.",
+    );
     problem.remedy("Send it with Content-Type: application/json.", None)
 }
 
 /// Reads `{"user": …, "password": …, "totp": …, "device": …, "host": …, "files": …}`, or the
 /// files alone; nothing if the body is empty. Only as `application/json`.
-pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming, address: IpAddr) -> Result<Sent, Problem> {
+pub(crate) async fn read_sent(
+    headers: &HeaderMap,
+    body: &Incoming,
+    address: IpAddr,
+) -> Result<Sent, Problem> {
     let (whole, place) = long_bodies::read(body, address).await?;
     if whole.is_empty() {
         return Ok(Sent::default());
@@ -116,19 +139,44 @@ pub(crate) async fn read_sent(headers: &HeaderMap, body: &Incoming, address: IpA
     refuse_forms(headers)?;
     let whole = Secret::new(whole);
     // The parser's own text may quote the password.
-    let SentBody { user, password, totp, device, host, files } = serde_json::from_slice(whole.expose()).map_err(|_| malformed())?;
-    let (password, totp, device) = (password.map(Secret::new), totp.map(Secret::new), device.map(Secret::new));
+    let SentBody {
+        user,
+        password,
+        totp,
+        device,
+        host,
+        files,
+    } = serde_json::from_slice(whole.expose()).map_err(|_| malformed())?;
+    let (password, totp, device) = (
+        password.map(Secret::new),
+        totp.map(Secret::new),
+        device.map(Secret::new),
+    );
     let proof = match (user, password) {
-        (Some(user), Some(password)) => Some(Proof { user, password, totp, device, host }),
+        (Some(user), Some(password)) => Some(Proof {
+            user,
+            password,
+            totp,
+            device,
+            host,
+        }),
         // Whether files must be named, and a person must prove anything, is for the route to say.
         (None, None) if totp.is_none() && device.is_none() && host.is_none() => None,
         _ => return Err(malformed()),
     };
-    Ok(Sent { proof, files, place })
+    Ok(Sent {
+        proof,
+        files,
+        place,
+    })
 }
 
 fn malformed() -> Problem {
-    let problem = Problem::new(StatusCode::BAD_REQUEST, "proof-malformed", "The body is no proof of a person.");
+    let problem = Problem::new(
+        StatusCode::BAD_REQUEST,
+        "proof-malformed",
+        "The body is no proof of a person.",
+    );
     let remedy = r#"Send {"user": "...", "password": "...", "totp": "123456", "files": {"name": "sha256"}}."#;
     problem.remedy(remedy, Some(gate::Page::StagedReleases))
 }
@@ -137,25 +185,41 @@ fn malformed() -> Problem {
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let name = exchange.project().ok_or_else(no_such_name)?;
-    let target = registry.load_preview(Some(&exchange.caller), Some(name.normalized())).await.map_err(|error| exchange.unavailable(error))?;
+    let target = registry
+        .load_preview(Some(&exchange.caller), Some(name.normalized()))
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     // To look changes nothing: the code is left for what the person does about it.
     let permit = exchange.decide_look(target).await?;
-    let releases = registry.staged_releases(permit).await.map_err(|error| exchange.unavailable(error))?;
-    json(&json!({ "project": name.normalized(), "staged": releases.iter().map(describe).collect::<Vec<_>>() }))
+    let releases = registry
+        .staged_releases(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    json(
+        &json!({ "project": name.normalized(), "staged": releases.iter().map(describe).collect::<Vec<_>>() }),
+    )
 }
 
 /// `POST /api/projects/{project}/releases/{version}/publish`
 pub(crate) async fn publish(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
-    let target = registry.load_publish(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
+    let target = registry
+        .load_publish(Some(&exchange.caller), &project, &version)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let possible = |target: &PublishRelease| {
         check_files(&exchange, &project, &version, target.files())?;
-        registry.check_publish(target).map_err(|error| failed(&exchange, error))
+        registry
+            .check_publish(target)
+            .map_err(|error| failed(&exchange, error))
     };
     let permit = exchange.decide_possible(target, possible).await?;
     let warnings = messages(permit.warnings());
-    let released = registry.publish_release(permit).await.map_err(|error| failed(&exchange, error))?;
+    let released = registry
+        .publish_release(permit)
+        .await
+        .map_err(|error| failed(&exchange, error))?;
     json(&outcome("published", released, warnings))
 }
 
@@ -163,59 +227,104 @@ pub(crate) async fn publish(exchange: Exchange) -> Answer {
 pub(crate) async fn reject(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let (project, version) = release(&exchange)?;
-    let target = registry.load_reject(Some(&exchange.caller), &project, &version).await.map_err(|error| exchange.unavailable(error))?;
-    let possible = |target: &RejectRelease| check_files(&exchange, &project, &version, target.files());
+    let target = registry
+        .load_reject(Some(&exchange.caller), &project, &version)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let possible =
+        |target: &RejectRelease| check_files(&exchange, &project, &version, target.files());
     let permit = exchange.decide_possible(target, possible).await?;
     let warnings = messages(permit.warnings());
-    let released = registry.reject_release(permit).await.map_err(|error| failed(&exchange, error))?;
+    let released = registry
+        .reject_release(permit)
+        .await
+        .map_err(|error| failed(&exchange, error))?;
     json(&outcome("rejected", released, warnings))
 }
 
 /// Project and version as they stand in the path.
 fn release(exchange: &Exchange) -> Result<(String, Version), Problem> {
     let name = exchange.project().ok_or_else(no_such_name)?;
-    let version = Version::parse(exchange.parameters.get("version")).map_err(|error| Problem::new(StatusCode::NOT_FOUND, "not-found", error.to_string()))?;
+    let version = Version::parse(exchange.parameters.get("version"))
+        .map_err(|error| Problem::new(StatusCode::NOT_FOUND, "not-found", error.to_string()))?;
     Ok((name.normalized().to_owned(), version))
 }
 
 fn no_such_name() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "No project can have this name.")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "No project can have this name.",
+    )
 }
 
 /// There are staged files, and they are those that the person looked at: nobody publishes or
 /// rejects what they did not name. From here on the use case makes sure that they stay the same.
-fn check_files<'a>(exchange: &Exchange, project: &str, version: &Version, staged: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Problem> {
+fn check_files<'a>(
+    exchange: &Exchange,
+    project: &str,
+    version: &Version,
+    staged: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Problem> {
     let staged: Vec<(&str, &str)> = staged.collect();
     if staged.is_empty() {
-        return Err(failed(exchange, StagingError::NotStaged { project: project.to_owned(), version: version.to_string() }));
+        return Err(failed(
+            exchange,
+            StagingError::NotStaged {
+                project: project.to_owned(),
+                version: version.to_string(),
+            },
+        ));
     }
     match &exchange.expected_files {
         None => {
-            let message = format!("The request does not name the staged files of release {version} of project '{project}'.");
+            let message = format!(
+                "The request does not name the staged files of release {version} of project '{project}'."
+            );
             let remedy = format!(
                 "Look at what is staged: {}/api/projects/{project}/staged. Then send name and SHA-256 of each file as \"files\".",
                 exchange.app.public_url()
             );
-            Err(Problem::new(StatusCode::BAD_REQUEST, "files-missing", message).remedy(remedy, Some(gate::Page::StagedReleases)))
+            Err(
+                Problem::new(StatusCode::BAD_REQUEST, "files-missing", message)
+                    .remedy(remedy, Some(gate::Page::StagedReleases)),
+            )
         }
         Some(expected) if !are_expected(&staged, expected) => {
-            let message = format!("The staged files of release {version} of project '{project}' are not those of this request.");
-            let remedy = "Look at what is staged again: a file was added, removed or replaced since.";
-            Err(Problem::new(StatusCode::CONFLICT, "other-files", message).remedy(remedy, Some(gate::Page::StagedReleases)))
+            let message = format!(
+                "The staged files of release {version} of project '{project}' are not those of this request."
+            );
+            let remedy =
+                "Look at what is staged again: a file was added, removed or replaced since.";
+            Err(Problem::new(StatusCode::CONFLICT, "other-files", message)
+                .remedy(remedy, Some(gate::Page::StagedReleases)))
         }
         Some(_) => Ok(()),
     }
 }
 
 fn are_expected(staged: &[(&str, &str)], expected: &ExpectedFiles) -> bool {
-    staged.len() == expected.len() && staged.iter().all(|(name, sha256)| expected.get(*name).is_some_and(|expected| expected.eq_ignore_ascii_case(sha256)))
+    staged.len() == expected.len()
+        && staged.iter().all(|(name, sha256)| {
+            expected
+                .get(*name)
+                .is_some_and(|expected| expected.eq_ignore_ascii_case(sha256))
+        })
 }
 
 fn failed(exchange: &Exchange, error: StagingError) -> Problem {
     match error {
-        StagingError::NotStaged { .. } => Problem::new(StatusCode::NOT_FOUND, "not-staged", format!("The {error}.")),
-        StagingError::Overtaken { .. } => Problem::new(StatusCode::CONFLICT, "overtaken", format!("The {error}.")),
-        StagingError::Closed { .. } => Problem::new(StatusCode::CONFLICT, "release-too-old", format!("The {error}.")),
+        StagingError::NotStaged { .. } => {
+            Problem::new(StatusCode::NOT_FOUND, "not-staged", format!("The {error}."))
+        }
+        StagingError::Overtaken { .. } => {
+            Problem::new(StatusCode::CONFLICT, "overtaken", format!("The {error}."))
+        }
+        StagingError::Closed { .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "release-too-old",
+            format!("The {error}."),
+        ),
         StagingError::Storage(error) => exchange.unavailable(error),
     }
 }
@@ -225,12 +334,21 @@ fn outcome(word: &str, released: Released, warnings: Vec<String>) -> Value {
 }
 
 fn messages(reasons: &[gate::Reason]) -> Vec<String> {
-    reasons.iter().map(|reason| format!("{} {}", reason.message, reason.remedy).trim_end().to_owned()).collect()
+    reasons
+        .iter()
+        .map(|reason| {
+            format!("{} {}", reason.message, reason.remedy)
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
 }
 
 fn describe(staged: &StagedRelease) -> Value {
     let file = |(file, by): (&storage::files::FileRow, &StagedBy)| {
-        let token = file.uploaded_with.map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
+        let token = file
+            .uploaded_with
+            .map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
         json!({
             "filename": file.name, "size": file.size, "uploaded_at": file.uploaded_at.to_string(),
             "sha256": file.digests.sha256_hex(), "blake2b_256": file.digests.blake2_256_hex(),
@@ -251,30 +369,62 @@ mod tests {
 
     async fn check(content_type: &'static str, body: &'static str) -> Result<Sent, Problem> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        read_sent(&headers, &Incoming::new(Body::from(body), BodyLimits::OF_TESTS), std::net::Ipv4Addr::LOCALHOST.into()).await
+        read_sent(
+            &headers,
+            &Incoming::new(Body::from(body), BodyLimits::OF_TESTS),
+            std::net::Ipv4Addr::LOCALHOST.into(),
+        )
+        .await
     }
 
     #[tokio::test]
     async fn a_person_proves_password_and_second_factor_in_the_body() {
         let body = r#"{"user":"ada","password":"secret","totp":"123456","device":"known","host":"laptop"}"#;
-        let proof = check("application/json; charset=utf-8", body).await.ok().unwrap().proof.unwrap();
-        assert_eq!((proof.user.as_str(), proof.password.expose().as_str()), ("ada", "secret"));
-        assert_eq!((proof.totp.unwrap().expose().as_str(), proof.device.unwrap().expose().as_str()), ("123456", "known"));
+        let proof = check("application/json; charset=utf-8", body)
+            .await
+            .ok()
+            .unwrap()
+            .proof
+            .unwrap();
+        assert_eq!(
+            (proof.user.as_str(), proof.password.expose().as_str()),
+            ("ada", "secret")
+        );
+        assert_eq!(
+            (
+                proof.totp.unwrap().expose().as_str(),
+                proof.device.unwrap().expose().as_str()
+            ),
+            ("123456", "known")
+        );
         assert_eq!(proof.host.as_deref(), Some("laptop"));
-        let proof = check("application/json", r#"{"user":"ada","password":"secret"}"#).await.ok().unwrap().proof.unwrap();
+        let proof = check("application/json", r#"{"user":"ada","password":"secret"}"#)
+            .await
+            .ok()
+            .unwrap()
+            .proof
+            .unwrap();
         assert!(proof.totp.is_none() && proof.device.is_none());
     }
 
     #[tokio::test]
     async fn files_alone_are_for_who_proves_it_elsewhere() {
-        let sent = check("application/json", r#"{"files":{"a.whl":"AB"}}"#).await.ok().unwrap();
+        let sent = check("application/json", r#"{"files":{"a.whl":"AB"}}"#)
+            .await
+            .ok()
+            .unwrap();
         assert!(sent.proof.is_none() && sent.files.is_some());
     }
 
     #[tokio::test]
     async fn a_proof_may_say_which_files_it_speaks_of() {
         let body = r#"{"user":"ada","password":"secret","files":{"a.whl":"AB","b.whl":"cd"}}"#;
-        let expected = check("application/json", body).await.ok().unwrap().files.unwrap();
+        let expected = check("application/json", body)
+            .await
+            .ok()
+            .unwrap()
+            .files
+            .unwrap();
         assert!(are_expected(&[("a.whl", "ab"), ("b.whl", "cd")], &expected));
         for staged in [
             &[("a.whl", "ab")][..],
@@ -289,26 +439,53 @@ mod tests {
     #[tokio::test]
     async fn nobody_names_more_files_than_a_release_may_have() {
         let body = |files: u32| {
-            let files: Vec<String> = (0..files).map(|number| format!("\"{number}\":\"ab\"")).collect();
-            format!("{{\"user\":\"ada\",\"password\":\"secret\",\"files\":{{{}}}}}", files.join(","))
+            let files: Vec<String> = (0..files)
+                .map(|number| format!("\"{number}\":\"ab\""))
+                .collect();
+            format!(
+                "{{\"user\":\"ada\",\"password\":\"secret\",\"files\":{{{}}}}}",
+                files.join(",")
+            )
         };
         let most = model::limit::FILES_OF_RELEASE.get();
-        let read = async |files| check("application/json", Box::leak(body(files).into_boxed_str())).await;
-        assert_eq!(read(most).await.ok().and_then(|sent| sent.files).map(|files| files.len()), Some(most as usize));
+        let read =
+            async |files| check("application/json", Box::leak(body(files).into_boxed_str())).await;
+        assert_eq!(
+            read(most)
+                .await
+                .ok()
+                .and_then(|sent| sent.files)
+                .map(|files| files.len()),
+            Some(most as usize)
+        );
         assert!(read(most + 1).await.is_err());
     }
 
     #[tokio::test]
     async fn an_empty_body_proves_nothing() {
         for body in ["", "{}"] {
-            assert!(matches!(check("application/json", body).await, Ok(Sent { proof: None, files: None, .. })), "{body}");
+            assert!(
+                matches!(
+                    check("application/json", body).await,
+                    Ok(Sent {
+                        proof: None,
+                        files: None,
+                        ..
+                    })
+                ),
+                "{body}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_form_of_another_site_proves_nothing() {
         let body = r#"{"user":"ada","password":"secret"}"#;
-        for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        for content_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+        ] {
             assert!(check(content_type, body).await.is_err(), "{content_type}");
         }
     }
@@ -324,7 +501,10 @@ mod tests {
             r#"{"user":"ada","password":"s3cret","admin":true}"#,
             r#"{"user":1,"password":"s3cret"}"#,
         ] {
-            let problem = check("application/json", body).await.err().unwrap_or_else(|| panic!("{body}"));
+            let problem = check("application/json", body)
+                .await
+                .err()
+                .unwrap_or_else(|| panic!("{body}"));
             assert!(!format!("{problem:?}").contains("s3cret"), "{body}");
         }
     }

@@ -46,7 +46,11 @@ impl Need {
     }
 
     fn parse(text: &str) -> Self {
-        if text == "password" { Self::Password } else { Self::Factor }
+        if text == "password" {
+            Self::Password
+        } else {
+            Self::Factor
+        }
     }
 }
 
@@ -63,29 +67,52 @@ struct Return {
 impl Return {
     /// Back to a page.
     fn page(to: &str) -> Self {
-        Self { to: to.to_owned(), is_form: false, kept: Vec::new() }
+        Self {
+            to: to.to_owned(),
+            is_form: false,
+            kept: Vec::new(),
+        }
     }
 
     /// Back to what this request is.
     fn of(exchange: &Exchange, form: &Form) -> Self {
-        let path = exchange.request.uri.path_and_query().map_or("", |path| path.as_str());
+        let path = exchange
+            .request
+            .uri
+            .path_and_query()
+            .map_or("", |path| path.as_str());
         if exchange.body.is_none() {
             return Self::page(exchange.next(path));
         }
         if !routes::form_at(path) {
             return Self::page("/account/");
         }
-        Self { to: path.to_owned(), is_form: true, kept: owned(form.kept()) }
+        Self {
+            to: path.to_owned(),
+            is_form: true,
+            kept: owned(form.kept()),
+        }
     }
 
     /// As the step-up page's own form carries it. What is no address of ours is none: nobody
     /// is sent anywhere else.
     fn parse(exchange: &Exchange, form: &Form) -> Self {
         let to = form.text("step-up-to");
-        if form.text("step-up-method") == "post" && routes::form_at(to) && to.split('?').next() != Some(PATH) {
-            return Self { to: to.to_owned(), is_form: true, kept: owned(form.kept()) };
+        if form.text("step-up-method") == "post"
+            && routes::form_at(to)
+            && to.split('?').next() != Some(PATH)
+        {
+            return Self {
+                to: to.to_owned(),
+                is_form: true,
+                kept: owned(form.kept()),
+            };
         }
-        Self::page(if to.is_empty() { "/account/?notice=proven" } else { exchange.next(to) })
+        Self::page(if to.is_empty() {
+            "/account/?notice=proven"
+        } else {
+            exchange.next(to)
+        })
     }
 
     fn method(&self) -> &'static str {
@@ -94,13 +121,19 @@ impl Return {
 }
 
 fn owned(fields: Vec<(&str, &str)>) -> Vec<(String, String)> {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Why a proof is asked for, as the page's own form carries it: somebody who mistyped still reads
 /// it. Whatever it says is text, and bounded, as anything that is sent.
 fn carried(form: &Form) -> Vec<String> {
-    form.texts("step-up-reason").take(MAX_REASONS).map(|reason| reason.chars().take(MAX_REASON).collect()).collect()
+    form.texts("step-up-reason")
+        .take(MAX_REASONS)
+        .map(|reason| reason.chars().take(MAX_REASON).collect())
+        .collect()
 }
 
 /// The page that asks for a proof.
@@ -132,14 +165,28 @@ impl StepUpPage {
 /// person can prove that now, else the refusal.
 pub(crate) async fn refused(exchange: &Exchange, refusal: Refusal, form: &Form) -> Problem {
     let need = match &refusal.kind {
-        RefusalKind::Required(requirements) if exchange.caller.session.is_some() => provable(requirements),
+        RefusalKind::Required(requirements) if exchange.caller.session.is_some() => {
+            provable(requirements)
+        }
         _ => None,
     };
     let viewer = Viewer::of(&exchange.caller);
-    let reasons = refusal.reasons.iter().map(|reason| to_the_person(&viewer, &reason.message)).collect();
+    let reasons = refusal
+        .reasons
+        .iter()
+        .map(|reason| to_the_person(&viewer, &reason.message))
+        .collect();
     let problem = Problem::from(refusal);
     let Some(need) = need else { return problem };
-    let page = match page(exchange, need, Return::of(exchange, form), Errors::new(), reasons).await {
+    let page = match page(
+        exchange,
+        need,
+        Return::of(exchange, form),
+        Errors::new(),
+        reasons,
+    )
+    .await
+    {
         Ok(page) if page.is_possible() => page,
         Ok(_) => return problem,
         Err(problem) => return problem,
@@ -153,18 +200,39 @@ pub(crate) async fn refused(exchange: &Exchange, refusal: Refusal, form: &Form) 
 /// What a person with a session can prove at once; none when something else is missing too,
 /// which proofs do not mend. The factor comes first: it is what most rules are about.
 fn provable(requirements: &[Requirement]) -> Option<Need> {
-    let is_proof = |requirement: &Requirement| matches!(requirement, Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_));
+    let is_proof = |requirement: &Requirement| {
+        matches!(
+            requirement,
+            Requirement::SecondFactorWithin(_) | Requirement::PasswordWithin(_)
+        )
+    };
     if !requirements.iter().all(is_proof) {
         return None;
     }
-    let is_factor = |requirement: &Requirement| matches!(requirement, Requirement::SecondFactorWithin(_));
-    requirements.first().map(|_| if requirements.iter().any(is_factor) { Need::Factor } else { Need::Password })
+    let is_factor =
+        |requirement: &Requirement| matches!(requirement, Requirement::SecondFactorWithin(_));
+    requirements.first().map(|_| {
+        if requirements.iter().any(is_factor) {
+            Need::Factor
+        } else {
+            Need::Password
+        }
+    })
 }
 
-async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, reasons: Vec<String>) -> Result<StepUpPage, Problem> {
+async fn page(
+    exchange: &Exchange,
+    need: Need,
+    back: Return,
+    errors: Errors,
+    reasons: Vec<String>,
+) -> Result<StepUpPage, Problem> {
     let identity = &exchange.app.identity;
     let person = exchange.person()?;
-    let factors = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let factors = identity
+        .factors_of(person.id)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let keys_unavailable = identity.webauthn_unavailable();
     let has_keys = !factors.keys.is_empty();
     let mut layout = form_layout(exchange, "Confirm it’s you", &errors);
@@ -172,7 +240,17 @@ async fn page(exchange: &Exchange, need: Need, back: Return, errors: Errors, rea
         layout = layout.with_keys();
     }
     let (has_app, recovery_codes) = (factors.totp.is_some(), factors.recovery.unused);
-    Ok(StepUpPage { layout, errors, reasons, need, back, has_app, has_keys, keys_unavailable, recovery_codes })
+    Ok(StepUpPage {
+        layout,
+        errors,
+        reasons,
+        need,
+        back,
+        has_app,
+        has_keys,
+        keys_unavailable,
+        recovery_codes,
+    })
 }
 
 /// `GET /account/step-up`: to prove it before something asks.
@@ -181,8 +259,16 @@ pub(crate) async fn show(exchange: Exchange) -> Answer {
     let has_factor = person.factors.any();
     let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
     let wanted = exchange.query("next");
-    let back = Return::page(if wanted.is_empty() { "/account/?notice=proven" } else { exchange.next(&wanted) });
-    let need = if has_factor && exchange.query("need") != "password" { Need::Factor } else { Need::Password };
+    let back = Return::page(if wanted.is_empty() {
+        "/account/?notice=proven"
+    } else {
+        exchange.next(&wanted)
+    });
+    let need = if has_factor && exchange.query("need") != "password" {
+        Need::Factor
+    } else {
+        Need::Password
+    };
     exchange.render(&page(&exchange, need, back, Errors::new(), Vec::new()).await?)
 }
 
@@ -190,45 +276,119 @@ pub(crate) async fn show(exchange: Exchange) -> Answer {
 pub(crate) async fn prove(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.whole_form().await?;
-    let (back, need, reasons) = (Return::parse(&exchange, &form), Need::parse(form.text("step-up-need")), carried(&form));
-    let Exchange { app, attempt, caller, browser, .. } = &exchange;
+    let (back, need, reasons) = (
+        Return::parse(&exchange, &form),
+        Need::parse(form.text("step-up-need")),
+        carried(&form),
+    );
+    let Exchange {
+        app,
+        attempt,
+        caller,
+        browser,
+        ..
+    } = &exchange;
     let (identity, gate, cookie) = (&app.identity, &app.gate, browser.session().unwrap_or(""));
     let (field, proven) = match form.text("step-up-proof") {
-        "password" => ("step-up-password", identity.step_up_with_password(gate, attempt, caller, cookie, form.secret("step-up-password")).await),
-        "totp" => ("step-up-code", identity.step_up_with_totp(gate, attempt, caller, cookie, form.text("step-up-code")).await),
-        "recovery-code" => {
-            ("step-up-recovery-code", identity.step_up_with_recovery_code(gate, attempt, caller, cookie, form.text("step-up-recovery-code")).await)
-        }
-        "key" if form.text("response").len() <= MAX_ANSWER_BYTES && !form.text("response").is_empty() => {
-            let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
-            ("", identity.step_up_with_key(gate, attempt, caller, cookie, &answer).await)
+        "password" => (
+            "step-up-password",
+            identity
+                .step_up_with_password(
+                    gate,
+                    attempt,
+                    caller,
+                    cookie,
+                    form.secret("step-up-password"),
+                )
+                .await,
+        ),
+        "totp" => (
+            "step-up-code",
+            identity
+                .step_up_with_totp(gate, attempt, caller, cookie, form.text("step-up-code"))
+                .await,
+        ),
+        "recovery-code" => (
+            "step-up-recovery-code",
+            identity
+                .step_up_with_recovery_code(
+                    gate,
+                    attempt,
+                    caller,
+                    cookie,
+                    form.text("step-up-recovery-code"),
+                )
+                .await,
+        ),
+        "key"
+            if form.text("response").len() <= MAX_ANSWER_BYTES
+                && !form.text("response").is_empty() =>
+        {
+            let answer = KeyAnswer {
+                ceremony: form.text("ceremony").to_owned(),
+                response: form.text("response").to_owned(),
+            };
+            (
+                "",
+                identity
+                    .step_up_with_key(gate, attempt, caller, cookie, &answer)
+                    .await,
+            )
         }
         _ => {
             let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
             return exchange.render_with(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                &page(&exchange, need, back, Errors::of_field("", "Choose one of the ways below."), reasons).await?,
+                &page(
+                    &exchange,
+                    need,
+                    back,
+                    Errors::of_field("", "Choose one of the ways below."),
+                    reasons,
+                )
+                .await?,
             );
         }
     };
     let started = match proven {
         Ok(started) => started,
         Err(refusal) if refusal.kind == RefusalKind::Denied => {
-            let errors = refusal.reasons.first().map_or_else(|| Errors::of_field(field, refusal.to_string()), |reason| typed_wrong(field, reason));
+            let errors = refusal.reasons.first().map_or_else(
+                || Errors::of_field(field, refusal.to_string()),
+                |reason| typed_wrong(field, reason),
+            );
             let page = page(&exchange, need, back, errors, reasons).await?;
             return exchange.render_with(StatusCode::FORBIDDEN, &page);
         }
         // What was sent before stays in the page, to go on with once the wait is over.
-        Err(Refusal { kind: RefusalKind::Limited { retry_after_seconds }, .. }) => {
-            let page = page(&exchange, need, back, Errors::of_field("", tried_too_often(retry_after_seconds)), reasons).await?;
+        Err(Refusal {
+            kind: RefusalKind::Limited {
+                retry_after_seconds,
+            },
+            ..
+        }) => {
+            let page = page(
+                &exchange,
+                need,
+                back,
+                Errors::of_field("", tried_too_often(retry_after_seconds)),
+                reasons,
+            )
+            .await?;
             let mut response = exchange.render_with(StatusCode::TOO_MANY_REQUESTS, &page)?;
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
             return Ok(response);
         }
         Err(refusal) => return Err(refusal.into()),
     };
     // 307 keeps method and body: the browser sends the form again by itself.
-    let status = if back.is_form { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::SEE_OTHER };
+    let status = if back.is_form {
+        StatusCode::TEMPORARY_REDIRECT
+    } else {
+        StatusCode::SEE_OTHER
+    };
     let mut response = redirect(app, status, &back.to)?;
     cookies::set_session(app, &mut response, &started);
     Ok(response)
@@ -237,8 +397,16 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
 /// `POST /account/step-up/options`: a challenge for the security key.
 pub(crate) async fn options(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let Exchange { app, attempt, caller, .. } = &exchange;
-    let challenge = app.identity.challenge_for_step_up(&app.gate, attempt, caller).await?;
+    let Exchange {
+        app,
+        attempt,
+        caller,
+        ..
+    } = &exchange;
+    let challenge = app
+        .identity
+        .challenge_for_step_up(&app.gate, attempt, caller)
+        .await?;
     json(&json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options }))
 }
 
@@ -248,11 +416,21 @@ mod tests {
 
     #[test]
     fn a_page_asks_only_for_what_a_proof_mends() {
-        use Requirement::{EnrolledSecondFactor, PasswordWithin, SecondFactorWithin, TokenMadeWithSecondFactor, VerifiedEmail};
+        use Requirement::{
+            EnrolledSecondFactor, PasswordWithin, SecondFactorWithin, TokenMadeWithSecondFactor,
+            VerifiedEmail,
+        };
         assert_eq!(provable(&[SecondFactorWithin(60)]), Some(Need::Factor));
         assert_eq!(provable(&[PasswordWithin(60)]), Some(Need::Password));
-        assert_eq!(provable(&[PasswordWithin(60), SecondFactorWithin(60)]), Some(Need::Factor));
-        for other in [EnrolledSecondFactor, VerifiedEmail, TokenMadeWithSecondFactor] {
+        assert_eq!(
+            provable(&[PasswordWithin(60), SecondFactorWithin(60)]),
+            Some(Need::Factor)
+        );
+        for other in [
+            EnrolledSecondFactor,
+            VerifiedEmail,
+            TokenMadeWithSecondFactor,
+        ] {
             assert_eq!(provable(&[SecondFactorWithin(60), other]), None);
         }
         assert_eq!(provable(&[]), None);

@@ -35,23 +35,54 @@ const LOOK_AGAIN: Duration = Duration::from_millis(limit::ENDED_CREDENTIAL.milli
 /// `POST /legacy/`
 pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
     let app = exchange.app.clone();
-    let Exchange { attempt, caller, .. } = &exchange;
+    let Exchange {
+        attempt, caller, ..
+    } = &exchange;
     // Core rule, not a policy: a file needs somebody who uploads it. Asked before the body
     // is read, so that nobody in particular costs nothing.
     if caller.principal == Principal::Anonymous {
         let message = "Invalid or non-existent authentication information.";
-        let remedy = "Use an API token: user name __token__, and the token with its prefix as password.";
-        let refusal = app.gate.refuse(attempt, caller, Action::FileUpload, "authentication-missing", message, remedy, Some(Page::Tokens)).await;
+        let remedy =
+            "Use an API token: user name __token__, and the token with its prefix as password.";
+        let refusal = app
+            .gate
+            .refuse(
+                attempt,
+                caller,
+                Action::FileUpload,
+                "authentication-missing",
+                message,
+                remedy,
+                Some(Page::Tokens),
+            )
+            .await;
         return Err(refusal.into());
     }
-    if let Some(gone) = exchange.request.uri.query().and_then(action_of_query).and_then(|action| gone(&action)) {
+    if let Some(gone) = exchange
+        .request
+        .uri
+        .query()
+        .and_then(action_of_query)
+        .and_then(|action| gone(&action))
+    {
         return Err(gone);
     }
-    let body = exchange.body.clone().ok_or_else(|| malformed("The upload has no body"))?;
-    app.gate.check_token(attempt, caller, Action::FileUpload).await?;
+    let body = exchange
+        .body
+        .clone()
+        .ok_or_else(|| malformed("The upload has no body"))?;
+    app.gate
+        .check_token(attempt, caller, Action::FileUpload)
+        .await?;
     // What the set lets nobody do with such a credential is refused before a byte is stored.
-    if app.gate.never_permits(Action::FileUpload, caller.credential) {
-        let _ = app.gate.decide(attempt, caller, Look(Action::FileUpload)).await?;
+    if app
+        .gate
+        .never_permits(Action::FileUpload, caller.credential)
+    {
+        let _ = app
+            .gate
+            .decide(attempt, caller, Look(Action::FileUpload))
+            .await?;
     }
     let place = tokio::select! {
         place = app.upload_places.take(caller, &body) => match place {
@@ -73,11 +104,24 @@ pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
     authenticate_again(&mut exchange, Action::FileUpload).await?;
     let Some(form) = form else {
         // The credential ended, and the line above says why; or it permits nothing any more.
-        let _ = app.gate.decide(&exchange.attempt, &exchange.caller, Look(Action::FileUpload)).await?;
+        let _ = app
+            .gate
+            .decide(
+                &exchange.attempt,
+                &exchange.caller,
+                Look(Action::FileUpload),
+            )
+            .await?;
         return Err(busy());
     };
-    let Exchange { attempt, caller, .. } = &exchange;
-    let uploaded = app.registry.upload(&app.gate, attempt, caller, form.finish()).await.map_err(|error| failed(&exchange, error))?;
+    let Exchange {
+        attempt, caller, ..
+    } = &exchange;
+    let uploaded = app
+        .registry
+        .upload(&app.gate, attempt, caller, form.finish())
+        .await
+        .map_err(|error| failed(&exchange, error))?;
     succeeded(exchange.headers(), uploaded, app.public_url())
 }
 
@@ -92,11 +136,23 @@ async fn client_gone(exchange: &Exchange) {
 /// Waits until the credential is of no more use, which owners bring about to throw somebody out.
 /// Or a body that is made to take an hour would keep its place, and the owner waiting for one.
 async fn credential_ended(exchange: &Exchange) {
-    let Exchange { app, caller, request, browser, .. } = exchange;
-    let Ok(presented) = presented(&request.headers, browser) else { return };
+    let Exchange {
+        app,
+        caller,
+        request,
+        browser,
+        ..
+    } = exchange;
+    let Ok(presented) = presented(&request.headers, browser) else {
+        return;
+    };
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
-        if app.gate.never_permits(Action::FileUpload, caller.credential) || app.identity.has_ended(caller, &presented).await {
+        if app
+            .gate
+            .never_permits(Action::FileUpload, caller.credential)
+            || app.identity.has_ended(caller, &presented).await
+        {
             return;
         }
     }
@@ -105,7 +161,11 @@ async fn credential_ended(exchange: &Exchange) {
 async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, Problem> {
     let mut form = FormBuilder::new();
     let mut parts = multipart(exchange.headers(), body).await?;
-    while let Some(mut part) = parts.next_field().await.map_err(|error| unreadable(body, &error))? {
+    while let Some(mut part) = parts
+        .next_field()
+        .await
+        .map_err(|error| unreadable(body, &error))?
+    {
         body.parsed();
         let name = part.name().unwrap_or("").to_owned();
         if part.file_name().is_none() {
@@ -115,10 +175,14 @@ async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, 
             {
                 return Err(gone);
             }
-            form.text(&name, &value).map_err(|error| failed(exchange, error))?;
+            form.text(&name, &value)
+                .map_err(|error| failed(exchange, error))?;
             continue;
         }
-        match form.file_part(&name).map_err(|error| failed(exchange, error))? {
+        match form
+            .file_part(&name)
+            .map_err(|error| failed(exchange, error))?
+        {
             FilePart::Content => read_content(exchange, body, &mut form, part).await?,
             FilePart::Ignored => while next_chunk(&mut part, body).await?.is_some() {},
         }
@@ -127,9 +191,22 @@ async fn read_form(exchange: &Exchange, body: &Incoming) -> Result<FormBuilder, 
 }
 
 /// The distribution itself, straight to disk.
-async fn read_content(exchange: &Exchange, body: &Incoming, form: &mut FormBuilder, mut part: Field<'_>) -> Result<(), Problem> {
-    let Exchange { app, attempt, caller, .. } = exchange;
-    app.registry.check_uploader(&app.gate, attempt, caller, form).await.map_err(|error| failed(exchange, error))?;
+async fn read_content(
+    exchange: &Exchange,
+    body: &Incoming,
+    form: &mut FormBuilder,
+    mut part: Field<'_>,
+) -> Result<(), Problem> {
+    let Exchange {
+        app,
+        attempt,
+        caller,
+        ..
+    } = exchange;
+    app.registry
+        .check_uploader(&app.gate, attempt, caller, form)
+        .await
+        .map_err(|error| failed(exchange, error))?;
     let file_name = part.file_name().map(str::to_owned);
     let content_type = part.content_type().map(str::to_owned);
     let mut spool = match timeout(app.config.upload_wait, Spool::create(&app.registry)).await {
@@ -137,21 +214,32 @@ async fn read_content(exchange: &Exchange, body: &Incoming, form: &mut FormBuild
         Err(_) => return Err(busy()),
     };
     while let Some(chunk) = next_chunk(&mut part, body).await? {
-        spool.write(chunk).await.map_err(|error| not_spooled(exchange, error))?;
+        spool
+            .write(chunk)
+            .await
+            .map_err(|error| not_spooled(exchange, error))?;
     }
-    let file = spool.finish().await.map_err(|error| not_spooled(exchange, error))?;
-    form.content(file_name.as_deref(), content_type.as_deref(), file).map_err(|error| failed(exchange, error))
+    let file = spool
+        .finish()
+        .await
+        .map_err(|error| not_spooled(exchange, error))?;
+    form.content(file_name.as_deref(), content_type.as_deref(), file)
+        .map_err(|error| failed(exchange, error))
 }
 
 /// The body's parts, read from the network as they are asked for.
 async fn multipart(headers: &HeaderMap, body: &Incoming) -> Result<Multipart, Problem> {
     let mut request = Request::new(Body::from_stream(body.chunks()));
     if let Some(content_type) = headers.get(CONTENT_TYPE) {
-        request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, content_type.clone());
     }
     // The body itself keeps the limits; axum's own would cut files at 2 MiB.
     DefaultBodyLimit::disable().apply(&mut request);
-    Multipart::from_request(request, &()).await.map_err(|_| malformed("The upload is no multipart/form-data"))
+    Multipart::from_request(request, &())
+        .await
+        .map_err(|_| malformed("The upload is no multipart/form-data"))
 }
 
 /// A text field, read no further than what the form accepts.
@@ -167,8 +255,14 @@ async fn read_text(part: &mut Field<'_>, body: &Incoming) -> Result<Vec<u8>, Pro
     Ok(value)
 }
 
-async fn next_chunk(part: &mut Field<'_>, body: &Incoming) -> Result<Option<bytes::Bytes>, Problem> {
-    let chunk = part.chunk().await.map_err(|error| unreadable(body, &error))?;
+async fn next_chunk(
+    part: &mut Field<'_>,
+    body: &Incoming,
+) -> Result<Option<bytes::Bytes>, Problem> {
+    let chunk = part
+        .chunk()
+        .await
+        .map_err(|error| unreadable(body, &error))?;
     body.parsed();
     Ok(chunk)
 }
@@ -182,29 +276,60 @@ fn unreadable(body: &Incoming, error: &MultipartError) -> Problem {
 }
 
 fn malformed(message: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "upload-malformed", message).remedy("Upload with twine, uv or another tool that speaks the upload API.", None)
+    Problem::new(StatusCode::BAD_REQUEST, "upload-malformed", message).remedy(
+        "Upload with twine, uv or another tool that speaks the upload API.",
+        None,
+    )
 }
 
 fn busy() -> Problem {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads are under way.");
-    problem.remedy("Try again in a few seconds.", None).retry_after(10)
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too-many-uploads",
+        "Too many uploads are under way.",
+    );
+    problem
+        .remedy("Try again in a few seconds.", None)
+        .retry_after(10)
 }
 
 fn gave_way() -> Problem {
-    let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "upload-too-slow", "The upload arrives too slowly while others wait for its place.");
-    problem.remedy("Try again over a faster connection, or when fewer people upload.", None)
+    let problem = Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "upload-too-slow",
+        "The upload arrives too slowly while others wait for its place.",
+    );
+    problem.remedy(
+        "Try again over a faster connection, or when fewer people upload.",
+        None,
+    )
 }
 
 async fn no_place(exchange: &Exchange, none: NoPlace) -> Problem {
-    let NoPlace::Own { most } = none else { return busy() };
+    let NoPlace::Own { most } = none else {
+        return busy();
+    };
     let reason = Reason {
         code: "too-many-own-uploads".to_owned(),
         message: format!("Too many of your uploads are under way; at most {most} may be at a time."),
         remedy: "Wait until one of them is done, then try again. If they are not yours, revoke the token that they use.".to_owned(),
         page: Some(Page::Tokens),
     };
-    let kind = RefusalKind::Limited { retry_after_seconds: 30 };
-    exchange.app.gate.refuse_as(&exchange.attempt, &exchange.caller, Action::FileUpload, kind, reason).await.into()
+    let kind = RefusalKind::Limited {
+        retry_after_seconds: 30,
+    };
+    exchange
+        .app
+        .gate
+        .refuse_as(
+            &exchange.attempt,
+            &exchange.caller,
+            Action::FileUpload,
+            kind,
+            reason,
+        )
+        .await
+        .into()
 }
 
 fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
@@ -219,8 +344,15 @@ fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
 
 fn failed(exchange: &Exchange, error: UploadError) -> Problem {
     match error {
-        UploadError::Rejected { status, code, message } => {
-            let status = StatusCode::from_u16(status).ok().filter(|status| status.is_client_error()).unwrap_or(StatusCode::BAD_REQUEST);
+        UploadError::Rejected {
+            status,
+            code,
+            message,
+        } => {
+            let status = StatusCode::from_u16(status)
+                .ok()
+                .filter(|status| status.is_client_error())
+                .unwrap_or(StatusCode::BAD_REQUEST);
             Problem::new(status, code, message)
         }
         UploadError::Refused(refusal) => refusal.into(),
@@ -232,7 +364,9 @@ fn failed(exchange: &Exchange, error: UploadError) -> Problem {
 /// and read it are told all.
 fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> Answer {
     if uploaded.staged {
-        uploaded.messages.push(how_to_publish(&uploaded, public_url));
+        uploaded
+            .messages
+            .push(how_to_publish(&uploaded, public_url));
     }
     if ProblemFormat::preferred(headers) == ProblemFormat::Json {
         return json(&json!({
@@ -240,14 +374,26 @@ fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> A
             "unchanged": uploaded.unchanged, "created_project": uploaded.created_project, "messages": uploaded.messages,
         }));
     }
-    Ok(answer("text/plain; charset=utf-8", Body::from(uploaded.messages.join("\n"))))
+    Ok(answer(
+        "text/plain; charset=utf-8",
+        Body::from(uploaded.messages.join("\n")),
+    ))
 }
 
 /// Where a release goes from here, for people and for programs.
 fn how_to_publish(uploaded: &Uploaded, public_url: &str) -> String {
-    let Uploaded { project, version, messages, .. } = uploaded;
+    let Uploaded {
+        project,
+        version,
+        messages,
+        ..
+    } = uploaded;
     let page = format!("{public_url}/help/#{}", Page::StagedReleases);
-    let see = if messages.iter().any(|message| message.contains(&page)) { String::new() } else { format!(" See {page}") };
+    let see = if messages.iter().any(|message| message.contains(&page)) {
+        String::new()
+    } else {
+        format!(" See {page}")
+    };
     format!(
         "A maintainer publishes the release with `portcullis release publish {project} {version} --url {public_url}`, or by POST {public_url}/api/projects/{project}/releases/{version}/publish.{see}"
     )
@@ -255,15 +401,22 @@ fn how_to_publish(uploaded: &Uploaded, public_url: &str) -> String {
 
 /// `:action` of a query, where old tools put it.
 fn action_of_query(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(":action=").or_else(|| pair.strip_prefix("%3Aaction=")))?;
+    let value = query.split('&').find_map(|pair| {
+        pair.strip_prefix(":action=")
+            .or_else(|| pair.strip_prefix("%3Aaction="))
+    })?;
     Some(value.chars().take(32).collect())
 }
 
 /// What PyPI says to requests of another time.
 fn gone(action: &str) -> Option<Problem> {
     let message = match action {
-        "submit" | "submit_pkg_info" => "Project pre-registration is no longer required or supported, upload your files instead.",
-        "doc_upload" => "Uploading documentation is no longer supported, we recommend using https://readthedocs.org/.",
+        "submit" | "submit_pkg_info" => {
+            "Project pre-registration is no longer required or supported, upload your files instead."
+        }
+        "doc_upload" => {
+            "Uploading documentation is no longer supported, we recommend using https://readthedocs.org/."
+        }
         _ => return None,
     };
     Some(Problem::new(StatusCode::GONE, "action-gone", message))
@@ -297,14 +450,27 @@ mod tests {
     const LIMITS: BodyLimits = BodyLimits::OF_TESTS;
 
     fn headers() -> HeaderMap {
-        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=b"))])
+        HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            HeaderValue::from_static("multipart/form-data; boundary=b"),
+        )])
     }
 
     #[test]
     fn actions_of_another_time_are_gone() {
-        assert!(gone("submit").is_some() && gone("doc_upload").is_some() && gone("file_upload").is_none());
-        assert_eq!(action_of_query("a=b&:action=submit").as_deref(), Some("submit"));
-        assert_eq!(action_of_query("%3Aaction=doc_upload").as_deref(), Some("doc_upload"));
+        assert!(
+            gone("submit").is_some()
+                && gone("doc_upload").is_some()
+                && gone("file_upload").is_none()
+        );
+        assert_eq!(
+            action_of_query("a=b&:action=submit").as_deref(),
+            Some("submit")
+        );
+        assert_eq!(
+            action_of_query("%3Aaction=doc_upload").as_deref(),
+            Some("doc_upload")
+        );
         assert_eq!(action_of_query("action=submit"), None);
     }
 
@@ -323,18 +489,30 @@ mod tests {
         drop(part);
         let mut part = parts.next_field().await.unwrap().unwrap();
         body.parsed();
-        assert_eq!(read_text(&mut part, &body).await.ok().unwrap().len(), FormBuilder::MAX_FIELD_BYTES + 1);
+        assert_eq!(
+            read_text(&mut part, &body).await.ok().unwrap().len(),
+            FormBuilder::MAX_FIELD_BYTES + 1
+        );
     }
 
     #[tokio::test]
     async fn a_part_whose_headers_never_end_is_not_kept_in_memory() {
-        let endless = stream::iter((0..1000).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 16 << 10])));
-        let start = stream::iter([Ok(b"--b\r\nContent-Disposition: form-data; name=\"".to_vec())]);
-        let body = Incoming::new(Body::from_stream(futures_util::StreamExt::chain(start, endless)), LIMITS);
+        let endless =
+            stream::iter((0..1000).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 16 << 10])));
+        let start = stream::iter([Ok(
+            b"--b\r\nContent-Disposition: form-data; name=\"".to_vec()
+        )]);
+        let body = Incoming::new(
+            Body::from_stream(futures_util::StreamExt::chain(start, endless)),
+            LIMITS,
+        );
         let mut parts = multipart(&headers(), &body).await.ok().unwrap();
         let error = parts.next_field().await.err().unwrap();
         assert_eq!(body.failure(), Some(crate::body::BodyError::Unparsable));
-        let answer = unreadable(&body, &error).answer(ProblemFormat::Plain, Layout::new("http://index.example", "", Viewer::Unknown));
+        let answer = unreadable(&body, &error).answer(
+            ProblemFormat::Plain,
+            Layout::new("http://index.example", "", Viewer::Unknown),
+        );
         assert_eq!(answer.status(), 400);
     }
 
@@ -351,12 +529,26 @@ mod tests {
             decision: model::DecisionId::new(),
             set_number: 1,
         };
-        let response = succeeded(&HeaderMap::new(), uploaded, "http://index.example").ok().unwrap();
-        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let response = succeeded(&HeaderMap::new(), uploaded, "http://index.example")
+            .ok()
+            .unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap()
+            .to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        assert!(text.starts_with("It is held back.\nA maintainer publishes"), "{text}");
-        assert!(text.contains("`portcullis release publish demo 1.0 --url http://index.example`"), "{text}");
-        assert!(text.contains("http://index.example/api/projects/demo/releases/1.0/publish."), "{text}");
+        assert!(
+            text.starts_with("It is held back.\nA maintainer publishes"),
+            "{text}"
+        );
+        assert!(
+            text.contains("`portcullis release publish demo 1.0 --url http://index.example`"),
+            "{text}"
+        );
+        assert!(
+            text.contains("http://index.example/api/projects/demo/releases/1.0/publish."),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -16,33 +16,62 @@ use identity::{DisableUser, IdentityConfig, Limits, PasswordHashing, Secret};
 use fixture::{Fixture, PASSWORD};
 
 /// What is asked with a name that has an account, and with others.
-const CASES: [(&str, &str); 5] =
-    [("known", "ana"), ("known again (control)", "ana"), ("unknown", "nobody"), ("unknown address", "nobody@example.org"), ("disabled", "ben")];
+const CASES: [(&str, &str); 5] = [
+    ("known", "ana"),
+    ("known again (control)", "ana"),
+    ("unknown", "nobody"),
+    ("unknown address", "nobody@example.org"),
+    ("disabled", "ben"),
+];
 
 #[tokio::main]
 async fn main() {
-    let runs: usize = std::env::args().nth(1).map_or(200, |text| text.parse().expect("the number of runs"));
+    let runs: usize = std::env::args()
+        .nth(1)
+        .map_or(200, |text| text.parse().expect("the number of runs"));
     let fixture = registry(Duration::ZERO).await;
 
     report("login with a wrong password", runs, async |name| {
         let password = Secret::new(format!("not {PASSWORD}"));
         let started = Instant::now();
-        fixture.identity.log_in(&fixture.gate, &fixture.attempt(), name, password, None).await.expect_err("the password is wrong");
+        fixture
+            .identity
+            .log_in(&fixture.gate, &fixture.attempt(), name, password, None)
+            .await
+            .expect_err("the password is wrong");
         started.elapsed()
     })
     .await;
     // In another form than passwords are compared in: one hash more, whoever it is.
-    report("login with a wrong password, decomposed letters", runs, async |name| {
-        let password = Secret::new(format!("cre\u{300}me not {PASSWORD}"));
-        let started = Instant::now();
-        fixture.identity.log_in(&fixture.gate, &fixture.attempt(), name, password, None).await.expect_err("the password is wrong");
-        started.elapsed()
-    })
+    report(
+        "login with a wrong password, decomposed letters",
+        runs,
+        async |name| {
+            let password = Secret::new(format!("cre\u{300}me not {PASSWORD}"));
+            let started = Instant::now();
+            fixture
+                .identity
+                .log_in(&fixture.gate, &fixture.attempt(), name, password, None)
+                .await
+                .expect_err("the password is wrong");
+            started.elapsed()
+        },
+    )
     .await;
-    report("request for a new password, the work alone", runs, async |name| ask(&fixture, name).await).await;
+    report(
+        "request for a new password, the work alone",
+        runs,
+        async |name| ask(&fixture, name).await,
+    )
+    .await;
     // Each takes a tenth of a second.
     let fixture = registry(IdentityConfig::for_host("pypi.example.org").even_answers).await;
-    report("request for a new password, as it is answered", runs / 5, async |name| ask(&fixture, name).await).await;
+    report(
+        "request for a new password, as it is answered",
+        runs / 5,
+        async |name| ask(&fixture, name).await,
+    )
+    .await;
 }
 
 async fn registry(even_answers: Duration) -> Fixture {
@@ -55,14 +84,25 @@ async fn registry(even_answers: Duration) -> Fixture {
     let ana = fixture.user("ana").await;
     fixture.enroll(ana).await;
     let ben = fixture.user("ben").await;
-    let disable = DisableUser { user: ben, reason: "test".into() };
-    fixture.identity.disable_user(fixture.permit(disable).await).await.expect("an account can be disabled");
+    let disable = DisableUser {
+        user: ben,
+        reason: "test".into(),
+    };
+    fixture
+        .identity
+        .disable_user(fixture.permit(disable).await)
+        .await
+        .expect("an account can be disabled");
     fixture
 }
 
 async fn ask(fixture: &Fixture, name: &str) -> Duration {
     let started = Instant::now();
-    fixture.identity.request_password_reset(&fixture.gate, &fixture.attempt(), name).await.expect("everybody is answered alike");
+    fixture
+        .identity
+        .request_password_reset(&fixture.gate, &fixture.attempt(), name)
+        .await
+        .expect("everybody is answered alike");
     started.elapsed()
 }
 
@@ -81,13 +121,22 @@ async fn report(what: &str, runs: usize, run: impl AsyncFn(&str) -> Duration) {
     }
     let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
     println!("{what}, {runs} runs each, microseconds");
-    println!("{:24} {:>10} {:>10} {:>10} {:>16}", "", "quarter", "median", "3 quarters", "median - known");
+    println!(
+        "{:24} {:>10} {:>10} {:>10} {:>16}",
+        "", "quarter", "median", "3 quarters", "median - known"
+    );
     let mut known = None;
     for ((name, _), times) in CASES.iter().zip(&mut times) {
         times.sort();
         let at = |quarter: usize| micros(times[(times.len() - 1) * quarter / 4]);
         let reference = *known.get_or_insert(at(2));
-        println!("{name:24} {:>10.0} {:>10.0} {:>10.0} {:>+16.0}", at(1), at(2), at(3), at(2) - reference);
+        println!(
+            "{name:24} {:>10.0} {:>10.0} {:>10.0} {:>+16.0}",
+            at(1),
+            at(2),
+            at(3),
+            at(2) - reference
+        );
     }
     println!();
 }

@@ -92,13 +92,20 @@ pub enum TokenError {
     UnknownUser,
     #[error("the user is disabled, so none of their tokens work; enable the user first")]
     UserDisabled,
-    #[error("write a description of 1 to {MAX_DESCRIPTION} characters, without control or invisible characters")]
+    #[error(
+        "write a description of 1 to {MAX_DESCRIPTION} characters, without control or invisible characters"
+    )]
     InvalidDescription,
     #[error("the user has a token with this description already; choose another one")]
     DescriptionTaken,
-    #[error("the user has {} tokens that are not revoked, which is the limit; revoke some first", storage::tokens::MAX_LIVE)]
+    #[error(
+        "the user has {} tokens that are not revoked, which is the limit; revoke some first",
+        storage::tokens::MAX_LIVE
+    )]
     TooMany,
-    #[error("name 1 to {MAX_PROJECTS} projects whose names fit a token, or choose the whole account")]
+    #[error(
+        "name 1 to {MAX_PROJECTS} projects whose names fit a token, or choose the whole account"
+    )]
     InvalidScope,
     #[error("the expiry lies in the past")]
     ExpiryInThePast,
@@ -128,7 +135,13 @@ impl From<StorageError> for TokenError {
 impl Target for CreateToken {
     fn facts(&self) -> TargetFacts<'_> {
         let expires_in = self.expires_at.map(|at| self.loaded_at.age_at(at));
-        TargetFacts { change: ChangeFacts::Token { scope: &self.scope, expires_in }, ..TargetFacts::of(Action::TokenCreate) }
+        TargetFacts {
+            change: ChangeFacts::Token {
+                scope: &self.scope,
+                expires_in,
+            },
+            ..TargetFacts::of(Action::TokenCreate)
+        }
     }
 }
 
@@ -149,15 +162,27 @@ impl CreateToken {
     /// projects, and `[2, ids]` beside it when the user has a role on all of them. What says
     /// the scope stands first, after the expiry: old rows are read by that (`tokens`).
     fn caveats(&self) -> Vec<String> {
-        let expiry = self.expires_at.map(|at| Caveat::Expiration { expires_at: at.seconds(), not_before: self.loaded_at.seconds() });
+        let expiry = self.expires_at.map(|at| Caveat::Expiration {
+            expires_at: at.seconds(),
+            not_before: self.loaded_at.seconds(),
+        });
         let scope = match &self.scope {
             ScopeFacts::Account => vec![Caveat::RequestUser(self.user.to_string())],
             ScopeFacts::Projects(names) => {
-                let ids = (!self.project_ids.is_empty()).then(|| Caveat::ProjectIds(self.project_ids.iter().map(ProjectId::to_string).collect()));
-                [Caveat::ProjectNames(names.clone())].into_iter().chain(ids).collect()
+                let ids = (!self.project_ids.is_empty()).then(|| {
+                    Caveat::ProjectIds(self.project_ids.iter().map(ProjectId::to_string).collect())
+                });
+                [Caveat::ProjectNames(names.clone())]
+                    .into_iter()
+                    .chain(ids)
+                    .collect()
             }
         };
-        expiry.into_iter().chain(scope).map(|caveat| caveat.to_json()).collect()
+        expiry
+            .into_iter()
+            .chain(scope)
+            .map(|caveat| caveat.to_json())
+            .collect()
     }
 
     /// What it may be used for, for people.
@@ -173,24 +198,46 @@ impl CreateToken {
     /// within the permitted request or by a code.
     fn is_made_with_second_factor(permit: &Permit<Self>) -> bool {
         let user = permit.target().user;
-        let by_caller = permit.assurance().second_factor.is_some() && matches!(permit.actor(), Actor::Caller { user: Some(actor), .. } if *actor == user);
-        by_caller || permit.target().proof.as_ref().is_some_and(|proof| proof.user == user)
+        let by_caller = permit.assurance().second_factor.is_some()
+            && matches!(permit.actor(), Actor::Caller { user: Some(actor), .. } if *actor == user);
+        by_caller
+            || permit
+                .target()
+                .proof
+                .as_ref()
+                .is_some_and(|proof| proof.user == user)
     }
 }
 
 impl Identity {
     /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted for
     /// this place by itself: only the server's command line gets here.
-    pub async fn prove_second_factor(&self, name: &UserName, code: &str) -> Result<SecondFactorProof, TokenError> {
+    pub async fn prove_second_factor(
+        &self,
+        name: &UserName,
+        code: &str,
+    ) -> Result<SecondFactorProof, TokenError> {
         let counter = self.config().limits.totp_of_on_server(name);
-        let too_many = |TooMany { retry_after_seconds }| TokenError::Limited { retry_after_seconds };
-        let taken = limits::take(self.storage(), &[counter], self.now()).await?.map_err(too_many)?;
-        let user = self.storage().user_by_name(name).await?.ok_or(TokenError::UnknownUser)?;
+        let too_many = |TooMany {
+                            retry_after_seconds,
+                        }| TokenError::Limited {
+            retry_after_seconds,
+        };
+        let taken = limits::take(self.storage(), &[counter], self.now())
+            .await?
+            .map_err(too_many)?;
+        let user = self
+            .storage()
+            .user_by_name(name)
+            .await?
+            .ok_or(TokenError::UnknownUser)?;
         if user.disabled_at.is_some() {
             return Err(TokenError::UserDisabled);
         }
         let secret = user.totp_secret.as_ref().ok_or(TokenError::WrongTotpCode)?;
-        let step = totp::matched_step(secret, code, self.now()).map_err(|_| TokenError::WrongTotpCode)?.ok_or(TokenError::WrongTotpCode)?;
+        let step = totp::matched_step(secret, code, self.now())
+            .map_err(|_| TokenError::WrongTotpCode)?
+            .ok_or(TokenError::WrongTotpCode)?;
         if !self.storage().accept_totp_step(user.id, step).await? {
             return Err(TokenError::WrongTotpCode);
         }
@@ -208,14 +255,20 @@ impl Identity {
         proof: Option<SecondFactorProof>,
     ) -> Result<CreateToken, TokenError> {
         let description = description.trim();
-        if !(1..=MAX_DESCRIPTION).contains(&description.chars().count()) || !model::text::is_plain_line(description) {
+        if !(1..=MAX_DESCRIPTION).contains(&description.chars().count())
+            || !model::text::is_plain_line(description)
+        {
             return Err(TokenError::InvalidDescription);
         }
         let loaded_at = self.now();
         if expires_at.is_some_and(|at| at.seconds() <= loaded_at.seconds()) {
             return Err(TokenError::ExpiryInThePast);
         }
-        let user = self.storage().user_by_name(user).await?.ok_or(TokenError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user_by_name(user)
+            .await?
+            .ok_or(TokenError::UnknownUser)?;
         if user.disabled_at.is_some() {
             return Err(TokenError::UserDisabled);
         }
@@ -227,12 +280,24 @@ impl Identity {
             NewTokenScope::Account => (ScopeFacts::Account, Vec::new()),
             NewTokenScope::Projects(names) => self.load_scope(user, &names).await?,
         };
-        Ok(CreateToken { user, description: description.to_owned(), scope, project_ids, loaded_at, expires_at, proof })
+        Ok(CreateToken {
+            user,
+            description: description.to_owned(),
+            scope,
+            project_ids,
+            loaded_at,
+            expires_at,
+            proof,
+        })
     }
 
     /// Ids of projects on which the user has a role, and of no others: an id in the token would
     /// say to anybody that a project exists, also one of which nothing was published.
-    async fn load_scope(&self, user: UserId, names: &[ProjectName]) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
+    async fn load_scope(
+        &self,
+        user: UserId,
+        names: &[ProjectName],
+    ) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
         let names: BTreeSet<&str> = names.iter().map(ProjectName::normalized).collect();
         if !(1..=MAX_PROJECTS).contains(&names.len()) {
             return Err(TokenError::InvalidScope);
@@ -240,23 +305,39 @@ impl Identity {
         let mut ids = Vec::new();
         for name in &names {
             let found = self.storage().project_facts(name, Some(user)).await?;
-            ids.extend(found.filter(|facts| facts.role.is_some()).map(|facts| facts.project.id));
+            ids.extend(
+                found
+                    .filter(|facts| facts.role.is_some())
+                    .map(|facts| facts.project.id),
+            );
         }
         // With one of several missing, a restriction by id would shut that one out for good.
         if ids.len() < names.len() {
             ids.clear();
         }
-        Ok((ScopeFacts::Projects(names.into_iter().map(str::to_owned).collect()), ids))
+        Ok((
+            ScopeFacts::Projects(names.into_iter().map(str::to_owned).collect()),
+            ids,
+        ))
     }
 
     /// Creates a token.
-    pub async fn create_token(&self, permit: Permit<CreateToken>) -> Result<CreatedToken, TokenError> {
+    pub async fn create_token(
+        &self,
+        permit: Permit<CreateToken>,
+    ) -> Result<CreatedToken, TokenError> {
         let target = permit.target();
         let id = TokenId::new();
         let key = tokens::generate_key();
         let caveats = target.caveats();
         let made_with_second_factor = CreateToken::is_made_with_second_factor(&permit);
-        let text = tokens::mint(&self.config().token_prefix, &self.config().token_location, id, &key, &caveats);
+        let text = tokens::mint(
+            &self.config().token_prefix,
+            &self.config().token_location,
+            id,
+            &key,
+            &caveats,
+        );
         if text.expose().len() > tokens::MAX_LENGTH / 2 {
             // Half is left to what the holder adds offline.
             return Err(TokenError::InvalidScope);
@@ -264,7 +345,12 @@ impl Identity {
         let detail = json!({
             "token": id.to_string(), "description": target.description, "caveats": caveats, "made-with-second-factor": made_with_second_factor,
         });
-        let owner = self.storage().user(target.user).await?.filter(|owner| is_own(&permit, owner.id)).ok_or(TokenError::UnknownUser)?;
+        let owner = self
+            .storage()
+            .user(target.user)
+            .await?
+            .filter(|owner| is_own(&permit, owner.id))
+            .ok_or(TokenError::UnknownUser)?;
         let mailbox = self.mailbox(&owner).await?;
         let words = [
             mailbox.user_name(),
@@ -285,27 +371,45 @@ impl Identity {
             made_with_second_factor,
         };
         unit.create_token(&token).await?;
-        mailbox.tell(&mut unit, &Mail::new(MailKind::TokenCreated, words), permit.at()).await?;
-        unit.commit(&event(&permit, EventKind::TokenCreated, target.user, detail)).await?;
+        mailbox
+            .tell(
+                &mut unit,
+                &Mail::new(MailKind::TokenCreated, words),
+                permit.at(),
+            )
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::TokenCreated,
+            target.user,
+            detail,
+        ))
+        .await?;
         Ok(CreatedToken { id, text })
     }
 
     /// Revokes a token for good. One that is another user's does not exist.
     pub async fn revoke_token(&self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
         let RevokeToken { user, token } = *permit.target();
-        let found = self.storage().token(token).await?.filter(|found| found.token.user == user && found.token.revoked_at.is_none() && is_own(&permit, user));
+        let found = self.storage().token(token).await?.filter(|found| {
+            found.token.user == user && found.token.revoked_at.is_none() && is_own(&permit, user)
+        });
         let found = found.ok_or(TokenError::UnknownToken)?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.revoke_token(token, permit.at()).await? {
             return Err(TokenError::UnknownToken);
         }
         let detail = json!({ "token": token.to_string(), "description": found.token.description });
-        unit.commit(&event(&permit, EventKind::TokenRevoked, user, detail)).await?;
+        unit.commit(&event(&permit, EventKind::TokenRevoked, user, detail))
+            .await?;
         Ok(())
     }
 
     /// Lists a user's live tokens, oldest first.
-    pub async fn list_tokens(&self, permit: Permit<ListTokens>) -> Result<Vec<ListedToken>, TokenError> {
+    pub async fn list_tokens(
+        &self,
+        permit: Permit<ListTokens>,
+    ) -> Result<Vec<ListedToken>, TokenError> {
         let ListTokens { user } = *permit.target();
         if !is_own(&permit, user) {
             return Err(TokenError::UnknownUser);

@@ -10,7 +10,10 @@ pub(crate) mod standing_primary;
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, InvalidEmailAddress, PasswordState, Principal, UserId, UserName};
+use model::{
+    Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, InvalidEmailAddress,
+    PasswordState, Principal, UserId, UserName,
+};
 use serde_json::json;
 use storage::users::{NewUser, UserRow};
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
@@ -87,7 +90,10 @@ pub enum AccountError {
     Limited { retry_after_seconds: u64 },
     #[error("the user is the only owner of {}; give each another owner first", .0.join(", "))]
     SoleOwner(Vec<String>),
-    #[error("a reason has 1 to {} characters, none of them a control character or one that cannot be seen", standing::MAX_REASON)]
+    #[error(
+        "a reason has 1 to {} characters, none of them a control character or one that cannot be seen",
+        standing::MAX_REASON
+    )]
     InvalidReason,
     #[error(transparent)]
     Password(#[from] UnsuitablePassword),
@@ -139,13 +145,19 @@ impl Target for SetPassword {
 
 impl Target for EnrollTotp {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Totp), ..TargetFacts::of(Action::FactorEnroll) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Totp),
+            ..TargetFacts::of(Action::FactorEnroll)
+        }
     }
 }
 
 impl Target for RemoveTotp {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Totp), ..TargetFacts::of(Action::FactorRemove) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Totp),
+            ..TargetFacts::of(Action::FactorRemove)
+        }
     }
 }
 
@@ -153,46 +165,108 @@ impl Identity {
     /// Creates a user.
     pub async fn create_user(&self, permit: Permit<CreateUser>) -> Result<UserId, AccountError> {
         let mut unit = permit.begin(self.storage()).await?;
-        let (id, event) = self.create_user_in(&mut unit, &permit, permit.target()).await?;
+        let (id, event) = self
+            .create_user_in(&mut unit, &permit, permit.target())
+            .await?;
         unit.commit(&event).await?;
         Ok(id)
     }
 
     /// Creates a user within a unit; the event is for its commit.
-    pub(crate) async fn create_user_in<T>(&self, unit: &mut UnitOfWork, permit: &Permit<T>, target: &CreateUser) -> Result<(UserId, AuditEvent), AccountError> {
-        let email = target.email.as_deref().map(EmailAddress::parse).transpose()?;
+    pub(crate) async fn create_user_in<T>(
+        &self,
+        unit: &mut UnitOfWork,
+        permit: &Permit<T>,
+        target: &CreateUser,
+    ) -> Result<(UserId, AuditEvent), AccountError> {
+        let email = target
+            .email
+            .as_deref()
+            .map(EmailAddress::parse)
+            .transpose()?;
         let (id, at) = (UserId::new(), permit.at());
-        unit.create_user(&NewUser { id, name: &target.name, created_at: at, staff: target.staff }).await?;
+        unit.create_user(&NewUser {
+            id,
+            name: &target.name,
+            created_at: at,
+            staff: target.staff,
+        })
+        .await?;
         if let Some(email) = email.as_ref().map(EmailAddress::as_str) {
             unit.add_email(id, email, at).await?;
-            unit.also(&event(permit, EventKind::EmailAdded, id, json!({ "address": email })));
+            unit.also(&event(
+                permit,
+                EventKind::EmailAdded,
+                id,
+                json!({ "address": email }),
+            ));
             if target.email_verified {
                 unit.verify_email(id, email, at).await?;
-                unit.also(&event(permit, EventKind::EmailVerified, id, json!({ "address": email })));
+                unit.also(&event(
+                    permit,
+                    EventKind::EmailVerified,
+                    id,
+                    json!({ "address": email }),
+                ));
             }
         }
         if target.staff {
             unit.also(&event(permit, EventKind::StaffGranted, id, json!({})));
         }
-        Ok((id, event(permit, EventKind::AccountCreated, id, json!({ "name": target.name.as_written(), "staff": target.staff }))))
+        Ok((
+            id,
+            event(
+                permit,
+                EventKind::AccountCreated,
+                id,
+                json!({ "name": target.name.as_written(), "staff": target.staff }),
+            ),
+        ))
     }
 
     /// Sets a user's password, and ends what the old one began.
     pub async fn set_password(&self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
         let target = permit.target();
-        let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(target.user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&user).await?;
-        let hash = self.hash_new_password(&target.password, &user.name, &mailbox.addresses()).await?;
+        let hash = self
+            .hash_new_password(&target.password, &user.name, &mailbox.addresses())
+            .await?;
         let mut unit = permit.begin(self.storage()).await?;
-        unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
+        unit.hold_user(user.id)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         unit.set_password_hash(user.id, &hash, permit.at()).await?;
-        let ended = self.end_what_was_begun(&mut unit, user.id, None, None).await?;
+        let ended = self
+            .end_what_was_begun(&mut unit, user.id, None, None)
+            .await?;
         // Whoever had none, on the day the account was made, knows.
         if user.password_hash.is_some() {
-            let words = [mailbox.user_name(), notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(permit.at())];
-            mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), permit.at()).await?;
+            let words = [
+                mailbox.user_name(),
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(permit.at()),
+            ];
+            mailbox
+                .tell(
+                    &mut unit,
+                    &Mail::new(MailKind::PasswordChanged, words),
+                    permit.at(),
+                )
+                .await?;
         }
-        unit.commit(&event(&permit, EventKind::PasswordSet, user.id, json!({ "ended-sessions": ended }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::PasswordSet,
+            user.id,
+            json!({ "ended-sessions": ended }),
+        ))
+        .await?;
         Ok(())
     }
 
@@ -202,9 +276,16 @@ impl Identity {
     }
 
     /// Enrolls TOTP. A code that is given must be right, and is thereby used up.
-    pub async fn enroll_totp(&self, permit: Permit<EnrollTotp>) -> Result<EnrolledTotp, AccountError> {
+    pub async fn enroll_totp(
+        &self,
+        permit: Permit<EnrollTotp>,
+    ) -> Result<EnrolledTotp, AccountError> {
         let target = permit.target();
-        let user = self.storage().user(target.user).await?.ok_or(AccountError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(target.user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         // Taking up another app over an enrolled one would be removing a factor unnoticed.
         if user.totp_secret.is_some() {
             return Err(AccountError::TotpEnrolled);
@@ -212,37 +293,63 @@ impl Identity {
         let secret = target.secret.clone().unwrap_or_else(totp::generate_secret);
         let enrolled = totp::describe(&secret, &self.config().totp_issuer, &user.name)?;
         let step = match &target.code {
-            Some(code) => Some(totp::matched_step(&secret, code, self.now())?.ok_or(AccountError::WrongTotpCode)?),
+            Some(code) => Some(
+                totp::matched_step(&secret, code, self.now())?
+                    .ok_or(AccountError::WrongTotpCode)?,
+            ),
             None => None,
         };
         let mut unit = permit.begin(self.storage()).await?;
-        let held = unit.hold_user(user.id).await?.ok_or(AccountError::UnknownUser)?;
+        let held = unit
+            .hold_user(user.id)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         if held.totp_secret.is_some() {
             return Err(AccountError::TotpEnrolled);
         }
-        unit.set_totp(user.id, secret.expose(), step, permit.at()).await?;
-        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
-        unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": step.is_some() }))).await?;
+        unit.set_totp(user.id, secret.expose(), step, permit.at())
+            .await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::TotpEnrolled,
+            user.id,
+            json!({ "code-checked": step.is_some() }),
+        ))
+        .await?;
         Ok(enrolled)
     }
 
     /// Removes TOTP.
     pub async fn remove_totp(&self, permit: Permit<RemoveTotp>) -> Result<(), AccountError> {
-        let user = self.storage().user(permit.target().user).await?.ok_or(AccountError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(permit.target().user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         if user.totp_secret.is_none() {
             return Err(AccountError::TotpNotEnrolled);
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.remove_totp(user.id, false).await?;
-        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorRemoved).await?;
-        unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({}))).await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorRemoved)
+            .await?;
+        unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({})))
+            .await?;
         Ok(())
     }
 }
 
 impl Identity {
     /// Mails the user that a one-time password app came or went.
-    pub(crate) async fn tell_of_app<T>(&self, unit: &mut UnitOfWork, permit: &Permit<T>, user: &UserRow, kind: MailKind) -> Result<(), StorageError> {
+    pub(crate) async fn tell_of_app<T>(
+        &self,
+        unit: &mut UnitOfWork,
+        permit: &Permit<T>,
+        user: &UserRow,
+        kind: MailKind,
+    ) -> Result<(), StorageError> {
         let mailbox = self.mailbox(user).await?;
         let (actor, at) = (permit.actor(), permit.at());
         let words = [
@@ -258,14 +365,36 @@ impl Identity {
 }
 
 /// The audit event of a permitted change to an account.
-pub(crate) fn event<T>(permit: &Permit<T>, kind: EventKind, user: UserId, detail: serde_json::Value) -> AuditEvent {
-    AuditEvent { at: permit.at(), kind, actor: permit.actor().clone(), user: Some(user), project: None, decision: Some(permit.decision()), detail }
+pub(crate) fn event<T>(
+    permit: &Permit<T>,
+    kind: EventKind,
+    user: UserId,
+    detail: serde_json::Value,
+) -> AuditEvent {
+    AuditEvent {
+        at: permit.at(),
+        kind,
+        actor: permit.actor().clone(),
+        user: Some(user),
+        project: None,
+        decision: Some(permit.decision()),
+        detail,
+    }
 }
 
 /// Somebody who proved by a mailed link to be this user, for this request alone.
 pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
-    let assurance = Assurance { password_state, ..Assurance::NONE };
-    Caller { credential: CredentialKind::Session, principal: Principal::User(user.facts()), token: None, session: None, assurance }
+    let assurance = Assurance {
+        password_state,
+        ..Assurance::NONE
+    };
+    Caller {
+        credential: CredentialKind::Session,
+        principal: Principal::User(user.facts()),
+        token: None,
+        session: None,
+        assurance,
+    }
 }
 
 /// Whether the account is the caller's own, or the command line's to change. What people change

@@ -1,7 +1,10 @@
 //! From what was presented to a caller.
 
 use gate::{Attempt, Gate, Refusal};
-use model::{Action, Assurance, Caller, Caveat, CredentialKind, PasswordState, Principal, Timestamp, TokenFacts};
+use model::{
+    Action, Assurance, Caller, Caveat, CredentialKind, PasswordState, Principal, Timestamp,
+    TokenFacts,
+};
 use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
 use storage::{Secret, StorageError};
@@ -19,7 +22,13 @@ impl Identity {
     /// any route; its caveats are the gate's to check. A password is verified only where
     /// the attempt's policy set could permit one, and refused unverified elsewhere: nobody
     /// learns whether it is right, and nobody makes the server hash.
-    pub async fn authenticate(&self, gate: &Gate, attempt: &Attempt, presented: Presented, action: Action) -> Result<Caller, Refusal> {
+    pub async fn authenticate(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        presented: Presented,
+        action: Action,
+    ) -> Result<Caller, Refusal> {
         match presented {
             Presented::None => Ok(Caller::anonymous()),
             Presented::Session(cookie) => match self.verify_session(&cookie, attempt.at).await {
@@ -32,18 +41,38 @@ impl Identity {
                 // invalid ones come from the same address, and none can be guessed.
                 Err(failure) => Err(self.refuse_counted(gate, attempt, action, failure).await),
             },
-            Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
+            Presented::Basic { user, password }
+                if gate.may_permit(attempt, action, CredentialKind::BasicPassword) =>
+            {
                 match self.verify_password(attempt, &user, password.clone()).await {
                     Ok(mut caller) => {
-                        caller.assurance.password_state = self.password_state(gate, attempt, action, &password, caller.user().map(|user| user.id)).await?;
+                        caller.assurance.password_state = self
+                            .password_state(
+                                gate,
+                                attempt,
+                                action,
+                                &password,
+                                caller.user().map(|user| user.id),
+                            )
+                            .await?;
                         self.admit(gate, attempt, action, caller).await
                     }
                     Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
                 }
             }
             Presented::Basic { user, password } => {
-                let looks_like_token = [&user, password.expose()].into_iter().any(|text| self.looks_like_token(text));
-                Err(self.refuse_unread(gate, attempt, action, Failure::password_not_accepted(action, looks_like_token), &user).await)
+                let looks_like_token = [&user, password.expose()]
+                    .into_iter()
+                    .any(|text| self.looks_like_token(text));
+                Err(self
+                    .refuse_unread(
+                        gate,
+                        attempt,
+                        action,
+                        Failure::password_not_accepted(action, looks_like_token),
+                        &user,
+                    )
+                    .await)
             }
         }
     }
@@ -52,15 +81,31 @@ impl Identity {
     /// request began, for a request whose body took time to arrive: a token that was revoked
     /// or restricted meanwhile is refused, and the caller's facts are those of now. Not
     /// recorded anew unless it fails. `attempt` is the [renewed](Gate::renew) one.
-    pub async fn authenticate_again(&self, gate: &Gate, attempt: &Attempt, presented: Presented, action: Action) -> Result<Caller, Refusal> {
+    pub async fn authenticate_again(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        presented: Presented,
+        action: Action,
+    ) -> Result<Caller, Refusal> {
         let again = match presented {
             Presented::None => return Ok(Caller::anonymous()),
             Presented::Session(cookie) => self.verify_session(&cookie, attempt.at).await,
             Presented::Token(text) => self.verify_token(&text).await,
-            Presented::Basic { user, password } if gate.may_permit(attempt, action, CredentialKind::BasicPassword) => {
+            Presented::Basic { user, password }
+                if gate.may_permit(attempt, action, CredentialKind::BasicPassword) =>
+            {
                 let mut again = self.verify_password(attempt, &user, password.clone()).await;
                 if let Ok(caller) = &mut again {
-                    caller.assurance.password_state = self.password_state(gate, attempt, action, &password, caller.user().map(|user| user.id)).await?;
+                    caller.assurance.password_state = self
+                        .password_state(
+                            gate,
+                            attempt,
+                            action,
+                            &password,
+                            caller.user().map(|user| user.id),
+                        )
+                        .await?;
                 }
                 again
             }
@@ -77,29 +122,54 @@ impl Identity {
     /// bodies that take their time; nothing is recorded, no password is hashed, and what cannot
     /// be found out has not ended.
     pub async fn has_ended(&self, caller: &Caller, presented: &Presented) -> bool {
-        let Some(user) = caller.user().map(|user| user.id) else { return false };
+        let Some(user) = caller.user().map(|user| user.id) else {
+            return false;
+        };
         let now = self.now().seconds();
         let has_expired = |caveat: &Caveat| matches!(caveat, Caveat::Expiration { expires_at, .. } if *expires_at <= now);
-        if caller.token.as_ref().is_some_and(|token| token.caveats().any(has_expired)) {
+        if caller
+            .token
+            .as_ref()
+            .is_some_and(|token| token.caveats().any(has_expired))
+        {
             return true;
         }
-        let ended = match presented {
-            Presented::None => return false,
-            Presented::Token(text) => match tokens::read(&self.config().token_prefix, text.expose()) {
-                Ok(read) => self.storage().token(read.id()).await.map(|found| found.is_none_or(|found| found.token.revoked_at.is_some())),
-                Err(_) => return true,
-            },
-            Presented::Session(cookie) => match opaque::hash(cookie.expose()) {
-                Some(secret) => self.storage().session(&secret, self.idle_since(self.now()), self.now()).await.map(|found| found.is_none()),
-                None => return true,
-            },
-            Presented::Basic { .. } => self.storage().user(user).await.map(|found| {
-                let begun_at = caller.assurance.password_at;
-                found.is_none_or(|user| user.password_hash.is_none() || user.password_disabled.is_some() || user.password_set_at > begun_at)
-            }),
+        let ended =
+            match presented {
+                Presented::None => return false,
+                Presented::Token(text) => {
+                    match tokens::read(&self.config().token_prefix, text.expose()) {
+                        Ok(read) => self.storage().token(read.id()).await.map(|found| {
+                            found.is_none_or(|found| found.token.revoked_at.is_some())
+                        }),
+                        Err(_) => return true,
+                    }
+                }
+                Presented::Session(cookie) => match opaque::hash(cookie.expose()) {
+                    Some(secret) => self
+                        .storage()
+                        .session(&secret, self.idle_since(self.now()), self.now())
+                        .await
+                        .map(|found| found.is_none()),
+                    None => return true,
+                },
+                Presented::Basic { .. } => self.storage().user(user).await.map(|found| {
+                    let begun_at = caller.assurance.password_at;
+                    found.is_none_or(|user| {
+                        user.password_hash.is_none()
+                            || user.password_disabled.is_some()
+                            || user.password_set_at > begun_at
+                    })
+                }),
+            };
+        let is_gone = async || {
+            Ok::<_, StorageError>(
+                self.storage()
+                    .user(user)
+                    .await?
+                    .is_none_or(|user| user.disabled_at.is_some() || user.deleted_at.is_some()),
+            )
         };
-        let is_gone =
-            async || Ok::<_, StorageError>(self.storage().user(user).await?.is_none_or(|user| user.disabled_at.is_some() || user.deleted_at.is_some()));
         match ended {
             Ok(false) => is_gone().await.unwrap_or(false),
             ended => ended.unwrap_or(false),
@@ -107,21 +177,42 @@ impl Identity {
     }
 
     /// Refuses, records and counts a request whose `Authorization` header cannot be read.
-    pub async fn refuse_authorization(&self, gate: &Gate, attempt: &Attempt, action: Action, invalid: InvalidAuthorization) -> Refusal {
-        self.refuse_counted(gate, attempt, action, Failure::authorization(invalid)).await
+    pub async fn refuse_authorization(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        invalid: InvalidAuthorization,
+    ) -> Refusal {
+        self.refuse_counted(gate, attempt, action, Failure::authorization(invalid))
+            .await
     }
 
     pub(crate) fn looks_like_token(&self, text: &str) -> bool {
-        text.trim_start().strip_prefix(&self.config().token_prefix).is_some_and(|rest| rest.starts_with('-'))
+        text.trim_start()
+            .strip_prefix(&self.config().token_prefix)
+            .is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// The caller of a session; one that has ended is nobody's, and no failure: browsers keep
     /// cookies longer than we keep sessions.
-    pub(crate) async fn verify_session(&self, cookie: &Secret<String>, at: Timestamp) -> Result<Caller, Failure> {
-        let Some(secret) = opaque::hash(cookie.expose()) else { return Ok(Caller::anonymous()) };
+    pub(crate) async fn verify_session(
+        &self,
+        cookie: &Secret<String>,
+        at: Timestamp,
+    ) -> Result<Caller, Failure> {
+        let Some(secret) = opaque::hash(cookie.expose()) else {
+            return Ok(Caller::anonymous());
+        };
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error);
-        let found = self.storage().session(&secret, self.idle_since(at), at).await.map_err(unavailable)?;
-        let Some(SessionWithUser { session, user }) = found else { return Ok(Caller::anonymous()) };
+        let found = self
+            .storage()
+            .session(&secret, self.idle_since(at), at)
+            .await
+            .map_err(unavailable)?;
+        let Some(SessionWithUser { session, user }) = found else {
+            return Ok(Caller::anonymous());
+        };
         if let Err(error) = self.storage().touch_session(session.id, at).await {
             tracing::warn!(%error, session = %session.id, "the use of a session could not be noted");
         }
@@ -136,11 +227,19 @@ impl Identity {
 
     /// A token that does not exist takes the same work as one with a wrong signature.
     pub(crate) async fn verify_token(&self, text: &Secret<String>) -> Result<Caller, Failure> {
-        let read = tokens::read(&self.config().token_prefix, text.expose()).map_err(|_| Failure::token("unreadable-token", None))?;
-        let found = self.storage().token(read.id()).await.map_err(|error| Failure::unavailable(CredentialKind::ApiToken, &error))?;
-        let key = found.as_ref().map_or(&self.inner.dummy_key, |found| &found.token.key);
+        let read = tokens::read(&self.config().token_prefix, text.expose())
+            .map_err(|_| Failure::token("unreadable-token", None))?;
+        let found = self
+            .storage()
+            .token(read.id())
+            .await
+            .map_err(|error| Failure::unavailable(CredentialKind::ApiToken, &error))?;
+        let key = found
+            .as_ref()
+            .map_or(&self.inner.dummy_key, |found| &found.token.key);
         let verified = read.verify(key);
-        let TokenWithUser { token, user } = found.ok_or_else(|| Failure::token("unknown-token", None))?;
+        let TokenWithUser { token, user } =
+            found.ok_or_else(|| Failure::token("unknown-token", None))?;
         // Whose token it is counts only once the signature is right.
         let verified = verified.map_err(|_| Failure::token("wrong-signature", None))?;
         if token.revoked_at.is_some() {
@@ -149,8 +248,9 @@ impl Identity {
         if user.disabled_at.is_some() {
             return Err(Failure::token("disabled-user", Some(user.id)).with_token(token.id));
         }
-        let TokenCaveats { minted, added } =
-            verified.caveats(&token.stored_caveats).map_err(|invalid| Failure::caveat(&invalid, user.id).with_token(token.id))?;
+        let TokenCaveats { minted, added } = verified
+            .caveats(&token.stored_caveats)
+            .map_err(|invalid| Failure::caveat(&invalid, user.id).with_token(token.id))?;
         let facts = TokenFacts {
             id: token.id,
             created_at: token.created_at,
@@ -169,14 +269,35 @@ impl Identity {
     }
 
     /// Whether it is known from a breach is left to whoever calls this.
-    async fn verify_password(&self, attempt: &Attempt, user_name: &str, password: Secret<String>) -> Result<Caller, Failure> {
+    async fn verify_password(
+        &self,
+        attempt: &Attempt,
+        user_name: &str,
+        password: Secret<String>,
+    ) -> Result<Caller, Failure> {
         let credential = CredentialKind::BasicPassword;
         // A password that is sent with every request has no place for a code.
-        let proof = Proof { user_name, password, totp_code: None, asks_for_code: false, place: Place::Anywhere };
+        let proof = Proof {
+            user_name,
+            password,
+            totp_code: None,
+            asks_for_code: false,
+            place: Place::Anywhere,
+        };
         match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
-                let assurance = Assurance { password_at: Some(attempt.at), second_factor: None, password_state: PasswordState::Unchecked };
-                Ok(Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance })
+                let assurance = Assurance {
+                    password_at: Some(attempt.at),
+                    second_factor: None,
+                    password_state: PasswordState::Unchecked,
+                };
+                Ok(Caller {
+                    credential,
+                    principal: Principal::User(proven.user.facts()),
+                    token: None,
+                    session: None,
+                    assurance,
+                })
             }
             Err(problem) => Err(problem.into_failure(credential, Failure::password)),
         }

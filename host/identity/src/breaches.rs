@@ -48,7 +48,12 @@ pub struct BreachConfig {
 
 impl Default for BreachConfig {
     fn default() -> Self {
-        Self { base_url: None, timeout: Duration::from_secs(3), keep: Duration::from_secs(24 * 3600), unreachable: Unreachable::Allow }
+        Self {
+            base_url: None,
+            timeout: Duration::from_secs(3),
+            keep: Duration::from_secs(24 * 3600),
+            unreachable: Unreachable::Allow,
+        }
     }
 }
 
@@ -124,29 +129,48 @@ struct Service {
 pub fn http_client() -> ClientBuilder {
     // Another one that was chosen before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION"))).redirect(Policy::none())
+    Client::builder()
+        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
 }
 
 impl Breaches {
     pub(crate) fn new(config: &BreachConfig) -> Result<Self, InvalidBreachConfig> {
-        let Some(base_url) = &config.base_url else { return Ok(Self { service: None }) };
+        let Some(base_url) = &config.base_url else {
+            return Ok(Self { service: None });
+        };
         let is_plain = |url: Url| {
-            let has_more = !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
+            let has_more = !url.username().is_empty()
+                || url.password().is_some()
+                || url.query().is_some()
+                || url.fragment().is_some();
             matches!(url.scheme(), "http" | "https") && url.has_host() && !has_more
         };
         if !Url::parse(base_url).is_ok_and(is_plain) {
             return Err(InvalidBreachConfig::Address(base_url.clone()));
         }
-        let client = http_client().timeout(config.timeout).pool_max_idle_per_host(4).build().map_err(InvalidBreachConfig::Client)?;
+        let client = http_client()
+            .timeout(config.timeout)
+            .pool_max_idle_per_host(4)
+            .build()
+            .map_err(InvalidBreachConfig::Client)?;
         for label in ["clean", "breached", "unavailable"] {
             metrics::counter!(CHECKS, "outcome" => label).increment(0);
         }
         let answers = Cache::builder()
             .max_capacity(MAX_KEPT)
-            .weigher(|_: &String, range: &Arc<Range>| u32::try_from(range.bytes()).unwrap_or(u32::MAX))
+            .weigher(|_: &String, range: &Arc<Range>| {
+                u32::try_from(range.bytes()).unwrap_or(u32::MAX)
+            })
             .time_to_live(config.keep)
             .build();
-        Ok(Self { service: Some(Service { client, base_url: base_url.trim_end_matches('/').to_owned(), answers }) })
+        Ok(Self {
+            service: Some(Service {
+                client,
+                base_url: base_url.trim_end_matches('/').to_owned(),
+                answers,
+            }),
+        })
     }
 
     /// Both in the form that is compared and as it was typed, where they differ: what is in
@@ -164,10 +188,16 @@ impl Breaches {
     }
 
     async fn look_for_text(&self, password: &Secret<String>) -> BreachOutcome {
-        let Some(service) = &self.service else { return BreachOutcome::Off };
+        let Some(service) = &self.service else {
+            return BreachOutcome::Off;
+        };
         let fingerprint = Fingerprint::of(password);
         let prefix = fingerprint.prefix();
-        let outcome = match service.answers.try_get_with(prefix.clone(), service.ask(&prefix)).await {
+        let outcome = match service
+            .answers
+            .try_get_with(prefix.clone(), service.ask(&prefix))
+            .await
+        {
             Ok(range) if range.holds(&fingerprint) => BreachOutcome::Breached,
             Ok(_) => BreachOutcome::Clean,
             Err(error) => {
@@ -188,7 +218,10 @@ impl Breaches {
 impl Service {
     async fn ask(&self, prefix: &str) -> Result<Arc<Range>, NoAnswer> {
         let without_url = |error: reqwest::Error| NoAnswer::Request(error.without_url());
-        let request = self.client.get(format!("{}/range/{prefix}", self.base_url)).header("Add-Padding", "true");
+        let request = self
+            .client
+            .get(format!("{}/range/{prefix}", self.base_url))
+            .header("Add-Padding", "true");
         let mut response = request.send().await.map_err(without_url)?;
         if response.status() != StatusCode::OK {
             return Err(NoAnswer::Status(response.status()));
@@ -228,7 +261,9 @@ impl Identity {
         // Nobody fills the log with it, neither strangers who register nor somebody with a password.
         let recorder = gate.recorder();
         let is_recorded = match user {
-            Some(user) => recorder.wants_failure_of(user, "breach-check-unavailable", None, true, attempt.at),
+            Some(user) => {
+                recorder.wants_failure_of(user, "breach-check-unavailable", None, true, attempt.at)
+            }
             None => recorder.wants_refusal(attempt, &Caller::anonymous()),
         };
         if is_recorded {
@@ -242,7 +277,14 @@ impl Identity {
                 detail: json!({ "action": action.as_str() }),
             };
             if let Err(error) = gate.recorder().audit(event).await {
-                return Err(self.refuse(gate, attempt, action, Failure::unavailable(CredentialKind::Session, &error)).await);
+                return Err(self
+                    .refuse(
+                        gate,
+                        attempt,
+                        action,
+                        Failure::unavailable(CredentialKind::Session, &error),
+                    )
+                    .await);
             }
         }
         match self.config().breaches.unreachable {
@@ -259,5 +301,13 @@ fn not_checked(user: Option<UserId>) -> Failure {
         remedy: "Try again in some minutes.".to_owned(),
         page: Some(Page::Contact),
     };
-    Failure { credential: CredentialKind::Session, why: "breach-check-unavailable", factor: None, user, token: None, kind: RefusalKind::Failed, reason }
+    Failure {
+        credential: CredentialKind::Session,
+        why: "breach-check-unavailable",
+        factor: None,
+        user,
+        token: None,
+        kind: RefusalKind::Failed,
+        reason,
+    }
 }

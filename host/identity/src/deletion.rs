@@ -36,10 +36,17 @@ impl Identity {
     /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
         let DeleteAccount { user, ref reason } = *permit.target();
-        if reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.chars().count() > model::limit::REASON.length()) {
+        if reason.as_ref().is_some_and(|reason| {
+            reason.is_empty() || reason.chars().count() > model::limit::REASON.length()
+        }) {
             return Err(AccountError::InvalidReason);
         }
-        let row = self.storage().user(user).await?.filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
+        let row = self
+            .storage()
+            .user(user)
+            .await?
+            .filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id))
+            .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         match unit.delete_user(user, permit.at()).await {
@@ -48,16 +55,29 @@ impl Identity {
             // Asked after the write, whose answer is the one that counts.
             Err(error) if error.conflict() == Some(Conflict::SoleOwner) => {
                 drop(unit);
-                return Err(AccountError::SoleOwner(self.storage().sole_owner_of(user).await?));
+                return Err(AccountError::SoleOwner(
+                    self.storage().sole_owner_of(user).await?,
+                ));
             }
             Err(error) => return Err(error.into()),
         }
-        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(permit.at())];
+        let words = [
+            mailbox.user_name(),
+            remote_address(permit.actor()),
+            device(permit.actor()),
+            at(permit.at()),
+        ];
         let mail = Mail::new(MailKind::AccountDeleted, words);
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user), Some(address), permit.at()).await?;
         }
-        unit.commit(&event(&permit, EventKind::AccountDeleted, user, json!({ "name": row.name.as_written(), "reason": reason }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::AccountDeleted,
+            user,
+            json!({ "name": row.name.as_written(), "reason": reason }),
+        ))
+        .await?;
         Ok(())
     }
 }

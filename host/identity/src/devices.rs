@@ -15,7 +15,9 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, Principal, Timestamp, UserId, UserName};
+use model::{
+    Action, Assurance, Caller, CredentialKind, DeviceKind, Principal, Timestamp, UserId, UserName,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::devices::DeviceRow;
@@ -102,7 +104,9 @@ pub(crate) struct Device {
 impl Device {
     /// Whether it is known to be the user's.
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.confirmed_at.is_some())
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.confirmed_at.is_some())
     }
 
     /// What a stranger has not, if this is it.
@@ -178,31 +182,66 @@ impl Identity {
     /// The browser of a login, or the command line of a call. Its secret counts only where the
     /// user came from it before, and for a device of its kind: nobody can put one into somebody
     /// else's browser or file and have it confirmed.
-    pub(crate) async fn device_of(&self, user: UserId, kind: DeviceKind, secret: Option<&str>) -> Result<Device, StorageError> {
+    pub(crate) async fn device_of(
+        &self,
+        user: UserId,
+        kind: DeviceKind,
+        secret: Option<&str>,
+    ) -> Result<Device, StorageError> {
         if let Some(secret) = secret
             && let Some(hash) = opaque::hash(secret)
             && let Some(seen) = self.storage().device(user, &hash).await?
             && seen.kind == kind
         {
-            return Ok(Device { kind, secret: Secret::new(secret.to_owned()), hash, seen: Some(seen) });
+            return Ok(Device {
+                kind,
+                secret: Secret::new(secret.to_owned()),
+                hash,
+                seen: Some(seen),
+            });
         }
         let (secret, hash) = opaque::generate();
-        Ok(Device { kind, secret, hash, seen: None })
+        Ok(Device {
+            kind,
+            secret,
+            hash,
+            seen: None,
+        })
     }
 
     /// Whether the user must confirm the device before a code counts there. Whoever has
     /// no verified address cannot be asked, and is known to the operators alone: they
     /// enrolled the second factor.
-    pub(crate) async fn must_be_confirmed(&self, user: &UserRow, device: &Device) -> Result<bool, StorageError> {
+    pub(crate) async fn must_be_confirmed(
+        &self,
+        user: &UserRow,
+        device: &Device,
+    ) -> Result<bool, StorageError> {
         Ok(!device.is_confirmed() && self.mailbox(user).await?.primary().is_some())
     }
 
     /// Whether a mail may ask about this browser. Counted by itself for each browser, and for
     /// each address that somebody asks from: what others do elsewhere does not use it up.
-    pub(crate) async fn may_ask(&self, attempt: &Attempt, user: &UserRow, device: &Device) -> Result<MayAsk, StorageError> {
+    pub(crate) async fn may_ask(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        device: &Device,
+    ) -> Result<MayAsk, StorageError> {
         let (limits, now) = (&self.config().limits, self.now());
-        let Ok(of_device) = limits::take(self.storage(), &[limits.device_mails_for(&device.hash)], now).await? else { return Ok(MayAsk::MailedBefore) };
-        let counters = [limits.device_mails_of_from(&user.name, attempt.remote_address), limits.device_mails_of(&user.name)];
+        let Ok(of_device) = limits::take(
+            self.storage(),
+            &[limits.device_mails_for(&device.hash)],
+            now,
+        )
+        .await?
+        else {
+            return Ok(MayAsk::MailedBefore);
+        };
+        let counters = [
+            limits.device_mails_of_from(&user.name, attempt.remote_address),
+            limits.device_mails_of(&user.name),
+        ];
         match limits::take(self.storage(), &counters, now).await? {
             Ok(of_user) => Ok(MayAsk::Yes(of_device.and(of_user))),
             Err(too_many) => {
@@ -223,31 +262,70 @@ impl Identity {
         device: Device,
         host: Option<&str>,
     ) -> NotProven {
-        let unavailable = |error: &StorageError| Failure::unavailable(CredentialKind::Session, error).of(user.id);
+        let unavailable =
+            |error: &StorageError| Failure::unavailable(CredentialKind::Session, error).of(user.id);
         let counted = match self.may_ask(attempt, user, &device).await {
             Ok(MayAsk::Yes(counted)) => counted,
             Ok(MayAsk::MailedBefore) => {
-                let refusal = self.refuse(gate, attempt, action, Failure::device_unknown(true, user.id)).await;
-                return NotProven { refusal, device: Some(device.secret) };
+                let refusal = self
+                    .refuse(
+                        gate,
+                        attempt,
+                        action,
+                        Failure::device_unknown(true, user.id),
+                    )
+                    .await;
+                return NotProven {
+                    refusal,
+                    device: Some(device.secret),
+                };
             }
-            Ok(MayAsk::TooMany(too_many)) => return self.refuse(gate, attempt, action, Failure::no_mail_for_command_line(too_many, user.id)).await.into(),
-            Err(error) => return self.refuse(gate, attempt, action, unavailable(&error)).await.into(),
+            Ok(MayAsk::TooMany(too_many)) => {
+                return self
+                    .refuse(
+                        gate,
+                        attempt,
+                        action,
+                        Failure::no_mail_for_command_line(too_many, user.id),
+                    )
+                    .await
+                    .into();
+            }
+            Err(error) => {
+                return self
+                    .refuse(gate, attempt, action, unavailable(&error))
+                    .await
+                    .into();
+            }
         };
-        match self.ask_to_confirm(attempt, user, &device, host, true).await {
+        match self
+            .ask_to_confirm(attempt, user, &device, host, true)
+            .await
+        {
             Ok(()) => {
                 // The event about the device says it all to the user; this is the decision's record.
                 let Failure { kind, reason, .. } = Failure::device_unknown(false, user.id);
-                let nobody =
-                    Caller { credential: CredentialKind::Session, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE };
+                let nobody = Caller {
+                    credential: CredentialKind::Session,
+                    principal: Principal::Anonymous,
+                    token: None,
+                    session: None,
+                    assurance: Assurance::NONE,
+                };
                 let refusal = gate.refuse_as(attempt, &nobody, action, kind, reason).await;
-                NotProven { refusal, device: Some(device.secret) }
+                NotProven {
+                    refusal,
+                    device: Some(device.secret),
+                }
             }
             Err(error) => {
                 // No mail, so none counts.
                 if let Err(error) = counted.give_back(self.storage()).await {
                     tracing::warn!(%error, "a mail that was not sent stays counted");
                 }
-                self.refuse(gate, attempt, action, unavailable(&error)).await.into()
+                self.refuse(gate, attempt, action, unavailable(&error))
+                    .await
+                    .into()
             }
         }
     }
@@ -264,19 +342,56 @@ impl Identity {
         let mailbox = self.mailbox(user).await?;
         let (remote_address, at) = (attempt.remote_address.to_string(), attempt.at);
         // Nobody in particular: whether it is the user is what is asked.
-        let actor = Actor::Caller { user: None, token: None, remote_address: remote_address.clone(), user_agent: attempt.user_agent.to_string() };
+        let actor = Actor::Caller {
+            user: None,
+            token: None,
+            remote_address: remote_address.clone(),
+            user_agent: attempt.user_agent.to_string(),
+        };
         let mut unit = self.storage().begin().await?;
         match device.kind {
-            DeviceKind::Browser => unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, false).await?,
-            DeviceKind::CommandLine => unit.see_command_line(user.id, &device.hash, at, &remote_address, &attempt.user_agent, host).await?,
+            DeviceKind::Browser => {
+                unit.see_device(
+                    user.id,
+                    &device.hash,
+                    at,
+                    &remote_address,
+                    &attempt.user_agent,
+                    false,
+                )
+                .await?
+            }
+            DeviceKind::CommandLine => {
+                unit.see_command_line(
+                    user.id,
+                    &device.hash,
+                    at,
+                    &remote_address,
+                    &attempt.user_agent,
+                    host,
+                )
+                .await?
+            }
         }
         if is_mailed {
             let (secret, link) = opaque::generate();
-            let data =
-                LinkData { device: BASE64URL_NOPAD.encode(&device.hash), remote_address: remote_address.clone(), user_agent: attempt.user_agent.to_string() };
-            let data = serde_json::to_string(&data).map_err(|error| StorageError::Corrupt(error.to_string()))?;
+            let data = LinkData {
+                device: BASE64URL_NOPAD.encode(&device.hash),
+                remote_address: remote_address.clone(),
+                user_agent: attempt.user_agent.to_string(),
+            };
+            let data = serde_json::to_string(&data)
+                .map_err(|error| StorageError::Corrupt(error.to_string()))?;
             let expires_at = at.plus_ms(LINK_LIFETIME_MS);
-            unit.create_link(&NewLink { secret: &link, purpose: DEVICE_CONFIRM, user: Some(user.id), data: &data, created_at: at, expires_at }).await?;
+            unit.create_link(&NewLink {
+                secret: &link,
+                purpose: DEVICE_CONFIRM,
+                user: Some(user.id),
+                data: &data,
+                created_at: at,
+                expires_at,
+            })
+            .await?;
             let words = [
                 mailbox.user_name(),
                 self.link("/login/device", secret.expose()),
@@ -306,53 +421,136 @@ impl Identity {
 
     /// Which device a mailed link would confirm; none when the link does not count.
     /// Changes nothing.
-    pub async fn device_to_confirm(&self, link: &str) -> Result<Option<DeviceInWords>, StorageError> {
-        let Some(hash) = opaque::hash(link) else { return Ok(None) };
-        let Some(row) = self.storage().link(&hash, DEVICE_CONFIRM, self.now()).await? else { return Ok(None) };
-        let Some((user, device, data)) = self.read_link(&row).await? else { return Ok(None) };
-        let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else { return Ok(None) };
+    pub async fn device_to_confirm(
+        &self,
+        link: &str,
+    ) -> Result<Option<DeviceInWords>, StorageError> {
+        let Some(hash) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let Some(row) = self
+            .storage()
+            .link(&hash, DEVICE_CONFIRM, self.now())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some((user, device, data)) = self.read_link(&row).await? else {
+            return Ok(None);
+        };
+        let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else {
+            return Ok(None);
+        };
         let device = in_words(kind, &data.user_agent);
-        Ok(Some(DeviceInWords { user: user.name, kind, remote_address: data.remote_address, device, at: row.created_at }))
+        Ok(Some(DeviceInWords {
+            user: user.name,
+            kind,
+            remote_address: data.remote_address,
+            device,
+            at: row.created_at,
+        }))
     }
 
     /// Confirms the device that the mailed link is about; false when the link does not count.
-    pub async fn confirm_device(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<bool, Refusal> {
+    pub async fn confirm_device(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+    ) -> Result<bool, Refusal> {
         let action = Action::EmailVerify;
         let found = async {
-            let Some(hash) = opaque::hash(link) else { return Ok(None) };
-            let Some(row) = self.storage().link(&hash, DEVICE_CONFIRM, self.now()).await? else { return Ok(None) };
-            let Some((user, device, _)) = self.read_link(&row).await? else { return Ok(None) };
-            let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else { return Ok(None) };
-            let target = ConfirmDevice { user: user.id, device, kind, link: hash };
+            let Some(hash) = opaque::hash(link) else {
+                return Ok(None);
+            };
+            let Some(row) = self
+                .storage()
+                .link(&hash, DEVICE_CONFIRM, self.now())
+                .await?
+            else {
+                return Ok(None);
+            };
+            let Some((user, device, _)) = self.read_link(&row).await? else {
+                return Ok(None);
+            };
+            let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await?
+            else {
+                return Ok(None);
+            };
+            let target = ConfirmDevice {
+                user: user.id,
+                device,
+                kind,
+                link: hash,
+            };
             Ok::<_, StorageError>(Some((user, target)))
         };
         let (user, target) = match found.await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(false),
-            Err(error) => return Err(self.refuse(gate, attempt, action, Failure::unavailable(CredentialKind::Session, &error)).await),
+            Err(error) => {
+                return Err(self
+                    .refuse(
+                        gate,
+                        attempt,
+                        action,
+                        Failure::unavailable(CredentialKind::Session, &error),
+                    )
+                    .await);
+            }
         };
-        let caller =
-            Caller { credential: CredentialKind::Session, principal: Principal::User(user.facts()), token: None, session: None, assurance: Assurance::NONE };
+        let caller = Caller {
+            credential: CredentialKind::Session,
+            principal: Principal::User(user.facts()),
+            token: None,
+            session: None,
+            assurance: Assurance::NONE,
+        };
         let permit = gate.decide(attempt, &caller, target).await?;
         match self.confirm_permitted(&permit).await {
             Ok(confirmed) => Ok(confirmed),
-            Err(error) => Err(self.refuse(gate, attempt, action, Failure::unavailable(CredentialKind::Session, &error).of(user.id)).await),
+            Err(error) => Err(self
+                .refuse(
+                    gate,
+                    attempt,
+                    action,
+                    Failure::unavailable(CredentialKind::Session, &error).of(user.id),
+                )
+                .await),
         }
     }
 
-    async fn confirm_permitted(&self, permit: &Permit<ConfirmDevice>) -> Result<bool, StorageError> {
-        let ConfirmDevice { user, device, kind, link } = permit.target();
+    async fn confirm_permitted(
+        &self,
+        permit: &Permit<ConfirmDevice>,
+    ) -> Result<bool, StorageError> {
+        let ConfirmDevice {
+            user,
+            device,
+            kind,
+            link,
+        } = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
         let taken = unit.take_link(link, DEVICE_CONFIRM, permit.at()).await?;
         if taken.is_none() || !unit.confirm_device(*user, device, permit.at()).await? {
             return Ok(false);
         }
-        unit.commit(&crate::accounts::event(permit, EventKind::DeviceConfirmed, *user, json!({ "kind": kind.as_str() }))).await?;
+        unit.commit(&crate::accounts::event(
+            permit,
+            EventKind::DeviceConfirmed,
+            *user,
+            json!({ "kind": kind.as_str() }),
+        ))
+        .await?;
         Ok(true)
     }
 
     /// The devices that are known to be a user's. `cookie` is that of the browser that asks.
-    pub async fn list_devices(&self, permit: Permit<ListDevices>, cookie: Option<&str>) -> Result<Vec<ListedDevice>, StorageError> {
+    pub async fn list_devices(
+        &self,
+        permit: Permit<ListDevices>,
+        cookie: Option<&str>,
+    ) -> Result<Vec<ListedDevice>, StorageError> {
         let own = cookie.and_then(opaque::hash);
         let listed = |row: DeviceRow| ListedDevice {
             mark: HEXLOWER.encode(&row.secret),
@@ -360,38 +558,66 @@ impl Identity {
             device: match (row.kind, &row.host) {
                 (DeviceKind::Browser, _) => device_in_words(&row.user_agent),
                 (DeviceKind::CommandLine, Some(host)) => format!("Command line on {host}"),
-                (DeviceKind::CommandLine, None) => format!("Command line ({})", device_in_words(&row.user_agent)),
+                (DeviceKind::CommandLine, None) => {
+                    format!("Command line ({})", device_in_words(&row.user_agent))
+                }
             },
             confirmed_at: row.confirmed_at.unwrap_or(row.first_seen_at),
             last_used_at: row.last_seen_at,
             remote_address: row.remote_address,
             current: own == Some(row.secret),
         };
-        Ok(self.storage().known_devices(permit.target().user).await?.into_iter().map(listed).collect())
+        Ok(self
+            .storage()
+            .known_devices(permit.target().user)
+            .await?
+            .into_iter()
+            .map(listed)
+            .collect())
     }
 
     /// Makes a device unknown again; whether it was known. One that is another user's does not
     /// exist.
     pub async fn forget_device(&self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
         let ForgetDevice { user, device } = *permit.target();
-        let Some(row) = self.storage().device(user, &device).await? else { return Ok(false) };
+        let Some(row) = self.storage().device(user, &device).await? else {
+            return Ok(false);
+        };
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.drop_device(user, &device).await? {
             return Ok(false);
         }
         let detail = json!({ "kind": row.kind.as_str(), "host": row.host });
-        unit.commit(&crate::accounts::event(&permit, EventKind::DeviceForgotten, user, detail)).await?;
+        unit.commit(&crate::accounts::event(
+            &permit,
+            EventKind::DeviceForgotten,
+            user,
+            detail,
+        ))
+        .await?;
         Ok(true)
     }
 
     /// Whose browser a link is about; none for a user who is disabled by now.
-    async fn read_link(&self, row: &LinkRow) -> Result<Option<(UserRow, SecretHash, LinkData)>, StorageError> {
+    async fn read_link(
+        &self,
+        row: &LinkRow,
+    ) -> Result<Option<(UserRow, SecretHash, LinkData)>, StorageError> {
         let Some(id) = row.user else { return Ok(None) };
-        let user = self.storage().user(id).await?.filter(|user| user.disabled_at.is_none() && user.deleted_at.is_none());
+        let user = self
+            .storage()
+            .user(id)
+            .await?
+            .filter(|user| user.disabled_at.is_none() && user.deleted_at.is_none());
         let Some(user) = user else { return Ok(None) };
-        let unreadable = || StorageError::Corrupt("the data of a link to confirm a device".to_owned());
+        let unreadable =
+            || StorageError::Corrupt("the data of a link to confirm a device".to_owned());
         let data: LinkData = serde_json::from_str(row.data.expose()).map_err(|_| unreadable())?;
-        let device = BASE64URL_NOPAD.decode(data.device.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(unreadable)?;
+        let device = BASE64URL_NOPAD
+            .decode(data.device.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(unreadable)?;
         Ok(Some((user, device, data)))
     }
 }

@@ -38,8 +38,13 @@ mod tests {
 
     #[test]
     fn an_answer_comes_at_a_full_step() {
-        let after = |millis, step| answered_after(Duration::from_millis(millis), Duration::from_millis(step)).as_millis();
-        assert_eq!([0, 1, 99, 100, 101, 950].map(|millis| after(millis, 100)), [100, 100, 100, 100, 200, 1000]);
+        let after = |millis, step| {
+            answered_after(Duration::from_millis(millis), Duration::from_millis(step)).as_millis()
+        };
+        assert_eq!(
+            [0, 1, 99, 100, 101, 950].map(|millis| after(millis, 100)),
+            [100, 100, 100, 100, 200, 1000]
+        );
         assert_eq!([0, 7].map(|millis| after(millis, 0)), [0, 7]);
     }
 }

@@ -63,7 +63,10 @@ pub enum FactorError {
     KeyTaken,
     #[error("one of your keys has this name; choose another one")]
     KeyNameTaken,
-    #[error("write a name of 1 to {} characters, without control or invisible characters", keys::MAX_NAME)]
+    #[error(
+        "write a name of 1 to {} characters, without control or invisible characters",
+        keys::MAX_NAME
+    )]
     InvalidKeyName,
     #[error("an account has at most {} keys; remove one first", keys::MAX_KEYS)]
     TooManyKeys,
@@ -104,54 +107,120 @@ fn words(kind: KeyKind) -> &'static str {
 impl Identity {
     /// The second factors of a user. For pages that were decided.
     pub async fn factors_of(&self, user: UserId) -> Result<FactorsOverview, StorageError> {
-        let keys = self.storage().keys_of(user).await?.into_iter().map(ListedKey::from).collect();
+        let keys = self
+            .storage()
+            .keys_of(user)
+            .await?
+            .into_iter()
+            .map(ListedKey::from)
+            .collect();
         let recovery = self.storage().recovery_codes_of(user).await?;
         let user = self.storage().user(user).await?;
-        let (totp, email_verified) = user.map_or((None, false), |user| (user.totp_enrolled_at.filter(|_| user.totp_secret.is_some()), user.email_verified));
-        Ok(FactorsOverview { totp, keys, recovery, email_verified })
+        let (totp, email_verified) = user.map_or((None, false), |user| {
+            (
+                user.totp_enrolled_at.filter(|_| user.totp_secret.is_some()),
+                user.email_verified,
+            )
+        });
+        Ok(FactorsOverview {
+            totp,
+            keys,
+            recovery,
+            email_verified,
+        })
     }
 
     /// A user who can be reached, so that nothing about their factors changes unnoticed.
     async fn user_with_verified_email(&self, user: UserId) -> Result<UserRow, FactorError> {
-        let user = self.storage().user(user).await?.filter(|user| user.disabled_at.is_none()).ok_or(FactorError::UnknownUser)?;
-        if user.email_verified { Ok(user) } else { Err(FactorError::EmailNotVerified) }
+        let user = self
+            .storage()
+            .user(user)
+            .await?
+            .filter(|user| user.disabled_at.is_none())
+            .ok_or(FactorError::UnknownUser)?;
+        if user.email_verified {
+            Ok(user)
+        } else {
+            Err(FactorError::EmailNotVerified)
+        }
     }
 
     /// A user who has what a factor needs: without recovery codes at hand, a lost device is a
     /// lost account.
     async fn user_who_may_enroll(&self, user: UserId) -> Result<UserRow, FactorError> {
         let user = self.user_with_verified_email(user).await?;
-        if user.recovery_confirmed_at.is_some() { Ok(user) } else { Err(FactorError::RecoveryCodesNotConfirmed) }
+        if user.recovery_confirmed_at.is_some() {
+            Ok(user)
+        } else {
+            Err(FactorError::RecoveryCodesNotConfirmed)
+        }
     }
 
     /// Counts what is proposed within a session: like every challenge, it is a row.
     async fn count_proposal(&self, session: SessionId) -> Result<(), FactorError> {
-        match limits::take(self.storage(), &[self.config().limits.challenges_within(session)], self.now()).await? {
+        match limits::take(
+            self.storage(),
+            &[self.config().limits.challenges_within(session)],
+            self.now(),
+        )
+        .await?
+        {
             Ok(_counted) => Ok(()),
-            Err(too_many) => Err(FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds }),
+            Err(too_many) => Err(FactorError::Limited {
+                retry_after_seconds: too_many.retry_after_seconds,
+            }),
         }
     }
 
     /// Records that a factor was not proven in a session, so that its owner reads of it. As many
     /// as the limits of attempts let through.
-    async fn record_wrong<T>(&self, permit: &Permit<T>, user: UserId, action: Action, factor: Factor, why: &'static str) -> Result<(), StorageError> {
+    async fn record_wrong<T>(
+        &self,
+        permit: &Permit<T>,
+        user: UserId,
+        action: Action,
+        factor: Factor,
+        why: &'static str,
+    ) -> Result<(), StorageError> {
         let method = CredentialKind::Session.as_str();
         let detail = json!({ "method": method, "second-factor": factor.as_str(), "reason": why, "action": action.as_str() });
-        self.storage().record_log(&[], &[event(permit, EventKind::AuthenticationFailed, user, detail)]).await
+        self.storage()
+            .record_log(
+                &[],
+                &[event(permit, EventKind::AuthenticationFailed, user, detail)],
+            )
+            .await
     }
 
     /// Counts an attempt within a session, or of the command line. Who has to wait is on record.
-    async fn take_attempts<T>(&self, permit: &Permit<T>, user: &UserRow, action: Action, factor: Factor) -> Result<Taken, FactorError> {
+    async fn take_attempts<T>(
+        &self,
+        permit: &Permit<T>,
+        user: &UserRow,
+        action: Action,
+        factor: Factor,
+    ) -> Result<Taken, FactorError> {
         let limits = &self.config().limits;
-        let Some(session) = permit.session() else { return Ok(Taken::nothing(self.now())) };
+        let Some(session) = permit.session() else {
+            return Ok(Taken::nothing(self.now()));
+        };
         let counters = limits.factor_known_by(factor, &Known::Session(session), &user.name);
         let too_many = match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(taken) => return Ok(taken),
             Err(too_many) => too_many,
         };
-        if let Ok(_counted) = limits::take(self.storage(), &[limits.told_to_wait(&user.name, factor)], self.now()).await? {
-            self.record_wrong(permit, user.id, action, factor, "too-many-attempts").await?;
+        if let Ok(_counted) = limits::take(
+            self.storage(),
+            &[limits.told_to_wait(&user.name, factor)],
+            self.now(),
+        )
+        .await?
+        {
+            self.record_wrong(permit, user.id, action, factor, "too-many-attempts")
+                .await?;
         }
-        Err(FactorError::Limited { retry_after_seconds: too_many.retry_after_seconds })
+        Err(FactorError::Limited {
+            retry_after_seconds: too_many.retry_after_seconds,
+        })
     }
 }

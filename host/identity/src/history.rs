@@ -80,20 +80,39 @@ impl Target for ReadHistory {
 impl Identity {
     /// A page of a user's history, told by acts: `limit` at most ([`MAX_ENTRIES`] if that is
     /// more), older than `before`. A page may have fewer than asked for and still have a next.
-    pub async fn history(&self, permit: Permit<ReadHistory>, before: Option<i64>, limit: u32) -> Result<History, StorageError> {
+    pub async fn history(
+        &self,
+        permit: Permit<ReadHistory>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<History, StorageError> {
         let user = permit.target().user;
         let limit = limit.clamp(1, MAX_ENTRIES) as usize;
         // What is newer, but near, tells whose act the first events of this page are; what is
         // older, but near, belongs to the acts of its last ones.
         let wanted = u32::try_from(limit as i64 + 2 * REACH).unwrap_or(u32::MAX);
-        let rows = self.events_of(user, before.map(|before| before.saturating_add(REACH)), wanted).await?;
+        let rows = self
+            .events_of(
+                user,
+                before.map(|before| before.saturating_add(REACH)),
+                wanted,
+            )
+            .await?;
         let names = self.names_in(user, &rows).await?;
         // Acts from here on are read as a whole; none when that are all.
-        let known_to = rows.get(wanted as usize - 1).map(|last| last.sequence.saturating_add(REACH));
+        let known_to = rows
+            .get(wanted as usize - 1)
+            .map(|last| last.sequence.saturating_add(REACH));
         let (mut entries, mut last) = (Vec::new(), None);
-        for act in acts(rows).into_iter().filter(|act| before.is_none_or(|before| act.sequence() < before)) {
+        for act in acts(rows)
+            .into_iter()
+            .filter(|act| before.is_none_or(|before| act.sequence() < before))
+        {
             if entries.len() == limit {
-                return Ok(History { entries, next: last });
+                return Ok(History {
+                    entries,
+                    next: last,
+                });
             }
             if known_to.is_some_and(|known_to| act.sequence() < known_to) {
                 break;
@@ -101,38 +120,84 @@ impl Identity {
             last = Some(act.sequence());
             entries.extend(entry(user, &act.rows, &names));
         }
-        Ok(History { entries, next: known_to })
+        Ok(History {
+            entries,
+            next: known_to,
+        })
     }
 
     /// The same, event by event, with the detail of each: what [`Self::history`] tells as one
     /// act may be several.
-    pub async fn history_events(&self, permit: Permit<ReadHistory>, before: Option<i64>, limit: u32) -> Result<History, StorageError> {
+    pub async fn history_events(
+        &self,
+        permit: Permit<ReadHistory>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<History, StorageError> {
         let user = permit.target().user;
         let limit = limit.clamp(1, MAX_ENTRIES);
         let rows = self.events_of(user, before, limit).await?;
-        let next = if rows.len() < limit as usize { None } else { rows.last().map(|row| row.sequence) };
+        let next = if rows.len() < limit as usize {
+            None
+        } else {
+            rows.last().map(|row| row.sequence)
+        };
         let names = self.names_in(user, &rows).await?;
-        Ok(History { entries: rows.iter().filter_map(|row| entry(user, std::slice::from_ref(row), &names)).collect(), next })
+        Ok(History {
+            entries: rows
+                .iter()
+                .filter_map(|row| entry(user, std::slice::from_ref(row), &names))
+                .collect(),
+            next,
+        })
     }
 
-    async fn events_of(&self, user: UserId, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>, StorageError> {
-        self.storage().events(&AuditFilter { user: Some(user), ..AuditFilter::default() }, before, limit).await
+    async fn events_of(
+        &self,
+        user: UserId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StorageError> {
+        self.storage()
+            .events(
+                &AuditFilter {
+                    user: Some(user),
+                    ..AuditFilter::default()
+                },
+                before,
+                limit,
+            )
+            .await
     }
 
     /// What the tokens and projects of some events are called.
     async fn names_in(&self, user: UserId, rows: &[AuditRow]) -> Result<Names, StorageError> {
-        let mut names = Names { tokens: HashMap::new(), projects: HashMap::new() };
+        let mut names = Names {
+            tokens: HashMap::new(),
+            projects: HashMap::new(),
+        };
         for AuditRow { event, .. } in rows {
             if let Some(id) = sentences::token_of(event)
                 && !names.tokens.contains_key(&id)
             {
-                let found = self.storage().token(id).await?.filter(|found| found.token.user == user);
-                names.tokens.extend(found.map(|found| (id, found.token.description)));
+                let found = self
+                    .storage()
+                    .token(id)
+                    .await?
+                    .filter(|found| found.token.user == user);
+                names
+                    .tokens
+                    .extend(found.map(|found| (id, found.token.description)));
             }
             if let Some(id) = event.project
                 && !names.projects.contains_key(&id)
             {
-                names.projects.extend(self.storage().project_by_id(id).await?.map(|project| (id, project.name.as_written().to_owned())));
+                names.projects.extend(
+                    self.storage()
+                        .project_by_id(id)
+                        .await?
+                        .map(|project| (id, project.name.as_written().to_owned())),
+                );
             }
         }
         Ok(names)
@@ -141,9 +206,17 @@ impl Identity {
 
 /// What is told of the events of one act, the newest first.
 fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry> {
-    let telling: Vec<(&AuditRow, Told)> = rows.iter().filter_map(|row| Some((row, told(user, &row.event, names)?))).collect();
-    let says_more = telling.iter().any(|(row, _)| !is_told_by_others(&row.event));
-    let telling: Vec<_> = telling.into_iter().filter(|(row, _)| !says_more || !is_told_by_others(&row.event)).collect();
+    let telling: Vec<(&AuditRow, Told)> = rows
+        .iter()
+        .filter_map(|row| Some((row, told(user, &row.event, names)?)))
+        .collect();
+    let says_more = telling
+        .iter()
+        .any(|(row, _)| !is_told_by_others(&row.event));
+    let telling: Vec<_> = telling
+        .into_iter()
+        .filter(|(row, _)| !says_more || !is_told_by_others(&row.event))
+        .collect();
     let (main, _) = telling.first()?;
     let alarming = telling.iter().any(|(_, told)| told.alarming);
     let mut sentences: Vec<&str> = Vec::new();
@@ -156,18 +229,50 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
     let events: Vec<_> = rows.iter().map(|row| &row.event).collect();
     let mut sentence = sentences::breached(&events).unwrap_or_else(|| sentences.join(" "));
     sentence.push_str(sentences::by_whom(user, &main.event));
-    let AuditEvent { at, kind, actor, user: about, detail, .. } = &main.event;
+    let AuditEvent {
+        at,
+        kind,
+        actor,
+        user: about,
+        detail,
+        ..
+    } = &main.event;
     // Where somebody else was when they did it is theirs.
     let (by, remote_address, device) = match actor {
-        Actor::Caller { user: by, remote_address, user_agent, .. } if by.is_none_or(|by| by == user) => {
-            (DoneBy::Person, Some(remote_address.clone()), Some(device_in_words(user_agent)))
-        }
+        Actor::Caller {
+            user: by,
+            remote_address,
+            user_agent,
+            ..
+        } if by.is_none_or(|by| by == user) => (
+            DoneBy::Person,
+            Some(remote_address.clone()),
+            Some(device_in_words(user_agent)),
+        ),
         Actor::Caller { .. } => (DoneBy::AnotherUser, None, None),
         Actor::CommandLine { .. } => (DoneBy::Operator, None, None),
         Actor::System => (DoneBy::Registry, None, None),
     };
-    let detail = if about.is_none_or(|about| about == user) { detail.clone() } else { serde_json::json!({}) };
-    let mut kinds: Vec<_> = telling.iter().map(|(row, _)| row.event.kind.as_str()).collect();
+    let detail = if about.is_none_or(|about| about == user) {
+        detail.clone()
+    } else {
+        serde_json::json!({})
+    };
+    let mut kinds: Vec<_> = telling
+        .iter()
+        .map(|(row, _)| row.event.kind.as_str())
+        .collect();
     kinds.dedup();
-    Some(HistoryEntry { sequence: rows[0].sequence, at: *at, sentence, by, remote_address, device, kind: kind.as_str(), kinds, alarming, detail })
+    Some(HistoryEntry {
+        sequence: rows[0].sequence,
+        at: *at,
+        sentence,
+        by,
+        remote_address,
+        device,
+        kind: kind.as_str(),
+        kinds,
+        alarming,
+        detail,
+    })
 }

@@ -23,7 +23,15 @@ impl InviteUser {
     /// The address is the operator's word: it counts as verified, and only who reads its mail can
     /// choose the password.
     pub fn new(name: model::UserName, address: String, staff: bool) -> Self {
-        Self { user: CreateUser { name, email: Some(address.clone()), email_verified: true, staff }, address }
+        Self {
+            user: CreateUser {
+                name,
+                email: Some(address.clone()),
+                email_verified: true,
+                staff,
+            },
+            address,
+        }
     }
 }
 
@@ -40,11 +48,21 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         let (id, event) = self.create_user_in(&mut unit, &permit, user).await?;
         let (secret, stored) = opaque::generate();
-        unit.create_link(&crate::password_reset::new_link_until(&stored, id, permit.at(), LINK_MS)).await?;
-        let words =
-            [(MailField::UserName, user.name.to_string()), self.link("/password/reset", secret.expose()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned())];
+        unit.create_link(&crate::password_reset::new_link_until(
+            &stored,
+            id,
+            permit.at(),
+            LINK_MS,
+        ))
+        .await?;
+        let words = [
+            (MailField::UserName, user.name.to_string()),
+            self.link("/password/reset", secret.expose()),
+            (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+        ];
         let mail = Mail::new(MailKind::Invitation, words);
-        crate::accounts::notices::enqueue(&mut unit, &mail, Some(id), Some(address), permit.at()).await?;
+        crate::accounts::notices::enqueue(&mut unit, &mail, Some(id), Some(address), permit.at())
+            .await?;
         unit.commit(&event).await?;
         Ok(id)
     }

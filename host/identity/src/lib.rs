@@ -63,9 +63,14 @@ use std::time::Duration;
 use model::Clock;
 use storage::Storage;
 
-pub use account_tokens::{CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken, SecondFactorProof, TokenError};
+pub use account_tokens::{
+    CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken,
+    SecondFactorProof, TokenError,
+};
 pub use accounts::conversion::convert_addresses;
-pub use accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail};
+pub use accounts::emails::{
+    AddEmail, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail,
+};
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
@@ -80,10 +85,17 @@ pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
 pub use prove_person::{NotProven, PersonalProof, UnspentCode};
 pub use readers::Unaccepted;
-pub use recovery::{AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, RecoveryError, StopOwnRecovery};
-pub use registration::{ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem};
+pub use recovery::{
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount,
+    RecoveryError, StopOwnRecovery,
+};
+pub use registration::{
+    ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem,
+};
 pub use secure::SecureAccount;
-pub use sessions::{EndSession, EndSessions, ListSessions, ListedSession, StartSession, StartedSession};
+pub use sessions::{
+    EndSession, EndSessions, ListSessions, ListedSession, StartSession, StartedSession,
+};
 pub use step_up::StepUp;
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
@@ -126,7 +138,12 @@ impl IdentityConfig {
             token_prefix: "pypi".to_owned(),
             token_location: host.to_owned(),
             // Apps take what follows a colon for the account's name.
-            totp_issuer: host.split(':').next().filter(|name| !name.is_empty()).unwrap_or("Portcullis").to_owned(),
+            totp_issuer: host
+                .split(':')
+                .next()
+                .filter(|name| !name.is_empty())
+                .unwrap_or("Portcullis")
+                .to_owned(),
             password_hashing: PasswordHashing::default(),
             limits: Limits::default(),
             public_url: format!("https://{host}"),
@@ -142,7 +159,11 @@ impl IdentityConfig {
 impl IdentityConfig {
     fn check(&self) -> Result<(), InvalidConfig> {
         let prefix = self.token_prefix.as_bytes();
-        if !(1..=32).contains(&prefix.len()) || !prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        if !(1..=32).contains(&prefix.len())
+            || !prefix
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        {
             return Err(InvalidConfig::TokenPrefix);
         }
         let location = self.token_location.as_bytes();
@@ -150,7 +171,10 @@ impl IdentityConfig {
             return Err(InvalidConfig::TokenLocation);
         }
         let issuer = &self.totp_issuer;
-        if !(1..=100).contains(&issuer.chars().count()) || issuer.contains(':') || issuer.chars().any(char::is_control) {
+        if !(1..=100).contains(&issuer.chars().count())
+            || issuer.contains(':')
+            || issuer.chars().any(char::is_control)
+        {
             return Err(InvalidConfig::TotpIssuer);
         }
         Ok(())
@@ -162,7 +186,9 @@ impl IdentityConfig {
 pub enum InvalidConfig {
     #[error("the token prefix must be 1 to 32 ASCII letters, digits or `_`, for example `pypi`")]
     TokenPrefix,
-    #[error("the token location must be a host name of 1 to 255 printable ASCII characters, for example `pypi.example.org`")]
+    #[error(
+        "the token location must be a host name of 1 to 255 printable ASCII characters, for example `pypi.example.org`"
+    )]
     TokenLocation,
     #[error("the TOTP issuer must have 1 to 100 characters and no `:`")]
     TotpIssuer,
@@ -196,14 +222,32 @@ pub(crate) struct IdentityInner {
 impl Identity {
     /// Checks the configuration and prepares what authentication needs (a dummy password
     /// hash, so that unknown users take as long as known ones).
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: IdentityConfig) -> Result<Self, InvalidConfig> {
+    pub fn new(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        config: IdentityConfig,
+    ) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let passwords = passwords::Passwords::new(config.password_hashing).map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
-        let breaches = breaches::Breaches::new(&config.breaches).map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
+        let passwords = passwords::Passwords::new(config.password_hashing)
+            .map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
+        let breaches = breaches::Breaches::new(&config.breaches)
+            .map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
         let relying_party = factors::ceremonies::RelyingParty::new(&config.public_url);
         let (dummy_key, dummy_totp) = (tokens::generate_key(), totp::generate_secret());
         let noting = Arc::new(tokio::sync::Semaphore::new(1));
-        Ok(Self { inner: Arc::new(IdentityInner { storage, clock, config, passwords, breaches, relying_party, dummy_key, dummy_totp, noting }) })
+        Ok(Self {
+            inner: Arc::new(IdentityInner {
+                storage,
+                clock,
+                config,
+                passwords,
+                breaches,
+                relying_party,
+                dummy_key,
+                dummy_totp,
+                noting,
+            }),
+        })
     }
 
     pub(crate) fn storage(&self) -> &Storage {

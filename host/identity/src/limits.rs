@@ -113,7 +113,20 @@ impl Default for Limits {
     /// Those of the table ([`model::limit`]): pypi.org's where it has one, for a code of each
     /// kind as for TOTP.
     fn default() -> Self {
-        let of = |rate: Rate| rate.windows().iter().map(|&Window { attempts, window_seconds }| Limit { attempts, window_seconds }).collect::<Vec<_>>();
+        let of = |rate: Rate| {
+            rate.windows()
+                .iter()
+                .map(
+                    |&Window {
+                         attempts,
+                         window_seconds,
+                     }| Limit {
+                        attempts,
+                        window_seconds,
+                    },
+                )
+                .collect::<Vec<_>>()
+        };
         Self {
             password_per_user: of(limit::PASSWORDS_PER_NAME),
             password_per_known: of(limit::PASSWORDS_PER_KNOWN),
@@ -175,18 +188,35 @@ impl Limits {
     }
 
     /// The same for a code or key, of what limits strangers.
-    pub(crate) fn factor_known_by(&self, factor: Factor, known: &Known, name: &UserName) -> [Counter; 2] {
+    pub(crate) fn factor_known_by(
+        &self,
+        factor: Factor,
+        known: &Known,
+        name: &UserName,
+    ) -> [Counter; 2] {
         let limits = match factor {
             Factor::Totp => &self.totp_per_user,
             Factor::Webauthn => &self.webauthn_per_user,
             Factor::RecoveryCode => &self.recovery_code_per_user,
         };
-        known_by(factor.as_str(), known, &format!("user:{}", name.folded()), limits)
+        known_by(
+            factor.as_str(),
+            known,
+            &format!("user:{}", name.folded()),
+            limits,
+        )
     }
 
     /// Attempts that had to wait, which are on record once a minute.
     pub(crate) fn told_to_wait(&self, name: &UserName, factor: Factor) -> Counter {
-        of_user(&format!("told-to-wait:{}", factor.as_str()), name, &[Limit { attempts: 1, window_seconds: 60 }])
+        of_user(
+            &format!("told-to-wait:{}", factor.as_str()),
+            name,
+            &[Limit {
+                attempts: 1,
+                window_seconds: 60,
+            }],
+        )
     }
 
     /// For an email address in the place of a name, known or not. An account has so two
@@ -206,13 +236,26 @@ impl Limits {
     /// For a name, an address in the place of one, or neither. Counted for the address it comes
     /// from as well: who knows a password keeps its owner from nothing elsewhere.
     pub(crate) fn password_checks_of_from(&self, login: &Login<'_>, address: IpAddr) -> Counter {
-        from(&format!("password-check:{}", whose(login)), address, &self.password_checks)
+        from(
+            &format!("password-check:{}", whose(login)),
+            address,
+            &self.password_checks,
+        )
     }
 
     /// The same for what a user is known by, in the place of the address: who shares that
     /// address with an owner keeps them from nothing.
-    pub(crate) fn password_checks_known_by(&self, known: &Known, login: &Login<'_>) -> [Counter; 2] {
-        known_by("password-check", known, &whose(login), &self.password_checks)
+    pub(crate) fn password_checks_known_by(
+        &self,
+        known: &Known,
+        login: &Login<'_>,
+    ) -> [Counter; 2] {
+        known_by(
+            "password-check",
+            known,
+            &whose(login),
+            &self.password_checks,
+        )
     }
 
     pub(crate) fn totp_of(&self, name: &UserName) -> Counter {
@@ -263,17 +306,28 @@ impl Limits {
 
     /// Challenges in logins of one user that wait for their second step.
     pub(crate) fn challenges_of_from(&self, user: UserId, address: IpAddr) -> Counter {
-        from(&format!("challenge:user:{user}"), address, &self.challenges_per_address)
+        from(
+            &format!("challenge:user:{user}"),
+            address,
+            &self.challenges_per_address,
+        )
     }
 
     /// Challenges, and secrets for apps, within one session.
     pub(crate) fn challenges_within(&self, session: SessionId) -> Counter {
-        Counter::new(&format!("challenge:session:{session}"), &self.challenges_per_address)
+        Counter::new(
+            &format!("challenge:session:{session}"),
+            &self.challenges_per_address,
+        )
     }
 
     /// Logins of one user that wait for their second step, begun at one address.
     pub(crate) fn pending_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
-        from(&format!("pending:user:{}", name.folded()), address, &self.challenges_per_address)
+        from(
+            &format!("pending:user:{}", name.folded()),
+            address,
+            &self.challenges_per_address,
+        )
     }
 
     pub(crate) fn registrations_from(&self, address: IpAddr) -> Counter {
@@ -283,7 +337,10 @@ impl Limits {
     /// For a mailed link, with which somebody types a password: the one that was registered
     /// with, or a new one.
     pub(crate) fn passwords_of_link(&self, link: &SecretHash) -> Counter {
-        Counter::new(&format!("password:link:{}", HEXLOWER.encode(link)), &self.password_per_user)
+        Counter::new(
+            &format!("password:link:{}", HEXLOWER.encode(link)),
+            &self.password_per_user,
+        )
     }
 
     /// For forms that are filled in wrongly, whose password is looked at all the same.
@@ -313,11 +370,18 @@ impl Limits {
     }
 
     pub(crate) fn device_mails_for(&self, device: &SecretHash) -> Counter {
-        Counter::new(&format!("device-mail:device:{}", HEXLOWER.encode(device)), &self.device_mails_per_device)
+        Counter::new(
+            &format!("device-mail:device:{}", HEXLOWER.encode(device)),
+            &self.device_mails_per_device,
+        )
     }
 
     pub(crate) fn device_mails_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
-        from(&format!("device-mail:user:{}", name.folded()), address, &self.device_mails_per_address)
+        from(
+            &format!("device-mail:user:{}", name.folded()),
+            address,
+            &self.device_mails_per_address,
+        )
     }
 
     pub(crate) fn device_mails_of(&self, name: &UserName) -> Counter {
@@ -338,7 +402,14 @@ impl Limits {
 
     fn mails_to_from(&self, what: &str, email: &str, address: IpAddr) -> [Counter; 2] {
         let limits = &self.verifications_per_user;
-        [from(&format!("{what}:email:{}", hash_of_email(email)), address, limits), of_email(what, email, &times(limits, FROM_ALL))]
+        [
+            from(
+                &format!("{what}:email:{}", hash_of_email(email)),
+                address,
+                limits,
+            ),
+            of_email(what, email, &times(limits, FROM_ALL)),
+        ]
     }
 
     /// Recoveries of this account.
@@ -363,7 +434,10 @@ fn known_by(what: &str, known: &Known, whose: &str, limits: &[Limit]) -> [Counte
         Known::Device(device) => format!("device:{}", HEXLOWER.encode(device)),
         Known::Session(session) => format!("session:{session}"),
     };
-    [Counter::new(&format!("{what}:{this}"), limits), Counter::new(&format!("{what}:known:{whose}"), &times(limits, OF_KNOWN))]
+    [
+        Counter::new(&format!("{what}:{this}"), limits),
+        Counter::new(&format!("{what}:known:{whose}"), &times(limits, OF_KNOWN)),
+    ]
 }
 
 fn whose(login: &Login<'_>) -> String {
@@ -375,7 +449,13 @@ fn whose(login: &Login<'_>) -> String {
 }
 
 fn times(limits: &[Limit], factor: u32) -> Vec<Limit> {
-    limits.iter().map(|limit| Limit { attempts: limit.attempts.saturating_mul(factor), ..*limit }).collect()
+    limits
+        .iter()
+        .map(|limit| Limit {
+            attempts: limit.attempts.saturating_mul(factor),
+            ..*limit
+        })
+        .collect()
 }
 
 fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
@@ -393,9 +473,18 @@ fn hash_of_email(email: &str) -> String {
 
 fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
     let address = address.to_canonical();
-    let mut counter = Counter::new(&format!("{what}:address:{}", neighbourhood(address)), limits);
+    let mut counter = Counter::new(
+        &format!("{what}:address:{}", neighbourhood(address)),
+        limits,
+    );
     if address.is_ipv6() {
-        counter.windows.extend(Counter::new(&format!("{what}:network:{}", network_of(address, 48)), &times(limits, WIDER)).windows);
+        counter.windows.extend(
+            Counter::new(
+                &format!("{what}:network:{}", network_of(address, 48)),
+                &times(limits, WIDER),
+            )
+            .windows,
+        );
     }
     counter
 }
@@ -409,7 +498,9 @@ impl crate::Identity {
     /// and then.
     pub async fn forget_attempts(&self) -> Result<u64, StorageError> {
         let window_ms = i64::from(self.config().limits.longest_window_seconds()) * 1000;
-        self.storage().forget_attempts(self.now().plus_ms(-window_ms)).await
+        self.storage()
+            .forget_attempts(self.now().plus_ms(-window_ms))
+            .await
     }
 }
 
@@ -420,7 +511,17 @@ mod tests {
 
     #[test]
     fn a_wider_ipv6_network_has_a_limit_of_its_own_and_an_ipv4_address_has_one() {
-        let counter = |text: &str| from("x", text.parse().unwrap(), &[Limit { attempts: 10, window_seconds: 60 }]).windows;
+        let counter = |text: &str| {
+            from(
+                "x",
+                text.parse().unwrap(),
+                &[Limit {
+                    attempts: 10,
+                    window_seconds: 60,
+                }],
+            )
+            .windows
+        };
         let [one, other] = [counter("2001:db8:1:2::1"), counter("2001:db8:1:3::1")];
         assert_ne!(one[0], other[0]);
         assert_eq!((one.len(), &one[1], one[1].1.attempts), (2, &other[1], 50));
@@ -432,7 +533,10 @@ mod tests {
     fn names_that_differ_in_case_count_together() {
         let limits = Limits::default();
         let name = |text| UserName::parse(text).unwrap();
-        assert_eq!(limits.password_of(&name("Ana")), limits.password_of(&name("ana")));
+        assert_eq!(
+            limits.password_of(&name("Ana")),
+            limits.password_of(&name("ana"))
+        );
     }
 
     #[test]

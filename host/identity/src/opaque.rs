@@ -13,7 +13,10 @@ pub(crate) const LENGTH: usize = 43;
 pub(crate) fn generate() -> (Secret<String>, [u8; 32]) {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
-    (Secret::new(BASE64URL_NOPAD.encode(&*bytes)), Sha256::digest(bytes.as_slice()).into())
+    (
+        Secret::new(BASE64URL_NOPAD.encode(&*bytes)),
+        Sha256::digest(bytes.as_slice()).into(),
+    )
 }
 
 /// The hash under which a secret is stored; none for a text that is no secret of ours. One

@@ -78,9 +78,14 @@ impl Identity {
     ) -> Result<Option<StartedSession>, PasswordProblem> {
         let action = Action::PasswordChange;
         // As for every password: it is looked at only where it could be of use.
-        let person = caller.user().filter(|_| gate.may_permit(attempt, action, caller.credential));
+        let person = caller
+            .user()
+            .filter(|_| gate.may_permit(attempt, action, caller.credential));
         let Some(person) = person else {
-            return Err(PasswordProblem::Refused(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await));
+            return Err(PasswordProblem::Refused(
+                self.refuse_counted(gate, attempt, action, Failure::person_not_accepted())
+                    .await,
+            ));
         };
         let proof = Proof {
             user_name: person.name.as_written(),
@@ -96,37 +101,93 @@ impl Identity {
                 let failure = Failure::person(why, user);
                 let _recorded = self.refuse(gate, attempt, action, failure).await;
                 // Who is logged in, by a passkey, may know that the password was disabled.
-                return Err(if why == "password-disabled" { PasswordProblem::Disabled } else { PasswordProblem::WrongCurrent });
+                return Err(if why == "password-disabled" {
+                    PasswordProblem::Disabled
+                } else {
+                    PasswordProblem::WrongCurrent
+                });
             }
             Err(Problem::TooMany { too_many, .. }) => {
                 let failure = Failure::limited(caller.credential, too_many).of(person.id);
-                return Err(PasswordProblem::Refused(self.refuse(gate, attempt, action, failure).await));
+                return Err(PasswordProblem::Refused(
+                    self.refuse(gate, attempt, action, failure).await,
+                ));
             }
             Err(Problem::Busy) => return Err(Busy.into()),
             Err(Problem::Storage(error)) => return Err(error.into()),
         };
         let mailbox = self.mailbox(&user).await?;
-        let password_hash = Secret::new(self.hash_new_password(&new, &user.name, &mailbox.addresses()).await?);
-        let password_state = self.password_state(gate, attempt, action, &new, Some(user.id)).await.map_err(PasswordProblem::Refused)?;
-        let assurance = Assurance { password_at: Some(attempt.at), password_state, ..caller.assurance };
-        let proven = Caller { assurance, ..caller.clone() };
-        let target = ChangePassword { user: user.id, keep: caller.session, password_hash };
-        let permit = gate.decide(attempt, &proven, target).await.map_err(PasswordProblem::Refused)?;
+        let password_hash = Secret::new(
+            self.hash_new_password(&new, &user.name, &mailbox.addresses())
+                .await?,
+        );
+        let password_state = self
+            .password_state(gate, attempt, action, &new, Some(user.id))
+            .await
+            .map_err(PasswordProblem::Refused)?;
+        let assurance = Assurance {
+            password_at: Some(attempt.at),
+            password_state,
+            ..caller.assurance
+        };
+        let proven = Caller {
+            assurance,
+            ..caller.clone()
+        };
+        let target = ChangePassword {
+            user: user.id,
+            keep: caller.session,
+            password_hash,
+        };
+        let permit = gate
+            .decide(attempt, &proven, target)
+            .await
+            .map_err(PasswordProblem::Refused)?;
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
         // Proven a moment ago is not proven now: a reset, or a breach, may have come between.
-        let still = |held: &UserRow| held.password_hash == user.password_hash && held.password_disabled.is_none() && held.disabled_at.is_none();
-        unit.hold_user(target.user).await?.filter(still).ok_or(PasswordProblem::WrongCurrent)?;
-        unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
+        let still = |held: &UserRow| {
+            held.password_hash == user.password_hash
+                && held.password_disabled.is_none()
+                && held.disabled_at.is_none()
+        };
+        unit.hold_user(target.user)
+            .await?
+            .filter(still)
+            .ok_or(PasswordProblem::WrongCurrent)?;
+        unit.set_password_hash(target.user, target.password_hash.expose(), now)
+            .await?;
         let known = known.and_then(opaque::hash);
         // A link for a new password stays: a thief who knows the password would otherwise void
         // each one that the owner asks for. Whoever reads the owner's mail could ask for another.
-        let ended = self.end_what_the_password_began(&mut unit, target.user, target.keep, known.as_ref()).await?;
-        let started = self.change_secret(&mut unit, &permit, &user.name, Proven::Password(now, password_state)).await?;
-        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
-        mailbox.tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now).await?;
-        unit.commit(&event(&permit, EventKind::PasswordSet, target.user, json!({ "ended-sessions": ended }))).await?;
+        let ended = self
+            .end_what_the_password_began(&mut unit, target.user, target.keep, known.as_ref())
+            .await?;
+        let started = self
+            .change_secret(
+                &mut unit,
+                &permit,
+                &user.name,
+                Proven::Password(now, password_state),
+            )
+            .await?;
+        let words = [
+            mailbox.user_name(),
+            remote_address(permit.actor()),
+            device(permit.actor()),
+            at(now),
+        ];
+        mailbox
+            .tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now)
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::PasswordSet,
+            target.user,
+            json!({ "ended-sessions": ended }),
+        ))
+        .await?;
         Ok(started)
     }
 
@@ -141,7 +202,9 @@ impl Identity {
         keep: Option<SessionId>,
         keep_device: Option<&SecretHash>,
     ) -> Result<u64, StorageError> {
-        let ended = self.end_what_the_password_began(unit, user, keep, keep_device).await?;
+        let ended = self
+            .end_what_the_password_began(unit, user, keep, keep_device)
+            .await?;
         unit.drop_links(user, Some(PASSWORD_RESET)).await?;
         Ok(ended)
     }

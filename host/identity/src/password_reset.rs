@@ -46,8 +46,14 @@ impl Asked {
         }
         // Not only what would be accepted today: somebody may have an address from before.
         let address = comparable(text);
-        let is_address = address.len() <= EmailAddress::MAX_LENGTH && address.contains('@') && is_plain_line(&address);
-        if is_address { Self::Address(address.into_owned()) } else { Self::Nonsense }
+        let is_address = address.len() <= EmailAddress::MAX_LENGTH
+            && address.contains('@')
+            && is_plain_line(&address);
+        if is_address {
+            Self::Address(address.into_owned())
+        } else {
+            Self::Nonsense
+        }
     }
 }
 
@@ -82,16 +88,35 @@ impl Identity {
     /// Whoever asks too often is told so. An account that is asked for too often, by whomever,
     /// is not: a stranger must not keep its owner from the one way back. It gets no more mails,
     /// but for one while no link that was mailed counts.
-    pub async fn request_password_reset(&self, gate: &Gate, attempt: &Attempt, name_or_email: &str) -> Result<(), Refusal> {
-        self.answer_evenly(self.answer_reset_request(gate, attempt, name_or_email)).await
+    pub async fn request_password_reset(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        name_or_email: &str,
+    ) -> Result<(), Refusal> {
+        self.answer_evenly(self.answer_reset_request(gate, attempt, name_or_email))
+            .await
     }
 
-    async fn answer_reset_request(&self, gate: &Gate, attempt: &Attempt, name_or_email: &str) -> Result<(), Refusal> {
+    async fn answer_reset_request(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        name_or_email: &str,
+    ) -> Result<(), Refusal> {
         let asked = Asked::read(name_or_email);
         let limits = &self.config().limits;
-        let failure = match limits::take(self.storage(), &[limits.resets_from(attempt.remote_address)], self.now()).await {
+        let failure = match limits::take(
+            self.storage(),
+            &[limits.resets_from(attempt.remote_address)],
+            self.now(),
+        )
+        .await
+        {
             Ok(Ok(_counted)) => {
-                let permit = gate.decide(attempt, &Caller::anonymous(), RequestReset).await?;
+                let permit = gate
+                    .decide(attempt, &Caller::anonymous(), RequestReset)
+                    .await?;
                 match self.mail_reset_link(&permit, &asked).await {
                     Ok(()) => return Ok(()),
                     Err(error) => Failure::unavailable(CredentialKind::None, &error),
@@ -100,7 +125,9 @@ impl Identity {
             Ok(Err(too_many)) => Failure::limited(CredentialKind::None, too_many),
             Err(error) => Failure::unavailable(CredentialKind::None, &error),
         };
-        Err(self.refuse(gate, attempt, Action::PasswordReset, failure).await)
+        Err(self
+            .refuse(gate, attempt, Action::PasswordReset, failure)
+            .await)
     }
 
     /// Whether the account that is asked for got fewer mails than it may.
@@ -112,10 +139,16 @@ impl Identity {
             // Nobody gets a mail; the same statements all the same.
             Asked::Nonsense => limits.resets_of_address(""),
         };
-        Ok(limits::take(self.storage(), &[counter], self.now()).await?.is_ok())
+        Ok(limits::take(self.storage(), &[counter], self.now())
+            .await?
+            .is_ok())
     }
 
-    async fn mail_reset_link(&self, permit: &gate::Permit<RequestReset>, asked: &Asked) -> Result<(), StorageError> {
+    async fn mail_reset_link(
+        &self,
+        permit: &gate::Permit<RequestReset>,
+        asked: &Asked,
+    ) -> Result<(), StorageError> {
         let is_rarely_asked_for = self.is_rarely_asked_for(asked).await?;
         let user = match asked {
             Asked::Name(name) => self.storage().user_by_name(name).await?,
@@ -124,9 +157,22 @@ impl Identity {
         };
         let user = user.filter(is_there);
         // Nobody has a new id, but asking takes as long.
-        let emails = self.storage().emails(user.as_ref().map_or_else(UserId::new, |user| user.id)).await?;
+        let emails = self
+            .storage()
+            .emails(user.as_ref().map_or_else(UserId::new, |user| user.id))
+            .await?;
         let address = match &user {
-            Some(user) => self.reset_address(user, &Mailbox { user: user.id, name: user.name.clone(), emails: emails.clone() }).await?,
+            Some(user) => {
+                self.reset_address(
+                    user,
+                    &Mailbox {
+                        user: user.id,
+                        name: user.name.clone(),
+                        emails: emails.clone(),
+                    },
+                )
+                .await?
+            }
             None => None,
         };
         let name = user.as_ref().map_or("-", |user| user.name.as_written());
@@ -140,16 +186,44 @@ impl Identity {
             remote_address(permit.actor()),
         ];
         let mut unit = permit.begin(self.storage()).await?;
-        let live = unit.live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now).await?;
+        let live = unit
+            .live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now)
+            .await?;
         // Whoever changes addresses in this moment asks again: none goes to one that just ceased.
         let are_the_same = unit.emails(id.unwrap_or_else(UserId::new)).await? == emails;
-        let recipient = address.as_deref().filter(|_| are_the_same && (is_rarely_asked_for || live == 0));
-        let puts_back = recipient.filter(|_| user.as_ref().is_some_and(is_secured)).unwrap_or_default();
+        let recipient = address
+            .as_deref()
+            .filter(|_| are_the_same && (is_rarely_asked_for || live == 0));
+        let puts_back = recipient
+            .filter(|_| user.as_ref().is_some_and(is_secured))
+            .unwrap_or_default();
         // One that is mailed to nobody is known to nobody, and nobody's.
-        unit.create_link(&new_link(&stored, id.filter(|_| recipient.is_some()), puts_back, now)).await?;
-        enqueue(&mut unit, &Mail::new(MailKind::PasswordResetLink, words), id, recipient, now).await?;
+        unit.create_link(&new_link(
+            &stored,
+            id.filter(|_| recipient.is_some()),
+            puts_back,
+            now,
+        ))
+        .await?;
+        enqueue(
+            &mut unit,
+            &Mail::new(MailKind::PasswordResetLink, words),
+            id,
+            recipient,
+            now,
+        )
+        .await?;
         let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some(), "often": !is_rarely_asked_for });
-        unit.commit(&AuditEvent { user: id, ..event(permit, EventKind::PasswordResetRequested, UserId::new(), detail) }).await?;
+        unit.commit(&AuditEvent {
+            user: id,
+            ..event(
+                permit,
+                EventKind::PasswordResetRequested,
+                UserId::new(),
+                detail,
+            )
+        })
+        .await?;
         Ok(())
     }
 
@@ -158,10 +232,27 @@ impl Identity {
         Ok(self.pending_reset(link).await?.map(|(_, user)| user.name))
     }
 
-    async fn pending_reset(&self, link: &str) -> Result<Option<(SecretHash, UserRow)>, StorageError> {
-        let Some(stored) = opaque::hash(link) else { return Ok(None) };
-        let Some(user) = self.storage().link(&stored, PASSWORD_RESET, self.now()).await?.and_then(|row| row.user) else { return Ok(None) };
-        Ok(self.storage().user(user).await?.filter(is_there).map(|user| (stored, user)))
+    async fn pending_reset(
+        &self,
+        link: &str,
+    ) -> Result<Option<(SecretHash, UserRow)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let Some(user) = self
+            .storage()
+            .link(&stored, PASSWORD_RESET, self.now())
+            .await?
+            .and_then(|row| row.user)
+        else {
+            return Ok(None);
+        };
+        Ok(self
+            .storage()
+            .user(user)
+            .await?
+            .filter(is_there)
+            .map(|user| (stored, user)))
     }
 
     /// Sets a new password by a link, which enables the password. Ends every session, and
@@ -171,59 +262,158 @@ impl Identity {
     /// both prove that the mail arrived. Or a stranger who fails on purpose would keep an owner
     /// out who has no known browser, however often they set a new password. What it is known by
     /// comes back; it is new, since what others may have copied from it is good for nothing more.
-    pub async fn reset_password(&self, gate: &Gate, attempt: &Attempt, link: &str, new: Secret<String>) -> Result<Secret<String>, PasswordProblem> {
-        let (stored, user) = self.pending_reset(link).await?.ok_or(PasswordProblem::UnknownLink)?;
+    pub async fn reset_password(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+        new: Secret<String>,
+    ) -> Result<Secret<String>, PasswordProblem> {
+        let (stored, user) = self
+            .pending_reset(link)
+            .await?
+            .ok_or(PasswordProblem::UnknownLink)?;
         // A link that was refused counts on, and each try costs a hash.
-        if let Err(too_many) = limits::take(self.storage(), &[self.config().limits.passwords_of_link(&stored)], self.now()).await? {
+        if let Err(too_many) = limits::take(
+            self.storage(),
+            &[self.config().limits.passwords_of_link(&stored)],
+            self.now(),
+        )
+        .await?
+        {
             let failure = Failure::limited(CredentialKind::None, too_many).of(user.id);
-            return Err(PasswordProblem::Refused(self.refuse(gate, attempt, Action::PasswordReset, failure).await));
+            return Err(PasswordProblem::Refused(
+                self.refuse(gate, attempt, Action::PasswordReset, failure)
+                    .await,
+            ));
         }
         let mailbox = self.mailbox(&user).await?;
-        let password_hash = Secret::new(self.hash_new_password(&new, &user.name, &mailbox.addresses()).await?);
-        let state = self.password_state(gate, attempt, Action::PasswordReset, &new, Some(user.id)).await.map_err(PasswordProblem::Refused)?;
-        let target = ResetPassword { user: user.id, link: stored, password_hash };
-        let permit = gate.decide(attempt, &person(&user, state), target).await.map_err(PasswordProblem::Refused)?;
+        let password_hash = Secret::new(
+            self.hash_new_password(&new, &user.name, &mailbox.addresses())
+                .await?,
+        );
+        let state = self
+            .password_state(gate, attempt, Action::PasswordReset, &new, Some(user.id))
+            .await
+            .map_err(PasswordProblem::Refused)?;
+        let target = ResetPassword {
+            user: user.id,
+            link: stored,
+            password_hash,
+        };
+        let permit = gate
+            .decide(attempt, &person(&user, state), target)
+            .await
+            .map_err(PasswordProblem::Refused)?;
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
         // The user first, as everywhere, so that nobody waits in a circle.
-        unit.hold_user(target.user).await?.filter(is_there).ok_or(PasswordProblem::UnknownLink)?;
-        let link = unit.take_link(&target.link, PASSWORD_RESET, self.now()).await?.ok_or(PasswordProblem::UnknownLink)?;
+        unit.hold_user(target.user)
+            .await?
+            .filter(is_there)
+            .ok_or(PasswordProblem::UnknownLink)?;
+        let link = unit
+            .take_link(&target.link, PASSWORD_RESET, self.now())
+            .await?
+            .ok_or(PasswordProblem::UnknownLink)?;
         // Where the link went, if that is not where mails go now: whoever secured the account
         // has it back with the address from before.
         let mailed_to = comparable(link.data.expose());
         let mailed_to = Some(&*mailed_to).filter(|address| !address.is_empty());
-        let put_back = match mailed_to.filter(|address| !mailbox.primary().is_some_and(|primary| primary.eq_ignore_ascii_case(address))) {
-            Some(address) => standing_primary::put_back(&mut unit, &permit, &mailbox, address).await?.then_some(address),
+        let put_back = match mailed_to.filter(|address| {
+            !mailbox
+                .primary()
+                .is_some_and(|primary| primary.eq_ignore_ascii_case(address))
+        }) {
+            Some(address) => standing_primary::put_back(&mut unit, &permit, &mailbox, address)
+                .await?
+                .then_some(address),
             None => None,
         };
-        unit.set_password_hash(target.user, target.password_hash.expose(), now).await?;
-        let ended = self.end_what_was_begun(&mut unit, target.user, None, None).await?;
+        unit.set_password_hash(target.user, target.password_hash.expose(), now)
+            .await?;
+        let ended = self
+            .end_what_was_begun(&mut unit, target.user, None, None)
+            .await?;
         let (known_by, browser) = opaque::generate();
-        unit.see_device(target.user, &browser, now, &attempt.remote_address.to_string(), &attempt.user_agent, true).await?;
-        let words = [mailbox.user_name(), remote_address(permit.actor()), device(permit.actor()), at(now)];
+        unit.see_device(
+            target.user,
+            &browser,
+            now,
+            &attempt.remote_address.to_string(),
+            &attempt.user_agent,
+            true,
+        )
+        .await?;
+        let words = [
+            mailbox.user_name(),
+            remote_address(permit.actor()),
+            device(permit.actor()),
+            at(now),
+        ];
         if let Some(recipient) = put_back.or(mailbox.primary()) {
-            enqueue(&mut unit, &Mail::new(MailKind::PasswordReset, words), Some(target.user), Some(recipient), now).await?;
+            enqueue(
+                &mut unit,
+                &Mail::new(MailKind::PasswordReset, words),
+                Some(target.user),
+                Some(recipient),
+                now,
+            )
+            .await?;
         }
-        unit.commit(&event(&permit, EventKind::PasswordReset, target.user, json!({ "ended-sessions": ended }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::PasswordReset,
+            target.user,
+            json!({ "ended-sessions": ended }),
+        ))
+        .await?;
         Ok(known_by)
     }
 
     /// A link for a new password, as a whole address for a mail, made in the unit of the
     /// change that the mail tells of. It counts for [`LINK_LIFETIME`]. Mailed to `address`, it
     /// also makes that the primary one again; not so if that is empty.
-    pub(crate) async fn password_link(&self, unit: &mut UnitOfWork, user: UserId, at: Timestamp, address: &str) -> Result<Secret<String>, StorageError> {
+    pub(crate) async fn password_link(
+        &self,
+        unit: &mut UnitOfWork,
+        user: UserId,
+        at: Timestamp,
+        address: &str,
+    ) -> Result<Secret<String>, StorageError> {
         let (secret, stored) = opaque::generate();
-        unit.create_link(&new_link(&stored, Some(user), address, at)).await?;
+        unit.create_link(&new_link(&stored, Some(user), address, at))
+            .await?;
         Ok(Secret::new(self.link("/password/reset", secret.expose()).1))
     }
 }
 
 /// A link for a first password, valid for so long.
-pub(crate) fn new_link_until(secret: &SecretHash, user: UserId, at: Timestamp, lifetime_ms: i64) -> NewLink<'_> {
-    NewLink { expires_at: at.plus_ms(lifetime_ms), ..new_link(secret, Some(user), "", at) }
+pub(crate) fn new_link_until(
+    secret: &SecretHash,
+    user: UserId,
+    at: Timestamp,
+    lifetime_ms: i64,
+) -> NewLink<'_> {
+    NewLink {
+        expires_at: at.plus_ms(lifetime_ms),
+        ..new_link(secret, Some(user), "", at)
+    }
 }
 
-fn new_link<'a>(secret: &'a SecretHash, user: Option<UserId>, address: &'a str, at: Timestamp) -> NewLink<'a> {
-    NewLink { secret, purpose: PASSWORD_RESET, user, data: address, created_at: at, expires_at: at.plus_ms(LINK_MS) }
+fn new_link<'a>(
+    secret: &'a SecretHash,
+    user: Option<UserId>,
+    address: &'a str,
+    at: Timestamp,
+) -> NewLink<'a> {
+    NewLink {
+        secret,
+        purpose: PASSWORD_RESET,
+        user,
+        data: address,
+        created_at: at,
+        expires_at: at.plus_ms(LINK_MS),
+    }
 }

@@ -44,7 +44,13 @@ pub struct PasswordHashing {
 
 impl Default for PasswordHashing {
     fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once: HASHES_AT_ONCE.length(), waiting: HASHES_WAITING.length() }
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            lanes: 1,
+            at_once: HASHES_AT_ONCE.length(),
+            waiting: HASHES_WAITING.length(),
+        }
     }
 }
 
@@ -66,7 +72,10 @@ pub enum UnsuitablePassword {
 }
 
 /// Whether a password may be set for a user.
-pub fn check_suitable(password: &Secret<String>, name: &UserName) -> Result<(), UnsuitablePassword> {
+pub fn check_suitable(
+    password: &Secret<String>,
+    name: &UserName,
+) -> Result<(), UnsuitablePassword> {
     // The bytes first: working on a huge text is work, too.
     if password.expose().len() > MAX_BYTES {
         return Err(UnsuitablePassword::Length);
@@ -74,7 +83,8 @@ pub fn check_suitable(password: &Secret<String>, name: &UserName) -> Result<(), 
     // As it will be compared: a letter with its accent is one character, however it was typed.
     let form = normalized(password);
     let text = form.expose();
-    if text.len() > MAX_BYTES || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count()) {
+    if text.len() > MAX_BYTES || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count())
+    {
         return Err(UnsuitablePassword::Length);
     }
     if text.chars().any(char::is_control) {
@@ -107,18 +117,40 @@ impl From<Busy> for NotHashed {
 
 impl Identity {
     /// The hash of a new password of a user with this name and these addresses, if it is suitable.
-    pub(crate) async fn hash_new_password(&self, password: &Secret<String>, name: &UserName, addresses: &[&str]) -> Result<String, NotHashed> {
+    pub(crate) async fn hash_new_password(
+        &self,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+    ) -> Result<String, NotHashed> {
         check_suitable(password, name)?;
         let known = strength::known_words(name, addresses, &self.config().token_location);
-        Ok(self.inner.passwords.turn().await?.hash_new(password.clone(), known).await?)
+        Ok(self
+            .inner
+            .passwords
+            .turn()
+            .await?
+            .hash_new(password.clone(), known)
+            .await?)
     }
 
     /// Whether it would be hashed.
-    pub(crate) async fn check_new_password(&self, password: &Secret<String>, name: &UserName, addresses: &[&str]) -> Result<(), NotHashed> {
+    pub(crate) async fn check_new_password(
+        &self,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+    ) -> Result<(), NotHashed> {
         check_suitable(password, name)?;
         let known = strength::known_words(name, addresses, &self.config().token_location);
         let password = password.clone();
-        Ok(self.inner.passwords.turn().await?.run(move || strength::check(&normalized(&password), &known)).await?)
+        Ok(self
+            .inner
+            .passwords
+            .turn()
+            .await?
+            .run(move || strength::check(&normalized(&password), &known))
+            .await?)
     }
 }
 
@@ -162,16 +194,28 @@ impl Passwords {
         getrandom::fill(&mut *password).expect("the operating system has random bytes");
         let dummy = Secret::new(hash(&hasher, &*password));
         let turns = Arc::new(Semaphore::new(hashing.at_once.max(1)));
-        Ok(Self { hasher, dummy, turns, waiting: AtomicUsize::new(0), most_waiting: hashing.waiting })
+        Ok(Self {
+            hasher,
+            dummy,
+            turns,
+            waiting: AtomicUsize::new(0),
+            most_waiting: hashing.waiting,
+        })
     }
 
     /// Whether a stored hash is easier to guess than one made today: no cost is higher and one
     /// is lower, or the algorithm is another. So servers that are configured differently do
     /// not undo each other's work.
     pub(crate) fn is_outdated(&self, stored: &Secret<String>) -> bool {
-        let Ok(hash) = PasswordHash::new(stored.expose()) else { return false };
-        let Ok(params) = Params::try_from(&hash) else { return false };
-        if hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || hash.version != Some(Version::V0x13.into()) {
+        let Ok(hash) = PasswordHash::new(stored.expose()) else {
+            return false;
+        };
+        let Ok(params) = Params::try_from(&hash) else {
+            return false;
+        };
+        if hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
+            || hash.version != Some(Version::V0x13.into())
+        {
             return true;
         }
         let (then, now) = ([params.m_cost(), params.t_cost()], self.hasher.params());
@@ -192,8 +236,14 @@ impl Passwords {
         if before > self.most_waiting {
             return Err(Busy);
         }
-        let permit = Arc::clone(&self.turns).acquire_owned().await.expect("the semaphore is never closed");
-        Ok(Turn { passwords: self, permit })
+        let permit = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        Ok(Turn {
+            passwords: self,
+            permit,
+        })
     }
 }
 
@@ -201,11 +251,16 @@ impl Turn<'_> {
     /// The hash of a password in its one form, as a PHC string.
     pub(crate) async fn hash(self, password: Secret<String>) -> String {
         let hasher = self.passwords.hasher.clone();
-        self.run(move || hash(&hasher, normalized(&password).expose().as_bytes())).await
+        self.run(move || hash(&hasher, normalized(&password).expose().as_bytes()))
+            .await
     }
 
     /// The hash of a new password, unless somebody who knows these words guesses it easily.
-    pub(crate) async fn hash_new(self, password: Secret<String>, known: Vec<String>) -> Result<String, UnsuitablePassword> {
+    pub(crate) async fn hash_new(
+        self,
+        password: Secret<String>,
+        known: Vec<String>,
+    ) -> Result<String, UnsuitablePassword> {
         let hasher = self.passwords.hasher.clone();
         self.run(move || {
             let password = normalized(&password);
@@ -221,14 +276,19 @@ impl Turn<'_> {
     /// A hash from before passwords had one form is of what was typed, so that is looked at, too,
     /// where it differs: one hash more, whatever came of the first and whether there is anything
     /// to compare with. The time tells how the password was typed, and nothing of the account.
-    pub(crate) async fn verify(self, password: Secret<String>, expected: Option<Secret<String>>) -> Match {
+    pub(crate) async fn verify(
+        self,
+        password: Secret<String>,
+        expected: Option<Secret<String>>,
+    ) -> Match {
         let exists = expected.is_some();
         let expected = expected.unwrap_or_else(|| self.passwords.dummy.clone());
         let hasher = self.passwords.hasher.clone();
         let matched = self.run(move || {
             let form = normalized(&password);
             let is_form = verify(&hasher, form.expose().as_bytes(), expected.expose());
-            let is_as_typed = form != password && verify(&hasher, password.expose().as_bytes(), expected.expose());
+            let is_as_typed = form != password
+                && verify(&hasher, password.expose().as_bytes(), expected.expose());
             match (is_form, is_as_typed) {
                 (true, _) => Match::Normalized,
                 (false, true) => Match::AsTyped,
@@ -247,12 +307,16 @@ impl Turn<'_> {
             let _permit = permit;
             work()
         };
-        tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
+        tokio::task::spawn_blocking(work)
+            .await
+            .expect("hashing does not panic")
     }
 }
 
 fn hash(hasher: &Argon2<'_>, password: &[u8]) -> String {
-    let hash: PasswordHash = hasher.hash_password(password).expect("argon2 hashes any password within the limits");
+    let hash: PasswordHash = hasher
+        .hash_password(password)
+        .expect("argon2 hashes any password within the limits");
     hash.to_string()
 }
 
@@ -276,16 +340,35 @@ mod tests {
     }
 
     fn cheap(at_once: usize, waiting: usize) -> Passwords {
-        Passwords::new(PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once, waiting }).unwrap()
+        Passwords::new(PasswordHashing {
+            memory_kib: 8,
+            iterations: 1,
+            lanes: 1,
+            at_once,
+            waiting,
+        })
+        .unwrap()
     }
 
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_alone() {
         let passwords = cheap(1, 8);
-        let hash = passwords.turn().await.unwrap().hash(secret("correct horse")).await;
+        let hash = passwords
+            .turn()
+            .await
+            .unwrap()
+            .hash(secret("correct horse"))
+            .await;
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        let verify =
-            async |password: &str, hash: Option<&str>| passwords.turn().await.unwrap().verify(secret(password), hash.map(secret)).await == Match::Normalized;
+        let verify = async |password: &str, hash: Option<&str>| {
+            passwords
+                .turn()
+                .await
+                .unwrap()
+                .verify(secret(password), hash.map(secret))
+                .await
+                == Match::Normalized
+        };
         assert!(verify("correct horse", Some(&hash)).await);
         assert!(!verify("correct Horse", Some(&hash)).await);
         assert!(!verify("", Some(&hash)).await);
@@ -298,33 +381,106 @@ mod tests {
     async fn a_hash_from_before_passwords_had_one_form_matches_what_was_typed() {
         let passwords = cheap(1, 8);
         let (decomposed, composed) = ("cafe\u{301} cre\u{300}me", "caf\u{e9} cr\u{e8}me");
-        let verify = async |password: &str, hash: &str| passwords.turn().await.unwrap().verify(secret(password), Some(secret(hash))).await;
+        let verify = async |password: &str, hash: &str| {
+            passwords
+                .turn()
+                .await
+                .unwrap()
+                .verify(secret(password), Some(secret(hash)))
+                .await
+        };
         let before = hash(&passwords.hasher, decomposed.as_bytes());
-        assert_eq!((verify(decomposed, &before).await, verify(composed, &before).await), (Match::AsTyped, Match::No));
-        let today = passwords.turn().await.unwrap().hash(secret(decomposed)).await;
-        assert_eq!((verify(decomposed, &today).await, verify(composed, &today).await), (Match::Normalized, Match::Normalized));
+        assert_eq!(
+            (
+                verify(decomposed, &before).await,
+                verify(composed, &before).await
+            ),
+            (Match::AsTyped, Match::No)
+        );
+        let today = passwords
+            .turn()
+            .await
+            .unwrap()
+            .hash(secret(decomposed))
+            .await;
+        assert_eq!(
+            (
+                verify(decomposed, &today).await,
+                verify(composed, &today).await
+            ),
+            (Match::Normalized, Match::Normalized)
+        );
         assert_eq!(verify("cafe cr\u{e8}me", &today).await, Match::No);
-        let nobody = passwords.turn().await.unwrap().verify(secret(decomposed), None).await;
+        let nobody = passwords
+            .turn()
+            .await
+            .unwrap()
+            .verify(secret(decomposed), None)
+            .await;
         assert_eq!(nobody, Match::No);
     }
 
     #[tokio::test]
     async fn only_a_hash_that_is_cheaper_in_every_way_is_outdated() {
-        let of = |memory_kib, iterations| Passwords::new(PasswordHashing { memory_kib, iterations, lanes: 1, at_once: 1, waiting: 8 }).unwrap();
-        let stored = Secret::new(of(16, 2).turn().await.unwrap().hash(secret("correct horse")).await);
-        for (memory_kib, iterations, expected) in [(16, 2, false), (32, 2, true), (16, 3, true), (32, 3, true), (8, 2, false), (32, 1, false), (8, 3, false)] {
-            assert_eq!(of(memory_kib, iterations).is_outdated(&stored), expected, "{memory_kib} {iterations}");
+        let of = |memory_kib, iterations| {
+            Passwords::new(PasswordHashing {
+                memory_kib,
+                iterations,
+                lanes: 1,
+                at_once: 1,
+                waiting: 8,
+            })
+            .unwrap()
+        };
+        let stored = Secret::new(
+            of(16, 2)
+                .turn()
+                .await
+                .unwrap()
+                .hash(secret("correct horse"))
+                .await,
+        );
+        for (memory_kib, iterations, expected) in [
+            (16, 2, false),
+            (32, 2, true),
+            (16, 3, true),
+            (32, 3, true),
+            (8, 2, false),
+            (32, 1, false),
+            (8, 3, false),
+        ] {
+            assert_eq!(
+                of(memory_kib, iterations).is_outdated(&stored),
+                expected,
+                "{memory_kib} {iterations}"
+            );
         }
         let weaker_algorithm = secret(&stored.expose().replace("argon2id", "argon2i"));
         assert!(of(16, 2).is_outdated(&weaker_algorithm));
-        assert!(!of(16, 2).is_outdated(&secret("garbage")), "nothing verifies against it anyway");
+        assert!(
+            !of(16, 2).is_outdated(&secret("garbage")),
+            "nothing verifies against it anyway"
+        );
     }
 
     #[tokio::test]
     async fn the_same_password_never_hashes_to_the_same_text() {
         let passwords = cheap(1, 8);
-        let one = passwords.turn().await.unwrap().hash(secret("correct horse")).await;
-        assert_ne!(one, passwords.turn().await.unwrap().hash(secret("correct horse")).await);
+        let one = passwords
+            .turn()
+            .await
+            .unwrap()
+            .hash(secret("correct horse"))
+            .await;
+        assert_ne!(
+            one,
+            passwords
+                .turn()
+                .await
+                .unwrap()
+                .hash(secret("correct horse"))
+                .await
+        );
     }
 
     #[tokio::test]
@@ -333,25 +489,42 @@ mod tests {
         let held = passwords.turn().await.unwrap();
         let waiting = passwords.turn();
         tokio::pin!(waiting);
-        assert!(futures_poll(waiting.as_mut()).await.is_none(), "the second one waits");
-        assert!(matches!(passwords.turn().await, Err(Busy)), "the third one is sent away");
+        assert!(
+            futures_poll(waiting.as_mut()).await.is_none(),
+            "the second one waits"
+        );
+        assert!(
+            matches!(passwords.turn().await, Err(Busy)),
+            "the third one is sent away"
+        );
         drop(held);
         assert!(waiting.await.is_ok());
-        assert!(passwords.turn().await.is_ok(), "whoever waited no longer counts");
+        assert!(
+            passwords.turn().await.is_ok(),
+            "whoever waited no longer counts"
+        );
     }
 
     /// Polls once.
     async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-        std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
-            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-            std::task::Poll::Pending => std::task::Poll::Ready(None),
-        })
+        std::future::poll_fn(
+            |context| match std::pin::Pin::new(&mut future).poll(context) {
+                std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+                std::task::Poll::Pending => std::task::Poll::Ready(None),
+            },
+        )
         .await
     }
 
     #[test]
     fn parameters_that_argon2_refuses_are_refused() {
-        assert!(Passwords::new(PasswordHashing { memory_kib: 1, ..PasswordHashing::default() }).is_err());
+        assert!(
+            Passwords::new(PasswordHashing {
+                memory_kib: 1,
+                ..PasswordHashing::default()
+            })
+            .is_err()
+        );
     }
 
     #[test]
@@ -363,11 +536,21 @@ mod tests {
         assert_eq!(check(&"ä".repeat(1024)), Ok(()));
         assert_eq!(check(&"ä".repeat(1025)), Err(UnsuitablePassword::Length));
         assert_eq!(check(&"a".repeat(100_000)), Err(UnsuitablePassword::Length));
-        assert_eq!(check("1234\n5678"), Err(UnsuitablePassword::ControlCharacter));
+        assert_eq!(
+            check("1234\n5678"),
+            Err(UnsuitablePassword::ControlCharacter)
+        );
         assert_eq!(check("ALICE-smith"), Err(UnsuitablePassword::UserName));
         assert_eq!(check(" alice-smith "), Err(UnsuitablePassword::UserName));
-        assert_eq!(check("\u{3000}alice-smith\u{a0}"), Err(UnsuitablePassword::UserName));
-        assert_eq!(check(&"a\u{308}".repeat(7)), Err(UnsuitablePassword::Length), "an accent is no character of its own");
+        assert_eq!(
+            check("\u{3000}alice-smith\u{a0}"),
+            Err(UnsuitablePassword::UserName)
+        );
+        assert_eq!(
+            check(&"a\u{308}".repeat(7)),
+            Err(UnsuitablePassword::Length),
+            "an accent is no character of its own"
+        );
         assert_eq!(check(&"a\u{308}".repeat(1024)), Ok(()));
     }
 }

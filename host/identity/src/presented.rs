@@ -23,7 +23,10 @@ pub enum Presented {
     /// or `Bearer`.
     Token(Secret<String>),
     /// `Basic` with any other user name.
-    Basic { user: String, password: Secret<String> },
+    Basic {
+        user: String,
+        password: Secret<String>,
+    },
     /// The cookie of a browser session.
     Session(Secret<String>),
 }
@@ -34,15 +37,25 @@ pub enum Presented {
 pub enum InvalidAuthorization {
     #[error("send one Authorization header, not several")]
     Several,
-    #[error("the Authorization header, the user name or the password is too long; use the user name `__token__` and an API token as password")]
+    #[error(
+        "the Authorization header, the user name or the password is too long; use the user name `__token__` and an API token as password"
+    )]
     TooLong,
-    #[error("the Authorization scheme is not supported; use Basic with the user name `__token__`, or Bearer, with an API token")]
+    #[error(
+        "the Authorization scheme is not supported; use Basic with the user name `__token__`, or Bearer, with an API token"
+    )]
     UnknownScheme,
-    #[error("the Authorization header is malformed; use Basic with the base64 of `__token__:<API token>`")]
+    #[error(
+        "the Authorization header is malformed; use Basic with the base64 of `__token__:<API token>`"
+    )]
     Malformed,
-    #[error("the credentials contain a control character; check the token or password for stray characters")]
+    #[error(
+        "the credentials contain a control character; check the token or password for stray characters"
+    )]
     ControlCharacter,
-    #[error("the API token is empty; check that the secret with the token is set where the upload runs")]
+    #[error(
+        "the API token is empty; check that the secret with the token is set where the upload runs"
+    )]
     EmptyToken,
 }
 
@@ -63,7 +76,9 @@ impl InvalidAuthorization {
 impl Presented {
     /// Parses the values of all `Authorization` headers of a request (RFC 9110 11.6.2,
     /// RFC 7617; the scheme's case does not matter).
-    pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, InvalidAuthorization> {
+    pub fn parse<'a>(
+        values: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, InvalidAuthorization> {
         let mut values = values.into_iter();
         let Some(value) = values.next() else {
             return Ok(Self::None);
@@ -75,8 +90,12 @@ impl Presented {
         if value.len() > MAX_HEADER_LENGTH {
             return Err(InvalidAuthorization::TooLong);
         }
-        let value = std::str::from_utf8(value).map_err(|_| InvalidAuthorization::Malformed)?.trim_matches([' ', '\t']);
-        let (scheme, credentials) = value.split_once([' ', '\t']).ok_or(InvalidAuthorization::Malformed)?;
+        let value = std::str::from_utf8(value)
+            .map_err(|_| InvalidAuthorization::Malformed)?
+            .trim_matches([' ', '\t']);
+        let (scheme, credentials) = value
+            .split_once([' ', '\t'])
+            .ok_or(InvalidAuthorization::Malformed)?;
         let credentials = credentials.trim_matches([' ', '\t']);
         match scheme.to_ascii_lowercase().as_str() {
             "basic" => Self::parse_basic(credentials),
@@ -91,15 +110,23 @@ impl Presented {
     pub fn with_session_cookie(self, cookie: Option<&str>) -> Self {
         match (self, cookie) {
             // What has not the form of one is none.
-            (Self::None, Some(cookie)) if cookie.len() == crate::opaque::LENGTH => Self::Session(Secret::new(cookie.to_owned())),
+            (Self::None, Some(cookie)) if cookie.len() == crate::opaque::LENGTH => {
+                Self::Session(Secret::new(cookie.to_owned()))
+            }
             (presented, _) => presented,
         }
     }
 
     fn parse_basic(credentials: &str) -> Result<Self, InvalidAuthorization> {
-        let decoded = Zeroizing::new(BASE64.decode(credentials.as_bytes()).map_err(|_| InvalidAuthorization::Malformed)?);
+        let decoded = Zeroizing::new(
+            BASE64
+                .decode(credentials.as_bytes())
+                .map_err(|_| InvalidAuthorization::Malformed)?,
+        );
         let text = std::str::from_utf8(&decoded).map_err(|_| InvalidAuthorization::Malformed)?;
-        let (user, password) = text.split_once(':').ok_or(InvalidAuthorization::Malformed)?;
+        let (user, password) = text
+            .split_once(':')
+            .ok_or(InvalidAuthorization::Malformed)?;
         if user == TOKEN_USER {
             return Self::parse_token(password);
         }
@@ -109,7 +136,10 @@ impl Presented {
         if text.chars().any(char::is_control) {
             return Err(InvalidAuthorization::ControlCharacter);
         }
-        Ok(Self::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+        Ok(Self::Basic {
+            user: user.to_owned(),
+            password: Secret::new(password.to_owned()),
+        })
     }
 
     /// White space around a token is stripped, as PyPI does: secrets are often stored with
@@ -184,16 +214,31 @@ mod tests {
 
     #[test]
     fn any_other_user_name_presents_a_password() {
-        for (user, password) in [("alice", "a:b"), ("", ""), ("__TOKEN__", "pypi-AgE"), ("__token__ ", "x"), ("ä", "ö")] {
-            let expected = Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) };
+        for (user, password) in [
+            ("alice", "a:b"),
+            ("", ""),
+            ("__TOKEN__", "pypi-AgE"),
+            ("__token__ ", "x"),
+            ("ä", "ö"),
+        ] {
+            let expected = Presented::Basic {
+                user: user.to_owned(),
+                password: Secret::new(password.to_owned()),
+            };
             assert_eq!(parse(&basic(&format!("{user}:{password}"))), Ok(expected));
         }
     }
 
     #[test]
     fn several_headers_are_refused_even_when_they_agree() {
-        assert_eq!(Presented::parse([&b"Bearer a"[..], b"Bearer a"]), Err(InvalidAuthorization::Several));
-        assert_eq!(Presented::parse([&b""[..], b"Bearer a"]), Err(InvalidAuthorization::Several));
+        assert_eq!(
+            Presented::parse([&b"Bearer a"[..], b"Bearer a"]),
+            Err(InvalidAuthorization::Several)
+        );
+        assert_eq!(
+            Presented::parse([&b""[..], b"Bearer a"]),
+            Err(InvalidAuthorization::Several)
+        );
     }
 
     #[test]
@@ -216,8 +261,14 @@ mod tests {
             (&basic("__token__:"), EmptyToken),
             (&basic("__token__: \n"), EmptyToken),
             (&basic(&format!("{long}:pw")), TooLong),
-            (&format!("Bearer {}", "a".repeat(crate::tokens::MAX_LENGTH + 1)), TooLong),
-            (&format!("Bearer {}", "a".repeat(MAX_HEADER_LENGTH)), TooLong),
+            (
+                &format!("Bearer {}", "a".repeat(crate::tokens::MAX_LENGTH + 1)),
+                TooLong,
+            ),
+            (
+                &format!("Bearer {}", "a".repeat(MAX_HEADER_LENGTH)),
+                TooLong,
+            ),
         ] {
             assert_eq!(parse(value), Err(error), "{value}");
         }

@@ -6,7 +6,10 @@ use std::net::IpAddr;
 use gate::{Attempt, Gate, Refusal};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::email::comparable;
-use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, EmailAddress, Factor, FactorUse, Principal, SessionId, UserId, UserName};
+use model::{
+    Action, Assurance, Caller, CredentialKind, DeviceKind, EmailAddress, Factor, FactorUse,
+    Principal, SessionId, UserId, UserName,
+};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
@@ -63,7 +66,10 @@ pub struct NotProven {
 
 impl From<Refusal> for NotProven {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, device: None }
+        Self {
+            refusal,
+            device: None,
+        }
     }
 }
 
@@ -80,7 +86,11 @@ pub struct UnspentCode {
 impl UnspentCode {
     /// A code that matched this step of the user's secret.
     pub(crate) fn new(user: &UserRow, step: i64) -> Self {
-        Self { user: user.id, name: user.name.clone(), step }
+        Self {
+            user: user.id,
+            name: user.name.clone(),
+            step,
+        }
     }
 }
 
@@ -99,7 +109,13 @@ impl<'a> Login<'a> {
         match UserName::parse(text) {
             Ok(name) => Self::Name(name),
             Err(_) => match comparable(text) {
-                address if address.contains('@') && address.len() <= EmailAddress::MAX_LENGTH && !address.chars().any(char::is_control) => Self::Email(address),
+                address
+                    if address.contains('@')
+                        && address.len() <= EmailAddress::MAX_LENGTH
+                        && !address.chars().any(char::is_control) =>
+                {
+                    Self::Email(address)
+                }
                 _ => Self::Nobody,
             },
         }
@@ -117,9 +133,15 @@ pub(crate) struct Proven {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("wrong: {why}")]
-    Wrong { why: &'static str, user: Option<UserId> },
+    Wrong {
+        why: &'static str,
+        user: Option<UserId>,
+    },
     #[error("too many attempts")]
-    TooMany { too_many: TooMany, user: Option<UserId> },
+    TooMany {
+        too_many: TooMany,
+        user: Option<UserId>,
+    },
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("busy")]
@@ -128,10 +150,17 @@ pub(crate) enum Problem {
 
 impl Problem {
     /// As a refusal; `wrong` says it in the words of the place.
-    pub(crate) fn into_failure(self, credential: CredentialKind, wrong: impl FnOnce(&'static str, Option<UserId>) -> Failure) -> Failure {
+    pub(crate) fn into_failure(
+        self,
+        credential: CredentialKind,
+        wrong: impl FnOnce(&'static str, Option<UserId>) -> Failure,
+    ) -> Failure {
         match self {
             Self::Wrong { why, user } => wrong(why, user),
-            Self::TooMany { too_many, user } => Failure { user, ..Failure::limited(credential, too_many) },
+            Self::TooMany { too_many, user } => Failure {
+                user,
+                ..Failure::limited(credential, too_many)
+            },
             Self::Busy => Failure::busy(credential),
             Self::Storage(error) => Failure::unavailable(credential, &error),
         }
@@ -169,20 +198,61 @@ impl Identity {
     ) -> Result<(Caller, Option<UnspentCode>), NotProven> {
         let credential = CredentialKind::Session;
         if !gate.may_permit(attempt, action, credential) {
-            return Err(self.refuse_counted(gate, attempt, action, Failure::person_not_accepted()).await.into());
+            return Err(self
+                .refuse_counted(gate, attempt, action, Failure::person_not_accepted())
+                .await
+                .into());
         }
-        let PersonalProof { user_name, password, totp_code, device, host } = sent;
-        let proof = Proof { user_name, password: password.clone(), totp_code, asks_for_code: true, place: Place::CommandLine(device) };
+        let PersonalProof {
+            user_name,
+            password,
+            totp_code,
+            device,
+            host,
+        } = sent;
+        let proof = Proof {
+            user_name,
+            password: password.clone(),
+            totp_code,
+            asks_for_code: true,
+            place: Place::CommandLine(device),
+        };
         let failure = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => {
                 if proven.code.is_some() {
-                    self.admit_device(gate, attempt, action, &proven.user, device, host.and_then(host_of)).await?;
+                    self.admit_device(
+                        gate,
+                        attempt,
+                        action,
+                        &proven.user,
+                        device,
+                        host.and_then(host_of),
+                    )
+                    .await?;
                 }
-                let second_factor = proven.code.as_ref().map(|_| FactorUse { factor: Factor::Totp, at: attempt.at });
-                let password_state = self.password_state(gate, attempt, action, password, Some(proven.user.id)).await?;
-                let assurance = Assurance { password_at: Some(attempt.at), second_factor, password_state };
-                let caller = Caller { credential, principal: Principal::User(proven.user.facts()), token: None, session: None, assurance };
-                return Ok((self.admit(gate, attempt, action, caller).await?, proven.code));
+                let second_factor = proven.code.as_ref().map(|_| FactorUse {
+                    factor: Factor::Totp,
+                    at: attempt.at,
+                });
+                let password_state = self
+                    .password_state(gate, attempt, action, password, Some(proven.user.id))
+                    .await?;
+                let assurance = Assurance {
+                    password_at: Some(attempt.at),
+                    second_factor,
+                    password_state,
+                };
+                let caller = Caller {
+                    credential,
+                    principal: Principal::User(proven.user.facts()),
+                    token: None,
+                    session: None,
+                    assurance,
+                };
+                return Ok((
+                    self.admit(gate, attempt, action, caller).await?,
+                    proven.code,
+                ));
             }
             Err(problem) => problem.into_failure(credential, Failure::person),
         };
@@ -201,7 +271,9 @@ impl Identity {
         host: Option<&str>,
     ) -> Result<(), NotProven> {
         let found = async {
-            let device = self.device_of(user.id, DeviceKind::CommandLine, secret).await?;
+            let device = self
+                .device_of(user.id, DeviceKind::CommandLine, secret)
+                .await?;
             let must_be_confirmed = self.must_be_confirmed(user, &device).await?;
             Ok::<_, StorageError>((device, must_be_confirmed))
         };
@@ -213,10 +285,21 @@ impl Identity {
             }
         };
         if must_be_confirmed {
-            return Err(self.refuse_command_line(gate, attempt, action, user, device, host).await);
+            return Err(self
+                .refuse_command_line(gate, attempt, action, user, device, host)
+                .await);
         }
         if device.is_confirmed()
-            && let Err(error) = self.storage().touch_device(user.id, &device.hash, attempt.at, &attempt.remote_address.to_string(), &attempt.user_agent).await
+            && let Err(error) = self
+                .storage()
+                .touch_device(
+                    user.id,
+                    &device.hash,
+                    attempt.at,
+                    &attempt.remote_address.to_string(),
+                    &attempt.user_agent,
+                )
+                .await
         {
             tracing::warn!(%error, user = %user.id, "the use of a command line could not be noted");
         }
@@ -225,7 +308,13 @@ impl Identity {
 
     /// Uses up a code, once and for all: of any number of requests that carry it, one gets
     /// past this. The others are refused like those with a wrong code.
-    pub async fn spend_code(&self, gate: &Gate, attempt: &Attempt, action: Action, code: &UnspentCode) -> Result<(), Refusal> {
+    pub async fn spend_code(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        code: &UnspentCode,
+    ) -> Result<(), Refusal> {
         let failure = match self.accept_code(attempt.remote_address, code).await {
             Ok(true) => return Ok(()),
             Ok(false) => Failure::person("code-used-before", Some(code.user)),
@@ -236,13 +325,30 @@ impl Identity {
 
     /// Whether the code was not used before; it is used up now. One that was is counted like a
     /// wrong one, so that nobody tries old codes without an end.
-    pub(crate) async fn accept_code(&self, address: IpAddr, code: &UnspentCode) -> Result<bool, StorageError> {
-        if self.storage().accept_totp_step(code.user, code.step).await? {
+    pub(crate) async fn accept_code(
+        &self,
+        address: IpAddr,
+        code: &UnspentCode,
+    ) -> Result<bool, StorageError> {
+        if self
+            .storage()
+            .accept_totp_step(code.user, code.step)
+            .await?
+        {
             return Ok(true);
         }
         let limits = &self.config().limits;
         // Refused in any case: whether it still fits the limits changes nothing.
-        let _counted = limits::take(self.storage(), &[limits.totp_from(address), limits.totp_of(&code.name), limits.totp_of_all()], self.now()).await?;
+        let _counted = limits::take(
+            self.storage(),
+            &[
+                limits.totp_from(address),
+                limits.totp_of(&code.name),
+                limits.totp_of_all(),
+            ],
+            self.now(),
+        )
+        .await?;
         Ok(false)
     }
 
@@ -256,8 +362,14 @@ impl Identity {
         let limits = &self.config().limits;
         let known = match proof.place {
             Place::Anywhere | Place::Browser(None) | Place::CommandLine(None) => None,
-            Place::Browser(Some(cookie)) => self.known_device(&name, DeviceKind::Browser, cookie).await?,
-            Place::CommandLine(Some(secret)) => self.known_device(&name, DeviceKind::CommandLine, secret).await?,
+            Place::Browser(Some(cookie)) => {
+                self.known_device(&name, DeviceKind::Browser, cookie)
+                    .await?
+            }
+            Place::CommandLine(Some(secret)) => {
+                self.known_device(&name, DeviceKind::CommandLine, secret)
+                    .await?
+            }
             Place::Session(session) => Some(Known::Session(session)),
         };
         let passwords = match &known {
@@ -295,34 +407,64 @@ impl Identity {
         };
 
         let user = self.named(&name).await?;
-        let enabled_hash =
-            user.as_ref().filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
+        let enabled_hash = user
+            .as_ref()
+            .filter(|user| user.password_disabled.is_none() && user.disabled_at.is_none())
+            .and_then(|user| user.password_hash.clone());
         let is_short_enough = proof.password.expose().len() <= MAX_BYTES;
-        let password = if is_short_enough { proof.password } else { Secret::new(String::new()) };
+        let password = if is_short_enough {
+            proof.password
+        } else {
+            Secret::new(String::new())
+        };
         let matched = turn.verify(password.clone(), enabled_hash.clone()).await;
         let is_right_password = matched != Match::No && is_short_enough;
         let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
-        let step = proof.totp_code.map(|code| totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now()));
+        let step = proof.totp_code.map(|code| {
+            totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now())
+        });
 
         if !is_right_password {
             return Err(wrong_password(user.as_ref()));
         }
-        let Some(mut user) = user else { return Err(wrong_password(None)) };
-        let wrong = |why| Err(Problem::Wrong { why, user: Some(user.id) });
+        let Some(mut user) = user else {
+            return Err(wrong_password(None));
+        };
+        let wrong = |why| {
+            Err(Problem::Wrong {
+                why,
+                user: Some(user.id),
+            })
+        };
         let mut code = None;
         if proof.asks_for_code && user.totp_secret.is_some() {
-            let Some(step) = step else { return wrong("no-code") };
+            let Some(step) = step else {
+                return wrong("no-code");
+            };
             // Counted only once the password is right: otherwise any stranger could use up
             // somebody's codes for the day, and with them publishing. Who is over the limit
             // learns how long to wait, and that the password is right, as at the login.
             let counters: Vec<Counter> = match &known {
-                Some(known) => limits.factor_known_by(Factor::Totp, known, &user.name).into(),
-                None => vec![limits.totp_from(address), limits.totp_of(&user.name), limits.totp_of_all()],
+                Some(known) => limits
+                    .factor_known_by(Factor::Totp, known, &user.name)
+                    .into(),
+                None => vec![
+                    limits.totp_from(address),
+                    limits.totp_of(&user.name),
+                    limits.totp_of_all(),
+                ],
             };
-            let limited = |too_many| Problem::TooMany { too_many, user: Some(user.id) };
-            let taken_codes = limits::take(self.storage(), &counters, self.now()).await?.map_err(limited)?;
+            let limited = |too_many| Problem::TooMany {
+                too_many,
+                user: Some(user.id),
+            };
+            let taken_codes = limits::take(self.storage(), &counters, self.now())
+                .await?
+                .map_err(limited)?;
             match step {
-                Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => code = Some(UnspentCode::new(&user, step)),
+                Ok(Some(step)) if user.totp_last_step.is_none_or(|last| step > last) => {
+                    code = Some(UnspentCode::new(&user, step))
+                }
                 Ok(Some(_)) => return wrong("code-used-before"),
                 Ok(None) => return wrong("wrong-code"),
                 Err(_) => {
@@ -337,14 +479,23 @@ impl Identity {
             return wrong("factor-needs-browser");
         }
         taken.give_back(self.storage()).await?;
-        if let Some(outdated) = enabled_hash.filter(|stored| matched == Match::AsTyped || self.inner.passwords.is_outdated(stored)) {
-            user.password_hash = self.rehash(user.id, password, &outdated).await.or(user.password_hash);
+        if let Some(outdated) = enabled_hash
+            .filter(|stored| matched == Match::AsTyped || self.inner.passwords.is_outdated(stored))
+        {
+            user.password_hash = self
+                .rehash(user.id, password, &outdated)
+                .await
+                .or(user.password_hash);
         }
         Ok(Proven { user, code })
     }
 
     /// Whose password cannot be tried any more, so that they read of it.
-    async fn too_many(&self, login: &Login<'_>, too_many: TooMany) -> Result<Problem, StorageError> {
+    async fn too_many(
+        &self,
+        login: &Login<'_>,
+        too_many: TooMany,
+    ) -> Result<Problem, StorageError> {
         let user = self.named(login).await?.map(|user| user.id);
         Ok(Problem::TooMany { too_many, user })
     }
@@ -359,21 +510,41 @@ impl Identity {
 
     /// The browser or command line, if the user who is named confirmed it. The same statements
     /// for a name that nobody has.
-    async fn known_device(&self, login: &Login<'_>, kind: DeviceKind, secret: &str) -> Result<Option<Known>, StorageError> {
-        let Some(hash) = opaque::hash(secret) else { return Ok(None) };
-        let user = self.named(login).await?.map_or_else(UserId::new, |user| user.id);
+    async fn known_device(
+        &self,
+        login: &Login<'_>,
+        kind: DeviceKind,
+        secret: &str,
+    ) -> Result<Option<Known>, StorageError> {
+        let Some(hash) = opaque::hash(secret) else {
+            return Ok(None);
+        };
+        let user = self
+            .named(login)
+            .await?
+            .map_or_else(UserId::new, |user| user.id);
         let device = self.storage().device(user, &hash).await?;
-        Ok(device.filter(|device| device.kind == kind && device.confirmed_at.is_some()).map(|_| Known::Device(hash)))
+        Ok(device
+            .filter(|device| device.kind == kind && device.confirmed_at.is_some())
+            .map(|_| Known::Device(hash)))
     }
 
     /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it
     /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
-    async fn rehash(&self, user: UserId, password: Secret<String>, outdated: &Secret<String>) -> Option<Secret<String>> {
+    async fn rehash(
+        &self,
+        user: UserId,
+        password: Secret<String>,
+        outdated: &Secret<String>,
+    ) -> Option<Secret<String>> {
         let turn = self.inner.passwords.turn().await.ok()?;
         let hash = Secret::new(turn.hash(password).await);
         let replace = async {
             let mut unit = self.storage().begin().await?;
-            if !unit.rehash_password(user, outdated.expose(), hash.expose()).await? {
+            if !unit
+                .rehash_password(user, outdated.expose(), hash.expose())
+                .await?
+            {
                 // Set anew in this very moment; that one counts.
                 return Ok(false);
             }
@@ -403,10 +574,22 @@ impl Identity {
 fn wrong_password(user: Option<&UserRow>) -> Problem {
     let why = match user {
         None => "unknown-user",
-        Some(UserRow { disabled_at: Some(_), .. }) => "disabled-user",
-        Some(UserRow { password_disabled: Some(_), .. }) => "password-disabled",
-        Some(UserRow { password_hash: None, .. }) => "no-password",
+        Some(UserRow {
+            disabled_at: Some(_),
+            ..
+        }) => "disabled-user",
+        Some(UserRow {
+            password_disabled: Some(_),
+            ..
+        }) => "password-disabled",
+        Some(UserRow {
+            password_hash: None,
+            ..
+        }) => "no-password",
         Some(_) => "wrong-password",
     };
-    Problem::Wrong { why, user: user.map(|user| user.id) }
+    Problem::Wrong {
+        why,
+        user: user.map(|user| user.id),
+    }
 }

@@ -36,19 +36,37 @@ impl Identity {
     ) -> (Caller, Option<Unaccepted>) {
         let (authenticated, named) = match presented {
             Ok(Presented::None) => return (Caller::anonymous(), None),
-            Ok(Presented::Session(cookie)) => (self.verify_session(&cookie, attempt.at).await, None),
+            Ok(Presented::Session(cookie)) => {
+                (self.verify_session(&cookie, attempt.at).await, None)
+            }
             Ok(Presented::Token(text)) => (self.verify_token(&text).await, None),
             Ok(Presented::Basic { user, password }) => {
-                let looks_like_token = [&user, password.expose()].into_iter().any(|text| self.looks_like_token(text));
-                (Err(Failure::password_not_accepted(action, looks_like_token)), Some(user))
+                let looks_like_token = [&user, password.expose()]
+                    .into_iter()
+                    .any(|text| self.looks_like_token(text));
+                (
+                    Err(Failure::password_not_accepted(action, looks_like_token)),
+                    Some(user),
+                )
             }
             Err(invalid) => (Err(Failure::authorization(invalid)), None),
         };
         match authenticated {
             Ok(caller) => (caller, None),
             Err(failure) => {
-                let Failure { credential, why, user, token, .. } = &failure;
-                attempt.goes_without(SetAside { credential: *credential, why: Cow::Borrowed(why), user: *user, token: *token });
+                let Failure {
+                    credential,
+                    why,
+                    user,
+                    token,
+                    ..
+                } = &failure;
+                attempt.goes_without(SetAside {
+                    credential: *credential,
+                    why: Cow::Borrowed(why),
+                    user: *user,
+                    token: *token,
+                });
                 (Caller::anonymous(), Some(Unaccepted { failure, named }))
             }
         }
@@ -68,7 +86,10 @@ impl Identity {
     ) -> Result<(), Refusal> {
         match unaccepted {
             Some(unaccepted) => self.note_unread_password(gate, attempt, action, unaccepted),
-            None if !without && is_header(caller) && gate.recorder().wants_reader(attempt, caller, action) => {
+            None if !without
+                && is_header(caller)
+                && gate.recorder().wants_reader(attempt, caller, action) =>
+            {
                 self.audit_admission(gate, attempt, action, caller).await?;
             }
             None => {}
@@ -87,16 +108,32 @@ impl Identity {
         unaccepted: Option<&Unaccepted>,
         refusal: Refusal,
     ) -> Refusal {
-        let Some(Unaccepted { failure, named }) = unaccepted.filter(|_| refusal.kind == RefusalKind::CredentialRequired) else {
+        let Some(Unaccepted { failure, named }) =
+            unaccepted.filter(|_| refusal.kind == RefusalKind::CredentialRequired)
+        else {
             if is_header(caller) && gate.recorder().wants_reader(attempt, caller, action) {
-                return self.audit_admission(gate, attempt, action, caller).await.err().unwrap_or(refusal);
+                return self
+                    .audit_admission(gate, attempt, action, caller)
+                    .await
+                    .err()
+                    .unwrap_or(refusal);
             }
             return refusal;
         };
-        let failure = self.counted(attempt, failure.clone(), named.as_deref()).await;
+        let failure = self
+            .counted(attempt, failure.clone(), named.as_deref())
+            .await;
         self.audit_failure(gate, attempt, action, &failure).await;
-        let kind = if failure.kind == RefusalKind::Denied { RefusalKind::CredentialRequired } else { failure.kind };
-        Refusal { kind, reasons: vec![failure.reason], ..refusal }
+        let kind = if failure.kind == RefusalKind::Denied {
+            RefusalKind::CredentialRequired
+        } else {
+            failure.kind
+        };
+        Refusal {
+            kind,
+            reasons: vec![failure.reason],
+            ..refusal
+        }
     }
 
     /// Whoever was named beside a password that nobody looked at learns of it from their
@@ -104,20 +141,51 @@ impl Identity {
     ///
     /// Beside the request, which takes no longer for a name that somebody has; and one at a
     /// time, so that a flood of them is no flood of queries.
-    fn note_unread_password(&self, gate: &Gate, attempt: &Attempt, action: Action, unaccepted: &Unaccepted) {
-        let Unaccepted { failure, named: Some(name) } = unaccepted else { return };
-        let Ok(turn) = self.inner.noting.clone().try_acquire_owned() else { return };
-        let (identity, gate, attempt, name, why) = (self.clone(), gate.clone(), attempt.clone(), name.clone(), failure.why);
+    fn note_unread_password(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        unaccepted: &Unaccepted,
+    ) {
+        let Unaccepted {
+            failure,
+            named: Some(name),
+        } = unaccepted
+        else {
+            return;
+        };
+        let Ok(turn) = self.inner.noting.clone().try_acquire_owned() else {
+            return;
+        };
+        let (identity, gate, attempt, name, why) = (
+            self.clone(),
+            gate.clone(),
+            attempt.clone(),
+            name.clone(),
+            failure.why,
+        );
         tokio::spawn(async move {
             let _turn = turn;
             let user = match identity.named(&Login::parse(&name)).await {
                 Ok(Some(user)) => user.id,
                 Ok(None) => return,
-                Err(error) => return tracing::warn!(%error, "whose name came with a password could not be looked up"),
+                Err(error) => {
+                    return tracing::warn!(%error, "whose name came with a password could not be looked up");
+                }
             };
-            let set_aside = SetAside { credential: CredentialKind::BasicPassword, why: Cow::Borrowed(why), user: Some(user), token: None };
-            if gate.recorder().wants_set_aside(&attempt, &set_aside, action) {
-                gate.recorder().note(set_aside.event(&attempt, action, attempt.id));
+            let set_aside = SetAside {
+                credential: CredentialKind::BasicPassword,
+                why: Cow::Borrowed(why),
+                user: Some(user),
+                token: None,
+            };
+            if gate
+                .recorder()
+                .wants_set_aside(&attempt, &set_aside, action)
+            {
+                gate.recorder()
+                    .note(set_aside.event(&attempt, action, attempt.id));
             }
         });
     }
@@ -125,5 +193,8 @@ impl Identity {
 
 /// Whether a caller came by a header. Whoever has a session was audited when it began.
 fn is_header(caller: &Caller) -> bool {
-    !matches!(caller.credential, CredentialKind::None | CredentialKind::Session)
+    !matches!(
+        caller.credential,
+        CredentialKind::None | CredentialKind::Session
+    )
 }

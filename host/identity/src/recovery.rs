@@ -86,7 +86,9 @@ pub struct AnnouncedRecovery {
 pub enum RecoveryError {
     #[error("the user does not exist")]
     UnknownUser,
-    #[error("write {MIN_REASON} to {MAX_REASON} characters, without control or invisible characters")]
+    #[error(
+        "write {MIN_REASON} to {MAX_REASON} characters, without control or invisible characters"
+    )]
     InvalidReason,
     #[error("only the staff of the registry recovers accounts")]
     NotStaff,
@@ -160,17 +162,32 @@ const LATEST_MS: i64 = 7 * 24 * 3600 * 1000;
 impl Identity {
     /// Announces a recovery to every verified address of the user. It happens after the
     /// configured wait unless it is stopped.
-    pub async fn start_recovery(&self, permit: Permit<RecoverAccount>) -> Result<RecoveryId, RecoveryError> {
+    pub async fn start_recovery(
+        &self,
+        permit: Permit<RecoverAccount>,
+    ) -> Result<RecoveryId, RecoveryError> {
         let RecoverAccount { user, reason } = permit.target();
         let reason = reason.trim();
         if !is_reason(reason) {
             return Err(RecoveryError::InvalidReason);
         }
-        let user = self.storage().user(*user).await?.filter(|user| user.deleted_at.is_none()).ok_or(RecoveryError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(*user)
+            .await?
+            .filter(|user| user.deleted_at.is_none())
+            .ok_or(RecoveryError::UnknownUser)?;
         let started_by = match permit.actor() {
             Actor::CommandLine { system_user } => system_user.clone(),
-            Actor::Caller { user: Some(actor), .. } => {
-                let actor = self.storage().user(*actor).await?.filter(|actor| actor.staff).ok_or(RecoveryError::NotStaff)?;
+            Actor::Caller {
+                user: Some(actor), ..
+            } => {
+                let actor = self
+                    .storage()
+                    .user(*actor)
+                    .await?
+                    .filter(|actor| actor.staff)
+                    .ok_or(RecoveryError::NotStaff)?;
                 // Whoever took over one account of the staff must not get the others by it.
                 match user.staff {
                     _ if actor.id == user.id => return Err(RecoveryError::OwnAccount),
@@ -178,7 +195,9 @@ impl Identity {
                     false => actor.name.as_written().to_owned(),
                 }
             }
-            Actor::Caller { user: None, .. } | Actor::System => return Err(RecoveryError::NotStaff),
+            Actor::Caller { user: None, .. } | Actor::System => {
+                return Err(RecoveryError::NotStaff);
+            }
         };
         let mailbox = self.mailbox(&user).await?;
         // The link for a new password will go to the primary one.
@@ -188,12 +207,25 @@ impl Identity {
         if matches!(permit.actor(), Actor::Caller { .. }) {
             let limits = &self.config().limits;
             let started_by = UserName::parse(&started_by).map_err(|_| RecoveryError::NotStaff)?;
-            let too_many = |TooMany { retry_after_seconds }| RecoveryError::Limited { retry_after_seconds };
-            let counted = limits::take(self.storage(), &[limits.recoveries_of(&user.name), limits.recoveries_by(&started_by)], self.now()).await?;
+            let too_many = |TooMany {
+                                retry_after_seconds,
+                            }| RecoveryError::Limited {
+                retry_after_seconds,
+            };
+            let counted = limits::take(
+                self.storage(),
+                &[
+                    limits.recoveries_of(&user.name),
+                    limits.recoveries_by(&started_by),
+                ],
+                self.now(),
+            )
+            .await?;
             let _counted = counted.map_err(too_many)?;
         }
         let (id, now) = (RecoveryId::new(), permit.at());
-        let wait_ms = i64::try_from(self.config().recovery_wait.as_millis()).unwrap_or(i64::MAX / 4);
+        let wait_ms =
+            i64::try_from(self.config().recovery_wait.as_millis()).unwrap_or(i64::MAX / 4);
         let effective_at = now.plus_ms(wait_ms);
         let (secret, stored) = opaque::generate();
         let words = [
@@ -205,7 +237,15 @@ impl Identity {
         ];
         let mail = Mail::new(MailKind::RecoveryStarted, words);
         let mut unit = permit.begin(self.storage()).await?;
-        unit.start_recovery(&NewRecovery { id, user: user.id, started_by: &started_by, reason, started_at: now, effective_at }).await?;
+        unit.start_recovery(&NewRecovery {
+            id,
+            user: user.id,
+            started_by: &started_by,
+            reason,
+            started_at: now,
+            effective_at,
+        })
+        .await?;
         let data = id.to_string();
         let link = NewLink {
             secret: &stored,
@@ -220,18 +260,30 @@ impl Identity {
             enqueue(&mut unit, &mail, Some(user.id), Some(address), now).await?;
         }
         let detail = json!({ "recovery": id.to_string(), "by": started_by, "reason": reason, "effective-at": to_the_second(effective_at) });
-        unit.commit(&event(&permit, EventKind::RecoveryStarted, user.id, detail)).await?;
+        unit.commit(&event(&permit, EventKind::RecoveryStarted, user.id, detail))
+            .await?;
         Ok(id)
     }
 
     /// Stops a recovery that waits.
-    pub async fn cancel_recovery(&self, permit: Permit<CancelRecovery>) -> Result<(), RecoveryError> {
-        let recovery = self.storage().recovery(permit.target().recovery).await?.ok_or(RecoveryError::UnknownRecovery)?;
-        self.stop_recovery(&permit, &recovery, None, "the staff").await
+    pub async fn cancel_recovery(
+        &self,
+        permit: Permit<CancelRecovery>,
+    ) -> Result<(), RecoveryError> {
+        let recovery = self
+            .storage()
+            .recovery(permit.target().recovery)
+            .await?
+            .ok_or(RecoveryError::UnknownRecovery)?;
+        self.stop_recovery(&permit, &recovery, None, "the staff")
+            .await
     }
 
     /// Recoveries for staff, the newest first.
-    pub async fn recoveries(&self, permit: Permit<ListRecoveries>) -> Result<Vec<ListedRecovery>, StorageError> {
+    pub async fn recoveries(
+        &self,
+        permit: Permit<ListRecoveries>,
+    ) -> Result<Vec<ListedRecovery>, StorageError> {
         let listed = |row: RecoveryRow| ListedRecovery {
             id: row.id,
             user: row.user_name,
@@ -242,61 +294,163 @@ impl Identity {
             ended_at: row.ended_at,
             outcome: row.outcome.map(|outcome| outcome.as_str().to_owned()),
         };
-        Ok(self.storage().recoveries(permit.target().limit).await?.into_iter().map(listed).collect())
+        Ok(self
+            .storage()
+            .recoveries(permit.target().limit)
+            .await?
+            .into_iter()
+            .map(listed)
+            .collect())
     }
 
     /// The recovery that a mailed link would stop. Changes nothing.
-    pub async fn announced_recovery(&self, link: &str) -> Result<Option<AnnouncedRecovery>, StorageError> {
-        let announced = |row: RecoveryRow| AnnouncedRecovery { user: row.user_name, reason: row.reason, effective_at: row.effective_at };
-        Ok(self.running_recovery(link).await?.map(|(_, row)| announced(row)))
+    pub async fn announced_recovery(
+        &self,
+        link: &str,
+    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        let announced = |row: RecoveryRow| AnnouncedRecovery {
+            user: row.user_name,
+            reason: row.reason,
+            effective_at: row.effective_at,
+        };
+        Ok(self
+            .running_recovery(link)
+            .await?
+            .map(|(_, row)| announced(row)))
     }
 
-    async fn running_recovery(&self, link: &str) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {
-        let Some(stored) = opaque::hash(link) else { return Ok(None) };
-        let Some(row) = self.storage().link(&stored, RECOVERY_CANCEL, self.now()).await? else { return Ok(None) };
-        let Ok(id) = row.data.expose().parse() else { return Ok(None) };
-        Ok(self.storage().recovery(id).await?.filter(|recovery| recovery.ended_at.is_none()).map(|recovery| (stored, recovery)))
+    async fn running_recovery(
+        &self,
+        link: &str,
+    ) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let Some(row) = self
+            .storage()
+            .link(&stored, RECOVERY_CANCEL, self.now())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Ok(id) = row.data.expose().parse() else {
+            return Ok(None);
+        };
+        Ok(self
+            .storage()
+            .recovery(id)
+            .await?
+            .filter(|recovery| recovery.ended_at.is_none())
+            .map(|recovery| (stored, recovery)))
     }
 
     /// Stops a recovery by the mailed link. `UnknownRecovery` for a link that does not count.
-    pub async fn cancel_recovery_by_link(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<(), RecoveryError> {
-        let (stored, recovery) = self.running_recovery(link).await?.ok_or(RecoveryError::UnknownRecovery)?;
-        let user = self.storage().user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
-        let permit = gate.decide(attempt, &person(&user, PasswordState::Unchecked), StopRecovery).await.map_err(RecoveryError::Refused)?;
-        self.stop_recovery(&permit, &recovery, Some(&stored), "the link that was mailed").await
+    pub async fn cancel_recovery_by_link(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+    ) -> Result<(), RecoveryError> {
+        let (stored, recovery) = self
+            .running_recovery(link)
+            .await?
+            .ok_or(RecoveryError::UnknownRecovery)?;
+        let user = self
+            .storage()
+            .user(recovery.user)
+            .await?
+            .ok_or(RecoveryError::UnknownRecovery)?;
+        let permit = gate
+            .decide(
+                attempt,
+                &person(&user, PasswordState::Unchecked),
+                StopRecovery,
+            )
+            .await
+            .map_err(RecoveryError::Refused)?;
+        self.stop_recovery(
+            &permit,
+            &recovery,
+            Some(&stored),
+            "the link that was mailed",
+        )
+        .await
     }
 
     /// The recovery of a user's account that waits, if there is one.
-    pub async fn recovery_of(&self, user: UserId) -> Result<Option<AnnouncedRecovery>, StorageError> {
-        let announced = |row: RecoveryRow| AnnouncedRecovery { user: row.user_name, reason: row.reason, effective_at: row.effective_at };
+    pub async fn recovery_of(
+        &self,
+        user: UserId,
+    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        let announced = |row: RecoveryRow| AnnouncedRecovery {
+            user: row.user_name,
+            reason: row.reason,
+            effective_at: row.effective_at,
+        };
         Ok(self.storage().recovery_of(user).await?.map(announced))
     }
 
     /// Stops the recovery of the account of who is logged in. `UnknownRecovery` if none waits.
-    pub async fn stop_own_recovery(&self, permit: Permit<StopOwnRecovery>) -> Result<(), RecoveryError> {
+    pub async fn stop_own_recovery(
+        &self,
+        permit: Permit<StopOwnRecovery>,
+    ) -> Result<(), RecoveryError> {
         let user = permit.target().user;
-        let recovery = self.storage().recovery_of(user).await?.filter(|_| is_own(&permit, user)).ok_or(RecoveryError::UnknownRecovery)?;
-        self.stop_recovery(&permit, &recovery, None, "its owner, logged in").await
+        let recovery = self
+            .storage()
+            .recovery_of(user)
+            .await?
+            .filter(|_| is_own(&permit, user))
+            .ok_or(RecoveryError::UnknownRecovery)?;
+        self.stop_recovery(&permit, &recovery, None, "its owner, logged in")
+            .await
     }
 
-    pub(crate) async fn stop_recovery<T>(&self, permit: &Permit<T>, recovery: &RecoveryRow, link: Option<&SecretHash>, by: &str) -> Result<(), RecoveryError> {
+    pub(crate) async fn stop_recovery<T>(
+        &self,
+        permit: &Permit<T>,
+        recovery: &RecoveryRow,
+        link: Option<&SecretHash>,
+        by: &str,
+    ) -> Result<(), RecoveryError> {
         let emails = self.storage().emails(recovery.user).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        let user = unit.hold_user(recovery.user).await?.ok_or(RecoveryError::UnknownRecovery)?;
+        let user = unit
+            .hold_user(recovery.user)
+            .await?
+            .ok_or(RecoveryError::UnknownRecovery)?;
         if let Some(link) = link {
-            unit.take_link(link, RECOVERY_CANCEL, self.now()).await?.ok_or(RecoveryError::UnknownRecovery)?;
+            unit.take_link(link, RECOVERY_CANCEL, self.now())
+                .await?
+                .ok_or(RecoveryError::UnknownRecovery)?;
         }
-        if !unit.end_recovery(recovery.id, RecoveryOutcome::Cancelled, permit.at()).await? {
+        if !unit
+            .end_recovery(recovery.id, RecoveryOutcome::Cancelled, permit.at())
+            .await?
+        {
             return Err(RecoveryError::UnknownRecovery);
         }
         unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
-        let mailbox = Mailbox { user: user.id, name: user.name, emails };
-        let mail = Mail::new(MailKind::RecoveryCancelled, [mailbox.user_name(), at(permit.at())]);
+        let mailbox = Mailbox {
+            user: user.id,
+            name: user.name,
+            emails,
+        };
+        let mail = Mail::new(
+            MailKind::RecoveryCancelled,
+            [mailbox.user_name(), at(permit.at())],
+        );
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user.id), Some(address), permit.at()).await?;
         }
         let detail = json!({ "recovery": recovery.id.to_string(), "by": by });
-        unit.commit(&event(permit, EventKind::RecoveryCancelled, user.id, detail)).await?;
+        unit.commit(&event(
+            permit,
+            EventKind::RecoveryCancelled,
+            user.id,
+            detail,
+        ))
+        .await?;
         Ok(())
     }
 
@@ -307,7 +461,9 @@ impl Identity {
         for recovery in self.storage().due_recoveries(self.now(), AT_ONCE).await? {
             match self.complete_recovery(&recovery).await {
                 Ok(done) => completed += u64::from(done),
-                Err(error) => tracing::error!(%error, recovery = %recovery.id, "a recovery could not be completed"),
+                Err(error) => {
+                    tracing::error!(%error, recovery = %recovery.id, "a recovery could not be completed")
+                }
             }
         }
         Ok(completed)
@@ -319,23 +475,52 @@ impl Identity {
         let now = self.now();
         let emails = self.storage().emails(recovery.user).await?;
         let mut unit = self.storage().begin().await?;
-        let Some(user) = unit.hold_user(recovery.user).await? else { return Ok(false) };
-        if !unit.end_recovery(recovery.id, RecoveryOutcome::Completed, now).await? {
+        let Some(user) = unit.hold_user(recovery.user).await? else {
+            return Ok(false);
+        };
+        if !unit
+            .end_recovery(recovery.id, RecoveryOutcome::Completed, now)
+            .await?
+        {
             return Ok(false);
         }
-        let mailbox = Mailbox { user: user.id, name: user.name, emails };
+        let mailbox = Mailbox {
+            user: user.id,
+            name: user.name,
+            emails,
+        };
         let had_totp = unit.remove_totp(user.id, false).await?;
         let keys = unit.remove_keys(user.id).await?;
         unit.replace_recovery_codes(user.id, &[], now).await?;
         unit.disable_password(user.id, "recovery").await?;
-        let ended = self.end_what_was_begun(&mut unit, user.id, None, None).await?;
+        let ended = self
+            .end_what_was_begun(&mut unit, user.id, None, None)
+            .await?;
         unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
         let link = self.password_link(&mut unit, user.id, now, "").await?;
-        let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), at(now)];
-        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCompleted, words), now).await?;
+        let words = [
+            mailbox.user_name(),
+            (MailField::Link, link.expose().clone()),
+            (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+            at(now),
+        ];
+        mailbox
+            .tell(
+                &mut unit,
+                &Mail::new(MailKind::RecoveryCompleted, words),
+                now,
+            )
+            .await?;
         let detail = json!({ "recovery": recovery.id.to_string(), "removed-totp": had_totp, "removed-keys": keys, "ended-sessions": ended });
-        let completed =
-            AuditEvent { at: now, kind: EventKind::RecoveryCompleted, actor: Actor::System, user: Some(user.id), project: None, decision: None, detail };
+        let completed = AuditEvent {
+            at: now,
+            kind: EventKind::RecoveryCompleted,
+            actor: Actor::System,
+            user: Some(user.id),
+            project: None,
+            decision: None,
+            detail,
+        };
         unit.commit(&completed).await?;
         Ok(true)
     }

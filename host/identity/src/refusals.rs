@@ -35,25 +35,58 @@ pub(crate) struct Failure {
 }
 
 fn reason(code: &str, message: impl Into<String>, remedy: impl Into<String>, page: Page) -> Reason {
-    Reason { code: code.to_owned(), message: message.into(), remedy: remedy.into(), page: Some(page) }
+    Reason {
+        code: code.to_owned(),
+        message: message.into(),
+        remedy: remedy.into(),
+        page: Some(page),
+    }
 }
 
 impl Failure {
-    fn denied(credential: CredentialKind, why: &'static str, user: Option<UserId>, reason: Reason) -> Self {
-        Self { credential, why, factor: None, user, token: None, kind: RefusalKind::Denied, reason }
+    fn denied(
+        credential: CredentialKind,
+        why: &'static str,
+        user: Option<UserId>,
+        reason: Reason,
+    ) -> Self {
+        Self {
+            credential,
+            why,
+            factor: None,
+            user,
+            token: None,
+            kind: RefusalKind::Denied,
+            reason,
+        }
     }
 
     /// The message is PyPI's, which clients and people know.
     pub(crate) fn token(why: &'static str, user: Option<UserId>) -> Self {
         let remedy = "Check that the whole token was copied, that this registry issued it, and that it was not revoked; or create a new one.";
-        let reason = reason("invalid-token", "Invalid or non-existent authentication information.", remedy, Page::Tokens);
+        let reason = reason(
+            "invalid-token",
+            "Invalid or non-existent authentication information.",
+            remedy,
+            Page::Tokens,
+        );
         Self::denied(CredentialKind::ApiToken, why, user, reason)
     }
 
     pub(crate) fn caveat(invalid: &model::caveat::InvalidCaveat, user: UserId) -> Self {
         let remedy = "Restrict the token again with a current tool, or create a new one.";
-        let reason = reason("invalid-api-token", format!("Invalid API Token: {invalid}"), remedy, Page::Tokens);
-        Self::denied(CredentialKind::ApiToken, "invalid-caveat", Some(user), reason)
+        let reason = reason(
+            "invalid-api-token",
+            format!("Invalid API Token: {invalid}"),
+            remedy,
+            Page::Tokens,
+        );
+        Self::denied(
+            CredentialKind::ApiToken,
+            "invalid-caveat",
+            Some(user),
+            reason,
+        )
     }
 
     /// A password where no policy could permit one; nobody looked whether it is right.
@@ -63,26 +96,47 @@ impl Failure {
             _ => "A user name and password are not accepted here.",
         };
         let remedy = match action {
-            _ if looks_like_token => "What was sent looks like an API token: use __token__ as the user name and the token as the password.",
-            Action::FileUpload => "Create an API token and upload with __token__ as the user name and the token as the password.",
+            _ if looks_like_token => {
+                "What was sent looks like an API token: use __token__ as the user name and the token as the password."
+            }
+            Action::FileUpload => {
+                "Create an API token and upload with __token__ as the user name and the token as the password."
+            }
             // Of reads, only those are refused that need one.
-            _ if action.is_read() => "Use __token__ as the user name and an API token of this registry as the password.",
+            _ if action.is_read() => {
+                "Use __token__ as the user name and an API token of this registry as the password."
+            }
             _ => {
                 "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
             }
         };
-        Self::denied(CredentialKind::BasicPassword, "password-not-accepted", None, reason("password-not-accepted", message, remedy, Page::Tokens))
+        Self::denied(
+            CredentialKind::BasicPassword,
+            "password-not-accepted",
+            None,
+            reason("password-not-accepted", message, remedy, Page::Tokens),
+        )
     }
 
     pub(crate) fn person_not_accepted() -> Self {
         let message = "A user name and password are not accepted here.";
-        let reason = reason("person-not-accepted", message, "Ask the operators of the registry what its policies allow.", Page::Contact);
+        let reason = reason(
+            "person-not-accepted",
+            message,
+            "Ask the operators of the registry what its policies allow.",
+            Page::Contact,
+        );
         Self::denied(CredentialKind::Session, "person-not-accepted", None, reason)
     }
 
     pub(crate) fn password(why: &'static str, user: Option<UserId>) -> Self {
         let remedy = "Check both; if the password was forgotten, set a new one.";
-        let reason = reason("wrong-credentials", "The user name or the password is wrong.", remedy, Page::PasswordReset);
+        let reason = reason(
+            "wrong-credentials",
+            "The user name or the password is wrong.",
+            remedy,
+            Page::PasswordReset,
+        );
         Self::denied(CredentialKind::BasicPassword, why, user, reason)
     }
 
@@ -103,26 +157,44 @@ impl Failure {
 
     /// A login's second step without the first, or long after it.
     pub(crate) fn login_expired(why: &'static str, user: Option<UserId>) -> Self {
-        let message = "This login has expired, was finished before, or was begun in another browser.";
-        Self::denied(CredentialKind::Session, why, user, reason("login-expired", message, "Log in again.", Page::StepUp))
+        let message =
+            "This login has expired, was finished before, or was begun in another browser.";
+        Self::denied(
+            CredentialKind::Session,
+            why,
+            user,
+            reason("login-expired", message, "Log in again.", Page::StepUp),
+        )
     }
 
     /// A second factor that was not right, of somebody who is known by now.
     pub(crate) fn second_factor(why: &'static str, factor: Factor, user: UserId) -> Self {
         let (code, message, remedy) = match factor {
-            Factor::Totp => {
-                ("wrong-code", "The code is wrong or has been used before.", "Wait for the next code of your app, and check that your device's clock is right.")
-            }
-            Factor::Webauthn => {
-                ("wrong-key", "The security key or passkey was not accepted.", "Try again, or use another one that is registered for this account.")
-            }
+            Factor::Totp => (
+                "wrong-code",
+                "The code is wrong or has been used before.",
+                "Wait for the next code of your app, and check that your device's clock is right.",
+            ),
+            Factor::Webauthn => (
+                "wrong-key",
+                "The security key or passkey was not accepted.",
+                "Try again, or use another one that is registered for this account.",
+            ),
             Factor::RecoveryCode => (
                 "wrong-recovery-code",
                 "The recovery code is wrong or has been used before.",
                 "Try another one; each works once, and only the newest set is valid.",
             ),
         };
-        Self { factor: Some(factor), ..Self::denied(CredentialKind::Session, why, Some(user), reason(code, message, remedy, Page::SecondFactor)) }
+        Self {
+            factor: Some(factor),
+            ..Self::denied(
+                CredentialKind::Session,
+                why,
+                Some(user),
+                reason(code, message, remedy, Page::SecondFactor),
+            )
+        }
     }
 
     /// A passkey in the place of name and password.
@@ -130,113 +202,253 @@ impl Failure {
         let message = "The passkey was not accepted.";
         let remedy = "Try again, use another one, or log in with user name and password.";
         let reason = reason("wrong-passkey", message, remedy, Page::SecondFactor);
-        Self { factor: Some(Factor::Webauthn), ..Self::denied(CredentialKind::Session, why, user, reason) }
+        Self {
+            factor: Some(Factor::Webauthn),
+            ..Self::denied(CredentialKind::Session, why, user, reason)
+        }
     }
 
     /// The password of somebody who is logged in.
     pub(crate) fn own_password(why: &'static str, user: Option<UserId>) -> Self {
-        let reason = reason("wrong-password", "The password is wrong.", "Check it; if it was forgotten, set a new one.", Page::PasswordReset);
+        let reason = reason(
+            "wrong-password",
+            "The password is wrong.",
+            "Check it; if it was forgotten, set a new one.",
+            Page::PasswordReset,
+        );
         Self::denied(CredentialKind::Session, why, user, reason)
     }
 
     /// A session that ended, or got another cookie, while the request was on its way.
     pub(crate) fn session_ended(user: Option<UserId>) -> Self {
-        let reason = reason("session-ended", "The session has ended.", "Log in again.", Page::StepUp);
+        let reason = reason(
+            "session-ended",
+            "The session has ended.",
+            "Log in again.",
+            Page::StepUp,
+        );
         Self::denied(CredentialKind::Session, "session-ended", user, reason)
     }
 
     /// The same failure, known to concern this user.
     pub(crate) fn of(self, user: UserId) -> Self {
-        Self { user: Some(user), ..self }
+        Self {
+            user: Some(user),
+            ..self
+        }
     }
 
     pub(crate) fn with_token(self, token: TokenId) -> Self {
-        Self { token: Some(token), ..self }
+        Self {
+            token: Some(token),
+            ..self
+        }
     }
 
     pub(crate) fn with_factor(self, factor: Factor) -> Self {
-        Self { factor: Some(factor), ..self }
+        Self {
+            factor: Some(factor),
+            ..self
+        }
     }
 
     pub(crate) fn authorization(invalid: InvalidAuthorization) -> Self {
-        let reason = reason(invalid.code(), "The Authorization header was not understood.", sentence(&invalid.to_string()), Page::Tokens);
+        let reason = reason(
+            invalid.code(),
+            "The Authorization header was not understood.",
+            sentence(&invalid.to_string()),
+            Page::Tokens,
+        );
         Self::denied(CredentialKind::None, invalid.code(), None, reason)
     }
 
     pub(crate) fn limited(credential: CredentialKind, too_many: TooMany) -> Self {
-        let TooMany { retry_after_seconds } = too_many;
-        let remedy = format!("Wait {}, then try again.", wait_in_words(retry_after_seconds));
+        let TooMany {
+            retry_after_seconds,
+        } = too_many;
+        let remedy = format!(
+            "Wait {}, then try again.",
+            wait_in_words(retry_after_seconds)
+        );
         // Some count failures, some what was asked for: the text says what is true of both.
-        let reason = reason("too-many-attempts", "This was tried too often.", remedy, Page::Contact);
-        Self { credential, why: "too-many-attempts", factor: None, user: None, token: None, kind: RefusalKind::Limited { retry_after_seconds }, reason }
+        let reason = reason(
+            "too-many-attempts",
+            "This was tried too often.",
+            remedy,
+            Page::Contact,
+        );
+        Self {
+            credential,
+            why: "too-many-attempts",
+            factor: None,
+            user: None,
+            token: None,
+            kind: RefusalKind::Limited {
+                retry_after_seconds,
+            },
+            reason,
+        }
     }
 
     /// Mails about unknown browsers, of which this one got none.
     pub(crate) fn no_mail(too_many: TooMany, user: UserId) -> Self {
-        let TooMany { retry_after_seconds } = too_many;
+        let TooMany {
+            retry_after_seconds,
+        } = too_many;
         let message = "This browser must be confirmed by mail, and too many such mails were sent for your account, so none was sent for this browser.";
         let wait = wait_in_words(retry_after_seconds);
-        let remedy = format!("Wait {wait}, then log in again; or use a browser that you have logged in from before.");
+        let remedy = format!(
+            "Wait {wait}, then log in again; or use a browser that you have logged in from before."
+        );
         let reason = reason("too-many-attempts", message, remedy, Page::Contact);
-        let kind = RefusalKind::Limited { retry_after_seconds };
-        Self { credential: CredentialKind::Session, why: "too-many-device-mails", factor: None, user: Some(user), token: None, kind, reason }
+        let kind = RefusalKind::Limited {
+            retry_after_seconds,
+        };
+        Self {
+            credential: CredentialKind::Session,
+            why: "too-many-device-mails",
+            factor: None,
+            user: Some(user),
+            token: None,
+            kind,
+            reason,
+        }
     }
 
     /// A command line that is not known to be the user's, although password and code were right.
     /// `mailed_before` when the link was mailed a while ago and none now.
     pub(crate) fn device_unknown(mailed_before: bool, user: UserId) -> Self {
         let message = match mailed_before {
-            false => "This command line is not known for your account, so nothing was done: a link was mailed to your primary address.",
-            true => "This command line is not known for your account, so nothing was done: the link that was mailed some minutes ago confirms it.",
+            false => {
+                "This command line is not known for your account, so nothing was done: a link was mailed to your primary address."
+            }
+            true => {
+                "This command line is not known for your account, so nothing was done: the link that was mailed some minutes ago confirms it."
+            }
         };
         let remedy = "Open the link, then send the same again with the `device` of this answer. The code is not used up, but is valid for a short time only.";
         let reason = reason("device-unknown", message, remedy, Page::StagedReleases);
-        Self::denied(CredentialKind::Session, "device-unconfirmed", Some(user), reason)
+        Self::denied(
+            CredentialKind::Session,
+            "device-unconfirmed",
+            Some(user),
+            reason,
+        )
     }
 
     /// Mails about unknown command lines, of which this one got none.
     pub(crate) fn no_mail_for_command_line(too_many: TooMany, user: UserId) -> Self {
-        let TooMany { retry_after_seconds } = too_many;
+        let TooMany {
+            retry_after_seconds,
+        } = too_many;
         let message = "This command line must be confirmed by mail, and too many such mails were sent for your account, so none was sent for it.";
         let wait = wait_in_words(retry_after_seconds);
-        let remedy = format!("Wait {wait}, then try again; or use a command line that you have confirmed before.");
+        let remedy = format!(
+            "Wait {wait}, then try again; or use a command line that you have confirmed before."
+        );
         let reason = reason("too-many-attempts", message, remedy, Page::Contact);
-        let kind = RefusalKind::Limited { retry_after_seconds };
-        Self { credential: CredentialKind::Session, why: "too-many-command-line-mails", factor: None, user: Some(user), token: None, kind, reason }
+        let kind = RefusalKind::Limited {
+            retry_after_seconds,
+        };
+        Self {
+            credential: CredentialKind::Session,
+            why: "too-many-command-line-mails",
+            factor: None,
+            user: Some(user),
+            token: None,
+            kind,
+            reason,
+        }
     }
 
     pub(crate) fn busy(credential: CredentialKind) -> Self {
-        let reason = reason("busy", "Too many passwords are being checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "busy", factor: None, user: None, token: None, kind: RefusalKind::Failed, reason }
+        let reason = reason(
+            "busy",
+            "Too many passwords are being checked.",
+            "Try again in a moment.",
+            Page::Contact,
+        );
+        Self {
+            credential,
+            why: "busy",
+            factor: None,
+            user: None,
+            token: None,
+            kind: RefusalKind::Failed,
+            reason,
+        }
     }
 
     pub(crate) fn unavailable(credential: CredentialKind, error: &StorageError) -> Self {
         tracing::error!(%error, "a credential could not be checked");
-        let reason = reason("authentication-failed", "The credentials could not be checked.", "Try again in a moment.", Page::Contact);
-        Self { credential, why: "unavailable", factor: None, user: None, token: None, kind: RefusalKind::Failed, reason }
+        let reason = reason(
+            "authentication-failed",
+            "The credentials could not be checked.",
+            "Try again in a moment.",
+            Page::Contact,
+        );
+        Self {
+            credential,
+            why: "unavailable",
+            factor: None,
+            user: None,
+            token: None,
+            kind: RefusalKind::Failed,
+            reason,
+        }
     }
 }
 
 /// Upper case at the front, a full stop at the end.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
+        .unwrap_or_default()
 }
 
 impl Identity {
     /// Records a failed authentication and refuses.
-    pub(crate) async fn refuse(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
+    pub(crate) async fn refuse(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        failure: Failure,
+    ) -> Refusal {
         self.audit_failure(gate, attempt, action, &failure).await;
-        gate.refuse_as(attempt, &nobody_with(failure.credential), action, failure.kind, failure.reason).await
+        gate.refuse_as(
+            attempt,
+            &nobody_with(failure.credential),
+            action,
+            failure.kind,
+            failure.reason,
+        )
+        .await
     }
 
     /// Records a failed authentication.
-    pub(crate) async fn audit_failure(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: &Failure) {
+    pub(crate) async fn audit_failure(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        failure: &Failure,
+    ) {
         let caller = nobody_with(failure.credential);
         // Who has to wait is refused as often as anybody likes: nobody fills a history with that.
         let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
         let recorder = gate.recorder();
-        let named = failure.user.filter(|user| recorder.wants_failure_of(*user, failure.why, failure.factor, was_looked_at, attempt.at));
+        let named = failure.user.filter(|user| {
+            recorder.wants_failure_of(
+                *user,
+                failure.why,
+                failure.factor,
+                was_looked_at,
+                attempt.at,
+            )
+        });
         let user = if was_looked_at { failure.user } else { named };
         let is_wanted = recorder.wants_refusal(attempt, &caller);
         if !is_wanted && named.is_none() {
@@ -267,7 +479,13 @@ impl Identity {
     }
 
     /// Like [`Identity::refuse`], counted: whoever goes on and on is told to wait.
-    pub(crate) async fn refuse_counted(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure) -> Refusal {
+    pub(crate) async fn refuse_counted(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        failure: Failure,
+    ) -> Refusal {
         let failure = self.counted(attempt, failure, None).await;
         self.refuse(gate, attempt, action, failure).await
     }
@@ -275,7 +493,14 @@ impl Identity {
     /// Like [`Identity::refuse_counted`], for a password that nobody looks at: whoever was named
     /// learns of it from their history, because it may lie in a program that they forgot. The
     /// answer and its time are the same for a name that nobody has.
-    pub(crate) async fn refuse_unread(&self, gate: &Gate, attempt: &Attempt, action: Action, failure: Failure, name: &str) -> Refusal {
+    pub(crate) async fn refuse_unread(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        failure: Failure,
+        name: &str,
+    ) -> Refusal {
         self.answer_evenly(async {
             let failure = self.counted(attempt, failure, Some(name)).await;
             self.refuse(gate, attempt, action, failure).await
@@ -285,16 +510,23 @@ impl Identity {
 
     /// Counts a failure against the address that it came from: the same failure, of whoever has
     /// the name that came with it, or that there were too many.
-    pub(crate) async fn counted(&self, attempt: &Attempt, failure: Failure, name: Option<&str>) -> Failure {
+    pub(crate) async fn counted(
+        &self,
+        attempt: &Attempt,
+        failure: Failure,
+        name: Option<&str>,
+    ) -> Failure {
         let counter = self.config().limits.refused_from(attempt.remote_address);
         let looked = async {
-            Ok(match limits::take(self.storage(), &[counter], self.now()).await? {
-                Ok(_counted) => Ok(match name {
-                    Some(name) => self.named(&Login::parse(name)).await?.map(|user| user.id),
-                    None => failure.user,
-                }),
-                Err(too_many) => Err(too_many),
-            })
+            Ok(
+                match limits::take(self.storage(), &[counter], self.now()).await? {
+                    Ok(_counted) => Ok(match name {
+                        Some(name) => self.named(&Login::parse(name)).await?.map(|user| user.id),
+                        None => failure.user,
+                    }),
+                    Err(too_many) => Err(too_many),
+                },
+            )
         };
         match looked.await {
             Ok(Ok(user)) => Failure { user, ..failure },
@@ -305,15 +537,30 @@ impl Identity {
 
     /// Records a successful authentication. Without the record there is none; beyond a rate of
     /// each user it is counted, and the count is recorded.
-    pub(crate) async fn admit(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: Caller) -> Result<Caller, Refusal> {
-        if gate.recorder().wants_authentication(attempt, &caller, action) {
+    pub(crate) async fn admit(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        caller: Caller,
+    ) -> Result<Caller, Refusal> {
+        if gate
+            .recorder()
+            .wants_authentication(attempt, &caller, action)
+        {
             self.audit_admission(gate, attempt, action, &caller).await?;
         }
         Ok(caller)
     }
 
     /// Records a successful authentication.
-    pub(crate) async fn audit_admission(&self, gate: &Gate, attempt: &Attempt, action: Action, caller: &Caller) -> Result<(), Refusal> {
+    pub(crate) async fn audit_admission(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        action: Action,
+        caller: &Caller,
+    ) -> Result<(), Refusal> {
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::AuthenticationSucceeded,
@@ -330,14 +577,27 @@ impl Identity {
         };
         match gate.recorder().audit(event).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.refuse(gate, attempt, action, Failure::unavailable(caller.credential, &error)).await),
+            Err(error) => Err(self
+                .refuse(
+                    gate,
+                    attempt,
+                    action,
+                    Failure::unavailable(caller.credential, &error),
+                )
+                .await),
         }
     }
 }
 
 /// Nobody in particular: what the credential claims was not proven.
 fn nobody_with(credential: CredentialKind) -> Caller {
-    Caller { credential, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE }
+    Caller {
+        credential,
+        principal: Principal::Anonymous,
+        token: None,
+        session: None,
+        assurance: Assurance::NONE,
+    }
 }
 
 #[cfg(test)]
@@ -373,18 +633,44 @@ mod tests {
             Failure::passkey("x", None),
             Failure::own_password("x", None),
             Failure::session_ended(None),
-            Failure::limited(CredentialKind::BasicPassword, TooMany { retry_after_seconds: 3 }),
-            Failure::no_mail(TooMany { retry_after_seconds: 3 }, UserId::new()),
-            Failure::no_mail_for_command_line(TooMany { retry_after_seconds: 3 }, UserId::new()),
+            Failure::limited(
+                CredentialKind::BasicPassword,
+                TooMany {
+                    retry_after_seconds: 3,
+                },
+            ),
+            Failure::no_mail(
+                TooMany {
+                    retry_after_seconds: 3,
+                },
+                UserId::new(),
+            ),
+            Failure::no_mail_for_command_line(
+                TooMany {
+                    retry_after_seconds: 3,
+                },
+                UserId::new(),
+            ),
             Failure::device_unknown(false, UserId::new()),
             Failure::device_unknown(true, UserId::new()),
             Failure::busy(CredentialKind::Session),
         ]);
         for Failure { reason, .. } in failures {
-            assert!(reason.code.len() <= 64 && reason.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{reason:?}");
+            assert!(
+                reason.code.len() <= 64
+                    && reason
+                        .code
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{reason:?}"
+            );
             for text in [&reason.message, &reason.remedy] {
                 assert!(text.len() <= 300 && text.is_ascii(), "{reason:?}");
-                assert!(!text.is_empty() && (text.ends_with('.') || text.starts_with("Invalid API Token")), "{reason:?}");
+                assert!(
+                    !text.is_empty()
+                        && (text.ends_with('.') || text.starts_with("Invalid API Token")),
+                    "{reason:?}"
+                );
             }
         }
     }

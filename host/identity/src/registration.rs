@@ -17,7 +17,9 @@ use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Assurance, Caller, CredentialKind, EmailAddress, PasswordState, UserId, UserName};
+use model::{
+    Action, Assurance, Caller, CredentialKind, EmailAddress, PasswordState, UserId, UserName,
+};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::NewUser;
@@ -163,32 +165,53 @@ impl Register {
 
     /// Nobody yet, who has typed this password.
     fn caller(&self) -> Caller {
-        Caller { assurance: Assurance { password_state: self.password_state, ..Assurance::NONE }, ..Caller::anonymous() }
+        Caller {
+            assurance: Assurance {
+                password_state: self.password_state,
+                ..Assurance::NONE
+            },
+            ..Caller::anonymous()
+        }
     }
 }
 
 impl Identity {
     /// Every field that is wrong, told together. How easily the password is guessed is looked at
     /// here only where another field is wrong; where none is, hashing does it in its turn.
-    async fn check_form(&self, attempt: &Attempt, form: &RegisterForm) -> Result<(UserName, String), RegisterProblem> {
+    async fn check_form(
+        &self,
+        attempt: &Attempt,
+        form: &RegisterForm,
+    ) -> Result<(UserName, String), RegisterProblem> {
         let mut errors = Vec::new();
         let mut wrong = |field, message: String| errors.push(FieldError { field, message });
-        let user_name = UserName::parse(form.user_name.trim()).map_err(|_| wrong("user-name", NAME_RULE.to_owned())).ok();
-        let email = EmailAddress::parse(form.email.trim()).map_err(|error| wrong("email", error.to_string())).ok();
+        let user_name = UserName::parse(form.user_name.trim())
+            .map_err(|_| wrong("user-name", NAME_RULE.to_owned()))
+            .ok();
+        let email = EmailAddress::parse(form.email.trim())
+            .map_err(|error| wrong("email", error.to_string()))
+            .ok();
         // A name that is no name is not compared with the password.
-        let compared = user_name.clone().unwrap_or_else(|| UserName::parse("x").expect("a user name"));
+        let compared = user_name
+            .clone()
+            .unwrap_or_else(|| UserName::parse("x").expect("a user name"));
         // What is no address may be as long as the form.
         let email_known = email.as_ref().map_or("", EmailAddress::as_str);
         let suitable = match check_suitable(&form.password, &compared) {
             Ok(()) if user_name.is_some() && email.is_some() => Ok(()),
-            Ok(()) => self.look_at_strength(attempt, &form.password, &compared, email_known).await?,
+            Ok(()) => {
+                self.look_at_strength(attempt, &form.password, &compared, email_known)
+                    .await?
+            }
             Err(unsuitable) => Err(unsuitable),
         };
         if let Err(unsuitable) = suitable {
             wrong("password", unsuitable.to_string());
         }
         match (user_name, email) {
-            (Some(user_name), Some(email)) if errors.is_empty() => Ok((user_name, email.as_str().to_owned())),
+            (Some(user_name), Some(email)) if errors.is_empty() => {
+                Ok((user_name, email.as_str().to_owned()))
+            }
             _ => Err(RegisterProblem::Invalid(errors)),
         }
     }
@@ -202,8 +225,14 @@ impl Identity {
         name: &UserName,
         email: &str,
     ) -> Result<Result<(), UnsuitablePassword>, RegisterProblem> {
-        let counter = self.config().limits.wrong_forms_from(attempt.remote_address);
-        if limits::take(self.storage(), &[counter], self.now()).await?.is_err() {
+        let counter = self
+            .config()
+            .limits
+            .wrong_forms_from(attempt.remote_address);
+        if limits::take(self.storage(), &[counter], self.now())
+            .await?
+            .is_err()
+        {
             return Ok(Ok(()));
         }
         match self.check_new_password(password, name, &[email]).await {
@@ -216,26 +245,49 @@ impl Identity {
     /// Begins a registration. The answer, its time, the work and the statements are the same
     /// whether the name and the address are free or not; the owner of the address learns it by
     /// mail.
-    pub async fn register(&self, gate: &Gate, attempt: &Attempt, form: RegisterForm) -> Result<(), RegisterProblem> {
-        self.answer_evenly(self.answer_registration(gate, attempt, form)).await
+    pub async fn register(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        form: RegisterForm,
+    ) -> Result<(), RegisterProblem> {
+        self.answer_evenly(self.answer_registration(gate, attempt, form))
+            .await
     }
 
-    async fn answer_registration(&self, gate: &Gate, attempt: &Attempt, form: RegisterForm) -> Result<(), RegisterProblem> {
+    async fn answer_registration(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        form: RegisterForm,
+    ) -> Result<(), RegisterProblem> {
         let (user_name, email) = self.check_form(attempt, &form).await?;
         let limits = &self.config().limits;
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
         let [from, of_all] = limits.registrations_of_address(&email, attempt.remote_address);
-        let counters = [limits.registrations_from(attempt.remote_address), from, of_all];
+        let counters = [
+            limits.registrations_from(attempt.remote_address),
+            from,
+            of_all,
+        ];
         match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(_counted) => {}
             Err(too_many) => {
                 let failure = Failure::limited(CredentialKind::None, too_many);
-                return Err(RegisterProblem::Refused(self.refuse(gate, attempt, Action::AccountCreate, failure).await));
+                return Err(RegisterProblem::Refused(
+                    self.refuse(gate, attempt, Action::AccountCreate, failure)
+                        .await,
+                ));
             }
         }
-        let target = self.prepare_registration(gate, attempt, user_name, email, &form.password).await?;
+        let target = self
+            .prepare_registration(gate, attempt, user_name, email, &form.password)
+            .await?;
         let caller = target.caller();
-        let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
+        let permit = gate
+            .decide(attempt, &caller, target)
+            .await
+            .map_err(RegisterProblem::Refused)?;
         self.mail_registration(permit).await?;
         Ok(())
     }
@@ -249,15 +301,29 @@ impl Identity {
         email: String,
         password: &Secret<String>,
     ) -> Result<Register, RegisterProblem> {
-        let password_hash = match self.hash_new_password(password, &user_name, &[&email]).await {
+        let password_hash = match self
+            .hash_new_password(password, &user_name, &[&email])
+            .await
+        {
             Ok(hash) => Secret::new(hash),
             Err(NotHashed::Busy(busy)) => return Err(busy.into()),
             Err(NotHashed::Unsuitable(unsuitable)) => {
-                return Err(RegisterProblem::Invalid(vec![FieldError { field: "password", message: unsuitable.to_string() }]));
+                return Err(RegisterProblem::Invalid(vec![FieldError {
+                    field: "password",
+                    message: unsuitable.to_string(),
+                }]));
             }
         };
-        let password_state = self.password_state(gate, attempt, Action::AccountCreate, password, None).await.map_err(RegisterProblem::Refused)?;
-        Ok(Register { user_name, email, password_hash, password_state })
+        let password_state = self
+            .password_state(gate, attempt, Action::AccountCreate, password, None)
+            .await
+            .map_err(RegisterProblem::Refused)?;
+        Ok(Register {
+            user_name,
+            email,
+            password_hash,
+            password_state,
+        })
     }
 
     /// Mails the owner of the address: a link to whoever has no account with it, a notice to
@@ -265,23 +331,50 @@ impl Identity {
     /// known to nobody.
     async fn mail_registration(&self, permit: Permit<Register>) -> Result<(), StorageError> {
         let target = permit.target();
-        let known = self.storage().email(&target.email).await?.filter(|email| email.verified_at.is_some());
-        let owner = self.storage().user(known.as_ref().map_or_else(UserId::new, |email| email.user)).await?;
+        let known = self
+            .storage()
+            .email(&target.email)
+            .await?
+            .filter(|email| email.verified_at.is_some());
+        let owner = self
+            .storage()
+            .user(known.as_ref().map_or_else(UserId::new, |email| email.user))
+            .await?;
         let is_name_taken = self.storage().is_name_taken(&target.user_name).await?;
         let (secret, stored) = opaque::generate();
         let link = self.link("/register/confirm", secret.expose());
         let from = remote_address(permit.actor());
-        let name = (MailField::UserName, target.user_name.as_written().to_owned());
+        let name = (
+            MailField::UserName,
+            target.user_name.as_written().to_owned(),
+        );
         let (mail, recipient) = match (&owner, &known) {
             (Some(owner), Some(known)) => {
-                let words = [(MailField::UserName, owner.name.as_written().to_owned()), from];
-                (Mail::new(MailKind::RegistrationExisting, words), known.address.as_str())
+                let words = [
+                    (MailField::UserName, owner.name.as_written().to_owned()),
+                    from,
+                ];
+                (
+                    Mail::new(MailKind::RegistrationExisting, words),
+                    known.address.as_str(),
+                )
             }
             // Told where the link would end all the same. Names are public.
-            _ if is_name_taken => (Mail::new(MailKind::RegistrationNameTaken, [name, from]), target.email.as_str()),
+            _ if is_name_taken => (
+                Mail::new(MailKind::RegistrationNameTaken, [name, from]),
+                target.email.as_str(),
+            ),
             _ => {
-                let words = [name, link, (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), from];
-                (Mail::new(MailKind::RegistrationConfirm, words), target.email.as_str())
+                let words = [
+                    name,
+                    link,
+                    (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+                    from,
+                ];
+                (
+                    Mail::new(MailKind::RegistrationConfirm, words),
+                    target.email.as_str(),
+                )
             }
         };
         let data = target.to_data();
@@ -298,47 +391,114 @@ impl Identity {
         let owner = owner.map(|owner| owner.id);
         enqueue(&mut unit, &mail, owner, Some(recipient), permit.at()).await?;
         let detail = json!({ "name": target.user_name.as_written(), "address": target.email, "mail": mail.kind.as_str() });
-        unit.commit(&AuditEvent { user: owner, ..event(&permit, EventKind::RegistrationRequested, UserId::new(), detail) }).await?;
+        unit.commit(&AuditEvent {
+            user: owner,
+            ..event(
+                &permit,
+                EventKind::RegistrationRequested,
+                UserId::new(),
+                detail,
+            )
+        })
+        .await?;
         Ok(())
     }
 
     /// The registration behind a link, for the page that asks for a confirmation. Changes nothing.
-    pub async fn registration(&self, link: &str) -> Result<Option<PendingRegistration>, StorageError> {
-        let Some((_, Register { user_name, email, .. })) = self.pending_registration(link).await? else { return Ok(None) };
+    pub async fn registration(
+        &self,
+        link: &str,
+    ) -> Result<Option<PendingRegistration>, StorageError> {
+        let Some((
+            _,
+            Register {
+                user_name, email, ..
+            },
+        )) = self.pending_registration(link).await?
+        else {
+            return Ok(None);
+        };
         let name_taken = self.storage().is_name_taken(&user_name).await?;
-        Ok(Some(PendingRegistration { user_name, email, name_taken }))
+        Ok(Some(PendingRegistration {
+            user_name,
+            email,
+            name_taken,
+        }))
     }
 
-    async fn pending_registration(&self, link: &str) -> Result<Option<(SecretHash, Register)>, StorageError> {
-        let Some(stored) = opaque::hash(link) else { return Ok(None) };
-        let row = self.storage().link(&stored, REGISTRATION, self.now()).await?;
-        Ok(row.and_then(|row| Register::from_data(&row.data)).map(|register| (stored, register)))
+    async fn pending_registration(
+        &self,
+        link: &str,
+    ) -> Result<Option<(SecretHash, Register)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let row = self
+            .storage()
+            .link(&stored, REGISTRATION, self.now())
+            .await?;
+        Ok(row
+            .and_then(|row| Register::from_data(&row.data))
+            .map(|register| (stored, register)))
     }
 
     /// Creates the user of a confirmed registration, with a verified address and the password,
     /// which is asked for again: whoever has the link must be whoever registered.
-    pub async fn confirm_registration(&self, gate: &Gate, attempt: &Attempt, link: &str, password: Secret<String>) -> Result<UserName, ConfirmProblem> {
-        let (stored, target) = self.pending_registration(link).await?.ok_or(ConfirmProblem::UnknownLink)?;
-        self.prove_registrant(gate, attempt, &stored, &target, password).await?;
+    pub async fn confirm_registration(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+        password: Secret<String>,
+    ) -> Result<UserName, ConfirmProblem> {
+        let (stored, target) = self
+            .pending_registration(link)
+            .await?
+            .ok_or(ConfirmProblem::UnknownLink)?;
+        self.prove_registrant(gate, attempt, &stored, &target, password)
+            .await?;
         let caller = target.caller();
-        let permit = gate.decide(attempt, &caller, target).await.map_err(ConfirmProblem::Refused)?;
+        let permit = gate
+            .decide(attempt, &caller, target)
+            .await
+            .map_err(ConfirmProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&stored, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        unit.take_link(&stored, REGISTRATION, self.now())
+            .await?
+            .ok_or(ConfirmProblem::UnknownLink)?;
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
             let detail = json!({ "address": target.email, "because": "another account verified the address" });
             unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
         }
-        unit.create_user(&NewUser { id, name: &target.user_name, created_at: at, staff: false }).await?;
+        unit.create_user(&NewUser {
+            id,
+            name: &target.user_name,
+            created_at: at,
+            staff: false,
+        })
+        .await?;
         unit.add_email(id, &target.email, at).await?;
         unit.verify_email(id, &target.email, at).await?;
-        unit.set_password_hash(id, target.password_hash.expose(), at).await?;
+        unit.set_password_hash(id, target.password_hash.expose(), at)
+            .await?;
         for kind in [EventKind::EmailAdded, EventKind::EmailVerified] {
-            unit.also(&event(&permit, kind, id, json!({ "address": target.email })));
+            unit.also(&event(
+                &permit,
+                kind,
+                id,
+                json!({ "address": target.email }),
+            ));
         }
         unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
-        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.user_name.as_written(), "staff": false }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::AccountCreated,
+            id,
+            json!({ "name": target.user_name.as_written(), "staff": false }),
+        ))
+        .await?;
         Ok(target.user_name.clone())
     }
 
@@ -352,19 +512,39 @@ impl Identity {
         password: Secret<String>,
     ) -> Result<(), ConfirmProblem> {
         let limits = &self.config().limits;
-        let counters = [limits.password_from(attempt.remote_address), limits.passwords_of_link(link)];
+        let counters = [
+            limits.password_from(attempt.remote_address),
+            limits.passwords_of_link(link),
+        ];
         let counted = match limits::take(self.storage(), &counters, self.now()).await? {
             Ok(counted) => counted,
             Err(too_many) => {
                 let failure = Failure::limited(CredentialKind::None, too_many);
-                return Err(ConfirmProblem::Refused(self.refuse(gate, attempt, Action::AccountCreate, failure).await));
+                return Err(ConfirmProblem::Refused(
+                    self.refuse(gate, attempt, Action::AccountCreate, failure)
+                        .await,
+                ));
             }
         };
         // No hash is computed of what is longer than any password.
         let is_right = password.expose().len() <= MAX_BYTES
-            && self.inner.passwords.turn().await?.verify(password, Some(registration.password_hash.clone())).await != Match::No;
+            && self
+                .inner
+                .passwords
+                .turn()
+                .await?
+                .verify(password, Some(registration.password_hash.clone()))
+                .await
+                != Match::No;
         if !is_right {
-            let _recorded = self.refuse(gate, attempt, Action::AccountCreate, Failure::password("wrong-password-of-registration", None)).await;
+            let _recorded = self
+                .refuse(
+                    gate,
+                    attempt,
+                    Action::AccountCreate,
+                    Failure::password("wrong-password-of-registration", None),
+                )
+                .await;
             return Err(ConfirmProblem::WrongPassword);
         }
         counted.give_back(self.storage()).await?;
@@ -373,15 +553,46 @@ impl Identity {
 
     /// Throws a registration away, for the owner of an address who did not register. Its link
     /// counts no more.
-    pub async fn discard_registration(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<(), ConfirmProblem> {
-        let (stored, Register { user_name, email, .. }) = self.pending_registration(link).await?.ok_or(ConfirmProblem::UnknownLink)?;
-        let target = Discard { link: stored, user_name, email };
-        let permit = gate.decide(attempt, &Caller::anonymous(), target).await.map_err(ConfirmProblem::Refused)?;
+    pub async fn discard_registration(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+    ) -> Result<(), ConfirmProblem> {
+        let (
+            stored,
+            Register {
+                user_name, email, ..
+            },
+        ) = self
+            .pending_registration(link)
+            .await?
+            .ok_or(ConfirmProblem::UnknownLink)?;
+        let target = Discard {
+            link: stored,
+            user_name,
+            email,
+        };
+        let permit = gate
+            .decide(attempt, &Caller::anonymous(), target)
+            .await
+            .map_err(ConfirmProblem::Refused)?;
         let target = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&target.link, REGISTRATION, self.now()).await?.ok_or(ConfirmProblem::UnknownLink)?;
+        unit.take_link(&target.link, REGISTRATION, self.now())
+            .await?
+            .ok_or(ConfirmProblem::UnknownLink)?;
         let detail = json!({ "name": target.user_name.as_written(), "address": target.email });
-        unit.commit(&AuditEvent { user: None, ..event(&permit, EventKind::RegistrationDiscarded, UserId::new(), detail) }).await?;
+        unit.commit(&AuditEvent {
+            user: None,
+            ..event(
+                &permit,
+                EventKind::RegistrationDiscarded,
+                UserId::new(),
+                detail,
+            )
+        })
+        .await?;
         Ok(())
     }
 
@@ -395,51 +606,111 @@ impl Identity {
         let at = self.now();
         let mut unit = self.storage().begin().await?;
         unit.drop_links_for(FIRST_USER).await?;
-        unit.create_link(&NewLink { secret: &stored, purpose: FIRST_USER, user: None, data: "", created_at: at, expires_at: at.plus_ms(LINK_MS) }).await?;
+        unit.create_link(&NewLink {
+            secret: &stored,
+            purpose: FIRST_USER,
+            user: None,
+            data: "",
+            created_at: at,
+            expires_at: at.plus_ms(LINK_MS),
+        })
+        .await?;
         let detail = json!({ "first-user": true });
-        let event = AuditEvent { at, kind: EventKind::RegistrationRequested, actor: Actor::System, user: None, project: None, decision: None, detail };
+        let event = AuditEvent {
+            at,
+            kind: EventKind::RegistrationRequested,
+            actor: Actor::System,
+            user: None,
+            project: None,
+            decision: None,
+            detail,
+        };
         unit.commit(&event).await?;
         Ok(Some(secret))
     }
 
     /// Whether a link would make the first user. Changes nothing.
     pub async fn is_first_user_link(&self, link: &str) -> Result<bool, StorageError> {
-        let Some(stored) = opaque::hash(link) else { return Ok(false) };
-        Ok(self.storage().link(&stored, FIRST_USER, self.now()).await?.is_some() && !self.storage().had_staff().await?)
+        let Some(stored) = opaque::hash(link) else {
+            return Ok(false);
+        };
+        Ok(self
+            .storage()
+            .link(&stored, FIRST_USER, self.now())
+            .await?
+            .is_some()
+            && !self.storage().had_staff().await?)
     }
 
     /// Creates the first user who is staff. The link came with the server's own output, so the
     /// address still has to be verified.
-    pub async fn create_first_user(&self, gate: &Gate, attempt: &Attempt, link: &str, form: RegisterForm) -> Result<UserName, RegisterProblem> {
+    pub async fn create_first_user(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+        form: RegisterForm,
+    ) -> Result<UserName, RegisterProblem> {
         let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
         // Before any costly work is done for it.
         if !self.is_first_user_link(link).await? {
             return Err(RegisterProblem::UnknownLink);
         }
         let (user_name, email) = self.check_form(attempt, &form).await?;
-        let target = self.prepare_registration(gate, attempt, user_name, email, &form.password).await?;
+        let target = self
+            .prepare_registration(gate, attempt, user_name, email, &form.password)
+            .await?;
         let caller = target.caller();
-        let permit = gate.decide(attempt, &caller, target).await.map_err(RegisterProblem::Refused)?;
+        let permit = gate
+            .decide(attempt, &caller, target)
+            .await
+            .map_err(RegisterProblem::Refused)?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&stored, FIRST_USER, self.now()).await?.ok_or(RegisterProblem::UnknownLink)?;
-        let first = NewUser { id, name: &target.user_name, created_at: at, staff: true };
+        unit.take_link(&stored, FIRST_USER, self.now())
+            .await?
+            .ok_or(RegisterProblem::UnknownLink)?;
+        let first = NewUser {
+            id,
+            name: &target.user_name,
+            created_at: at,
+            staff: true,
+        };
         if !unit.create_first_user(&first).await.map_err(taken)? {
             return Err(RegisterProblem::UnknownLink);
         }
         unit.drop_links_for(FIRST_USER).await?;
         // An address that somebody only claimed is not theirs to keep.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
-            let detail = json!({ "address": target.email, "because": "the first member of staff has it" });
+            let detail =
+                json!({ "address": target.email, "because": "the first member of staff has it" });
             unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
         }
         unit.add_email(id, &target.email, at).await.map_err(taken)?;
-        unit.set_password_hash(id, target.password_hash.expose(), at).await?;
-        self.mail_verification(&mut unit, id, &target.user_name, &target.email, at).await?;
-        unit.also(&event(&permit, EventKind::EmailAdded, id, json!({ "address": target.email })));
+        unit.set_password_hash(id, target.password_hash.expose(), at)
+            .await?;
+        self.mail_verification(&mut unit, id, &target.user_name, &target.email, at)
+            .await?;
+        unit.also(&event(
+            &permit,
+            EventKind::EmailAdded,
+            id,
+            json!({ "address": target.email }),
+        ));
         unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
-        unit.also(&event(&permit, EventKind::StaffGranted, id, json!({ "because": "the first user" })));
-        unit.commit(&event(&permit, EventKind::AccountCreated, id, json!({ "name": target.user_name.as_written(), "staff": true }))).await?;
+        unit.also(&event(
+            &permit,
+            EventKind::StaffGranted,
+            id,
+            json!({ "because": "the first user" }),
+        ));
+        unit.commit(&event(
+            &permit,
+            EventKind::AccountCreated,
+            id,
+            json!({ "name": target.user_name.as_written(), "staff": true }),
+        ))
+        .await?;
         Ok(target.user_name.clone())
     }
 }
@@ -448,11 +719,19 @@ impl Identity {
 /// know it.
 fn taken(error: StorageError) -> RegisterProblem {
     let (field, message) = match error.conflict() {
-        Some(Conflict::UserNameTaken) => ("user-name", "the user name is taken; choose another one"),
-        Some(Conflict::EmailTaken) => ("email", "the email address belongs to another account; take another one"),
+        Some(Conflict::UserNameTaken) => {
+            ("user-name", "the user name is taken; choose another one")
+        }
+        Some(Conflict::EmailTaken) => (
+            "email",
+            "the email address belongs to another account; take another one",
+        ),
         _ => return error.into(),
     };
-    RegisterProblem::Invalid(vec![FieldError { field, message: message.to_owned() }])
+    RegisterProblem::Invalid(vec![FieldError {
+        field,
+        message: message.to_owned(),
+    }])
 }
 
 /// [`UserName::parse`]'s rule, for whoever has never seen a pattern.

@@ -45,9 +45,14 @@ impl Identity {
     /// link went, as [`Identity::secured_through`] does. Second factors stay: they are what an
     /// intruder did not have, or can be removed once the account is its owner's again. But
     /// passkeys log in no more by themselves: from now on they stand beside the password.
-    pub async fn secure_account(&self, permit: Permit<SecureAccount>) -> Result<Option<String>, StorageError> {
+    pub async fn secure_account(
+        &self,
+        permit: Permit<SecureAccount>,
+    ) -> Result<Option<String>, StorageError> {
         let (id, at) = (permit.target().user, permit.at());
-        let Some(user) = self.storage().user(id).await? else { return Ok(None) };
+        let Some(user) = self.storage().user(id).await? else {
+            return Ok(None);
+        };
         let mailbox = self.mailbox(&user).await?;
         // Secured again is secured for the same address. An address that becomes the primary one
         // from here on is no other answer: the link puts this one back.
@@ -69,25 +74,63 @@ impl Identity {
         let tokens = unit.revoke_tokens_of(id, at).await?;
         if let Some(recipient) = &recipient {
             let link = self.password_link(&mut unit, id, at, recipient).await?;
-            let (from, with, when) = (notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at));
-            let is_elsewhere = mailbox.primary().is_some_and(|primary| !primary.eq_ignore_ascii_case(recipient));
+            let (from, with, when) = (
+                notices::remote_address(permit.actor()),
+                notices::device(permit.actor()),
+                notices::at(at),
+            );
+            let is_elsewhere = mailbox
+                .primary()
+                .is_some_and(|primary| !primary.eq_ignore_ascii_case(recipient));
             if is_elsewhere {
-                let words = [mailbox.user_name(), from.clone(), with.clone(), when.clone()];
-                mailbox.tell(&mut unit, &Mail::new(MailKind::AccountSecuredElsewhere, words), at).await?;
+                let words = [
+                    mailbox.user_name(),
+                    from.clone(),
+                    with.clone(),
+                    when.clone(),
+                ];
+                mailbox
+                    .tell(
+                        &mut unit,
+                        &Mail::new(MailKind::AccountSecuredElsewhere, words),
+                        at,
+                    )
+                    .await?;
             }
-            let words = [mailbox.user_name(), (MailField::Link, link.expose().clone()), (MailField::LinkLifetime, LINK_LIFETIME.to_owned()), from, with, when];
-            enqueue(&mut unit, &Mail::new(MailKind::AccountSecured, words), Some(id), Some(recipient), at).await?;
+            let words = [
+                mailbox.user_name(),
+                (MailField::Link, link.expose().clone()),
+                (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
+                from,
+                with,
+                when,
+            ];
+            enqueue(
+                &mut unit,
+                &Mail::new(MailKind::AccountSecured, words),
+                Some(id),
+                Some(recipient),
+                at,
+            )
+            .await?;
         }
         let detail = json!({ "sessions": sessions, "tokens": tokens, "passkeys": passkeys, "mailed": recipient });
-        unit.commit(&event(&permit, EventKind::AccountSecured, id, detail)).await?;
+        unit.commit(&event(&permit, EventKind::AccountSecured, id, detail))
+            .await?;
         Ok(recipient.as_deref().map(masked))
     }
 
     /// Where the link for a new password would go if the account were secured now: the first
     /// letter of the address and its domain. None where it reaches nobody.
     pub async fn secured_through(&self, user: UserId) -> Result<Option<String>, StorageError> {
-        let Some(user) = self.storage().user(user).await? else { return Ok(None) };
+        let Some(user) = self.storage().user(user).await? else {
+            return Ok(None);
+        };
         let mailbox = self.mailbox(&user).await?;
-        Ok(self.standing_primary(&mailbox, self.now()).await?.as_deref().map(masked))
+        Ok(self
+            .standing_primary(&mailbox, self.now())
+            .await?
+            .as_deref()
+            .map(masked))
     }
 }

@@ -6,7 +6,10 @@
 
 use gate::{Attempt, Permit, Target, TargetFacts, actor_of};
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, Factor, FactorUse, PasswordState, SessionId, Timestamp, UserId, UserName};
+use model::{
+    Action, Assurance, Caller, Factor, FactorUse, PasswordState, SessionId, Timestamp, UserId,
+    UserName,
+};
 use serde_json::json;
 use storage::sessions::{NewSession, Proven, SessionRow};
 use storage::users::UserRow;
@@ -87,7 +90,9 @@ impl NotStarted {
     pub(crate) fn into_failure(self, user: UserId) -> Failure {
         match self {
             Self::AccountChanged => Failure::login_expired("account-changed", Some(user)),
-            Self::RecoveryCodeUsed => Failure::second_factor("recovery-code-unknown-or-used", Factor::RecoveryCode, user),
+            Self::RecoveryCodeUsed => {
+                Failure::second_factor("recovery-code-unknown-or-used", Factor::RecoveryCode, user)
+            }
         }
     }
 }
@@ -95,7 +100,10 @@ impl NotStarted {
 /// What a session's row has proven, in a later request of it: its password was checked in
 /// another one, and may be another password by now.
 pub(crate) fn assurance_of(session: &SessionRow) -> Assurance {
-    Assurance { password_state: PasswordState::Unchecked, ..session.assurance }
+    Assurance {
+        password_state: PasswordState::Unchecked,
+        ..session.assurance
+    }
 }
 
 impl Target for StartSession {
@@ -167,7 +175,15 @@ impl Identity {
             assurance,
         };
         unit.create_session(&session).await?;
-        unit.see_device(user.id, &device.hash, at, &remote_address, &attempt.user_agent, true).await?;
+        unit.see_device(
+            user.id,
+            &device.hash,
+            at,
+            &remote_address,
+            &attempt.user_agent,
+            true,
+        )
+        .await?;
         unit.drop_ceremonies_before_sessions(user.id).await?;
         let factor = assurance.second_factor.map(|used| used.factor.as_str());
         let detail = json!({
@@ -176,8 +192,15 @@ impl Identity {
             "second-factor": factor,
             "device": if device.is_confirmed() { "known" } else { "new" },
         });
-        unit.commit(&event(permit, EventKind::SessionStarted, user.id, detail)).await?;
-        Ok(Ok(StartedSession { secret, session: id, user: user.name.clone(), device: Some(device.secret.clone()), expires_at }))
+        unit.commit(&event(permit, EventKind::SessionStarted, user.id, detail))
+            .await?;
+        Ok(Ok(StartedSession {
+            secret,
+            session: id,
+            user: user.name.clone(),
+            device: Some(device.secret.clone()),
+            expires_at,
+        }))
     }
 
     /// Gives the session that this was permitted to another secret, within the unit that changes
@@ -190,10 +213,21 @@ impl Identity {
         user: &UserName,
         proven: Proven,
     ) -> Result<Option<StartedSession>, StorageError> {
-        let Some(session) = permit.session() else { return Ok(None) };
+        let Some(session) = permit.session() else {
+            return Ok(None);
+        };
         let (secret, hash) = opaque::generate();
-        let expires_at = unit.change_session_secret(session, &hash, proven, permit.at()).await?.ok_or(Conflict::SessionEnded)?;
-        Ok(Some(StartedSession { secret, session, user: user.clone(), device: None, expires_at }))
+        let expires_at = unit
+            .change_session_secret(session, &hash, proven, permit.at())
+            .await?
+            .ok_or(Conflict::SessionEnded)?;
+        Ok(Some(StartedSession {
+            secret,
+            session,
+            user: user.clone(),
+            device: None,
+            expires_at,
+        }))
     }
 
     /// Like [`Self::change_secret`], where a second factor was set up. The first one ends the
@@ -214,20 +248,44 @@ impl Identity {
             unit.drop_devices(user.id, None).await?;
             unit.drop_links(user.id, Some(DEVICE_CONFIRM)).await?;
         }
-        let started = self.change_secret(unit, permit, &user.name, Proven::Factor(FactorUse { factor, at })).await?;
-        let (Some(mut started), Actor::Caller { remote_address, user_agent, .. }) = (started, permit.actor()) else { return Ok(None) };
+        let started = self
+            .change_secret(
+                unit,
+                permit,
+                &user.name,
+                Proven::Factor(FactorUse { factor, at }),
+            )
+            .await?;
+        let (
+            Some(mut started),
+            Actor::Caller {
+                remote_address,
+                user_agent,
+                ..
+            },
+        ) = (started, permit.actor())
+        else {
+            return Ok(None);
+        };
         if is_first {
             let (secret, device) = opaque::generate();
-            unit.see_device(user.id, &device, at, remote_address, user_agent, true).await?;
+            unit.see_device(user.id, &device, at, remote_address, user_agent, true)
+                .await?;
             started.device = Some(secret);
         }
         Ok(Some(started))
     }
 
     /// A user's live sessions, the newest first.
-    pub async fn list_sessions(&self, permit: Permit<ListSessions>) -> Result<Vec<ListedSession>, StorageError> {
+    pub async fn list_sessions(
+        &self,
+        permit: Permit<ListSessions>,
+    ) -> Result<Vec<ListedSession>, StorageError> {
         let now = self.now();
-        let rows = self.storage().sessions_of(permit.target().user, self.idle_since(now), now).await?;
+        let rows = self
+            .storage()
+            .sessions_of(permit.target().user, self.idle_since(now), now)
+            .await?;
         let listed = |row: SessionRow| ListedSession {
             id: row.id,
             created_at: row.created_at,
@@ -248,15 +306,27 @@ impl Identity {
         if !unit.end_session(user, session).await? {
             return Ok(false);
         }
-        let detail = json!({ "session": session.to_string(), "own": permit.session() == Some(session) });
-        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail)).await?;
+        let detail =
+            json!({ "session": session.to_string(), "own": permit.session() == Some(session) });
+        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail))
+            .await?;
         Ok(true)
     }
 
     /// Ends the session that a browser had until it got this one by logging in anew: its cookie
     /// is replaced, and nobody would end it any more.
-    pub async fn end_replaced(&self, attempt: &Attempt, replaced: &Caller, by: &StartedSession) -> Result<(), StorageError> {
-        let (Some(user), Some(session)) = (replaced.user(), replaced.session.filter(|session| *session != by.session)) else { return Ok(()) };
+    pub async fn end_replaced(
+        &self,
+        attempt: &Attempt,
+        replaced: &Caller,
+        by: &StartedSession,
+    ) -> Result<(), StorageError> {
+        let (Some(user), Some(session)) = (
+            replaced.user(),
+            replaced.session.filter(|session| *session != by.session),
+        ) else {
+            return Ok(());
+        };
         let mut unit = self.storage().begin().await?;
         if unit.end_session(user.id, session).await? {
             let event = AuditEvent {
@@ -282,7 +352,8 @@ impl Identity {
             return Ok(0);
         }
         let detail = json!({ "sessions": ended, "kept": except.map(|kept| kept.to_string()) });
-        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail)).await?;
+        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail))
+            .await?;
         Ok(ended)
     }
 
@@ -290,7 +361,10 @@ impl Identity {
     /// Housekeeping, for now and then: none of them counts any more.
     pub async fn forget_what_ended(&self) -> Result<u64, StorageError> {
         let now = self.now();
-        let sessions = self.storage().forget_ended_sessions(self.idle_since(now), now).await?;
+        let sessions = self
+            .storage()
+            .forget_ended_sessions(self.idle_since(now), now)
+            .await?;
         let ceremonies = self.storage().forget_ended_ceremonies(now).await?;
         Ok(sessions + ceremonies + self.storage().forget_ended_links(now).await?)
     }
@@ -299,9 +373,15 @@ impl Identity {
 /// Whether what was proven of a user in this request still holds.
 pub(crate) fn is_still(proven: &UserRow, held: &UserRow, assurance: Assurance) -> bool {
     let may_log_in = held.disabled_at.is_none() && held.deleted_at.is_none();
-    let has_password = assurance.password_at.is_none() || held.password_disabled.is_none() && held.password_hash == proven.password_hash;
-    let used_totp = assurance.second_factor.is_some_and(|used| used.factor == Factor::Totp);
-    may_log_in && has_password && !is_secured(held) && (!used_totp || held.totp_secret == proven.totp_secret)
+    let has_password = assurance.password_at.is_none()
+        || held.password_disabled.is_none() && held.password_hash == proven.password_hash;
+    let used_totp = assurance
+        .second_factor
+        .is_some_and(|used| used.factor == Factor::Totp);
+    may_log_in
+        && has_password
+        && !is_secured(held)
+        && (!used_totp || held.totp_secret == proven.totp_secret)
 }
 
 fn milliseconds(duration: std::time::Duration) -> i64 {

@@ -55,23 +55,53 @@ impl Identity {
     ) -> Result<StartedSession, Refusal> {
         let current = self.current(gate, attempt, caller, cookie).await?;
         let place = Place::Session(current.session.id);
-        let proof = Proof { user_name: current.user.name.as_written(), password: password.clone(), totp_code: None, asks_for_code: false, place };
+        let proof = Proof {
+            user_name: current.user.name.as_written(),
+            password: password.clone(),
+            totp_code: None,
+            asks_for_code: false,
+            place,
+        };
         let user = match self.prove(attempt.remote_address, proof).await {
             Ok(proven) => proven.user,
             Err(problem) => {
-                let failure = problem.into_failure(CredentialKind::Session, Failure::own_password).of(current.user.id);
+                let failure = problem
+                    .into_failure(CredentialKind::Session, Failure::own_password)
+                    .of(current.user.id);
                 return Err(self.refuse(gate, attempt, ACTION, failure).await);
             }
         };
-        let password_state = self.password_state(gate, attempt, ACTION, &password, Some(user.id)).await?;
-        let assurance = Assurance { password_at: Some(attempt.at), password_state, ..assurance_of(&current.session) };
-        self.renew(gate, attempt, caller, Current { user, ..current }, assurance, None).await
+        let password_state = self
+            .password_state(gate, attempt, ACTION, &password, Some(user.id))
+            .await?;
+        let assurance = Assurance {
+            password_at: Some(attempt.at),
+            password_state,
+            ..assurance_of(&current.session)
+        };
+        self.renew(
+            gate,
+            attempt,
+            caller,
+            Current { user, ..current },
+            assurance,
+            None,
+        )
+        .await
     }
 
     /// Proves the second factor anew, by a code of a one-time password app.
-    pub async fn step_up_with_totp(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, cookie: &str, code: &str) -> Result<StartedSession, Refusal> {
+    pub async fn step_up_with_totp(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        cookie: &str,
+        code: &str,
+    ) -> Result<StartedSession, Refusal> {
         let current = self.current(gate, attempt, caller, cookie).await?;
-        self.step_up_with(gate, attempt, caller, current, Offered::Totp(code)).await
+        self.step_up_with(gate, attempt, caller, current, Offered::Totp(code))
+            .await
     }
 
     /// The same by a recovery code.
@@ -84,44 +114,100 @@ impl Identity {
         code: &str,
     ) -> Result<StartedSession, Refusal> {
         let current = self.current(gate, attempt, caller, cookie).await?;
-        self.step_up_with(gate, attempt, caller, current, Offered::RecoveryCode(code)).await
+        self.step_up_with(gate, attempt, caller, current, Offered::RecoveryCode(code))
+            .await
     }
 
     /// The same by a security key or passkey.
-    pub async fn step_up_with_key(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, cookie: &str, answer: &KeyAnswer) -> Result<StartedSession, Refusal> {
+    pub async fn step_up_with_key(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        cookie: &str,
+        answer: &KeyAnswer,
+    ) -> Result<StartedSession, Refusal> {
         let current = self.current(gate, attempt, caller, cookie).await?;
         let binding = KeyBinding::Session(current.session.id);
-        self.step_up_with(gate, attempt, caller, current, Offered::Key(binding, answer)).await
+        self.step_up_with(
+            gate,
+            attempt,
+            caller,
+            current,
+            Offered::Key(binding, answer),
+        )
+        .await
     }
 
-    async fn step_up_with(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, current: Current, offered: Offered<'_>) -> Result<StartedSession, Refusal> {
+    async fn step_up_with(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        current: Current,
+        offered: Offered<'_>,
+    ) -> Result<StartedSession, Refusal> {
         let known = Some(Known::Session(current.session.id));
         let right = match self.look_at(attempt, &current.user, &offered, known).await {
             Ok(right) => right,
             Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
         };
-        let second_factor = Some(FactorUse { factor: right.factor, at: right.at });
-        let assurance = Assurance { second_factor, ..assurance_of(&current.session) };
-        self.renew(gate, attempt, caller, current, assurance, Some(right)).await
+        let second_factor = Some(FactorUse {
+            factor: right.factor,
+            at: right.at,
+        });
+        let assurance = Assurance {
+            second_factor,
+            ..assurance_of(&current.session)
+        };
+        self.renew(gate, attempt, caller, current, assurance, Some(right))
+            .await
     }
 
     /// The caller's session by the cookie it came with. A caller without one, or with another
     /// one's cookie, has none to renew.
-    async fn current(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, cookie: &str) -> Result<Current, Refusal> {
+    async fn current(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        cookie: &str,
+    ) -> Result<Current, Refusal> {
         let caller_id = caller.user().map(|user| user.id);
         if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
-            return Err(self.refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted()).await);
+            return Err(self
+                .refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted())
+                .await);
         }
         let found = match opaque::hash(cookie) {
-            Some(secret) => self.storage().session(&secret, self.idle_since(attempt.at), attempt.at).await.map(|found| found.map(|found| (secret, found))),
+            Some(secret) => self
+                .storage()
+                .session(&secret, self.idle_since(attempt.at), attempt.at)
+                .await
+                .map(|found| found.map(|found| (secret, found))),
             None => Ok(None),
         };
         match found {
-            Ok(Some((secret, SessionWithUser { session, user }))) if caller.session == Some(session.id) && caller_id == Some(user.id) => {
-                Ok(Current { secret, session, user })
+            Ok(Some((secret, SessionWithUser { session, user })))
+                if caller.session == Some(session.id) && caller_id == Some(user.id) =>
+            {
+                Ok(Current {
+                    secret,
+                    session,
+                    user,
+                })
             }
-            Ok(_) => Err(self.refuse_counted(gate, attempt, ACTION, Failure::session_ended(caller_id)).await),
-            Err(error) => Err(self.refuse(gate, attempt, ACTION, Failure::unavailable(CredentialKind::Session, &error)).await),
+            Ok(_) => Err(self
+                .refuse_counted(gate, attempt, ACTION, Failure::session_ended(caller_id))
+                .await),
+            Err(error) => Err(self
+                .refuse(
+                    gate,
+                    attempt,
+                    ACTION,
+                    Failure::unavailable(CredentialKind::Session, &error),
+                )
+                .await),
         }
     }
 
@@ -135,8 +221,19 @@ impl Identity {
         assurance: Assurance,
         right: Option<Right>,
     ) -> Result<StartedSession, Refusal> {
-        let proven = Caller { assurance, ..caller.clone() };
-        let permit = gate.decide(attempt, &proven, StepUp { session: current.session.id }).await?;
+        let proven = Caller {
+            assurance,
+            ..caller.clone()
+        };
+        let permit = gate
+            .decide(
+                attempt,
+                &proven,
+                StepUp {
+                    session: current.session.id,
+                },
+            )
+            .await?;
         if let Some(right) = &right
             && let Err(failure) = self.settle(attempt, &current.user, right).await
         {
@@ -144,16 +241,40 @@ impl Identity {
         }
         // What was proven before this request was judged then.
         let fresh = match &right {
-            Some(_) => Assurance { password_at: None, ..assurance },
-            None => Assurance { second_factor: None, ..assurance },
+            Some(_) => Assurance {
+                password_at: None,
+                ..assurance
+            },
+            None => Assurance {
+                second_factor: None,
+                ..assurance
+            },
         };
-        match self.renew_session(&permit, attempt, &current, fresh, assurance, right.as_ref()).await {
-            Ok(Ok(secret)) => {
-                Ok(StartedSession { secret, session: current.session.id, user: current.user.name, device: None, expires_at: current.session.expires_at })
-            }
-            Ok(Err(NotStarted::AccountChanged)) => Err(self.refuse(gate, attempt, ACTION, Failure::session_ended(Some(current.user.id))).await),
-            Ok(Err(used @ NotStarted::RecoveryCodeUsed)) => Err(self.refuse(gate, attempt, ACTION, used.into_failure(current.user.id)).await),
-            Err(error) => Err(self.refuse(gate, attempt, ACTION, failure_of(&error, current.user.id)).await),
+        match self
+            .renew_session(&permit, attempt, &current, fresh, assurance, right.as_ref())
+            .await
+        {
+            Ok(Ok(secret)) => Ok(StartedSession {
+                secret,
+                session: current.session.id,
+                user: current.user.name,
+                device: None,
+                expires_at: current.session.expires_at,
+            }),
+            Ok(Err(NotStarted::AccountChanged)) => Err(self
+                .refuse(
+                    gate,
+                    attempt,
+                    ACTION,
+                    Failure::session_ended(Some(current.user.id)),
+                )
+                .await),
+            Ok(Err(used @ NotStarted::RecoveryCodeUsed)) => Err(self
+                .refuse(gate, attempt, ACTION, used.into_failure(current.user.id))
+                .await),
+            Err(error) => Err(self
+                .refuse(gate, attempt, ACTION, failure_of(&error, current.user.id))
+                .await),
         }
     }
 
@@ -175,16 +296,33 @@ impl Identity {
             return Ok(Err(NotStarted::AccountChanged));
         }
         if let Some(right) = right
-            && !self.settle_in(&mut unit, attempt, &current.user, right).await?
+            && !self
+                .settle_in(&mut unit, attempt, &current.user, right)
+                .await?
         {
             return Ok(Err(NotStarted::RecoveryCodeUsed));
         }
-        if !unit.renew_session(permit.target().session, &current.secret, &hash, assurance, permit.at()).await? {
+        if !unit
+            .renew_session(
+                permit.target().session,
+                &current.secret,
+                &hash,
+                assurance,
+                permit.at(),
+            )
+            .await?
+        {
             return Ok(Err(NotStarted::AccountChanged));
         }
         let method = right.map_or("password", |right| right.factor.as_str());
         let detail = json!({ "session": permit.target().session.to_string(), "method": method });
-        unit.commit(&event(permit, EventKind::SessionSteppedUp, current.user.id, detail)).await?;
+        unit.commit(&event(
+            permit,
+            EventKind::SessionSteppedUp,
+            current.user.id,
+            detail,
+        ))
+        .await?;
         Ok(Ok(secret))
     }
 }

@@ -78,7 +78,13 @@ pub fn generate_key() -> Secret<[u8; 32]> {
 }
 
 /// Writes a token.
-pub fn mint(prefix: &str, location: &str, id: TokenId, key: &Secret<[u8; 32]>, caveats: &[String]) -> Secret<String> {
+pub fn mint(
+    prefix: &str,
+    location: &str,
+    id: TokenId,
+    key: &Secret<[u8; 32]>,
+    caveats: &[String],
+) -> Secret<String> {
     let identifier = id.to_string();
     let mut packet = vec![VERSION];
     write_field(&mut packet, LOCATION, location.as_bytes());
@@ -89,7 +95,11 @@ pub fn mint(prefix: &str, location: &str, id: TokenId, key: &Secret<[u8; 32]>, c
         packet.push(END);
     }
     packet.push(END);
-    let mut signature = sign(key, identifier.as_bytes(), caveats.iter().map(String::as_bytes));
+    let mut signature = sign(
+        key,
+        identifier.as_bytes(),
+        caveats.iter().map(String::as_bytes),
+    );
     write_field(&mut packet, SIGNATURE, &signature);
     let text = format!("{prefix}-{}", BASE64URL_NOPAD.encode(&packet));
     packet.zeroize();
@@ -102,8 +112,13 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
     if text.len() > MAX_LENGTH {
         return Err(Unreadable);
     }
-    let encoded = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).ok_or(Unreadable)?;
-    let packet = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| Unreadable)?;
+    let encoded = text
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .ok_or(Unreadable)?;
+    let packet = BASE64URL_NOPAD
+        .decode(encoded.as_bytes())
+        .map_err(|_| Unreadable)?;
     let (version, mut rest) = packet.split_first().ok_or(Unreadable)?;
     if *version != VERSION {
         return Err(Unreadable);
@@ -113,7 +128,10 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
     }
     let identifier = read_field(&mut rest, IDENTIFIER)?.to_vec();
     read_end(&mut rest)?;
-    let id: TokenId = std::str::from_utf8(&identifier).ok().and_then(|text| text.parse().ok()).ok_or(Unreadable)?;
+    let id: TokenId = std::str::from_utf8(&identifier)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Unreadable)?;
     if id.to_string().as_bytes() != identifier {
         return Err(Unreadable);
     }
@@ -124,11 +142,20 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
         read_end(&mut rest)?;
     }
     read_end(&mut rest)?;
-    let signature = Secret::new(read_field(&mut rest, SIGNATURE)?.try_into().map_err(|_| Unreadable)?);
+    let signature = Secret::new(
+        read_field(&mut rest, SIGNATURE)?
+            .try_into()
+            .map_err(|_| Unreadable)?,
+    );
     if !rest.is_empty() {
         return Err(Unreadable);
     }
-    Ok(ReadToken { identifier, id, caveats, signature })
+    Ok(ReadToken {
+        identifier,
+        id,
+        caveats,
+        signature,
+    })
 }
 
 impl ReadToken {
@@ -140,10 +167,21 @@ impl ReadToken {
     /// Verifies the signature with the token's root key, in time that depends on the
     /// token's length alone.
     pub fn verify(self, key: &Secret<[u8; 32]>) -> Result<VerifiedToken, WrongSignature> {
-        let mut expected = sign(key, &self.identifier, self.caveats.iter().map(Vec::as_slice));
+        let mut expected = sign(
+            key,
+            &self.identifier,
+            self.caveats.iter().map(Vec::as_slice),
+        );
         let is_right = bool::from(expected.ct_eq(self.signature.expose()));
         expected.zeroize();
-        if is_right { Ok(VerifiedToken { id: self.id, caveats: self.caveats }) } else { Err(WrongSignature) }
+        if is_right {
+            Ok(VerifiedToken {
+                id: self.id,
+                caveats: self.caveats,
+            })
+        } else {
+            Err(WrongSignature)
+        }
     }
 }
 
@@ -163,20 +201,37 @@ impl VerifiedToken {
     /// holder can forge that: caveats can only be appended, and this registry has never minted
     /// a token whose text does not say its scope first, after its expiry if it has one.
     pub fn caveats(&self, stored: &[String]) -> Result<TokenCaveats, InvalidCaveat> {
-        let presented = self.caveats.iter().map(|bytes| Caveat::parse(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let mut minted = stored.iter().map(|text| Caveat::parse(text.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let presented = self
+            .caveats
+            .iter()
+            .map(|bytes| Caveat::parse(bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut minted = stored
+            .iter()
+            .map(|text| Caveat::parse(text.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()?;
         if !minted.iter().any(Caveat::says_scope) {
-            let first = presented.iter().position(Caveat::says_scope).map_or(0, |position| position + 1);
+            let first = presented
+                .iter()
+                .position(Caveat::says_scope)
+                .map_or(0, |position| position + 1);
             minted.splice(0..0, presented[..first].iter().cloned());
         }
         // The same restriction twice is the same restriction.
-        let added = presented.into_iter().filter(|caveat| !minted.contains(caveat)).collect();
+        let added = presented
+            .into_iter()
+            .filter(|caveat| !minted.contains(caveat))
+            .collect();
         Ok(TokenCaveats { minted, added })
     }
 }
 
 /// The signature chain of libmacaroons: each link keys the next.
-fn sign<'a>(key: &Secret<[u8; 32]>, identifier: &'a [u8], caveats: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+fn sign<'a>(
+    key: &Secret<[u8; 32]>,
+    identifier: &'a [u8],
+    caveats: impl Iterator<Item = &'a [u8]>,
+) -> [u8; 32] {
     let mut signature = link(b"macaroons-key-generator", key.expose());
     for message in std::iter::once(identifier).chain(caveats) {
         signature = link(&signature, message);

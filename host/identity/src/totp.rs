@@ -40,16 +40,32 @@ pub fn generate_secret() -> Secret<String> {
 }
 
 /// The secret with the address by which apps take it up.
-pub fn describe(secret: &Secret<String>, issuer: &str, name: &UserName) -> Result<EnrolledTotp, InvalidSecret> {
+pub fn describe(
+    secret: &Secret<String>,
+    issuer: &str,
+    name: &UserName,
+) -> Result<EnrolledTotp, InvalidSecret> {
     let bytes = decode(secret)?;
-    let totp = Builder::new().with_secret(bytes).with_issuer(Some(issuer)).with_account_name(name.as_written()).build().map_err(|_| InvalidSecret)?;
+    let totp = Builder::new()
+        .with_secret(bytes)
+        .with_issuer(Some(issuer))
+        .with_account_name(name.as_written())
+        .build()
+        .map_err(|_| InvalidSecret)?;
     let url = totp.to_url().map_err(|_| InvalidSecret)?;
-    Ok(EnrolledTotp { secret: secret.clone(), url: Secret::new(url) })
+    Ok(EnrolledTotp {
+        secret: secret.clone(),
+        url: Secret::new(url),
+    })
 }
 
 /// The step that a code belongs to, among those accepted at `now`. White space within the
 /// code is ignored. Takes the same time whether or not a step matches.
-pub fn matched_step(secret: &Secret<String>, code: &str, now: Timestamp) -> Result<Option<i64>, InvalidSecret> {
+pub fn matched_step(
+    secret: &Secret<String>,
+    code: &str,
+    now: Timestamp,
+) -> Result<Option<i64>, InvalidSecret> {
     let totp = totp(secret)?;
     let code = six_digits(code);
     let current = now.seconds().div_euclid(STEP_SECONDS);
@@ -64,16 +80,27 @@ pub fn matched_step(secret: &Secret<String>, code: &str, now: Timestamp) -> Resu
 }
 
 fn totp(secret: &Secret<String>) -> Result<Totp, InvalidSecret> {
-    Builder::new().with_secret(decode(secret)?).with_account_name("-").build().map_err(|_| InvalidSecret)
+    Builder::new()
+        .with_secret(decode(secret)?)
+        .with_account_name("-")
+        .build()
+        .map_err(|_| InvalidSecret)
 }
 
 fn generate(totp: &Totp, step: i64) -> String {
-    totp.generate(u64::try_from(step * STEP_SECONDS).unwrap_or(0)).to_string()
+    totp.generate(u64::try_from(step * STEP_SECONDS).unwrap_or(0))
+        .to_string()
 }
 
 fn decode(secret: &Secret<String>) -> Result<Vec<u8>, InvalidSecret> {
-    let bytes = data_encoding::BASE32_NOPAD.decode(secret.expose().as_bytes()).map_err(|_| InvalidSecret)?;
-    if SECRET_LENGTH.contains(&bytes.len()) { Ok(bytes) } else { Err(InvalidSecret) }
+    let bytes = data_encoding::BASE32_NOPAD
+        .decode(secret.expose().as_bytes())
+        .map_err(|_| InvalidSecret)?;
+    if SECRET_LENGTH.contains(&bytes.len()) {
+        Ok(bytes)
+    } else {
+        Err(InvalidSecret)
+    }
 }
 
 /// Apps show codes as `123 456`, and people type them so.
@@ -81,7 +108,10 @@ fn six_digits(code: &str) -> Option<String> {
     if code.len() > MAX_CODE_LENGTH {
         return None;
     }
-    let digits: String = code.chars().filter(|character| !character.is_whitespace()).collect();
+    let digits: String = code
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
     (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
@@ -103,7 +133,13 @@ mod tests {
     /// Appendix B, the last six of its eight digits.
     #[test]
     fn the_codes_of_the_rfc_match() {
-        for (seconds, code) in [(59, "287082"), (1_111_111_109, "081804"), (1_111_111_111, "050471"), (1_234_567_890, "005924"), (2_000_000_000, "279037")] {
+        for (seconds, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+        ] {
             assert_eq!(step(code, seconds), Some(seconds / 30), "{code}");
         }
     }
@@ -111,7 +147,12 @@ mod tests {
     #[test]
     fn a_code_counts_one_step_early_and_one_step_late_and_no_longer() {
         let start = 1_234_567_890;
-        for (seconds, expected) in [(start - 31, None), (start - 30, Some(start / 30)), (start + 59, Some(start / 30)), (start + 60, None)] {
+        for (seconds, expected) in [
+            (start - 31, None),
+            (start - 30, Some(start / 30)),
+            (start + 59, Some(start / 30)),
+            (start + 60, None),
+        ] {
             assert_eq!(step("005924", seconds), expected, "{seconds}");
         }
     }
@@ -122,7 +163,16 @@ mod tests {
         for code in ["005 924", " 0 0 5 9 2 4 ", "005\u{a0}924", "\t005924\n"] {
             assert!(step(code, now).is_some(), "{code:?}");
         }
-        for code in ["", "5924", "0005924", "005-924", "00592４", "+05924", "      ", &" ".repeat(40)] {
+        for code in [
+            "",
+            "5924",
+            "0005924",
+            "005-924",
+            "00592４",
+            "+05924",
+            "      ",
+            &" ".repeat(40),
+        ] {
             assert!(step(code, now).is_none(), "{code:?}");
         }
     }
@@ -137,8 +187,16 @@ mod tests {
 
     #[test]
     fn a_secret_too_short_or_not_in_base32_is_refused() {
-        for text in ["", "GEZDGNBV", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ1", "gezdgnbvgy3tqojqgezdgnbvgy3tqojq"] {
-            assert!(matched_step(&Secret::new(text.to_owned()), "000000", Timestamp(0)).is_err(), "{text}");
+        for text in [
+            "",
+            "GEZDGNBV",
+            "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ1",
+            "gezdgnbvgy3tqojqgezdgnbvgy3tqojq",
+        ] {
+            assert!(
+                matched_step(&Secret::new(text.to_owned()), "000000", Timestamp(0)).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -146,10 +204,18 @@ mod tests {
     fn a_fresh_secret_is_described_to_apps() {
         let secret = generate_secret();
         assert_ne!(secret, generate_secret());
-        let enrolled = describe(&secret, "pypi.example.org", &UserName::parse("alice").unwrap()).unwrap();
+        let enrolled = describe(
+            &secret,
+            "pypi.example.org",
+            &UserName::parse("alice").unwrap(),
+        )
+        .unwrap();
         let url = enrolled.url.expose();
         assert!(
-            url.starts_with("otpauth://totp/") && url.contains("alice") && url.contains(secret.expose()) && url.contains("issuer=pypi.example.org"),
+            url.starts_with("otpauth://totp/")
+                && url.contains("alice")
+                && url.contains(secret.expose())
+                && url.contains("issuer=pypi.example.org"),
             "{url}"
         );
     }

@@ -17,12 +17,19 @@ pub(crate) fn open(folder: &Path) -> io::Result<()> {
 /// over when it is written again: once in the folder, however often it is tried.
 pub(crate) fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     open(folder)?;
-    let (unfinished, finished) = (folder.join(format!(".{name}.unfinished")), folder.join(name));
+    let (unfinished, finished) = (
+        folder.join(format!(".{name}.unfinished")),
+        folder.join(name),
+    );
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&unfinished, &finished)?;
@@ -48,10 +55,20 @@ mod tests {
     #[test]
     fn a_mail_that_is_written_twice_is_there_once() {
         let top = tempfile::tempdir().unwrap();
-        fs::write(top.path().join(".a.eml.unfinished"), b"left behind by a crash").unwrap();
+        fs::write(
+            top.path().join(".a.eml.unfinished"),
+            b"left behind by a crash",
+        )
+        .unwrap();
         write(top.path(), "a.eml", b"one").unwrap();
         write(top.path(), "a.eml", b"two").unwrap();
-        let names: Vec<_> = fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!((names, fs::read(top.path().join("a.eml")).unwrap()), (vec!["a.eml".into()], b"two".to_vec()));
+        let names: Vec<_> = fs::read_dir(top.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(
+            (names, fs::read(top.path().join("a.eml")).unwrap()),
+            (vec!["a.eml".into()], b"two".to_vec())
+        );
     }
 }

@@ -88,7 +88,11 @@ impl Letter {
                 length if length + 1 + more > LINE => text.push('\n'),
                 _ => text.push(' '),
             }
-            length = if text.is_empty() || text.ends_with('\n') { more } else { length + 1 + more };
+            length = if text.is_empty() || text.ends_with('\n') {
+                more
+            } else {
+                length + 1 + more
+            };
             text.push_str(word);
         }
         text
@@ -96,7 +100,12 @@ impl Letter {
 
     /// A fact in a line, its value in a column of its own.
     fn fact_line(&self, fact: &(&'static str, String)) -> String {
-        let width = self.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = self
+            .facts
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         format!("{:width$}  {}", fact.0, fact.1)
     }
 }
@@ -104,7 +113,18 @@ impl Letter {
 /// A word of ours on one line: no mail gets a line, a header or a page of its own from it.
 /// What others chose goes through [`foreign`].
 fn one_line(text: &str) -> String {
-    text.chars().take(MAX_WORD).map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect::<String>().trim().to_owned()
+    text.chars()
+        .take(MAX_WORD)
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -114,7 +134,11 @@ mod tests {
     use super::*;
 
     fn registry() -> Registry {
-        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None }
+        Registry {
+            name: "packages.example.org".to_owned(),
+            public_url: "https://packages.example.org".to_owned(),
+            contact: None,
+        }
     }
 
     fn value(field: MailField) -> &'static str {
@@ -122,7 +146,9 @@ mod tests {
             MailField::UserName => "ana",
             MailField::Address => "ana@example.org",
             MailField::OtherAddress => "ana@elsewhere.example",
-            MailField::Link => "https://packages.example.org/x?link=AAAABBBBCCCCDDDD-_0123456789AAAABBBBCCCCDDD&y=1",
+            MailField::Link => {
+                "https://packages.example.org/x?link=AAAABBBBCCCCDDDD-_0123456789AAAABBBBCCCCDDD&y=1"
+            }
             MailField::LinkLifetime => "6 hours",
             MailField::RemoteAddress => "192.0.2.7",
             MailField::Device => "Firefox on Linux",
@@ -143,14 +169,25 @@ mod tests {
     }
 
     fn mail(kind: MailKind) -> Mail {
-        Mail { kind, fields: kind.fields().iter().map(|field| (*field, value(*field).to_owned())).collect() }
+        Mail {
+            kind,
+            fields: kind
+                .fields()
+                .iter()
+                .map(|field| (*field, value(*field).to_owned()))
+                .collect(),
+        }
     }
 
     /// How a word shows to the reader.
     fn shown(field: MailField) -> String {
         match field {
-            MailField::At | MailField::EffectiveAt => value(field).replace('T', " ").replace('Z', " UTC"),
-            MailField::Address | MailField::OtherAddress => value(field).replace('.', "[.]").replace('@', "[@]"),
+            MailField::At | MailField::EffectiveAt => {
+                value(field).replace('T', " ").replace('Z', " UTC")
+            }
+            MailField::Address | MailField::OtherAddress => {
+                value(field).replace('.', "[.]").replace('@', "[@]")
+            }
             MailField::Changes => "API tokens created".to_owned(),
             MailField::Version => "1[.]0".to_owned(),
             _ => value(field).to_owned(),
@@ -167,8 +204,14 @@ mod tests {
             let letter = Letter::new(&mail(kind), &registry());
             let (text, html) = (flat(&letter.text().unwrap()), flat(&letter.html().unwrap()));
             for &field in kind.fields() {
-                assert!(text.contains(&shown(field)), "{kind} says no {field}: {text}");
-                assert!(html.contains(&shown(field).replace('&', "&#38;")), "{kind} shows no {field}: {html}");
+                assert!(
+                    text.contains(&shown(field)),
+                    "{kind} says no {field}: {text}"
+                );
+                assert!(
+                    html.contains(&shown(field).replace('&', "&#38;")),
+                    "{kind} shows no {field}: {html}"
+                );
             }
         }
     }
@@ -179,12 +222,23 @@ mod tests {
             let letter = Letter::new(&mail(kind), &registry());
             let (text, html) = (flat(&letter.text().unwrap()), flat(&letter.html().unwrap()));
             for sentence in letter.opening.iter().chain(&letter.closing) {
-                assert!(text.contains(sentence) && html.contains(&sentence.replace('&', "&#38;").replace('\'', "&#39;")), "{kind}: {sentence}");
+                assert!(
+                    text.contains(sentence)
+                        && html.contains(&sentence.replace('&', "&#38;").replace('\'', "&#39;")),
+                    "{kind}: {sentence}"
+                );
             }
-            assert_eq!(letter.link.is_some(), kind.fields().contains(&MailField::Link), "{kind}");
+            assert_eq!(
+                letter.link.is_some(),
+                kind.fields().contains(&MailField::Link),
+                "{kind}"
+            );
             for link in letter.link.iter().chain(&letter.page) {
                 assert!(text.contains(&link.address), "{kind}: {text}");
-                assert!(html.contains(&format!("href=\"{}\"", link.address.replace('&', "&#38;"))), "{kind}: {html}");
+                assert!(
+                    html.contains(&format!("href=\"{}\"", link.address.replace('&', "&#38;"))),
+                    "{kind}: {html}"
+                );
             }
         }
     }
@@ -194,22 +248,36 @@ mod tests {
         let mut subjects = Vec::new();
         for &kind in MailKind::ALL {
             let subject = Letter::new(&mail(kind), &registry()).subject;
-            assert!(subject.contains("packages.example.org") && !subject.contains("http") && !subject.contains('\n'), "{kind}: {subject}");
+            assert!(
+                subject.contains("packages.example.org")
+                    && !subject.contains("http")
+                    && !subject.contains('\n'),
+                "{kind}: {subject}"
+            );
             subjects.push(subject);
         }
         subjects.sort();
         subjects.dedup();
-        assert_eq!(subjects.len(), MailKind::ALL.len(), "two mails look alike in a list: {subjects:?}");
+        assert_eq!(
+            subjects.len(),
+            MailKind::ALL.len(),
+            "two mails look alike in a list: {subjects:?}"
+        );
     }
 
     #[test]
     fn html_loads_nothing_and_runs_nothing() {
         for &kind in MailKind::ALL {
             let html = Letter::new(&mail(kind), &registry()).html().unwrap();
-            for forbidden in ["<img", "<script", "src=", "url(", "@import", "<link", "<form", "onclick"] {
+            for forbidden in [
+                "<img", "<script", "src=", "url(", "@import", "<link", "<form", "onclick",
+            ] {
                 assert!(!html.contains(forbidden), "{kind} contains {forbidden}");
             }
-            assert!(html.contains("prefers-color-scheme: dark") && html.contains("lang=\"en\""), "{kind}");
+            assert!(
+                html.contains("prefers-color-scheme: dark") && html.contains("lang=\"en\""),
+                "{kind}"
+            );
         }
     }
 
@@ -217,10 +285,21 @@ mod tests {
     fn what_others_wrote_stays_one_word_of_the_mail() {
         for &kind in MailKind::ALL {
             let hostile = "x\r\nBcc: all@example.org\r\n\r\n<b>y</b>\u{2028}z";
-            let fields = kind.fields().iter().map(|field| (*field, hostile.to_owned())).collect();
+            let fields = kind
+                .fields()
+                .iter()
+                .map(|field| (*field, hostile.to_owned()))
+                .collect();
             let letter = Letter::new(&Mail { kind, fields }, &registry());
             assert!(!letter.subject.contains(['\r', '\n']), "{kind}");
-            assert!(!letter.text().unwrap().split("\n\n").any(|paragraph| paragraph.starts_with("Bcc:") || paragraph.starts_with("<b>")), "{kind}");
+            assert!(
+                !letter
+                    .text()
+                    .unwrap()
+                    .split("\n\n")
+                    .any(|paragraph| paragraph.starts_with("Bcc:") || paragraph.starts_with("<b>")),
+                "{kind}"
+            );
             assert!(!letter.html().unwrap().contains("<b>"), "{kind}");
         }
     }
@@ -229,8 +308,15 @@ mod tests {
     fn lines_are_short_but_for_addresses() {
         for &kind in MailKind::ALL {
             let text = Letter::new(&mail(kind), &registry()).text().unwrap();
-            assert!(text.lines().all(|line| line.chars().count() <= LINE || line.starts_with("https://")), "{kind}: {text}");
-            assert!(!text.contains("\n\n\n") && text.lines().all(|line| line == line.trim_end()), "{kind}: {text:?}");
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= LINE || line.starts_with("https://")),
+                "{kind}: {text}"
+            );
+            assert!(
+                !text.contains("\n\n\n") && text.lines().all(|line| line == line.trim_end()),
+                "{kind}: {text:?}"
+            );
             assert!(text.is_ascii(), "{kind}: {text}");
         }
     }
@@ -238,6 +324,12 @@ mod tests {
     #[test]
     fn a_link_is_whole_on_a_line_of_its_own() {
         let letter = Letter::new(&mail(MailKind::PasswordResetLink), &registry());
-        assert!(letter.text().unwrap().lines().any(|line| line == value(MailField::Link)));
+        assert!(
+            letter
+                .text()
+                .unwrap()
+                .lines()
+                .any(|line| line == value(MailField::Link))
+        );
     }
 }

@@ -73,7 +73,13 @@ pub struct MailConfig {
 impl MailConfig {
     /// The defaults: a minute before the first retry, three days before a mail is given up.
     pub fn new(from: String, transport: Transport, registry: Registry) -> Self {
-        Self { from, transport, registry, first_retry: Duration::from_secs(60), give_up_after: Duration::from_secs(3 * 86_400) }
+        Self {
+            from,
+            transport,
+            registry,
+            first_retry: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(3 * 86_400),
+        }
     }
 }
 
@@ -92,7 +98,9 @@ fn sender(text: &str) -> Option<Mailbox> {
 /// Why the configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
-    #[error("`{0}` is no sender; write an address, or a name and an address: Packages <noreply@packages.example.org>")]
+    #[error(
+        "`{0}` is no sender; write an address, or a name and an address: Packages <noreply@packages.example.org>"
+    )]
     From(String),
     #[error("cannot speak TLS to the SMTP server: {0}")]
     Tls(String),
@@ -157,12 +165,21 @@ enum Look {
 
 impl Mailer {
     /// Checks the configuration. Must be called within a tokio runtime.
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: MailConfig) -> Result<Self, InvalidConfig> {
+    pub fn new(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        config: MailConfig,
+    ) -> Result<Self, InvalidConfig> {
         let from = sender(&config.from).ok_or_else(|| InvalidConfig::From(config.from.clone()))?;
         let way = match config.transport {
-            Transport::Smtp(server) => Way::Smtp(Smtp::new(&server, from.email.domain()).map_err(InvalidConfig::Tls)?),
+            Transport::Smtp(server) => {
+                Way::Smtp(Smtp::new(&server, from.email.domain()).map_err(InvalidConfig::Tls)?)
+            }
             Transport::Folder(folder) => {
-                folder::open(&folder).map_err(|cause| InvalidConfig::Folder { folder: folder.clone(), cause: cause.to_string() })?;
+                folder::open(&folder).map_err(|cause| InvalidConfig::Folder {
+                    folder: folder.clone(),
+                    cause: cause.to_string(),
+                })?;
                 Way::Folder(folder)
             }
         };
@@ -171,7 +188,17 @@ impl Mailer {
             metrics::counter!("portcullis_mails_total", "outcome" => outcome).increment(0);
         }
         let (first_retry, give_up_after) = (config.first_retry, config.give_up_after);
-        Ok(Self { inner: Arc::new(Inner { storage, clock, from, way, registry: config.registry, first_retry, give_up_after }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                storage,
+                clock,
+                from,
+                way,
+                registry: config.registry,
+                first_retry,
+                give_up_after,
+            }),
+        })
     }
 
     /// Sends mails as they come, until `stop`. The one that is being sent is finished first.
@@ -206,44 +233,77 @@ impl Mailer {
     /// Takes the mail that is due longest and sends it.
     async fn send_one(&self) -> Result<Look, StorageError> {
         let now = self.inner.clock.now();
-        let Some(row) = self.inner.storage.lease_mails(now, now.plus_ms(LEASE_MS), 1).await?.into_iter().next() else {
+        let Some(row) = self
+            .inner
+            .storage
+            .lease_mails(now, now.plus_ms(LEASE_MS), 1)
+            .await?
+            .into_iter()
+            .next()
+        else {
             return Ok(Look::Nothing);
         };
         let (id, kind) = (row.id, row.mail.kind);
-        match self.deliver(id, row.created_at, &row.recipient, &row.mail).await {
+        match self
+            .deliver(id, row.created_at, &row.recipient, &row.mail)
+            .await
+        {
             Ok(delivery) => {
                 // When this is not written, the mail is sent again with the same Message-ID.
-                self.inner.storage.mail_sent(id, self.inner.clock.now()).await?;
+                self.inner
+                    .storage
+                    .mail_sent(id, self.inner.clock.now())
+                    .await?;
                 metrics::counter!("portcullis_mails_total", "outcome" => "sent").increment(1);
                 match delivery {
                     Delivery::Smtp => tracing::info!(mail = %id, kind = %kind, "mail sent"),
-                    Delivery::File(file) => tracing::info!(mail = %id, kind = %kind, file = %file.display(), "mail written to a file"),
+                    Delivery::File(file) => {
+                        tracing::info!(mail = %id, kind = %kind, file = %file.display(), "mail written to a file")
+                    }
                 }
                 Ok(Look::More)
             }
             Err(SendError::Never(why)) => self.give_up(&row, &why).await.map(|()| Look::More),
             Err(SendError::Later(why)) => self.put_off(&row, &why).await.map(|()| Look::More),
-            Err(SendError::Unavailable(why)) => self.put_off(&row, &why).await.map(|()| Look::Closed),
+            Err(SendError::Unavailable(why)) => {
+                self.put_off(&row, &why).await.map(|()| Look::Closed)
+            }
         }
     }
 
-    async fn deliver(&self, id: MailId, at: Timestamp, recipient: &str, mail: &Mail) -> Result<Delivery, SendError> {
+    async fn deliver(
+        &self,
+        id: MailId,
+        at: Timestamp,
+        recipient: &str,
+        mail: &Mail,
+    ) -> Result<Delivery, SendError> {
         let letter = Letter::new(mail, &self.inner.registry);
-        let message = message(id, at, &self.inner.from, recipient, &letter).map_err(|error: MessageError| SendError::Never(error.to_string()))?;
+        let message = message(id, at, &self.inner.from, recipient, &letter)
+            .map_err(|error: MessageError| SendError::Never(error.to_string()))?;
         match &self.inner.way {
             Way::Smtp(smtp) => match tokio::time::timeout(DELIVERY, smtp.send(message)).await {
                 Ok(Ok(())) => Ok(Delivery::Smtp),
-                Ok(Err(refused @ Refused::Unavailable(_))) => Err(SendError::Unavailable(refused.to_string())),
+                Ok(Err(refused @ Refused::Unavailable(_))) => {
+                    Err(SendError::Unavailable(refused.to_string()))
+                }
                 Ok(Err(refused @ Refused::Later(_))) => Err(SendError::Later(refused.to_string())),
                 Ok(Err(refused @ Refused::Never(_))) => Err(SendError::Never(refused.to_string())),
-                Err(_) => Err(SendError::Unavailable("the SMTP server is too slow".to_owned())),
+                Err(_) => Err(SendError::Unavailable(
+                    "the SMTP server is too slow".to_owned(),
+                )),
             },
             Way::Folder(folder) => {
                 let (folder, name) = (folder.clone(), file_name(id, at, mail.kind));
-                let written = tokio::task::spawn_blocking(move || folder::write(&folder, &name, &message.formatted())).await;
+                let written = tokio::task::spawn_blocking(move || {
+                    folder::write(&folder, &name, &message.formatted())
+                })
+                .await;
                 match written {
                     Ok(Ok(file)) => Ok(Delivery::File(file)),
-                    Ok(Err(cause)) => Err(SendError::Unavailable(format!("the mail cannot be written to a file: {cause}"))),
+                    Ok(Err(cause)) => Err(SendError::Unavailable(format!(
+                        "the mail cannot be written to a file: {cause}"
+                    ))),
                     Err(cause) => Err(SendError::Unavailable(cause.to_string())),
                 }
             }
@@ -256,9 +316,15 @@ impl Mailer {
         if now.0 - row.created_at.0 >= milliseconds(self.inner.give_up_after) {
             return self.give_up(row, why).await;
         }
-        let place = usize::try_from(row.attempts).unwrap_or(usize::MAX).saturating_sub(1).min(PAUSES.len() - 1);
+        let place = usize::try_from(row.attempts)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(1)
+            .min(PAUSES.len() - 1);
         let pause = milliseconds(self.inner.first_retry) * i64::from(PAUSES[place]);
-        self.inner.storage.mail_deferred(row, now.plus_ms(pause), why).await?;
+        self.inner
+            .storage
+            .mail_deferred(row, now.plus_ms(pause), why)
+            .await?;
         metrics::counter!("portcullis_mails_total", "outcome" => "deferred").increment(1);
         tracing::warn!(mail = %row.id, kind = %row.mail.kind, again_in_seconds = pause / 1000, "mail could not be sent: {why}");
         Ok(())
@@ -296,7 +362,10 @@ fn milliseconds(span: Duration) -> i64 {
 /// Sorts by time, tells what it is, and is the same each time. Without colons: not every
 /// file system takes them.
 fn file_name(id: MailId, at: Timestamp, kind: MailKind) -> String {
-    format!("{}-{kind}-{id}.eml", at.to_the_second().replace([':', '-'], ""))
+    format!(
+        "{}-{kind}-{id}.eml",
+        at.to_the_second().replace([':', '-'], "")
+    )
 }
 
 #[cfg(test)]

@@ -23,13 +23,25 @@ pub(crate) enum MessageError {
 
 /// The message that carries `letter`. The same mail makes the same `Message-ID` and `Date`
 /// however often it is sent, so that whoever gets it twice can tell.
-pub(crate) fn message(id: MailId, at: Timestamp, from: &Mailbox, recipient: &str, letter: &Letter) -> Result<Message, MessageError> {
+pub(crate) fn message(
+    id: MailId,
+    at: Timestamp,
+    from: &Mailbox,
+    recipient: &str,
+    letter: &Letter,
+) -> Result<Message, MessageError> {
     // An address alone, parsed: no name, no second address and no line can hide in it. Its domain
     // as mail servers know it, also of a mail that was written before that was the one form.
-    let to: Address = comparable(recipient).parse().map_err(|_| MessageError::Recipient)?;
-    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or(0));
+    let to: Address = comparable(recipient)
+        .parse()
+        .map_err(|_| MessageError::Recipient)?;
+    let date =
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or(0));
     // Nobody's holiday answer shall come back (RFC 3834).
-    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    let automatic = HeaderValue::new(
+        HeaderName::new_from_ascii_str("Auto-Submitted"),
+        "auto-generated".to_owned(),
+    );
     let message = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to))
@@ -37,7 +49,11 @@ pub(crate) fn message(id: MailId, at: Timestamp, from: &Mailbox, recipient: &str
         .date(date)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .raw_header(automatic)
-        .multipart(MultiPart::alternative().singlepart(plain(letter.text()?)).singlepart(SinglePart::html(letter.html()?)))?;
+        .multipart(
+            MultiPart::alternative()
+                .singlepart(plain(letter.text()?))
+                .singlepart(SinglePart::html(letter.html()?)),
+        )?;
     Ok(message)
 }
 
@@ -47,9 +63,19 @@ const MAX_LINE: usize = 998;
 /// The text part. Unencoded where that is allowed, so that a link stands whole in a mail that
 /// somebody reads as a file; otherwise quoted-printable breaks it after 76 characters.
 fn plain(text: String) -> SinglePart {
-    let may_stay = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) && text.lines().all(|line| line.len() <= MAX_LINE);
-    let body = if may_stay { Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit) } else { Body::new(text) };
-    SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body)
+    let may_stay = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'))
+        && text.lines().all(|line| line.len() <= MAX_LINE);
+    let body = if may_stay {
+        Body::dangerous_pre_encoded(
+            text.replace('\n', "\r\n").into_bytes(),
+            ContentTransferEncoding::SevenBit,
+        )
+    } else {
+        Body::new(text)
+    };
+    SinglePart::builder()
+        .header(ContentType::TEXT_PLAIN)
+        .body(body)
 }
 
 #[cfg(test)]
@@ -60,14 +86,30 @@ mod tests {
     use crate::letter::Registry;
 
     fn registry() -> Registry {
-        Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None }
+        Registry {
+            name: "packages.example.org".to_owned(),
+            public_url: "https://packages.example.org".to_owned(),
+            contact: None,
+        }
     }
 
     fn formatted(recipient: &str, user: &str) -> Result<String, MessageError> {
-        let mail = Mail::new(MailKind::RecoveryCodesLow, [(MailField::UserName, user.to_owned()), (MailField::Left, "2".to_owned())]);
+        let mail = Mail::new(
+            MailKind::RecoveryCodesLow,
+            [
+                (MailField::UserName, user.to_owned()),
+                (MailField::Left, "2".to_owned()),
+            ],
+        );
         let from = "Packages <noreply@packages.example.org>".parse().unwrap();
         let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let message = message(id, Timestamp::from_seconds(1_767_614_400), &from, recipient, &Letter::new(&mail, &registry()))?;
+        let message = message(
+            id,
+            Timestamp::from_seconds(1_767_614_400),
+            &from,
+            recipient,
+            &Letter::new(&mail, &registry()),
+        )?;
         Ok(String::from_utf8(message.formatted()).unwrap())
     }
 
@@ -75,10 +117,28 @@ mod tests {
     fn a_message_is_the_same_each_time_but_for_its_boundary() {
         let text = formatted("ana@example.org", "ana").unwrap();
         let (headers, _) = text.split_once("\r\n\r\n").unwrap();
-        assert!(headers.contains("Message-ID: <01890a5d-ac96-774b-bcce-b302099a8057@packages.example.org>"), "{headers}");
-        assert!(headers.contains("Date: Mon, 05 Jan 2026 12:00:00 +0000") && headers.contains("To: ana@example.org"), "{headers}");
-        assert!(headers.contains("Auto-Submitted: auto-generated") && headers.contains("From: Packages <noreply@packages.example.org>"), "{headers}");
-        assert!(text.contains("text/plain") && text.contains("text/html") && text.contains("multipart/alternative"), "{text}");
+        assert!(
+            headers.contains(
+                "Message-ID: <01890a5d-ac96-774b-bcce-b302099a8057@packages.example.org>"
+            ),
+            "{headers}"
+        );
+        assert!(
+            headers.contains("Date: Mon, 05 Jan 2026 12:00:00 +0000")
+                && headers.contains("To: ana@example.org"),
+            "{headers}"
+        );
+        assert!(
+            headers.contains("Auto-Submitted: auto-generated")
+                && headers.contains("From: Packages <noreply@packages.example.org>"),
+            "{headers}"
+        );
+        assert!(
+            text.contains("text/plain")
+                && text.contains("text/html")
+                && text.contains("multipart/alternative"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -91,15 +151,27 @@ mod tests {
             "Ana <ana@example.org>",
             "ana@example.org>\r\nRCPT TO:<bert@example.org",
         ] {
-            assert!(matches!(formatted(recipient, "ana"), Err(MessageError::Recipient)), "{recipient:?}");
+            assert!(
+                matches!(formatted(recipient, "ana"), Err(MessageError::Recipient)),
+                "{recipient:?}"
+            );
         }
     }
 
     #[test]
     fn a_link_stands_whole_on_a_line_of_what_travels() {
-        let link = format!("https://packages.example.org/password/reset?link={}", "x".repeat(43));
+        let link = format!(
+            "https://packages.example.org/password/reset?link={}",
+            "x".repeat(43)
+        );
         let written = |user: &str| {
-            let words = [MailField::UserName, MailField::RemoteAddress, MailField::LinkLifetime, MailField::Link].map(|field| {
+            let words = [
+                MailField::UserName,
+                MailField::RemoteAddress,
+                MailField::LinkLifetime,
+                MailField::Link,
+            ]
+            .map(|field| {
                 let word = match field {
                     MailField::UserName => user,
                     MailField::Link => &link,
@@ -109,13 +181,27 @@ mod tests {
             });
             let letter = Letter::new(&Mail::new(MailKind::PasswordResetLink, words), &registry());
             let from = "noreply@packages.example.org".parse().unwrap();
-            String::from_utf8(message(MailId::new(), Timestamp(0), &from, "ana@example.org", &letter).unwrap().formatted()).unwrap()
+            String::from_utf8(
+                message(
+                    MailId::new(),
+                    Timestamp(0),
+                    &from,
+                    "ana@example.org",
+                    &letter,
+                )
+                .unwrap()
+                .formatted(),
+            )
+            .unwrap()
         };
         assert!(written("ana").contains(&format!("\r\n{link}\r\n")));
         // What is not ASCII, or is longer than a line may be, is encoded.
         for odd in ["ána", &"x".repeat(499)] {
             let text = written(odd);
-            assert!(text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE), "{text}");
+            assert!(
+                text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE),
+                "{text}"
+            );
         }
     }
 

@@ -81,12 +81,18 @@ impl SmtpServer {
         if place.contains(['/', '?', '#']) {
             return Err(InvalidSmtpUrl::Rest);
         }
-        let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+        let (host, port) = match place
+            .strip_prefix('[')
+            .and_then(|place| place.split_once(']'))
+        {
             Some((host, port)) => (host, port),
             None => place.split_at(place.find(':').unwrap_or(place.len())),
         };
         let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if host.is_empty() || !host.chars().all(is_host) || (host.contains(':') && host.parse::<IpAddr>().is_err()) {
+        if host.is_empty()
+            || !host.chars().all(is_host)
+            || (host.contains(':') && host.parse::<IpAddr>().is_err())
+        {
             return Err(InvalidSmtpUrl::Host);
         }
         let encryption = match (is_tls, is_loopback(host)) {
@@ -99,17 +105,30 @@ impl SmtpServer {
             ("", Encryption::StartTls) => 587,
             ("", Encryption::Loopback) => 25,
             (port, _) => {
-                let number = port.strip_prefix(':').and_then(|number| number.parse().ok()).filter(|number| *number != 0);
+                let number = port
+                    .strip_prefix(':')
+                    .and_then(|number| number.parse().ok())
+                    .filter(|number| *number != 0);
                 number.ok_or(InvalidSmtpUrl::Port)?
             }
         };
-        Ok(Self { host: host.to_owned(), port, encryption, credentials })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            encryption,
+            credentials,
+        })
     }
 }
 
 fn read_credentials(text: &str) -> Result<(String, Secret<String>), InvalidSmtpUrl> {
-    let (user, password) = text.split_once(':').ok_or(InvalidSmtpUrl::HalfCredentials)?;
-    let (user, password) = (percent_decoded(user)?, Secret::new(percent_decoded(password)?));
+    let (user, password) = text
+        .split_once(':')
+        .ok_or(InvalidSmtpUrl::HalfCredentials)?;
+    let (user, password) = (
+        percent_decoded(user)?,
+        Secret::new(percent_decoded(password)?),
+    );
     if user.is_empty() || password.expose().is_empty() {
         return Err(InvalidSmtpUrl::HalfCredentials);
     }
@@ -122,8 +141,15 @@ fn percent_decoded(text: &str) -> Result<String, InvalidSmtpUrl> {
     while let [first, after @ ..] = rest {
         match (first, after) {
             (b'%', [high, low, after @ ..]) => {
-                let digit = |digit: &u8| char::from(*digit).to_digit(16).ok_or(InvalidSmtpUrl::Credentials);
-                bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).expect("two hexadecimal digits are a byte"));
+                let digit = |digit: &u8| {
+                    char::from(*digit)
+                        .to_digit(16)
+                        .ok_or(InvalidSmtpUrl::Credentials)
+                };
+                bytes.push(
+                    u8::try_from(digit(high)? * 16 + digit(low)?)
+                        .expect("two hexadecimal digits are a byte"),
+                );
                 rest = after;
             }
             (b'%', _) => return Err(InvalidSmtpUrl::Credentials),
@@ -134,18 +160,32 @@ fn percent_decoded(text: &str) -> Result<String, InvalidSmtpUrl> {
         }
     }
     // A NUL ends a field of AUTH PLAIN (RFC 4616).
-    String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control)).ok_or(InvalidSmtpUrl::Credentials)
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.chars().any(char::is_control))
+        .ok_or(InvalidSmtpUrl::Credentials)
 }
 
 fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Without the password.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.encryption == Encryption::Tls { "smtps" } else { "smtp" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let scheme = if self.encryption == Encryption::Tls {
+            "smtps"
+        } else {
+            "smtp"
+        };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         match &self.credentials {
             Some(_) => write!(out, "{scheme}://***:***@{host}:{}", self.port),
             None => write!(out, "{scheme}://{host}:{}", self.port),
@@ -180,7 +220,8 @@ pub(crate) struct Smtp(AsyncSmtpTransport<Tokio1Executor>);
 impl Smtp {
     /// Connects to nobody yet. `own_name` is what the server is greeted with.
     pub(crate) fn new(server: &SmtpServer, own_name: &str) -> Result<Self, String> {
-        let parameters = || TlsParameters::new(server.host.clone()).map_err(|error| error.to_string());
+        let parameters =
+            || TlsParameters::new(server.host.clone()).map_err(|error| error.to_string());
         let tls = match server.encryption {
             Encryption::Tls => Tls::Wrapper(parameters()?),
             Encryption::StartTls => Tls::Required(parameters()?),
@@ -193,7 +234,8 @@ impl Smtp {
             .hello_name(hello_name(own_name))
             .pool_config(PoolConfig::new().max_size(1).idle_timeout(IDLE));
         if let Some((user, password)) = &server.credentials {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose().clone()));
+            builder =
+                builder.credentials(Credentials::new(user.clone(), password.expose().clone()));
         }
         Ok(Self(builder.build()))
     }
@@ -207,7 +249,9 @@ impl Smtp {
             Ok(false) => return Err(Refused::Unavailable("it does not answer".to_owned())),
             Err(error) => return Err(Refused::Unavailable(reason(&error))),
         }
-        let Err(error) = self.0.send(message).await else { return Ok(()) };
+        let Err(error) = self.0.send(message).await else {
+            return Ok(());
+        };
         let code = error.status().map(u16::from);
         if code.is_some_and(|code| ABOUT_CREDENTIALS.contains(&code)) {
             Err(Refused::Unavailable(reason(&error)))
@@ -234,7 +278,12 @@ fn hello_name(own_name: &str) -> ClientId {
 
 /// What went wrong in one line. The server's own words can be long.
 fn reason(error: &lettre::transport::smtp::Error) -> String {
-    let words: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    let words: String = error
+        .to_string()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect();
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -245,29 +294,80 @@ mod tests {
     #[test]
     fn a_url_names_host_port_and_encryption() {
         for (url, host, port, encryption) in [
-            ("smtp://mail.example.org", "mail.example.org", 587, Encryption::StartTls),
-            ("smtp://mail.example.org:2525/", "mail.example.org", 2525, Encryption::StartTls),
-            ("smtps://mail.example.org", "mail.example.org", 465, Encryption::Tls),
+            (
+                "smtp://mail.example.org",
+                "mail.example.org",
+                587,
+                Encryption::StartTls,
+            ),
+            (
+                "smtp://mail.example.org:2525/",
+                "mail.example.org",
+                2525,
+                Encryption::StartTls,
+            ),
+            (
+                "smtps://mail.example.org",
+                "mail.example.org",
+                465,
+                Encryption::Tls,
+            ),
             ("smtp://localhost", "localhost", 25, Encryption::Loopback),
-            ("smtp://127.0.0.1:1025", "127.0.0.1", 1025, Encryption::Loopback),
+            (
+                "smtp://127.0.0.1:1025",
+                "127.0.0.1",
+                1025,
+                Encryption::Loopback,
+            ),
             ("smtp://[::1]:1025", "::1", 1025, Encryption::Loopback),
             ("smtps://localhost:465", "localhost", 465, Encryption::Tls),
-            ("smtp://[2001:db8::1]", "2001:db8::1", 587, Encryption::StartTls),
-            ("smtp://localhost.example.org", "localhost.example.org", 587, Encryption::StartTls),
-            ("smtp://127.0.0.1.example.org", "127.0.0.1.example.org", 587, Encryption::StartTls),
+            (
+                "smtp://[2001:db8::1]",
+                "2001:db8::1",
+                587,
+                Encryption::StartTls,
+            ),
+            (
+                "smtp://localhost.example.org",
+                "localhost.example.org",
+                587,
+                Encryption::StartTls,
+            ),
+            (
+                "smtp://127.0.0.1.example.org",
+                "127.0.0.1.example.org",
+                587,
+                Encryption::StartTls,
+            ),
         ] {
             let server = SmtpServer::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-            assert_eq!((server.host.as_str(), server.port, server.encryption, &server.credentials), (host, port, encryption, &None), "{url}");
+            assert_eq!(
+                (
+                    server.host.as_str(),
+                    server.port,
+                    server.encryption,
+                    &server.credentials
+                ),
+                (host, port, encryption, &None),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn credentials_are_decoded_and_never_shown() {
-        let server = SmtpServer::parse("smtp://robot%40example.org:s%3Acr%40t%2F@mail.example.org").unwrap();
+        let server =
+            SmtpServer::parse("smtp://robot%40example.org:s%3Acr%40t%2F@mail.example.org").unwrap();
         let (user, password) = server.credentials.clone().unwrap();
-        assert_eq!((user.as_str(), password.expose().as_str()), ("robot@example.org", "s:cr@t/"));
+        assert_eq!(
+            (user.as_str(), password.expose().as_str()),
+            ("robot@example.org", "s:cr@t/")
+        );
         for shown in [format!("{server}"), format!("{server:?}")] {
-            assert!(!shown.contains("s:cr") && !shown.contains("robot"), "{shown}");
+            assert!(
+                !shown.contains("s:cr") && !shown.contains("robot"),
+                "{shown}"
+            );
         }
         assert_eq!(server.to_string(), "smtp://***:***@mail.example.org:587");
     }

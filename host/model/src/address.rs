@@ -10,7 +10,9 @@ pub const SUBSCRIBER_BITS: u32 = 64;
 pub fn network_of(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & (u128::MAX << (128 - bits)),
+        )),
     }
 }
 
@@ -26,7 +28,14 @@ mod tests {
     #[test]
     fn neighbours_in_ipv6_count_together() {
         let of = |text: &str| neighbourhood(text.parse().unwrap()).to_string();
-        assert_eq!((of("2001:db8::1:2:3:4"), of("::ffff:192.0.2.1"), of("192.0.2.1")), ("2001:db8::".into(), "192.0.2.1".into(), "192.0.2.1".into()));
+        assert_eq!(
+            (
+                of("2001:db8::1:2:3:4"),
+                of("::ffff:192.0.2.1"),
+                of("192.0.2.1")
+            ),
+            ("2001:db8::".into(), "192.0.2.1".into(), "192.0.2.1".into())
+        );
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }
 }

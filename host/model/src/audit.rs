@@ -83,7 +83,12 @@ crate::project::words! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A caller over HTTP.
-    Caller { user: Option<UserId>, token: Option<TokenId>, remote_address: String, user_agent: String },
+    Caller {
+        user: Option<UserId>,
+        token: Option<TokenId>,
+        remote_address: String,
+        user_agent: String,
+    },
     /// Somebody with shell access on the server's host: the break-glass.
     CommandLine { system_user: String },
     /// The server by itself.

@@ -156,7 +156,11 @@ pub struct Assurance {
 
 impl Assurance {
     /// Nothing was proven.
-    pub const NONE: Assurance = Assurance { password_at: None, second_factor: None, password_state: PasswordState::Unchecked };
+    pub const NONE: Assurance = Assurance {
+        password_at: None,
+        second_factor: None,
+        password_state: PasswordState::Unchecked,
+    };
 }
 
 /// Credential, principal and assurance of one request. Made by `identity` once per
@@ -178,7 +182,13 @@ pub struct Caller {
 impl Caller {
     /// A caller who presented nothing.
     pub fn anonymous() -> Self {
-        Self { credential: CredentialKind::None, principal: Principal::Anonymous, token: None, session: None, assurance: Assurance::NONE }
+        Self {
+            credential: CredentialKind::None,
+            principal: Principal::Anonymous,
+            token: None,
+            session: None,
+            assurance: Assurance::NONE,
+        }
     }
 
     /// The caller's user, if it is one.

@@ -44,15 +44,26 @@ impl Reach {
         let mut reach = Self::default();
         for caveat in caveats {
             match caveat {
-                Caveat::Expiration { expires_at, .. } => reach.expires_at = Some(reach.expires_at.map_or(*expires_at, |sooner| sooner.min(*expires_at))),
+                Caveat::Expiration { expires_at, .. } => {
+                    reach.expires_at = Some(
+                        reach
+                            .expires_at
+                            .map_or(*expires_at, |sooner| sooner.min(*expires_at)),
+                    )
+                }
                 // Each list narrows what the ones before it left.
                 Caveat::ProjectNames(names) => {
                     reach.projects = Some(match reach.projects {
                         None => names.clone(),
-                        Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
+                        Some(before) => before
+                            .into_iter()
+                            .filter(|name| names.contains(name))
+                            .collect(),
                     });
                 }
-                Caveat::ProjectIds(_) | Caveat::Publisher { .. } => reach.projects = Some(reach.projects.unwrap_or_default()),
+                Caveat::ProjectIds(_) | Caveat::Publisher { .. } => {
+                    reach.projects = Some(reach.projects.unwrap_or_default())
+                }
                 Caveat::RequestUser(_) | Caveat::LegacyUser => {}
             }
         }
@@ -86,32 +97,46 @@ impl Caveat {
         let (tag, rest) = items.split_first().ok_or(InvalidCaveat::Malformed)?;
         let tag = tag.as_i64().ok_or(InvalidCaveat::Malformed)?;
         match (tag, rest) {
-            (0, [expires_at, not_before]) => Ok(Self::Expiration { expires_at: integer(expires_at)?, not_before: integer(not_before)? }),
+            (0, [expires_at, not_before]) => Ok(Self::Expiration {
+                expires_at: integer(expires_at)?,
+                not_before: integer(not_before)?,
+            }),
             (1, [names]) => Ok(Self::ProjectNames(texts(names)?)),
             (2, [ids]) => Ok(Self::ProjectIds(texts(ids)?)),
             (3, [user]) => Ok(Self::RequestUser(text(user)?)),
             // The second field (claims) is deprecated: read and ignored, as PyPI does.
-            (4, [publisher]) => Ok(Self::Publisher { id: text(publisher)? }),
-            (4, [publisher, Value::Object(_) | Value::Null]) => Ok(Self::Publisher { id: text(publisher)? }),
+            (4, [publisher]) => Ok(Self::Publisher {
+                id: text(publisher)?,
+            }),
+            (4, [publisher, Value::Object(_) | Value::Null]) => Ok(Self::Publisher {
+                id: text(publisher)?,
+            }),
             (0..=4, _) => Err(InvalidCaveat::Malformed),
             (unknown, _) => Err(InvalidCaveat::UnknownTag(unknown)),
         }
     }
 
     fn parse_legacy(fields: &serde_json::Map<String, Value>) -> Result<Self, InvalidCaveat> {
-        let only = |names: &[&str]| fields.len() == names.len() && names.iter().all(|name| fields.contains_key(*name));
+        let only = |names: &[&str]| {
+            fields.len() == names.len() && names.iter().all(|name| fields.contains_key(*name))
+        };
         if only(&["version", "permissions"]) {
             if fields["version"] != Value::from(1) {
                 return Err(InvalidCaveat::Malformed);
             }
             return match &fields["permissions"] {
                 Value::String(word) if word == "user" => Ok(Self::LegacyUser),
-                Value::Object(inner) if inner.len() == 1 && inner.contains_key("projects") => Ok(Self::ProjectNames(texts(&inner["projects"])?)),
+                Value::Object(inner) if inner.len() == 1 && inner.contains_key("projects") => {
+                    Ok(Self::ProjectNames(texts(&inner["projects"])?))
+                }
                 _ => Err(InvalidCaveat::Malformed),
             };
         }
         if only(&["exp", "nbf"]) {
-            return Ok(Self::Expiration { expires_at: integer(&fields["exp"])?, not_before: integer(&fields["nbf"])? });
+            return Ok(Self::Expiration {
+                expires_at: integer(&fields["exp"])?,
+                not_before: integer(&fields["nbf"])?,
+            });
         }
         if only(&["project_ids"]) {
             return Ok(Self::ProjectIds(texts(&fields["project_ids"])?));
@@ -128,7 +153,10 @@ impl Caveat {
     /// The compact JSON this registry writes, as PyPI writes it.
     pub fn to_json(&self) -> String {
         let value = match self {
-            Self::Expiration { expires_at, not_before } => serde_json::json!([0, expires_at, not_before]),
+            Self::Expiration {
+                expires_at,
+                not_before,
+            } => serde_json::json!([0, expires_at, not_before]),
             Self::ProjectNames(names) => serde_json::json!([1, names]),
             Self::ProjectIds(ids) => serde_json::json!([2, ids]),
             Self::RequestUser(user) => serde_json::json!([3, user]),
@@ -141,28 +169,51 @@ impl Caveat {
     /// Checks this restriction against a request.
     pub fn check(&self, subject: &CaveatSubject<'_>) -> Result<(), CaveatFailure> {
         match self {
-            Self::Expiration { expires_at, not_before } => {
+            Self::Expiration {
+                expires_at,
+                not_before,
+            } => {
                 let now = subject.now.seconds();
-                if *not_before <= now && now < *expires_at { Ok(()) } else { Err(CaveatFailure::Expired) }
+                if *not_before <= now && now < *expires_at {
+                    Ok(())
+                } else {
+                    Err(CaveatFailure::Expired)
+                }
             }
             Self::ProjectNames(names) => {
                 let project = subject.project.ok_or(CaveatFailure::NoProject)?;
-                if names.iter().any(|name| name == project.normalized) { Ok(()) } else { Err(CaveatFailure::OtherProject(project.normalized.to_owned())) }
+                if names.iter().any(|name| name == project.normalized) {
+                    Ok(())
+                } else {
+                    Err(CaveatFailure::OtherProject(project.normalized.to_owned()))
+                }
             }
             Self::ProjectIds(ids) => {
                 let project = subject.project.ok_or(CaveatFailure::NoProject)?;
                 let other = || CaveatFailure::OtherProject(project.normalized.to_owned());
                 let id = project.id.ok_or_else(other)?.to_string();
-                if ids.contains(&id) { Ok(()) } else { Err(other()) }
+                if ids.contains(&id) {
+                    Ok(())
+                } else {
+                    Err(other())
+                }
             }
             Self::RequestUser(wanted) => {
                 let user = subject.caller.user().ok_or(CaveatFailure::NoUser)?;
                 if subject.caller.credential != CredentialKind::ApiToken {
                     return Err(CaveatFailure::NotAToken);
                 }
-                if *wanted == user.id.to_string() { Ok(()) } else { Err(CaveatFailure::OtherUser) }
+                if *wanted == user.id.to_string() {
+                    Ok(())
+                } else {
+                    Err(CaveatFailure::OtherUser)
+                }
             }
-            Self::LegacyUser => subject.caller.user().map(|_| ()).ok_or(CaveatFailure::NoUser),
+            Self::LegacyUser => subject
+                .caller
+                .user()
+                .map(|_| ())
+                .ok_or(CaveatFailure::NoUser),
             Self::Publisher { id } => {
                 let Principal::Publisher { id: actual, .. } = &subject.caller.principal else {
                     return Err(CaveatFailure::NoPublisher);
@@ -171,7 +222,13 @@ impl Caveat {
                     return Err(CaveatFailure::OtherPublisher);
                 }
                 let project = subject.project.ok_or(CaveatFailure::PublisherNoProject)?;
-                if subject.publisher_registered { Ok(()) } else { Err(CaveatFailure::PublisherOtherProject(project.normalized.to_owned())) }
+                if subject.publisher_registered {
+                    Ok(())
+                } else {
+                    Err(CaveatFailure::PublisherOtherProject(
+                        project.normalized.to_owned(),
+                    ))
+                }
             }
         }
     }
@@ -182,11 +239,19 @@ fn integer(value: &Value) -> Result<i64, InvalidCaveat> {
 }
 
 fn text(value: &Value) -> Result<String, InvalidCaveat> {
-    value.as_str().map(str::to_owned).ok_or(InvalidCaveat::Malformed)
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or(InvalidCaveat::Malformed)
 }
 
 fn texts(value: &Value) -> Result<Vec<String>, InvalidCaveat> {
-    value.as_array().ok_or(InvalidCaveat::Malformed)?.iter().map(text).collect()
+    value
+        .as_array()
+        .ok_or(InvalidCaveat::Malformed)?
+        .iter()
+        .map(text)
+        .collect()
 }
 
 /// The project a request is about, as far as caveats ask.
@@ -265,27 +330,77 @@ mod tests {
 
     #[test]
     fn the_legacy_objects_mean_what_they_meant() {
-        assert_eq!(Caveat::parse(br#"{"version": 1, "permissions": "user"}"#), Ok(Caveat::LegacyUser));
-        assert_eq!(Caveat::parse(br#"{"version":1,"permissions":{"projects":["a"]}}"#), Ok(Caveat::ProjectNames(vec!["a".into()])));
-        assert_eq!(Caveat::parse(br#"{"exp":9,"nbf":1}"#), Ok(Caveat::Expiration { expires_at: 9, not_before: 1 }));
-        assert_eq!(Caveat::parse(br#"{"project_ids":["x"]}"#), Ok(Caveat::ProjectIds(vec!["x".into()])));
+        assert_eq!(
+            Caveat::parse(br#"{"version": 1, "permissions": "user"}"#),
+            Ok(Caveat::LegacyUser)
+        );
+        assert_eq!(
+            Caveat::parse(br#"{"version":1,"permissions":{"projects":["a"]}}"#),
+            Ok(Caveat::ProjectNames(vec!["a".into()]))
+        );
+        assert_eq!(
+            Caveat::parse(br#"{"exp":9,"nbf":1}"#),
+            Ok(Caveat::Expiration {
+                expires_at: 9,
+                not_before: 1
+            })
+        );
+        assert_eq!(
+            Caveat::parse(br#"{"project_ids":["x"]}"#),
+            Ok(Caveat::ProjectIds(vec!["x".into()]))
+        );
     }
 
     #[test]
     fn several_project_caveats_leave_only_what_all_of_them_allow() {
-        let names = |names: &[&str]| Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect());
-        let expiry = |expires_at| Caveat::Expiration { expires_at, not_before: 0 };
-        let reach = Reach::of(&[names(&["a", "b"]), expiry(50), names(&["b", "c"]), Caveat::ProjectIds(vec![]), expiry(40), expiry(60)]);
-        assert_eq!(reach, Reach { projects: Some(vec!["b".into()]), expires_at: Some(40) });
-        assert_eq!(Reach::of(&[Caveat::RequestUser("u".into()), Caveat::LegacyUser]), Reach::default());
-        assert_eq!(Reach::of(&[Caveat::ProjectIds(vec!["id".into()])]).projects, Some(vec![]), "a restriction, though not to a name");
+        let names = |names: &[&str]| {
+            Caveat::ProjectNames(names.iter().map(|name| (*name).to_owned()).collect())
+        };
+        let expiry = |expires_at| Caveat::Expiration {
+            expires_at,
+            not_before: 0,
+        };
+        let reach = Reach::of(&[
+            names(&["a", "b"]),
+            expiry(50),
+            names(&["b", "c"]),
+            Caveat::ProjectIds(vec![]),
+            expiry(40),
+            expiry(60),
+        ]);
+        assert_eq!(
+            reach,
+            Reach {
+                projects: Some(vec!["b".into()]),
+                expires_at: Some(40)
+            }
+        );
+        assert_eq!(
+            Reach::of(&[Caveat::RequestUser("u".into()), Caveat::LegacyUser]),
+            Reach::default()
+        );
+        assert_eq!(
+            Reach::of(&[Caveat::ProjectIds(vec!["id".into()])]).projects,
+            Some(vec![]),
+            "a restriction, though not to a name"
+        );
     }
 
     #[test]
     fn an_expiry_holds_from_its_start_until_just_before_its_end() {
-        let caveat = Caveat::Expiration { expires_at: 20, not_before: 10 };
+        let caveat = Caveat::Expiration {
+            expires_at: 20,
+            not_before: 10,
+        };
         let caller = Caller::anonymous();
-        let at = |seconds| caveat.check(&CaveatSubject { now: Timestamp::from_seconds(seconds), caller: &caller, project: None, publisher_registered: false });
+        let at = |seconds| {
+            caveat.check(&CaveatSubject {
+                now: Timestamp::from_seconds(seconds),
+                caller: &caller,
+                project: None,
+                publisher_registered: false,
+            })
+        };
         assert_eq!(at(9), Err(CaveatFailure::Expired));
         assert_eq!(at(10), Ok(()));
         assert_eq!(at(19), Ok(()));
@@ -295,7 +410,10 @@ mod tests {
     fn any_caveat() -> impl Strategy<Value = Caveat> {
         let names = || proptest::collection::vec("[ab]", 0..3);
         prop_oneof![
-            (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration { expires_at, not_before }),
+            (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration {
+                expires_at,
+                not_before
+            }),
             names().prop_map(Caveat::ProjectNames),
             names().prop_map(Caveat::ProjectIds),
             "[ab]".prop_map(Caveat::RequestUser),

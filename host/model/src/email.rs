@@ -16,13 +16,19 @@ pub struct EmailAddress(Box<str>);
 pub enum InvalidEmailAddress {
     #[error("this is not an email address; one looks like name@example.org")]
     Form,
-    #[error("before the @ an email address has letters from a to z, digits, full stops and a few signs, at most 64 in all")]
+    #[error(
+        "before the @ an email address has letters from a to z, digits, full stops and a few signs, at most 64 in all"
+    )]
     LocalPart,
     /// Mail servers pass such an address on only if every one on the way speaks SMTPUTF8 (RFC
     /// 6531), and nobody says when two of them are one.
-    #[error("many mail servers cannot send to letters other than a to z before the @; use another email address")]
+    #[error(
+        "many mail servers cannot send to letters other than a to z before the @; use another email address"
+    )]
     LocalPartNotAscii,
-    #[error("mail cannot be sent to what follows the @; it is the name of a domain, for example example.org")]
+    #[error(
+        "mail cannot be sent to what follows the @; it is the name of a domain, for example example.org"
+    )]
     Domain,
     #[error("the email address is longer than mail servers take")]
     Length,
@@ -81,7 +87,10 @@ pub fn comparable(text: &str) -> Cow<'_, str> {
     if text.len() > 4 * EmailAddress::MAX_LENGTH {
         return Cow::Borrowed(text);
     }
-    match text.rsplit_once('@').and_then(|(local, domain)| Some((local, mail_domain(domain)?))) {
+    match text
+        .rsplit_once('@')
+        .and_then(|(local, domain)| Some((local, mail_domain(domain)?)))
+    {
         Some((local, domain)) => Cow::Owned(format!("{local}@{domain}")),
         None => Cow::Borrowed(text),
     }
@@ -90,25 +99,48 @@ pub fn comparable(text: &str) -> Cow<'_, str> {
 /// Whether a text is somebody's address, for others to read: in letters of any script, and of a
 /// network that only they can reach.
 pub fn is_address(text: &str) -> bool {
-    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c));
+    let is_atom = |atom: &str| {
+        !atom.is_empty()
+            && atom
+                .chars()
+                .all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c))
+    };
     text.rsplit_once('@').is_some_and(|(local, domain)| {
-        local.len() <= EmailAddress::MAX_LOCAL_PART && local.split('.').all(is_atom) && domain.contains('.') && mail_domain(domain).is_some()
+        local.len() <= EmailAddress::MAX_LOCAL_PART
+            && local.split('.').all(is_atom)
+            && domain.contains('.')
+            && mail_domain(domain).is_some()
     })
 }
 
 fn check_local_part(local: &str) -> Result<(), InvalidEmailAddress> {
     let is_plain = |c: char| c.is_alphanumeric() || "#$&'*+-/=?^_{}~".contains(c);
-    if local.len() > EmailAddress::MAX_LOCAL_PART || !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_plain)) {
+    if local.len() > EmailAddress::MAX_LOCAL_PART
+        || !local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.chars().all(is_plain))
+    {
         return Err(InvalidEmailAddress::LocalPart);
     }
-    if local.is_ascii() { Ok(()) } else { Err(InvalidEmailAddress::LocalPartNotAscii) }
+    if local.is_ascii() {
+        Ok(())
+    } else {
+        Err(InvalidEmailAddress::LocalPartNotAscii)
+    }
 }
 
 /// A domain in A-labels; none if mail cannot be sent to it. Of the names with one label only
 /// `localhost`, where somebody tries out a registry; the last label is none of an address in
 /// numbers. Hyphens in the third and fourth place are allowed: some real domains have them.
 fn mail_domain(domain: &str) -> Option<String> {
-    let ascii = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify).ok()?;
+    let ascii = Uts46::new()
+        .to_ascii(
+            domain.as_bytes(),
+            AsciiDenyList::STD3,
+            Hyphens::CheckFirstLast,
+            DnsLength::Verify,
+        )
+        .ok()?;
     let is_name = match ascii.rsplit_once('.') {
         Some((_, last)) => !last.bytes().all(|byte| byte.is_ascii_digit()),
         None => ascii == "localhost",
@@ -150,10 +182,24 @@ mod tests {
 
     #[test]
     fn an_address_to_read_may_be_of_any_script_and_network() {
-        for text in ["ana@example.org", "an\u{e1}@ex\u{e4}mple.org", "50%off!@example.org", "dev@build.local"] {
+        for text in [
+            "ana@example.org",
+            "an\u{e1}@ex\u{e4}mple.org",
+            "50%off!@example.org",
+            "dev@build.local",
+        ] {
             assert!(is_address(text), "{text}");
         }
-        for text in ["nobody", "ana@", "@example.org", "ana@host", "a b@example.org", "ana@example.org>", "a..b@example.org", "ana@1.2.3.4"] {
+        for text in [
+            "nobody",
+            "ana@",
+            "@example.org",
+            "ana@host",
+            "a b@example.org",
+            "ana@example.org>",
+            "a..b@example.org",
+            "ana@1.2.3.4",
+        ] {
             assert!(!is_address(text), "{text}");
         }
     }
@@ -164,7 +210,10 @@ mod tests {
         let long = format!("{}@example.org", "a".repeat(65));
         let far = format!("ana@{}.org", "a".repeat(64));
         let whole = format!("ana@{}org", "abcdefghi.".repeat(25));
-        let converted = format!("ana@{}org", "\u{e4}\u{f6}\u{fc}\u{e4}\u{f6}\u{fc}.".repeat(20));
+        let converted = format!(
+            "ana@{}org",
+            "\u{e4}\u{f6}\u{fc}\u{e4}\u{f6}\u{fc}.".repeat(20)
+        );
         let huge = format!("ana@{}", "\u{e4}".repeat(100_000));
         for (text, why) in [
             ("", Form),
@@ -218,7 +267,10 @@ mod tests {
 
     #[test]
     fn what_was_accepted_before_is_found_as_it_is_stored_now() {
-        assert_eq!(comparable("\u{e4}na@ex\u{e4}mple.org"), "\u{e4}na@xn--exmple-cua.org");
+        assert_eq!(
+            comparable("\u{e4}na@ex\u{e4}mple.org"),
+            "\u{e4}na@xn--exmple-cua.org"
+        );
         for text in ["ana@intranet", "ana@xn--a.org", "ana", "", "ana@a..b"] {
             assert_eq!(comparable(text), text);
         }

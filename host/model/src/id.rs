@@ -80,7 +80,9 @@ impl FromStr for ModuleDigest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidDigest)?;
+        let bytes = data_encoding::HEXLOWER
+            .decode(text.as_bytes())
+            .map_err(|_| InvalidDigest)?;
         bytes.try_into().map(Self).map_err(|_| InvalidDigest)
     }
 }

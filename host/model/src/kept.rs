@@ -47,16 +47,27 @@ fn cut(value: &Value, texts: usize, items: usize) -> Value {
             None => value.clone(),
         },
         Value::Array(list) => {
-            let mut part: Vec<Value> = list.iter().take(items).map(|item| cut(item, texts, items)).collect();
+            let mut part: Vec<Value> = list
+                .iter()
+                .take(items)
+                .map(|item| cut(item, texts, items))
+                .collect();
             if list.len() > items {
                 part.push(Value::String(format!("… and {} more", list.len() - items)));
             }
             Value::Array(part)
         }
         Value::Object(fields) => {
-            let mut part: Map<String, Value> = fields.iter().take(2 * items).map(|(name, value)| (shortened(name, texts), cut(value, texts, items))).collect();
+            let mut part: Map<String, Value> = fields
+                .iter()
+                .take(2 * items)
+                .map(|(name, value)| (shortened(name, texts), cut(value, texts, items)))
+                .collect();
             if fields.len() > 2 * items {
-                part.insert("…".to_owned(), Value::String(format!("… and {} more", fields.len() - 2 * items)));
+                part.insert(
+                    "…".to_owned(),
+                    Value::String(format!("… and {} more", fields.len() - 2 * items)),
+                );
             }
             Value::Object(part)
         }
@@ -76,11 +87,17 @@ mod tests {
     use crate::limit::{EVENT_DETAIL_BYTES, SECTION_BYTES};
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), "\\PC{0,600}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,600}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 400, 40, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..40).prop_map(Value::from),
-                prop::collection::btree_map("\\PC{0,80}", inner, 0..40).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+                prop::collection::btree_map("\\PC{0,80}", inner, 0..40)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
             ]
         })
     }
@@ -100,11 +117,31 @@ mod tests {
 
     #[test]
     fn a_long_list_keeps_its_beginning_its_length_and_its_digest() {
-        let requires: Vec<String> = (0..19_000).map(|number| format!("dependency-{number}>=1.0; python_version < '3.9' and extra == 'a'")).collect();
-        let kept = within(json!({ "requires": requires, "summary": "s" }), SECTION_BYTES);
+        let requires: Vec<String> = (0..19_000)
+            .map(|number| {
+                format!("dependency-{number}>=1.0; python_version < '3.9' and extra == 'a'")
+            })
+            .collect();
+        let kept = within(
+            json!({ "requires": requires, "summary": "s" }),
+            SECTION_BYTES,
+        );
         assert_eq!(kept["summary"], "s");
-        assert_eq!(kept["requires"][0], "dependency-0>=1.0; python_version < '3.9' and extra == 'a'");
-        assert!(kept["requires"].as_array().unwrap().last().unwrap().as_str().unwrap().ends_with("more"), "{kept}");
+        assert_eq!(
+            kept["requires"][0],
+            "dependency-0>=1.0; python_version < '3.9' and extra == 'a'"
+        );
+        assert!(
+            kept["requires"]
+                .as_array()
+                .unwrap()
+                .last()
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .ends_with("more"),
+            "{kept}"
+        );
         assert_eq!(kept[LEFT_OUT]["sha256"].as_str().unwrap().len(), 64);
     }
 }

@@ -30,13 +30,19 @@ pub mod time;
 pub mod version;
 
 pub use action::Action;
-pub use caller::{Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, TokenFacts, UserFacts};
+pub use caller::{
+    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
+    TokenFacts, UserFacts,
+};
 pub use caveat::{Caveat, CaveatFailure};
 pub use contact::Contact;
 pub use device::DeviceKind;
 pub use email::{EmailAddress, InvalidEmailAddress};
 pub use file::{Digests, FileKind};
-pub use id::{DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId, TokenId, UserId};
+pub use id::{
+    DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId,
+    TokenId, UserId,
+};
 pub use mail::{Mail, MailField, MailKind};
 pub use name::{ProjectName, UserName};
 pub use project::{ProjectStatus, Role};

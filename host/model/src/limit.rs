@@ -122,7 +122,10 @@ impl fmt::Display for Bound {
         match self {
             Self::Bytes(Bytes(bytes)) => {
                 let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-                match units.into_iter().find(|(size, _)| *bytes >= *size && bytes % size == 0) {
+                match units
+                    .into_iter()
+                    .find(|(size, _)| *bytes >= *size && bytes % size == 0)
+                {
                     Some((size, unit)) => write!(out, "{} {unit}", bytes / size),
                     None => write!(out, "{bytes} bytes"),
                 }
@@ -131,11 +134,17 @@ impl fmt::Display for Bound {
             Self::Rate(Rate(windows)) => {
                 for (at, window) in windows.iter().enumerate() {
                     let comma = if at == 0 { "" } else { ", " };
-                    write!(out, "{comma}{} in {}", window.attempts, span_in_words(u64::from(window.window_seconds) * 1000))?;
+                    write!(
+                        out,
+                        "{comma}{} in {}",
+                        window.attempts,
+                        span_in_words(u64::from(window.window_seconds) * 1000)
+                    )?;
                 }
                 Ok(())
             }
-            Self::Span(Span(milliseconds)) => match span_in_words(*milliseconds).strip_prefix("a ") {
+            Self::Span(Span(milliseconds)) => match span_in_words(*milliseconds).strip_prefix("a ")
+            {
                 Some(unit) => write!(out, "1 {unit}"),
                 None => out.write_str(&span_in_words(*milliseconds)),
             },
@@ -144,9 +153,19 @@ impl fmt::Display for Bound {
 }
 
 fn span_in_words(milliseconds: u64) -> String {
-    let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second")];
-    match units.into_iter().find(|(size, _)| milliseconds >= *size && milliseconds.is_multiple_of(*size)) {
-        Some((size, unit)) if milliseconds == size => format!("{} {unit}", if unit == "hour" { "an" } else { "a" }),
+    let units = [
+        (86_400_000, "day"),
+        (3_600_000, "hour"),
+        (60_000, "minute"),
+        (1000, "second"),
+    ];
+    match units
+        .into_iter()
+        .find(|(size, _)| milliseconds >= *size && milliseconds.is_multiple_of(*size))
+    {
+        Some((size, unit)) if milliseconds == size => {
+            format!("{} {unit}", if unit == "hour" { "an" } else { "a" })
+        }
         Some((size, unit)) => format!("{} {unit}s", milliseconds / size),
         None => format!("{milliseconds} ms"),
     }
@@ -209,7 +228,10 @@ const DAY: u32 = 86_400;
 
 /// A window, short enough for the table.
 const fn per(window_seconds: u32, attempts: u32) -> Window {
-    Window { attempts, window_seconds }
+    Window {
+        attempts,
+        window_seconds,
+    }
 }
 
 table! {
@@ -362,9 +384,17 @@ mod tests {
         let said = |bound: Bound| bound.to_string();
         assert_eq!(said(Bytes(100 << 20).into()), "100 MiB");
         assert_eq!(said(Bytes(1500).into()), "1500 bytes");
-        const SEVERAL: &[Window] = &[per(MINUTE, 120), per(DAY, 10_000), per(6 * HOUR, 3), per(FIVE_MINUTES, 10)];
+        const SEVERAL: &[Window] = &[
+            per(MINUTE, 120),
+            per(DAY, 10_000),
+            per(6 * HOUR, 3),
+            per(FIVE_MINUTES, 10),
+        ];
         const ONE: &[Window] = &[per(HOUR, 4)];
-        assert_eq!(said(Rate(SEVERAL).into()), "120 in a minute, 10000 in a day, 3 in 6 hours, 10 in 5 minutes");
+        assert_eq!(
+            said(Rate(SEVERAL).into()),
+            "120 in a minute, 10000 in a day, 3 in 6 hours, 10 in 5 minutes"
+        );
         assert_eq!(said(Rate(ONE).into()), "4 in an hour");
         assert_eq!(said(Span(10).into()), "10 ms");
         assert_eq!(said(Span(60_000).into()), "1 minute");
@@ -374,9 +404,19 @@ mod tests {
     #[test]
     fn each_row_says_what_happens_beyond_it() {
         let rows = table();
-        assert_eq!(rows.iter().map(|row| row.name).collect::<HashSet<_>>().len(), rows.len());
+        assert_eq!(
+            rows.iter()
+                .map(|row| row.name)
+                .collect::<HashSet<_>>()
+                .len(),
+            rows.len()
+        );
         for row in rows {
-            assert!(!row.what.is_empty() && !row.beyond.is_empty() && !row.what.contains('|'), "{:?}", row.name);
+            assert!(
+                !row.what.is_empty() && !row.beyond.is_empty() && !row.what.contains('|'),
+                "{:?}",
+                row.name
+            );
         }
     }
 }

@@ -125,17 +125,27 @@ impl MailKind {
             Self::RegistrationConfirm => &[UserName, Link, LinkLifetime, RemoteAddress],
             Self::RegistrationExisting | Self::RegistrationNameTaken => &[UserName, RemoteAddress],
             Self::EmailVerify => &[UserName, Address, Link, LinkLifetime],
-            Self::EmailAdded | Self::EmailRemoved => &[UserName, Address, RemoteAddress, Device, At],
-            Self::PrimaryEmailChanged => &[UserName, Address, OtherAddress, RemoteAddress, Device, At],
-            Self::PasswordResetLink => &[UserName, Link, LinkLifetime, RemoteAddress],
-            Self::PasswordChanged | Self::PasswordReset | Self::RecoveryCodesGenerated | Self::AccountDeleted | Self::AccountSecuredElsewhere => {
-                &[UserName, RemoteAddress, Device, At]
+            Self::EmailAdded | Self::EmailRemoved => {
+                &[UserName, Address, RemoteAddress, Device, At]
             }
+            Self::PrimaryEmailChanged => {
+                &[UserName, Address, OtherAddress, RemoteAddress, Device, At]
+            }
+            Self::PasswordResetLink => &[UserName, Link, LinkLifetime, RemoteAddress],
+            Self::PasswordChanged
+            | Self::PasswordReset
+            | Self::RecoveryCodesGenerated
+            | Self::AccountDeleted
+            | Self::AccountSecuredElsewhere => &[UserName, RemoteAddress, Device, At],
             Self::PasswordBreached => &[UserName, RemoteAddress, At],
-            Self::FactorAdded | Self::FactorRemoved => &[UserName, Factor, Name, RemoteAddress, Device, At],
+            Self::FactorAdded | Self::FactorRemoved => {
+                &[UserName, Factor, Name, RemoteAddress, Device, At]
+            }
             Self::RecoveryCodeUsed => &[UserName, Left, RemoteAddress, Device, At],
             Self::RecoveryCodesLow => &[UserName, Left],
-            Self::DeviceConfirm | Self::CommandLineConfirm => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
+            Self::DeviceConfirm | Self::CommandLineConfirm => {
+                &[UserName, Link, LinkLifetime, RemoteAddress, Device, At]
+            }
             Self::AccountSecured => &[UserName, Link, LinkLifetime, RemoteAddress, Device, At],
             Self::RecoveryStarted => &[UserName, Reason, EffectiveAt, Link, At],
             Self::RecoveryCancelled => &[UserName, At],
@@ -215,13 +225,25 @@ impl Mail {
     pub fn new<const N: usize>(kind: MailKind, words: [(MailField, String); N]) -> Self {
         let given = Vec::from(words);
         assert_eq!(given.len(), kind.fields().len(), "the words of {kind}");
-        let word = |field: &MailField| given.iter().find(|(known, _)| known == field).unwrap_or_else(|| panic!("{kind} needs {field}")).clone();
-        Self { kind, fields: kind.fields().iter().map(word).collect() }
+        let word = |field: &MailField| {
+            given
+                .iter()
+                .find(|(known, _)| known == field)
+                .unwrap_or_else(|| panic!("{kind} needs {field}"))
+                .clone()
+        };
+        Self {
+            kind,
+            fields: kind.fields().iter().map(word).collect(),
+        }
     }
 
     /// A word; empty if the mail has none of this name.
     pub fn field(&self, field: MailField) -> &str {
-        self.fields.iter().find(|(known, _)| *known == field).map_or("", |(_, text)| text)
+        self.fields
+            .iter()
+            .find(|(known, _)| *known == field)
+            .map_or("", |(_, text)| text)
     }
 }
 
@@ -233,7 +255,13 @@ mod tests {
     fn no_mail_needs_a_word_twice() {
         for kind in MailKind::ALL {
             let fields = kind.fields();
-            assert!(fields.iter().enumerate().all(|(place, field)| !fields[..place].contains(field)), "{kind}");
+            assert!(
+                fields
+                    .iter()
+                    .enumerate()
+                    .all(|(place, field)| !fields[..place].contains(field)),
+                "{kind}"
+            );
         }
     }
 
@@ -242,14 +270,27 @@ mod tests {
         for kind in MailKind::ALL.iter().filter(|kind| kind.can_be_gathered()) {
             assert!(!kind.fields().contains(&MailField::Link), "{kind}");
         }
-        let read = MailKind::gathered_in("token-created=10 nonsense=1 x email-added=2").collect::<Vec<_>>();
-        assert_eq!(read, [(MailKind::TokenCreated, 10), (MailKind::EmailAdded, 2)]);
+        let read = MailKind::gathered_in("token-created=10 nonsense=1 x email-added=2")
+            .collect::<Vec<_>>();
+        assert_eq!(
+            read,
+            [(MailKind::TokenCreated, 10), (MailKind::EmailAdded, 2)]
+        );
     }
 
     #[test]
     fn words_stand_in_the_order_of_the_kind() {
-        let mail = Mail::new(MailKind::RecoveryCodesLow, [(MailField::Left, "2".to_owned()), (MailField::UserName, "ana".to_owned())]);
+        let mail = Mail::new(
+            MailKind::RecoveryCodesLow,
+            [
+                (MailField::Left, "2".to_owned()),
+                (MailField::UserName, "ana".to_owned()),
+            ],
+        );
         assert_eq!(mail.fields[0].0, MailField::UserName);
-        assert_eq!((mail.field(MailField::Left), mail.field(MailField::Link)), ("2", ""));
+        assert_eq!(
+            (mail.field(MailField::Left), mail.field(MailField::Link)),
+            ("2", "")
+        );
     }
 }

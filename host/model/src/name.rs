@@ -18,7 +18,9 @@ pub enum InvalidProjectName {
     #[error("a project name has 1 to 200 characters")]
     Length,
     /// A character or a position that PEP 508 does not allow.
-    #[error("start and end with a letter or numeral containing only ASCII numeric and '.', '_' and '-'")]
+    #[error(
+        "start and end with a letter or numeral containing only ASCII numeric and '.', '_' and '-'"
+    )]
     Characters,
 }
 
@@ -38,7 +40,10 @@ impl ProjectName {
         if !bytes.iter().copied().all(inner) || !edge(bytes.first()) || !edge(bytes.last()) {
             return Err(InvalidProjectName::Characters);
         }
-        Ok(Self { written: text.into(), normalized: normalize(text).into() })
+        Ok(Self {
+            written: text.into(),
+            normalized: normalize(text).into(),
+        })
     }
 
     /// The name as written.
@@ -59,7 +64,11 @@ impl ProjectName {
             'o' => '0',
             c => c,
         };
-        self.normalized.chars().filter(|c| *c != '-').map(fold).collect()
+        self.normalized
+            .chars()
+            .filter(|c| *c != '-')
+            .map(fold)
+            .collect()
     }
 }
 
@@ -103,7 +112,9 @@ pub struct UserName {
 
 /// The text is no user name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a user name has 1 to 50 ASCII letters, digits, '.', '_' or '-', and starts and ends with a letter or digit")]
+#[error(
+    "a user name has 1 to 50 ASCII letters, digits, '.', '_' or '-', and starts and ends with a letter or digit"
+)]
 pub struct InvalidUserName;
 
 impl UserName {
@@ -115,10 +126,18 @@ impl UserName {
         let bytes = text.as_bytes();
         let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
         let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
-        if bytes.is_empty() || bytes.len() > Self::MAX_LENGTH || !bytes.iter().copied().all(inner) || !edge(bytes.first()) || !edge(bytes.last()) {
+        if bytes.is_empty()
+            || bytes.len() > Self::MAX_LENGTH
+            || !bytes.iter().copied().all(inner)
+            || !edge(bytes.first())
+            || !edge(bytes.last())
+        {
             return Err(InvalidUserName);
         }
-        Ok(Self { written: text.into(), folded: text.to_ascii_lowercase().into() })
+        Ok(Self {
+            written: text.into(),
+            folded: text.to_ascii_lowercase().into(),
+        })
     }
 
     /// The name as written.

@@ -16,7 +16,15 @@ pub fn is_plain(character: char) -> bool {
 /// A text of somebody else for a terminal or a log, where nothing else keeps it in its place: what
 /// would move a cursor, turn the direction of other words or not be seen shows as U+FFFD.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|character| if is_plain(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars()
+        .map(|character| {
+            if is_plain(character) {
+                character
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect()
 }
 
 /// The same for an element of a page that isolates it (`<bdi>`). There only what turns direction
@@ -64,16 +72,36 @@ mod tests {
 
     #[test]
     fn what_would_act_is_shown() {
-        assert_eq!(visible("a\u{1b}[2J\u{202e}b\u{9b}\u{200f}c\u{2067}\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}c\u{fffd}\u{fffd}");
-        assert_eq!(legible("wheel\u{202e}gpj.exe\u{2066}\u{0}\r\nb"), "wheel\u{fffd}gpj.exe\u{fffd}\u{fffd}  b");
-        for text in ["می\u{200c}خواهم", "👩\u{200d}💻", "שלום\u{200f}!", "plain – text"] {
+        assert_eq!(
+            visible("a\u{1b}[2J\u{202e}b\u{9b}\u{200f}c\u{2067}\n"),
+            "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}c\u{fffd}\u{fffd}"
+        );
+        assert_eq!(
+            legible("wheel\u{202e}gpj.exe\u{2066}\u{0}\r\nb"),
+            "wheel\u{fffd}gpj.exe\u{fffd}\u{fffd}  b"
+        );
+        for text in [
+            "می\u{200c}خواهم",
+            "👩\u{200d}💻",
+            "שלום\u{200f}!",
+            "plain – text",
+        ] {
             assert_eq!(legible(text), text);
         }
     }
 
     #[test]
     fn what_is_seen_is_all_there_is() {
-        for text in ["", "laptop", "Zoë’s key", "работа", "日本語", "المفتاح", "key 🔑", "a  b"] {
+        for text in [
+            "",
+            "laptop",
+            "Zoë’s key",
+            "работа",
+            "日本語",
+            "المفتاح",
+            "key 🔑",
+            "a  b",
+        ] {
             assert!(is_plain_line(text), "{text}");
         }
         for character in [
@@ -98,7 +126,11 @@ mod tests {
             '\u{feff}',
             '\u{e0041}',
         ] {
-            assert!(!is_plain_line(&format!("lap{character}top")), "{}", character.escape_unicode());
+            assert!(
+                !is_plain_line(&format!("lap{character}top")),
+                "{}",
+                character.escape_unicode()
+            );
         }
     }
 }

@@ -27,6 +27,13 @@ impl Default for Budget {
     /// cannot hurt: 10 ms, 20 million units of fuel, 16 MiB, 10,000 table elements, and
     /// 64 KiB of output (the longest verdict the contract allows is about 20 KiB).
     fn default() -> Self {
-        Budget { time_ms: 10, load_time_ms: 200, fuel: Some(20_000_000), memory_bytes: 16 << 20, table_elements: 10_000, output_bytes: 64 << 10 }
+        Budget {
+            time_ms: 10,
+            load_time_ms: 200,
+            fuel: Some(20_000_000),
+            memory_bytes: 16 << 20,
+            table_elements: 10_000,
+            output_bytes: 64 << 10,
+        }
     }
 }

@@ -32,7 +32,10 @@ impl ModuleCache {
     /// A cache in `folder` (created with mode 0700 if missing), authenticated with `key`,
     /// which must be secret, random and the same from start to start.
     pub fn new(folder: impl Into<PathBuf>, key: [u8; 32]) -> Self {
-        ModuleCache { folder: folder.into(), key }
+        ModuleCache {
+            folder: folder.into(),
+            key,
+        }
     }
 
     /// The compiled form of the module with this digest, if there is one that is ours.
@@ -55,8 +58,17 @@ impl ModuleCache {
         }
     }
 
-    fn read(&self, path: &Path, engine: &wasmtime::Engine, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, Error> {
-        let mut file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+    fn read(
+        &self,
+        path: &Path,
+        engine: &wasmtime::Engine,
+        digest: &[u8; 32],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let mut file = match OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)
+        {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -65,15 +77,29 @@ impl ModuleCache {
         check_ours(&file.metadata()?)?;
         let mut bytes = Vec::new();
         (&mut file).take(MAXIMUM_BYTES).read_to_end(&mut bytes)?;
-        let Some((mac, compiled)) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(MAC_BYTES)) else {
+        let Some((mac, compiled)) = bytes
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.split_at_checked(MAC_BYTES))
+        else {
             return Err(Error::other("it is not a compiled module"));
         };
-        self.mac(engine, digest, compiled)?.verify_slice(mac).map_err(|_| Error::other("its authentication code is wrong"))?;
+        self.mac(engine, digest, compiled)?
+            .verify_slice(mac)
+            .map_err(|_| Error::other("its authentication code is wrong"))?;
         Ok(Some(compiled.to_vec()))
     }
 
-    fn write(&self, path: &Path, engine: &wasmtime::Engine, digest: &[u8; 32], compiled: &[u8]) -> Result<(), Error> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+    fn write(
+        &self,
+        path: &Path,
+        engine: &wasmtime::Engine,
+        digest: &[u8; 32],
+        compiled: &[u8],
+    ) -> Result<(), Error> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
         check_folder(&self.folder)?;
         let mac = self.mac(engine, digest, compiled)?.finalize().into_bytes();
         // Mode 0600; renamed when complete, so a reader sees all of it or nothing.
@@ -87,8 +113,14 @@ impl ModuleCache {
 
     /// Binds the code to the module and the engine it was made for, so that one valid
     /// file cannot stand in for another.
-    fn mac(&self, engine: &wasmtime::Engine, digest: &[u8; 32], compiled: &[u8]) -> Result<Hmac<Sha256>, Error> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).map_err(|_| Error::other("the key has a wrong length"))?;
+    fn mac(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &[u8; 32],
+        compiled: &[u8],
+    ) -> Result<Hmac<Sha256>, Error> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .map_err(|_| Error::other("the key has a wrong length"))?;
         mac.update(MAGIC);
         mac.update(digest);
         mac.update(&compatibility(engine));
@@ -97,7 +129,11 @@ impl ModuleCache {
     }
 
     fn path(&self, engine: &wasmtime::Engine, digest: &[u8; 32]) -> PathBuf {
-        self.folder.join(format!("{}-{}.cwasm", HEXLOWER.encode(digest), HEXLOWER.encode(&compatibility(engine)[..8])))
+        self.folder.join(format!(
+            "{}-{}.cwasm",
+            HEXLOWER.encode(digest),
+            HEXLOWER.encode(&compatibility(engine)[..8])
+        ))
     }
 }
 
@@ -119,7 +155,8 @@ fn compatibility(engine: &wasmtime::Engine) -> [u8; 32] {
 }
 
 fn check_folder(folder: &Path) -> Result<(), Error> {
-    check_ours(&fs::symlink_metadata(folder)?).map_err(|error| Error::other(format!("its folder: {error}")))
+    check_ours(&fs::symlink_metadata(folder)?)
+        .map_err(|error| Error::other(format!("its folder: {error}")))
 }
 
 #[expect(unsafe_code, reason = "the standard library does not tell who we are")]
@@ -130,7 +167,9 @@ fn check_ours(metadata: &fs::Metadata) -> Result<(), Error> {
         return Err(Error::other("it belongs to another user"));
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(Error::other("other users may access it; take their rights away with chmod go="));
+        return Err(Error::other(
+            "other users may access it; take their rights away with chmod go=",
+        ));
     }
     if metadata.is_symlink() {
         return Err(Error::other("it is a symbolic link"));
@@ -141,7 +180,9 @@ fn check_ours(metadata: &fs::Metadata) -> Result<(), Error> {
 impl std::fmt::Debug for ModuleCache {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Never the key.
-        out.debug_struct("ModuleCache").field("folder", &self.folder).finish_non_exhaustive()
+        out.debug_struct("ModuleCache")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,14 +195,21 @@ mod tests {
     fn cache() -> (tempfile::TempDir, ModuleCache, wasmtime::Engine) {
         let folder = tempfile::tempdir().unwrap();
         let cache = ModuleCache::new(folder.path().join("modules"), [7; 32]);
-        (folder, cache, wasmtime::Engine::new(&crate::engine::configuration(true)).unwrap())
+        (
+            folder,
+            cache,
+            wasmtime::Engine::new(&crate::engine::configuration(true)).unwrap(),
+        )
     }
 
     #[test]
     fn what_was_kept_comes_back_for_the_same_module_and_engine_only() {
         let (_folder, cache, engine) = cache();
         cache.put(&engine, &[1; 32], b"native code");
-        assert_eq!(cache.get(&engine, &[1; 32]).as_deref(), Some(&b"native code"[..]));
+        assert_eq!(
+            cache.get(&engine, &[1; 32]).as_deref(),
+            Some(&b"native code"[..])
+        );
         assert_eq!(cache.get(&engine, &[2; 32]), None);
         let other = wasmtime::Engine::new(&crate::engine::configuration(false)).unwrap();
         assert_eq!(cache.get(&other, &[1; 32]), None);
@@ -189,7 +237,10 @@ mod tests {
         // Another key.
         fs::write(&path, &good).unwrap();
         assert!(cache.get(&engine, &[1; 32]).is_some());
-        assert_eq!(ModuleCache::new(&cache.folder, [8; 32]).get(&engine, &[1; 32]), None);
+        assert_eq!(
+            ModuleCache::new(&cache.folder, [8; 32]).get(&engine, &[1; 32]),
+            None
+        );
 
         // Cut short.
         fs::write(&path, &good[..20]).unwrap();

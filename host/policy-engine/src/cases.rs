@@ -161,7 +161,10 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Case>, CaseError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             paths.push(path);
         }
     }
@@ -171,15 +174,22 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Case>, CaseError> {
     for path in paths {
         let bytes = fs::metadata(&path).map_err(unreadable(&path))?.len();
         if bytes > MAXIMUM_BYTES {
-            return Err(CaseError::TooLarge(format!("{}: a case file has at most {MAXIMUM_BYTES} bytes, this one has {bytes}", path.display())));
+            return Err(CaseError::TooLarge(format!(
+                "{}: a case file has at most {MAXIMUM_BYTES} bytes, this one has {bytes}",
+                path.display()
+            )));
         }
         let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
         cases.extend(parse(&text).map_err(|error| match error {
-            CaseError::Syntax(message) => CaseError::Syntax(format!("{}: {message}", path.display())),
+            CaseError::Syntax(message) => {
+                CaseError::Syntax(format!("{}: {message}", path.display()))
+            }
             other => other,
         })?);
         if cases.len() > MAXIMUM_CASES {
-            return Err(CaseError::TooLarge(format!("a set has at most {MAXIMUM_CASES} cases")));
+            return Err(CaseError::TooLarge(format!(
+                "a set has at most {MAXIMUM_CASES} cases"
+            )));
         }
     }
     Ok(cases)
@@ -211,24 +221,40 @@ struct WrittenCase {
 /// Reads the text of one case file.
 pub fn parse(text: &str) -> Result<Vec<Case>, CaseError> {
     if text.len() as u64 > MAXIMUM_BYTES {
-        return Err(CaseError::TooLarge(format!("a case file has at most {MAXIMUM_BYTES} bytes, this one has {}", text.len())));
+        return Err(CaseError::TooLarge(format!(
+            "a case file has at most {MAXIMUM_BYTES} bytes, this one has {}",
+            text.len()
+        )));
     }
-    let file: CaseFile = toml::from_str(text).map_err(|error| CaseError::Syntax(error.to_string().trim_end().to_owned()))?;
+    let file: CaseFile = toml::from_str(text)
+        .map_err(|error| CaseError::Syntax(error.to_string().trim_end().to_owned()))?;
     if file.cases.len() > MAXIMUM_CASES {
-        return Err(CaseError::TooLarge(format!("a case file has at most {MAXIMUM_CASES} cases, this one has {}", file.cases.len())));
+        return Err(CaseError::TooLarge(format!(
+            "a case file has at most {MAXIMUM_CASES} cases, this one has {}",
+            file.cases.len()
+        )));
     }
     file.cases.into_iter().map(resolve).collect()
 }
 
 fn resolve(written: WrittenCase) -> Result<Case, CaseError> {
-    let wrong = |message: String| CaseError::Case { case: written.name.clone(), message };
+    let wrong = |message: String| CaseError::Case {
+        case: written.name.clone(),
+        message,
+    };
     let Some(caller) = Caller::from_word(&written.caller) else {
         let known: Vec<&str> = Caller::ALL.iter().map(|caller| caller.as_str()).collect();
-        return Err(wrong(format!("there is no caller `{}`; there are {}", written.caller, known.join(", "))));
+        return Err(wrong(format!(
+            "there is no caller `{}`; there are {}",
+            written.caller,
+            known.join(", ")
+        )));
     };
-    let mut context = serde_json::to_value(caller.context(written.action)).expect("a context is plain data");
+    let mut context =
+        serde_json::to_value(caller.context(written.action)).expect("a context is plain data");
     overlay(&mut context, Value::Object(written.context.clone()));
-    let context = serde_json::from_value(context).map_err(|error| wrong(format!("context: {error}")))?;
+    let context =
+        serde_json::from_value(context).map_err(|error| wrong(format!("context: {error}")))?;
     Ok(Case {
         name: written.name,
         context,
@@ -264,18 +290,30 @@ pub fn run(set: &PolicySet, cases: &[Case]) -> Vec<CaseFailure> {
 
 fn check(set: &PolicySet, case: &Case) -> Option<CaseFailure> {
     let owner = set.resolve_owner_settings(&case.owner);
-    let mut differences: Vec<String> = owner.problems().iter().map(|problem| format!("owner settings: {problem}")).collect();
+    let mut differences: Vec<String> = owner
+        .problems()
+        .iter()
+        .map(|problem| format!("owner settings: {problem}"))
+        .collect();
 
     let decision = set.decide(&case.context, &owner);
     let decided = Expectation::of(&decision);
     if decided != case.expect {
-        differences.push(format!("expected {}, decided {}", case.expect.as_str(), decided.as_str()));
+        differences.push(format!(
+            "expected {}, decided {}",
+            case.expect.as_str(),
+            decided.as_str()
+        ));
     }
     let codes = codes(&decision.reasons);
     if let Some(expected) = &case.codes
         && *expected != codes
     {
-        differences.push(format!("expected {}, got {}", in_words("the reasons", expected), in_words("", &codes)));
+        differences.push(format!(
+            "expected {}, got {}",
+            in_words("the reasons", expected),
+            in_words("", &codes)
+        ));
     }
     if let Some(expected) = &case.requirements {
         let required = match &decision.outcome {
@@ -283,19 +321,31 @@ fn check(set: &PolicySet, case: &Case) -> Option<CaseFailure> {
             _ => &[],
         };
         if expected != required {
-            differences.push(format!("expected {}, got {}", in_words("the requirements", &words(expected)), in_words("", &words(required))));
+            differences.push(format!(
+                "expected {}, got {}",
+                in_words("the requirements", &words(expected)),
+                in_words("", &words(required))
+            ));
         }
     }
     if let Some(expected) = &case.observed {
         let observed = observed(&decision);
         if *expected != observed {
-            differences.push(format!("expected {} to be observed, got {}", in_words("", expected), in_words("", &observed)));
+            differences.push(format!(
+                "expected {} to be observed, got {}",
+                in_words("", expected),
+                in_words("", &observed)
+            ));
         }
     }
     if differences.is_empty() {
         return None;
     }
-    Some(CaseFailure { case: case.name.clone(), differences, policies: said(&decision) })
+    Some(CaseFailure {
+        case: case.name.clone(),
+        differences,
+        policies: said(&decision),
+    })
 }
 
 fn codes(reasons: &[Reason]) -> Vec<String> {
@@ -304,20 +354,47 @@ fn codes(reasons: &[Reason]) -> Vec<String> {
 
 /// Codes of those who only observe and would not have let the request through as it is.
 fn observed(decision: &Decision) -> Vec<String> {
-    let observing = decision.policies.iter().filter(|record| record.grade == Grade::Observe);
-    let unhappy = observing.filter_map(|record| record.result.as_ref().ok()).filter(|verdict| !matches!(verdict.outcome, Outcome::Abstain | Outcome::Permit));
-    unhappy.flat_map(|verdict| codes(&verdict.reasons)).collect()
+    let observing = decision
+        .policies
+        .iter()
+        .filter(|record| record.grade == Grade::Observe);
+    let unhappy = observing
+        .filter_map(|record| record.result.as_ref().ok())
+        .filter(|verdict| !matches!(verdict.outcome, Outcome::Abstain | Outcome::Permit));
+    unhappy
+        .flat_map(|verdict| codes(&verdict.reasons))
+        .collect()
 }
 
 fn said(decision: &Decision) -> Vec<String> {
     let say = |record: &crate::PolicyRecord| match &record.result {
         Ok(verdict) => {
-            let reasons: Vec<String> =
-                verdict.reasons.iter().map(|reason| format!("{}: {} {}", reason.code, reason.message, reason.remedy).trim_end().to_owned()).collect();
-            let said = format!("{} ({}) said {}", record.policy, record.grade.as_str(), outcome(&verdict.outcome));
-            if reasons.is_empty() { said } else { format!("{said}: {}", reasons.join("; ")) }
+            let reasons: Vec<String> = verdict
+                .reasons
+                .iter()
+                .map(|reason| {
+                    format!("{}: {} {}", reason.code, reason.message, reason.remedy)
+                        .trim_end()
+                        .to_owned()
+                })
+                .collect();
+            let said = format!(
+                "{} ({}) said {}",
+                record.policy,
+                record.grade.as_str(),
+                outcome(&verdict.outcome)
+            );
+            if reasons.is_empty() {
+                said
+            } else {
+                format!("{said}: {}", reasons.join("; "))
+            }
         }
-        Err(failure) => format!("{} ({}) failed: {failure}", record.policy, record.grade.as_str()),
+        Err(failure) => format!(
+            "{} ({}) failed: {failure}",
+            record.policy,
+            record.grade.as_str()
+        ),
     };
     decision.policies.iter().map(say).collect()
 }
@@ -336,7 +413,9 @@ fn in_words(what: &str, list: &[String]) -> String {
 fn words(requirements: &[Requirement]) -> Vec<String> {
     let word = |requirement: &Requirement| match requirement {
         Requirement::EnrolledSecondFactor => "enrolled-second-factor".to_owned(),
-        Requirement::SecondFactorWithin(seconds) => format!("second-factor-within {seconds} seconds"),
+        Requirement::SecondFactorWithin(seconds) => {
+            format!("second-factor-within {seconds} seconds")
+        }
         Requirement::PasswordWithin(seconds) => format!("password-within {seconds} seconds"),
         Requirement::VerifiedEmail => "verified-email".to_owned(),
         Requirement::ProjectToken => "project-token".to_owned(),
@@ -379,8 +458,13 @@ mod tests {
             codes = []
             "#,
         );
-        let Principal::User(user) = &case.context.principal else { panic!("{case:?}") };
-        assert_eq!((user.name.as_str(), user.factors), ("alice", Factors::empty()));
+        let Principal::User(user) = &case.context.principal else {
+            panic!("{case:?}")
+        };
+        assert_eq!(
+            (user.name.as_str(), user.factors),
+            ("alice", Factors::empty())
+        );
         assert_eq!(case.context.release, None);
         assert_eq!(case.owner["staged-release"]["mode"], "all");
     }
@@ -389,21 +473,36 @@ mod tests {
     fn a_misspelt_fact_is_an_error_that_names_the_case() {
         let text = "[[case]]\nname = \"typo\"\ncaller = \"session\"\naction = \"index:read\"\ncontext.projekt.name = \"x\"\nexpect = \"permit\"";
         let error = parse(text).unwrap_err().to_string();
-        assert!(error.contains("case `typo`") && error.contains("projekt"), "{error}");
+        assert!(
+            error.contains("case `typo`") && error.contains("projekt"),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_unknown_caller_is_told_which_there_are() {
         let text = "[[case]]\nname = \"who\"\ncaller = \"me\"\naction = \"index:read\"\nexpect = \"permit\"";
         let error = parse(text).unwrap_err().to_string();
-        assert!(error.contains("`me`") && error.contains("anonymous"), "{error}");
+        assert!(
+            error.contains("`me`") && error.contains("anonymous"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_failure_is_told_in_the_words_of_case_files() {
-        let requirements = [Requirement::EnrolledSecondFactor, Requirement::SecondFactorWithin(300)];
-        assert_eq!(outcome(&Outcome::Require(requirements.to_vec())), "require enrolled-second-factor, second-factor-within 300 seconds");
-        assert_eq!(in_words("the requirements", &words(&requirements[..1])), "the requirements enrolled-second-factor");
+        let requirements = [
+            Requirement::EnrolledSecondFactor,
+            Requirement::SecondFactorWithin(300),
+        ];
+        assert_eq!(
+            outcome(&Outcome::Require(requirements.to_vec())),
+            "require enrolled-second-factor, second-factor-within 300 seconds"
+        );
+        assert_eq!(
+            in_words("the requirements", &words(&requirements[..1])),
+            "the requirements enrolled-second-factor"
+        );
         assert_eq!(in_words("the reasons", &[]), "the reasons to be none");
         assert_eq!(in_words("", &[]), "none");
     }
@@ -411,6 +510,9 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = parse("[[case]]\nname = \"x\"\ncaller = \"session\"\naction = \"index:read\"\nexpects = \"permit\"").unwrap_err().to_string();
-        assert!(error.contains("line 5") && error.contains("expects"), "{error}");
+        assert!(
+            error.contains("line 5") && error.contains("expects"),
+            "{error}"
+        );
     }
 }

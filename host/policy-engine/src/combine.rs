@@ -21,7 +21,9 @@
 #[cfg(test)]
 mod properties;
 
-use crate::contract::{Context, Obligation, Outcome, Principal, Reason, Requirement, TokenScope, Verdict};
+use crate::contract::{
+    Context, Obligation, Outcome, Principal, Reason, Requirement, TokenScope, Verdict,
+};
 use crate::decision::DecisionOutcome;
 use crate::evaluate::EvaluateFailure;
 use crate::set::Grade;
@@ -64,7 +66,11 @@ enum Weight {
 /// Combines what all policies said about `context`, in binding order.
 pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + Clone) -> Combined {
     let enforced = voices.clone().filter(|voice| voice.grade == Grade::Enforce);
-    let heaviest = enforced.clone().map(|voice| weight(context, voice.result)).max().unwrap_or(Weight::Abstain);
+    let heaviest = enforced
+        .clone()
+        .map(|voice| weight(context, voice.result))
+        .max()
+        .unwrap_or(Weight::Abstain);
 
     let mut reasons = Vec::new();
     let mut obligations: Vec<Obligation> = Vec::new();
@@ -79,7 +85,10 @@ pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + 
         match voice.result {
             Err(_) => reasons.push(general(
                 "policy-failed",
-                format!("The policy `{}` failed, so this could not be decided.", voice.policy),
+                format!(
+                    "The policy `{}` failed, so this could not be decided.",
+                    voice.policy
+                ),
                 "Try again later; if it persists, tell the operators of the registry.",
             )),
             Ok(verdict) => {
@@ -90,7 +99,9 @@ pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + 
                 // mean its other ones to go with a refusal.
                 let meant = weight != Weight::Deny || verdict.outcome == Outcome::Deny;
                 for obligation in verdict.obligations.iter().filter(|_| meant) {
-                    if !matches!(obligation, Obligation::Other(_)) && !obligations.contains(obligation) {
+                    if !matches!(obligation, Obligation::Other(_))
+                        && !obligations.contains(obligation)
+                    {
                         obligations.push(obligation.clone());
                     }
                 }
@@ -110,17 +121,32 @@ pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + 
         Weight::Stage => DecisionOutcome::Staged,
         Weight::Permit => DecisionOutcome::Permitted,
         Weight::Abstain => {
-            reasons = vec![general("no-policy-permits", "No policy permits this.".into(), "")];
+            reasons = vec![general(
+                "no-policy-permits",
+                "No policy permits this.".into(),
+                "",
+            )];
             obligations.clear();
             DecisionOutcome::Denied
         }
     };
-    Combined { outcome, reasons, warnings: warnings(context, voices), obligations }
+    Combined {
+        outcome,
+        reasons,
+        warnings: warnings(context, voices),
+        obligations,
+    }
 }
 
 fn weight(context: &Context, result: Result<&Verdict, &EvaluateFailure>) -> Weight {
-    let Ok(verdict) = result else { return Weight::Fail };
-    if verdict.obligations.iter().any(|obligation| matches!(obligation, Obligation::Other(_))) {
+    let Ok(verdict) = result else {
+        return Weight::Fail;
+    };
+    if verdict
+        .obligations
+        .iter()
+        .any(|obligation| matches!(obligation, Obligation::Other(_)))
+    {
         return Weight::Deny;
     }
     match &verdict.outcome {
@@ -135,10 +161,13 @@ fn weight(context: &Context, result: Result<&Verdict, &EvaluateFailure>) -> Weig
 
 /// Adds the reasons of a verdict of this weight, general ones where it gave none.
 fn tell(reasons: &mut Vec<Reason>, policy: &str, verdict: &Verdict, weight: Weight) {
-    let unknown = verdict.obligations.iter().find_map(|obligation| match obligation {
-        Obligation::Other(text) => Some(text),
-        _ => None,
-    });
+    let unknown = verdict
+        .obligations
+        .iter()
+        .find_map(|obligation| match obligation {
+            Obligation::Other(text) => Some(text),
+            _ => None,
+        });
     if let Some(unknown) = unknown {
         reasons.push(general(
             "unknown-obligation",
@@ -148,10 +177,18 @@ fn tell(reasons: &mut Vec<Reason>, policy: &str, verdict: &Verdict, weight: Weig
     }
     match (weight, &verdict.outcome) {
         (Weight::Deny, Outcome::Deny) if verdict.reasons.is_empty() => {
-            reasons.push(general("refused", format!("The policy `{policy}` refuses this."), ""));
+            reasons.push(general(
+                "refused",
+                format!("The policy `{policy}` refuses this."),
+                "",
+            ));
         }
         (Weight::Require, _) if verdict.reasons.is_empty() => {
-            reasons.push(general("requirement-not-met", format!("The policy `{policy}` asks for more proof first."), ""));
+            reasons.push(general(
+                "requirement-not-met",
+                format!("The policy `{policy}` asks for more proof first."),
+                "",
+            ));
         }
         (Weight::Deny, outcome) if *outcome != Outcome::Deny => {}
         _ => reasons.extend(verdict.reasons.iter().cloned()),
@@ -172,13 +209,24 @@ fn warnings<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>>) -> V
 }
 
 fn general(code: &str, message: String, remedy: &str) -> Reason {
-    Reason { code: code.into(), message, remedy: remedy.into(), page: None }
+    Reason {
+        code: code.into(),
+        message,
+        remedy: remedy.into(),
+        page: None,
+    }
 }
 
 /// Those of the requirements that do not hold in the context. What the context does not
 /// say does not hold.
-pub fn unmet<'a>(requirements: &'a [Requirement], context: &'a Context) -> impl Iterator<Item = Requirement> + 'a {
-    requirements.iter().filter(|requirement| !holds(requirement, context)).cloned()
+pub fn unmet<'a>(
+    requirements: &'a [Requirement],
+    context: &'a Context,
+) -> impl Iterator<Item = Requirement> + 'a {
+    requirements
+        .iter()
+        .filter(|requirement| !holds(requirement, context))
+        .cloned()
 }
 
 fn holds(requirement: &Requirement, context: &Context) -> bool {
@@ -189,13 +237,21 @@ fn holds(requirement: &Requirement, context: &Context) -> bool {
     let assurance = context.assurance.as_ref();
     match requirement {
         Requirement::EnrolledSecondFactor => user.is_some_and(|user| !user.factors.is_empty()),
-        Requirement::SecondFactorWithin(seconds) => {
-            assurance.and_then(|assurance| assurance.second_factor.as_ref()).is_some_and(|factor| factor.age <= u64::from(*seconds))
-        }
-        Requirement::PasswordWithin(seconds) => assurance.and_then(|assurance| assurance.password_age).is_some_and(|age| age <= u64::from(*seconds)),
+        Requirement::SecondFactorWithin(seconds) => assurance
+            .and_then(|assurance| assurance.second_factor.as_ref())
+            .is_some_and(|factor| factor.age <= u64::from(*seconds)),
+        Requirement::PasswordWithin(seconds) => assurance
+            .and_then(|assurance| assurance.password_age)
+            .is_some_and(|age| age <= u64::from(*seconds)),
         Requirement::VerifiedEmail => user.is_some_and(|user| user.email_verified),
-        Requirement::ProjectToken => context.token.as_ref().is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))),
-        Requirement::TokenMadeWithSecondFactor => context.token.as_ref().is_some_and(|token| token.made_with_second_factor),
+        Requirement::ProjectToken => context
+            .token
+            .as_ref()
+            .is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))),
+        Requirement::TokenMadeWithSecondFactor => context
+            .token
+            .as_ref()
+            .is_some_and(|token| token.made_with_second_factor),
     }
 }
 
@@ -204,7 +260,10 @@ fn holds(requirement: &Requirement, context: &Context) -> bool {
 fn merge(requirements: Vec<Requirement>) -> Vec<Requirement> {
     let mut merged: Vec<Requirement> = Vec::new();
     for requirement in requirements {
-        match merged.iter_mut().find(|known| position(known) == position(&requirement)) {
+        match merged
+            .iter_mut()
+            .find(|known| position(known) == position(&requirement))
+        {
             Some(known) => stricter(known, &requirement),
             None => merged.push(requirement),
         }

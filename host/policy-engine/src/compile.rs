@@ -57,18 +57,33 @@ pub enum CompileError {
         source: std::io::Error,
     },
     /// The compiler process was ended because it used too much.
-    #[error("compiling the module took more than {0}; make the module smaller, above all its largest functions")]
+    #[error(
+        "compiling the module took more than {0}; make the module smaller, above all its largest functions"
+    )]
     Exceeded(&'static str),
     /// The compiler refused the module, or failed.
     #[error("the module could not be compiled: {0}")]
     Refused(String),
 }
 
-pub(crate) fn compile(compiler: &Compiler, engine: &wasmtime::Engine, fuel: bool, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+pub(crate) fn compile(
+    compiler: &Compiler,
+    engine: &wasmtime::Engine,
+    fuel: bool,
+    wasm: &[u8],
+) -> Result<Vec<u8>, CompileError> {
     match compiler {
-        Compiler::InProcess => engine.precompile_component(wasm).map_err(|error| CompileError::Refused(format!("{error:#}"))),
-        Compiler::Process { program, arguments } => compile_in_child(program, arguments, fuel, wasm, WALL_CLOCK)
-            .map_err(|error| error.unwrap_or_else(|source| CompileError::Process { program: program.clone(), source })),
+        Compiler::InProcess => engine
+            .precompile_component(wasm)
+            .map_err(|error| CompileError::Refused(format!("{error:#}"))),
+        Compiler::Process { program, arguments } => {
+            compile_in_child(program, arguments, fuel, wasm, WALL_CLOCK).map_err(|error| {
+                error.unwrap_or_else(|source| CompileError::Process {
+                    program: program.clone(),
+                    source,
+                })
+            })
+        }
     }
 }
 
@@ -92,7 +107,11 @@ fn compile_in_child(
 ) -> Result<Vec<u8>, Result<CompileError, std::io::Error>> {
     let deadline = Instant::now() + wall_clock;
     // The child starts in another folder, where a relative path would mean another file.
-    let program = if program.is_relative() && program.components().count() > 1 { &std::path::absolute(program).map_err(Err)? } else { program };
+    let program = if program.is_relative() && program.components().count() > 1 {
+        &std::path::absolute(program).map_err(Err)?
+    } else {
+        program
+    };
     let child = Command::new(program)
         .args(arguments)
         // Nothing of our environment: it may hold secrets.
@@ -104,7 +123,11 @@ fn compile_in_child(
         .spawn()
         .map_err(Err)?;
     let mut worker = Worker(child);
-    let (Some(mut input), Some(output), Some(messages)) = (worker.0.stdin.take(), worker.0.stdout.take(), worker.0.stderr.take()) else {
+    let (Some(mut input), Some(output), Some(messages)) = (
+        worker.0.stdin.take(),
+        worker.0.stdout.take(),
+        worker.0.stderr.take(),
+    ) else {
         return Err(Err(std::io::Error::other("it has no pipes")));
     };
 
@@ -119,7 +142,10 @@ fn compile_in_child(
     let (told, compiled) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = output.take(OUTPUT_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes);
+        let read = output
+            .take(OUTPUT_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map(|_| bytes);
         let _ = told.send(read);
     });
     let (said, message) = mpsc::channel();
@@ -147,7 +173,9 @@ fn compile_in_child(
     if status.success() {
         return Ok(compiled);
     }
-    let message = message.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let message = message
+        .recv_timeout(Duration::from_secs(1))
+        .unwrap_or_default();
     Err(Ok(ended(status, &message)))
 }
 
@@ -158,8 +186,12 @@ fn ended(status: ExitStatus, message: &str) -> CompileError {
     match status.signal() {
         Some(libc::SIGXCPU | libc::SIGKILL) => CompileError::Exceeded("20 s of processor time"),
         // How an allocation that fails ends a Rust program.
-        Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS) => CompileError::Exceeded("1 GiB of memory"),
-        _ if message.trim().is_empty() => CompileError::Refused(format!("the compiler process ended with {status} and said nothing")),
+        Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS) => {
+            CompileError::Exceeded("1 GiB of memory")
+        }
+        _ if message.trim().is_empty() => CompileError::Refused(format!(
+            "the compiler process ended with {status} and said nothing"
+        )),
         _ => CompileError::Refused(crate::text::line(message.trim(), 600)),
     }
 }
@@ -179,14 +211,22 @@ pub fn compile_worker_main() -> ExitCode {
 fn work() -> Result<(), String> {
     limit_this_process().map_err(|error| format!("the limits could not be set: {error}"))?;
     let mut request = Vec::new();
-    std::io::stdin().take(MAXIMUM_BYTES as u64 + 1).read_to_end(&mut request).map_err(|error| error.to_string())?;
+    std::io::stdin()
+        .take(MAXIMUM_BYTES as u64 + 1)
+        .read_to_end(&mut request)
+        .map_err(|error| error.to_string())?;
     let Some((fuel, wasm)) = request.split_first() else {
         return Err("no module was given".into());
     };
     // No pool here: the compiler never runs what it compiles.
-    let engine = wasmtime::Engine::new(&configuration(*fuel == 1)).map_err(|error| format!("{error:#}"))?;
-    let compiled = engine.precompile_component(wasm).map_err(|error| format!("{error:#}"))?;
-    std::io::stdout().write_all(&compiled).map_err(|error| error.to_string())
+    let engine =
+        wasmtime::Engine::new(&configuration(*fuel == 1)).map_err(|error| format!("{error:#}"))?;
+    let compiled = engine
+        .precompile_component(wasm)
+        .map_err(|error| format!("{error:#}"))?;
+    std::io::stdout()
+        .write_all(&compiled)
+        .map_err(|error| error.to_string())
 }
 
 /// Bounds memory and processor time, forbids writing files and new processes' cores, ends
@@ -194,9 +234,16 @@ fn work() -> Result<(), String> {
 #[expect(unsafe_code, reason = "the standard library has no process limits")]
 fn limit_this_process() -> std::io::Result<()> {
     let limit = |resource, soft: u64, hard: u64| {
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+        let limit = libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        };
         // SAFETY: `limit` is a valid structure that the call only reads.
-        if unsafe { libc::setrlimit(resource, &limit) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        if unsafe { libc::setrlimit(resource, &limit) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
     };
     limit(libc::RLIMIT_AS, MEMORY_BYTES, MEMORY_BYTES)?;
     limit(libc::RLIMIT_CPU, PROCESSOR_SECONDS, PROCESSOR_SECONDS + 1)?;
@@ -217,11 +264,22 @@ mod tests {
 
     #[track_caller]
     fn check_exceeds(program: &str, arguments: &[&str], wall_clock: Duration, what: &str) {
-        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect();
         let begin = Instant::now();
-        let error = compile_in_child(Path::new(program), &arguments, true, &[0; 100], wall_clock).unwrap_err().unwrap();
-        assert!(matches!(error, CompileError::Exceeded(found) if found == what), "{error}");
-        assert!(begin.elapsed() < Duration::from_secs(30), "the child was waited for");
+        let error = compile_in_child(Path::new(program), &arguments, true, &[0; 100], wall_clock)
+            .unwrap_err()
+            .unwrap();
+        assert!(
+            matches!(error, CompileError::Exceeded(found) if found == what),
+            "{error}"
+        );
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "the child was waited for"
+        );
     }
 
     #[test]
@@ -229,7 +287,12 @@ mod tests {
         let soon = Duration::from_millis(50);
         check_exceeds("/bin/sleep", &["1000"], soon, "60 s");
         // Done with its output, but not with itself.
-        check_exceeds("/bin/sh", &["-c", "exec >&-; exec sleep 1000"], soon, "60 s");
+        check_exceeds(
+            "/bin/sh",
+            &["-c", "exec >&-; exec sleep 1000"],
+            soon,
+            "60 s",
+        );
     }
 
     #[test]

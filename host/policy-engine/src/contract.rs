@@ -15,10 +15,15 @@ mod target;
 mod verdict;
 
 pub use action::{Action, UnknownAction};
-pub use caller::{Assurance, Claim, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, Publisher, Role, Token, TokenScope, User};
+pub use caller::{
+    Assurance, Claim, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
+    Publisher, Role, Token, TokenScope, User,
+};
 pub use context::{Change, Context, Method, NewToken, Request, RoleChange, Sections};
 pub use setting::{Descriptor, Range, Setting, SettingError, SettingKind, SettingValue};
-pub use target::{File, FileKind, Metadata, Project, ProjectStatus, Release, ReleaseState, VersionOrder};
+pub use target::{
+    File, FileKind, Metadata, Project, ProjectStatus, Release, ReleaseState, VersionOrder,
+};
 pub use verdict::{Obligation, Outcome, Page, Reason, Requirement, Verdict};
 
 pub(crate) use context::ContextView;

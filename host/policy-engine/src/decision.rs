@@ -105,7 +105,13 @@ impl Serialize for PolicyRecord {
             Ok(verdict) => StoredResult::Verdict(verdict),
             Err(failure) => StoredResult::Failure(failure),
         };
-        StoredRecord { identity: self.identity.as_ref().clone(), result, nanoseconds: self.nanoseconds, fuel: self.fuel }.serialize(serializer)
+        StoredRecord {
+            identity: self.identity.as_ref().clone(),
+            result,
+            nanoseconds: self.nanoseconds,
+            fuel: self.fuel,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -116,6 +122,11 @@ impl<'de> Deserialize<'de> for PolicyRecord {
             StoredResult::Verdict(verdict) => Ok(verdict),
             StoredResult::Failure(failure) => Err(failure),
         };
-        Ok(PolicyRecord { identity: Arc::new(stored.identity), result, nanoseconds: stored.nanoseconds, fuel: stored.fuel })
+        Ok(PolicyRecord {
+            identity: Arc::new(stored.identity),
+            result,
+            nanoseconds: stored.nanoseconds,
+            fuel: stored.fuel,
+        })
     }
 }

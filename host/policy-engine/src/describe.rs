@@ -22,19 +22,29 @@ pub(crate) const TEXTS: u32 = 100;
 /// Checks a description against the bounds that `wit/policy.wit` documents.
 pub(crate) fn check(descriptor: &Descriptor) -> Result<(), String> {
     if !is_name(&descriptor.name, NAME) {
-        return Err("`name` must be lower-case words joined by hyphens, at most 64 characters".into());
+        return Err(
+            "`name` must be lower-case words joined by hyphens, at most 64 characters".into(),
+        );
     }
     if !is_version(&descriptor.version) {
-        return Err("`version` must be a semantic version such as 1.2.0, at most 64 characters".into());
+        return Err(
+            "`version` must be a semantic version such as 1.2.0, at most 64 characters".into(),
+        );
     }
     if descriptor.summary.is_empty() || !is_line(&descriptor.summary, SENTENCE) {
-        return Err(format!("`summary` must be one line of 1 to {SENTENCE} characters"));
+        return Err(format!(
+            "`summary` must be one line of 1 to {SENTENCE} characters"
+        ));
     }
     check_actions("actions", &descriptor.actions)?;
     if descriptor.actions.is_empty() {
         return Err("`actions` is empty, so the policy would never be heard".into());
     }
-    check_settings("operator-settings", &descriptor.operator_settings, OPERATOR_SETTINGS)?;
+    check_settings(
+        "operator-settings",
+        &descriptor.operator_settings,
+        OPERATOR_SETTINGS,
+    )?;
     check_settings("owner-settings", &descriptor.owner_settings, OWNER_SETTINGS)?;
     if !descriptor.owner_settings.is_empty() && !descriptor.sections.contains(Sections::PROJECT) {
         return Err("it offers owner settings and does not ask for the section `project`, so it would never see them".into());
@@ -52,25 +62,35 @@ fn check_actions(list: &str, actions: &[Action]) -> Result<(), String> {
 
 fn check_settings(list: &str, settings: &[Setting], maximum: usize) -> Result<(), String> {
     if settings.len() > maximum {
-        return Err(format!("`{list}` has {} settings, at most {maximum} are allowed", settings.len()));
+        return Err(format!(
+            "`{list}` has {} settings, at most {maximum} are allowed",
+            settings.len()
+        ));
     }
     let mut names = BTreeSet::new();
     for setting in settings {
         if !is_name(&setting.name, NAME) {
-            return Err(format!("`{list}`: a setting's name must be lower-case words joined by hyphens, at most {NAME} characters"));
+            return Err(format!(
+                "`{list}`: a setting's name must be lower-case words joined by hyphens, at most {NAME} characters"
+            ));
         }
         let name = &setting.name;
         if !names.insert(name) {
             return Err(format!("`{list}` has two settings named `{name}`"));
         }
         if setting.label.is_empty() || !is_line(&setting.label, NAME) {
-            return Err(format!("setting `{name}`: `label` must be one line of 1 to {NAME} characters"));
+            return Err(format!(
+                "setting `{name}`: `label` must be one line of 1 to {NAME} characters"
+            ));
         }
         if !is_line(&setting.help, SENTENCE) {
-            return Err(format!("setting `{name}`: `help` must be one line of at most {SENTENCE} characters"));
+            return Err(format!(
+                "setting `{name}`: `help` must be one line of at most {SENTENCE} characters"
+            ));
         }
         check_kind(&setting.kind).map_err(|message| format!("setting `{name}`: {message}"))?;
-        settings::check(&setting.kind, &setting.default).map_err(|message| format!("setting `{name}`: the default is wrong: {message}"))?;
+        settings::check(&setting.kind, &setting.default)
+            .map_err(|message| format!("setting `{name}`: the default is wrong: {message}"))?;
     }
     Ok(())
 }
@@ -78,17 +98,31 @@ fn check_settings(list: &str, settings: &[Setting], maximum: usize) -> Result<()
 fn check_kind(kind: &SettingKind) -> Result<(), String> {
     match kind {
         SettingKind::Boolean | SettingKind::Actions => Ok(()),
-        SettingKind::Integer(range) | SettingKind::Seconds(range) if range.minimum > range.maximum => {
-            Err(format!("the range {} to {} is empty", range.minimum, range.maximum))
+        SettingKind::Integer(range) | SettingKind::Seconds(range)
+            if range.minimum > range.maximum =>
+        {
+            Err(format!(
+                "the range {} to {} is empty",
+                range.minimum, range.maximum
+            ))
         }
-        SettingKind::Seconds(range) if range.minimum < 0 => Err("a number of seconds cannot be negative".into()),
+        SettingKind::Seconds(range) if range.minimum < 0 => {
+            Err("a number of seconds cannot be negative".into())
+        }
         SettingKind::Integer(_) | SettingKind::Seconds(_) => Ok(()),
-        SettingKind::Text(maximum) if !(1..=TEXT).contains(maximum) => Err(format!("a text may have 1 to {TEXT} characters, not {maximum}")),
-        SettingKind::Texts(maximum) if !(1..=TEXTS).contains(maximum) => Err(format!("a list may have 1 to {TEXTS} texts, not {maximum}")),
+        SettingKind::Text(maximum) if !(1..=TEXT).contains(maximum) => Err(format!(
+            "a text may have 1 to {TEXT} characters, not {maximum}"
+        )),
+        SettingKind::Texts(maximum) if !(1..=TEXTS).contains(maximum) => {
+            Err(format!("a list may have 1 to {TEXTS} texts, not {maximum}"))
+        }
         SettingKind::Text(_) | SettingKind::Texts(_) => Ok(()),
         SettingKind::Choice(words) => {
             if words.is_empty() || words.len() > CHOICES {
-                return Err(format!("a choice needs 1 to {CHOICES} words, it has {}", words.len()));
+                return Err(format!(
+                    "a choice needs 1 to {CHOICES} words, it has {}",
+                    words.len()
+                ));
             }
             let mut seen = BTreeSet::new();
             match words.iter().find(|word| !is_name(word, NAME) || !seen.insert(word.as_str())) {
@@ -110,7 +144,9 @@ fn is_version(text: &str) -> bool {
         && core.split('.').count() == 3
         && core.split('.').all(number)
         && !rest.is_empty()
-        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
 }
 
 #[cfg(test)]
@@ -131,7 +167,13 @@ mod tests {
     }
 
     fn setting(kind: SettingKind, default: SettingValue) -> Setting {
-        Setting { name: "a-setting".into(), label: "A setting".into(), help: String::new(), kind, default }
+        Setting {
+            name: "a-setting".into(),
+            label: "A setting".into(),
+            help: String::new(),
+            kind,
+            default,
+        }
     }
 
     fn refused(change: impl FnOnce(&mut Descriptor)) -> String {
@@ -152,8 +194,14 @@ mod tests {
         assert!(refused(|it| it.summary = "two\nlines".into()).contains("`summary`"));
         assert!(refused(|it| it.actions.push(Action::FileUpload)).contains("file:upload"));
         assert!(refused(|it| it.actions.clear()).contains("never be heard"));
-        assert!(refused(|it| it.operator_settings = vec![it.operator_settings[0].clone(); 33]).contains("33 settings"));
-        assert!(refused(|it| it.operator_settings.push(it.operator_settings[0].clone())).contains("two settings"));
+        assert!(
+            refused(|it| it.operator_settings = vec![it.operator_settings[0].clone(); 33])
+                .contains("33 settings")
+        );
+        assert!(
+            refused(|it| it.operator_settings.push(it.operator_settings[0].clone()))
+                .contains("two settings")
+        );
         assert!(
             refused(|it| {
                 it.owner_settings = it.operator_settings.clone();
@@ -167,19 +215,53 @@ mod tests {
     fn a_default_must_match_its_kind() {
         let wrong = [
             (SettingKind::Boolean, SettingValue::Integer(1)),
-            (SettingKind::Integer(Range { minimum: 1, maximum: 5 }), SettingValue::Integer(6)),
-            (SettingKind::Integer(Range { minimum: 5, maximum: 1 }), SettingValue::Integer(3)),
-            (SettingKind::Seconds(Range { minimum: -1, maximum: 1 }), SettingValue::Integer(0)),
+            (
+                SettingKind::Integer(Range {
+                    minimum: 1,
+                    maximum: 5,
+                }),
+                SettingValue::Integer(6),
+            ),
+            (
+                SettingKind::Integer(Range {
+                    minimum: 5,
+                    maximum: 1,
+                }),
+                SettingValue::Integer(3),
+            ),
+            (
+                SettingKind::Seconds(Range {
+                    minimum: -1,
+                    maximum: 1,
+                }),
+                SettingValue::Integer(0),
+            ),
             (SettingKind::Text(3), SettingValue::Text("four".into())),
             (SettingKind::Text(0), SettingValue::Text(String::new())),
-            (SettingKind::Choice(vec!["a".into()]), SettingValue::Choice(1)),
-            (SettingKind::Choice(vec!["a".into(), "a".into()]), SettingValue::Choice(0)),
-            (SettingKind::Texts(1), SettingValue::Texts(vec!["a".into(), "b".into()])),
-            (SettingKind::Actions, SettingValue::Actions(vec![Action::FileUpload, Action::FileDownload])),
+            (
+                SettingKind::Choice(vec!["a".into()]),
+                SettingValue::Choice(1),
+            ),
+            (
+                SettingKind::Choice(vec!["a".into(), "a".into()]),
+                SettingValue::Choice(0),
+            ),
+            (
+                SettingKind::Texts(1),
+                SettingValue::Texts(vec!["a".into(), "b".into()]),
+            ),
+            (
+                SettingKind::Actions,
+                SettingValue::Actions(vec![Action::FileUpload, Action::FileDownload]),
+            ),
         ];
         for (kind, default) in wrong {
             let text = format!("{kind:?} {default:?}");
-            assert!(refused(|it| it.operator_settings = vec![setting(kind, default)]).contains("`a-setting`"), "{text}");
+            assert!(
+                refused(|it| it.operator_settings = vec![setting(kind, default)])
+                    .contains("`a-setting`"),
+                "{text}"
+            );
         }
     }
 

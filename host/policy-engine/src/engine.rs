@@ -33,7 +33,12 @@ impl EngineConfig {
     /// One lane for each processor, the default budget, no cache.
     pub fn new(compiler: Compiler) -> Self {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
-        EngineConfig { lanes, budget: Budget::default(), compiler, cache: None }
+        EngineConfig {
+            lanes,
+            budget: Budget::default(),
+            compiler,
+            cache: None,
+        }
     }
 }
 
@@ -69,10 +74,21 @@ pub(crate) struct EngineInner {
 impl Engine {
     /// Sets up the lanes and their ticker thread.
     pub fn new(config: EngineConfig) -> Result<Engine, EngineError> {
-        let lanes: Arc<[Lane]> = (0..config.lanes.max(1)).map(|_| Lane::new(&config.budget)).collect::<Result<_, _>>()?;
+        let lanes: Arc<[Lane]> = (0..config.lanes.max(1))
+            .map(|_| Lane::new(&config.budget))
+            .collect::<Result<_, _>>()?;
         let ticker = Ticker::start(Arc::clone(&lanes))?;
-        let inner = EngineInner { lanes, budget: config.budget, compiler: config.compiler, cache: config.cache, loaded: Mutex::default(), ticker };
-        Ok(Engine { inner: Arc::new(inner) })
+        let inner = EngineInner {
+            lanes,
+            budget: config.budget,
+            compiler: config.compiler,
+            cache: config.cache,
+            loaded: Mutex::default(),
+            ticker,
+        };
+        Ok(Engine {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Checks, compiles and describes a module. Blocks for up to seconds: call it off the

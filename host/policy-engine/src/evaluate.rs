@@ -44,7 +44,10 @@ pub enum EvaluateFailure {
 impl EvaluateFailure {
     /// Whether the failure cost the host time, unlike a plain trap.
     pub(crate) fn is_overrun(&self) -> bool {
-        matches!(self, EvaluateFailure::Time(_) | EvaluateFailure::Fuel(_) | EvaluateFailure::Memory(_))
+        matches!(
+            self,
+            EvaluateFailure::Time(_) | EvaluateFailure::Fuel(_) | EvaluateFailure::Memory(_)
+        )
     }
 }
 
@@ -72,7 +75,11 @@ const PATIENCE: u32 = 10;
 
 impl Clock {
     fn new(time_ms: u64) -> Self {
-        Clock { half_ticks: (time_ms / 2).max(1), halves_left: 2 * PATIENCE - 1, processor_time: None }
+        Clock {
+            half_ticks: (time_ms / 2).max(1),
+            halves_left: 2 * PATIENCE - 1,
+            processor_time: None,
+        }
     }
 
     /// Another half is over.
@@ -90,20 +97,36 @@ impl Clock {
     }
 }
 
-#[expect(unsafe_code, reason = "the standard library has no clock of processor time")]
+#[expect(
+    unsafe_code,
+    reason = "the standard library has no clock of processor time"
+)]
 fn processor_time_of_this_thread() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is valid and only written to. Where the call fails it stays zero,
     // which makes a call look as if it never ran: the last half ends it all the same.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 impl ResourceLimiter for Sandbox {
     /// Counts all memories of the sandbox together, and traps instead of letting the
     /// module see a failed growth: what a module does after one is not worth knowing.
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.memory_used.saturating_add(desired.saturating_sub(current));
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self
+            .memory_used
+            .saturating_add(desired.saturating_sub(current));
         if used > self.memory_limit {
             self.exceeded = true;
             return Err(wasmtime::Error::msg("memory budget exceeded"));
@@ -112,7 +135,12 @@ impl ResourceLimiter for Sandbox {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if desired > self.table_limit {
             self.exceeded = true;
             return Err(wasmtime::Error::msg("table budget exceeded"));
@@ -140,13 +168,26 @@ pub(crate) struct Ran<T> {
 }
 
 /// Runs `evaluate` in a fresh sandbox. The verdict is as the policy gave it, not checked.
-pub(crate) fn evaluate(module: &LaneModule, budget: &Budget, settings: &[SettingValue], context: ContextView<'_>) -> Ran<Verdict> {
-    run(module, budget, budget.time_ms, |store, instance| call(store, instance, &module.evaluate, (settings, context)))
+pub(crate) fn evaluate(
+    module: &LaneModule,
+    budget: &Budget,
+    settings: &[SettingValue],
+    context: ContextView<'_>,
+) -> Ran<Verdict> {
+    run(module, budget, budget.time_ms, |store, instance| {
+        call(store, instance, &module.evaluate, (settings, context))
+    })
 }
 
 /// Runs `describe` in a fresh sandbox.
-pub(crate) fn describe(module: &LaneModule, budget: &Budget) -> Result<Descriptor, EvaluateFailure> {
-    run(module, budget, budget.load_time_ms, |store, instance| call(store, instance, &module.describe, ())).result
+pub(crate) fn describe(
+    module: &LaneModule,
+    budget: &Budget,
+) -> Result<Descriptor, EvaluateFailure> {
+    run(module, budget, budget.load_time_ms, |store, instance| {
+        call(store, instance, &module.describe, ())
+    })
+    .result
 }
 
 /// Runs `validate-settings` in a fresh sandbox.
@@ -156,12 +197,23 @@ pub(crate) fn validate_settings(
     operator: &[SettingValue],
     owner: &[SettingValue],
 ) -> Result<Result<(), Vec<SettingError>>, EvaluateFailure> {
-    run(module, budget, budget.load_time_ms, |store, instance| call(store, instance, &module.validate_settings, (operator, owner))).result
+    run(module, budget, budget.load_time_ms, |store, instance| {
+        call(
+            store,
+            instance,
+            &module.validate_settings,
+            (operator, owner),
+        )
+    })
+    .result
 }
 
 /// Checks on a live instance that the three functions have exactly the types that
 /// [`call`] assumes. Done once when a module is loaded.
-pub(crate) fn check_types(module: &LaneModule, budget: &Budget) -> Result<Result<(), String>, EvaluateFailure> {
+pub(crate) fn check_types(
+    module: &LaneModule,
+    budget: &Budget,
+) -> Result<Result<(), String>, EvaluateFailure> {
     run(module, budget, budget.load_time_ms, |store, instance| {
         fn typed<P: ComponentNamedList + Lower, R: ComponentNamedList + Lift>(
             store: &mut Store<Sandbox>,
@@ -169,25 +221,54 @@ pub(crate) fn check_types(module: &LaneModule, budget: &Budget) -> Result<Result
             name: &str,
             index: &wasmtime::component::ComponentExportIndex,
         ) -> Result<(), String> {
-            let function = instance.get_func(&mut *store, index).ok_or_else(|| format!("`{name}` is not a function"))?;
-            function.typed::<P, R>(&*store).map(|_| ()).map_err(|error| format!("`{name}`: {error:#}"))
+            let function = instance
+                .get_func(&mut *store, index)
+                .ok_or_else(|| format!("`{name}` is not a function"))?;
+            function
+                .typed::<P, R>(&*store)
+                .map(|_| ())
+                .map_err(|error| format!("`{name}`: {error:#}"))
         }
-        Ok(typed::<(), (Descriptor,)>(store, instance, "describe", &module.describe)
-            .and_then(|()| {
-                typed::<(&[SettingValue], &[SettingValue]), (Result<(), Vec<SettingError>>,)>(store, instance, "validate-settings", &module.validate_settings)
-            })
-            .and_then(|()| typed::<(&[SettingValue], ContextView<'_>), (Verdict,)>(store, instance, "evaluate", &module.evaluate)))
+        Ok(
+            typed::<(), (Descriptor,)>(store, instance, "describe", &module.describe)
+                .and_then(|()| {
+                    typed::<(&[SettingValue], &[SettingValue]), (Result<(), Vec<SettingError>>,)>(
+                        store,
+                        instance,
+                        "validate-settings",
+                        &module.validate_settings,
+                    )
+                })
+                .and_then(|()| {
+                    typed::<(&[SettingValue], ContextView<'_>), (Verdict,)>(
+                        store,
+                        instance,
+                        "evaluate",
+                        &module.evaluate,
+                    )
+                }),
+        )
     })
     .result
 }
 
-#[expect(unsafe_code, reason = "types are checked once per module, not once per call")]
-fn call<P, T>(store: &mut Store<Sandbox>, instance: &Instance, index: &wasmtime::component::ComponentExportIndex, parameters: P) -> wasmtime::Result<T>
+#[expect(
+    unsafe_code,
+    reason = "types are checked once per module, not once per call"
+)]
+fn call<P, T>(
+    store: &mut Store<Sandbox>,
+    instance: &Instance,
+    index: &wasmtime::component::ComponentExportIndex,
+    parameters: P,
+) -> wasmtime::Result<T>
 where
     P: ComponentNamedList + Lower,
     (T,): ComponentNamedList + Lift,
 {
-    let function = instance.get_func(&mut *store, index).ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;
+    let function = instance
+        .get_func(&mut *store, index)
+        .ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;
     // SAFETY: `check_types` has compared the function's type with these very types when
     // the module was loaded, and every lane runs the same compiled bytes. Checking again
     // for each call would cost more than the call.
@@ -197,9 +278,19 @@ where
 
 /// Sets up a store with every bound, instantiates, calls, and throws the store away.
 /// Invariant: no sandbox outlives this function, and none is entered without bounds.
-fn run<T>(module: &LaneModule, budget: &Budget, time_ms: u64, body: impl FnOnce(&mut Store<Sandbox>, &Instance) -> wasmtime::Result<T>) -> Ran<T> {
-    let sandbox =
-        Sandbox { memory_limit: budget.memory_bytes, memory_used: 0, table_limit: budget.table_elements, exceeded: false, clock: Clock::new(time_ms) };
+fn run<T>(
+    module: &LaneModule,
+    budget: &Budget,
+    time_ms: u64,
+    body: impl FnOnce(&mut Store<Sandbox>, &Instance) -> wasmtime::Result<T>,
+) -> Ran<T> {
+    let sandbox = Sandbox {
+        memory_limit: budget.memory_bytes,
+        memory_used: 0,
+        table_limit: budget.table_elements,
+        exceeded: false,
+        clock: Clock::new(time_ms),
+    };
     // A panic in the engine must not take the server down, nor count as a permission.
     catch_unwind(AssertUnwindSafe(|| {
         let mut store = Store::new(module.instance.engine(), sandbox);
@@ -213,26 +304,46 @@ fn run<T>(module: &LaneModule, budget: &Budget, time_ms: u64, body: impl FnOnce(
         if let Some(fuel) = budget.fuel
             && let Err(error) = store.set_fuel(fuel)
         {
-            return Ran { result: Err(EvaluateFailure::Sandbox(first_line(&error))), fuel: 0 };
+            return Ran {
+                result: Err(EvaluateFailure::Sandbox(first_line(&error))),
+                fuel: 0,
+            };
         }
         let mut instantiated = false;
         let result = instantiate(&module.instance, &mut store).and_then(|instance| {
             instantiated = true;
             body(&mut store, &instance)
         });
-        let fuel = budget.fuel.map_or(0, |fuel| fuel - store.get_fuel().unwrap_or(0).min(fuel));
-        let result = result.map_err(|error| failure(&error, store.data(), budget, time_ms, instantiated));
+        let fuel = budget
+            .fuel
+            .map_or(0, |fuel| fuel - store.get_fuel().unwrap_or(0).min(fuel));
+        let result =
+            result.map_err(|error| failure(&error, store.data(), budget, time_ms, instantiated));
         Ran { result, fuel }
     }))
-    .unwrap_or_else(|_| Ran { result: Err(EvaluateFailure::Sandbox("the engine panicked; see the log".into())), fuel: 0 })
+    .unwrap_or_else(|_| Ran {
+        result: Err(EvaluateFailure::Sandbox(
+            "the engine panicked; see the log".into(),
+        )),
+        fuel: 0,
+    })
 }
 
-fn instantiate(instance: &InstancePre<Sandbox>, store: &mut Store<Sandbox>) -> wasmtime::Result<Instance> {
+fn instantiate(
+    instance: &InstancePre<Sandbox>,
+    store: &mut Store<Sandbox>,
+) -> wasmtime::Result<Instance> {
     instance.instantiate(store)
 }
 
 #[cold]
-fn failure(error: &wasmtime::Error, sandbox: &Sandbox, budget: &Budget, time_ms: u64, instantiated: bool) -> EvaluateFailure {
+fn failure(
+    error: &wasmtime::Error,
+    sandbox: &Sandbox,
+    budget: &Budget,
+    time_ms: u64,
+    instantiated: bool,
+) -> EvaluateFailure {
     if sandbox.exceeded {
         return EvaluateFailure::Memory(budget.memory_bytes);
     }
@@ -241,9 +352,18 @@ fn failure(error: &wasmtime::Error, sandbox: &Sandbox, budget: &Budget, time_ms:
             Trap::Interrupt => EvaluateFailure::Time(time_ms),
             Trap::OutOfFuel => EvaluateFailure::Fuel(budget.fuel.unwrap_or(0)),
             Trap::StackOverflow => EvaluateFailure::Stack,
-            Trap::UnreachableCodeReached => EvaluateFailure::Trap("reached code that ends the module, as a panic does".into()),
-            Trap::MemoryOutOfBounds => EvaluateFailure::Trap("touched memory out of bounds, as a stack overflow does".into()),
-            other => EvaluateFailure::Trap(other.to_string().trim_start_matches("wasm trap: ").to_owned()),
+            Trap::UnreachableCodeReached => {
+                EvaluateFailure::Trap("reached code that ends the module, as a panic does".into())
+            }
+            Trap::MemoryOutOfBounds => EvaluateFailure::Trap(
+                "touched memory out of bounds, as a stack overflow does".into(),
+            ),
+            other => EvaluateFailure::Trap(
+                other
+                    .to_string()
+                    .trim_start_matches("wasm trap: ")
+                    .to_owned(),
+            ),
         };
     }
     let text = first_line(error);
@@ -258,5 +378,11 @@ fn failure(error: &wasmtime::Error, sandbox: &Sandbox, budget: &Budget, time_ms:
 
 /// The innermost cause, without a backtrace.
 fn first_line(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .root_cause()
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

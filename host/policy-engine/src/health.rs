@@ -69,7 +69,12 @@ impl Health {
     }
 
     /// Counts a call. Returns whether it made the policy suspended.
-    pub(crate) fn count(&self, lane: usize, now_ms: u64, failure: Option<&EvaluateFailure>) -> bool {
+    pub(crate) fn count(
+        &self,
+        lane: usize,
+        now_ms: u64,
+        failure: Option<&EvaluateFailure>,
+    ) -> bool {
         self.lanes[lane].evaluations.fetch_add(1, Ordering::Relaxed);
         let Some(failure) = failure else { return false };
         self.lanes[lane].failures.fetch_add(1, Ordering::Relaxed);
@@ -78,22 +83,34 @@ impl Health {
 
     #[cold]
     fn overrun(&self, now_ms: u64) -> bool {
-        let mut overruns = self.overruns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut overruns = self
+            .overruns
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         overruns.push_back(now_ms);
-        while overruns.front().is_some_and(|at| now_ms.saturating_sub(*at) > WINDOW_MS) {
+        while overruns
+            .front()
+            .is_some_and(|at| now_ms.saturating_sub(*at) > WINDOW_MS)
+        {
             overruns.pop_front();
         }
         if overruns.len() < OVERRUNS {
             return false;
         }
         overruns.clear();
-        self.suspended_until_ms.store(now_ms + SUSPENSION_MS, Ordering::Relaxed);
+        self.suspended_until_ms
+            .store(now_ms + SUSPENSION_MS, Ordering::Relaxed);
         self.suspensions.fetch_add(1, Ordering::Relaxed);
         true
     }
 
     pub(crate) fn report(&self, policy: &str, now_ms: u64) -> PolicyHealth {
-        let sum = |count: fn(&Counts) -> &AtomicU64| self.lanes.iter().map(|lane| count(lane).load(Ordering::Relaxed)).sum();
+        let sum = |count: fn(&Counts) -> &AtomicU64| {
+            self.lanes
+                .iter()
+                .map(|lane| count(lane).load(Ordering::Relaxed))
+                .sum()
+        };
         PolicyHealth {
             policy: policy.to_owned(),
             evaluations: sum(|lane| &lane.evaluations),
@@ -118,10 +135,21 @@ mod tests {
         assert_eq!(health.suspension(4), None);
         assert!(health.count(0, 4, Some(&overrun)));
         assert_eq!(health.suspension(4), Some(EvaluateFailure::Suspended(10)));
-        assert_eq!(health.suspension(10_003), Some(EvaluateFailure::Suspended(1)));
+        assert_eq!(
+            health.suspension(10_003),
+            Some(EvaluateFailure::Suspended(1))
+        );
         assert_eq!(health.suspension(10_004), None);
         let report = health.report("slow", 5);
-        assert_eq!((report.evaluations, report.failures, report.suspensions, report.suspended), (5, 5, 1, true));
+        assert_eq!(
+            (
+                report.evaluations,
+                report.failures,
+                report.suspensions,
+                report.suspended
+            ),
+            (5, 5, 1, true)
+        );
     }
 
     #[test]
@@ -129,7 +157,11 @@ mod tests {
         let health = Health::new(1);
         for at in 0..100 {
             assert!(!health.count(0, at * 20_000, Some(&EvaluateFailure::Fuel(1))));
-            assert!(!health.count(0, at, Some(&EvaluateFailure::Trap("by a caller's choice".into()))));
+            assert!(!health.count(
+                0,
+                at,
+                Some(&EvaluateFailure::Trap("by a caller's choice".into()))
+            ));
         }
     }
 }

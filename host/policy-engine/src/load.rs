@@ -24,7 +24,9 @@ const INTERFACE: &str = "portcullis:policy/policy@0.1.0";
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Larger than 8 MiB.
-    #[error("the module has {found} bytes, at most {maximum} are allowed; build it with optimisation and without debug information")]
+    #[error(
+        "the module has {found} bytes, at most {maximum} are allowed; build it with optimisation and without debug information"
+    )]
     TooLarge {
         /// Its size in bytes.
         found: usize,
@@ -59,7 +61,10 @@ pub enum LoadError {
 
 pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, LoadError> {
     if wasm.len() > MAXIMUM_BYTES {
-        return Err(LoadError::TooLarge { found: wasm.len(), maximum: MAXIMUM_BYTES });
+        return Err(LoadError::TooLarge {
+            found: wasm.len(),
+            maximum: MAXIMUM_BYTES,
+        });
     }
     let digest: [u8; 32] = Sha256::digest(wasm).into();
     if let Some(inner) = lock(engine).get(&digest).and_then(Weak::upgrade) {
@@ -67,15 +72,28 @@ pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, Loa
     }
     audit(wasm)?;
     let compiled = compiled(engine, wasm, &digest)?;
-    let lanes = engine.lanes.iter().map(|lane| link(lane, &compiled)).collect::<Result<Vec<_>, _>>()?;
+    let lanes = engine
+        .lanes
+        .iter()
+        .map(|lane| link(lane, &compiled))
+        .collect::<Result<Vec<_>, _>>()?;
 
     let _time = engine.keep_time(0);
     evaluate::check_types(&lanes[0], &engine.budget)
         .map_err(LoadError::Describe)?
-        .map_err(|mismatch| LoadError::Contract(format!("{mismatch}; build it against the same version of {INTERFACE}")))?;
+        .map_err(|mismatch| {
+            LoadError::Contract(format!(
+                "{mismatch}; build it against the same version of {INTERFACE}"
+            ))
+        })?;
     let descriptor = evaluate::describe(&lanes[0], &engine.budget).map_err(LoadError::Describe)?;
     describe::check(&descriptor).map_err(LoadError::Descriptor)?;
-    let inner = Arc::new(ModuleInner { digest, descriptor, lanes, engine: Arc::clone(engine) });
+    let inner = Arc::new(ModuleInner {
+        digest,
+        descriptor,
+        lanes,
+        engine: Arc::clone(engine),
+    });
     let mut loaded = lock(engine);
     loaded.retain(|_, module| module.strong_count() > 0);
     loaded.insert(digest, Arc::downgrade(&inner));
@@ -99,7 +117,10 @@ pub fn core_imports(wasm: &[u8]) -> Result<Vec<String>, LoadError> {
 }
 
 fn lock(engine: &EngineInner) -> MutexGuard<'_, HashMap<[u8; 32], Weak<ModuleInner>>> {
-    engine.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    engine
+        .loaded
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Validates every byte and looks at what the component imports and exports, before any
@@ -113,8 +134,11 @@ fn audit(wasm: &[u8]) -> Result<(), LoadError> {
         };
         return Err(LoadError::Invalid(hint.into()));
     }
-    let features = WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::EXTENDED_CONST;
-    Validator::new_with_features(features).validate_all(wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
+    let features =
+        WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::EXTENDED_CONST;
+    Validator::new_with_features(features)
+        .validate_all(wasm)
+        .map_err(|error| LoadError::Invalid(error.to_string()))?;
 
     let mut imports = Vec::new();
     let mut exports = Vec::new();
@@ -124,30 +148,56 @@ fn audit(wasm: &[u8]) -> Result<(), LoadError> {
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
         match payload {
-            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+            Payload::Version {
+                encoding: Encoding::Component | Encoding::Module,
+                ..
+            } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    imports.push(import.map_err(|error| LoadError::Invalid(error.to_string()))?.name.name.to_owned());
+                    imports.push(
+                        import
+                            .map_err(|error| LoadError::Invalid(error.to_string()))?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
                 for export in section {
-                    exports.push(export.map_err(|error| LoadError::Invalid(error.to_string()))?.name.name.to_owned());
+                    exports.push(
+                        export
+                            .map_err(|error| LoadError::Invalid(error.to_string()))?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
                 }
             }
             _ => {}
         }
     }
     if !imports.is_empty() {
-        return Err(LoadError::Imports(imports.iter().map(|name| crate::text::line(name, 100)).collect()));
+        return Err(LoadError::Imports(
+            imports
+                .iter()
+                .map(|name| crate::text::line(name, 100))
+                .collect(),
+        ));
     }
     if !exports.iter().any(|name| name == INTERFACE) {
         let found = match exports.as_slice() {
             [] => "nothing".to_owned(),
-            names => names.iter().map(|name| format!("`{}`", crate::text::line(name, 100))).collect::<Vec<_>>().join(", "),
+            names => names
+                .iter()
+                .map(|name| format!("`{}`", crate::text::line(name, 100)))
+                .collect::<Vec<_>>()
+                .join(", "),
         };
-        return Err(LoadError::Contract(format!("expected an export `{INTERFACE}`, found {found}; build it for the world `policy-module`")));
+        return Err(LoadError::Contract(format!(
+            "expected an export `{INTERFACE}`, found {found}; build it for the world `policy-module`"
+        )));
     }
     Ok(())
 }
@@ -169,18 +219,39 @@ fn compiled(engine: &EngineInner, wasm: &[u8], digest: &[u8; 32]) -> Result<Vec<
 
 /// Brings a compiled module into a lane. It is linked to nothing: whatever it imported
 /// would be missing here too.
-#[expect(unsafe_code, reason = "native code can only be taken on trust; see why it can be trusted")]
+#[expect(
+    unsafe_code,
+    reason = "native code can only be taken on trust; see why it can be trusted"
+)]
 fn link(lane: &Lane, compiled: &[u8]) -> Result<LaneModule, LoadError> {
     // SAFETY: the bytes come from our own compiler, directly or through a cache that
     // authenticates them with a key only the server has; see `ModuleCache`.
-    let component = unsafe { Component::deserialize(&lane.engine, compiled) }.map_err(|error| LoadError::Resources(format!("{error:#}")))?;
-    let interface = component.get_export_index(None, INTERFACE).ok_or_else(|| LoadError::Contract(format!("`{INTERFACE}` is not an interface")))?;
+    let component = unsafe { Component::deserialize(&lane.engine, compiled) }
+        .map_err(|error| LoadError::Resources(format!("{error:#}")))?;
+    let interface = component
+        .get_export_index(None, INTERFACE)
+        .ok_or_else(|| LoadError::Contract(format!("`{INTERFACE}` is not an interface")))?;
     let function = |name: &str| {
         component
             .get_export_index(Some(&interface), name)
-            .ok_or_else(|| LoadError::Contract(format!("`{INTERFACE}` has no function `{name}`; build it for the world `policy-module`")))
+            .ok_or_else(|| {
+                LoadError::Contract(format!(
+                    "`{INTERFACE}` has no function `{name}`; build it for the world `policy-module`"
+                ))
+            })
     };
-    let (describe, validate_settings, evaluate) = (function("describe")?, function("validate-settings")?, function("evaluate")?);
-    let instance = Linker::new(&lane.engine).instantiate_pre(&component).map_err(|error| LoadError::Contract(format!("{error:#}")))?;
-    Ok(LaneModule { instance, describe, validate_settings, evaluate })
+    let (describe, validate_settings, evaluate) = (
+        function("describe")?,
+        function("validate-settings")?,
+        function("evaluate")?,
+    );
+    let instance = Linker::new(&lane.engine)
+        .instantiate_pre(&component)
+        .map_err(|error| LoadError::Contract(format!("{error:#}")))?;
+    Ok(LaneModule {
+        instance,
+        describe,
+        validate_settings,
+        evaluate,
+    })
 }

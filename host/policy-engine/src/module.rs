@@ -51,6 +51,9 @@ impl Module {
 
 impl std::fmt::Debug for Module {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Module").field("policy", &self.inner.descriptor.name).field("digest", &self.digest_hex()).finish()
+        out.debug_struct("Module")
+            .field("policy", &self.inner.descriptor.name)
+            .field("digest", &self.digest_hex())
+            .finish()
     }
 }

@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 use tracing::{debug, error, warn};
 
 use crate::combine::{Voice, combine};
-use crate::contract::{Action, Context, ContextView, CredentialKind, Sections, Setting, SettingError, SettingKind, SettingValue, Verdict};
+use crate::contract::{
+    Action, Context, ContextView, CredentialKind, Sections, Setting, SettingError, SettingKind,
+    SettingValue, Verdict,
+};
 use crate::decision::{Decision, PolicyIdentity, PolicyRecord};
 use crate::engine::EngineInner;
 use crate::evaluate::{self, EvaluateFailure, Ran};
@@ -89,7 +92,10 @@ struct Binding {
     health: Health,
 }
 
-const _: () = assert!(Action::ALL.len() <= 64 && CredentialKind::ALL.len() <= 8, "the bit sets are too small");
+const _: () = assert!(
+    Action::ALL.len() <= 64 && CredentialKind::ALL.len() <= 8,
+    "the bit sets are too small"
+);
 
 impl PolicySet {
     /// Binds modules, one for each binding of `spec` in its order, after checking the set:
@@ -98,27 +104,54 @@ impl PolicySet {
     ///
     /// # Errors
     /// [`SetError`] names the binding and says what is wrong.
-    pub fn assemble(number: u64, spec: &SetSpec, modules: &[Module]) -> Result<PolicySet, SetError> {
+    pub fn assemble(
+        number: u64,
+        spec: &SetSpec,
+        modules: &[Module],
+    ) -> Result<PolicySet, SetError> {
         static IDENTITIES: AtomicU64 = AtomicU64::new(1);
 
         spec.check()?;
         if modules.len() != spec.bindings.len() {
-            return Err(SetError::Set(format!("the set has {} bindings and {} modules were given", spec.bindings.len(), modules.len())));
+            return Err(SetError::Set(format!(
+                "the set has {} bindings and {} modules were given",
+                spec.bindings.len(),
+                modules.len()
+            )));
         }
         let engine = Arc::clone(&modules[0].inner.engine);
-        if modules.iter().any(|module| !Arc::ptr_eq(&module.inner.engine, &engine)) {
-            return Err(SetError::Set("the modules were loaded by different engines".into()));
+        if modules
+            .iter()
+            .any(|module| !Arc::ptr_eq(&module.inner.engine, &engine))
+        {
+            return Err(SetError::Set(
+                "the modules were loaded by different engines".into(),
+            ));
         }
-        let bindings = spec.bindings.iter().zip(modules).map(|(binding, module)| bind(&engine, binding, module)).collect::<Result<Vec<_>, _>>()?;
+        let bindings = spec
+            .bindings
+            .iter()
+            .zip(modules)
+            .map(|(binding, module)| bind(&engine, binding, module))
+            .collect::<Result<Vec<_>, _>>()?;
         // What is stored names the exact modules.
         let mut spec = spec.clone();
         for (binding, module) in spec.bindings.iter_mut().zip(modules) {
             binding.digest = Some(module.digest_hex());
         }
-        let mut inner =
-            Inner { number, identity: IDENTITIES.fetch_add(1, Ordering::Relaxed), spec, bindings, engine, assembled: Instant::now(), may_permit: Vec::new() };
+        let mut inner = Inner {
+            number,
+            identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
+            spec,
+            bindings,
+            engine,
+            assembled: Instant::now(),
+            may_permit: Vec::new(),
+        };
         inner.may_permit = inner.probe();
-        Ok(PolicySet { inner: Arc::new(inner) })
+        Ok(PolicySet {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Runs every policy 200 times on every lane, so that the first requests find warm
@@ -129,10 +162,17 @@ impl PolicySet {
         for lane in 0..set.engine.lanes.len() {
             let _time = set.engine.keep_time(lane);
             for binding in &set.bindings {
-                let action = Action::ALL.iter().copied().find(|action| binding.hears(*action)).unwrap_or(Action::FileUpload);
+                let action = Action::ALL
+                    .iter()
+                    .copied()
+                    .find(|action| binding.hears(*action))
+                    .unwrap_or(Action::FileUpload);
                 let context = probe::favourable(action, CredentialKind::ApiToken);
                 for _ in 0..WARM_EVALUATIONS {
-                    if let Err(failure) = binding.run(&set.engine, lane, &context, &binding.owner_defaults).result {
+                    if let Err(failure) = binding
+                        .run(&set.engine, lane, &context, &binding.owner_defaults)
+                        .result
+                    {
                         // It will fail in the same way in decisions, where it counts.
                         debug!(policy = binding.identity.policy, %failure, "a policy failed while it was warmed up");
                         break;
@@ -182,10 +222,23 @@ impl PolicySet {
             if !binding.hears(context.action) {
                 continue;
             }
-            let chosen = owner.and_then(|owner| owner.values.get(position)).and_then(Option::as_ref);
-            let Ran { result, fuel } = binding.heard(set, lane, before, context, chosen.unwrap_or(&binding.owner_defaults));
+            let chosen = owner
+                .and_then(|owner| owner.values.get(position))
+                .and_then(Option::as_ref);
+            let Ran { result, fuel } = binding.heard(
+                set,
+                lane,
+                before,
+                context,
+                chosen.unwrap_or(&binding.owner_defaults),
+            );
             let now = Instant::now();
-            policies.push(PolicyRecord { identity: Arc::clone(&binding.identity), result, nanoseconds: nanoseconds(before, now), fuel });
+            policies.push(PolicyRecord {
+                identity: Arc::clone(&binding.identity),
+                result,
+                nanoseconds: nanoseconds(before, now),
+                fuel,
+            });
             before = now;
         }
         set.conclude(context, policies, begin)
@@ -195,10 +248,16 @@ impl PolicySet {
     /// Neither suspended nor counted.
     pub(crate) fn try_policy(&self, position: usize, context: &Context) -> Option<EvaluateFailure> {
         let set = &*self.inner;
-        let binding = set.bindings.get(position).filter(|binding| binding.hears(context.action))?;
+        let binding = set
+            .bindings
+            .get(position)
+            .filter(|binding| binding.hears(context.action))?;
         let lane = set.engine.lane_of_this_thread();
         let _time = set.engine.keep_time(lane);
-        binding.run(&set.engine, lane, context, &binding.owner_defaults).result.err()
+        binding
+            .run(&set.engine, lane, context, &binding.owner_defaults)
+            .result
+            .err()
     }
 
     /// Whether the set could permit this kind of credential for this action at all, so
@@ -215,14 +274,24 @@ impl PolicySet {
 
     /// The sections of the context that some policy which hears this action asks for.
     pub fn sections(&self, action: Action) -> Sections {
-        let heard = self.inner.bindings.iter().filter(|binding| binding.hears(action));
-        heard.fold(Sections::empty(), |sections, binding| sections | binding.module.descriptor().sections)
+        let heard = self
+            .inner
+            .bindings
+            .iter()
+            .filter(|binding| binding.hears(action));
+        heard.fold(Sections::empty(), |sections, binding| {
+            sections | binding.module.descriptor().sections
+        })
     }
 
     /// What the policies offer the owners of projects, in binding order; policies that
     /// offer nothing are left out.
     pub fn owner_forms(&self) -> Vec<OwnerForm> {
-        let leading = self.inner.bindings.iter().filter(|binding| self.inner.leads(binding));
+        let leading = self
+            .inner
+            .bindings
+            .iter()
+            .filter(|binding| self.inner.leads(binding));
         leading
             .map(|binding| binding.module.descriptor())
             .filter(|descriptor| !descriptor.owner_settings.is_empty())
@@ -238,10 +307,13 @@ impl PolicySet {
     /// unknown or invalid falls back to its default and is listed in
     /// [`OwnerSettings::problems`].
     pub fn resolve_owner_settings(&self, stored: &Value) -> OwnerSettings {
-        if stored.as_object().is_none_or(Map::is_empty) && (stored.is_object() || stored.is_null()) {
+        if stored.as_object().is_none_or(Map::is_empty) && (stored.is_object() || stored.is_null())
+        {
             return OwnerSettings::default();
         }
-        OwnerSettings { resolved: Some(Arc::new(self.inner.resolve(stored))) }
+        OwnerSettings {
+            resolved: Some(Arc::new(self.inner.resolve(stored))),
+        }
     }
 
     /// What each bound policy is given, in binding order, when a decision is made with these
@@ -249,18 +321,34 @@ impl PolicySet {
     pub fn settings(&self, owner: &OwnerSettings) -> Vec<BoundSettings> {
         let set = &*self.inner;
         let nothing = Value::Object(Map::new());
-        let stored = owner.resolved.as_ref().map_or(&nothing, |resolved| &resolved.stored);
+        let stored = owner
+            .resolved
+            .as_ref()
+            .map_or(&nothing, |resolved| &resolved.stored);
         let resolved = set.resolve(stored);
         let of_binding = |(position, (binding, spec)): (usize, (&Binding, &BindingSpec))| {
             let descriptor = binding.module.descriptor();
-            let chosen = resolved.values.get(position).and_then(Option::as_ref).unwrap_or(&binding.owner_defaults);
+            let chosen = resolved
+                .values
+                .get(position)
+                .and_then(Option::as_ref)
+                .unwrap_or(&binding.owner_defaults);
             let written = stored.get(&binding.identity.policy);
             BoundSettings {
-                operator: in_force(&descriptor.operator_settings, &binding.operator, |name| spec.settings.contains_key(name)),
-                owner: in_force(&descriptor.owner_settings, chosen, |name| written.is_some_and(|written| written.get(name).is_some())),
+                operator: in_force(&descriptor.operator_settings, &binding.operator, |name| {
+                    spec.settings.contains_key(name)
+                }),
+                owner: in_force(&descriptor.owner_settings, chosen, |name| {
+                    written.is_some_and(|written| written.get(name).is_some())
+                }),
             }
         };
-        set.bindings.iter().zip(&set.spec.bindings).enumerate().map(of_binding).collect()
+        set.bindings
+            .iter()
+            .zip(&set.spec.bindings)
+            .enumerate()
+            .map(of_binding)
+            .collect()
     }
 
     /// Checks one policy's form, `{"setting": value}`: kinds and ranges, then the policy's
@@ -269,29 +357,58 @@ impl PolicySet {
     ///
     /// # Errors
     /// Every problem, by setting; with an empty setting name where it is about the whole form.
-    pub fn check_owner_settings(&self, policy: &str, form: &Value) -> Result<Vec<SettingValue>, Vec<SettingError>> {
-        let whole = |message: &str| vec![SettingError { setting: String::new(), message: message.into() }];
+    pub fn check_owner_settings(
+        &self,
+        policy: &str,
+        form: &Value,
+    ) -> Result<Vec<SettingValue>, Vec<SettingError>> {
+        let whole = |message: &str| {
+            vec![SettingError {
+                setting: String::new(),
+                message: message.into(),
+            }]
+        };
         let set = &*self.inner;
         let Some(binding) = set.leading(policy) else {
-            let known: Vec<String> = self.owner_forms().into_iter().map(|form| form.policy).collect();
+            let known: Vec<String> = self
+                .owner_forms()
+                .into_iter()
+                .map(|form| form.policy)
+                .collect();
             return Err(whole(&match known.as_slice() {
                 [] => "the active policy set offers nothing to project owners".to_owned(),
-                known => format!("the active policy set has no such policy; settings are offered by {}", known.join(", ")),
+                known => format!(
+                    "the active policy set has no such policy; settings are offered by {}",
+                    known.join(", ")
+                ),
             }));
         };
-        let form = form.as_object().ok_or_else(|| whole("the settings must be an object of names and values"))?;
-        let (values, problems) = settings::resolve(&binding.module.descriptor().owner_settings, form);
+        let form = form
+            .as_object()
+            .ok_or_else(|| whole("the settings must be an object of names and values"))?;
+        let (values, problems) =
+            settings::resolve(&binding.module.descriptor().owner_settings, form);
         if !problems.is_empty() {
-            return Err(problems.into_iter().map(|(setting, message)| SettingError { setting, message }).collect());
+            return Err(problems
+                .into_iter()
+                .map(|(setting, message)| SettingError { setting, message })
+                .collect());
         }
         let lane = set.engine.lane_of_this_thread();
         let _time = set.engine.keep_time(lane);
-        match evaluate::validate_settings(&binding.module.inner.lanes[lane], &set.engine.budget, &binding.operator, &values) {
+        match evaluate::validate_settings(
+            &binding.module.inner.lanes[lane],
+            &set.engine.budget,
+            &binding.operator,
+            &values,
+        ) {
             Ok(Ok(())) => Ok(values),
             Ok(Err(errors)) => Err(cleaned(errors)),
             Err(failure) => {
                 warn!(policy, %failure, "a policy could not check its settings");
-                Err(whole("the policy could not check these settings; tell the operators of the registry"))
+                Err(whole(
+                    "the policy could not check these settings; tell the operators of the registry",
+                ))
             }
         }
     }
@@ -299,13 +416,21 @@ impl PolicySet {
     /// Counts of every policy, in binding order.
     pub fn health(&self) -> Vec<PolicyHealth> {
         let now_ms = self.inner.milliseconds(Instant::now());
-        self.inner.bindings.iter().map(|binding| binding.health.report(&binding.identity.policy, now_ms)).collect()
+        self.inner
+            .bindings
+            .iter()
+            .map(|binding| binding.health.report(&binding.identity.policy, now_ms))
+            .collect()
     }
 }
 
 impl Inner {
     fn conclude(&self, context: &Context, policies: Vec<PolicyRecord>, begin: Instant) -> Decision {
-        let voices = policies.iter().map(|record| Voice { policy: &record.policy, grade: record.grade, result: record.result.as_ref() });
+        let voices = policies.iter().map(|record| Voice {
+            policy: &record.policy,
+            grade: record.grade,
+            result: record.result.as_ref(),
+        });
         let combined = combine(context, voices);
         Decision {
             outcome: combined.outcome,
@@ -326,12 +451,22 @@ impl Inner {
         let mut problems = Vec::new();
         let empty = Map::new();
         let stored_map = stored.as_object().unwrap_or_else(|| {
-            problems.push("the stored settings are not an object of policies; all defaults are used".to_owned());
+            problems.push(
+                "the stored settings are not an object of policies; all defaults are used"
+                    .to_owned(),
+            );
             &empty
         });
         for policy in stored_map.keys() {
-            if !self.bindings.iter().any(|binding| binding.identity.policy == *policy) {
-                problems.push(format!("{}: the active policy set has no such policy", crate::text::line(policy, 64)));
+            if !self
+                .bindings
+                .iter()
+                .any(|binding| binding.identity.policy == *policy)
+            {
+                problems.push(format!(
+                    "{}: the active policy set has no such policy",
+                    crate::text::line(policy, 64)
+                ));
             }
         }
         let values = self.bindings.iter().map(|binding| {
@@ -344,26 +479,40 @@ impl Inner {
                 }
                 return None;
             };
-            let (values, mut wrong) = settings::resolve(&binding.module.descriptor().owner_settings, written);
+            let (values, mut wrong) =
+                settings::resolve(&binding.module.descriptor().owner_settings, written);
             if !leads {
                 // The form owners filled in was the other binding's.
                 wrong.clear();
             }
-            problems.extend(wrong.into_iter().map(|(setting, message)| format!("{policy}: {setting}: {message}")));
+            problems.extend(
+                wrong
+                    .into_iter()
+                    .map(|(setting, message)| format!("{policy}: {setting}: {message}")),
+            );
             Some(values)
         });
         let values = values.collect();
-        ResolvedSettings { identity: self.identity, values, problems, stored: stored.clone() }
+        ResolvedSettings {
+            identity: self.identity,
+            values,
+            problems,
+            stored: stored.clone(),
+        }
     }
 
     /// The binding that speaks for a policy towards project owners: where it is bound more
     /// than once, the one of the gravest grade. Their choices go to all of its bindings.
     fn leading(&self, policy: &str) -> Option<&Binding> {
-        self.bindings.iter().filter(|binding| binding.identity.policy == policy).min_by_key(|binding| binding.identity.grade)
+        self.bindings
+            .iter()
+            .filter(|binding| binding.identity.policy == policy)
+            .min_by_key(|binding| binding.identity.grade)
     }
 
     fn leads(&self, binding: &Binding) -> bool {
-        self.leading(&binding.identity.policy).is_some_and(|leading| std::ptr::eq(leading, binding))
+        self.leading(&binding.identity.policy)
+            .is_some_and(|leading| std::ptr::eq(leading, binding))
     }
 
     /// Asks the set about favourable requests, for every action and kind of credential.
@@ -374,13 +523,19 @@ impl Inner {
         // know it, and then it counts as failed.
         let overruns: Vec<Cell<u32>> = self.bindings.iter().map(|_| Cell::new(0)).collect();
         let heard = |context: &Context| {
-            let bindings = self.bindings.iter().zip(&overruns).filter(|(binding, _)| binding.hears(context.action));
+            let bindings = self
+                .bindings
+                .iter()
+                .zip(&overruns)
+                .filter(|(binding, _)| binding.hears(context.action));
             let records = bindings.map(|(binding, overruns)| {
                 let result = loop {
                     if overruns.get() >= PROBE_OVERRUNS {
                         break Err(EvaluateFailure::Suspended(0));
                     }
-                    let result = binding.run(&self.engine, lane, context, &binding.owner_defaults).result;
+                    let result = binding
+                        .run(&self.engine, lane, context, &binding.owner_defaults)
+                        .result;
                     let overrun = result.as_ref().is_err_and(EvaluateFailure::is_overrun);
                     overruns.set(overruns.get() + u32::from(overrun));
                     // Once more, in case the machine was at fault: what is found here holds
@@ -389,12 +544,27 @@ impl Inner {
                         break result;
                     }
                 };
-                PolicyRecord { identity: Arc::clone(&binding.identity), result, nanoseconds: 0, fuel: 0 }
+                PolicyRecord {
+                    identity: Arc::clone(&binding.identity),
+                    result,
+                    nanoseconds: 0,
+                    fuel: 0,
+                }
             });
-            self.conclude(context, records.collect(), self.assembled).outcome
+            self.conclude(context, records.collect(), self.assembled)
+                .outcome
         };
-        let may = |action, kind| probe::contexts(action, kind).iter().any(|context| probe::may(&heard(context)));
-        let kinds = |action| CredentialKind::ALL.iter().filter(|kind| may(action, **kind)).fold(0, |kinds, kind| kinds | 1 << *kind as u8);
+        let may = |action, kind| {
+            probe::contexts(action, kind)
+                .iter()
+                .any(|context| probe::may(&heard(context)))
+        };
+        let kinds = |action| {
+            CredentialKind::ALL
+                .iter()
+                .filter(|kind| may(action, **kind))
+                .fold(0, |kinds, kind| kinds | 1 << *kind as u8)
+        };
         Action::ALL.iter().map(|action| kinds(*action)).collect()
     }
 }
@@ -405,10 +575,20 @@ impl Binding {
     }
 
     /// Runs the policy for a decision: unless it is suspended, and counted.
-    fn heard(&self, set: &Inner, lane: usize, now: Instant, context: &Context, owner: &[SettingValue]) -> Ran<Verdict> {
+    fn heard(
+        &self,
+        set: &Inner,
+        lane: usize,
+        now: Instant,
+        context: &Context,
+        owner: &[SettingValue],
+    ) -> Ran<Verdict> {
         let now_ms = set.milliseconds(now);
         let ran = match self.health.suspension(now_ms) {
-            Some(suspended) => Ran { result: Err(suspended), fuel: 0 },
+            Some(suspended) => Ran {
+                result: Err(suspended),
+                fuel: 0,
+            },
             None => self.run(&set.engine, lane, context, owner),
         };
         let suspended = self.health.count(lane, now_ms, ran.result.as_ref().err());
@@ -419,23 +599,54 @@ impl Binding {
     }
 
     /// Runs the policy in a fresh sandbox and checks what it answers.
-    fn run(&self, engine: &EngineInner, lane: usize, context: &Context, owner: &[SettingValue]) -> Ran<Verdict> {
+    fn run(
+        &self,
+        engine: &EngineInner,
+        lane: usize,
+        context: &Context,
+        owner: &[SettingValue],
+    ) -> Ran<Verdict> {
         let sections = self.module.descriptor().sections;
         let view = ContextView::new(context, sections, owner);
-        let ran = evaluate::evaluate(&self.module.inner.lanes[lane], &engine.budget, &self.operator, view);
-        Ran { result: ran.result.and_then(|answer| verdict::check(answer, context.action)), fuel: ran.fuel }
+        let ran = evaluate::evaluate(
+            &self.module.inner.lanes[lane],
+            &engine.budget,
+            &self.operator,
+            view,
+        );
+        Ran {
+            result: ran
+                .result
+                .and_then(|answer| verdict::check(answer, context.action)),
+            fuel: ran.fuel,
+        }
     }
 
     #[cold]
     fn tell_operator(&self, context: &Context, failure: &EvaluateFailure, suspended: bool) {
         let identity = &*self.identity;
         let request = context.request.as_ref().map_or("", |request| &request.id);
-        let (policy, digest, grade, action) = (&identity.policy, &identity.digest, identity.grade.as_str(), context.action.as_str());
+        let (policy, digest, grade, action) = (
+            &identity.policy,
+            &identity.digest,
+            identity.grade.as_str(),
+            context.action.as_str(),
+        );
         if suspended {
-            error!(policy, digest, grade, action, request, "policy `{policy}` {failure}; it is suspended now and its decisions fail, roll back or fix it");
+            error!(
+                policy,
+                digest,
+                grade,
+                action,
+                request,
+                "policy `{policy}` {failure}; it is suspended now and its decisions fail, roll back or fix it"
+            );
         } else if !matches!(failure, EvaluateFailure::Suspended(_)) {
             // The failure is in the decision; whoever asked for that tells of it.
-            debug!(policy, digest, grade, action, request, "policy `{policy}` {failure}");
+            debug!(
+                policy,
+                digest, grade, action, request, "policy `{policy}` {failure}"
+            );
         }
     }
 }
@@ -446,21 +657,39 @@ fn bind(engine: &EngineInner, spec: &BindingSpec, module: &Module) -> Result<Bin
     let descriptor = module.descriptor();
     let digest = module.digest_hex();
     if descriptor.name != spec.policy {
-        return Err(wrong(format!("the module {} is the policy `{}`; correct `policy` or `module`", spec.module, descriptor.name)));
+        return Err(wrong(format!(
+            "the module {} is the policy `{}`; correct `policy` or `module`",
+            spec.module, descriptor.name
+        )));
     }
     if let Some(expected) = &spec.digest
         && *expected != digest
     {
-        return Err(wrong(format!("the module {} has the digest {digest}, the set asks for {expected}", spec.module)));
+        return Err(wrong(format!(
+            "the module {} has the digest {digest}, the set asks for {expected}",
+            spec.module
+        )));
     }
     let actions = spec.actions.as_ref().unwrap_or(&descriptor.actions);
-    if let Some(widened) = actions.iter().find(|action| !descriptor.actions.contains(action)) {
-        return Err(wrong(format!("it does not want to hear `{widened}`; `actions` may only narrow what the module names")));
+    if let Some(widened) = actions
+        .iter()
+        .find(|action| !descriptor.actions.contains(action))
+    {
+        return Err(wrong(format!(
+            "it does not want to hear `{widened}`; `actions` may only narrow what the module names"
+        )));
     }
-    let written = spec.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let written = spec
+        .settings
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let (operator, problems) = settings::resolve(&descriptor.operator_settings, &written);
     if !problems.is_empty() {
-        let problems = problems.iter().map(|(name, message)| format!("setting `{name}`: {message}")).collect::<Vec<_>>();
+        let problems = problems
+            .iter()
+            .map(|(name, message)| format!("setting `{name}`: {message}"))
+            .collect::<Vec<_>>();
         return Err(wrong(problems.join("; ")));
     }
     let lane = engine.lane_of_this_thread();
@@ -468,23 +697,41 @@ fn bind(engine: &EngineInner, spec: &BindingSpec, module: &Module) -> Result<Bin
     match evaluate::validate_settings(&module.inner.lanes[lane], &engine.budget, &operator, &[]) {
         Ok(Ok(())) => {}
         Ok(Err(errors)) => {
-            let errors = cleaned(errors).into_iter().map(|error| format!("setting `{}`: {}", error.setting, error.message)).collect::<Vec<_>>();
+            let errors = cleaned(errors)
+                .into_iter()
+                .map(|error| format!("setting `{}`: {}", error.setting, error.message))
+                .collect::<Vec<_>>();
             return Err(wrong(errors.join("; ")));
         }
         Err(failure) => return Err(wrong(format!("its `validate-settings` {failure}"))),
     }
-    let identity = PolicyIdentity { policy: descriptor.name.clone(), version: descriptor.version.clone(), digest, grade: spec.grade };
+    let identity = PolicyIdentity {
+        policy: descriptor.name.clone(),
+        version: descriptor.version.clone(),
+        digest,
+        grade: spec.grade,
+    };
     Ok(Binding {
         identity: Arc::new(identity),
         module: module.clone(),
         operator,
-        owner_defaults: descriptor.owner_settings.iter().map(|setting| setting.default.clone()).collect(),
-        actions: actions.iter().fold(0, |set, action| set | 1 << action.position()),
+        owner_defaults: descriptor
+            .owner_settings
+            .iter()
+            .map(|setting| setting.default.clone())
+            .collect(),
+        actions: actions
+            .iter()
+            .fold(0, |set, action| set | 1 << action.position()),
         health: Health::new(engine.lanes.len()),
     })
 }
 
-fn in_force(offered: &[Setting], values: &[SettingValue], is_chosen: impl Fn(&str) -> bool) -> Vec<SettingInForce> {
+fn in_force(
+    offered: &[Setting],
+    values: &[SettingValue],
+    is_chosen: impl Fn(&str) -> bool,
+) -> Vec<SettingInForce> {
     let one = |(setting, value): (&Setting, &SettingValue)| SettingInForce {
         name: setting.name.clone(),
         kind: setting.kind.clone(),
@@ -500,10 +747,16 @@ fn cleaned(errors: Vec<SettingError>) -> Vec<SettingError> {
     let mut errors: Vec<SettingError> = errors
         .into_iter()
         .take(48)
-        .map(|error| SettingError { setting: crate::text::line(&error.setting, 64), message: crate::text::line(&error.message, 300) })
+        .map(|error| SettingError {
+            setting: crate::text::line(&error.setting, 64),
+            message: crate::text::line(&error.message, 300),
+        })
         .collect();
     if errors.is_empty() {
-        errors.push(SettingError { setting: String::new(), message: "the policy refuses these settings and does not say why".into() });
+        errors.push(SettingError {
+            setting: String::new(),
+            message: "the policy refuses these settings and does not say why".into(),
+        });
     }
     errors
 }

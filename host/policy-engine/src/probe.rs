@@ -2,15 +2,20 @@
 //! at all, and to warm sandboxes up.
 
 use crate::contract::{
-    Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind, Metadata, Method, NewToken, PasswordState,
-    Principal, Project, ProjectStatus, Publisher, Release, ReleaseState, Request, Role, RoleChange, Token, TokenScope, User, VersionOrder,
+    Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
+    FileKind, Metadata, Method, NewToken, PasswordState, Principal, Project, ProjectStatus,
+    Publisher, Release, ReleaseState, Request, Role, RoleChange, Token, TokenScope, User,
+    VersionOrder,
 };
 use crate::decision::DecisionOutcome;
 
 /// Whether a probe with this outcome means that a real request might come through.
 /// `Required` does: a real one may bring what is required.
 pub(crate) fn may(outcome: &DecisionOutcome) -> bool {
-    matches!(outcome, DecisionOutcome::Permitted | DecisionOutcome::Staged | DecisionOutcome::Required(_))
+    matches!(
+        outcome,
+        DecisionOutcome::Permitted | DecisionOutcome::Staged | DecisionOutcome::Required(_)
+    )
 }
 
 /// The requests a set is asked about: one with everything in its favour, the same by an
@@ -33,7 +38,13 @@ pub(crate) fn contexts(action: Action, kind: CredentialKind) -> Vec<Context> {
         project.role = Role::None;
     }
     if let Some(release) = &mut first.release {
-        *release = Release { state: ReleaseState::Absent, age: 0, order: VersionOrder::First, newest: None, ..release.clone() };
+        *release = Release {
+            state: ReleaseState::Absent,
+            age: 0,
+            order: VersionOrder::First,
+            newest: None,
+            ..release.clone()
+        };
     }
     vec![best, ordinary, first]
 }
@@ -42,8 +53,17 @@ pub(crate) fn contexts(action: Action, kind: CredentialKind) -> Vec<Context> {
 /// a moment ago and, where it takes a token, made it so for this project alone. What
 /// cannot go together stays out: a token proves no factor, a publisher is no user.
 pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
-    let user = User { name: "probe".into(), age: 10 * YEAR, email_verified: true, factors: Factors::TOTP | Factors::WEBAUTHN, staff: true };
-    let claims = vec![Claim { name: "repository".into(), value: "probe/probe".into() }];
+    let user = User {
+        name: "probe".into(),
+        age: 10 * YEAR,
+        email_verified: true,
+        factors: Factors::TOTP | Factors::WEBAUTHN,
+        staff: true,
+    };
+    let claims = vec![Claim {
+        name: "repository".into(),
+        value: "probe/probe".into(),
+    }];
     let token = Token {
         id: ID.into(),
         age: 60,
@@ -54,31 +74,63 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
         narrowed_to: None,
         narrowed_expires_in: None,
     };
-    let proven = Assurance { password_age: Some(0), second_factor: Some(FactorUse { factor: Factor::Webauthn, age: 0 }), password_state: PasswordState::Clean };
-    let unproven = Assurance { password_age: None, second_factor: None, password_state: PasswordState::Unchecked };
+    let proven = Assurance {
+        password_age: Some(0),
+        second_factor: Some(FactorUse {
+            factor: Factor::Webauthn,
+            age: 0,
+        }),
+        password_state: PasswordState::Clean,
+    };
+    let unproven = Assurance {
+        password_age: None,
+        second_factor: None,
+        password_state: PasswordState::Unchecked,
+    };
     let (principal, token, assurance) = match kind {
         CredentialKind::None => (Principal::Anonymous, None, unproven),
-        CredentialKind::Session | CredentialKind::BasicPassword => (Principal::User(user), None, proven),
+        CredentialKind::Session | CredentialKind::BasicPassword => {
+            (Principal::User(user), None, proven)
+        }
         CredentialKind::ApiToken => (Principal::User(user), Some(token), unproven),
-        CredentialKind::PublisherToken => (Principal::Publisher(Publisher { provider: "github".into(), claims }), Some(token), unproven),
+        CredentialKind::PublisherToken => (
+            Principal::Publisher(Publisher {
+                provider: "github".into(),
+                claims,
+            }),
+            Some(token),
+            unproven,
+        ),
     };
     let (state, order) = match action {
         Action::FileUpload | Action::ProjectCreate => (ReleaseState::Absent, VersionOrder::Newer),
-        Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => (ReleaseState::Staged, VersionOrder::Newer),
+        Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => {
+            (ReleaseState::Staged, VersionOrder::Newer)
+        }
         _ => (ReleaseState::Published, VersionOrder::Same),
     };
     Context {
         action,
         now: 1_800_000_000,
         credential: kind,
-        request: Some(Request { id: ID.into(), route: "/probe/".into(), method: Method::Post, remote_address: "127.0.0.1".into(), user_agent: "probe".into() }),
+        request: Some(Request {
+            id: ID.into(),
+            route: "/probe/".into(),
+            method: Method::Post,
+            remote_address: "127.0.0.1".into(),
+            user_agent: "probe".into(),
+        }),
         principal,
         token,
         assurance: Some(assurance),
         project: Some(Project {
             name: "probe".into(),
             exists: action != Action::ProjectCreate,
-            status: if action == Action::ProjectUnarchive { ProjectStatus::Archived } else { ProjectStatus::Active },
+            status: if action == Action::ProjectUnarchive {
+                ProjectStatus::Archived
+            } else {
+                ProjectStatus::Active
+            },
             role: Role::Owner,
             settings: vec![],
         }),
@@ -91,7 +143,13 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
             staged_by_this_credential: false,
             staged_by_this_user: false,
         }),
-        file: Some(File { name: "probe-2.0.tar.gz".into(), kind: FileKind::Sdist, size: 1000, sha256: "0".repeat(64), blake2_256: "0".repeat(64) }),
+        file: Some(File {
+            name: "probe-2.0.tar.gz".into(),
+            kind: FileKind::Sdist,
+            size: 1000,
+            sha256: "0".repeat(64),
+            blake2_256: "0".repeat(64),
+        }),
         metadata: Some(Metadata {
             version: "2.4".into(),
             summary: String::new(),
@@ -109,10 +167,22 @@ const ID: &str = "00000000-0000-7000-8000-000000000000";
 
 fn change(action: Action) -> Change {
     match action {
-        Action::TokenCreate | Action::TokenMint => Change::Token(NewToken { scope: TokenScope::Projects(vec!["probe".into()]), expires_in: Some(600) }),
+        Action::TokenCreate | Action::TokenMint => Change::Token(NewToken {
+            scope: TokenScope::Projects(vec!["probe".into()]),
+            expires_in: Some(600),
+        }),
         Action::RoleGrant | Action::RoleAccept | Action::RoleRevoke => {
-            let (before, after) = if action == Action::RoleRevoke { (Role::Maintainer, Role::None) } else { (Role::None, Role::Maintainer) };
-            Change::Role(RoleChange { user: "other".into(), before, after, factors: Factors::TOTP | Factors::WEBAUTHN })
+            let (before, after) = if action == Action::RoleRevoke {
+                (Role::Maintainer, Role::None)
+            } else {
+                (Role::None, Role::Maintainer)
+            };
+            Change::Role(RoleChange {
+                user: "other".into(),
+                before,
+                after,
+                factors: Factors::TOTP | Factors::WEBAUTHN,
+            })
         }
         Action::FactorEnroll | Action::FactorRemove => Change::Factor(Factor::Totp),
         _ => Change::Nothing,

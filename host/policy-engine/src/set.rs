@@ -14,7 +14,9 @@ const MAXIMUM_BYTES: usize = 256 << 10;
 const MAXIMUM_BINDINGS: usize = 32;
 
 /// What a refusal of a policy does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// It refuses.
@@ -100,7 +102,10 @@ pub enum SetError {
 
 impl SetError {
     pub(crate) fn binding(policy: &str, message: impl Into<String>) -> SetError {
-        SetError::Binding { policy: line(policy, 64), message: message.into() }
+        SetError::Binding {
+            policy: line(policy, 64),
+            message: message.into(),
+        }
     }
 }
 
@@ -123,19 +128,40 @@ impl SetSpec {
     pub fn parse(text: &str) -> Result<SetSpec, SetError> {
         let at = |offset: usize, message: String| {
             let before = text.get(..offset).unwrap_or(text);
-            SetError::Syntax { line: before.matches('\n').count() + 1, message }
+            SetError::Syntax {
+                line: before.matches('\n').count() + 1,
+                message,
+            }
         };
         if text.len() > MAXIMUM_BYTES {
-            return Err(at(0, format!("the set file has {} bytes, at most {MAXIMUM_BYTES} are allowed", text.len())));
+            return Err(at(
+                0,
+                format!(
+                    "the set file has {} bytes, at most {MAXIMUM_BYTES} are allowed",
+                    text.len()
+                ),
+            ));
         }
-        let file: SetFile = toml::from_str(text).map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+        let file: SetFile = toml::from_str(text).map_err(|error| {
+            at(
+                error.span().map_or(0, |span| span.start),
+                error.message().to_owned(),
+            )
+        })?;
         if !is_name(file.name.get_ref(), 64) {
-            return Err(at(file.name.span().start, "the set's name must be lower-case words joined by hyphens, at most 64 characters".into()));
+            return Err(at(
+                file.name.span().start,
+                "the set's name must be lower-case words joined by hyphens, at most 64 characters"
+                    .into(),
+            ));
         }
         if let Some(summary) = &file.summary
             && !is_line(summary.get_ref(), 600)
         {
-            return Err(at(summary.span().start, "the set's summary must be one line of at most 600 characters".into()));
+            return Err(at(
+                summary.span().start,
+                "the set's summary must be one line of at most 600 characters".into(),
+            ));
         }
         let mut seen = BTreeSet::new();
         for binding in &file.binding {
@@ -159,14 +185,21 @@ impl SetSpec {
             return Err(SetError::Set("the set's name must be lower-case words joined by hyphens, its summary one line of at most 600 characters".into()));
         }
         let mut seen = BTreeSet::new();
-        self.bindings.iter().try_for_each(|binding| binding.check(&mut seen).map_err(SetError::Set))
+        self.bindings
+            .iter()
+            .try_for_each(|binding| binding.check(&mut seen).map_err(SetError::Set))
     }
 
     fn check_size(&self) -> Result<(), String> {
         match self.bindings.len() {
-            0 => Err("the set has no binding, so nothing would ever be permitted; add a [[binding]]".into()),
+            0 => Err(
+                "the set has no binding, so nothing would ever be permitted; add a [[binding]]"
+                    .into(),
+            ),
             1..=MAXIMUM_BINDINGS => Ok(()),
-            more => Err(format!("the set has {more} bindings, at most {MAXIMUM_BINDINGS} are allowed")),
+            more => Err(format!(
+                "the set has {more} bindings, at most {MAXIMUM_BINDINGS} are allowed"
+            )),
         }
     }
 }
@@ -174,31 +207,53 @@ impl SetSpec {
 impl BindingSpec {
     fn check<'a>(&'a self, seen: &mut BTreeSet<(&'a str, Grade)>) -> Result<(), String> {
         if !is_name(&self.policy, 64) {
-            return Err(format!("`{}` is not the name of a policy: lower-case words joined by hyphens, at most 64 characters", line(&self.policy, 64)));
+            return Err(format!(
+                "`{}` is not the name of a policy: lower-case words joined by hyphens, at most 64 characters",
+                line(&self.policy, 64)
+            ));
         }
         let policy = &self.policy;
         // Once per grade: another version, or stricter settings, may observe beside what decides.
         if !seen.insert((policy.as_str(), self.grade)) {
             let grade = self.grade.as_str();
-            return Err(format!("policy `{policy}` is bound twice with grade {grade}; bind it once per grade and use its settings"));
+            return Err(format!(
+                "policy `{policy}` is bound twice with grade {grade}; bind it once per grade and use its settings"
+            ));
         }
         // A file name alone: a set file must not reach outside the folder of modules.
-        let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-        if self.module.is_empty() || self.module.len() > 128 || self.module.starts_with('.') || !self.module.chars().all(plain) {
-            return Err(format!("policy `{policy}`: `module` must be a plain file name such as {policy}.wasm"));
+        let plain = |character: char| {
+            character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
+        };
+        if self.module.is_empty()
+            || self.module.len() > 128
+            || self.module.starts_with('.')
+            || !self.module.chars().all(plain)
+        {
+            return Err(format!(
+                "policy `{policy}`: `module` must be a plain file name such as {policy}.wasm"
+            ));
         }
         if let Some(digest) = &self.digest
-            && !(digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+            && !(digest.len() == 64
+                && digest
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
         {
-            return Err(format!("policy `{policy}`: `digest` must be a SHA-256 digest in lower-case hex"));
+            return Err(format!(
+                "policy `{policy}`: `digest` must be a SHA-256 digest in lower-case hex"
+            ));
         }
         if let Some(actions) = &self.actions {
             let mut named = BTreeSet::new();
             if actions.is_empty() {
-                return Err(format!("policy `{policy}`: `actions` is empty, so it would never be heard; leave it out to hear all it wants"));
+                return Err(format!(
+                    "policy `{policy}`: `actions` is empty, so it would never be heard; leave it out to hear all it wants"
+                ));
             }
             if let Some(twice) = actions.iter().find(|action| !named.insert(**action)) {
-                return Err(format!("policy `{policy}`: `actions` names `{twice}` twice"));
+                return Err(format!(
+                    "policy `{policy}`: `actions` names `{twice}` twice"
+                ));
             }
         }
         Ok(())
@@ -234,7 +289,10 @@ soft = true
         assert_eq!(spec.name, "default");
         assert_eq!(spec.bindings[0].grade, Grade::Enforce);
         assert_eq!(spec.bindings[1].grade, Grade::Observe);
-        assert_eq!(spec.bindings[1].actions, Some(vec![Action::FileUpload, Action::ReleasePublish]));
+        assert_eq!(
+            spec.bindings[1].actions,
+            Some(vec![Action::FileUpload, Action::ReleasePublish])
+        );
         assert_eq!(spec.bindings[1].settings["within"], "15m");
         let stored = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<SetSpec>(&stored).unwrap(), spec);
@@ -242,14 +300,18 @@ soft = true
 
     #[test]
     fn a_policy_may_observe_beside_itself() {
-        let spec = SetSpec::parse(&GOOD.replacen("require-second-factor\"", "restrict-routes\"", 1)).unwrap();
+        let spec =
+            SetSpec::parse(&GOOD.replacen("require-second-factor\"", "restrict-routes\"", 1))
+                .unwrap();
         assert_eq!(spec.bindings[0].policy, spec.bindings[1].policy);
     }
 
     #[track_caller]
     fn check_refused(from: &str, to: &str, line: usize, part: &str) {
         assert!(GOOD.contains(from));
-        let error = SetSpec::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
+        let error = SetSpec::parse(&GOOD.replacen(from, to, 1))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(&format!("line {line}: ")), "{error}");
         assert!(error.contains(part), "{error}");
     }
@@ -266,9 +328,24 @@ soft = true
             9,
             "bound twice",
         );
-        check_refused("restrict-routes.wasm", "../../etc/passwd", 5, "plain file name");
-        check_refused("[\"file:upload\", \"release:publish\"]", "[]", 9, "never be heard");
+        check_refused(
+            "restrict-routes.wasm",
+            "../../etc/passwd",
+            5,
+            "plain file name",
+        );
+        check_refused(
+            "[\"file:upload\", \"release:publish\"]",
+            "[]",
+            9,
+            "never be heard",
+        );
         check_refused("[binding.settings]", "[binding.settings", 15, "");
-        assert!(SetSpec::parse("name = \"empty\"").unwrap_err().to_string().contains("no binding"));
+        assert!(
+            SetSpec::parse("name = \"empty\"")
+                .unwrap_err()
+                .to_string()
+                .contains("no binding")
+        );
     }
 }

@@ -30,7 +30,9 @@ pub(crate) struct ResolvedSettings {
 impl OwnerSettings {
     /// What was stored and does not fit the set; the setting's default is used there.
     pub fn problems(&self) -> &[String] {
-        self.resolved.as_ref().map_or(&[], |resolved| &resolved.problems)
+        self.resolved
+            .as_ref()
+            .map_or(&[], |resolved| &resolved.problems)
     }
 }
 
@@ -38,11 +40,17 @@ impl OwnerSettings {
 pub(crate) fn check(kind: &SettingKind, value: &SettingValue) -> Result<(), String> {
     match (kind, value) {
         (SettingKind::Boolean, SettingValue::Boolean(_)) => Ok(()),
-        (SettingKind::Integer(range) | SettingKind::Seconds(range), SettingValue::Integer(number)) => {
+        (
+            SettingKind::Integer(range) | SettingKind::Seconds(range),
+            SettingValue::Integer(number),
+        ) => {
             if (range.minimum..=range.maximum).contains(number) {
                 Ok(())
             } else {
-                Err(format!("{number} is outside {} to {}", range.minimum, range.maximum))
+                Err(format!(
+                    "{number} is outside {} to {}",
+                    range.minimum, range.maximum
+                ))
             }
         }
         (SettingKind::Text(maximum), SettingValue::Text(text)) => {
@@ -61,7 +69,10 @@ pub(crate) fn check(kind: &SettingKind, value: &SettingValue) -> Result<(), Stri
         }
         (SettingKind::Texts(maximum), SettingValue::Texts(texts)) => {
             if texts.len() > *maximum as usize {
-                Err(format!("has {} texts, at most {maximum} are allowed", texts.len()))
+                Err(format!(
+                    "has {} texts, at most {maximum} are allowed",
+                    texts.len()
+                ))
             } else if texts.iter().all(|text| is_line(text, 200)) {
                 Ok(())
             } else {
@@ -81,23 +92,41 @@ pub(crate) fn check(kind: &SettingKind, value: &SettingValue) -> Result<(), Stri
 
 /// Resolves one list of settings from what was written, by name. All problems are
 /// reported together, each as (setting, message); where there is one, the default stands.
-pub(crate) fn resolve(offered: &[Setting], written: &Map<String, Value>) -> (Vec<SettingValue>, Vec<(String, String)>) {
+pub(crate) fn resolve(
+    offered: &[Setting],
+    written: &Map<String, Value>,
+) -> (Vec<SettingValue>, Vec<(String, String)>) {
     let mut problems = Vec::new();
     for name in written.keys() {
         if !offered.iter().any(|setting| setting.name == *name) {
-            let known = offered.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>();
-            let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-            problems.push((crate::text::line(name, 64), format!("the policy has no such setting; {known}")));
+            let known = offered
+                .iter()
+                .map(|setting| setting.name.as_str())
+                .collect::<Vec<_>>();
+            let known = if known.is_empty() {
+                "it has none".to_owned()
+            } else {
+                format!("it has {}", known.join(", "))
+            };
+            problems.push((
+                crate::text::line(name, 64),
+                format!("the policy has no such setting; {known}"),
+            ));
         }
     }
     let values = offered
         .iter()
-        .map(|setting| match written.get(&setting.name).map(|value| read(&setting.kind, value)) {
-            None => setting.default.clone(),
-            Some(Ok(value)) => value,
-            Some(Err(message)) => {
-                problems.push((setting.name.clone(), message));
-                setting.default.clone()
+        .map(|setting| {
+            match written
+                .get(&setting.name)
+                .map(|value| read(&setting.kind, value))
+            {
+                None => setting.default.clone(),
+                Some(Ok(value)) => value,
+                Some(Err(message)) => {
+                    problems.push((setting.name.clone(), message));
+                    setting.default.clone()
+                }
             }
         })
         .collect();
@@ -111,21 +140,37 @@ fn read(kind: &SettingKind, value: &Value) -> Result<SettingValue, String> {
     let read = match kind {
         SettingKind::Boolean => SettingValue::Boolean(value.as_bool().ok_or_else(wrong)?),
         SettingKind::Integer(_) => SettingValue::Integer(value.as_i64().ok_or_else(wrong)?),
-        SettingKind::Seconds(_) => SettingValue::Integer(value.as_i64().or_else(|| seconds(value.as_str()?)).ok_or_else(wrong)?),
+        SettingKind::Seconds(_) => SettingValue::Integer(
+            value
+                .as_i64()
+                .or_else(|| seconds(value.as_str()?))
+                .ok_or_else(wrong)?,
+        ),
         SettingKind::Text(_) => SettingValue::Text(value.as_str().ok_or_else(wrong)?.to_owned()),
         SettingKind::Choice(words) => {
             let word = value.as_str().ok_or_else(wrong)?;
-            let position = words.iter().position(|known| known == word).ok_or_else(wrong)?;
+            let position = words
+                .iter()
+                .position(|known| known == word)
+                .ok_or_else(wrong)?;
             SettingValue::Choice(u32::try_from(position).map_err(|_| wrong())?)
         }
         SettingKind::Texts(_) => {
-            let texts = value.as_array().ok_or_else(wrong)?.iter().map(|text| text.as_str().map(str::to_owned));
+            let texts = value
+                .as_array()
+                .ok_or_else(wrong)?
+                .iter()
+                .map(|text| text.as_str().map(str::to_owned));
             SettingValue::Texts(texts.collect::<Option<_>>().ok_or_else(wrong)?)
         }
         SettingKind::Actions => {
             let mut actions = Vec::new();
             for text in value.as_array().ok_or_else(wrong)? {
-                let action = text.as_str().ok_or_else(wrong)?.parse::<Action>().map_err(|error| error.to_string())?;
+                let action = text
+                    .as_str()
+                    .ok_or_else(wrong)?
+                    .parse::<Action>()
+                    .map_err(|error| error.to_string())?;
                 if actions.contains(&action) {
                     return Err(format!("names `{action}` twice"));
                 }
@@ -157,8 +202,13 @@ fn seconds(text: &str) -> Option<i64> {
 fn expected(kind: &SettingKind) -> String {
     match kind {
         SettingKind::Boolean => "true or false".into(),
-        SettingKind::Integer(range) => format!("a whole number from {} to {}", range.minimum, range.maximum),
-        SettingKind::Seconds(range) => format!("a duration from {} to {} seconds, for example 900 or \"15m\"", range.minimum, range.maximum),
+        SettingKind::Integer(range) => {
+            format!("a whole number from {} to {}", range.minimum, range.maximum)
+        }
+        SettingKind::Seconds(range) => format!(
+            "a duration from {} to {} seconds, for example 900 or \"15m\"",
+            range.minimum, range.maximum
+        ),
         SettingKind::Text(maximum) => format!("a text of at most {maximum} characters"),
         SettingKind::Choice(words) => format!("one of {}", words.join(", ")),
         SettingKind::Texts(maximum) => format!("a list of at most {maximum} texts"),
@@ -174,12 +224,33 @@ mod tests {
     use crate::contract::Range;
 
     fn offered() -> Vec<Setting> {
-        let setting = |name: &str, kind, default| Setting { name: name.into(), label: name.into(), help: String::new(), kind, default };
+        let setting = |name: &str, kind, default| Setting {
+            name: name.into(),
+            label: name.into(),
+            help: String::new(),
+            kind,
+            default,
+        };
         vec![
             setting("on", SettingKind::Boolean, SettingValue::Boolean(false)),
-            setting("age", SettingKind::Seconds(Range { minimum: 60, maximum: 3600 }), SettingValue::Integer(900)),
-            setting("mode", SettingKind::Choice(vec!["soft".into(), "hard".into()]), SettingValue::Choice(0)),
-            setting("actions", SettingKind::Actions, SettingValue::Actions(vec![])),
+            setting(
+                "age",
+                SettingKind::Seconds(Range {
+                    minimum: 60,
+                    maximum: 3600,
+                }),
+                SettingValue::Integer(900),
+            ),
+            setting(
+                "mode",
+                SettingKind::Choice(vec!["soft".into(), "hard".into()]),
+                SettingValue::Choice(0),
+            ),
+            setting(
+                "actions",
+                SettingKind::Actions,
+                SettingValue::Actions(vec![]),
+            ),
         ]
     }
 
@@ -187,7 +258,13 @@ mod tests {
     fn check_resolves(written: Value, values: &[SettingValue], problems: &[&str]) {
         let (found, found_problems) = resolve(&offered(), written.as_object().unwrap());
         assert_eq!(found, values);
-        assert_eq!(found_problems.iter().map(|(name, message)| format!("{name}: {message}")).collect::<Vec<_>>(), problems);
+        assert_eq!(
+            found_problems
+                .iter()
+                .map(|(name, message)| format!("{name}: {message}"))
+                .collect::<Vec<_>>(),
+            problems
+        );
     }
 
     #[test]
@@ -208,7 +285,12 @@ mod tests {
     fn what_does_not_fit_is_named_and_falls_back_to_the_default() {
         check_resolves(
             json!({"off": 1, "on": "yes", "age": 10, "mode": "medium", "actions": ["file:fly"]}),
-            &[SettingValue::Boolean(false), SettingValue::Integer(900), SettingValue::Choice(0), SettingValue::Actions(vec![])],
+            &[
+                SettingValue::Boolean(false),
+                SettingValue::Integer(900),
+                SettingValue::Choice(0),
+                SettingValue::Actions(vec![]),
+            ],
             &[
                 "off: the policy has no such setting; it has on, age, mode, actions",
                 "on: must be true or false",
@@ -221,8 +303,16 @@ mod tests {
 
     #[test]
     fn durations_take_a_unit() {
-        for (text, number) in [("90s", Some(90)), ("15m", Some(900)), ("1d", Some(86_400)), ("m", None), ("-1m", None), ("15", None), ("é", None), ("", None)]
-        {
+        for (text, number) in [
+            ("90s", Some(90)),
+            ("15m", Some(900)),
+            ("1d", Some(86_400)),
+            ("m", None),
+            ("-1m", None),
+            ("15", None),
+            ("é", None),
+            ("", None),
+        ] {
             // A unit alone has no number to multiply.
             assert_eq!(seconds(text), number, "{text}");
         }

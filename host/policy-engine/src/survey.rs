@@ -55,7 +55,12 @@ impl PolicySet {
                         }
                         overruns.set(overruns.get() + 1);
                     }
-                    silences.extend(failure.map(|failure| Silence { policy: PolicyIdentity::clone(policy), action, caller: caller.as_str(), failure }));
+                    silences.extend(failure.map(|failure| Silence {
+                        policy: PolicyIdentity::clone(policy),
+                        action,
+                        caller: caller.as_str(),
+                        failure,
+                    }));
                 }
             }
         }

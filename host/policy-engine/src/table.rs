@@ -25,13 +25,18 @@ pub fn render(set: &PolicySet) -> String {
     out.push_str("What `anonymous` may read (`index:read`, `file:download`) is read with any credential, as if it had not been sent.\n");
     out.push_str("A number in brackets stands for the reasons listed at the end.\n\n");
 
-    let default = Action::ALL.iter().map(|&action| (action, row(set, action, &json!({}), &mut codes))).collect::<Vec<_>>();
+    let default = Action::ALL
+        .iter()
+        .map(|&action| (action, row(set, action, &json!({}), &mut codes)))
+        .collect::<Vec<_>>();
     head(&mut out, "action");
     for (action, cells) in &default {
         line(&mut out, &format!("`{action}`"), cells);
     }
 
-    out.push_str("\n## What owners may switch on\n\nOnly what changes, against the table above.\n\n");
+    out.push_str(
+        "\n## What owners may switch on\n\nOnly what changes, against the table above.\n\n",
+    );
     head(&mut out, "setting and actions");
     for (policy, setting, value, label) in choices(set) {
         let owner = json!({ policy: { setting: value } });
@@ -49,7 +54,11 @@ pub fn render(set: &PolicySet) -> String {
         }
         for (actions, cells) in changed {
             let actions: Vec<String> = actions.iter().map(|action| format!("`{action}`")).collect();
-            line(&mut out, &format!("{label}: {}", actions.join(", ")), &cells);
+            line(
+                &mut out,
+                &format!("{label}: {}", actions.join(", ")),
+                &cells,
+            );
         }
     }
 
@@ -69,10 +78,18 @@ fn row(set: &PolicySet, action: Action, owner: &Value, codes: &mut Codes) -> Vec
         if outcome == Expectation::Permit {
             return outcome.as_str().to_owned();
         }
-        let reasons: Vec<String> = decision.reasons.iter().map(|reason| format!("`{}`", reason.code)).collect();
+        let reasons: Vec<String> = decision
+            .reasons
+            .iter()
+            .map(|reason| format!("`{}`", reason.code))
+            .collect();
         match reasons.is_empty() {
             true => outcome.as_str().to_owned(),
-            false => format!("{} [{}]", outcome.as_str(), codes.number(reasons.join(", "))),
+            false => format!(
+                "{} [{}]",
+                outcome.as_str(),
+                codes.number(reasons.join(", "))
+            ),
         }
     };
     Caller::ALL.iter().map(cell).collect()
@@ -98,7 +115,10 @@ fn other_values(setting: &Setting) -> Vec<Value> {
         (SettingKind::Boolean, SettingValue::Boolean(default)) => vec![json!(!default)],
         (SettingKind::Seconds(range), _) => vec![json!(300.clamp(range.minimum, range.maximum))],
         (SettingKind::Choice(words), SettingValue::Choice(default)) => {
-            let others = words.iter().enumerate().filter(|(position, _)| *position != *default as usize);
+            let others = words
+                .iter()
+                .enumerate()
+                .filter(|(position, _)| *position != *default as usize);
             others.map(|(_, word)| json!(word)).collect()
         }
         // No single value can stand for the others.

@@ -17,7 +17,10 @@ pub(crate) fn line(text: &str, maximum: usize) -> String {
 
 /// Whether `line` would leave the text as it is.
 pub(crate) fn is_line(text: &str, maximum: usize) -> bool {
-    (text.len() <= maximum || text.chars().count() <= maximum) && text.chars().all(|character| shown(character) == Some(character))
+    (text.len() <= maximum || text.chars().count() <= maximum)
+        && text
+            .chars()
+            .all(|character| shown(character) == Some(character))
 }
 
 /// What is shown for a character: white space becomes a space, and what is invisible or
@@ -26,15 +29,26 @@ fn shown(character: char) -> Option<char> {
     match character {
         '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => Some(' '),
         character if character.is_control() => None,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => None,
+        '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => None,
         character => Some(character),
     }
 }
 
 /// Whether `text` is lower-case words joined by hyphens, at most `maximum` characters.
 pub(crate) fn is_name(text: &str, maximum: usize) -> bool {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    text.len() <= maximum && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.split('-').all(word)
+    let word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    text.len() <= maximum
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.split('-').all(word)
 }
 
 #[cfg(test)]

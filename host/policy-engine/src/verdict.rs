@@ -20,24 +20,38 @@ const NOTE: usize = 512;
 /// refusal into an error.
 pub(crate) fn check(mut verdict: Verdict, action: Action) -> Result<Verdict, EvaluateFailure> {
     let wrong = |message: String| Err(EvaluateFailure::Output(message));
-    for (what, found, maximum) in
-        [("reasons", verdict.reasons.len(), REASONS), ("obligations", verdict.obligations.len(), OBLIGATIONS), ("notes", verdict.notes.len(), NOTES)]
-    {
+    for (what, found, maximum) in [
+        ("reasons", verdict.reasons.len(), REASONS),
+        ("obligations", verdict.obligations.len(), OBLIGATIONS),
+        ("notes", verdict.notes.len(), NOTES),
+    ] {
         if found > maximum {
             return wrong(format!("{found} {what}, at most {maximum} are allowed"));
         }
     }
     match &verdict.outcome {
-        Outcome::Stage if action != Action::FileUpload => return wrong(format!("`stage` for {action}; only file:upload can be staged")),
-        Outcome::Require(requirements) if requirements.is_empty() => return wrong("`require` without a requirement".into()),
+        Outcome::Stage if action != Action::FileUpload => {
+            return wrong(format!(
+                "`stage` for {action}; only file:upload can be staged"
+            ));
+        }
+        Outcome::Require(requirements) if requirements.is_empty() => {
+            return wrong("`require` without a requirement".into());
+        }
         Outcome::Require(requirements) if requirements.len() > REQUIREMENTS => {
-            return wrong(format!("{} requirements, at most {REQUIREMENTS} are allowed", requirements.len()));
+            return wrong(format!(
+                "{} requirements, at most {REQUIREMENTS} are allowed",
+                requirements.len()
+            ));
         }
         _ => {}
     }
     for reason in &mut verdict.reasons {
         if !is_name(&reason.code, CODE) {
-            return wrong("a reason's code must be lower-case words joined by hyphens, at most 64 characters".into());
+            return wrong(
+                "a reason's code must be lower-case words joined by hyphens, at most 64 characters"
+                    .into(),
+            );
         }
         clean(&mut reason.message, SENTENCE);
         clean(&mut reason.remedy, SENTENCE);
@@ -72,8 +86,18 @@ mod tests {
     use crate::contract::{Reason, Requirement};
 
     fn verdict(outcome: Outcome) -> Verdict {
-        let reason = Reason { code: "a-code".into(), message: "A message.".into(), remedy: String::new(), page: None };
-        Verdict { outcome, reasons: vec![reason], obligations: vec![], notes: vec![] }
+        let reason = Reason {
+            code: "a-code".into(),
+            message: "A message.".into(),
+            remedy: String::new(),
+            page: None,
+        };
+        Verdict {
+            outcome,
+            reasons: vec![reason],
+            obligations: vec![],
+            notes: vec![],
+        }
     }
 
     fn refused(outcome: Outcome, change: impl FnOnce(&mut Verdict)) -> String {
@@ -86,13 +110,37 @@ mod tests {
     fn nonsense_is_a_failure() {
         assert!(refused(Outcome::Stage, |_| ()).contains("only file:upload"));
         assert!(refused(Outcome::Require(vec![]), |_| ()).contains("without a requirement"));
-        assert!(refused(Outcome::Require(vec![Requirement::VerifiedEmail; 9]), |_| ()).contains("9 requirements"));
-        assert!(refused(Outcome::Deny, |it| it.reasons = vec![it.reasons[0].clone(); 9]).contains("9 reasons"));
-        assert!(refused(Outcome::Deny, |it| it.obligations = vec![Obligation::DisablePassword; 9]).contains("9 obligations"));
-        assert!(refused(Outcome::Deny, |it| it.notes = vec![String::new(); 17]).contains("17 notes"));
+        assert!(
+            refused(
+                Outcome::Require(vec![Requirement::VerifiedEmail; 9]),
+                |_| ()
+            )
+            .contains("9 requirements")
+        );
+        assert!(
+            refused(Outcome::Deny, |it| it.reasons =
+                vec![it.reasons[0].clone(); 9])
+            .contains("9 reasons")
+        );
+        assert!(
+            refused(Outcome::Deny, |it| it.obligations =
+                vec![Obligation::DisablePassword; 9])
+            .contains("9 obligations")
+        );
+        assert!(
+            refused(Outcome::Deny, |it| it.notes = vec![String::new(); 17]).contains("17 notes")
+        );
         assert!(refused(Outcome::Deny, |it| it.reasons[0].code = "A Code".into()).contains("code"));
-        assert!(refused(Outcome::Deny, |it| it.reasons[0].message = "\n\u{1b}".trim().into()).contains("no message"));
-        assert!(refused(Outcome::Deny, |it| it.obligations = vec![Obligation::SendMail("../x".into())]).contains("mail"));
+        assert!(
+            refused(Outcome::Deny, |it| it.reasons[0].message =
+                "\n\u{1b}".trim().into())
+            .contains("no message")
+        );
+        assert!(
+            refused(Outcome::Deny, |it| it.obligations =
+                vec![Obligation::SendMail("../x".into())])
+            .contains("mail")
+        );
     }
 
     #[test]
@@ -102,7 +150,9 @@ mod tests {
         dirty.notes = vec!["a\nforged line".into()];
         let clean = check(dirty, Action::IndexRead).unwrap();
         assert_eq!(clean.reasons[0].message.chars().count(), 300);
-        assert!(clean.reasons[0].message.starts_with("[2Jé") && clean.reasons[0].message.ends_with('…'));
+        assert!(
+            clean.reasons[0].message.starts_with("[2Jé") && clean.reasons[0].message.ends_with('…')
+        );
         assert_eq!(clean.notes, ["a forged line"]);
     }
 

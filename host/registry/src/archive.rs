@@ -63,7 +63,13 @@ impl ArchiveError {
 }
 
 /// Reads a distribution file and finds its core metadata.
-pub(crate) fn inspect(path: &Path, kind: FileKind, file_name: &str, project: &ProjectName, version: &Version) -> Result<Inspected, ArchiveError> {
+pub(crate) fn inspect(
+    path: &Path,
+    kind: FileKind,
+    file_name: &str,
+    project: &ProjectName,
+    version: &Version,
+) -> Result<Inspected, ArchiveError> {
     let file = File::open(path).map_err(io_error)?;
     match kind {
         FileKind::Sdist => source::inspect(file, file_name),
@@ -78,7 +84,9 @@ fn io_error(error: io::Error) -> ArchiveError {
 /// What is said of an archive that unpacks to more.
 fn bomb() -> ArchiveError {
     let free = FREE_UNPACKED_BYTES >> 20;
-    ArchiveError::archive(format!("The archive unpacks to more than {free} MiB and more than {MAX_RATIO} times its size: it looks like a bomb."))
+    ArchiveError::archive(format!(
+        "The archive unpacks to more than {free} MiB and more than {MAX_RATIO} times its size: it looks like a bomb."
+    ))
 }
 
 /// The most an archive of this size may unpack to.
@@ -92,15 +100,27 @@ fn without_case(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
-    name.nfd().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
+    name.nfd()
+        .collect::<String>()
+        .to_uppercase()
+        .to_lowercase()
+        .nfc()
+        .collect()
 }
 
 /// A path that stays where it is unpacked: relative, plain, without tricks for other
 /// systems (backslashes, drive letters, hidden control characters).
 fn check_path(path: &str) -> Result<(), ArchiveError> {
-    let invalid = |why: &str| ArchiveError::archive(format!("The entry '{}' {why}.", crate::metadata::checks::excerpt(path)));
+    let invalid = |why: &str| {
+        ArchiveError::archive(format!(
+            "The entry '{}' {why}.",
+            crate::metadata::checks::excerpt(path)
+        ))
+    };
     if path.is_empty() || path.len() > MAX_PATH_BYTES {
-        return Err(ArchiveError::archive(format!("An entry has a path that is empty or longer than {MAX_PATH_BYTES} bytes.")));
+        return Err(ArchiveError::archive(format!(
+            "An entry has a path that is empty or longer than {MAX_PATH_BYTES} bytes."
+        )));
     }
     if path.chars().any(char::is_control) {
         return Err(invalid("has control characters in its path"));
@@ -117,10 +137,19 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
             depth += if part == ".." { -1 } else { 1 };
             depth < 0
         });
-        return Err(invalid(if leaves { "leads out of the archive" } else { "has '..' in its path" }));
+        return Err(invalid(if leaves {
+            "leads out of the archive"
+        } else {
+            "has '..' in its path"
+        }));
     }
     // `a//b` and `a/./b` are `a/b` once unpacked: a second name for the same file.
-    if path.strip_suffix('/').unwrap_or(path).split('/').any(|part| part.is_empty() || part == ".") {
+    if path
+        .strip_suffix('/')
+        .unwrap_or(path)
+        .split('/')
+        .any(|part| part.is_empty() || part == ".")
+    {
         return Err(invalid("has an empty part or '.' in its path"));
     }
     Ok(())
@@ -131,7 +160,10 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
 ///
 /// Every folder above every path is looked for by the hash of its name, which grows with the
 /// path: to compare whole names would take the square of their length, and to sort them nearly.
-fn check_no_file_is_a_folder<'a>(paths: impl Iterator<Item = &'a str>, files: &HashSet<&str>) -> Result<(), ArchiveError> {
+fn check_no_file_is_a_folder<'a>(
+    paths: impl Iterator<Item = &'a str>,
+    files: &HashSet<&str>,
+) -> Result<(), ArchiveError> {
     let keys = RandomState::new();
     let mut hashes = HashSet::new();
     for file in files {
@@ -141,9 +173,14 @@ fn check_no_file_is_a_folder<'a>(paths: impl Iterator<Item = &'a str>, files: &H
     }
     for path in paths {
         let mut hasher = keys.build_hasher();
-        let file = folders_above(path, &mut hasher, |folder, hash| !(hashes.contains(&hash) && files.contains(folder)));
+        let file = folders_above(path, &mut hasher, |folder, hash| {
+            !(hashes.contains(&hash) && files.contains(folder))
+        });
         if let Some(file) = file {
-            return Err(ArchiveError::archive(format!("'{}' is a file and a folder.", crate::metadata::checks::excerpt(file))));
+            return Err(ArchiveError::archive(format!(
+                "'{}' is a file and a folder.",
+                crate::metadata::checks::excerpt(file)
+            )));
         }
     }
     Ok(())
@@ -151,7 +188,11 @@ fn check_no_file_is_a_folder<'a>(paths: impl Iterator<Item = &'a str>, files: &H
 
 /// Hashes a path part by part, and shows each folder above what it names with its hash, until one
 /// is not to pass, which is returned.
-fn folders_above<'a>(path: &'a str, hasher: &mut DefaultHasher, passes: impl Fn(&str, u64) -> bool) -> Option<&'a str> {
+fn folders_above<'a>(
+    path: &'a str,
+    hasher: &mut DefaultHasher,
+    passes: impl Fn(&str, u64) -> bool,
+) -> Option<&'a str> {
     let mut start = 0;
     for (at, _) in path.match_indices('/') {
         hasher.write(&path.as_bytes()[start..at]);
@@ -174,29 +215,67 @@ mod tests {
     #[test]
     fn no_file_is_a_folder_as_well() {
         let check = |paths: &[&str]| {
-            let files = paths.iter().copied().filter(|path| !path.ends_with('/')).collect();
-            check_no_file_is_a_folder(paths.iter().copied(), &files).map_err(|error| error.to_string())
+            let files = paths
+                .iter()
+                .copied()
+                .filter(|path| !path.ends_with('/'))
+                .collect();
+            check_no_file_is_a_folder(paths.iter().copied(), &files)
+                .map_err(|error| error.to_string())
         };
-        for paths in [["a/b", "a/b-c", "a/b.c"].as_slice(), &["a/", "a/b"], &["a", "ab/c"], &["a/b/", "a/b/c/"]] {
+        for paths in [
+            ["a/b", "a/b-c", "a/b.c"].as_slice(),
+            &["a/", "a/b"],
+            &["a", "ab/c"],
+            &["a/b/", "a/b/c/"],
+        ] {
             assert_eq!(check(paths), Ok(()), "{paths:?}");
         }
-        for paths in [["a", "a/b"].as_slice(), &["a/b/c/d", "a/b"], &["a/b/", "a/b"], &["a-b", "a", "a.b", "a/b"]] {
-            assert!(check(paths).unwrap_err().contains("is a file and a folder"), "{paths:?}");
+        for paths in [
+            ["a", "a/b"].as_slice(),
+            &["a/b/c/d", "a/b"],
+            &["a/b/", "a/b"],
+            &["a-b", "a", "a.b", "a/b"],
+        ] {
+            assert!(
+                check(paths).unwrap_err().contains("is a file and a folder"),
+                "{paths:?}"
+            );
         }
     }
 
     #[test]
     fn only_what_leads_out_is_said_to() {
-        for (path, why) in
-            [("a/../../b", "leads out of the archive"), ("..", "leads out"), ("a/../b", "has '..' in its path"), ("a/b/..", "has '..' in its path")]
-        {
-            assert!(check_path(path).unwrap_err().to_string().contains(why), "{path}");
+        for (path, why) in [
+            ("a/../../b", "leads out of the archive"),
+            ("..", "leads out"),
+            ("a/../b", "has '..' in its path"),
+            ("a/b/..", "has '..' in its path"),
+        ] {
+            assert!(
+                check_path(path).unwrap_err().to_string().contains(why),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn paths_that_leave_the_archive_are_refused() {
-        for path in ["", "/etc/passwd", "../a", "a/../../b", "a\\b", "C:/a", "a\0b", "a\nb", "./a", "a/./b", "a//b", "a//", "."] {
+        for path in [
+            "",
+            "/etc/passwd",
+            "../a",
+            "a/../../b",
+            "a\\b",
+            "C:/a",
+            "a\0b",
+            "a\nb",
+            "./a",
+            "a/./b",
+            "a//b",
+            "a//",
+            ".",
+        ] {
             assert!(check_path(path).is_err(), "{path:?}");
         }
         for path in ["a", "a/b.py", "a/..b", "a/b/", "ä/b"] {

@@ -39,7 +39,11 @@ impl BlobStore {
         create_private(root)?;
         create_private(&incoming)?;
         let root = fs::canonicalize(root)?;
-        Ok(Self { incoming: root.join("incoming"), root, durable_folders: Mutex::default() })
+        Ok(Self {
+            incoming: root.join("incoming"),
+            root,
+            durable_folders: Mutex::default(),
+        })
     }
 
     /// The folder of what is not a blob yet.
@@ -49,7 +53,9 @@ impl BlobStore {
 
     /// A new file for an upload, deleted on drop.
     pub(crate) fn create_incoming(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new().prefix("upload-").tempfile_in(&self.incoming)
+        tempfile::Builder::new()
+            .prefix("upload-")
+            .tempfile_in(&self.incoming)
     }
 
     /// Where a blob is, whether it exists or not.
@@ -92,21 +98,32 @@ impl BlobStore {
     }
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if self.durable_folders.lock().expect("not poisoned").contains(folder) {
+        if self
+            .durable_folders
+            .lock()
+            .expect("not poisoned")
+            .contains(folder)
+        {
             return Ok(());
         }
         create_private(folder)?;
         let parent = folder.parent().expect("a blob's folder lies in a folder");
         File::open(parent)?.sync_all()?;
         File::open(&self.root)?.sync_all()?;
-        self.durable_folders.lock().expect("not poisoned").insert(folder.to_owned());
+        self.durable_folders
+            .lock()
+            .expect("not poisoned")
+            .insert(folder.to_owned());
         Ok(())
     }
 }
 
 fn create_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 /// What a sweep removed.
@@ -139,7 +156,8 @@ impl Registry {
     pub(crate) async fn sweep_older_than(&self, age: Duration) -> Result<Swept, SweepError> {
         let mut swept = Swept::default();
         let inner = self.inner.clone();
-        (swept.incoming, swept.bytes) = blocking(move || sweep_incoming(&inner.blobs.incoming, age)).await?;
+        (swept.incoming, swept.bytes) =
+            blocking(move || sweep_incoming(&inner.blobs.incoming, age)).await?;
         let inner = self.inner.clone();
         // A folder of folders at a time: of a million files, four thousand, and one question to
         // the database for each thousand of them.
@@ -157,7 +175,9 @@ impl Registry {
                     continue;
                 }
                 let inner = self.inner.clone();
-                if let Some(bytes) = blocking(move || remove_if_still_old(&inner.blobs, &path, age)).await? {
+                if let Some(bytes) =
+                    blocking(move || remove_if_still_old(&inner.blobs, &path, age)).await?
+                {
                     swept.blobs += 1;
                     swept.bytes += bytes;
                 }
@@ -166,7 +186,15 @@ impl Registry {
         if swept != Swept::default() {
             let detail = serde_json::json!({ "blobs": swept.blobs, "incoming": swept.incoming, "bytes": swept.bytes });
             let at = self.inner.clock.now();
-            let event = AuditEvent { at, kind: EventKind::OrphansSwept, actor: Actor::System, user: None, project: None, decision: None, detail };
+            let event = AuditEvent {
+                at,
+                kind: EventKind::OrphansSwept,
+                actor: Actor::System,
+                user: None,
+                project: None,
+                decision: None,
+                detail,
+            };
             self.inner.storage.record_event(&event).await?;
         }
         Ok(swept)
@@ -176,10 +204,15 @@ impl Registry {
 impl Registry {
     /// Those that files refer to, and others. The blobs are those of one folder of folders, so
     /// they are close together in the order of their digests.
-    async fn referenced_among(&self, blobs: &[([u8; 32], PathBuf)]) -> Result<HashSet<[u8; 32]>, SweepError> {
+    async fn referenced_among(
+        &self,
+        blobs: &[([u8; 32], PathBuf)],
+    ) -> Result<HashSet<[u8; 32]>, SweepError> {
         let mut referenced = HashSet::new();
         let digests = || blobs.iter().map(|(digest, _)| digest);
-        let (Some(first), Some(last)) = (digests().min(), digests().max()) else { return Ok(referenced) };
+        let (Some(first), Some(last)) = (digests().min(), digests().max()) else {
+            return Ok(referenced);
+        };
         if self.inner.storage.is_blob_referenced(first).await? {
             referenced.insert(*first);
         }
@@ -187,8 +220,13 @@ impl Registry {
             let mut after = *first;
             loop {
                 let storage = &self.inner.storage;
-                let found = if is_metadata { storage.metadata_blobs(&after, REFERENCES).await? } else { storage.blobs(Some(&after), REFERENCES).await? };
-                let is_last = found.len() < REFERENCES as usize || found.last().is_none_or(|digest| digest >= last);
+                let found = if is_metadata {
+                    storage.metadata_blobs(&after, REFERENCES).await?
+                } else {
+                    storage.blobs(Some(&after), REFERENCES).await?
+                };
+                let is_last = found.len() < REFERENCES as usize
+                    || found.last().is_none_or(|digest| digest >= last);
                 after = found.last().copied().unwrap_or(after);
                 referenced.extend(found);
                 if is_last {
@@ -202,14 +240,20 @@ impl Registry {
 
 fn is_old(metadata: &fs::Metadata, age: Duration) -> bool {
     // A file from the future is not old: the clock was set back.
-    metadata.modified().is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|since| since >= age))
+    metadata.modified().is_ok_and(|modified| {
+        SystemTime::now()
+            .duration_since(modified)
+            .is_ok_and(|since| since >= age)
+    })
 }
 
 fn sweep_incoming(incoming: &Path, age: Duration) -> io::Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
     for entry in fs::read_dir(incoming)? {
         let entry = entry?;
-        let Ok(metadata) = entry.metadata() else { continue };
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
         if metadata.is_file() && is_old(&metadata, age) && fs::remove_file(entry.path()).is_ok() {
             files += 1;
             bytes += metadata.len();
@@ -234,7 +278,9 @@ fn hex_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_hex = name.to_str().is_some_and(|name| name.len() == 2 && name.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')));
+        let is_hex = name.to_str().is_some_and(|name| {
+            name.len() == 2 && name.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+        });
         if is_hex && entry.file_type()?.is_dir() {
             found.push(entry.path());
         }
@@ -248,9 +294,18 @@ fn old_blobs(folder: &Path, age: Duration) -> io::Result<Vec<([u8; 32], PathBuf)
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let Ok(digest) = data_encoding::HEXLOWER.decode(name.strip_suffix(".metadata").unwrap_or(name).as_bytes()) else { continue };
-        let Ok(digest) = <[u8; 32]>::try_from(digest) else { continue };
-        if entry.metadata().is_ok_and(|metadata| metadata.is_file() && is_old(&metadata, age)) {
+        let Ok(digest) = data_encoding::HEXLOWER
+            .decode(name.strip_suffix(".metadata").unwrap_or(name).as_bytes())
+        else {
+            continue;
+        };
+        let Ok(digest) = <[u8; 32]>::try_from(digest) else {
+            continue;
+        };
+        if entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && is_old(&metadata, age))
+        {
             found.push((digest, entry.path()));
         }
     }

@@ -8,16 +8,22 @@ pub(crate) const MAX_BYTES: usize = 255;
 /// Row 19: whether the name is a name at all, and fits the file type.
 pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_BYTES {
-        return Err(format!("Invalid filename: Use 1 to {MAX_BYTES} characters."));
+        return Err(format!(
+            "Invalid filename: Use 1 to {MAX_BYTES} characters."
+        ));
     }
     if name.chars().any(char::is_control) {
-        return Err("Cannot upload a file with non-printable characters in the filename.".to_owned());
+        return Err(
+            "Cannot upload a file with non-printable characters in the filename.".to_owned(),
+        );
     }
     if name.contains(['/', '\\']) {
         return Err("Cannot upload a file with '/' or '\\' in the name.".to_owned());
     }
     if !name.is_ascii() {
-        return Err("Cannot upload a file with characters beyond ASCII in the filename.".to_owned());
+        return Err(
+            "Cannot upload a file with characters beyond ASCII in the filename.".to_owned(),
+        );
     }
     match kind {
         FileKind::Sdist if name.ends_with(".tar.gz") || name.ends_with(".zip") => Ok(()),
@@ -33,22 +39,31 @@ pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
 
 /// Row 29: a source distribution's name is what PEP 625 says, nothing else. Older ones have the
 /// project as it writes itself, which installers find as well.
-pub(crate) fn check_sdist(name: &str, project: &ProjectName, version: &Version, older_files: bool) -> Result<(), String> {
+pub(crate) fn check_sdist(
+    name: &str,
+    project: &ProjectName,
+    version: &Version,
+    older_files: bool,
+) -> Result<(), String> {
     let expected = format!("{}-{version}.tar.gz", escaped(project));
     let is_older = || {
         let (distribution, text) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
-        let agrees = ProjectName::parse(distribution).ok()?.normalized() == project.normalized() && Version::parse(text).ok()? == *version;
+        let agrees = ProjectName::parse(distribution).ok()?.normalized() == project.normalized()
+            && Version::parse(text).ok()? == *version;
         (agrees && has_only_version_characters(text)).then_some(())
     };
     if name == expected || older_files && is_older().is_some() {
         return Ok(());
     }
-    Err(format!("Filename '{name}' is invalid, should be '{expected}'."))
+    Err(format!(
+        "Filename '{name}' is invalid, should be '{expected}'."
+    ))
 }
 
 /// Parsing a version passes over blanks around it; a file name has none.
 fn has_only_version_characters(text: &str) -> bool {
-    text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!'))
+    text.bytes()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!'))
 }
 
 /// A project's name as file names carry it.
@@ -58,20 +73,39 @@ fn escaped(project: &ProjectName) -> String {
 
 /// Row 30: a wheel's name agrees with project and version, and its platforms are ones that
 /// an installer can choose by.
-pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version, older_files: bool) -> Result<(), String> {
+pub(crate) fn check_wheel(
+    name: &str,
+    project: &ProjectName,
+    version: &Version,
+    older_files: bool,
+) -> Result<(), String> {
     let wheel = Wheel::parse(name)?;
     let (found, expected) = (&wheel.distribution, escaped(project));
     if found.normalized() != project.normalized() {
-        return Err(format!("Start filename for '{}' with '{expected}'.", project.as_written()));
+        return Err(format!(
+            "Start filename for '{}' with '{expected}'.",
+            project.as_written()
+        ));
     }
     if !older_files && found.as_written() != expected {
-        return Err(format!("Filename '{name}' should contain the normalized project name '{expected}', not '{}'.", found.as_written()));
+        return Err(format!(
+            "Filename '{name}' should contain the normalized project name '{expected}', not '{}'.",
+            found.as_written()
+        ));
     }
     if wheel.version != *version {
-        return Err(format!("Version in filename should be '{version}' not '{}'.", wheel.version));
+        return Err(format!(
+            "Version in filename should be '{version}' not '{}'.",
+            wheel.version
+        ));
     }
-    match wheel.tags[2].split('.').find(|platform| !is_supported_platform(platform)) {
-        Some(platform) => Err(format!("Binary wheel '{name}' has an unsupported platform tag '{platform}'.")),
+    match wheel.tags[2]
+        .split('.')
+        .find(|platform| !is_supported_platform(platform))
+    {
+        Some(platform) => Err(format!(
+            "Binary wheel '{name}' has an unsupported platform tag '{platform}'."
+        )),
         None => Ok(()),
     }
 }
@@ -79,12 +113,22 @@ pub(crate) fn check_wheel(name: &str, project: &ProjectName, version: &Version, 
 /// The normalized project name a file name begins with, as far as it can be told without
 /// knowing the project: used to find the project of a download.
 pub(crate) fn project_of(name: &str) -> Option<String> {
-    let stem = name.strip_suffix(".tar.gz").or_else(|| name.strip_suffix(".whl")).or_else(|| name.strip_suffix(".zip"))?;
-    let distribution = if name.ends_with(".whl") { stem.split_once('-')?.0 } else { stem.rsplit_once('-')?.0 };
+    let stem = name
+        .strip_suffix(".tar.gz")
+        .or_else(|| name.strip_suffix(".whl"))
+        .or_else(|| name.strip_suffix(".zip"))?;
+    let distribution = if name.ends_with(".whl") {
+        stem.split_once('-')?.0
+    } else {
+        stem.rsplit_once('-')?.0
+    };
     // Not `ProjectName::parse`: a wheel whose name begins or ends with a separator was
     // accepted once, and is listed.
     let normalized = model::name::normalize(distribution);
-    let is_name = !normalized.is_empty() && normalized.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    let is_name = !normalized.is_empty()
+        && normalized
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || c == b'-');
     is_name.then_some(normalized)
 }
 
@@ -93,20 +137,33 @@ pub(crate) fn project_of(name: &str) -> Option<String> {
 pub(crate) fn key(name: &str) -> Option<String> {
     if let Some(stem) = name.strip_suffix(".tar.gz") {
         let (distribution, version) = stem.rsplit_once('-')?;
-        return Some(format!("{}/{}/sdist", model::name::normalize(distribution), Version::parse(version).ok()?.key()));
+        return Some(format!(
+            "{}/{}/sdist",
+            model::name::normalize(distribution),
+            Version::parse(version).ok()?.key()
+        ));
     }
     let wheel = Wheel::parse(name).ok()?;
     // `01` and `1` are one build number for installers.
     let build = wheel.build.unwrap_or_default().to_ascii_lowercase();
     let rest = build.trim_start_matches('0');
-    let build = if rest.len() < build.len() && !rest.starts_with(|c: char| c.is_ascii_digit()) { format!("0{rest}") } else { rest.to_owned() };
+    let build = if rest.len() < build.len() && !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("0{rest}")
+    } else {
+        rest.to_owned()
+    };
     let tags = wheel.tags.map(|tags| {
         let mut tags: Vec<String> = tags.split('.').map(str::to_ascii_lowercase).collect();
         tags.sort();
         tags.dedup();
         tags.join(".")
     });
-    Some(format!("{}/{}/{build}/{}", wheel.distribution.normalized(), wheel.version.key(), tags.join("/")))
+    Some(format!(
+        "{}/{}/{build}/{}",
+        wheel.distribution.normalized(),
+        wheel.version.key(),
+        tags.join("/")
+    ))
 }
 
 /// A wheel's name in parts.
@@ -121,31 +178,56 @@ struct Wheel<'a> {
 impl<'a> Wheel<'a> {
     fn parse(name: &'a str) -> Result<Self, String> {
         let invalid = |why: &str| {
-            format!("Invalid wheel filename '{name}': {why}. See https://packaging.python.org/specifications/binary-distribution-format for more information.")
+            format!(
+                "Invalid wheel filename '{name}': {why}. See https://packaging.python.org/specifications/binary-distribution-format for more information."
+            )
         };
-        let stem = name.strip_suffix(".whl").ok_or_else(|| invalid("it does not end in .whl"))?;
+        let stem = name
+            .strip_suffix(".whl")
+            .ok_or_else(|| invalid("it does not end in .whl"))?;
         let parts: Vec<&str> = stem.split('-').collect();
         let (distribution, version, build, tags) = match parts[..] {
-            [distribution, version, python, abi, platform] => (distribution, version, None, [python, abi, platform]),
-            [distribution, version, build, python, abi, platform] => (distribution, version, Some(build), [python, abi, platform]),
+            [distribution, version, python, abi, platform] => {
+                (distribution, version, None, [python, abi, platform])
+            }
+            [distribution, version, build, python, abi, platform] => {
+                (distribution, version, Some(build), [python, abi, platform])
+            }
             _ => return Err(invalid("it has not five or six parts between '-'")),
         };
         // Installers normalize `.x` and `x_` to names that are nobody's, and pass the file by.
-        let distribution = ProjectName::parse(distribution).ok().filter(|name| !name.as_written().contains("__"));
-        let distribution = distribution.ok_or_else(|| invalid("its first part is no project name"))?;
+        let distribution = ProjectName::parse(distribution)
+            .ok()
+            .filter(|name| !name.as_written().contains("__"));
+        let distribution =
+            distribution.ok_or_else(|| invalid("its first part is no project name"))?;
         if !has_only_version_characters(version) {
-            return Err(invalid("its version has other characters than versions have"));
+            return Err(invalid(
+                "its version has other characters than versions have",
+            ));
         }
         if build.is_some_and(|build| {
-            !build.starts_with(|c: char| c.is_ascii_digit()) || !build.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'))
+            !build.starts_with(|c: char| c.is_ascii_digit())
+                || !build
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.'))
         }) {
             return Err(invalid("its build number does not start with a digit"));
         }
-        if tags.iter().flat_map(|tag| tag.split('.')).any(|tag| tag.is_empty() || !tag.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')) {
-            return Err(invalid("its tags are not letters, digits and '_' joined by '.'"));
+        if tags.iter().flat_map(|tag| tag.split('.')).any(|tag| {
+            tag.is_empty() || !tag.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+        }) {
+            return Err(invalid(
+                "its tags are not letters, digits and '_' joined by '.'",
+            ));
         }
         let version = Version::parse(version).map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { distribution, version, build, tags })
+        Ok(Self {
+            distribution,
+            version,
+            build,
+            tags,
+        })
     }
 }
 
@@ -172,28 +254,51 @@ fn is_supported_platform(tag: &str) -> bool {
         "manylinux2014_ppc64le",
         "manylinux2014_s390x",
     ];
-    const LINUX: &[&str] = &["x86_64", "i686", "aarch64", "armv7l", "ppc64le", "s390x", "riscv64"];
-    const MACOS: &[&str] = &["x86_64", "arm64", "i386", "ppc", "ppc64", "intel", "fat", "fat3", "fat64", "universal", "universal2"];
+    const LINUX: &[&str] = &[
+        "x86_64", "i686", "aarch64", "armv7l", "ppc64le", "s390x", "riscv64",
+    ];
+    const MACOS: &[&str] = &[
+        "x86_64",
+        "arm64",
+        "i386",
+        "ppc",
+        "ppc64",
+        "intel",
+        "fat",
+        "fat3",
+        "fat64",
+        "universal",
+        "universal2",
+    ];
     /// Since macOS 11 the second number is always 0, and after 15 the first is the year's.
     const MACOS_MAJORS: &[&str] = &["11", "12", "13", "14", "15", "26"];
     if EXACT.contains(&tag) {
         return true;
     }
-    let Some((system, rest)) = tag.split_once('_') else { return false };
+    let Some((system, rest)) = tag.split_once('_') else {
+        return false;
+    };
     match (system, two_numbers(rest)) {
         ("manylinux", Some((_, _, machine))) => LINUX.contains(&machine) || machine == "ppc64",
         ("musllinux", Some((_, _, machine))) => LINUX.contains(&machine),
         ("macosx", Some((major, minor, machine))) => {
-            let is_known = if major == "10" { is_number(minor) } else { MACOS_MAJORS.contains(&major) && minor == "0" };
+            let is_known = if major == "10" {
+                is_number(minor)
+            } else {
+                MACOS_MAJORS.contains(&major) && minor == "0"
+            };
             is_known && MACOS.contains(&machine)
         }
         ("ios", Some((_, _, machine))) => {
-            matches!(machine, "arm64_iphoneos" | "arm64_iphonesimulator" | "x86_64_iphonesimulator")
+            matches!(
+                machine,
+                "arm64_iphoneos" | "arm64_iphonesimulator" | "x86_64_iphonesimulator"
+            )
         }
         ("pyemscripten", Some((_, _, machine))) => machine == "wasm32",
-        ("android", _) => {
-            rest.split_once('_').is_some_and(|(level, machine)| is_number(level) && matches!(machine, "armeabi_v7a" | "arm64_v8a" | "x86" | "x86_64"))
-        }
+        ("android", _) => rest.split_once('_').is_some_and(|(level, machine)| {
+            is_number(level) && matches!(machine, "armeabi_v7a" | "arm64_v8a" | "x86" | "x86_64")
+        }),
         _ => false,
     }
 }
@@ -216,11 +321,21 @@ mod tests {
     use super::*;
 
     fn wheel(name: &str) -> Result<(), String> {
-        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), false)
+        check_wheel(
+            name,
+            &ProjectName::parse("Sample.Project").unwrap(),
+            &Version::parse("1.0").unwrap(),
+            false,
+        )
     }
 
     fn older_wheel(name: &str) -> Result<(), String> {
-        check_wheel(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), true)
+        check_wheel(
+            name,
+            &ProjectName::parse("Sample.Project").unwrap(),
+            &Version::parse("1.0").unwrap(),
+            true,
+        )
     }
 
     #[test]
@@ -244,8 +359,15 @@ mod tests {
 
     #[test]
     fn a_wheel_must_belong_to_project_and_version() {
-        assert!(wheel("other-1.0-py3-none-any.whl").unwrap_err().contains("Start filename for 'Sample.Project' with 'sample_project'."));
-        assert_eq!(wheel("sample_project-1.1-py3-none-any.whl").unwrap_err(), "Version in filename should be '1.0' not '1.1'.");
+        assert!(
+            wheel("other-1.0-py3-none-any.whl")
+                .unwrap_err()
+                .contains("Start filename for 'Sample.Project' with 'sample_project'.")
+        );
+        assert_eq!(
+            wheel("sample_project-1.1-py3-none-any.whl").unwrap_err(),
+            "Version in filename should be '1.0' not '1.1'."
+        );
     }
 
     #[test]
@@ -271,21 +393,44 @@ mod tests {
             "linux_x86_64",
             "manylinux_2_17",
         ] {
-            let refused = wheel(&format!("sample_project-1.0-cp312-cp312-{platform}.whl")).unwrap_err();
-            assert!(refused.contains(&format!("unsupported platform tag '{platform}'")), "{refused}");
+            let refused =
+                wheel(&format!("sample_project-1.0-cp312-cp312-{platform}.whl")).unwrap_err();
+            assert!(
+                refused.contains(&format!("unsupported platform tag '{platform}'")),
+                "{refused}"
+            );
         }
     }
 
     #[test]
     fn names_as_projects_write_themselves_are_those_of_older_files() {
-        for name in ["Sample_Project-1.0-py3-none-any.whl", "sample.project-1.0-py3-none-any.whl"] {
+        for name in [
+            "Sample_Project-1.0-py3-none-any.whl",
+            "sample.project-1.0-py3-none-any.whl",
+        ] {
             let own = name.split('-').next().unwrap();
-            let expected = format!("Filename '{name}' should contain the normalized project name 'sample_project', not '{own}'.");
+            let expected = format!(
+                "Filename '{name}' should contain the normalized project name 'sample_project', not '{own}'."
+            );
             assert_eq!((wheel(name), older_wheel(name)), (Err(expected), Ok(())));
         }
-        assert!(older_wheel("other-1.0-py3-none-any.whl").is_err() && older_wheel("Sample_Project-1.1-py3-none-any.whl").is_err());
-        let sdist = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), true);
-        for name in ["Sample.Project-1.0.tar.gz", "sample-project-1.0.tar.gz", "sample_project-1.0.0.tar.gz"] {
+        assert!(
+            older_wheel("other-1.0-py3-none-any.whl").is_err()
+                && older_wheel("Sample_Project-1.1-py3-none-any.whl").is_err()
+        );
+        let sdist = |name: &str| {
+            check_sdist(
+                name,
+                &ProjectName::parse("Sample.Project").unwrap(),
+                &Version::parse("1.0").unwrap(),
+                true,
+            )
+        };
+        for name in [
+            "Sample.Project-1.0.tar.gz",
+            "sample-project-1.0.tar.gz",
+            "sample_project-1.0.0.tar.gz",
+        ] {
             assert_eq!(sdist(name), Ok(()), "{name}");
         }
         for name in [
@@ -323,9 +468,19 @@ mod tests {
 
     #[test]
     fn a_source_distribution_has_exactly_one_name() {
-        let check = |name: &str| check_sdist(name, &ProjectName::parse("Sample.Project").unwrap(), &Version::parse("1.0").unwrap(), false);
+        let check = |name: &str| {
+            check_sdist(
+                name,
+                &ProjectName::parse("Sample.Project").unwrap(),
+                &Version::parse("1.0").unwrap(),
+                false,
+            )
+        };
         assert_eq!(check("sample_project-1.0.tar.gz"), Ok(()));
-        assert_eq!(check("Sample.Project-1.0.tar.gz").unwrap_err(), "Filename 'Sample.Project-1.0.tar.gz' is invalid, should be 'sample_project-1.0.tar.gz'.");
+        assert_eq!(
+            check("Sample.Project-1.0.tar.gz").unwrap_err(),
+            "Filename 'Sample.Project-1.0.tar.gz' is invalid, should be 'sample_project-1.0.tar.gz'."
+        );
     }
 
     #[test]
@@ -339,7 +494,11 @@ mod tests {
         ] {
             assert_eq!(key(name).as_ref(), Some(&plain), "{name}");
         }
-        for name in ["sample_project-1.0-1-py2.py3-none-any.whl", "sample_project-1.1-py2.py3-none-any.whl", "sample_project-1.0-py3-none-any.whl"] {
+        for name in [
+            "sample_project-1.0-1-py2.py3-none-any.whl",
+            "sample_project-1.1-py2.py3-none-any.whl",
+            "sample_project-1.0-py3-none-any.whl",
+        ] {
             assert_ne!(key(name), Some(plain.clone()), "{name}");
         }
         let build = |number: &str| key(&format!("s-1.0-{number}-py3-none-any.whl"));
@@ -351,7 +510,15 @@ mod tests {
 
     #[test]
     fn a_name_with_a_path_or_hidden_characters_is_refused() {
-        for name in ["../a.whl", "a\\b.whl", "a\n.whl", "a\u{202e}.whl", "", "a.exe", "a.tar.bz2"] {
+        for name in [
+            "../a.whl",
+            "a\\b.whl",
+            "a\n.whl",
+            "a\u{202e}.whl",
+            "",
+            "a.exe",
+            "a.tar.bz2",
+        ] {
             assert!(check_shape(name, FileKind::Wheel).is_err(), "{name:?}");
         }
         assert!(check_shape("a.whl", FileKind::Sdist).is_err());

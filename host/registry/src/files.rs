@@ -28,22 +28,54 @@ impl Registry {
     /// What a decision about a download needs: `/files/{first}/{second}/{rest}/{name}` where
     /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is
     /// always a target; whether the file exists shows after the decision.
-    pub async fn load_download(&self, caller: &Caller, digest: (&str, &str, &str), name: &str) -> Result<DownloadFile, StorageError> {
-        let (file_name, wants_metadata) = name.strip_suffix(".metadata").map_or((name, false), |file| (file, true));
+    pub async fn load_download(
+        &self,
+        caller: &Caller,
+        digest: (&str, &str, &str),
+        name: &str,
+    ) -> Result<DownloadFile, StorageError> {
+        let (file_name, wants_metadata) = name
+            .strip_suffix(".metadata")
+            .map_or((name, false), |file| (file, true));
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
-        let project =
-            if normalized.is_empty() { ReadProject { normalized, entry: None, role: None } } else { self.load_read_project(caller, &normalized).await? };
+        let project = if normalized.is_empty() {
+            ReadProject {
+                normalized,
+                entry: None,
+                role: None,
+            }
+        } else {
+            self.load_read_project(caller, &normalized).await?
+        };
         let hex = [digest.0, digest.1, digest.2].concat();
         let has_shape = digest.0.len() == 2 && digest.1.len() == 2;
-        let file = project.entry.as_ref().filter(|_| has_shape).and_then(|entry| entry.position(file_name, &hex));
-        Ok(DownloadFile { project, file, wants_metadata, now: self.inner.clock.now() })
+        let file = project
+            .entry
+            .as_ref()
+            .filter(|_| has_shape)
+            .and_then(|entry| entry.position(file_name, &hex));
+        Ok(DownloadFile {
+            project,
+            file,
+            wants_metadata,
+            now: self.inner.clock.now(),
+        })
     }
 
     /// The file to send; none is a 404. Files of a project in quarantine are not served.
-    pub async fn open_file(&self, permit: Permit<DownloadFile>) -> Result<Option<StoredFile>, StorageError> {
+    pub async fn open_file(
+        &self,
+        permit: Permit<DownloadFile>,
+    ) -> Result<Option<StoredFile>, StorageError> {
         let target = permit.target();
-        let in_quarantine = target.project.entry.as_ref().is_some_and(|entry| entry.project.status == ProjectStatus::Quarantined);
-        let Some(file) = target.row().filter(|_| !in_quarantine) else { return Ok(None) };
+        let in_quarantine = target
+            .project
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.project.status == ProjectStatus::Quarantined);
+        let Some(file) = target.row().filter(|_| !in_quarantine) else {
+            return Ok(None);
+        };
         if !target.wants_metadata {
             let content_type = match file.kind {
                 FileKind::Wheel => "application/zip",
@@ -58,9 +90,14 @@ impl Registry {
                 name: file.name.clone(),
             }));
         }
-        let Some(sha256) = file.metadata_sha256 else { return Ok(None) };
+        let Some(sha256) = file.metadata_sha256 else {
+            return Ok(None);
+        };
         Ok(Some(StoredFile {
-            path: self.inner.blobs.metadata_path(file.metadata_size.map_or(&file.digests.blake2_256, |_| &sha256)),
+            path: self.inner.blobs.metadata_path(
+                file.metadata_size
+                    .map_or(&file.digests.blake2_256, |_| &sha256),
+            ),
             size: file.metadata_size,
             etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&sha256)),
             content_type: "text/plain; charset=utf-8",

@@ -7,8 +7,17 @@ use crate::spool::SpooledFile;
 use crate::upload::UploadError;
 
 /// Fields of the form that are no core metadata.
-const OWN_FIELDS: &[&str] =
-    &[":action", "protocol_version", "filetype", "pyversion", "md5_digest", "sha256_digest", "blake2_256_digest", "comment", "attestations"];
+const OWN_FIELDS: &[&str] = &[
+    ":action",
+    "protocol_version",
+    "filetype",
+    "pyversion",
+    "md5_digest",
+    "sha256_digest",
+    "blake2_256_digest",
+    "comment",
+    "attestations",
+];
 
 /// Parts that one form may have; far more than any real project has classifiers and requirements.
 const MAX_PARTS: usize = model::limit::FORM_PARTS.length();
@@ -61,17 +70,32 @@ impl FormBuilder {
     /// values and the value `UNKNOWN`, which old tools write for "nothing"; NUL is escaped.
     pub fn text(&mut self, name: &str, value: &[u8]) -> Result<(), UploadError> {
         self.count_part()?;
-        let Some(name) = known_field(name) else { return Ok(()) };
+        let Some(name) = known_field(name) else {
+            return Ok(());
+        };
         self.bytes = self.bytes.saturating_add(value.len());
-        let too_large = |why: String| Err(UploadError::rejected("form-too-large", format!("The upload form is too large: {why}.")));
+        let too_large = |why: String| {
+            Err(UploadError::rejected(
+                "form-too-large",
+                format!("The upload form is too large: {why}."),
+            ))
+        };
         if value.len() > Self::MAX_FIELD_BYTES {
-            return too_large(format!("the text of '{name}' is longer than {} bytes", Self::MAX_FIELD_BYTES));
+            return too_large(format!(
+                "the text of '{name}' is longer than {} bytes",
+                Self::MAX_FIELD_BYTES
+            ));
         }
         if self.bytes > MAX_TEXT_BYTES {
-            return too_large(format!("with the text of '{name}' all its texts are longer than {MAX_TEXT_BYTES} bytes"));
+            return too_large(format!(
+                "with the text of '{name}' all its texts are longer than {MAX_TEXT_BYTES} bytes"
+            ));
         }
         let Ok(text) = std::str::from_utf8(value) else {
-            return Err(UploadError::rejected("form-not-utf8", format!("Invalid value for {name}. Error: Use UTF-8.")));
+            return Err(UploadError::rejected(
+                "form-not-utf8",
+                format!("Invalid value for {name}. Error: Use UTF-8."),
+            ));
         };
         if text.is_empty() || text.trim() == "UNKNOWN" {
             return Ok(());
@@ -80,7 +104,12 @@ impl FormBuilder {
         let values = self.fields.0.entry(name).or_default();
         if !is_repeatable(name) && values.first().is_some_and(|first| *first != text) {
             // Which of the two a reader takes must not depend on the reader.
-            return Err(UploadError::rejected("form-contradiction", format!("Invalid value for {name}. Error: It was given twice with different values.")));
+            return Err(UploadError::rejected(
+                "form-contradiction",
+                format!(
+                    "Invalid value for {name}. Error: It was given twice with different values."
+                ),
+            ));
         }
         if is_repeatable(name) || values.is_empty() {
             values.push(text);
@@ -93,23 +122,41 @@ impl FormBuilder {
     pub fn file_part(&mut self, name: &str) -> Result<FilePart, UploadError> {
         self.count_part()?;
         match name {
-            "content" if self.content.is_some() => Err(UploadError::rejected("two-files", "Upload payload has more than one file.")),
+            "content" if self.content.is_some() => Err(UploadError::rejected(
+                "two-files",
+                "Upload payload has more than one file.",
+            )),
             "content" => Ok(FilePart::Content),
             "gpg_signature" => Ok(FilePart::Ignored),
             _ => {
                 let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                Err(UploadError::rejected("field-is-a-file", format!("{name}: Should not be a tuple.")))
+                Err(UploadError::rejected(
+                    "field-is-a-file",
+                    format!("{name}: Should not be a tuple."),
+                ))
             }
         }
     }
 
     /// Adds the distribution: the part's file name and content type, and its spooled bytes.
-    pub fn content(&mut self, file_name: Option<&str>, content_type: Option<&str>, file: SpooledFile) -> Result<(), UploadError> {
+    pub fn content(
+        &mut self,
+        file_name: Option<&str>,
+        content_type: Option<&str>,
+        file: SpooledFile,
+    ) -> Result<(), UploadError> {
         if self.content.is_some() {
-            return Err(UploadError::rejected("two-files", "Upload payload has more than one file."));
+            return Err(UploadError::rejected(
+                "two-files",
+                "Upload payload has more than one file.",
+            ));
         }
         let bounded = |text: &str| text.chars().take(1024).collect();
-        self.content = Some(Content { file_name: file_name.map(bounded), content_type: content_type.map(bounded), file });
+        self.content = Some(Content {
+            file_name: file_name.map(bounded),
+            content_type: content_type.map(bounded),
+            file,
+        });
         Ok(())
     }
 
@@ -120,7 +167,10 @@ impl FormBuilder {
 
     /// The whole form.
     pub fn finish(self) -> UploadForm {
-        UploadForm { fields: self.fields, content: self.content }
+        UploadForm {
+            fields: self.fields,
+            content: self.content,
+        }
     }
 
     fn count_part(&mut self) -> Result<(), UploadError> {
@@ -128,16 +178,29 @@ impl FormBuilder {
         if self.parts <= MAX_PARTS {
             return Ok(());
         }
-        Err(UploadError::rejected("form-too-large", format!("The upload form has more than {MAX_PARTS} fields.")))
+        Err(UploadError::rejected(
+            "form-too-large",
+            format!("The upload form has more than {MAX_PARTS} fields."),
+        ))
     }
 }
 
 fn known_field(name: &str) -> Option<&'static str> {
-    OWN_FIELDS.iter().copied().chain(FIELDS.iter().flat_map(|field| field.form_names.iter().copied())).find(|known| *known == name)
+    OWN_FIELDS
+        .iter()
+        .copied()
+        .chain(
+            FIELDS
+                .iter()
+                .flat_map(|field| field.form_names.iter().copied()),
+        )
+        .find(|known| *known == name)
 }
 
 fn is_repeatable(name: &str) -> bool {
-    FIELDS.iter().any(|field| field.many && field.form_names.contains(&name))
+    FIELDS
+        .iter()
+        .any(|field| field.many && field.form_names.contains(&name))
 }
 
 /// What to do with a part that has a file name.
@@ -178,20 +241,41 @@ mod tests {
 
     #[test]
     fn empty_and_unknown_values_and_unknown_fields_are_absent() {
-        let fields = form(&[("summary", b""), ("license", b"UNKNOWN"), ("home_page", b" UNKNOWN "), ("colour", b"red"), ("name", b"x")]).unwrap();
-        assert_eq!((fields.one("summary"), fields.one("license"), fields.one("home_page"), fields.one("colour")), (None, None, None, None));
+        let fields = form(&[
+            ("summary", b""),
+            ("license", b"UNKNOWN"),
+            ("home_page", b" UNKNOWN "),
+            ("colour", b"red"),
+            ("name", b"x"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (
+                fields.one("summary"),
+                fields.one("license"),
+                fields.one("home_page"),
+                fields.one("colour")
+            ),
+            (None, None, None, None)
+        );
         assert_eq!(fields.one("name"), Some("x"));
     }
 
     #[test]
     fn a_nul_is_escaped() {
-        assert_eq!(form(&[("summary", b"a\0b")]).unwrap().one("summary"), Some("a\\x00b"));
+        assert_eq!(
+            form(&[("summary", b"a\0b")]).unwrap().one("summary"),
+            Some("a\\x00b")
+        );
     }
 
     #[test]
     fn a_single_field_may_not_contradict_itself() {
         assert!(form(&[("name", b"a"), ("name", b"b")]).is_err());
-        assert_eq!(form(&[("name", b"a"), ("name", b"a")]).unwrap().all("name"), ["a"]);
+        assert_eq!(
+            form(&[("name", b"a"), ("name", b"a")]).unwrap().all("name"),
+            ["a"]
+        );
     }
 
     #[test]
@@ -216,8 +300,14 @@ mod tests {
     fn only_the_distribution_and_signatures_may_be_files() {
         let mut builder = FormBuilder::new();
         assert_eq!(builder.file_part("content").unwrap(), FilePart::Content);
-        assert_eq!(builder.file_part("gpg_signature").unwrap(), FilePart::Ignored);
-        assert_eq!(builder.file_part("name").unwrap_err().to_string(), "name: Should not be a tuple.");
+        assert_eq!(
+            builder.file_part("gpg_signature").unwrap(),
+            FilePart::Ignored
+        );
+        assert_eq!(
+            builder.file_part("name").unwrap_err().to_string(),
+            "name: Should not be a tuple."
+        );
     }
 
     proptest! {

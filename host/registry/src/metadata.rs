@@ -55,7 +55,12 @@ impl CoreMetadata {
     pub(crate) fn from_form(form: &Fields) -> Self {
         let mut values = BTreeMap::new();
         for field in FIELDS {
-            let given: Vec<String> = field.form_names.iter().flat_map(|name| form.all(name)).cloned().collect();
+            let given: Vec<String> = field
+                .form_names
+                .iter()
+                .flat_map(|name| form.all(name))
+                .cloned()
+                .collect();
             if !given.is_empty() {
                 values.insert(field.form_names[0], given);
             }
@@ -73,9 +78,12 @@ impl CoreMetadata {
         }
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for Header { key, value, line } in headers {
-            let Some(field) = field_of_header(key.as_bytes()) else { continue };
+            let Some(field) = field_of_header(key.as_bytes()) else {
+                continue;
+            };
             let value = unfold(field, value);
-            check_characters(field, &value).map_err(|why| MetadataError::Characters { line, why })?;
+            check_characters(field, &value)
+                .map_err(|why| MetadataError::Characters { line, why })?;
             if value.is_empty() || value == "UNKNOWN" {
                 continue;
             }
@@ -94,7 +102,11 @@ impl CoreMetadata {
             }
             values.insert("description", vec![body.to_owned()]);
         }
-        for (key, header) in [("metadata_version", "Metadata-Version"), ("name", "Name"), ("version", "Version")] {
+        for (key, header) in [
+            ("metadata_version", "Metadata-Version"),
+            ("name", "Name"),
+            ("version", "Version"),
+        ] {
             if !values.contains_key(key) {
                 return Err(MetadataError::Missing(header));
             }
@@ -115,7 +127,11 @@ impl CoreMetadata {
     /// Files that must be in the distribution (PEP 639). Before metadata 2.4 the field was a
     /// habit of one tool and promised nothing.
     pub(crate) fn promised_license_files(&self) -> &[String] {
-        if matches!(self.one("metadata_version"), Some("2.4" | "2.5")) { self.all("license_file") } else { &[] }
+        if matches!(self.one("metadata_version"), Some("2.4" | "2.5")) {
+            self.all("license_file")
+        } else {
+            &[]
+        }
     }
 
     /// What a decision may know of it.
@@ -124,7 +140,11 @@ impl CoreMetadata {
         MetadataFacts {
             version: text("metadata_version"),
             summary: text("summary"),
-            license: self.one("license_expression").or(self.one("license")).unwrap_or_default().to_owned(),
+            license: self
+                .one("license_expression")
+                .or(self.one("license"))
+                .unwrap_or_default()
+                .to_owned(),
             requires_python: text("requires_python"),
             requires: self.all("requires_dist").to_vec(),
             classifiers: self.all("classifiers").to_vec(),
@@ -136,8 +156,14 @@ impl CoreMetadata {
         let mut object = Map::new();
         for field in FIELDS {
             let name = field.form_names[0];
-            let Some(given) = self.values.get(name) else { continue };
-            let value = if field.many { Value::from(given.clone()) } else { Value::from(given[0].clone()) };
+            let Some(given) = self.values.get(name) else {
+                continue;
+            };
+            let value = if field.many {
+                Value::from(given.clone())
+            } else {
+                Value::from(given[0].clone())
+            };
             object.insert(name.to_owned(), value);
         }
         Value::Object(object)
@@ -155,7 +181,9 @@ impl Registry {
         let inner = self.inner.clone();
         let parsed = blocking(move || {
             let bytes = std::fs::read(inner.blobs.metadata_path(&sha256))?;
-            CoreMetadata::parse(&bytes).map(|metadata| metadata.to_json()).map_err(std::io::Error::other)
+            CoreMetadata::parse(&bytes)
+                .map(|metadata| metadata.to_json())
+                .map_err(std::io::Error::other)
         });
         // The release is no less there for it: its files can be downloaded and installed.
         Ok(parsed.await.unwrap_or_else(|error| {
@@ -166,7 +194,9 @@ impl Registry {
 }
 
 fn field_of_header(key: &[u8]) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.header.as_bytes().eq_ignore_ascii_case(key))
+    FIELDS
+        .iter()
+        .find(|field| field.header.as_bytes().eq_ignore_ascii_case(key))
 }
 
 /// Undoes the folding of a long value. Only descriptions and licenses have lines; theirs
@@ -178,7 +208,11 @@ fn unfold(field: &Field, value: &str) -> String {
     for line in lines {
         if keeps_lines {
             out.push('\n');
-            out.push_str(line.strip_prefix("       |").or_else(|| line.strip_prefix("        ")).unwrap_or_else(|| line.trim_start()));
+            out.push_str(
+                line.strip_prefix("       |")
+                    .or_else(|| line.strip_prefix("        "))
+                    .unwrap_or_else(|| line.trim_start()),
+            );
         } else {
             out.push(' ');
             out.push_str(line.trim());
@@ -188,7 +222,16 @@ fn unfold(field: &Field, value: &str) -> String {
 }
 
 /// Fields that are text for people. All others are read by programs.
-const PROSE: &[&str] = &["summary", "description", "keywords", "author", "author_email", "maintainer", "maintainer_email", "license"];
+const PROSE: &[&str] = &[
+    "summary",
+    "description",
+    "keywords",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "license",
+];
 
 /// What one reader takes literally, another for something else: control characters, and
 /// encoded words, which only some decode.
@@ -208,7 +251,9 @@ fn check_characters(field: &Field, value: &str) -> Result<(), &'static str> {
 /// so it may hold anything here.
 fn has_encoded_word(text: &str) -> bool {
     // Looked for once: a text may hold a million beginnings.
-    let Some(last_end) = text.rfind("?=") else { return false };
+    let Some(last_end) = text.rfind("?=") else {
+        return false;
+    };
     text.match_indices("=?").any(|(at, _)| {
         let mut parts = text[at + 2..].splitn(3, '?');
         let (_charset, encoding, encoded) = (parts.next(), parts.next(), parts.next());
@@ -227,7 +272,11 @@ mod tests {
 
     #[test]
     fn fields_are_bounded() {
-        let parse = |count: usize| CoreMetadata::parse(format!("{SMALLEST}{}", "Classifier: x\n".repeat(count - 3)).as_bytes());
+        let parse = |count: usize| {
+            CoreMetadata::parse(
+                format!("{SMALLEST}{}", "Classifier: x\n".repeat(count - 3)).as_bytes(),
+            )
+        };
         assert!(parse(20_000).is_ok());
         assert!(matches!(parse(20_001), Err(MetadataError::TooManyFields)));
     }
@@ -241,49 +290,99 @@ mod tests {
 
     #[test]
     fn every_field_is_kept() {
-        for field in FIELDS.iter().filter(|field| !["Metadata-Version", "Name", "Version"].contains(&field.header)) {
-            let metadata = CoreMetadata::parse(format!("{SMALLEST}{}: some value\n", field.header).as_bytes()).unwrap();
-            assert_eq!(metadata.all(field.form_names[0]), ["some value"], "{}", field.header);
+        for field in FIELDS
+            .iter()
+            .filter(|field| !["Metadata-Version", "Name", "Version"].contains(&field.header))
+        {
+            let metadata =
+                CoreMetadata::parse(format!("{SMALLEST}{}: some value\n", field.header).as_bytes())
+                    .unwrap();
+            assert_eq!(
+                metadata.all(field.form_names[0]),
+                ["some value"],
+                "{}",
+                field.header
+            );
         }
     }
 
     #[test]
     fn the_body_is_the_description() {
-        let metadata = CoreMetadata::parse(format!("{SMALLEST}\n# Title\n\nText: with colon\n").as_bytes()).unwrap();
-        assert_eq!(metadata.one("description"), Some("# Title\n\nText: with colon\n"));
+        let metadata =
+            CoreMetadata::parse(format!("{SMALLEST}\n# Title\n\nText: with colon\n").as_bytes())
+                .unwrap();
+        assert_eq!(
+            metadata.one("description"),
+            Some("# Title\n\nText: with colon\n")
+        );
     }
 
     #[test]
     fn a_folded_description_loses_its_marks() {
-        let metadata = CoreMetadata::parse(format!("{SMALLEST}Description: One\n        two\n       |  three\n").as_bytes()).unwrap();
+        let metadata = CoreMetadata::parse(
+            format!("{SMALLEST}Description: One\n        two\n       |  three\n").as_bytes(),
+        )
+        .unwrap();
         assert_eq!(metadata.one("description"), Some("One\ntwo\n  three"));
     }
 
     #[test]
     fn a_single_field_with_two_values_is_refused() {
-        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
-        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}name: other\n").as_bytes()), Err(MetadataError::Repeated("Name")));
-        let same = CoreMetadata::parse(format!("{SMALLEST}name: sample\nSummary: a\nSummary: a\n").as_bytes()).unwrap();
-        assert_eq!((same.all("name"), same.all("summary")), (["sample".to_owned()].as_slice(), ["a".to_owned()].as_slice()));
+        assert_eq!(
+            CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()),
+            Err(MetadataError::Repeated("Name"))
+        );
+        assert_eq!(
+            CoreMetadata::parse(format!("{SMALLEST}name: other\n").as_bytes()),
+            Err(MetadataError::Repeated("Name"))
+        );
+        let same = CoreMetadata::parse(
+            format!("{SMALLEST}name: sample\nSummary: a\nSummary: a\n").as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(
+            (same.all("name"), same.all("summary")),
+            (
+                ["sample".to_owned()].as_slice(),
+                ["a".to_owned()].as_slice()
+            )
+        );
     }
 
     #[test]
     fn name_version_and_metadata_version_must_be_there() {
-        assert_eq!(CoreMetadata::parse(b"Metadata-Version: 2.1\nName: a\n"), Err(MetadataError::Missing("Version")));
-        assert_eq!(CoreMetadata::parse(b""), Err(MetadataError::Missing("Metadata-Version")));
+        assert_eq!(
+            CoreMetadata::parse(b"Metadata-Version: 2.1\nName: a\n"),
+            Err(MetadataError::Missing("Version"))
+        );
+        assert_eq!(
+            CoreMetadata::parse(b""),
+            Err(MetadataError::Missing("Metadata-Version"))
+        );
     }
 
     #[test]
     fn a_line_that_is_no_header_is_named() {
-        assert_eq!(CoreMetadata::parse(format!("{SMALLEST}what is this\n").as_bytes()), Err(MetadataError::Malformed { line: 4 }));
+        assert_eq!(
+            CoreMetadata::parse(format!("{SMALLEST}what is this\n").as_bytes()),
+            Err(MetadataError::Malformed { line: 4 })
+        );
     }
 
     /// For the parser of Python a carriage return ends a line, whatever follows it.
     #[test]
     fn no_field_hides_behind_a_carriage_return() {
-        for hidden in ["Summary: x\rRequires-Dist: evil @ https://example.org/e.whl\n", "Summary: x\r\r\nRequires-Dist: evil\n", "Unknown: x\ry\n", "\r"] {
+        for hidden in [
+            "Summary: x\rRequires-Dist: evil @ https://example.org/e.whl\n",
+            "Summary: x\r\r\nRequires-Dist: evil\n",
+            "Unknown: x\ry\n",
+            "\r",
+        ] {
             let parsed = CoreMetadata::parse(format!("{SMALLEST}{hidden}").as_bytes());
-            assert!(matches!(parsed, Err(MetadataError::Characters { line: 4.., .. })), "{hidden:?}: {parsed:?}");
+            assert!(
+                matches!(parsed, Err(MetadataError::Characters { line: 4.., .. })),
+                "{hidden:?}: {parsed:?}"
+            );
         }
         let crlf = CoreMetadata::parse(SMALLEST.replace('\n', "\r\n").as_bytes()).unwrap();
         assert_eq!(crlf.one("version"), Some("1.0"));
@@ -301,7 +400,10 @@ mod tests {
             "Author: a\u{85}b",
         ] {
             let parsed = CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes());
-            assert!(matches!(parsed, Err(MetadataError::Characters { line: 4, .. })), "{line:?}: {parsed:?}");
+            assert!(
+                matches!(parsed, Err(MetadataError::Characters { line: 4, .. })),
+                "{line:?}: {parsed:?}"
+            );
         }
         // These have a beginning, or more, and no grammar.
         for line in [
@@ -312,13 +414,29 @@ mod tests {
             CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes()).unwrap();
         }
         // Licenses have page breaks, names of people encoded words.
-        CoreMetadata::parse(format!("{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n").as_bytes()).unwrap();
+        CoreMetadata::parse(
+            format!(
+                "{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n"
+            )
+            .as_bytes(),
+        )
+        .unwrap();
     }
 
     #[test]
     fn a_folded_field_is_one_value() {
-        let metadata = CoreMetadata::parse(format!("{SMALLEST}Requires-Dist: a\n\t>=1\nSummary: b\n \nKeywords: c\n").as_bytes()).unwrap();
-        assert_eq!((metadata.all("requires_dist"), metadata.one("summary"), metadata.one("keywords")), (["a >=1".to_owned()].as_slice(), Some("b"), Some("c")));
+        let metadata = CoreMetadata::parse(
+            format!("{SMALLEST}Requires-Dist: a\n\t>=1\nSummary: b\n \nKeywords: c\n").as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                metadata.all("requires_dist"),
+                metadata.one("summary"),
+                metadata.one("keywords")
+            ),
+            (["a >=1".to_owned()].as_slice(), Some("b"), Some("c"))
+        );
         assert!(CoreMetadata::parse(format!(" x\n{SMALLEST}").as_bytes()).is_err());
         assert!(CoreMetadata::parse(format!("{SMALLEST}Name : x\n").as_bytes()).is_err());
         assert!(CoreMetadata::parse(format!("\u{feff}{SMALLEST}").as_bytes()).is_err());
@@ -326,7 +444,10 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_are_refused() {
-        assert_eq!(CoreMetadata::parse(b"Name: \xff\n"), Err(MetadataError::NotUtf8));
+        assert_eq!(
+            CoreMetadata::parse(b"Name: \xff\n"),
+            Err(MetadataError::NotUtf8)
+        );
     }
 
     proptest! {

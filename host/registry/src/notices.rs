@@ -16,25 +16,57 @@ pub(crate) struct Owner {
 
 /// The owners of a project who can be told something: those with a verified primary address.
 /// Asked before the unit of work, which must not wait for reads.
-pub(crate) async fn owners(storage: &Storage, project: ProjectId) -> Result<Vec<Owner>, StorageError> {
+pub(crate) async fn owners(
+    storage: &Storage,
+    project: ProjectId,
+) -> Result<Vec<Owner>, StorageError> {
     let mut owners = Vec::new();
-    for row in storage.roles_on(project).await?.into_iter().filter(|row| row.role == Role::Owner) {
+    for row in storage
+        .roles_on(project)
+        .await?
+        .into_iter()
+        .filter(|row| row.role == Role::Owner)
+    {
         owners.extend(reachable(storage, row.user, row.user_name).await?);
     }
     Ok(owners)
 }
 
 /// This user, who is about to own a project, if they can be told something.
-pub(crate) async fn reachable(storage: &Storage, user: UserId, name: UserName) -> Result<Option<Owner>, StorageError> {
-    let primary = storage.emails(user).await?.into_iter().find(|email| email.primary && email.verified_at.is_some());
-    Ok(primary.map(|email| Owner { user, name, address: email.address }))
+pub(crate) async fn reachable(
+    storage: &Storage,
+    user: UserId,
+    name: UserName,
+) -> Result<Option<Owner>, StorageError> {
+    let primary = storage
+        .emails(user)
+        .await?
+        .into_iter()
+        .find(|email| email.primary && email.verified_at.is_some());
+    Ok(primary.map(|email| Owner {
+        user,
+        name,
+        address: email.address,
+    }))
 }
 
 /// Writes a mail to each, so that it is sent if the unit is committed.
-pub(crate) async fn tell(unit: &mut UnitOfWork, owners: &[Owner], mail: impl Fn(&Owner) -> Mail, at: Timestamp) -> Result<(), StorageError> {
+pub(crate) async fn tell(
+    unit: &mut UnitOfWork,
+    owners: &[Owner],
+    mail: impl Fn(&Owner) -> Mail,
+    at: Timestamp,
+) -> Result<(), StorageError> {
     for owner in owners {
         let mail = mail(owner);
-        unit.enqueue_mail(&NewMail { id: MailId::new(), mail: &mail, user: Some(owner.user), recipient: Some(&owner.address), at }).await?;
+        unit.enqueue_mail(&NewMail {
+            id: MailId::new(),
+            mail: &mail,
+            user: Some(owner.user),
+            recipient: Some(&owner.address),
+            at,
+        })
+        .await?;
     }
     Ok(())
 }

@@ -45,19 +45,44 @@ pub enum ManageError {
 
 impl Registry {
     /// What a decision about a role needs. `caller` is none for the command line.
-    pub async fn load_grant_role(&self, caller: Option<&Caller>, project: &str, user: &UserName, role: Role) -> Result<GrantRole, ManageError> {
+    pub async fn load_grant_role(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+        user: &UserName,
+        role: Role,
+    ) -> Result<GrantRole, ManageError> {
         let project = self.load_existing(caller, project).await?;
         let (row, before) = self.load_user_on(&project, user).await?;
         let factors = row.facts().factors;
-        Ok(GrantRole { project, user: row.id, user_name: row.name, factors, before, after: Some(role) })
+        Ok(GrantRole {
+            project,
+            user: row.id,
+            user_name: row.name,
+            factors,
+            before,
+            after: Some(role),
+        })
     }
 
     /// The same for taking a role away.
-    pub async fn load_revoke_role(&self, caller: Option<&Caller>, project: &str, user: &UserName) -> Result<RevokeRole, ManageError> {
+    pub async fn load_revoke_role(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+        user: &UserName,
+    ) -> Result<RevokeRole, ManageError> {
         let project = self.load_existing(caller, project).await?;
         let (row, before) = self.load_user_on(&project, user).await?;
         let factors = row.facts().factors;
-        Ok(RevokeRole { project, user: row.id, user_name: row.name, factors, before, after: None })
+        Ok(RevokeRole {
+            project,
+            user: row.id,
+            user_name: row.name,
+            factors,
+            before,
+            after: None,
+        })
     }
 
     /// `settings` replaces what the owners chose for `policy`; empty takes it all back.
@@ -69,7 +94,11 @@ impl Registry {
         settings: Map<String, Value>,
     ) -> Result<ConfigureProject, ManageError> {
         let project = self.load_existing(caller, project).await?;
-        Ok(ConfigureProject { project, policy: policy.to_owned(), settings })
+        Ok(ConfigureProject {
+            project,
+            policy: policy.to_owned(),
+            settings,
+        })
     }
 
     /// What a decision about a status needs. `reason` is shown to readers (PEP 792).
@@ -84,13 +113,20 @@ impl Registry {
             return Err(ManageError::ReasonTooLong);
         }
         let project = self.load_existing(caller, project).await?;
-        Ok(SetProjectStatus { project, status, reason: reason.map(str::to_owned) })
+        Ok(SetProjectStatus {
+            project,
+            status,
+            reason: reason.map(str::to_owned),
+        })
     }
 
     /// Gives the role; returns the one before.
     pub async fn grant_role(&self, permit: Permit<GrantRole>) -> Result<Option<Role>, ManageError> {
         let target = permit.target();
-        let (project, role) = (existing_id(&target.project)?, target.after.unwrap_or(Role::Maintainer));
+        let (project, role) = (
+            existing_id(&target.project)?,
+            target.after.unwrap_or(Role::Maintainer),
+        );
         let change = RoleChange {
             project,
             project_name: &target.project.normalized,
@@ -102,7 +138,10 @@ impl Registry {
         };
         let notices = change.notices(&self.inner.storage).await?;
         let mut unit = permit.begin(&self.inner.storage).await?;
-        let before = unit.grant_role(project, target.user, role, permit.at()).await.map_err(|error| last_owner(error, &target.user_name))?;
+        let before = unit
+            .grant_role(project, target.user, role, permit.at())
+            .await
+            .map_err(|error| last_owner(error, &target.user_name))?;
         if before != Some(role) {
             notices.enqueue(&mut unit, permit.at()).await?;
         }
@@ -134,8 +173,14 @@ impl Registry {
         };
         let notices = change.notices(&self.inner.storage).await?;
         let mut unit = permit.begin(&self.inner.storage).await?;
-        let before = unit.revoke_role(project, target.user).await.map_err(|error| last_owner(error, &target.user_name))?;
-        let before = before.ok_or_else(|| ManageError::NoRole { user: target.user_name.to_string(), project: target.project.normalized.clone() })?;
+        let before = unit
+            .revoke_role(project, target.user)
+            .await
+            .map_err(|error| last_owner(error, &target.user_name))?;
+        let before = before.ok_or_else(|| ManageError::NoRole {
+            user: target.user_name.to_string(),
+            project: target.project.normalized.clone(),
+        })?;
         notices.enqueue(&mut unit, permit.at()).await?;
         let event = AuditEvent {
             at: permit.at(),
@@ -153,15 +198,23 @@ impl Registry {
     /// Stores what the owners chose, after `check` (usually `gate.check_owner_settings`, its
     /// errors as one text) accepted it. Taking everything back needs no check: a policy
     /// that is gone must not keep its settings alive.
-    pub async fn configure_project(&self, permit: Permit<ConfigureProject>, check: impl FnOnce(&str, &Value) -> Result<(), String>) -> Result<(), ManageError> {
+    pub async fn configure_project(
+        &self,
+        permit: Permit<ConfigureProject>,
+        check: impl FnOnce(&str, &Value) -> Result<(), String>,
+    ) -> Result<(), ManageError> {
         let target = permit.target();
         let project = existing_id(&target.project)?;
         if !target.settings.is_empty() {
             let chosen = Value::Object(target.settings.clone());
-            check(&target.policy, &chosen).map_err(|message| ManageError::InvalidSettings { policy: target.policy.clone(), message })?;
+            check(&target.policy, &chosen).map_err(|message| ManageError::InvalidSettings {
+                policy: target.policy.clone(),
+                message,
+            })?;
         }
         let mut unit = permit.begin(&self.inner.storage).await?;
-        unit.set_project_settings(project, &target.policy, &target.settings, permit.at()).await?;
+        unit.set_project_settings(project, &target.policy, &target.settings, permit.at())
+            .await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ProjectConfigured,
@@ -177,16 +230,26 @@ impl Registry {
     }
 
     /// Sets the status; readers see it.
-    pub async fn set_project_status(&self, permit: Permit<SetProjectStatus>) -> Result<(), ManageError> {
+    pub async fn set_project_status(
+        &self,
+        permit: Permit<SetProjectStatus>,
+    ) -> Result<(), ManageError> {
         let target = permit.target();
         let project = existing_id(&target.project)?;
-        let before = target.project.row.as_ref().map_or(ProjectStatus::Active, |row| row.status);
-        let touches_quarantine = before == ProjectStatus::Quarantined || target.status == ProjectStatus::Quarantined;
-        if touches_quarantine && !matches!(permit.actor(), model::audit::Actor::CommandLine { .. }) {
+        let before = target
+            .project
+            .row
+            .as_ref()
+            .map_or(ProjectStatus::Active, |row| row.status);
+        let touches_quarantine =
+            before == ProjectStatus::Quarantined || target.status == ProjectStatus::Quarantined;
+        if touches_quarantine && !matches!(permit.actor(), model::audit::Actor::CommandLine { .. })
+        {
             return Err(ManageError::Quarantine);
         }
         let mut unit = permit.begin(&self.inner.storage).await?;
-        unit.set_project_status(project, target.status, target.reason.as_deref()).await?;
+        unit.set_project_status(project, target.status, target.reason.as_deref())
+            .await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ProjectStatusChanged,
@@ -201,13 +264,35 @@ impl Registry {
         Ok(())
     }
 
-    async fn load_existing(&self, caller: Option<&Caller>, project: &str) -> Result<KnownProject, ManageError> {
-        let known = KnownProject::load(&self.inner.storage, &model::name::normalize(project), caller).await?;
-        if known.row.is_some() { Ok(known) } else { Err(ManageError::NoProject(project.to_owned())) }
+    async fn load_existing(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+    ) -> Result<KnownProject, ManageError> {
+        let known = KnownProject::load(
+            &self.inner.storage,
+            &model::name::normalize(project),
+            caller,
+        )
+        .await?;
+        if known.row.is_some() {
+            Ok(known)
+        } else {
+            Err(ManageError::NoProject(project.to_owned()))
+        }
     }
 
-    async fn load_user_on(&self, project: &KnownProject, user: &UserName) -> Result<(storage::users::UserRow, Option<Role>), ManageError> {
-        let row = self.inner.storage.user_by_name(user).await?.ok_or_else(|| ManageError::NoUser(user.to_string()))?;
+    async fn load_user_on(
+        &self,
+        project: &KnownProject,
+        user: &UserName,
+    ) -> Result<(storage::users::UserRow, Option<Role>), ManageError> {
+        let row = self
+            .inner
+            .storage
+            .user_by_name(user)
+            .await?
+            .ok_or_else(|| ManageError::NoUser(user.to_string()))?;
         let before = match project.id() {
             Some(id) => self.inner.storage.role_of(row.id, id).await?,
             None => None,
@@ -217,7 +302,9 @@ impl Registry {
 }
 
 fn existing_id(project: &KnownProject) -> Result<model::ProjectId, ManageError> {
-    project.id().ok_or_else(|| ManageError::NoProject(project.normalized.clone()))
+    project
+        .id()
+        .ok_or_else(|| ManageError::NoProject(project.normalized.clone()))
 }
 
 fn last_owner(error: StorageError, user: &UserName) -> ManageError {

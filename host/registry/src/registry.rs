@@ -83,7 +83,10 @@ impl RegistryConfig {
             max_release_age_days: Some(14),
             new_projects_per_user: 20,
             new_projects_per_address: 40,
-            reserved_names: RESERVED_NAMES.iter().map(|name| ProjectName::parse(name).expect("a reserved name is a name")).collect(),
+            reserved_names: RESERVED_NAMES
+                .iter()
+                .map(|name| ProjectName::parse(name).expect("a reserved name is a name"))
+                .collect(),
             older_files: false,
             max_concurrent_uploads: model::limit::UPLOADS_OF_ALL.length(),
             page_cache_bytes: 64 << 20,
@@ -123,17 +126,46 @@ pub(crate) struct Inner {
 
 impl Registry {
     /// Opens the registry; creates the folders it needs.
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>, config: RegistryConfig) -> Result<Self, OpenError> {
-        let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder { path: config.blobs.clone(), cause })?;
-        let upload_slots = Arc::new(Semaphore::new(config.max_concurrent_uploads.clamp(1, Semaphore::MAX_PERMITS)));
-        let inspections = Inspections::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
+    pub fn new(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        config: RegistryConfig,
+    ) -> Result<Self, OpenError> {
+        let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder {
+            path: config.blobs.clone(),
+            cause,
+        })?;
+        let upload_slots = Arc::new(Semaphore::new(
+            config
+                .max_concurrent_uploads
+                .clamp(1, Semaphore::MAX_PERMITS),
+        ));
+        let inspections =
+            Inspections::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
         let room = |bytes: Bytes| PageFiles::with_room(blobs.incoming().to_owned(), bytes.get());
-        let (simple_files, release_files) = (room(LARGE_PAGES_BYTES), room(LARGE_RELEASE_PAGES_BYTES));
-        let reserved_looks = config.reserved_names.iter().map(ProjectName::looks).collect();
+        let (simple_files, release_files) =
+            (room(LARGE_PAGES_BYTES), room(LARGE_RELEASE_PAGES_BYTES));
+        let reserved_looks = config
+            .reserved_names
+            .iter()
+            .map(ProjectName::looks)
+            .collect();
         let list = CurrentList::default();
         Ok(Self {
-            inner: Arc::new(Inner { storage, clock, config, reserved_looks, blobs, upload_slots, inspections, cache, simple_files, release_files, list }),
+            inner: Arc::new(Inner {
+                storage,
+                clock,
+                config,
+                reserved_looks,
+                blobs,
+                upload_slots,
+                inspections,
+                cache,
+                simple_files,
+                release_files,
+                list,
+            }),
         })
     }
 

@@ -69,11 +69,28 @@ pub enum SpoolError {
 impl Spool {
     /// Starts to receive a file. Waits while too many uploads are under way.
     pub async fn create(registry: &Registry) -> Result<Self, SpoolError> {
-        let slot = registry.inner.upload_slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let slot = registry
+            .inner
+            .upload_slots
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let inner = registry.inner.clone();
         let file = blocking(move || inner.blobs.create_incoming()).await?;
-        let hashing = Hashing { file, md5: Md5::new(), sha256: Sha256::new(), blake2: Blake2b256::new() };
-        Ok(Self { limit: registry.inner.config.max_file_bytes, received: 0, batch: BytesMut::new(), work: Work::Here(Box::new(hashing)), _slot: slot })
+        let hashing = Hashing {
+            file,
+            md5: Md5::new(),
+            sha256: Sha256::new(),
+            blake2: Blake2b256::new(),
+        };
+        Ok(Self {
+            limit: registry.inner.config.max_file_bytes,
+            received: 0,
+            batch: BytesMut::new(),
+            work: Work::Here(Box::new(hashing)),
+            _slot: slot,
+        })
     }
 
     /// Adds bytes. What lies beyond the size limit is counted, not kept, so that the
@@ -90,7 +107,11 @@ impl Spool {
             return Err(SpoolError::FarTooLarge { limit: self.limit });
         }
         self.batch.extend_from_slice(&chunk);
-        if self.batch.len() >= BATCH_BYTES { self.send_batch().await } else { Ok(()) }
+        if self.batch.len() >= BATCH_BYTES {
+            self.send_batch().await
+        } else {
+            Ok(())
+        }
     }
 
     /// The whole file with its digests.
@@ -99,25 +120,40 @@ impl Spool {
         let batch = self.batch.split().freeze();
         let (path, digests) = blocking(move || {
             hashing.absorb(&batch)?;
-            let digests =
-                Digests { md5: hashing.md5.finalize().into(), sha256: hashing.sha256.finalize().into(), blake2_256: hashing.blake2.finalize().into() };
+            let digests = Digests {
+                md5: hashing.md5.finalize().into(),
+                sha256: hashing.sha256.finalize().into(),
+                blake2_256: hashing.blake2.finalize().into(),
+            };
             Ok((hashing.file.into_temp_path(), digests))
         })
         .await?;
-        Ok(SpooledFile { path, digests, size: self.received, limit: self.limit, _slot: self._slot })
+        Ok(SpooledFile {
+            path,
+            digests,
+            size: self.received,
+            limit: self.limit,
+            _slot: self._slot,
+        })
     }
 
     async fn send_batch(&mut self) -> Result<(), SpoolError> {
         let mut hashing = self.take_work().await?;
         let batch = self.batch.split().freeze();
-        self.work = Work::Away(tokio::task::spawn_blocking(move || hashing.absorb(&batch).map(|()| hashing)));
+        self.work = Work::Away(tokio::task::spawn_blocking(move || {
+            hashing.absorb(&batch).map(|()| hashing)
+        }));
         Ok(())
     }
 
     /// Waits for the batch that is being written. After an error the spool is useless, and
     /// every further call fails.
     async fn take_work(&mut self) -> Result<Box<Hashing>, SpoolError> {
-        let gone = || Work::Away(tokio::task::spawn_blocking(|| Err(io::Error::other("an earlier write failed"))));
+        let gone = || {
+            Work::Away(tokio::task::spawn_blocking(|| {
+                Err(io::Error::other("an earlier write failed"))
+            }))
+        };
         match std::mem::replace(&mut self.work, gone()) {
             Work::Here(hashing) => Ok(hashing),
             Work::Away(handle) => Ok(handle.await.map_err(io::Error::other)??),
@@ -163,6 +199,10 @@ impl SpooledFile {
 }
 
 /// Runs file work off the async workers.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

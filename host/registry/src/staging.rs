@@ -17,7 +17,10 @@ use storage::files::FileRow;
 use storage::releases::StagedRelease;
 
 use crate::Registry;
-use crate::targets::{KnownProject, KnownRelease, PreviewReleases, PreviewScope, PublishRelease, RejectRelease, still_holds};
+use crate::targets::{
+    KnownProject, KnownRelease, PreviewReleases, PreviewScope, PublishRelease, RejectRelease,
+    still_holds,
+};
 
 /// Why a staged release could not be published or rejected.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +29,19 @@ pub enum StagingError {
     #[error("project '{project}' has no staged release {version}")]
     NotStaged { project: String, version: String },
     /// Files, roles or the project changed since the decision was prepared: 409. Look again.
-    #[error("release {version} of project '{project}' changed at this very moment; look at its files again and then try again")]
+    #[error(
+        "release {version} of project '{project}' changed at this very moment; look at its files again and then try again"
+    )]
     Overtaken { project: String, version: String },
     /// The release was published too long ago to take more files: 409. They can only be rejected.
     #[error(
         "release {version} of project '{project}' was published more than {days} days ago and takes no new files; reject what is staged and upload a new version"
     )]
-    Closed { project: String, version: String, days: u32 },
+    Closed {
+        project: String,
+        version: String,
+        days: u32,
+    },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -52,40 +61,90 @@ impl Registry {
     /// What a decision about publishing needs. There is always a target: that nothing is
     /// staged shows only after the decision, so a stranger learns nothing. `caller` is
     /// none for the command line.
-    pub async fn load_publish(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<PublishRelease, StorageError> {
+    pub async fn load_publish(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+        version: &Version,
+    ) -> Result<PublishRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(PublishRelease { project, release, by: user_of(caller) })
+        Ok(PublishRelease {
+            project,
+            release,
+            by: user_of(caller),
+        })
     }
 
     /// The same for rejecting.
-    pub async fn load_reject(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<RejectRelease, StorageError> {
+    pub async fn load_reject(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+        version: &Version,
+    ) -> Result<RejectRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(RejectRelease { project, release, by: user_of(caller) })
+        Ok(RejectRelease {
+            project,
+            release,
+            by: user_of(caller),
+        })
     }
 
-    async fn load_staged(&self, caller: Option<&Caller>, project: &str, version: &Version) -> Result<(KnownProject, KnownRelease), StorageError> {
-        let project = KnownProject::load(&self.inner.storage, &model::name::normalize(project), caller).await?;
+    async fn load_staged(
+        &self,
+        caller: Option<&Caller>,
+        project: &str,
+        version: &Version,
+    ) -> Result<(KnownProject, KnownRelease), StorageError> {
+        let project = KnownProject::load(
+            &self.inner.storage,
+            &model::name::normalize(project),
+            caller,
+        )
+        .await?;
         if caller.is_some() && project.role.is_none() {
             // Without a role, whatever is there must not be able to show in the refusal.
             return Ok((project, KnownRelease::absent(version.clone(), None)));
         }
-        let release = KnownRelease::load(&self.inner.storage, project.id(), version, self.inner.clock.now()).await?;
+        let release = KnownRelease::load(
+            &self.inner.storage,
+            project.id(),
+            version,
+            self.inner.clock.now(),
+        )
+        .await?;
         Ok((project, release))
     }
 
     /// What a decision about listing needs: staged releases of one project, or (without
     /// `project`) of all projects of the caller; without `caller` (the command line) of all.
-    pub async fn load_preview(&self, caller: Option<&Caller>, project: Option<&str>) -> Result<PreviewReleases, StorageError> {
+    pub async fn load_preview(
+        &self,
+        caller: Option<&Caller>,
+        project: Option<&str>,
+    ) -> Result<PreviewReleases, StorageError> {
         let scope = match (project, caller) {
-            (Some(project), caller) => PreviewScope::Project(KnownProject::load(&self.inner.storage, &model::name::normalize(project), caller).await?),
-            (None, Some(caller)) => caller.user().map_or(PreviewScope::Nothing, |user| PreviewScope::ProjectsOf(user.id)),
+            (Some(project), caller) => PreviewScope::Project(
+                KnownProject::load(
+                    &self.inner.storage,
+                    &model::name::normalize(project),
+                    caller,
+                )
+                .await?,
+            ),
+            (None, Some(caller)) => caller.user().map_or(PreviewScope::Nothing, |user| {
+                PreviewScope::ProjectsOf(user.id)
+            }),
             (None, None) => PreviewScope::Everything,
         };
         Ok(PreviewReleases { scope })
     }
 
     /// Staged releases, oldest first.
-    pub async fn staged_releases(&self, permit: Permit<PreviewReleases>) -> Result<Vec<StagedRelease>, StorageError> {
+    pub async fn staged_releases(
+        &self,
+        permit: Permit<PreviewReleases>,
+    ) -> Result<Vec<StagedRelease>, StorageError> {
         match permit.into_target().scope {
             PreviewScope::Project(project) => match project.id() {
                 Some(id) => self.inner.storage.staged_releases(id).await,
@@ -100,9 +159,15 @@ impl Registry {
     /// Whether the registry's limits let the staged files be published now: files join a
     /// release by being published, whenever they were uploaded.
     pub fn check_publish(&self, target: &PublishRelease) -> Result<(), StagingError> {
-        let PublishRelease { project, release, .. } = target;
+        let PublishRelease {
+            project, release, ..
+        } = target;
         match release.closed_after_days(self.inner.config.max_release_age_days) {
-            Some(days) => Err(StagingError::Closed { project: project.normalized.clone(), version: release.version.to_string(), days }),
+            Some(days) => Err(StagingError::Closed {
+                project: project.normalized.clone(),
+                version: release.version.to_string(),
+                days,
+            }),
             None => Ok(()),
         }
     }
@@ -110,8 +175,15 @@ impl Registry {
     /// Publishes all staged files of the release at once: exactly those that the decision
     /// was about. A file that was staged in between makes it fail, so that nobody slips one
     /// in between a look and a release.
-    pub async fn publish_release(&self, permit: Permit<PublishRelease>) -> Result<Released, StagingError> {
-        let PublishRelease { project, release, by } = permit.target();
+    pub async fn publish_release(
+        &self,
+        permit: Permit<PublishRelease>,
+    ) -> Result<Released, StagingError> {
+        let PublishRelease {
+            project,
+            release,
+            by,
+        } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         self.check_publish(permit.target())?;
         let mut unit = permit.begin(&self.inner.storage).await?;
@@ -129,13 +201,24 @@ impl Registry {
         };
         unit.commit(&event).await?;
         self.inner.cache.forget(&project.normalized);
-        Ok(Released { project: project.normalized.clone(), version: release.version.to_string(), files })
+        Ok(Released {
+            project: project.normalized.clone(),
+            version: release.version.to_string(),
+            files,
+        })
     }
 
     /// Removes all staged files of the release; their names are free again. Their blobs
     /// are orphans then, and are swept when they are old enough.
-    pub async fn reject_release(&self, permit: Permit<RejectRelease>) -> Result<Released, StagingError> {
-        let RejectRelease { project, release, by } = permit.target();
+    pub async fn reject_release(
+        &self,
+        permit: Permit<RejectRelease>,
+    ) -> Result<Released, StagingError> {
+        let RejectRelease {
+            project,
+            release,
+            by,
+        } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         let mut unit = permit.begin(&self.inner.storage).await?;
         let holds = still_holds(&mut unit, project, *by).await?;
@@ -151,7 +234,11 @@ impl Registry {
             detail: serde_json::json!({ "action": Action::ReleaseReject.as_str(), "version": release.version.to_string(), "files": files, "set": permit.set_number() }),
         };
         unit.commit(&event).await?;
-        Ok(Released { project: project.normalized.clone(), version: release.version.to_string(), files })
+        Ok(Released {
+            project: project.normalized.clone(),
+            version: release.version.to_string(),
+            files,
+        })
     }
 }
 
@@ -160,25 +247,46 @@ fn user_of(caller: Option<&Caller>) -> Option<UserId> {
 }
 
 /// Names of the files, if they are those that were decided about and the decision still holds.
-fn exactly(project: &KnownProject, release: &KnownRelease, holds: bool, files: Vec<FileRow>) -> Result<Vec<String>, StagingError> {
+fn exactly(
+    project: &KnownProject,
+    release: &KnownRelease,
+    holds: bool,
+    files: Vec<FileRow>,
+) -> Result<Vec<String>, StagingError> {
     if files.is_empty() {
         return Err(not_staged(project, release));
     }
     let are_the_same = files.len() == release.staged_files.len()
-        && files.iter().zip(&release.staged_files).all(|(file, (name, sha256))| file.name == *name && file.digests.sha256_hex() == *sha256);
+        && files
+            .iter()
+            .zip(&release.staged_files)
+            .all(|(file, (name, sha256))| {
+                file.name == *name && file.digests.sha256_hex() == *sha256
+            });
     if !holds || !are_the_same {
-        return Err(StagingError::Overtaken { project: project.normalized.clone(), version: release.version.to_string() });
+        return Err(StagingError::Overtaken {
+            project: project.normalized.clone(),
+            version: release.version.to_string(),
+        });
     }
     Ok(files.into_iter().map(|file| file.name).collect())
 }
 
-fn staged_ids(project: &KnownProject, release: &KnownRelease) -> Result<(model::ProjectId, model::ReleaseId), StagingError> {
+fn staged_ids(
+    project: &KnownProject,
+    release: &KnownRelease,
+) -> Result<(model::ProjectId, model::ReleaseId), StagingError> {
     match (project.id(), &release.row) {
-        (Some(project_id), Some(row)) if !release.staged_files.is_empty() => Ok((project_id, row.id)),
+        (Some(project_id), Some(row)) if !release.staged_files.is_empty() => {
+            Ok((project_id, row.id))
+        }
         _ => Err(not_staged(project, release)),
     }
 }
 
 fn not_staged(project: &KnownProject, release: &KnownRelease) -> StagingError {
-    StagingError::NotStaged { project: project.normalized.clone(), version: release.version.to_string() }
+    StagingError::NotStaged {
+        project: project.normalized.clone(),
+        version: release.version.to_string(),
+    }
 }

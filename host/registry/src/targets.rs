@@ -7,8 +7,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gate::{ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, Target, TargetFacts, VersionOrder};
-use model::{Action, Caller, Factors, FileKind, ProjectId, ProjectStatus, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
+use gate::{
+    ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, Target,
+    TargetFacts, VersionOrder,
+};
+use model::{
+    Action, Caller, Factors, FileKind, ProjectId, ProjectStatus, ReleaseState, Role, Timestamp,
+    TokenId, UserId, UserName, Version,
+};
 use serde_json::{Map, Value};
 use storage::projects::ProjectRow;
 use storage::releases::ReleaseRow;
@@ -30,17 +36,31 @@ pub(crate) struct KnownProject {
 
 impl KnownProject {
     /// Loads project, role and settings with one query.
-    pub(crate) async fn load(storage: &Storage, normalized: &str, caller: Option<&Caller>) -> Result<Self, StorageError> {
+    pub(crate) async fn load(
+        storage: &Storage,
+        normalized: &str,
+        caller: Option<&Caller>,
+    ) -> Result<Self, StorageError> {
         let user = caller.and_then(Caller::user).map(|user| user.id);
         let found = storage.project_facts(normalized, user).await?;
         Ok(match found {
-            Some(facts) => Self { normalized: normalized.to_owned(), row: Some(facts.project), role: facts.role, settings: settings_value(facts.settings) },
+            Some(facts) => Self {
+                normalized: normalized.to_owned(),
+                row: Some(facts.project),
+                role: facts.role,
+                settings: settings_value(facts.settings),
+            },
             None => Self::absent(normalized),
         })
     }
 
     pub(crate) fn absent(normalized: &str) -> Self {
-        Self { normalized: normalized.to_owned(), row: None, role: None, settings: Value::Object(Map::new()) }
+        Self {
+            normalized: normalized.to_owned(),
+            row: None,
+            role: None,
+            settings: Value::Object(Map::new()),
+        }
     }
 
     pub(crate) fn id(&self) -> Option<ProjectId> {
@@ -51,7 +71,10 @@ impl KnownProject {
         ProjectFacts {
             id: self.id(),
             normalized: &self.normalized,
-            status: self.row.as_ref().map_or(ProjectStatus::Active, |row| row.status),
+            status: self
+                .row
+                .as_ref()
+                .map_or(ProjectStatus::Active, |row| row.status),
             role: self.role,
             owner_settings: Cow::Borrowed(&self.settings),
         }
@@ -61,15 +84,28 @@ impl KnownProject {
 /// Whether status and role are still those that were decided about. Asked inside the unit
 /// of work, which keeps them so until it ends: a role that was taken away a moment ago
 /// gives nothing any more. `user` is none where no role was decided about.
-pub(crate) async fn still_holds(unit: &mut UnitOfWork, project: &KnownProject, user: Option<UserId>) -> Result<bool, StorageError> {
-    let Some(row) = &project.row else { return Ok(false) };
-    let Some((status, role)) = unit.hold_project(row.id, user).await? else { return Ok(false) };
+pub(crate) async fn still_holds(
+    unit: &mut UnitOfWork,
+    project: &KnownProject,
+    user: Option<UserId>,
+) -> Result<bool, StorageError> {
+    let Some(row) = &project.row else {
+        return Ok(false);
+    };
+    let Some((status, role)) = unit.hold_project(row.id, user).await? else {
+        return Ok(false);
+    };
     Ok(status == row.status && (user.is_none() || role == project.role))
 }
 
 /// `{policy: {setting: value}}`, as the gate reads it.
 pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Value {
-    Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())
+    Value::Object(
+        settings
+            .into_iter()
+            .map(|(policy, chosen)| (policy, Value::Object(chosen)))
+            .collect(),
+    )
 }
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
@@ -91,14 +127,32 @@ pub(crate) struct KnownRelease {
 
 impl KnownRelease {
     pub(crate) fn absent(version: Version, newest: Option<Version>) -> Self {
-        Self { version, row: None, newest, age: 0, staged_by: Vec::new(), staged_by_users: Vec::new(), staged_files: Vec::new(), source_distribution: None }
+        Self {
+            version,
+            row: None,
+            newest,
+            age: 0,
+            staged_by: Vec::new(),
+            staged_by_users: Vec::new(),
+            staged_files: Vec::new(),
+            source_distribution: None,
+        }
     }
 
-    pub(crate) async fn load(storage: &Storage, project: Option<ProjectId>, version: &Version, now: Timestamp) -> Result<Self, StorageError> {
-        let Some(project) = project else { return Ok(Self::absent(version.clone(), None)) };
+    pub(crate) async fn load(
+        storage: &Storage,
+        project: Option<ProjectId>,
+        version: &Version,
+        now: Timestamp,
+    ) -> Result<Self, StorageError> {
+        let Some(project) = project else {
+            return Ok(Self::absent(version.clone(), None));
+        };
         let newest = storage.published_versions(project).await?.into_iter().max();
         let mut known = Self::absent(version.clone(), newest);
-        let Some(row) = storage.release(project, version).await? else { return Ok(known) };
+        let Some(row) = storage.release(project, version).await? else {
+            return Ok(known);
+        };
         // While it is staged, from the last file on: whoever stages could otherwise let a
         // harmless file wait, and add the one that matters a moment before it is published.
         let mut since = row.published_at.unwrap_or(row.created_at);
@@ -107,10 +161,22 @@ impl KnownRelease {
                 known.source_distribution = Some(file.name.clone());
             }
             if file.state == ReleaseState::Staged {
-                since = if row.published_at.is_none() { since.max(file.uploaded_at) } else { since };
-                known.staged_by.extend(file.uploaded_with.filter(|token| !known.staged_by.contains(token)));
-                known.staged_by_users.extend(file.uploaded_by.filter(|user| !known.staged_by_users.contains(user)));
-                known.staged_files.push((file.name, file.digests.sha256_hex()));
+                since = if row.published_at.is_none() {
+                    since.max(file.uploaded_at)
+                } else {
+                    since
+                };
+                known.staged_by.extend(
+                    file.uploaded_with
+                        .filter(|token| !known.staged_by.contains(token)),
+                );
+                known.staged_by_users.extend(
+                    file.uploaded_by
+                        .filter(|user| !known.staged_by_users.contains(user)),
+                );
+                known
+                    .staged_files
+                    .push((file.name, file.digests.sha256_hex()));
             }
         }
         known.age = since.age_at(now);
@@ -121,7 +187,10 @@ impl KnownRelease {
     /// `limit`, if the release was published more than that many days ago and so takes no
     /// more files. What is staged is not out yet, and waits as long as it likes.
     pub(crate) fn closed_after_days(&self, limit: Option<u32>) -> Option<u32> {
-        let is_published = self.row.as_ref().is_some_and(|row| row.state == ReleaseState::Published);
+        let is_published = self
+            .row
+            .as_ref()
+            .is_some_and(|row| row.state == ReleaseState::Published);
         limit.filter(|&days| is_published && self.age > u64::from(days) * SECONDS_PER_DAY)
     }
 
@@ -169,14 +238,25 @@ pub struct UploadFile {
 impl UploadFile {
     /// Bytes that are kept for it: its own and those of its core metadata.
     pub(crate) fn cost(&self) -> u64 {
-        let metadata = self.inspected.as_ref().and_then(|inspected| inspected.as_ref().ok()).map_or(0, |inspected| inspected.metadata_file.len() as u64);
-        self.submission.size.saturating_add(if self.keeps_metadata() { metadata } else { 0 })
+        let metadata = self
+            .inspected
+            .as_ref()
+            .and_then(|inspected| inspected.as_ref().ok())
+            .map_or(0, |inspected| inspected.metadata_file.len() as u64);
+        self.submission
+            .size
+            .saturating_add(if self.keeps_metadata() { metadata } else { 0 })
     }
 
     /// Whether its core metadata is kept: a wheel's is served beside it, and pages show that
     /// of the first file of a release that readers see.
     pub(crate) fn keeps_metadata(&self) -> bool {
-        self.submission.kind == FileKind::Wheel || self.release.row.as_ref().is_none_or(|row| row.state == ReleaseState::Staged)
+        self.submission.kind == FileKind::Wheel
+            || self
+                .release
+                .row
+                .as_ref()
+                .is_none_or(|row| row.state == ReleaseState::Staged)
     }
 }
 
@@ -187,7 +267,12 @@ impl Target for UploadFile {
             action: Action::FileUpload,
             project: Some(self.project.facts()),
             release: Some(self.release.facts()),
-            file: Some(FileFacts { name: &submission.file_name, kind: submission.kind, size: submission.size, digests: submission.digests }),
+            file: Some(FileFacts {
+                name: &submission.file_name,
+                kind: submission.kind,
+                size: submission.size,
+                digests: submission.digests,
+            }),
             metadata: self.metadata.as_ref(),
             change: ChangeFacts::Nothing,
         }
@@ -204,7 +289,10 @@ pub struct CreateProject {
 
 impl Target for CreateProject {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::ProjectCreate) }
+        TargetFacts {
+            project: Some(self.project.facts()),
+            ..TargetFacts::of(Action::ProjectCreate)
+        }
     }
 }
 
@@ -216,7 +304,10 @@ pub(crate) struct UploadSomething {
 
 impl Target for UploadSomething {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::FileUpload) }
+        TargetFacts {
+            project: Some(self.project.facts()),
+            ..TargetFacts::of(Action::FileUpload)
+        }
     }
 }
 
@@ -245,14 +336,21 @@ impl ReadProject {
             normalized: &self.normalized,
             status: row.map_or(ProjectStatus::Active, |row| row.status),
             role: self.role,
-            owner_settings: Cow::Borrowed(self.entry.as_ref().map_or(&NO_SETTINGS, |entry| &entry.settings)),
+            owner_settings: Cow::Borrowed(
+                self.entry
+                    .as_ref()
+                    .map_or(&NO_SETTINGS, |entry| &entry.settings),
+            ),
         }
     }
 }
 
 impl Target for ReadIndex {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { project: self.project.as_ref().map(ReadProject::facts), ..TargetFacts::of(Action::IndexRead) }
+        TargetFacts {
+            project: self.project.as_ref().map(ReadProject::facts),
+            ..TargetFacts::of(Action::IndexRead)
+        }
     }
 }
 
@@ -282,13 +380,21 @@ impl Target for DownloadFile {
             release: self.row().map(|file| ReleaseFacts {
                 version: &file.version,
                 standing: ReleaseStanding::Published,
-                age: file.published_at.unwrap_or(file.uploaded_at).age_at(self.now),
+                age: file
+                    .published_at
+                    .unwrap_or(file.uploaded_at)
+                    .age_at(self.now),
                 order: order(&file.version, newest),
                 newest,
                 staged_by: &[],
                 staged_by_users: &[],
             }),
-            file: self.row().map(|file| FileFacts { name: &file.name, kind: file.kind, size: file.size, digests: file.digests }),
+            file: self.row().map(|file| FileFacts {
+                name: &file.name,
+                kind: file.kind,
+                size: file.size,
+                digests: file.digests,
+            }),
             ..TargetFacts::of(Action::FileDownload)
         }
     }
@@ -314,7 +420,10 @@ impl Target for PreviewReleases {
             PreviewScope::Project(project) => Some(project.facts()),
             PreviewScope::ProjectsOf(_) | PreviewScope::Nothing | PreviewScope::Everything => None,
         };
-        TargetFacts { project, ..TargetFacts::of(Action::ReleasePreview) }
+        TargetFacts {
+            project,
+            ..TargetFacts::of(Action::ReleasePreview)
+        }
     }
 }
 
@@ -392,7 +501,10 @@ pub struct ConfigureProject {
 
 impl Target for ConfigureProject {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(Action::ProjectConfigure) }
+        TargetFacts {
+            project: Some(self.project.facts()),
+            ..TargetFacts::of(Action::ProjectConfigure)
+        }
     }
 }
 
@@ -406,7 +518,11 @@ pub struct SetProjectStatus {
 
 impl SetProjectStatus {
     fn action(&self) -> Action {
-        let before = self.project.row.as_ref().map_or(ProjectStatus::Active, |row| row.status);
+        let before = self
+            .project
+            .row
+            .as_ref()
+            .map_or(ProjectStatus::Active, |row| row.status);
         match (before, self.status) {
             (_, ProjectStatus::Archived) => Action::ProjectArchive,
             (ProjectStatus::Archived, _) => Action::ProjectUnarchive,
@@ -417,6 +533,9 @@ impl SetProjectStatus {
 
 impl Target for SetProjectStatus {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { project: Some(self.project.facts()), ..TargetFacts::of(self.action()) }
+        TargetFacts {
+            project: Some(self.project.facts()),
+            ..TargetFacts::of(self.action())
+        }
     }
 }

@@ -93,17 +93,33 @@ impl Registry {
     /// Checks as early as the form allows (before the file is read, when it is the last
     /// part as with every usual client) whether the caller could upload to the project at
     /// all. Not a decision; [`Registry::upload`] decides.
-    pub async fn check_uploader(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, so_far: &FormBuilder) -> Result<(), UploadError> {
+    pub async fn check_uploader(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        so_far: &FormBuilder,
+    ) -> Result<(), UploadError> {
         require_credential(gate, attempt, caller).await?;
         // A form that is not complete yet says nothing; the whole one is checked later.
-        let Ok(header) = Header::parse(so_far.fields(), self.inner.config.older_files) else { return Ok(()) };
-        let project = KnownProject::load(&self.inner.storage, header.name.normalized(), Some(caller)).await?;
-        gate.check_core(attempt, caller, &UploadSomething { project }).await?;
+        let Ok(header) = Header::parse(so_far.fields(), self.inner.config.older_files) else {
+            return Ok(());
+        };
+        let project =
+            KnownProject::load(&self.inner.storage, header.name.normalized(), Some(caller)).await?;
+        gate.check_core(attempt, caller, &UploadSomething { project })
+            .await?;
         Ok(())
     }
 
     /// The whole use case: every check in the order of PyPI, the decision, the blob, the rows.
-    pub async fn upload(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, form: UploadForm) -> Result<Uploaded, UploadError> {
+    pub async fn upload(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        form: UploadForm,
+    ) -> Result<Uploaded, UploadError> {
         require_credential(gate, attempt, caller).await?;
         let (submission, file) = Submission::parse(form, self.inner.config.older_files)?;
         let mut upload = self.load_upload(caller, submission, file).await?;
@@ -115,7 +131,8 @@ impl Registry {
             }
             let is_new = upload.project.row.is_none();
             if is_new {
-                self.check_new_project(caller, &upload.submission.name).await?;
+                self.check_new_project(caller, &upload.submission.name)
+                    .await?;
             } else {
                 self.give_back_new_project(&mut counted_as_new).await?;
             }
@@ -126,46 +143,107 @@ impl Registry {
             let create = match (is_new, caller.user()) {
                 (false, _) => None,
                 (true, Some(user)) => {
-                    let (project, name) = (permit.target().project.clone(), permit.target().submission.name.clone());
-                    Some(gate.decide(&attempt, caller, CreateProject { project, name, owner: user.id }).await?)
+                    let (project, name) = (
+                        permit.target().project.clone(),
+                        permit.target().submission.name.clone(),
+                    );
+                    Some(
+                        gate.decide(
+                            &attempt,
+                            caller,
+                            CreateProject {
+                                project,
+                                name,
+                                owner: user.id,
+                            },
+                        )
+                        .await?,
+                    )
                 }
-                (true, None) => return Err(UploadError::rejected("no-user", "Only a user can create a project by a first upload.")),
+                (true, None) => {
+                    return Err(UploadError::rejected(
+                        "no-user",
+                        "Only a user can create a project by a first upload.",
+                    ));
+                }
             };
             match self.run_checks(permit.target()).await? {
                 Step::Next => {}
-                Step::Unchanged { staged } => return Ok(unchanged(&permit, staged, &self.inner.config.public_url)),
+                Step::Unchanged { staged } => {
+                    return Ok(unchanged(&permit, staged, &self.inner.config.public_url));
+                }
             }
             // Counted once, however often it is tried, and before anything is kept.
             if create.is_some() && counted_as_new.is_empty() {
                 counted_as_new = self.take_new_project(gate, &attempt, caller).await?;
             }
             if permit.target().file.is_some() {
-                self.take_uploaded_bytes(gate, &attempt, caller, permit.target().cost()).await?;
+                self.take_uploaded_bytes(gate, &attempt, caller, permit.target().cost())
+                    .await?;
             }
             match self.store(permit, create).await? {
                 store::Outcome::Stored(uploaded) => return Ok(*uploaded),
                 // Somebody wrote, or another policy set became active, in between: what was
                 // decided may not hold any more.
-                store::Outcome::Overtaken(target) => upload = self.reload_upload(caller, *target).await?,
+                store::Outcome::Overtaken(target) => {
+                    upload = self.reload_upload(caller, *target).await?
+                }
             }
         }
-        Err(UploadError::Unavailable("others upload to this project at the same moment; try again".to_owned()))
+        Err(UploadError::Unavailable(
+            "others upload to this project at the same moment; try again".to_owned(),
+        ))
     }
 
-    async fn load_upload(&self, caller: &Caller, submission: Submission, file: SpooledFile) -> Result<UploadFile, UploadError> {
+    async fn load_upload(
+        &self,
+        caller: &Caller,
+        submission: Submission,
+        file: SpooledFile,
+    ) -> Result<UploadFile, UploadError> {
         let (project, release) = self.load_project_and_release(caller, &submission).await?;
         let (uploader, token) = (caller.user().map(|user| user.id), caller.token_id());
-        Ok(UploadFile { project, release, submission, file: Some(file), uploader, token, inspected: None, metadata: None })
+        Ok(UploadFile {
+            project,
+            release,
+            submission,
+            file: Some(file),
+            uploader,
+            token,
+            inspected: None,
+            metadata: None,
+        })
     }
 
-    async fn reload_upload(&self, caller: &Caller, mut upload: UploadFile) -> Result<UploadFile, UploadError> {
-        (upload.project, upload.release) = self.load_project_and_release(caller, &upload.submission).await?;
+    async fn reload_upload(
+        &self,
+        caller: &Caller,
+        mut upload: UploadFile,
+    ) -> Result<UploadFile, UploadError> {
+        (upload.project, upload.release) = self
+            .load_project_and_release(caller, &upload.submission)
+            .await?;
         Ok(upload)
     }
 
-    async fn load_project_and_release(&self, caller: &Caller, submission: &Submission) -> Result<(KnownProject, KnownRelease), UploadError> {
-        let project = KnownProject::load(&self.inner.storage, submission.name.normalized(), Some(caller)).await?;
-        let release = KnownRelease::load(&self.inner.storage, project.id(), &submission.version, self.inner.clock.now()).await?;
+    async fn load_project_and_release(
+        &self,
+        caller: &Caller,
+        submission: &Submission,
+    ) -> Result<(KnownProject, KnownRelease), UploadError> {
+        let project = KnownProject::load(
+            &self.inner.storage,
+            submission.name.normalized(),
+            Some(caller),
+        )
+        .await?;
+        let release = KnownRelease::load(
+            &self.inner.storage,
+            project.id(),
+            &submission.version,
+            self.inner.clock.now(),
+        )
+        .await?;
         Ok((project, release))
     }
 
@@ -176,25 +254,49 @@ impl Registry {
         let is_worth_it = !submission.is_too_large
             && crate::filename::check_shape(&submission.file_name, submission.kind).is_ok()
             && (submission.kind == FileKind::Wheel || submission.file_name.ends_with(".tar.gz"));
-        let Some(file) = upload.file.as_ref().filter(|_| upload.inspected.is_none() && is_worth_it) else { return Ok(()) };
+        let Some(file) = upload
+            .file
+            .as_ref()
+            .filter(|_| upload.inspected.is_none() && is_worth_it)
+        else {
+            return Ok(());
+        };
         let turn = self.inner.inspections.turn(upload.uploader).await;
-        let turn = turn.ok_or_else(|| UploadError::Unavailable("many archives are looked into at this moment; try again in a minute".to_owned()))?;
+        let turn = turn.ok_or_else(|| {
+            UploadError::Unavailable(
+                "many archives are looked into at this moment; try again in a minute".to_owned(),
+            )
+        })?;
         let path = file.path().to_owned();
-        let (kind, file_name, name, version) = (submission.kind, submission.file_name.clone(), submission.name.clone(), submission.version.clone());
+        let (kind, file_name, name, version) = (
+            submission.kind,
+            submission.file_name.clone(),
+            submission.name.clone(),
+            submission.version.clone(),
+        );
         let inspected = blocking(move || {
             // Until it ends, also where the client has gone away meanwhile.
             let _turn = turn;
             Ok(archive::inspect(&path, kind, &file_name, &name, &version))
         });
-        let inspected = inspected.await.map_err(|error| UploadError::Unavailable(error.to_string()))?;
-        upload.metadata = inspected.as_ref().ok().map(|inspected| inspected.metadata.facts());
+        let inspected = inspected
+            .await
+            .map_err(|error| UploadError::Unavailable(error.to_string()))?;
+        upload.metadata = inspected
+            .as_ref()
+            .ok()
+            .map(|inspected| inspected.metadata.facts());
         upload.inspected = Some(inspected);
         Ok(())
     }
 
     async fn run_checks(&self, upload: &UploadFile) -> Result<Step, UploadError> {
         let existing = Existing::load(&self.inner.storage, upload).await?;
-        let subject = Subject { upload, existing, config: &self.inner.config };
+        let subject = Subject {
+            upload,
+            existing,
+            config: &self.inner.config,
+        };
         for (row, check) in CHECKS {
             match check(&subject) {
                 Ok(Step::Next) => {}
@@ -210,7 +312,11 @@ impl Registry {
 }
 
 /// Row 5, for whoever got here without a credential.
-async fn require_credential(gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<(), UploadError> {
+async fn require_credential(
+    gate: &Gate,
+    attempt: &Attempt,
+    caller: &Caller,
+) -> Result<(), UploadError> {
     if caller.credential != CredentialKind::None {
         return Ok(());
     }
@@ -230,11 +336,19 @@ async fn require_credential(gate: &Gate, attempt: &Attempt, caller: &Caller) -> 
 
 fn unchanged(permit: &Permit<UploadFile>, staged: bool, public_url: &str) -> Uploaded {
     let upload = permit.target();
-    let mut messages = vec![format!("'{}' was uploaded before and is the same; nothing changed.", upload.submission.file_name)];
+    let mut messages = vec![format!(
+        "'{}' was uploaded before and is the same; nothing changed.",
+        upload.submission.file_name
+    )];
     if staged {
         messages.push("It is staged: no one can see it until the release is published.".to_owned());
     }
-    messages.extend(permit.warnings().iter().map(|reason| store::sentence(reason, public_url)));
+    messages.extend(
+        permit
+            .warnings()
+            .iter()
+            .map(|reason| store::sentence(reason, public_url)),
+    );
     Uploaded {
         project: upload.project.normalized.clone(),
         version: upload.release.version.to_string(),

@@ -21,7 +21,12 @@ pub(crate) struct Answer {
 impl Answer {
     /// An answer of a command that did what it was asked to.
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), remarks: String::new(), json, code: 0 }
+        Self {
+            text: text.into(),
+            remarks: String::new(),
+            json,
+            code: 0,
+        }
     }
 
     /// Adds what only people read.
@@ -41,7 +46,11 @@ impl Answer {
         use std::io::Write as _;
         let mut out = std::io::stdout().lock();
         // A closed pipe (`portcullis audit | head`) is no error.
-        let _ = if as_json { writeln!(out, "{}", printable_json(&self.json)) } else { write!(out, "{}", with_newline(&self.text)) };
+        let _ = if as_json {
+            writeln!(out, "{}", printable_json(&self.json))
+        } else {
+            write!(out, "{}", with_newline(&self.text))
+        };
         if !as_json {
             eprint!("{}", with_newline(&self.remarks));
         }
@@ -50,17 +59,32 @@ impl Answer {
 }
 
 fn with_newline(text: &str) -> String {
-    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+    if text.is_empty() || text.ends_with('\n') {
+        text.to_owned()
+    } else {
+        format!("{text}\n")
+    }
 }
 
 /// Lays out rows in columns, the first row being the heading.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        (0..count).map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let mut text = String::new();
     for row in rows {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
@@ -91,7 +115,8 @@ pub(crate) fn printable_json(value: &Value) -> String {
 /// A moment as people read it.
 pub(crate) fn moment(at: model::Timestamp) -> String {
     let text = at.to_string();
-    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+    text.split_once('.')
+        .map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// A moment that may not have come.
@@ -105,22 +130,34 @@ mod tests {
 
     #[test]
     fn columns_line_up_without_trailing_blanks() {
-        let rows = [vec!["a".to_owned(), "long".to_owned()], vec!["bbb".to_owned(), "x".to_owned()]];
+        let rows = [
+            vec!["a".to_owned(), "long".to_owned()],
+            vec!["bbb".to_owned(), "x".to_owned()],
+        ];
         assert_eq!(columns(&rows), "a    long\nbbb  x\n");
     }
 
     #[test]
     fn what_others_wrote_cannot_control_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(printable("a\u{202e}gpj.exe\u{2066}\u{200b}"), "a\u{fffd}gpj.exe\u{fffd}\u{fffd}");
+        assert_eq!(
+            printable("a\u{202e}gpj.exe\u{2066}\u{200b}"),
+            "a\u{fffd}gpj.exe\u{fffd}\u{fffd}"
+        );
         let value = serde_json::json!({ "a\u{202e}": "b\u{9b}2J\u{7f}\u{e0041} \u{1f600} é\n" });
         let text = printable_json(&value);
-        assert_eq!(text, "{\n  \"a\\u202e\": \"b\\u009b2J\\u007f\\udb40\\udc41 \u{1f600} é\\n\"\n}");
+        assert_eq!(
+            text,
+            "{\n  \"a\\u202e\": \"b\\u009b2J\\u007f\\udb40\\udc41 \u{1f600} é\\n\"\n}"
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]
     fn moments_have_whole_seconds() {
-        assert_eq!(moment(model::Timestamp(1_767_614_400_123)), "2026-01-05T12:00:00Z");
+        assert_eq!(
+            moment(model::Timestamp(1_767_614_400_123)),
+            "2026-01-05T12:00:00Z"
+        );
     }
 }

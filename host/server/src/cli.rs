@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, configuration, decisions, explain, mail, policy, project, release, removal, token, user};
+use crate::commands::{
+    audit, configuration, decisions, explain, mail, policy, project, release, removal, token, user,
+};
 use crate::configuration::Key;
 use crate::serve;
 
@@ -111,10 +113,22 @@ impl Args for ConfigurationFlags {
                 .value_name("value")
                 .global(true)
                 .hide(!SHOWN.contains(key))
-                .help(key.explanation().lines().map(str::trim).collect::<Vec<_>>().join(" "))
+                .help(
+                    key.explanation()
+                        .lines()
+                        .map(str::trim)
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                )
                 .help_heading("Configuration");
             // A switch needs no value, and must not swallow the word after it.
-            command.arg(if *key == Key::insecure_http { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg })
+            command.arg(if *key == Key::insecure_http {
+                arg.num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true")
+            } else {
+                arg
+            })
         })
     }
 
@@ -125,8 +139,18 @@ impl Args for ConfigurationFlags {
 
 impl FromArgMatches for ConfigurationFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let values = Key::ALL.iter().filter_map(|key| matches.get_one::<String>(key.name()).map(|value| (*key, value.clone()))).collect();
-        Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), values })
+        let values = Key::ALL
+            .iter()
+            .filter_map(|key| {
+                matches
+                    .get_one::<String>(key.name())
+                    .map(|value| (*key, value.clone()))
+            })
+            .collect();
+        Ok(Self {
+            file: matches.get_one::<PathBuf>("config").cloned(),
+            values,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -141,7 +165,8 @@ mod tests {
     use clap::CommandFactory;
 
     fn parse(line: &str) -> Cli {
-        Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"))
+        Cli::try_parse_from(line.split_whitespace())
+            .unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     #[test]
@@ -212,10 +237,19 @@ mod tests {
 
     #[test]
     fn a_flag_counts_before_and_after_the_command() {
-        for line in ["portcullis --data elsewhere user list", "portcullis user list --data elsewhere"] {
-            assert_eq!(parse(line).flags.values, [(Key::data, "elsewhere".to_owned())]);
+        for line in [
+            "portcullis --data elsewhere user list",
+            "portcullis user list --data elsewhere",
+        ] {
+            assert_eq!(
+                parse(line).flags.values,
+                [(Key::data, "elsewhere".to_owned())]
+            );
         }
-        assert_eq!(parse("portcullis serve --insecure-http").flags.values, [(Key::insecure_http, "true".to_owned())]);
+        assert_eq!(
+            parse("portcullis serve --insecure-http").flags.values,
+            [(Key::insecure_http, "true".to_owned())]
+        );
     }
 
     #[test]
@@ -225,7 +259,10 @@ mod tests {
             "portcullis user set-password alice hunter2",
             "portcullis release publish p 1 --password x --user a",
         ] {
-            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+            assert!(
+                Cli::try_parse_from(line.split_whitespace()).is_err(),
+                "{line}"
+            );
         }
     }
 
@@ -238,14 +275,23 @@ mod tests {
             "portcullis user email add alice",
             "portcullis user recover alice",
         ] {
-            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+            assert!(
+                Cli::try_parse_from(line.split_whitespace()).is_err(),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn a_token_needs_exactly_one_kind_of_scope() {
-        for line in ["portcullis token create a --description d", "portcullis token create a --description d --account --project p"] {
-            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        for line in [
+            "portcullis token create a --description d",
+            "portcullis token create a --description d --account --project p",
+        ] {
+            assert!(
+                Cli::try_parse_from(line.split_whitespace()).is_err(),
+                "{line}"
+            );
         }
     }
 }

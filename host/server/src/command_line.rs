@@ -41,7 +41,10 @@ pub(crate) struct CommandLine {
 impl CommandLine {
     /// Opens the database and brings it to this version. Only a server and `migrate`
     /// (`may_create`) make a new one: an empty database in the wrong folder helps nobody.
-    pub(crate) async fn open(configuration: Configuration, may_create: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        configuration: Configuration,
+        may_create: bool,
+    ) -> anyhow::Result<Self> {
         if let Some(file) = configuration.sqlite_file().filter(|_| !may_create) {
             expect_database(&file)?;
         }
@@ -50,20 +53,42 @@ impl CommandLine {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let known = known_public_url(&configuration);
         let public_url_is_known = known.is_some();
-        let public_url = known.unwrap_or_else(|| configuration.public_url(configuration.values.listen));
-        let identity = wiring::identity(&configuration, &public_url, storage.clone(), clock.clone())?;
-        let registry = wiring::registry(&configuration, &public_url, &folder, storage.clone(), clock.clone())?;
-        Ok(Self { configuration, folder, public_url, public_url_is_known, storage, identity, registry, clock, system_user: system_user() })
+        let public_url =
+            known.unwrap_or_else(|| configuration.public_url(configuration.values.listen));
+        let identity =
+            wiring::identity(&configuration, &public_url, storage.clone(), clock.clone())?;
+        let registry = wiring::registry(
+            &configuration,
+            &public_url,
+            &folder,
+            storage.clone(),
+            clock.clone(),
+        )?;
+        Ok(Self {
+            configuration,
+            folder,
+            public_url,
+            public_url_is_known,
+            storage,
+            identity,
+            registry,
+            clock,
+            system_user: system_user(),
+        })
     }
 
     /// Permits `target` without asking any policy, and records that it did.
     pub(crate) async fn permit<T: Target>(&self, target: T) -> anyhow::Result<Permit<T>> {
-        gate::break_glass(&self.storage, &*self.clock, &self.system_user, target).await.context("cannot record what is about to be done, so it is not done")
+        gate::break_glass(&self.storage, &*self.clock, &self.system_user, target)
+            .await
+            .context("cannot record what is about to be done, so it is not done")
     }
 
     /// Who acts, for the audit.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::CommandLine { system_user: self.system_user.clone() }
+        Actor::CommandLine {
+            system_user: self.system_user.clone(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -72,14 +97,23 @@ impl CommandLine {
 
     /// How to call this program for the same registry, for hints that people copy.
     pub(crate) fn program(&self) -> String {
-        if let Some(called) = std::env::var(configuration::CALLED_AS).ok().filter(|called| is_one_word(called)) {
+        if let Some(called) = std::env::var(configuration::CALLED_AS)
+            .ok()
+            .filter(|called| is_one_word(called))
+        {
             return called;
         }
-        let data = (self.configuration.layers.origin(Key::data) == Origin::Flag).then(|| self.configuration.values.data.display().to_string());
-        let files = Key::ALL.iter().filter_map(|key| match self.configuration.layers.origin(*key) {
-            Origin::File(file) if file != Path::new(configuration::FILE) => Some(file.display().to_string()),
-            _ => None,
-        });
+        let data = (self.configuration.layers.origin(Key::data) == Origin::Flag)
+            .then(|| self.configuration.values.data.display().to_string());
+        let files =
+            Key::ALL
+                .iter()
+                .filter_map(|key| match self.configuration.layers.origin(*key) {
+                    Origin::File(file) if file != Path::new(configuration::FILE) => {
+                        Some(file.display().to_string())
+                    }
+                    _ => None,
+                });
         program_with(files.last().as_deref(), data.as_deref())
     }
 
@@ -89,7 +123,10 @@ impl CommandLine {
         if self.public_url_is_known {
             return String::new();
         }
-        format!("Links begin with {}; if the server runs under another address, say so with --public-url.\n", self.public_url.0)
+        format!(
+            "Links begin with {}; if the server runs under another address, say so with --public-url.\n",
+            self.public_url.0
+        )
     }
 
     /// A policy engine to look at sets with, the same as the servers' but for its size.
@@ -99,7 +136,9 @@ impl CommandLine {
 
     /// The user with this name.
     pub(crate) async fn user(&self, name: &UserName) -> anyhow::Result<UserRow> {
-        self.storage.user_by_name(name).await?.with_context(|| format!("there is no user `{name}`; `portcullis user list` shows them all"))
+        self.storage.user_by_name(name).await?.with_context(|| {
+            format!("there is no user `{name}`; `portcullis user list` shows them all")
+        })
     }
 }
 
@@ -108,17 +147,29 @@ fn expect_database(file: &Path) -> anyhow::Result<()> {
     match file.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => {
-            bail!("there is no database {}; name the server's data folder with --data (`portcullis serve` makes it at its first start)", file.display())
+            bail!(
+                "there is no database {}; name the server's data folder with --data (`portcullis serve` makes it at its first start)",
+                file.display()
+            )
         }
         // Whether there is one, nobody knows.
-        Err(error) => Err(error).with_context(|| format!("cannot look for the database {}; {}", file.display(), data_folder::WHOSE_IT_IS)),
+        Err(error) => Err(error).with_context(|| {
+            format!(
+                "cannot look for the database {}; {}",
+                file.display(),
+                data_folder::WHOSE_IT_IS
+            )
+        }),
     }
 }
 
 /// The address that is configured, else the one that the last server of the data folder noted.
 /// Makes nothing where there is no such folder.
 pub(crate) fn known_public_url(configuration: &Configuration) -> Option<PublicUrl> {
-    let noted = || noted_public_url(&configuration.values.data).and_then(|url| PublicUrl::read(&Value::String(url)).ok());
+    let noted = || {
+        noted_public_url(&configuration.values.data)
+            .and_then(|url| PublicUrl::read(&Value::String(url)).ok())
+    };
     configuration.values.public_url.clone().or_else(noted)
 }
 
@@ -134,18 +185,30 @@ fn program_with(file: Option<&str>, data: Option<&str>) -> String {
 
 /// As one word of a shell.
 pub(crate) fn quoted(text: &str) -> String {
-    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "/._-+:@".contains(c));
-    if is_plain { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
+    let is_plain = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || "/._-+:@".contains(c));
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("'{}'", printable(text).replace('\'', "'\\''"))
+    }
 }
 
 /// Name of the system user who runs this process, by the owner of the process and not by
 /// the environment, which anybody can set.
 pub(crate) fn system_user() -> String {
-    let Ok(uid) = fs::metadata("/proc/self").map(|process| process.uid()) else { return "unknown".to_owned() };
+    let Ok(uid) = fs::metadata("/proc/self").map(|process| process.uid()) else {
+        return "unknown".to_owned();
+    };
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = name_of(uid, &accounts).unwrap_or_else(|| format!("uid {uid}"));
     // Whoever runs as that user can say anything here, and can write to the database as well.
-    match std::env::var(configuration::CALLED_BY).ok().filter(|caller| is_one_word(caller)) {
+    match std::env::var(configuration::CALLED_BY)
+        .ok()
+        .filter(|caller| is_one_word(caller))
+    {
         Some(caller) => format!("{caller} as {user}"),
         None => user,
     }
@@ -153,7 +216,11 @@ pub(crate) fn system_user() -> String {
 
 /// Whether a text is one plain word, such as a name of a program or a user.
 pub(crate) fn is_one_word(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    !text.is_empty()
+        && text.len() <= 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The first account of `/etc/passwd` with this number.
@@ -173,27 +240,50 @@ mod tests {
     #[test]
     fn a_hint_names_the_same_registry_and_is_safe_to_copy() {
         assert!(["portcullisctl", "alice-2"].into_iter().all(is_one_word));
-        assert!(!["", "two words", "a;b", "a\nb"].into_iter().any(is_one_word));
+        assert!(
+            !["", "two words", "a;b", "a\nb"]
+                .into_iter()
+                .any(is_one_word)
+        );
         assert_eq!(program_with(None, None), "portcullis");
-        assert_eq!(program_with(Some("/etc/p.toml"), Some("my data")), "portcullis --config /etc/p.toml --data 'my data'");
-        assert_eq!(quoted("o'neil`id`@example.org"), r"'o'\''neil`id`@example.org'");
+        assert_eq!(
+            program_with(Some("/etc/p.toml"), Some("my data")),
+            "portcullis --config /etc/p.toml --data 'my data'"
+        );
+        assert_eq!(
+            quoted("o'neil`id`@example.org"),
+            r"'o'\''neil`id`@example.org'"
+        );
         assert_eq!(quoted("alice+x@example.org"), "alice+x@example.org");
     }
 
     #[test]
     fn a_database_that_cannot_be_looked_for_is_not_said_to_be_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let said = |path: &str| format!("{:#}", expect_database(&folder.path().join(path)).unwrap_err());
-        assert!(said("registry.sqlite").starts_with("there is no database"), "{}", said("registry.sqlite"));
+        let said = |path: &str| {
+            format!(
+                "{:#}",
+                expect_database(&folder.path().join(path)).unwrap_err()
+            )
+        };
+        assert!(
+            said("registry.sqlite").starts_with("there is no database"),
+            "{}",
+            said("registry.sqlite")
+        );
         // A file in place of the folder stands for a folder that may not be looked into: root may.
         fs::write(folder.path().join("file"), "").unwrap();
         let unknown = said("file/registry.sqlite");
-        assert!(unknown.starts_with("cannot look for the database") && unknown.contains("the user"), "{unknown}");
+        assert!(
+            unknown.starts_with("cannot look for the database") && unknown.contains("the user"),
+            "{unknown}"
+        );
     }
 
     #[test]
     fn the_system_user_is_the_owner_of_the_process() {
-        let accounts = "root:x:0:0::/root:/bin/sh\n\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+        let accounts =
+            "root:x:0:0::/root:/bin/sh\n\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
         assert_eq!(name_of(1000, accounts), Some("alice".to_owned()));
         assert_eq!(name_of(7, accounts), None);
     }

@@ -67,13 +67,32 @@ mod tests {
     #[test]
     fn what_is_no_id_is_told_where_ids_are_found() {
         for text in ["123", "nosuch", ""] {
-            assert!(decision_id(text).unwrap_err().contains("portcullis decisions"), "{text}");
-            assert!(token_id(text).unwrap_err().contains("portcullis token list"), "{text}");
+            assert!(
+                decision_id(text)
+                    .unwrap_err()
+                    .contains("portcullis decisions"),
+                "{text}"
+            );
+            assert!(
+                token_id(text)
+                    .unwrap_err()
+                    .contains("portcullis token list"),
+                "{text}"
+            );
         }
-        for text in ["01890a5d-ac96-774b-bcce-b302099a8057", "01890A5D", "01890a5d-ac96-774b-"] {
+        for text in [
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+            "01890A5D",
+            "01890a5d-ac96-774b-",
+        ] {
             assert_eq!(decision_id(text), Ok(text.to_ascii_lowercase()));
         }
-        for text in ["01890a5", "01890a5dac96774bbcceb302099a8057", "01890a5d-ac96-774b-bcce-b302099a80577", "01890a5d%"] {
+        for text in [
+            "01890a5",
+            "01890a5dac96774bbcceb302099a8057",
+            "01890a5d-ac96-774b-bcce-b302099a80577",
+            "01890a5d%",
+        ] {
             assert!(decision_id(text).is_err(), "{text}");
         }
     }

@@ -27,7 +27,13 @@ pub(crate) const FILE: &str = "portcullis.toml";
 const SQLITE_FILE: &str = "portcullis.sqlite";
 
 /// Variables that begin like ours and are no keys: they answer prompts, or name the file.
-const OTHER_VARIABLES: [&str; 5] = ["PORTCULLIS_CONFIG", "PORTCULLIS_PASSWORD", "PORTCULLIS_TOTP", CALLED_AS, CALLED_BY];
+const OTHER_VARIABLES: [&str; 5] = [
+    "PORTCULLIS_CONFIG",
+    "PORTCULLIS_PASSWORD",
+    "PORTCULLIS_TOTP",
+    CALLED_AS,
+    CALLED_BY,
+];
 
 /// What people type to call this program for its registry, where that is not its own name: the
 /// package says so.
@@ -63,23 +69,43 @@ impl fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigurationError {
     #[error("cannot read the configuration file {path}: {cause}")]
-    Unreadable { path: PathBuf, cause: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error("{path} is not TOML: {cause}")]
-    Syntax { path: PathBuf, cause: Box<toml::de::Error> },
+    Syntax {
+        path: PathBuf,
+        cause: Box<toml::de::Error>,
+    },
     #[error("{origin}: there is no key `{key}`; {}", nearest.map_or_else(|| "`portcullis config --template` lists all keys".to_owned(), |nearest| format!("did you mean `{nearest}`?")))]
-    UnknownKey { key: String, origin: Origin, nearest: Option<&'static str> },
+    UnknownKey {
+        key: String,
+        origin: Origin,
+        nearest: Option<&'static str>,
+    },
     #[error("there is no configuration variable {variable}; {}", nearest.as_ref().map_or_else(|| "`portcullis config --template` lists all keys".to_owned(), |nearest| format!("did you mean {nearest}?")))]
-    UnknownVariable { variable: String, nearest: Option<String> },
+    UnknownVariable {
+        variable: String,
+        nearest: Option<String>,
+    },
     #[error("the environment variable {0} is not UTF-8")]
     NotText(String),
     #[error("{origin}: `{key}` {problem}")]
-    Invalid { key: &'static str, origin: Origin, problem: String },
+    Invalid {
+        key: &'static str,
+        origin: Origin,
+        problem: String,
+    },
     #[error(
         "refusing to listen on {listen} while public-url is {public_url}: passwords and tokens would travel in clear text. \
          Put a proxy with TLS in front and set public-url to its https:// address, listen on 127.0.0.1, \
          or give --insecure-http if this network is one you trust with every credential"
     )]
-    ClearText { listen: SocketAddr, public_url: String },
+    ClearText {
+        listen: SocketAddr,
+        public_url: String,
+    },
 }
 
 /// Raw values with their origins; a later layer replaces an earlier one.
@@ -89,12 +115,15 @@ pub(crate) struct Layers(BTreeMap<&'static str, (Value, Origin)>);
 impl Layers {
     /// The value of the highest layer that has one.
     pub(crate) fn get(&self, key: Key) -> Option<(&Value, &Origin)> {
-        self.0.get(key.name()).map(|(value, origin)| (value, origin))
+        self.0
+            .get(key.name())
+            .map(|(value, origin)| (value, origin))
     }
 
     /// Where a key's value comes from.
     pub(crate) fn origin(&self, key: Key) -> Origin {
-        self.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+        self.get(key)
+            .map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
     fn set(&mut self, key: Key, value: Value, origin: Origin) {
@@ -103,12 +132,19 @@ impl Layers {
 
     /// Adds the text of a configuration file.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigurationError> {
-        let table: toml::Table = text.parse().map_err(|cause| ConfigurationError::Syntax { path: path.to_owned(), cause: Box::new(cause) })?;
+        let table: toml::Table = text.parse().map_err(|cause| ConfigurationError::Syntax {
+            path: path.to_owned(),
+            cause: Box::new(cause),
+        })?;
         for (name, value) in table {
             let origin = Origin::File(path.to_owned());
             let Some(key) = Key::ALL.iter().copied().find(|key| key.name() == name) else {
                 let nearest = nearest(&name, Key::ALL.iter().map(|key| key.name()));
-                return Err(ConfigurationError::UnknownKey { key: name, origin, nearest });
+                return Err(ConfigurationError::UnknownKey {
+                    key: name,
+                    origin,
+                    nearest,
+                });
             };
             self.set(key, value, origin);
         }
@@ -116,19 +152,45 @@ impl Layers {
     }
 
     /// Adds those environment variables that are ours.
-    pub(crate) fn add_environment(&mut self, variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>) -> Result<(), ConfigurationError> {
+    pub(crate) fn add_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<(), ConfigurationError> {
         for (variable, value) in variables {
-            let Some(variable) = variable.to_str().filter(|name| name.starts_with("PORTCULLIS_")) else { continue };
-            if OTHER_VARIABLES.contains(&variable) || FOREIGN_VARIABLES.iter().any(|start| variable.starts_with(start)) {
+            let Some(variable) = variable
+                .to_str()
+                .filter(|name| name.starts_with("PORTCULLIS_"))
+            else {
+                continue;
+            };
+            if OTHER_VARIABLES.contains(&variable)
+                || FOREIGN_VARIABLES
+                    .iter()
+                    .any(|start| variable.starts_with(start))
+            {
                 continue;
             }
-            let Some(key) = Key::ALL.iter().copied().find(|key| key.variable() == variable) else {
+            let Some(key) = Key::ALL
+                .iter()
+                .copied()
+                .find(|key| key.variable() == variable)
+            else {
                 let known: Vec<String> = Key::ALL.iter().map(|key| key.variable()).collect();
-                let nearest = nearest(variable, known.iter().map(String::as_str)).map(str::to_owned);
-                return Err(ConfigurationError::UnknownVariable { variable: variable.to_owned(), nearest });
+                let nearest =
+                    nearest(variable, known.iter().map(String::as_str)).map(str::to_owned);
+                return Err(ConfigurationError::UnknownVariable {
+                    variable: variable.to_owned(),
+                    nearest,
+                });
             };
-            let value = value.into_string().map_err(|_| ConfigurationError::NotText(variable.to_owned()))?;
-            self.set(key, Value::String(value), Origin::Environment(variable.to_owned()));
+            let value = value
+                .into_string()
+                .map_err(|_| ConfigurationError::NotText(variable.to_owned()))?;
+            self.set(
+                key,
+                Value::String(value),
+                Origin::Environment(variable.to_owned()),
+            );
         }
         Ok(())
     }
@@ -163,7 +225,12 @@ impl Configuration {
         match std::fs::read_to_string(path) {
             Ok(text) => layers.add_file(path, &text)?,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
-            Err(cause) => return Err(ConfigurationError::Unreadable { path: path.to_owned(), cause }),
+            Err(cause) => {
+                return Err(ConfigurationError::Unreadable {
+                    path: path.to_owned(),
+                    cause,
+                });
+            }
         }
         layers.add_environment(variables)?;
         layers.add_flags(flags);
@@ -171,35 +238,55 @@ impl Configuration {
     }
 
     pub(crate) fn from_layers(layers: Layers) -> Result<Self, ConfigurationError> {
-        Ok(Self { values: Values::read(&layers)?, layers })
+        Ok(Self {
+            values: Values::read(&layers)?,
+            layers,
+        })
     }
 
     /// Refuses to let credentials travel in clear text by accident. Asked before listening.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigurationError> {
         let public_url = self.public_url(self.values.listen);
-        if self.values.listen.ip().is_loopback() || !public_url.is_clear_text() || self.values.insecure_http {
+        if self.values.listen.ip().is_loopback()
+            || !public_url.is_clear_text()
+            || self.values.insecure_http
+        {
             return Ok(());
         }
-        Err(ConfigurationError::ClearText { listen: self.values.listen, public_url: public_url.0 })
+        Err(ConfigurationError::ClearText {
+            listen: self.values.listen,
+            public_url: public_url.0,
+        })
     }
 
     /// The address under which clients reach the registry; `listening` is the true
     /// address, which differs from the configured one when that has port 0.
     pub(crate) fn public_url(&self, listening: SocketAddr) -> PublicUrl {
-        self.values.public_url.clone().unwrap_or_else(|| match listening.ip() {
-            IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => PublicUrl(format!("http://localhost:{}", listening.port())),
-            _ => PublicUrl(format!("http://{listening}")),
-        })
+        self.values
+            .public_url
+            .clone()
+            .unwrap_or_else(|| match listening.ip() {
+                IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => {
+                    PublicUrl(format!("http://localhost:{}", listening.port()))
+                }
+                _ => PublicUrl(format!("http://{listening}")),
+            })
     }
 
     /// Where the database is.
     pub(crate) fn database(&self) -> DatabaseUrl {
-        self.values.database.clone().unwrap_or_else(|| DatabaseUrl::sqlite(&self.values.data.join(SQLITE_FILE)))
+        self.values
+            .database
+            .clone()
+            .unwrap_or_else(|| DatabaseUrl::sqlite(&self.values.data.join(SQLITE_FILE)))
     }
 
     /// The file of the SQLite database in the data folder; none when another one was chosen.
     pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
-        self.values.database.is_none().then(|| self.values.data.join(SQLITE_FILE))
+        self.values
+            .database
+            .is_none()
+            .then(|| self.values.data.join(SQLITE_FILE))
     }
 
     /// Threads that serve requests.
@@ -213,7 +300,9 @@ impl Configuration {
 
 /// The candidate that differs least from `text`, if it is near enough to be what was meant.
 fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (distance, candidate) = candidates.map(|candidate| (distance(text, candidate), candidate)).min_by_key(|(distance, _)| *distance)?;
+    let (distance, candidate) = candidates
+        .map(|candidate| (distance(text, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance)?;
     (distance <= candidate.len() / 3 + 1).then_some(candidate)
 }
 
@@ -238,71 +327,145 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
     }
 
-    fn load(file: &str, environment: &[(&str, &str)], flags: &[(Key, &str)]) -> Result<Configuration, ConfigurationError> {
+    fn load(
+        file: &str,
+        environment: &[(&str, &str)],
+        flags: &[(Key, &str)],
+    ) -> Result<Configuration, ConfigurationError> {
         let mut layers = Layers::default();
         layers.add_file(Path::new("portcullis.toml"), file)?;
         layers.add_environment(variables(environment))?;
-        layers.add_flags(&flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect::<Vec<_>>());
+        layers.add_flags(
+            &flags
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned()))
+                .collect::<Vec<_>>(),
+        );
         Configuration::from_layers(layers)
     }
 
     #[test]
     fn every_default_is_valid() {
         let configuration = load("", &[], &[]).unwrap();
-        assert_eq!(configuration.values.listen, "127.0.0.1:8080".parse().unwrap());
-        assert_eq!(configuration.public_url(configuration.values.listen).0, "http://localhost:8080");
-        assert_eq!(configuration.public_url("[::1]:9000".parse().unwrap()).0, "http://localhost:9000");
-        assert_eq!(configuration.public_url("127.0.0.2:9000".parse().unwrap()).0, "http://127.0.0.2:9000");
-        assert_eq!(configuration.database().expose(), "sqlite:data/portcullis.sqlite");
+        assert_eq!(
+            configuration.values.listen,
+            "127.0.0.1:8080".parse().unwrap()
+        );
+        assert_eq!(
+            configuration.public_url(configuration.values.listen).0,
+            "http://localhost:8080"
+        );
+        assert_eq!(
+            configuration.public_url("[::1]:9000".parse().unwrap()).0,
+            "http://localhost:9000"
+        );
+        assert_eq!(
+            configuration
+                .public_url("127.0.0.2:9000".parse().unwrap())
+                .0,
+            "http://127.0.0.2:9000"
+        );
+        assert_eq!(
+            configuration.database().expose(),
+            "sqlite:data/portcullis.sqlite"
+        );
         assert!(configuration.worker_threads() >= 1);
-        let reserved: Vec<&str> = configuration.values.reserved_names.iter().map(|name| name.as_written()).collect();
+        let reserved: Vec<&str> = configuration
+            .values
+            .reserved_names
+            .iter()
+            .map(|name| name.as_written())
+            .collect();
         assert_eq!(reserved, registry::RESERVED_NAMES);
     }
 
     #[test]
     fn a_later_layer_replaces_an_earlier_one_and_says_so() {
         let file = "listen = '127.0.0.1:1'\ntoken-prefix = 'file'\nlog = 'warn'";
-        let environment = [("PORTCULLIS_LISTEN", "127.0.0.1:2"), ("PORTCULLIS_TOKEN_PREFIX", "env"), ("HOME", "/")];
+        let environment = [
+            ("PORTCULLIS_LISTEN", "127.0.0.1:2"),
+            ("PORTCULLIS_TOKEN_PREFIX", "env"),
+            ("HOME", "/"),
+        ];
         let configuration = load(file, &environment, &[(Key::listen, "127.0.0.1:3")]).unwrap();
         assert_eq!(configuration.values.listen.port(), 3);
         assert_eq!(configuration.layers.origin(Key::listen), Origin::Flag);
         assert_eq!(configuration.values.token_prefix.0, "env");
-        assert_eq!(configuration.layers.origin(Key::token_prefix), Origin::Environment("PORTCULLIS_TOKEN_PREFIX".to_owned()));
-        assert_eq!(configuration.layers.origin(Key::log), Origin::File("portcullis.toml".into()));
+        assert_eq!(
+            configuration.layers.origin(Key::token_prefix),
+            Origin::Environment("PORTCULLIS_TOKEN_PREFIX".to_owned())
+        );
+        assert_eq!(
+            configuration.layers.origin(Key::log),
+            Origin::File("portcullis.toml".into())
+        );
         assert_eq!(configuration.layers.origin(Key::data), Origin::Default);
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_one() {
-        let text = load("public_url = 'https://host'", &[], &[]).unwrap_err().to_string();
-        assert!(text.contains("`public_url`") && text.contains("did you mean `public-url`?"), "{text}");
-        let text = load("", &[("PORTCULLIS_LISTENS", "x")], &[]).unwrap_err().to_string();
+        let text = load("public_url = 'https://host'", &[], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("`public_url`") && text.contains("did you mean `public-url`?"),
+            "{text}"
+        );
+        let text = load("", &[("PORTCULLIS_LISTENS", "x")], &[])
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("did you mean PORTCULLIS_LISTEN?"), "{text}");
-        let text = load("completely-different = 1", &[], &[]).unwrap_err().to_string();
+        let text = load("completely-different = 1", &[], &[])
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("--template"), "{text}");
     }
 
     #[test]
     fn variables_of_container_platforms_and_prompts_are_no_keys() {
-        let environment = [("PORTCULLIS_SERVICE_HOST", "10.0.0.1"), ("PORTCULLIS_PORT_8080_TCP", "x"), ("PORTCULLIS_PASSWORD", "secret")];
+        let environment = [
+            ("PORTCULLIS_SERVICE_HOST", "10.0.0.1"),
+            ("PORTCULLIS_PORT_8080_TCP", "x"),
+            ("PORTCULLIS_PASSWORD", "secret"),
+        ];
         load("", &environment, &[]).unwrap();
     }
 
     #[test]
     fn an_invalid_value_names_its_key_and_origin_and_what_would_be_right() {
-        let text = load("", &[("PORTCULLIS_LISTEN", "8080")], &[]).unwrap_err().to_string();
-        assert!(text.contains("PORTCULLIS_LISTEN") && text.contains("`listen`") && text.contains("127.0.0.1:8080"), "{text}");
-        let text = load("max-file-size = true", &[], &[]).unwrap_err().to_string();
-        assert!(text.contains("portcullis.toml") && text.contains("100 MiB"), "{text}");
+        let text = load("", &[("PORTCULLIS_LISTEN", "8080")], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("PORTCULLIS_LISTEN")
+                && text.contains("`listen`")
+                && text.contains("127.0.0.1:8080"),
+            "{text}"
+        );
+        let text = load("max-file-size = true", &[], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("portcullis.toml") && text.contains("100 MiB"),
+            "{text}"
+        );
     }
 
     #[test]
     fn credentials_do_not_travel_in_clear_text_by_accident() {
         let check = |file: &str| load(file, &[], &[]).unwrap().check_exposure();
-        assert!(check("listen = '0.0.0.0:80'").unwrap_err().to_string().contains("--insecure-http"));
+        assert!(
+            check("listen = '0.0.0.0:80'")
+                .unwrap_err()
+                .to_string()
+                .contains("--insecure-http")
+        );
         assert!(check("listen = '[::]:80'\npublic-url = 'http://packages.example.org'").is_err());
         check("listen = '0.0.0.0:80'\npublic-url = 'https://packages.example.org'").unwrap();
         check("listen = '0.0.0.0:80'\ninsecure-http = true").unwrap();
@@ -313,20 +476,49 @@ mod tests {
     fn the_template_is_a_valid_file_that_changes_nothing() {
         let defaults = load("", &[], &[]).unwrap();
         let commented = load(&template(), &[], &[]).unwrap();
-        assert_eq!(format!("{:?}", commented.values), format!("{:?}", defaults.values));
-        let uncommented: String =
-            template().lines().map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n").collect();
+        assert_eq!(
+            format!("{:?}", commented.values),
+            format!("{:?}", defaults.values)
+        );
+        let uncommented: String = template()
+            .lines()
+            .map(|line| {
+                line.strip_prefix("#")
+                    .filter(|rest| !rest.starts_with(' '))
+                    .unwrap_or(line)
+                    .to_owned()
+                    + "\n"
+            })
+            .collect();
         let set = load(&uncommented, &[], &[]).unwrap();
-        assert_eq!(format!("{:?}", set.values), format!("{:?}", defaults.values));
-        assert!(Key::ALL.iter().all(|key| matches!(set.layers.origin(*key), Origin::File(_))));
+        assert_eq!(
+            format!("{:?}", set.values),
+            format!("{:?}", defaults.values)
+        );
+        assert!(
+            Key::ALL
+                .iter()
+                .all(|key| matches!(set.layers.origin(*key), Origin::File(_)))
+        );
     }
 
     #[test]
     fn the_printed_configuration_reads_back_and_names_origins() {
-        let configuration = load("listen = '127.0.0.1:1'", &[("PORTCULLIS_DATABASE", "postgres://me:hunter2@host/db")], &[]).unwrap();
+        let configuration = load(
+            "listen = '127.0.0.1:1'",
+            &[("PORTCULLIS_DATABASE", "postgres://me:hunter2@host/db")],
+            &[],
+        )
+        .unwrap();
         let printed = effective(&configuration);
-        assert!(printed.contains("listen = \"127.0.0.1:1\"") && printed.contains("# portcullis.toml"), "{printed}");
-        assert!(printed.contains("PORTCULLIS_DATABASE") && !printed.contains("hunter2"), "{printed}");
+        assert!(
+            printed.contains("listen = \"127.0.0.1:1\"") && printed.contains("# portcullis.toml"),
+            "{printed}"
+        );
+        assert!(
+            printed.contains("PORTCULLIS_DATABASE") && !printed.contains("hunter2"),
+            "{printed}"
+        );
         load(&printed, &[], &[]).unwrap();
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 /// What to do where the folder is there and may not be used.
-pub(crate) const WHOSE_IT_IS: &str = "run this as the user that the server runs as, or name another data folder with --data";
+pub(crate) const WHOSE_IT_IS: &str =
+    "run this as the user that the server runs as, or name another data folder with --data";
 
 /// The data folder.
 #[derive(Clone, Debug)]
@@ -27,13 +28,24 @@ impl DataFolder {
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
-                .with_context(|| format!("cannot make or use the data folder {}; {WHOSE_IT_IS}", folder.display()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot make or use the data folder {}; {WHOSE_IT_IS}",
+                        folder.display()
+                    )
+                })?;
         }
         let mode = fs::metadata(path)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            tracing::warn!("the data folder {} is open to other users (mode {mode:o}); it holds the secrets of every account: chmod 700 it", path.display());
+            tracing::warn!(
+                "the data folder {} is open to other users (mode {mode:o}); it holds the secrets of every account: chmod 700 it",
+                path.display()
+            );
         }
-        Ok(Self { path: path.to_owned(), created })
+        Ok(Self {
+            path: path.to_owned(),
+            created,
+        })
     }
 
     /// Where it is.
@@ -61,7 +73,9 @@ impl DataFolder {
                 "another server uses the data folder {} with SQLite; stop it, name another folder with --data, or let both share PostgreSQL with --database",
                 self.path.display()
             ),
-            Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
         }
     }
 
@@ -97,20 +111,27 @@ impl DataFolder {
             return Ok(key);
         }
         let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+        getrandom::fill(&mut key)
+            .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
         // Written beside and linked: another process that starts now sees a whole key or
         // none, and the first one wins.
         let beside = path.with_extension(std::process::id().to_string());
         let _ = fs::remove_file(&beside);
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)
+            .with_context(|| format!("cannot write {}", beside.display()))?;
         file.write_all(&key)?;
         file.sync_all()?;
         let linked = fs::hard_link(&beside, &path);
         fs::remove_file(&beside)?;
         match linked {
             Ok(()) => Ok(key),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_key(&path)?.with_context(|| format!("{} vanished", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                read_key(&path)?.with_context(|| format!("{} vanished", path.display()))
+            }
             Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
@@ -118,7 +139,9 @@ impl DataFolder {
 
 /// The address that the last server of this data folder noted; none if there was no server yet.
 pub(crate) fn noted_public_url(folder: &Path) -> Option<String> {
-    fs::read_to_string(folder.join("public-url")).ok().map(|url| url.trim().to_owned())
+    fs::read_to_string(folder.join("public-url"))
+        .ok()
+        .map(|url| url.trim().to_owned())
 }
 
 fn read_key(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {
@@ -128,8 +151,17 @@ fn read_key(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
-    ensure!(mode & 0o077 == 0, "{} is readable by other users (mode {mode:o}); remove it, and a new one is created", path.display());
-    let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is damaged; remove it, and a new one is created", path.display()))?;
+    ensure!(
+        mode & 0o077 == 0,
+        "{} is readable by other users (mode {mode:o}); remove it, and a new one is created",
+        path.display()
+    );
+    let key = bytes.try_into().map_err(|_| {
+        anyhow::anyhow!(
+            "{} is damaged; remove it, and a new one is created",
+            path.display()
+        )
+    })?;
     Ok(Some(key))
 }
 
@@ -161,7 +193,14 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(parent.path()).unwrap();
         let held = folder.lock_for_server().unwrap();
-        assert!(DataFolder::open(parent.path()).unwrap().lock_for_server().unwrap_err().to_string().contains("another server"));
+        assert!(
+            DataFolder::open(parent.path())
+                .unwrap()
+                .lock_for_server()
+                .unwrap_err()
+                .to_string()
+                .contains("another server")
+        );
         drop(held);
         folder.lock_for_server().unwrap();
     }
@@ -171,7 +210,17 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(parent.path()).unwrap();
         folder.module_cache_key().unwrap();
-        fs::set_permissions(parent.path().join("keys/module-cache"), fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(folder.module_cache_key().unwrap_err().to_string().contains("644"));
+        fs::set_permissions(
+            parent.path().join("keys/module-cache"),
+            fs::Permissions::from_mode(0o644),
+        )
+        .unwrap();
+        assert!(
+            folder
+                .module_cache_key()
+                .unwrap_err()
+                .to_string()
+                .contains("644")
+        );
     }
 }

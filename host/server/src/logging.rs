@@ -23,20 +23,38 @@ pub(crate) struct Log {
 
 /// Starts the log of a server.
 pub(crate) fn start(configuration: &Configuration) -> Log {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log").finish(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUE)
+        .thread_name("log")
+        .finish(std::io::stderr());
     let lost = writer.error_counter();
     let filter = filter(&configuration.values.log.0);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
     match configuration.values.log_format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
     }
-    Log { lost, _writer: guard }
+    Log {
+        lost,
+        _writer: guard,
+    }
 }
 
 /// Starts the log of a command: only what somebody at a terminal must know.
 pub(crate) fn start_for_command(configuration: &Configuration) {
-    let level = if configuration.layers.origin(Key::log) == Origin::Default { "warn" } else { &configuration.values.log.0 };
+    let level = if configuration.layers.origin(Key::log) == Origin::Default {
+        "warn"
+    } else {
+        &configuration.values.log.0
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter(level))
         .with_writer(std::io::stderr)
@@ -54,13 +72,22 @@ fn filter(directives: &str) -> EnvFilter {
 /// The database driver repeats every notice of PostgreSQL at level info. It may speak from
 /// `warn` on, unless the list says otherwise.
 fn with_quiet_driver(directives: &str) -> String {
-    let says_otherwise = directives.split(',').map(str::trim).any(|directive| directive.starts_with("sqlx") || matches!(directive, "error" | "off" | "warn"));
-    if says_otherwise { directives.to_owned() } else { format!("{directives},sqlx=warn") }
+    let says_otherwise = directives.split(',').map(str::trim).any(|directive| {
+        directive.starts_with("sqlx") || matches!(directive, "error" | "off" | "warn")
+    });
+    if says_otherwise {
+        directives.to_owned()
+    } else {
+        format!("{directives},sqlx=warn")
+    }
 }
 
 impl Log {
     /// Tells once a minute how many lines were lost, until `stop`.
-    pub(crate) fn account_for_losses(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    pub(crate) fn account_for_losses(
+        &self,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let lost = self.lost.clone();
         async move {
             let mut told = 0;
@@ -72,7 +99,10 @@ impl Log {
                 let now = lost.dropped_lines();
                 if now > told {
                     metrics::counter!("portcullis_log_lines_lost_total").absolute(now as u64);
-                    tracing::warn!(lines = now - told, "log lines were lost: standard error is written too slowly");
+                    tracing::warn!(
+                        lines = now - told,
+                        "log lines were lost: standard error is written too slowly"
+                    );
                     told = now;
                 }
             }
@@ -86,7 +116,10 @@ mod tests {
 
     #[test]
     fn the_database_driver_is_quiet_unless_it_is_asked_to_speak() {
-        assert_eq!(with_quiet_driver("info,request=warn"), "info,request=warn,sqlx=warn");
+        assert_eq!(
+            with_quiet_driver("info,request=warn"),
+            "info,request=warn,sqlx=warn"
+        );
         for directives in ["error", "off", "info,sqlx=debug", "warn, request=info"] {
             assert_eq!(with_quiet_driver(directives), directives);
         }

@@ -30,7 +30,10 @@ use configuration::Configuration;
 fn main() -> ExitCode {
     // The compiler of policy modules is this program again, in a process that is bounded
     // and may be killed. It reads no configuration and starts nothing.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == wiring::COMPILE_MODULE) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == wiring::COMPILE_MODULE)
+    {
         return policy_engine::compile_worker_main();
     }
     let cli = Cli::read();
@@ -39,10 +42,16 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if as_json {
-                println!("{}", answer::printable_json(&serde_json::json!({ "error": format!("{error:#}") })));
+                println!(
+                    "{}",
+                    answer::printable_json(&serde_json::json!({ "error": format!("{error:#}") }))
+                );
             }
             // It may quote what a server answered, or what others chose.
-            let lines: Vec<String> = format!("{error:#}").lines().map(answer::printable).collect();
+            let lines: Vec<String> = format!("{error:#}")
+                .lines()
+                .map(answer::printable)
+                .collect();
             eprintln!("error: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
@@ -55,13 +64,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         return Ok(commands::configuration::show_template().print(cli.json));
     }
-    let configuration = Configuration::load(cli.flags.file.as_deref(), std::env::vars_os(), &cli.flags.values)?;
+    let configuration = Configuration::load(
+        cli.flags.file.as_deref(),
+        std::env::vars_os(),
+        &cli.flags.values,
+    )?;
     let task = match cli.task {
         Task::Serve(arguments) => return serve::run(arguments, configuration),
         task => task,
     };
     logging::start_for_command(&configuration);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let answer = runtime.block_on(command(task, configuration))?;
     Ok(answer.print(cli.json))
 }
@@ -95,9 +111,13 @@ async fn command(task: Task, configuration: Configuration) -> anyhow::Result<Ans
         Task::Decisions(arguments) => commands::decisions::run(arguments, &line).await,
         Task::Audit(arguments) => commands::audit::run(arguments, &line).await,
         // Opening the database has migrated it.
-        Task::Migrate => {
-            Ok(Answer::new(format!("the {} database is at this version", wiring::database_name(&line.storage)), serde_json::json!({ "migrated": true })))
-        }
+        Task::Migrate => Ok(Answer::new(
+            format!(
+                "the {} database is at this version",
+                wiring::database_name(&line.storage)
+            ),
+            serde_json::json!({ "migrated": true }),
+        )),
         Task::Serve(_) | Task::Config(_) => unreachable!("these need no database and ran before"),
     };
     line.storage.close().await;

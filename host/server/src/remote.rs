@@ -41,11 +41,19 @@ impl Remote {
             }
         };
         check_protected(&base)?;
-        let builder = identity::breaches::http_client().connect_timeout(Duration::from_secs(10)).timeout(Duration::from_secs(60));
+        let builder = identity::breaches::http_client()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(60));
         let client = if base.scheme() == "http" {
             // The name is this machine's whatever a resolver says.
-            let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-            builder.no_proxy().resolve_to_addrs("localhost", &here).build()?
+            let here: [SocketAddr; 2] = [
+                (Ipv4Addr::LOCALHOST, 0).into(),
+                (Ipv6Addr::LOCALHOST, 0).into(),
+            ];
+            builder
+                .no_proxy()
+                .resolve_to_addrs("localhost", &here)
+                .build()?
         } else {
             builder.build()?
         };
@@ -61,19 +69,39 @@ impl Remote {
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Reply> {
         let base = &self.base;
         let mut url = base.clone();
-        url.path_segments_mut().map_err(|()| anyhow::anyhow!("{base} is no address of a registry"))?.clear().extend(path);
-        let sent = self.client.post(url).header("accept", "application/json").json(body).send().await;
-        let mut response = sent.with_context(|| format!("cannot reach the registry at {base} (is it running?)"))?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{base} is no address of a registry"))?
+            .clear()
+            .extend(path);
+        let sent = self
+            .client
+            .post(url)
+            .header("accept", "application/json")
+            .json(body)
+            .send()
+            .await;
+        let mut response =
+            sent.with_context(|| format!("cannot reach the registry at {base} (is it running?)"))?;
         if response.status().is_redirection() {
             bail!("{base} sends requests elsewhere; give the registry's own address with --url");
         }
         let status = response.status().as_u16();
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.context("the registry's answer broke off")? {
-            ensure!(text.len() + chunk.len() <= LONGEST_ANSWER, "the answer of {base} is too long for a registry's");
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .context("the registry's answer broke off")?
+        {
+            ensure!(
+                text.len() + chunk.len() <= LONGEST_ANSWER,
+                "the answer of {base} is too long for a registry's"
+            );
             text.extend_from_slice(&chunk);
         }
-        Ok(Reply { status, body: serde_json::from_slice(&text).unwrap_or(Value::Null) })
+        Ok(Reply {
+            status,
+            body: serde_json::from_slice(&text).unwrap_or(Value::Null),
+        })
     }
 }
 
@@ -90,9 +118,15 @@ impl Reply {
 
 /// A password goes out in clear text to this machine only.
 fn check_protected(url: &Url) -> anyhow::Result<()> {
-    ensure!(matches!(url.scheme(), "https" | "http") && url.host_str().is_some(), "{url} is no address of a registry; it begins with https://");
+    ensure!(
+        matches!(url.scheme(), "https" | "http") && url.host_str().is_some(),
+        "{url} is no address of a registry; it begins with https://"
+    );
     // Not shown: what stands there is a secret.
-    ensure!(url.username().is_empty() && url.password().is_none(), "the address of a registry names no user; give --user");
+    ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "the address of a registry names no user; give --user"
+    );
     ensure!(
         url.scheme() == "https" || is_this_machine(url),
         "refusing to send a password to {url} in clear text, whatever else is configured; use its https:// address"
@@ -102,7 +136,11 @@ fn check_protected(url: &Url) -> anyhow::Result<()> {
 
 fn is_this_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or("");
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -112,7 +150,12 @@ mod tests {
 
     #[test]
     fn a_password_is_not_sent_in_clear_text_beyond_this_machine() {
-        for address in ["https://packages.example.org", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"] {
+        for address in [
+            "https://packages.example.org",
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080",
+            "http://localhost",
+        ] {
             check_protected(&Url::parse(address).unwrap()).unwrap();
         }
         for address in [
@@ -124,7 +167,9 @@ mod tests {
             "ftp://localhost",
             "https://ana:hunter2@packages.example.org",
         ] {
-            let error = check_protected(&Url::parse(address).unwrap()).unwrap_err().to_string();
+            let error = check_protected(&Url::parse(address).unwrap())
+                .unwrap_err()
+                .to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
     }
@@ -133,9 +178,17 @@ mod tests {
     #[test]
     fn no_configuration_sends_a_password_in_clear_text() {
         let mut layers = Layers::default();
-        layers.add_environment([("PORTCULLIS_INSECURE_HTTP".into(), "true".into())]).unwrap();
+        layers
+            .add_environment([("PORTCULLIS_INSECURE_HTTP".into(), "true".into())])
+            .unwrap();
         let configuration = Configuration::from_layers(layers).unwrap();
-        assert!(Remote::find(Some(&Url::parse("http://packages.example.org").unwrap()), &configuration).is_err());
+        assert!(
+            Remote::find(
+                Some(&Url::parse("http://packages.example.org").unwrap()),
+                &configuration
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -143,13 +196,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let find = || {
             let mut layers = Layers::default();
-            layers.add_environment([("PORTCULLIS_DATA".into(), folder.path().into())]).unwrap();
-            Remote::find(None, &Configuration::from_layers(layers).unwrap()).map(|remote| remote.address().to_string())
+            layers
+                .add_environment([("PORTCULLIS_DATA".into(), folder.path().into())])
+                .unwrap();
+            Remote::find(None, &Configuration::from_layers(layers).unwrap())
+                .map(|remote| remote.address().to_string())
         };
         assert!(find().unwrap_err().to_string().contains("--url"));
-        std::fs::write(folder.path().join("public-url"), "https://packages.example.org:8443\n").unwrap();
+        std::fs::write(
+            folder.path().join("public-url"),
+            "https://packages.example.org:8443\n",
+        )
+        .unwrap();
         assert_eq!(find().unwrap(), "https://packages.example.org:8443/");
-        std::fs::write(folder.path().join("public-url"), "http://packages.example.org").unwrap();
+        std::fs::write(
+            folder.path().join("public-url"),
+            "http://packages.example.org",
+        )
+        .unwrap();
         assert!(find().unwrap_err().to_string().contains("clear text"));
     }
 }

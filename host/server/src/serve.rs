@@ -59,7 +59,10 @@ pub(crate) struct ServeArguments {
 }
 
 /// Runs the registry until it is told to stop.
-pub(crate) fn run(arguments: ServeArguments, configuration: Configuration) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    arguments: ServeArguments,
+    configuration: Configuration,
+) -> anyhow::Result<ExitCode> {
     configuration.check_exposure()?;
     let log = logging::start(&configuration);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -76,7 +79,11 @@ pub(crate) fn run(arguments: ServeArguments, configuration: Configuration) -> an
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Log) -> anyhow::Result<()> {
+async fn serve(
+    arguments: ServeArguments,
+    configuration: Configuration,
+    log: &Log,
+) -> anyhow::Result<()> {
     // Listening comes first: a second server on the same port must not touch anything.
     let listen = configuration.values.listen;
     let listener =
@@ -85,8 +92,15 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     say(&format!("portcullis {}", env!("CARGO_PKG_VERSION")));
 
     let folder = DataFolder::open(&configuration.values.data)?;
-    let place = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
-    say(&format!("  data       {}{}", place.display(), if folder.created { " (new)" } else { "" }));
+    let place = folder
+        .path()
+        .canonicalize()
+        .unwrap_or_else(|_| folder.path().to_owned());
+    say(&format!(
+        "  data       {}{}",
+        place.display(),
+        if folder.created { " (new)" } else { "" }
+    ));
     let storage = wiring::open_storage(&configuration).await?;
     say(&format!("  database   {}", wiring::database_name(&storage)));
     // Servers share PostgreSQL; a SQLite file and its folder belong to one.
@@ -96,12 +110,22 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     };
 
     let parts = Parts::new(&configuration, &public_url, &folder, storage)?;
-    let source = Source { policies: arguments.policies, watched: arguments.watch_policies };
-    let mut watch = source.watched.as_ref().map(|folder| Watch::new(folder, &parts.gate, &parts.engine));
-    let working_set = working_set::install(&parts.gate, &parts.engine, &source, watch.as_mut()).await?;
+    let source = Source {
+        policies: arguments.policies,
+        watched: arguments.watch_policies,
+    };
+    let mut watch = source
+        .watched
+        .as_ref()
+        .map(|folder| Watch::new(folder, &parts.gate, &parts.engine));
+    let working_set =
+        working_set::install(&parts.gate, &parts.engine, &source, watch.as_mut()).await?;
     say(&format!("  policies   {}", working_set.in_words()));
 
-    say(&format!("  mail       {}", mail_in_words(&configuration, &folder)));
+    say(&format!(
+        "  mail       {}",
+        mail_in_words(&configuration, &folder)
+    ));
 
     folder.note_public_url(&public_url.0)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -109,12 +133,27 @@ async fn serve(arguments: ServeArguments, configuration: Configuration, log: &Lo
     shutdown::on_signal(stop.clone(), configuration.values.shutdown_deadline)?;
     say(&format!("  serving    {}/", public_url.0));
     if let WorkingSet::None(why) = &working_set {
-        tracing::error!("no policy set is active, so every request that must be decided is answered with 503: {why}");
+        tracing::error!(
+            "no policy set is active, so every request that must be decided is answered with 503: {why}"
+        );
     }
-    if let Some(link) = parts.identity.first_user_link().await.context("cannot make the first user's link")? {
+    if let Some(link) = parts
+        .identity
+        .first_user_link()
+        .await
+        .context("cannot make the first user's link")?
+    {
         // Where nobody may register, the form behind the link is closed as well.
-        let link = parts.gate.could_permit(Action::AccountCreate, CredentialKind::None).then_some(link);
-        say(&first_steps::in_words(&configuration, &public_url, link.as_ref(), &place.join("outbox")));
+        let link = parts
+            .gate
+            .could_permit(Action::AccountCreate, CredentialKind::None)
+            .then_some(link);
+        say(&first_steps::in_words(
+            &configuration,
+            &public_url,
+            link.as_ref(),
+            &place.join("outbox"),
+        ));
     }
     // The port is bound, so nobody is refused a connection from here on.
     shutdown::notify_manager(sd_notify::NotifyState::Ready);
@@ -142,18 +181,48 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(configuration: &Configuration, public_url: &PublicUrl, folder: &DataFolder, storage: Storage) -> anyhow::Result<Self> {
+    fn new(
+        configuration: &Configuration,
+        public_url: &PublicUrl,
+        folder: &DataFolder,
+        storage: Storage,
+    ) -> anyhow::Result<Self> {
         let values = &configuration.values;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::install().context("cannot collect metrics")?;
         let engine = wiring::engine(configuration, folder, configuration.worker_threads())?;
-        let reads_per_second = u32::try_from(values.recorded_reads_per_second.0).unwrap_or(u32::MAX);
-        let refusals_per_minute = u32::try_from(values.recorded_refusals_per_minute.0).unwrap_or(u32::MAX);
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second, refusals_per_minute });
-        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: host_name(), pid: std::process::id(), started_at: clock.now() };
-        let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine.clone(), recorder: recorder.clone(), clock: clock.clone(), server });
+        let reads_per_second =
+            u32::try_from(values.recorded_reads_per_second.0).unwrap_or(u32::MAX);
+        let refusals_per_minute =
+            u32::try_from(values.recorded_refusals_per_minute.0).unwrap_or(u32::MAX);
+        let recorder = Recorder::start(
+            storage.clone(),
+            RecorderConfig {
+                reads_per_second,
+                refusals_per_minute,
+            },
+        );
+        let server = ServerIdentity {
+            id: uuid::Uuid::now_v7(),
+            host: host_name(),
+            pid: std::process::id(),
+            started_at: clock.now(),
+        };
+        let gate = Gate::new(GateConfig {
+            storage: storage.clone(),
+            engine: engine.clone(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            server,
+        });
         let identity = wiring::identity(configuration, public_url, storage.clone(), clock.clone())?;
-        let mailer = wiring::mailer(configuration, public_url, folder, storage.clone(), clock.clone())?;
+        let mailer = wiring::mailer(
+            configuration,
+            public_url,
+            folder,
+            storage.clone(),
+            clock.clone(),
+        )?;
         let registry = wiring::registry(configuration, public_url, folder, storage.clone(), clock)?;
 
         let mut config = AppConfig::new(&public_url.0)?;
@@ -164,19 +233,44 @@ impl Parts {
         config.metrics = Some(metrics);
         config.shutdown_grace = values.shutdown_deadline;
         let app = App::new(config, gate.clone(), identity.clone(), registry.clone());
-        Ok(Self { storage, engine, recorder, gate, registry, identity, mailer, app })
+        Ok(Self {
+            storage,
+            engine,
+            recorder,
+            gate,
+            registry,
+            identity,
+            mailer,
+            app,
+        })
     }
 
     /// What goes on beside requests, until `stop`.
-    fn start_background(&self, configuration: &Configuration, watch: Option<Watch>, log: &Log, stop: &CancellationToken, tasks: &TaskTracker) {
+    fn start_background(
+        &self,
+        configuration: &Configuration,
+        watch: Option<Watch>,
+        log: &Log,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
         let (gate, stopped) = (self.gate.clone(), stop.clone());
         tasks.spawn(async move { gate.follow_activations(stopped.cancelled()).await });
         let (registry, stopped) = (self.registry.clone(), stop.clone());
         tasks.spawn(async move { registry.follow_changes(stopped.cancelled()).await });
         let (mailer, stopped) = (self.mailer.clone(), stop.clone());
         tasks.spawn(async move { mailer.run(stopped.cancelled()).await });
-        tasks.spawn(minutely::run(self.identity.clone(), self.storage.clone(), stop.clone()));
-        tasks.spawn(housekeeping::run(self.registry.clone(), self.identity.clone(), configuration.values.decision_retention, stop.clone()));
+        tasks.spawn(minutely::run(
+            self.identity.clone(),
+            self.storage.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(housekeeping::run(
+            self.registry.clone(),
+            self.identity.clone(),
+            configuration.values.decision_retention,
+            stop.clone(),
+        ));
         tasks.spawn(log.account_for_losses(stop.clone()));
         if let Some(watch) = watch {
             tasks.spawn(watch.run(stop.clone()));
@@ -209,6 +303,9 @@ fn say(line: &str) {
 fn mail_in_words(configuration: &Configuration, folder: &DataFolder) -> String {
     match wiring::mail_transport(configuration, folder) {
         Transport::Smtp(server) => server.to_string(),
-        Transport::Folder(path) => format!("files in {} (no smtp-url is configured)", path.canonicalize().unwrap_or(path).display()),
+        Transport::Folder(path) => format!(
+            "files in {} (no smtp-url is configured)",
+            path.canonicalize().unwrap_or(path).display()
+        ),
     }
 }

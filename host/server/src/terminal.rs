@@ -17,20 +17,27 @@ pub(crate) fn is_interactive() -> bool {
 /// The first line of standard input, for `--password-stdin`.
 pub(crate) fn secret_from_stdin() -> anyhow::Result<Secret<String>> {
     let line = read_line(&mut std::io::stdin().lock())?;
-    ensure!(!line.expose().is_empty(), "standard input is empty; pipe the secret into the command");
+    ensure!(
+        !line.expose().is_empty(),
+        "standard input is empty; pipe the secret into the command"
+    );
     Ok(line)
 }
 
 /// Asks for a secret without showing it. `how_else` says what to do where nobody can be asked.
 pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<String>> {
     if !is_interactive() {
-        bail!("the {} can't be asked for here; {how_else}", prompt.to_lowercase());
+        bail!(
+            "the {} can't be asked for here; {how_else}",
+            prompt.to_lowercase()
+        );
     }
     let mut out = std::io::stderr();
     let stdin = std::io::stdin();
     let answer = {
         // Before it is asked: an answer that comes at once is neither shown nor lost.
-        let _hidden = HiddenEcho::begin(stdin.as_raw_fd()).context("cannot switch off the terminal's echo")?;
+        let _hidden = HiddenEcho::begin(stdin.as_raw_fd())
+            .context("cannot switch off the terminal's echo")?;
         write!(out, "{prompt}: ")?;
         out.flush()?;
         read_line(&mut stdin.lock())
@@ -43,7 +50,10 @@ pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<
 pub(crate) fn ask_new_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<String>> {
     let first = ask_secret(prompt, how_else)?;
     let second = ask_secret(&format!("{prompt} again"), how_else)?;
-    ensure!(identity::passwords::is_same(&first, &second), "the two answers differ; try again");
+    ensure!(
+        identity::passwords::is_same(&first, &second),
+        "the two answers differ; try again"
+    );
     Ok(first)
 }
 
@@ -55,7 +65,10 @@ pub(crate) fn ask_line(prompt: &str) -> anyhow::Result<String> {
     let mut out = std::io::stderr();
     write!(out, "{prompt}: ")?;
     out.flush()?;
-    Ok(read_line(&mut std::io::stdin().lock())?.expose().trim().to_owned())
+    Ok(read_line(&mut std::io::stdin().lock())?
+        .expose()
+        .trim()
+        .to_owned())
 }
 
 /// Asks whether to do something; anything but yes is no, as is a place where nobody can be asked.
@@ -70,7 +83,10 @@ fn is_yes(answer: &str) -> bool {
 /// One line without its line ending.
 fn read_line(input: &mut impl BufRead) -> anyhow::Result<Secret<String>> {
     let mut line = String::new();
-    input.take(LONGEST).read_line(&mut line).context("cannot read the answer")?;
+    input
+        .take(LONGEST)
+        .read_line(&mut line)
+        .context("cannot read the answer")?;
     ensure!((line.len() as u64) < LONGEST, "the answer is too long");
     while line.ends_with(['\n', '\r']) {
         line.pop();
@@ -123,7 +139,12 @@ mod tests {
 
     #[test]
     fn a_secret_is_the_first_line_without_its_ending() {
-        for (input, secret) in [("hunter2\n", "hunter2"), ("hunter2\r\nmore", "hunter2"), ("  spaces count  ", "  spaces count  "), ("", "")] {
+        for (input, secret) in [
+            ("hunter2\n", "hunter2"),
+            ("hunter2\r\nmore", "hunter2"),
+            ("  spaces count  ", "  spaces count  "),
+            ("", ""),
+        ] {
             assert_eq!(read_line(&mut input.as_bytes()).unwrap().expose(), secret);
         }
     }

@@ -21,12 +21,20 @@ pub(crate) const COMPILE_MODULE: &str = "compile-module";
 /// Connects to the database and brings it to this version.
 pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Result<Storage> {
     let url = configuration.database();
-    let storage = Storage::connect(url.expose()).await.with_context(|| format!("cannot open the database {url:?}"))?;
-    storage.migrate().await.context("cannot bring the database to this version")?;
+    let storage = Storage::connect(url.expose())
+        .await
+        .with_context(|| format!("cannot open the database {url:?}"))?;
+    storage
+        .migrate()
+        .await
+        .context("cannot bring the database to this version")?;
     // What fails here is done again: nobody is kept out by an address in an old form.
     match identity::convert_addresses(&storage, SystemClock.now()).await {
         Ok(0) => {}
-        Ok(addresses) => tracing::info!(addresses, "wrote email addresses in the form that mail servers know"),
+        Ok(addresses) => tracing::info!(
+            addresses,
+            "wrote email addresses in the form that mail servers know"
+        ),
         Err(error) => tracing::warn!(%error, "cannot convert email addresses of before"),
     }
     Ok(storage)
@@ -40,7 +48,12 @@ pub(crate) fn database_name(storage: &Storage) -> &'static str {
     }
 }
 
-pub(crate) fn identity(configuration: &Configuration, public_url: &PublicUrl, storage: Storage, clock: Arc<dyn Clock>) -> anyhow::Result<Identity> {
+pub(crate) fn identity(
+    configuration: &Configuration,
+    public_url: &PublicUrl,
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Identity> {
     let values = &configuration.values;
     let mut config = IdentityConfig::for_host(host_of(public_url)?.trim_matches(['[', ']']));
     config.token_prefix.clone_from(&values.token_prefix.0);
@@ -70,14 +83,25 @@ pub(crate) fn mailer(
     let host = host_of(public_url)?;
     let name = match &values.registry_name {
         Some(name) => name.0.clone(),
-        None => public_url.0.split_once("://").map_or(host.as_str(), |(_, name)| name).to_owned(),
+        None => public_url
+            .0
+            .split_once("://")
+            .map_or(host.as_str(), |(_, name)| name)
+            .to_owned(),
     };
     let from = match &values.mail_from {
         Some(sender) => sender.0.clone(),
-        None => sender(values.registry_name.as_ref().map(|name| name.0.as_str()), &host),
+        None => sender(
+            values.registry_name.as_ref().map(|name| name.0.as_str()),
+            &host,
+        ),
     };
     let contact = values.contact.clone().map(|contact| contact.0);
-    let registry = mail::Registry { name, public_url: public_url.0.clone(), contact };
+    let registry = mail::Registry {
+        name,
+        public_url: public_url.0.clone(),
+        contact,
+    };
     let mut config = MailConfig::new(from, mail_transport(configuration, folder), registry);
     config.first_retry = values.mail_retry;
     config.give_up_after = values.mail_give_up;
@@ -96,7 +120,10 @@ pub(crate) fn mail_transport(configuration: &Configuration, folder: &DataFolder)
 fn sender(name: Option<&str>, host: &str) -> String {
     let address = format!("noreply@{}", mail_domain(host));
     match name {
-        Some(name) => format!("\"{}\" <{address}>", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        Some(name) => format!(
+            "\"{}\" <{address}>",
+            name.replace('\\', "\\\\").replace('"', "\\\"")
+        ),
         None => address,
     }
 }
@@ -108,7 +135,10 @@ fn mail_domain(host: &str) -> &str {
 }
 
 fn host_of(public_url: &PublicUrl) -> anyhow::Result<String> {
-    reqwest::Url::parse(&public_url.0).ok().and_then(|url| url.host_str().map(str::to_owned)).context("the public URL has no host")
+    reqwest::Url::parse(&public_url.0)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .context("the public URL has no host")
 }
 
 pub(crate) fn registry(
@@ -128,18 +158,30 @@ pub(crate) fn registry(
     config.new_projects_per_address = u32::try_from(values.new_projects_per_address.0)?;
     config.reserved_names.clone_from(&values.reserved_names);
     config.older_files = values.accept_older_files;
-    config.max_release_age_days = u32::try_from(values.release_age_limit_days.0).ok().filter(|days| *days > 0);
+    config.max_release_age_days = u32::try_from(values.release_age_limit_days.0)
+        .ok()
+        .filter(|days| *days > 0);
     Ok(Registry::new(storage, clock, config)?)
 }
 
 /// The policy engine with a lane for each thread that decides. Compiles in child
 /// processes of this same program.
-pub(crate) fn engine(configuration: &Configuration, folder: &DataFolder, lanes: usize) -> anyhow::Result<Engine> {
-    let compiler = Compiler::Process { program: this_program()?, arguments: vec![COMPILE_MODULE.to_owned()] };
+pub(crate) fn engine(
+    configuration: &Configuration,
+    folder: &DataFolder,
+    lanes: usize,
+) -> anyhow::Result<Engine> {
+    let compiler = Compiler::Process {
+        program: this_program()?,
+        arguments: vec![COMPILE_MODULE.to_owned()],
+    };
     let mut config = EngineConfig::new(compiler);
     config.lanes = lanes;
     config.budget = budget(configuration)?;
-    config.cache = Some(ModuleCache::new(folder.modules(), folder.module_cache_key()?));
+    config.cache = Some(ModuleCache::new(
+        folder.modules(),
+        folder.module_cache_key()?,
+    ));
     Ok(Engine::new(config)?)
 }
 
@@ -149,7 +191,8 @@ pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
     Ok(Budget {
         time_ms: values.policy_time_ms.0,
         fuel: (values.policy_fuel.0 > 0).then_some(values.policy_fuel.0),
-        memory_bytes: usize::try_from(values.policy_memory.0).context("policy-memory is too large for this machine")?,
+        memory_bytes: usize::try_from(values.policy_memory.0)
+            .context("policy-memory is too large for this machine")?,
         ..Budget::default()
     })
 }
@@ -158,7 +201,11 @@ pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
 /// the same engine's language as its parent.
 pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
     let link = PathBuf::from("/proc/self/exe");
-    if link.exists() { Ok(link) } else { std::env::current_exe().context("cannot find this program's own file") }
+    if link.exists() {
+        Ok(link)
+    } else {
+        std::env::current_exe().context("cannot find this program's own file")
+    }
 }
 
 #[cfg(test)]
@@ -167,13 +214,23 @@ mod tests {
 
     #[test]
     fn mails_come_from_an_address_wherever_the_registry_is() {
-        for (host, domain) in
-            [("packages.example.org", "packages.example.org"), ("localhost", "localhost"), ("10.0.0.1", "localhost"), ("[2001:db8::1]", "localhost")]
-        {
+        for (host, domain) in [
+            ("packages.example.org", "packages.example.org"),
+            ("localhost", "localhost"),
+            ("10.0.0.1", "localhost"),
+            ("[2001:db8::1]", "localhost"),
+        ] {
             assert_eq!(mail_domain(host), domain);
-            for name in [None, Some("Example packages"), Some("Müller, \"Söhne\" \\ Co: Pakete.")] {
+            for name in [
+                None,
+                Some("Example packages"),
+                Some("Müller, \"Söhne\" \\ Co: Pakete."),
+            ] {
                 let sender = sender(name, host);
-                assert!(mail::is_sender(&sender) && sender.contains(&format!("noreply@{domain}")), "{sender}");
+                assert!(
+                    mail::is_sender(&sender) && sender.contains(&format!("noreply@{domain}")),
+                    "{sender}"
+                );
             }
         }
     }

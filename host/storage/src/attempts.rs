@@ -44,46 +44,84 @@ impl Storage {
     /// Counts an attempt for a key (at most 200 bytes, chosen by the caller: what and who).
     pub async fn count_attempt(&self, key: &str, at: Timestamp) -> Result<()> {
         check_key(key)?;
-        self.database().execute(&COUNT, &[key.into(), at.into()]).await.map(drop)
+        self.database()
+            .execute(&COUNT, &[key.into(), at.into()])
+            .await
+            .map(drop)
     }
 
     /// The attempts for a key after `since`.
     pub async fn attempts_since(&self, key: &str, since: Timestamp) -> Result<Attempts> {
-        let row = self.database().one(&SINCE, &[key.into(), since.into()]).await?;
-        Ok(Attempts { count: row.count("attempts")?, oldest: row.optional_time("oldest")? })
+        let row = self
+            .database()
+            .one(&SINCE, &[key.into(), since.into()])
+            .await?;
+        Ok(Attempts {
+            count: row.count("attempts")?,
+            oldest: row.optional_time("oldest")?,
+        })
     }
 
     /// Counts an attempt if fewer than `limit` were counted in the `window_ms` before `at`.
     /// Atomic for each key, across processes: never more than `limit` pass in a window.
-    pub async fn take_attempt(&self, key: &str, at: Timestamp, window_ms: i64, limit: u32) -> Result<std::result::Result<(), RetryAfter>> {
+    pub async fn take_attempt(
+        &self,
+        key: &str,
+        at: Timestamp,
+        window_ms: i64,
+        limit: u32,
+    ) -> Result<std::result::Result<(), RetryAfter>> {
         check_key(key)?;
         let Some(last_allowed) = limit.checked_sub(1) else {
-            return Ok(Err(RetryAfter { at: at.plus_ms(window_ms) }));
+            return Ok(Err(RetryAfter {
+                at: at.plus_ms(window_ms),
+            }));
         };
-        let obstacle: [Value<'_>; 3] = [key.into(), at.plus_ms(-window_ms).into(), last_allowed.into()];
-        let retry = |row: Row| Ok(Err(RetryAfter { at: row.time("at")?.plus_ms(window_ms) }));
+        let obstacle: [Value<'_>; 3] = [
+            key.into(),
+            at.plus_ms(-window_ms).into(),
+            last_allowed.into(),
+        ];
+        let retry = |row: Row| {
+            Ok(Err(RetryAfter {
+                at: row.time("at")?.plus_ms(window_ms),
+            }))
+        };
         // First without a lock: a flood of refused attempts must not keep writers waiting.
         if let Some(row) = self.database().optional(&OBSTACLE, &obstacle).await? {
             return retry(row);
         }
         let mut transaction = self.database().begin().await?;
         transaction.all(&LOCK, &[key.into()]).await?;
-        if let Some(row) = transaction.all(&OBSTACLE, &obstacle).await?.into_iter().next() {
+        if let Some(row) = transaction
+            .all(&OBSTACLE, &obstacle)
+            .await?
+            .into_iter()
+            .next()
+        {
             return retry(row);
         }
-        transaction.execute(&COUNT, &[key.into(), at.into()]).await?;
+        transaction
+            .execute(&COUNT, &[key.into(), at.into()])
+            .await?;
         transaction.commit().await?;
         Ok(Ok(()))
     }
 
     /// Takes back one attempt that was counted at `at`: it succeeded, and only failures count.
     pub async fn give_back_attempt(&self, key: &str, at: Timestamp) -> Result<()> {
-        self.database().execute(&GIVE_BACK, &[key.into(), at.into()]).await.map(drop)
+        self.database()
+            .execute(&GIVE_BACK, &[key.into(), at.into()])
+            .await
+            .map(drop)
     }
 
     /// Forgets the attempts for a key, for example after a success.
     pub async fn clear_attempts(&self, key: &str) -> Result<()> {
-        self.database().execute(&CLEAR, &[key.into()]).await.map(drop)
+        self.database()
+            .execute(&CLEAR, &[key.into()])
+            .await
+            .map(drop)
     }
 
     /// Forgets attempts made before `before`; how many.
@@ -93,5 +131,9 @@ impl Storage {
 }
 
 fn check_key(key: &str) -> Result<()> {
-    if key.len() > MAX_KEY { Err(Conflict::TextRefused.into()) } else { Ok(()) }
+    if key.len() > MAX_KEY {
+        Err(Conflict::TextRefused.into())
+    } else {
+        Ok(())
+    }
 }

@@ -55,19 +55,40 @@ statements! {
 impl Storage {
     /// Writes an event that tells of no change: a refusal, an authentication.
     pub async fn record_event(&self, event: &AuditEvent) -> Result<()> {
-        self.database().execute(&ADD, &values(event)).await.map(drop)
+        self.database()
+            .execute(&ADD, &values(event))
+            .await
+            .map(drop)
     }
 
     /// Events, newest first, those before `before` (a sequence), at most `limit`.
-    pub async fn events(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>> {
+    pub async fn events(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>> {
         let statement = match filter {
-            AuditFilter { project: Some(_), .. } => &LIST_OF_PROJECT,
+            AuditFilter {
+                project: Some(_), ..
+            } => &LIST_OF_PROJECT,
             AuditFilter { user: Some(_), .. } => &LIST_OF_USER,
             AuditFilter { kind: Some(_), .. } => &LIST_OF_KIND,
             _ => &LIST,
         };
-        let values = [filter.user.into(), filter.project.into(), filter.kind.map(EventKind::as_str).into(), before.unwrap_or(i64::MAX).into(), limit.into()];
-        self.database().all(statement, &values).await?.iter().map(audit_row).collect()
+        let values = [
+            filter.user.into(),
+            filter.project.into(),
+            filter.kind.map(EventKind::as_str).into(),
+            before.unwrap_or(i64::MAX).into(),
+            limit.into(),
+        ];
+        self.database()
+            .all(statement, &values)
+            .await?
+            .iter()
+            .map(audit_row)
+            .collect()
     }
 }
 
@@ -84,11 +105,28 @@ pub(crate) async fn record(transaction: &mut Transaction, event: &AuditEvent) ->
 
 fn values(event: &AuditEvent) -> [Value<'_>; 12] {
     let (actor, user, token, remote_address, user_agent, system_user) = match &event.actor {
-        Actor::Caller { user, token, remote_address, user_agent } => ("caller", *user, *token, Some(remote_address), Some(user_agent), None),
-        Actor::CommandLine { system_user } => ("command-line", None, None, None, None, Some(system_user)),
+        Actor::Caller {
+            user,
+            token,
+            remote_address,
+            user_agent,
+        } => (
+            "caller",
+            *user,
+            *token,
+            Some(remote_address),
+            Some(user_agent),
+            None,
+        ),
+        Actor::CommandLine { system_user } => {
+            ("command-line", None, None, None, None, Some(system_user))
+        }
         Actor::System => ("system", None, None, None, None, None),
     };
-    let text = |text: Option<&'_ String>| -> Value<'_> { text.map(|text| fitting(text, LOGGED_TEXT.length()).into_owned()).into() };
+    let text = |text: Option<&'_ String>| -> Value<'_> {
+        text.map(|text| fitting(text, LOGGED_TEXT.length()).into_owned())
+            .into()
+    };
     [
         event.at.into(),
         event.kind.as_str().into(),
@@ -101,7 +139,9 @@ fn values(event: &AuditEvent) -> [Value<'_>; 12] {
         event.user.into(),
         event.project.into(),
         event.decision.into(),
-        within(event.detail.clone(), EVENT_DETAIL_BYTES).to_string().into(),
+        within(event.detail.clone(), EVENT_DETAIL_BYTES)
+            .to_string()
+            .into(),
     ]
 }
 
@@ -113,9 +153,15 @@ fn audit_row(row: &Row) -> Result<AuditRow> {
             remote_address: row.text("actor_remote_address")?,
             user_agent: row.text("actor_user_agent")?,
         },
-        "command-line" => Actor::CommandLine { system_user: row.text("actor_system_user")? },
+        "command-line" => Actor::CommandLine {
+            system_user: row.text("actor_system_user")?,
+        },
         "system" => Actor::System,
-        other => return Err(StorageError::Corrupt(format!("an audit event of an unknown actor, {other}"))),
+        other => {
+            return Err(StorageError::Corrupt(format!(
+                "an audit event of an unknown actor, {other}"
+            )));
+        }
     };
     let event = AuditEvent {
         at: row.time("at")?,
@@ -126,5 +172,8 @@ fn audit_row(row: &Row) -> Result<AuditRow> {
         decision: row.optional_parsed("decision_id")?,
         detail: row.read("detail", |text| serde_json::from_str(text).ok())?,
     };
-    Ok(AuditRow { sequence: row.integer("sequence")?, event })
+    Ok(AuditRow {
+        sequence: row.integer("sequence")?,
+        event,
+    })
 }

@@ -54,7 +54,10 @@ statements! {
 impl Storage {
     /// Opens a ceremony. Bookkeeping: nothing of the registry changes until it is taken.
     pub async fn open_ceremony(&self, ceremony: &NewCeremony<'_>) -> Result<()> {
-        self.database().execute(&OPEN, &values(ceremony)?).await.map(drop)
+        self.database()
+            .execute(&OPEN, &values(ceremony)?)
+            .await
+            .map(drop)
     }
 
     /// The same, and drops the older ones of the same kind, user and session (or of no session)
@@ -64,25 +67,48 @@ impl Storage {
         let values = values(ceremony)?;
         let mut transaction = self.database().begin().await?;
         transaction.execute(&OPEN, &values).await?;
-        let older = [ceremony.user.into(), ceremony.kind.into(), ceremony.session.into(), ceremony.secret.into(), most.saturating_sub(1).into()];
+        let older = [
+            ceremony.user.into(),
+            ceremony.kind.into(),
+            ceremony.session.into(),
+            ceremony.secret.into(),
+            most.saturating_sub(1).into(),
+        ];
         transaction.execute(&DROP_OLDER, &older).await?;
         transaction.commit().await
     }
 
     /// Looks at a ceremony that has not expired, without taking it.
-    pub async fn ceremony(&self, secret: &SecretHash, kind: &str, now: Timestamp) -> Result<Option<CeremonyRow>> {
-        self.database().optional(&LOOK, &[secret.into(), kind.into(), now.into()]).await?.as_ref().map(ceremony_row).transpose()
+    pub async fn ceremony(
+        &self,
+        secret: &SecretHash,
+        kind: &str,
+        now: Timestamp,
+    ) -> Result<Option<CeremonyRow>> {
+        self.database()
+            .optional(&LOOK, &[secret.into(), kind.into(), now.into()])
+            .await?
+            .as_ref()
+            .map(ceremony_row)
+            .transpose()
     }
 
     /// Takes a ceremony that has not expired: one caller gets it, across processes. Outside of
     /// any unit of work on purpose: a challenge is spent even when what it was for fails.
-    pub async fn take_ceremony(&self, secret: &SecretHash, kind: &str, now: Timestamp) -> Result<Option<CeremonyRow>> {
+    pub async fn take_ceremony(
+        &self,
+        secret: &SecretHash,
+        kind: &str,
+        now: Timestamp,
+    ) -> Result<Option<CeremonyRow>> {
         // First without a lock: a flood of made-up secrets must not keep writers waiting.
         if self.ceremony(secret, kind, now).await?.is_none() {
             return Ok(None);
         }
         let mut transaction = self.database().begin().await?;
-        let rows = transaction.all(&TAKE, &[secret.into(), kind.into(), now.into()]).await?;
+        let rows = transaction
+            .all(&TAKE, &[secret.into(), kind.into(), now.into()])
+            .await?;
         transaction.commit().await?;
         rows.first().map(ceremony_row).transpose()
     }
@@ -95,7 +121,11 @@ impl Storage {
 
 impl UnitOfWork {
     /// Deletes the user's ceremonies but for those of one session, if one is named; how many.
-    pub async fn drop_ceremonies(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
+    pub async fn drop_ceremonies(
+        &mut self,
+        user: UserId,
+        except: Option<SessionId>,
+    ) -> Result<u64> {
         self.execute(&DROP, &[user.into(), except.into()]).await
     }
 
@@ -105,8 +135,13 @@ impl UnitOfWork {
         self.execute(&DROP_BEFORE_SESSIONS, &[user.into()]).await
     }
 
-    pub(crate) async fn drop_ceremonies_of_session(&mut self, user: UserId, session: SessionId) -> Result<u64> {
-        self.execute(&DROP_OF_SESSION, &[user.into(), session.into()]).await
+    pub(crate) async fn drop_ceremonies_of_session(
+        &mut self,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<u64> {
+        self.execute(&DROP_OF_SESSION, &[user.into(), session.into()])
+            .await
     }
 }
 

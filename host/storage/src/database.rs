@@ -19,7 +19,11 @@ use crate::{DatabaseKind, Result};
 /// A database.
 pub(crate) enum Database {
     /// One writer, because SQLite has one, and many readers, which WAL never blocks.
-    Sqlite { writer: SqlitePool, reader: SqlitePool, path: std::path::PathBuf },
+    Sqlite {
+        writer: SqlitePool,
+        reader: SqlitePool,
+        path: std::path::PathBuf,
+    },
     /// Isolation is read committed: what must hold is held by unique constraints, by
     /// conditional updates (evaluated again after a wait), and by row locks where a
     /// statement says `FOR UPDATE` or the like.
@@ -57,32 +61,58 @@ impl Database {
     }
 
     /// Reads rows. A text with a NUL finds nothing: no database holds one (PostgreSQL cannot).
-    pub(crate) async fn all(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    pub(crate) async fn all(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
         if values.iter().any(Value::has_nul) {
             return Ok(Vec::new());
         }
         Ok(match self {
-            Self::Sqlite { reader, .. } => query!(statement.sqlite, values).fetch_all(reader).await?.into_iter().map(Row::Sqlite).collect(),
-            Self::Postgres(pool) => query!(statement.postgres, values).fetch_all(pool).await?.into_iter().map(Row::Postgres).collect(),
+            Self::Sqlite { reader, .. } => query!(statement.sqlite, values)
+                .fetch_all(reader)
+                .await?
+                .into_iter()
+                .map(Row::Sqlite)
+                .collect(),
+            Self::Postgres(pool) => query!(statement.postgres, values)
+                .fetch_all(pool)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         })
     }
 
     /// Reads the first row, if there is one.
-    pub(crate) async fn optional(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Option<Row>> {
+    pub(crate) async fn optional(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>> {
         Ok(self.all(statement, values).await?.into_iter().next())
     }
 
     /// Reads the one row of a statement that always has one.
     pub(crate) async fn one(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Row> {
-        self.optional(statement, values).await?.ok_or_else(Row::missing)
+        self.optional(statement, values)
+            .await?
+            .ok_or_else(Row::missing)
     }
 
     /// Runs one writing statement as its own transaction; how many rows it touched.
     pub(crate) async fn execute(&self, statement: &Statement, values: &[Value<'_>]) -> Result<u64> {
         refuse_nul(values)?;
         Ok(match self {
-            Self::Sqlite { writer, .. } => query!(statement.sqlite, values).execute(writer).await?.rows_affected(),
-            Self::Postgres(pool) => query!(statement.postgres, values).execute(pool).await?.rows_affected(),
+            Self::Sqlite { writer, .. } => query!(statement.sqlite, values)
+                .execute(writer)
+                .await?
+                .rows_affected(),
+            Self::Postgres(pool) => query!(statement.postgres, values)
+                .execute(pool)
+                .await?
+                .rows_affected(),
         })
     }
 
@@ -91,7 +121,9 @@ impl Database {
         Ok(match self {
             // IMMEDIATE takes the write lock now: a transaction that reads first and then
             // finds the lock taken could only fail.
-            Self::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { writer, .. } => {
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
         })
     }
@@ -109,8 +141,14 @@ impl Database {
     /// Has the database parse a statement, without running it.
     pub(crate) async fn prepare(&self, statement: &Statement) -> Result<()> {
         match self {
-            Self::Sqlite { writer, .. } => writer.prepare(statement.sqlite.into_sql_str()).await.map(drop)?,
-            Self::Postgres(pool) => pool.prepare(statement.postgres.into_sql_str()).await.map(drop)?,
+            Self::Sqlite { writer, .. } => writer
+                .prepare(statement.sqlite.into_sql_str())
+                .await
+                .map(drop)?,
+            Self::Postgres(pool) => pool
+                .prepare(statement.postgres.into_sql_str())
+                .await
+                .map(drop)?,
         }
         Ok(())
     }
@@ -118,20 +156,44 @@ impl Database {
 
 impl Transaction {
     /// Reads rows, also those that a writing statement returns.
-    pub(crate) async fn all(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    pub(crate) async fn all(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
         refuse_nul(values)?;
         Ok(match self {
-            Self::Sqlite(transaction) => query!(statement.sqlite, values).fetch_all(&mut **transaction).await?.into_iter().map(Row::Sqlite).collect(),
-            Self::Postgres(transaction) => query!(statement.postgres, values).fetch_all(&mut **transaction).await?.into_iter().map(Row::Postgres).collect(),
+            Self::Sqlite(transaction) => query!(statement.sqlite, values)
+                .fetch_all(&mut **transaction)
+                .await?
+                .into_iter()
+                .map(Row::Sqlite)
+                .collect(),
+            Self::Postgres(transaction) => query!(statement.postgres, values)
+                .fetch_all(&mut **transaction)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         })
     }
 
     /// Runs a writing statement; how many rows it touched.
-    pub(crate) async fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64> {
+    pub(crate) async fn execute(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<u64> {
         refuse_nul(values)?;
         Ok(match self {
-            Self::Sqlite(transaction) => query!(statement.sqlite, values).execute(&mut **transaction).await?.rows_affected(),
-            Self::Postgres(transaction) => query!(statement.postgres, values).execute(&mut **transaction).await?.rows_affected(),
+            Self::Sqlite(transaction) => query!(statement.sqlite, values)
+                .execute(&mut **transaction)
+                .await?
+                .rows_affected(),
+            Self::Postgres(transaction) => query!(statement.postgres, values)
+                .execute(&mut **transaction)
+                .await?
+                .rows_affected(),
         })
     }
 
@@ -145,5 +207,9 @@ impl Transaction {
 }
 
 fn refuse_nul(values: &[Value<'_>]) -> Result<()> {
-    if values.iter().any(Value::has_nul) { Err(Conflict::TextRefused.into()) } else { Ok(()) }
+    if values.iter().any(Value::has_nul) {
+        Err(Conflict::TextRefused.into())
+    } else {
+        Ok(())
+    }
 }

@@ -100,27 +100,61 @@ impl Storage {
 
     /// The decision with this id, record included.
     pub async fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>> {
-        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(decision_row).transpose()
+        self.database()
+            .optional(&BY_ID, &[id.into()])
+            .await?
+            .as_ref()
+            .map(decision_row)
+            .transpose()
     }
 
     /// Ids of decisions that begin with this text, the oldest first, at most `limit`.
-    pub async fn decisions_beginning(&self, beginning: &str, limit: u32) -> Result<Vec<DecisionId>> {
-        let values = [beginning.into(), format!("{beginning}{AFTER_ALL}").into(), limit.into()];
-        self.database().all(&BEGINNING, &values).await?.iter().map(|row| row.parsed("id")).collect()
+    pub async fn decisions_beginning(
+        &self,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<DecisionId>> {
+        let values = [
+            beginning.into(),
+            format!("{beginning}{AFTER_ALL}").into(),
+            limit.into(),
+        ];
+        self.database()
+            .all(&BEGINNING, &values)
+            .await?
+            .iter()
+            .map(|row| row.parsed("id"))
+            .collect()
     }
 
     /// Decisions, newest first, those before `before` (time and id of the last one of the
     /// page before), at most `limit`. Without their records.
-    pub async fn decisions(&self, filter: &DecisionFilter, before: Option<(Timestamp, DecisionId)>, limit: u32) -> Result<Vec<DecisionRow>> {
+    pub async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<(Timestamp, DecisionId)>,
+        limit: u32,
+    ) -> Result<Vec<DecisionRow>> {
         let statement = match filter {
-            DecisionFilter { project_name: Some(_), .. } => &LIST_OF_PROJECT,
+            DecisionFilter {
+                project_name: Some(_),
+                ..
+            } => &LIST_OF_PROJECT,
             DecisionFilter { user: Some(_), .. } => &LIST_OF_USER,
-            DecisionFilter { would_refuse: true, .. } => &LIST_WOULD_REFUSE,
-            DecisionFilter { action: Some(_), .. } => &LIST_OF_ACTION,
-            DecisionFilter { outcome: Some(_), .. } => &LIST_OF_OUTCOME,
+            DecisionFilter {
+                would_refuse: true, ..
+            } => &LIST_WOULD_REFUSE,
+            DecisionFilter {
+                action: Some(_), ..
+            } => &LIST_OF_ACTION,
+            DecisionFilter {
+                outcome: Some(_), ..
+            } => &LIST_OF_OUTCOME,
             _ => &LIST,
         };
-        let (at, id) = before.map_or((Timestamp(i64::MAX), AFTER_ALL.to_owned()), |(at, id)| (at, id.to_string()));
+        let (at, id) = before.map_or((Timestamp(i64::MAX), AFTER_ALL.to_owned()), |(at, id)| {
+            (at, id.to_string())
+        });
         let values = [
             filter.outcome.as_ref().into(),
             filter.action.as_ref().into(),
@@ -131,19 +165,28 @@ impl Storage {
             limit.into(),
             i64::from(filter.would_refuse).into(),
         ];
-        self.database().all(statement, &values).await?.iter().map(decision_row).collect()
+        self.database()
+            .all(statement, &values)
+            .await?
+            .iter()
+            .map(decision_row)
+            .collect()
     }
 
     /// Deletes decisions made before `before`, at most `limit` in one call; how many.
     pub async fn forget_decisions(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        self.database().execute(&FORGET, &[before.into(), limit.into()]).await
+        self.database()
+            .execute(&FORGET, &[before.into(), limit.into()])
+            .await
     }
 }
 
 pub(crate) async fn record(transaction: &mut Transaction, decisions: &[DecisionRow]) -> Result<()> {
     for batch in decisions.chunks(BATCH) {
         let batch: Vec<_> = batch.iter().map(to_json).collect();
-        transaction.execute(&RECORD, &[Value::from(batch).to_string().into()]).await?;
+        transaction
+            .execute(&RECORD, &[Value::from(batch).to_string().into()])
+            .await?;
     }
     Ok(())
 }

@@ -25,7 +25,12 @@ statements! {
 impl Storage {
     /// The projects that nobody else owns, by normalized name.
     pub async fn sole_owner_of(&self, user: UserId) -> Result<Vec<String>> {
-        self.database().all(&SOLE_OWNER_OF, &[user.into()]).await?.iter().map(|row| row.text("normalized")).collect()
+        self.database()
+            .all(&SOLE_OWNER_OF, &[user.into()])
+            .await?
+            .iter()
+            .map(|row| row.text("normalized"))
+            .collect()
     }
 }
 
@@ -46,7 +51,11 @@ impl UnitOfWork {
         if !self.projects_to_leave(user).await?.is_subset(&projects) {
             return self.refuse(Conflict::Raced);
         }
-        if self.optional(&SOLE_OWNER_OF, &[user.into()]).await?.is_some() {
+        if self
+            .optional(&SOLE_OWNER_OF, &[user.into()])
+            .await?
+            .is_some()
+        {
             return self.refuse(Conflict::SoleOwner);
         }
         self.execute(&DROP_ROLES, &[user.into()]).await?;
@@ -63,6 +72,10 @@ impl UnitOfWork {
     }
 
     async fn projects_to_leave(&mut self, user: UserId) -> Result<BTreeSet<ProjectId>> {
-        self.all(&PROJECTS, &[user.into()]).await?.iter().map(|row| row.parsed("project_id")).collect()
+        self.all(&PROJECTS, &[user.into()])
+            .await?
+            .iter()
+            .map(|row| row.parsed("project_id"))
+            .collect()
     }
 }

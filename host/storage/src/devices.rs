@@ -58,20 +58,47 @@ statements! {
 impl Storage {
     /// The user's device with this secret.
     pub async fn device(&self, user: UserId, secret: &SecretHash) -> Result<Option<DeviceRow>> {
-        self.database().optional(&BY_SECRET, &[user.into(), secret.into()]).await?.as_ref().map(device_row).transpose()
+        self.database()
+            .optional(&BY_SECRET, &[user.into(), secret.into()])
+            .await?
+            .as_ref()
+            .map(device_row)
+            .transpose()
     }
 
     /// The devices that are known to be the user's, the one seen last before the others.
     pub async fn known_devices(&self, user: UserId) -> Result<Vec<DeviceRow>> {
-        self.database().all(&KNOWN, &[user.into()]).await?.iter().map(device_row).collect()
+        self.database()
+            .all(&KNOWN, &[user.into()])
+            .await?
+            .iter()
+            .map(device_row)
+            .collect()
     }
 
     /// Remembers that a device was used, and where. Bookkeeping; writes at most once a minute
     /// per device.
-    pub async fn touch_device(&self, user: UserId, secret: &SecretHash, at: Timestamp, remote_address: &str, user_agent: &str) -> Result<()> {
+    pub async fn touch_device(
+        &self,
+        user: UserId,
+        secret: &SecretHash,
+        at: Timestamp,
+        remote_address: &str,
+        user_agent: &str,
+    ) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
-        let (remote_address, user_agent) = (fitting(remote_address, MAX_TEXT), fitting(user_agent, MAX_TEXT));
-        let values = [user.into(), secret.into(), at.into(), remote_address.into(), user_agent.into(), due.into()];
+        let (remote_address, user_agent) = (
+            fitting(remote_address, MAX_TEXT),
+            fitting(user_agent, MAX_TEXT),
+        );
+        let values = [
+            user.into(),
+            secret.into(),
+            at.into(),
+            remote_address.into(),
+            user_agent.into(),
+            due.into(),
+        ];
         self.database().execute(&TOUCH, &values).await.map(drop)
     }
 
@@ -94,7 +121,17 @@ impl UnitOfWork {
         user_agent: &str,
         confirmed: bool,
     ) -> Result<()> {
-        self.see(user, secret, at, remote_address, user_agent, confirmed.then_some(at), DeviceKind::Browser, None).await
+        self.see(
+            user,
+            secret,
+            at,
+            remote_address,
+            user_agent,
+            confirmed.then_some(at),
+            DeviceKind::Browser,
+            None,
+        )
+        .await
     }
 
     /// The same for a command line, which waits to be confirmed.
@@ -107,7 +144,17 @@ impl UnitOfWork {
         user_agent: &str,
         host: Option<&str>,
     ) -> Result<()> {
-        self.see(user, secret, at, remote_address, user_agent, None, DeviceKind::CommandLine, host).await
+        self.see(
+            user,
+            secret,
+            at,
+            remote_address,
+            user_agent,
+            None,
+            DeviceKind::CommandLine,
+            host,
+        )
+        .await
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -133,23 +180,42 @@ impl UnitOfWork {
             host.map(|host| fitting(host, MAX_TEXT)).into(),
         ];
         self.execute(&SEE, &values).await?;
-        self.execute(&DROP_OLDEST, &[user.into(), secret.into(), MAX_DEVICES.into()]).await.map(drop)
+        self.execute(
+            &DROP_OLDEST,
+            &[user.into(), secret.into(), MAX_DEVICES.into()],
+        )
+        .await
+        .map(drop)
     }
 
     /// Marks a device as the user's. Returns whether the user has it.
-    pub async fn confirm_device(&mut self, user: UserId, secret: &SecretHash, at: Timestamp) -> Result<bool> {
-        Ok(self.execute(&CONFIRM, &[user.into(), secret.into(), at.into()]).await? == 1)
+    pub async fn confirm_device(
+        &mut self,
+        user: UserId,
+        secret: &SecretHash,
+        at: Timestamp,
+    ) -> Result<bool> {
+        Ok(self
+            .execute(&CONFIRM, &[user.into(), secret.into(), at.into()])
+            .await?
+            == 1)
     }
 
     /// Forgets a device that is known to be the user's. Returns whether there was one.
     pub async fn drop_device(&mut self, user: UserId, secret: &SecretHash) -> Result<bool> {
-        Ok(self.execute(&DROP_ONE, &[user.into(), secret.into()]).await? == 1)
+        Ok(self
+            .execute(&DROP_ONE, &[user.into(), secret.into()])
+            .await?
+            == 1)
     }
 
     /// Forgets the user's devices, but for one if one is named; how many.
     pub async fn drop_devices(&mut self, user: UserId, keep: Option<&SecretHash>) -> Result<u64> {
         match keep {
-            Some(keep) => self.execute(&DROP_OTHERS, &[user.into(), keep.into()]).await,
+            Some(keep) => {
+                self.execute(&DROP_OTHERS, &[user.into(), keep.into()])
+                    .await
+            }
             None => self.execute(&DROP, &[user.into()]).await,
         }
     }

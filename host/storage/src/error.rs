@@ -82,39 +82,115 @@ pub enum Conflict {
 /// Constraint name (PostgreSQL), columns (as SQLite names a constraint), meaning.
 const RULES: &[(&str, &str, Conflict)] = &[
     ("user_id_taken", "users.id", Conflict::IdTaken),
-    ("user_name_taken", "users.folded_name", Conflict::UserNameTaken),
+    (
+        "user_name_taken",
+        "users.folded_name",
+        Conflict::UserNameTaken,
+    ),
     ("email_taken", "emails.folded_address", Conflict::EmailTaken),
     ("email_primary_raced", "emails.user_id", Conflict::Raced),
     ("token_id_taken", "tokens.id", Conflict::IdTaken),
-    ("token_description_taken", "tokens.user_id, tokens.description", Conflict::TokenDescriptionTaken),
-    ("session_secret_taken", "sessions.secret_hash", Conflict::IdTaken),
+    (
+        "token_description_taken",
+        "tokens.user_id, tokens.description",
+        Conflict::TokenDescriptionTaken,
+    ),
+    (
+        "session_secret_taken",
+        "sessions.secret_hash",
+        Conflict::IdTaken,
+    ),
     ("session_id_taken", "sessions.id", Conflict::IdTaken),
     ("key_id_taken", "security_keys.id", Conflict::IdTaken),
-    ("key_credential_taken", "security_keys.credential_id", Conflict::KeyTaken),
-    ("key_name_taken", "security_keys.user_id, security_keys.folded_name", Conflict::KeyNameTaken),
-    ("recovery_code_raced", "recovery_codes.user_id, recovery_codes.code_hash", Conflict::Raced),
-    ("ceremony_taken", "ceremonies.secret_hash", Conflict::IdTaken),
+    (
+        "key_credential_taken",
+        "security_keys.credential_id",
+        Conflict::KeyTaken,
+    ),
+    (
+        "key_name_taken",
+        "security_keys.user_id, security_keys.folded_name",
+        Conflict::KeyNameTaken,
+    ),
+    (
+        "recovery_code_raced",
+        "recovery_codes.user_id, recovery_codes.code_hash",
+        Conflict::Raced,
+    ),
+    (
+        "ceremony_taken",
+        "ceremonies.secret_hash",
+        Conflict::IdTaken,
+    ),
     ("link_taken", "links.secret_hash", Conflict::IdTaken),
-    ("device_raced", "devices.user_id, devices.secret_hash", Conflict::Raced),
+    (
+        "device_raced",
+        "devices.user_id, devices.secret_hash",
+        Conflict::Raced,
+    ),
     ("mail_id_taken", "outbox.id", Conflict::IdTaken),
     ("mail_rate_raced", "mail_rates.recipient", Conflict::Raced),
     ("recovery_id_taken", "recoveries.id", Conflict::IdTaken),
-    ("recovery_running", "recoveries.user_id", Conflict::RecoveryRunning),
+    (
+        "recovery_running",
+        "recoveries.user_id",
+        Conflict::RecoveryRunning,
+    ),
     ("project_id_taken", "projects.id", Conflict::IdTaken),
-    ("project_name_taken", "projects.normalized", Conflict::ProjectNameTaken),
-    ("project_name_similar", "projects.looks", Conflict::ProjectNameSimilar),
-    ("role_raced", "project_roles.project_id, project_roles.user_id", Conflict::Raced),
-    ("settings_raced", "project_settings.project_id, project_settings.policy", Conflict::Raced),
+    (
+        "project_name_taken",
+        "projects.normalized",
+        Conflict::ProjectNameTaken,
+    ),
+    (
+        "project_name_similar",
+        "projects.looks",
+        Conflict::ProjectNameSimilar,
+    ),
+    (
+        "role_raced",
+        "project_roles.project_id, project_roles.user_id",
+        Conflict::Raced,
+    ),
+    (
+        "settings_raced",
+        "project_settings.project_id, project_settings.policy",
+        Conflict::Raced,
+    ),
     ("release_id_taken", "releases.id", Conflict::IdTaken),
-    ("release_raced", "releases.project_id, releases.version_key", Conflict::Raced),
-    ("file_name_taken", "file_names.name", Conflict::FileNameTaken),
-    ("file_name_spelled", "file_names.name_key", Conflict::FileNameTaken),
+    (
+        "release_raced",
+        "releases.project_id, releases.version_key",
+        Conflict::Raced,
+    ),
+    (
+        "file_name_taken",
+        "file_names.name",
+        Conflict::FileNameTaken,
+    ),
+    (
+        "file_name_spelled",
+        "file_names.name_key",
+        Conflict::FileNameTaken,
+    ),
     ("file_name_used", "files.name", Conflict::FileNameTaken),
     ("file_id_taken", "files.id", Conflict::IdTaken),
-    ("file_content_taken", "files.blake2_256", Conflict::FileContentTaken),
-    ("source_distribution_taken", "files.release_id", Conflict::SourceDistributionTaken),
+    (
+        "file_content_taken",
+        "files.blake2_256",
+        Conflict::FileContentTaken,
+    ),
+    (
+        "source_distribution_taken",
+        "files.release_id",
+        Conflict::SourceDistributionTaken,
+    ),
     ("policy_set_raced", "policy_sets.number", Conflict::Raced),
-    ("policy_activation_raced", "policy_activations.sequence", Conflict::Raced),
+    (
+        "policy_activation_raced",
+        "policy_activations.sequence",
+        Conflict::Raced,
+    ),
 ];
 
 /// Only the driver's one-line message is kept. It names tables and constraints, never
@@ -151,7 +227,12 @@ fn from_database(error: &dyn DatabaseError) -> StorageError {
 
 fn broken_rule(error: &dyn DatabaseError) -> Option<Conflict> {
     let columns = error.message().strip_prefix("UNIQUE constraint failed: ");
-    let named = |(name, of_sqlite, _): &&(&str, &str, Conflict)| columns.map_or_else(|| error.constraint() == Some(*name), |columns| columns == *of_sqlite);
+    let named = |(name, of_sqlite, _): &&(&str, &str, Conflict)| {
+        columns.map_or_else(
+            || error.constraint() == Some(*name),
+            |columns| columns == *of_sqlite,
+        )
+    };
     RULES.iter().find(named).map(|(_, _, conflict)| *conflict)
 }
 
@@ -160,12 +241,18 @@ fn from_code(error: &dyn DatabaseError) -> StorageError {
     let message = error.message().to_owned();
     // PostgreSQL: five characters, the first two are the class. SQLite: a number whose
     // lowest byte is the class.
-    if code.len() == 5 && error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    if code.len() == 5
+        && error
+            .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+            .is_some()
+    {
         return match (&code[..2], &*code) {
             ("40", _) => Conflict::Raced.into(),
             // 54000: an index row that is too long. 22021: a text PostgreSQL cannot hold.
             ("54", _) | (_, "22021") => Conflict::TextRefused.into(),
-            ("08" | "28" | "3D" | "53" | "55" | "57" | "58", _) => StorageError::Unavailable(message),
+            ("08" | "28" | "3D" | "53" | "55" | "57" | "58", _) => {
+                StorageError::Unavailable(message)
+            }
             _ => StorageError::Corrupt(message),
         };
     }
@@ -185,9 +272,17 @@ mod tests {
 
     /// The names that tables give to what must be unique.
     fn named(text: impl Fn(&Step) -> &'static str) -> BTreeSet<&'static str> {
-        let name_after = |line: &'static str, start| line.trim_start().strip_prefix(start).and_then(|rest| rest.split(' ').next());
+        let name_after = |line: &'static str, start| {
+            line.trim_start()
+                .strip_prefix(start)
+                .and_then(|rest| rest.split(' ').next())
+        };
         let names = STEPS.iter().flat_map(|step| text(step).lines());
-        names.filter_map(|line| name_after(line, "CONSTRAINT ").or_else(|| name_after(line, "CREATE UNIQUE INDEX "))).collect()
+        names
+            .filter_map(|line| {
+                name_after(line, "CONSTRAINT ").or_else(|| name_after(line, "CREATE UNIQUE INDEX "))
+            })
+            .collect()
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Distribution files. Their bytes are blobs that `registry` keeps, named by BLAKE2b-256.
 
-use model::{Digests, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp, TokenId, UserId, Version};
+use model::{
+    Digests, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp, TokenId, UserId,
+    Version,
+};
 
 use crate::database::Row;
 use crate::releases::{Yank, yank};
@@ -119,33 +122,62 @@ statements! {
 impl Storage {
     /// The file with this name, whatever its state.
     pub async fn file(&self, name: &str) -> Result<Option<FileRow>> {
-        self.database().optional(&BY_NAME, &[name.into()]).await?.as_ref().map(file_row).transpose()
+        self.database()
+            .optional(&BY_NAME, &[name.into()])
+            .await?
+            .as_ref()
+            .map(file_row)
+            .transpose()
     }
 
     /// The file whose name is a spelling of this key, whatever its state.
     pub async fn file_by_key(&self, name_key: &str) -> Result<Option<FileRow>> {
-        self.database().optional(&BY_KEY, &[name_key.into()]).await?.as_ref().map(file_row).transpose()
+        self.database()
+            .optional(&BY_KEY, &[name_key.into()])
+            .await?
+            .as_ref()
+            .map(file_row)
+            .transpose()
     }
 
     /// The file with this content, whatever its state.
     pub async fn file_by_blake2(&self, blake2_256: &[u8; 32]) -> Result<Option<FileRow>> {
-        self.database().optional(&BY_BLAKE2, &[blake2_256.into()]).await?.as_ref().map(file_row).transpose()
+        self.database()
+            .optional(&BY_BLAKE2, &[blake2_256.into()])
+            .await?
+            .as_ref()
+            .map(file_row)
+            .transpose()
     }
 
     /// The published files of a project, in order of names: all a page is built from.
     pub async fn published_files(&self, project: ProjectId) -> Result<Vec<FileRow>> {
-        self.database().all(&PUBLISHED, &[project.into()]).await?.iter().map(file_row).collect()
+        self.database()
+            .all(&PUBLISHED, &[project.into()])
+            .await?
+            .iter()
+            .map(file_row)
+            .collect()
     }
 
     /// The files of a release, whatever their state, in order of names.
     pub async fn files_of(&self, release: ReleaseId) -> Result<Vec<FileRow>> {
-        self.database().all(&OF_RELEASE, &[release.into()]).await?.iter().map(file_row).collect()
+        self.database()
+            .all(&OF_RELEASE, &[release.into()])
+            .await?
+            .iter()
+            .map(file_row)
+            .collect()
     }
 
     /// Whether a spelling of this key was the name of a file that was deleted after it was
     /// public. Such a name is never free again.
     pub async fn is_burned(&self, name_key: &str) -> Result<bool> {
-        Ok(self.database().optional(&IS_BURNED, &[name_key.into()]).await?.is_some())
+        Ok(self
+            .database()
+            .optional(&IS_BURNED, &[name_key.into()])
+            .await?
+            .is_some())
     }
 
     /// Bytes of all files, staged ones included.
@@ -155,25 +187,43 @@ impl Storage {
 
     /// Whether a file, staged or not, has this content.
     pub async fn is_blob_referenced(&self, blake2_256: &[u8; 32]) -> Result<bool> {
-        Ok(self.database().optional(&HAS_BLOB, &[blake2_256.into()]).await?.is_some())
+        Ok(self
+            .database()
+            .optional(&HAS_BLOB, &[blake2_256.into()])
+            .await?
+            .is_some())
     }
 
     /// Whether a file or a release, staged or not, has this core metadata, kept by its digest.
     pub async fn is_metadata_referenced(&self, sha256: &[u8; 32]) -> Result<bool> {
-        Ok(self.database().optional(&HAS_METADATA, &[sha256.into()]).await?.is_some())
+        Ok(self
+            .database()
+            .optional(&HAS_METADATA, &[sha256.into()])
+            .await?
+            .is_some())
     }
 
     /// SHA-256 of core metadata that files refer to by it, in order, those after `after`, at most
     /// `limit`.
     pub async fn metadata_blobs(&self, after: &[u8; 32], limit: u32) -> Result<Vec<[u8; 32]>> {
         let values = [after.into(), limit.into()];
-        self.database().all(&METADATA_BLOBS, &values).await?.iter().map(|row| row.array("metadata_sha256")).collect()
+        self.database()
+            .all(&METADATA_BLOBS, &values)
+            .await?
+            .iter()
+            .map(|row| row.array("metadata_sha256"))
+            .collect()
     }
 
     /// Digests of all blobs that files refer to, in order, those after `after`, at most `limit`.
     pub async fn blobs(&self, after: Option<&[u8; 32]>, limit: u32) -> Result<Vec<[u8; 32]>> {
         let after: &[u8] = after.map_or(&[], |digest| digest);
-        self.database().all(&BLOBS, &[after.into(), limit.into()]).await?.iter().map(|row| row.array("blake2_256")).collect()
+        self.database()
+            .all(&BLOBS, &[after.into(), limit.into()])
+            .await?
+            .iter()
+            .map(|row| row.array("blake2_256"))
+            .collect()
     }
 }
 
@@ -184,11 +234,15 @@ impl UnitOfWork {
     /// until the unit ends. `Conflict::FileNameTaken` (burned names too),
     /// `Conflict::FileContentTaken`, `Conflict::SourceDistributionTaken`.
     pub async fn add_file(&mut self, file: &NewFile<'_>) -> Result<Usage> {
-        let (Ok(size), Ok(metadata_size)) = (i64::try_from(file.size), file.metadata_size.map(i64::try_from).transpose()) else {
+        let (Ok(size), Ok(metadata_size)) = (
+            i64::try_from(file.size),
+            file.metadata_size.map(i64::try_from).transpose(),
+        ) else {
             return self.refuse(Conflict::TextRefused);
         };
         let published_at = (file.state == ReleaseState::Published).then_some(file.uploaded_at);
-        self.execute(&TAKE_NAME, &[file.name.into(), file.name_key.into()]).await?;
+        self.execute(&TAKE_NAME, &[file.name.into(), file.name_key.into()])
+            .await?;
         let values = [
             file.id.into(),
             file.release.into(),
@@ -214,9 +268,17 @@ impl UnitOfWork {
         };
         let project = row.parsed("project_id")?;
         let cost = size.saturating_add(metadata_size.unwrap_or_default());
-        let usage = self.add_usage(project, file.release, cost, if published_at.is_none() { cost } else { 0 }).await?;
+        let usage = self
+            .add_usage(
+                project,
+                file.release,
+                cost,
+                if published_at.is_none() { cost } else { 0 },
+            )
+            .await?;
         if let Some(at) = published_at {
-            self.show_release(file.release, project, at, "add file").await?;
+            self.show_release(file.release, project, at, "add file")
+                .await?;
         }
         Ok(usage)
     }
@@ -235,9 +297,11 @@ impl UnitOfWork {
         };
         let file = file_row(&row)?;
         self.execute(&DELETE, &[id.into()]).await?;
-        self.take_usage(file.project, std::slice::from_ref(&file)).await?;
+        self.take_usage(file.project, std::slice::from_ref(&file))
+            .await?;
         if file.state == ReleaseState::Published {
-            self.execute(&BURN_NAME, &[(&file.name).into(), at.into()]).await?;
+            self.execute(&BURN_NAME, &[(&file.name).into(), at.into()])
+                .await?;
             self.readers_see(file.project, "remove file");
         } else {
             self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
@@ -257,7 +321,11 @@ pub(crate) fn file_row(row: &Row) -> Result<FileRow> {
         name: row.text("file_name")?,
         kind: row.read("file_kind", FileKind::from_word)?,
         size: row.count("file_size")?,
-        digests: Digests { md5: row.array("file_md5")?, sha256: row.array("file_sha256")?, blake2_256: row.array("file_blake2_256")? },
+        digests: Digests {
+            md5: row.array("file_md5")?,
+            sha256: row.array("file_sha256")?,
+            blake2_256: row.array("file_blake2_256")?,
+        },
         requires_python: row.optional_text("file_requires_python")?,
         metadata_sha256: row.optional_array("file_metadata_sha256")?,
         metadata_size: row.optional_count("file_metadata_size")?,

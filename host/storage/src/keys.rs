@@ -25,7 +25,9 @@ impl KeyKind {
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::SecurityKey, Self::Passkey].into_iter().find(|kind| kind.as_str() == word)
+        [Self::SecurityKey, Self::Passkey]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -96,24 +98,49 @@ statements! {
 impl Storage {
     /// A user's keys, oldest first.
     pub async fn keys_of(&self, user: UserId) -> Result<Vec<KeyRow>> {
-        self.database().all(&LIST, &[user.into()]).await?.iter().map(key_row).collect()
+        self.database()
+            .all(&LIST, &[user.into()])
+            .await?
+            .iter()
+            .map(key_row)
+            .collect()
     }
 
     /// The key with this credential id, and whose it is; the user may be disabled.
-    pub async fn key_by_credential_id(&self, credential_id: &[u8]) -> Result<Option<(KeyRow, UserRow)>> {
-        let row = self.database().optional(&BY_CREDENTIAL_ID, &[credential_id.into()]).await?;
-        row.map(|row| Ok((key_row(&row)?, user_row(&row)?))).transpose()
+    pub async fn key_by_credential_id(
+        &self,
+        credential_id: &[u8],
+    ) -> Result<Option<(KeyRow, UserRow)>> {
+        let row = self
+            .database()
+            .optional(&BY_CREDENTIAL_ID, &[credential_id.into()])
+            .await?;
+        row.map(|row| Ok((key_row(&row)?, user_row(&row)?)))
+            .transpose()
     }
 
     /// Remembers that the key answered: true only if its counter still was `old_counter` and
     /// `new_counter` is higher, or both are 0 (WebAuthn, 7.2 step 22: a counter that does not
     /// rise tells of a cloned key). Atomic across processes. Outside of any unit of work on
     /// purpose: an answer is spent even when what it was for fails.
-    pub async fn use_key(&self, id: KeyId, old_counter: i64, new_counter: i64, credential: &str, at: Timestamp) -> Result<bool> {
+    pub async fn use_key(
+        &self,
+        id: KeyId,
+        old_counter: i64,
+        new_counter: i64,
+        credential: &str,
+        at: Timestamp,
+    ) -> Result<bool> {
         if credential.len() > MAX_CREDENTIAL {
             return Err(Conflict::TextRefused.into());
         }
-        let values = [id.into(), old_counter.into(), new_counter.into(), credential.into(), at.into()];
+        let values = [
+            id.into(),
+            old_counter.into(),
+            new_counter.into(),
+            credential.into(),
+            at.into(),
+        ];
         Ok(self.database().execute(&USE, &values).await? == 1)
     }
 }
@@ -150,12 +177,28 @@ impl UnitOfWork {
     /// Renames a key of the user. Returns whether there is one. `Conflict::KeyNameTaken`.
     pub async fn rename_key(&mut self, user: UserId, id: KeyId, name: &str) -> Result<bool> {
         self.check_key_name(name)?;
-        Ok(self.execute(&RENAME, &[user.into(), id.into(), name.into(), name.to_lowercase().into()]).await? == 1)
+        Ok(self
+            .execute(
+                &RENAME,
+                &[
+                    user.into(),
+                    id.into(),
+                    name.into(),
+                    name.to_lowercase().into(),
+                ],
+            )
+            .await?
+            == 1)
     }
 
     /// Removes a key of the user. Returns whether there was one. `Conflict::LastFactor` if a
     /// factor must be left and none would be.
-    pub async fn remove_key(&mut self, user: UserId, id: KeyId, must_leave_factor: bool) -> Result<bool> {
+    pub async fn remove_key(
+        &mut self,
+        user: UserId,
+        id: KeyId,
+        must_leave_factor: bool,
+    ) -> Result<bool> {
         self.lock_user(user).await?;
         let removed = self.execute(&REMOVE, &[user.into(), id.into()]).await? == 1;
         if removed && must_leave_factor {
@@ -177,7 +220,11 @@ impl UnitOfWork {
     }
 
     fn check_key_name(&mut self, name: &str) -> Result<()> {
-        if name.chars().count() > MAX_NAME { self.refuse(Conflict::TextRefused) } else { Ok(()) }
+        if name.chars().count() > MAX_NAME {
+            self.refuse(Conflict::TextRefused)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -46,8 +46,18 @@ statements! {
 
 impl Storage {
     /// Looks at a link that has not expired, without taking it.
-    pub async fn link(&self, secret: &SecretHash, purpose: &str, now: Timestamp) -> Result<Option<LinkRow>> {
-        self.database().optional(&LOOK, &[secret.into(), purpose.into(), now.into()]).await?.as_ref().map(link_row).transpose()
+    pub async fn link(
+        &self,
+        secret: &SecretHash,
+        purpose: &str,
+        now: Timestamp,
+    ) -> Result<Option<LinkRow>> {
+        self.database()
+            .optional(&LOOK, &[secret.into(), purpose.into(), now.into()])
+            .await?
+            .as_ref()
+            .map(link_row)
+            .transpose()
     }
 
     /// Deletes links that have expired; how many. Bookkeeping.
@@ -62,7 +72,14 @@ impl UnitOfWork {
         if link.data.len() > MAX_DATA {
             return self.refuse(Conflict::TextRefused);
         }
-        let values = [link.secret.into(), link.purpose.into(), link.user.into(), link.data.into(), link.created_at.into(), link.expires_at.into()];
+        let values = [
+            link.secret.into(),
+            link.purpose.into(),
+            link.user.into(),
+            link.data.into(),
+            link.created_at.into(),
+            link.expires_at.into(),
+        ];
         self.execute(&CREATE, &values).await.map(drop)
     }
 
@@ -70,13 +87,24 @@ impl UnitOfWork {
     /// asks for this user, so that of several one sees that there is none.
     pub async fn live_links(&mut self, user: UserId, purpose: &str, now: Timestamp) -> Result<u64> {
         self.lock_user(user).await?;
-        self.one(&LIVE, &[user.into(), purpose.into(), now.into()]).await?.count("links")
+        self.one(&LIVE, &[user.into(), purpose.into(), now.into()])
+            .await?
+            .count("links")
     }
 
     /// Takes a link that has not expired: one unit gets it and keeps it taken by its commit,
     /// across processes.
-    pub async fn take_link(&mut self, secret: &SecretHash, purpose: &str, now: Timestamp) -> Result<Option<LinkRow>> {
-        self.optional(&TAKE, &[secret.into(), purpose.into(), now.into()]).await?.as_ref().map(link_row).transpose()
+    pub async fn take_link(
+        &mut self,
+        secret: &SecretHash,
+        purpose: &str,
+        now: Timestamp,
+    ) -> Result<Option<LinkRow>> {
+        self.optional(&TAKE, &[secret.into(), purpose.into(), now.into()])
+            .await?
+            .as_ref()
+            .map(link_row)
+            .transpose()
     }
 
     /// Deletes the user's links, those for one purpose if one is named; how many.

@@ -56,7 +56,9 @@ impl Storage {
     /// Deletes what is known of addresses that got no mail about a change for longer than any
     /// window; how many. Bookkeeping.
     pub async fn forget_mail_rates(&self, now: Timestamp) -> Result<u64> {
-        self.database().execute(&FORGET, &[now.plus_ms(-WINDOW_MS).into()]).await
+        self.database()
+            .execute(&FORGET, &[now.plus_ms(-WINDOW_MS).into()])
+            .await
     }
 }
 
@@ -68,7 +70,10 @@ impl UnitOfWork {
         mails.sort_by_key(|mail| mail.recipient.as_deref().map(str::to_ascii_lowercase));
         for mail in mails {
             match &mail.recipient {
-                Some(recipient) if mail.kind.can_be_gathered() && !self.goes_at_once(recipient, mail.kind, mail.at).await? => {
+                Some(recipient)
+                    if mail.kind.can_be_gathered()
+                        && !self.goes_at_once(recipient, mail.kind, mail.at).await? =>
+                {
                     self.gather(recipient, &mail).await?;
                 }
                 _ => self.write_mail(&mail, mail.at).await?,
@@ -78,30 +83,54 @@ impl UnitOfWork {
     }
 
     /// Whether a mail of this kind goes to the address now; it is counted then.
-    async fn goes_at_once(&mut self, recipient: &str, kind: MailKind, at: Timestamp) -> Result<bool> {
+    async fn goes_at_once(
+        &mut self,
+        recipient: &str,
+        kind: MailKind,
+        at: Timestamp,
+    ) -> Result<bool> {
         let recipient = recipient.to_ascii_lowercase();
-        let sent = self.one(&LOOK, &[recipient.as_str().into(), at.into()]).await?.text("sent")?;
+        let sent = self
+            .one(&LOOK, &[recipient.as_str().into(), at.into()])
+            .await?
+            .text("sent")?;
         let since = at.plus_ms(-WINDOW_MS);
-        let mut sent: Vec<(&str, Timestamp)> = sent.split(' ').filter_map(read).filter(|(_, sent_at)| *sent_at > since).collect();
+        let mut sent: Vec<(&str, Timestamp)> = sent
+            .split(' ')
+            .filter_map(read)
+            .filter(|(_, sent_at)| *sent_at > since)
+            .collect();
         let is_first = sent.iter().all(|(earlier, _)| *earlier != kind.as_str());
         if !is_first && sent.len() >= AT_ONCE {
             return Ok(false);
         }
         sent.push((kind.as_str(), at));
-        let sent: Vec<String> = sent.iter().map(|(kind, at)| format!("{kind}@{}", at.0)).collect();
-        self.execute(&NOTE, &[recipient.into(), sent.join(" ").into()]).await?;
+        let sent: Vec<String> = sent
+            .iter()
+            .map(|(kind, at)| format!("{kind}@{}", at.0))
+            .collect();
+        self.execute(&NOTE, &[recipient.into(), sent.join(" ").into()])
+            .await?;
         Ok(true)
     }
 
     /// Counts a change in the mail that gathers them for the address.
     async fn gather(&mut self, recipient: &str, mail: &UnwrittenMail) -> Result<()> {
-        let word = |fields: &Value, field: MailField| fields[field.as_str()].as_str().unwrap_or_default().to_owned();
+        let word = |fields: &Value, field: MailField| {
+            fields[field.as_str()]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         if let Some(row) = self.optional(&GATHERING, &[recipient.into()]).await? {
             let id: MailId = row.parsed("id")?;
             let known: Value = row.read("fields", |text| serde_json::from_str(text).ok())?;
             let changes = with_one_more(&word(&known, MailField::Changes), mail.kind);
             let fields = gathered(&changes, &word(&known, MailField::At));
-            return self.execute(&GATHER, &[id.into(), fields.into()]).await.map(drop);
+            return self
+                .execute(&GATHER, &[id.into(), fields.into()])
+                .await
+                .map(drop);
         }
         let first = UnwrittenMail {
             id: MailId::new(),
@@ -115,7 +144,11 @@ impl UnitOfWork {
     }
 
     async fn write_mail(&mut self, mail: &UnwrittenMail, due_at: Timestamp) -> Result<()> {
-        let state = if mail.recipient.is_some() { MailState::Waiting } else { MailState::Void };
+        let state = if mail.recipient.is_some() {
+            MailState::Waiting
+        } else {
+            MailState::Void
+        };
         let values = [
             mail.id.into(),
             mail.kind.as_str().into(),
@@ -143,8 +176,14 @@ fn read(entry: &str) -> Option<(&str, Timestamp)> {
 
 /// `token-created=10 email-removed=2`, one more of this kind; never longer than all kinds are.
 fn with_one_more(changes: &str, kind: MailKind) -> String {
-    let mut counts: BTreeMap<&str, u64> = MailKind::gathered_in(changes).map(|(kind, count)| (kind.as_str(), count)).collect();
+    let mut counts: BTreeMap<&str, u64> = MailKind::gathered_in(changes)
+        .map(|(kind, count)| (kind.as_str(), count))
+        .collect();
     let count = counts.entry(kind.as_str()).or_default();
     *count = count.saturating_add(1);
-    counts.iter().map(|(kind, count)| format!("{kind}={count}")).collect::<Vec<_>>().join(" ")
+    counts
+        .iter()
+        .map(|(kind, count)| format!("{kind}={count}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -136,12 +136,24 @@ impl Storage {
     /// Takes mails that are due and that no other server has taken, at most `limit`, until
     /// `lease_until`: whoever has not told of one by then may be dead, and another takes it.
     /// So stop sending before. Bookkeeping; oldest first.
-    pub async fn lease_mails(&self, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
-        if self.database().optional(&ANY_DUE, &[now.into()]).await?.is_none() {
+    pub async fn lease_mails(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>> {
+        if self
+            .database()
+            .optional(&ANY_DUE, &[now.into()])
+            .await?
+            .is_none()
+        {
             return Ok(Vec::new());
         }
         let mut transaction = self.database().begin().await?;
-        let rows = transaction.all(&LEASE, &[now.into(), lease_until.into(), limit.into()]).await?;
+        let rows = transaction
+            .all(&LEASE, &[now.into(), lease_until.into(), limit.into()])
+            .await?;
         transaction.commit().await?;
         let mut mails = rows.iter().map(outbox_row).collect::<Result<Vec<_>>>()?;
         mails.sort_by_key(|mail| (mail.created_at, mail.id));
@@ -150,13 +162,27 @@ impl Storage {
 
     /// Notes that a mail was sent, and forgets its words. Returns whether it waited. Bookkeeping.
     pub async fn mail_sent(&self, id: MailId, at: Timestamp) -> Result<bool> {
-        Ok(self.database().execute(&SENT, &[id.into(), at.into()]).await? == 1)
+        Ok(self
+            .database()
+            .execute(&SENT, &[id.into(), at.into()])
+            .await?
+            == 1)
     }
 
     /// Puts a mail off that could not be sent, and gives it free. Returns whether it still was
     /// this taking's. Bookkeeping.
-    pub async fn mail_deferred(&self, mail: &OutboxRow, due_at: Timestamp, error: &str) -> Result<bool> {
-        let values = [mail.id.into(), mail.attempts.into(), due_at.into(), fitting(error, MAX_ERROR).into()];
+    pub async fn mail_deferred(
+        &self,
+        mail: &OutboxRow,
+        due_at: Timestamp,
+        error: &str,
+    ) -> Result<bool> {
+        let values = [
+            mail.id.into(),
+            mail.attempts.into(),
+            due_at.into(),
+            fitting(error, MAX_ERROR).into(),
+        ];
         Ok(self.database().execute(&DEFER, &values).await? == 1)
     }
 
@@ -168,7 +194,11 @@ impl Storage {
     /// Mails in a state, or in any, newest first, at most `limit`.
     pub async fn outbox(&self, state: Option<MailState>, limit: u32) -> Result<Vec<OutboxListing>> {
         let rows = match state {
-            Some(state) => self.database().all(&LIST_OF_STATE, &[limit.into(), state.as_str().into()]).await?,
+            Some(state) => {
+                self.database()
+                    .all(&LIST_OF_STATE, &[limit.into(), state.as_str().into()])
+                    .await?
+            }
             None => self.database().all(&LIST, &[limit.into()]).await?,
         };
         rows.iter().map(listing).collect()
@@ -177,7 +207,11 @@ impl Storage {
     /// How full the outbox is.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth> {
         let row = self.database().one(&DEPTH, &[]).await?;
-        Ok(OutboxDepth { waiting: row.count("waiting")?, failed: row.count("failed")?, oldest_waiting: row.optional_time("oldest_waiting")? })
+        Ok(OutboxDepth {
+            waiting: row.count("waiting")?,
+            failed: row.count("failed")?,
+            oldest_waiting: row.optional_time("oldest_waiting")?,
+        })
     }
 
     /// Deletes mails that wait no more and were written before `before`; how many. Bookkeeping.
@@ -190,19 +224,40 @@ impl UnitOfWork {
     /// Has the commit write a mail that is sent after it, or never if it has no recipient. Beyond a
     /// rate, changes are counted in one mail ([`crate::mail_rates`]).
     pub async fn enqueue_mail(&mut self, mail: &NewMail<'_>) -> Result<()> {
-        let fields = mail.mail.fields.iter().map(|(field, text)| (field.as_str().to_owned(), Value::from(text.as_str())));
+        let fields = mail
+            .mail
+            .fields
+            .iter()
+            .map(|(field, text)| (field.as_str().to_owned(), Value::from(text.as_str())));
         let fields = Value::Object(fields.collect()).to_string();
         if fields.len() > MAX_FIELDS {
             return self.refuse(Conflict::TextRefused);
         }
         let recipient = mail.recipient.map(str::to_owned);
-        self.mails.push(UnwrittenMail { id: mail.id, kind: mail.mail.kind, user: mail.user, recipient, fields, at: mail.at });
+        self.mails.push(UnwrittenMail {
+            id: mail.id,
+            kind: mail.mail.kind,
+            user: mail.user,
+            recipient,
+            fields,
+            at: mail.at,
+        });
         Ok(())
     }
 
     /// Gives a mail up, and forgets its words. Returns whether it still was this taking's.
-    pub async fn mail_failed(&mut self, mail: &OutboxRow, at: Timestamp, error: &str) -> Result<bool> {
-        let values = [mail.id.into(), mail.attempts.into(), at.into(), fitting(error, MAX_ERROR).into()];
+    pub async fn mail_failed(
+        &mut self,
+        mail: &OutboxRow,
+        at: Timestamp,
+        error: &str,
+    ) -> Result<bool> {
+        let values = [
+            mail.id.into(),
+            mail.attempts.into(),
+            at.into(),
+            fitting(error, MAX_ERROR).into(),
+        ];
         Ok(self.execute(&FAIL, &values).await? == 1)
     }
 }
@@ -211,12 +266,18 @@ fn outbox_row(row: &Row) -> Result<OutboxRow> {
     let kind = row.read("kind", MailKind::from_word)?;
     let words: Map<String, Value> = row.read("fields", |text| serde_json::from_str(text).ok())?;
     let word = |field: &MailField| {
-        let text = words.get(field.as_str()).and_then(Value::as_str).unwrap_or_default();
+        let text = words
+            .get(field.as_str())
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         (*field, text.to_owned())
     };
     Ok(OutboxRow {
         id: row.parsed("id")?,
-        mail: Mail { kind, fields: kind.fields().iter().map(word).collect() },
+        mail: Mail {
+            kind,
+            fields: kind.fields().iter().map(word).collect(),
+        },
         user: row.optional_parsed("user_id")?,
         recipient: row.text("recipient")?,
         created_at: row.time("created_at")?,
@@ -240,5 +301,6 @@ fn listing(row: &Row) -> Result<OutboxListing> {
 }
 
 fn attempts(row: &Row) -> Result<u32> {
-    u32::try_from(row.count("attempts")?).map_err(|_| StorageError::Corrupt("a mail was tried too often to count".to_owned()))
+    u32::try_from(row.count("attempts")?)
+        .map_err(|_| StorageError::Corrupt("a mail was tried too often to count".to_owned()))
 }

@@ -77,7 +77,9 @@ impl ActivationKind {
     }
 
     fn from_word(text: &str) -> Option<Self> {
-        [Self::Apply, Self::Rollback, Self::Start, Self::Watch].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Apply, Self::Rollback, Self::Start, Self::Watch]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -179,27 +181,51 @@ statements! {
 impl Storage {
     /// A module without its bytes.
     pub async fn module(&self, digest: ModuleDigest) -> Result<Option<ModuleRow>> {
-        self.database().optional(&MODULE, &[digest.into()]).await?.as_ref().map(module_row).transpose()
+        self.database()
+            .optional(&MODULE, &[digest.into()])
+            .await?
+            .as_ref()
+            .map(module_row)
+            .transpose()
     }
 
     /// A module's bytes. The caller checks them against the digest.
     pub async fn module_bytes(&self, digest: ModuleDigest) -> Result<Option<Vec<u8>>> {
-        self.database().optional(&MODULE_BYTES, &[digest.into()]).await?.map(|row| row.bytes("bytes")).transpose()
+        self.database()
+            .optional(&MODULE_BYTES, &[digest.into()])
+            .await?
+            .map(|row| row.bytes("bytes"))
+            .transpose()
     }
 
     /// Every module, newest first.
     pub async fn modules(&self) -> Result<Vec<ModuleRow>> {
-        self.database().all(&MODULES, &[]).await?.iter().map(module_row).collect()
+        self.database()
+            .all(&MODULES, &[])
+            .await?
+            .iter()
+            .map(module_row)
+            .collect()
     }
 
     /// The set with this number.
     pub async fn policy_set(&self, number: i64) -> Result<Option<PolicySetRow>> {
-        self.database().optional(&SET, &[number.into()]).await?.as_ref().map(set_row).transpose()
+        self.database()
+            .optional(&SET, &[number.into()])
+            .await?
+            .as_ref()
+            .map(set_row)
+            .transpose()
     }
 
     /// Sets, newest first, those before `before`, at most `limit`.
     pub async fn policy_sets(&self, before: Option<i64>, limit: u32) -> Result<Vec<PolicySetRow>> {
-        self.database().all(&SETS, &[before.unwrap_or(i64::MAX).into(), limit.into()]).await?.iter().map(set_row).collect()
+        self.database()
+            .all(&SETS, &[before.unwrap_or(i64::MAX).into(), limit.into()])
+            .await?
+            .iter()
+            .map(set_row)
+            .collect()
     }
 
     /// The activation that is in force.
@@ -209,12 +235,23 @@ impl Storage {
 
     /// Sequence of the activation in force, 0 if there is none. Cheap: servers poll it.
     pub async fn activation_marker(&self) -> Result<i64> {
-        self.database().one(&LAST_ACTIVATION, &[]).await?.integer("sequence")
+        self.database()
+            .one(&LAST_ACTIVATION, &[])
+            .await?
+            .integer("sequence")
     }
 
     /// Activations, newest first, those before `before` (a sequence), at most `limit`.
     pub async fn activations(&self, before: Option<i64>, limit: u32) -> Result<Vec<ActivationRow>> {
-        self.database().all(&ACTIVATIONS, &[before.unwrap_or(i64::MAX).into(), limit.into()]).await?.iter().map(activation_row).collect()
+        self.database()
+            .all(
+                &ACTIVATIONS,
+                &[before.unwrap_or(i64::MAX).into(), limit.into()],
+            )
+            .await?
+            .iter()
+            .map(activation_row)
+            .collect()
     }
 
     /// Remembers what a server serves, in place of what it said before. Bookkeeping.
@@ -227,29 +264,49 @@ impl Storage {
             server.set_number.into(),
             server.started_at.into(),
             server.heartbeat_at.into(),
-            server.last_error.as_ref().map(|error| fitting(error, MAX_ERROR)).into(),
+            server
+                .last_error
+                .as_ref()
+                .map(|error| fitting(error, MAX_ERROR))
+                .into(),
             server.last_error_set.into(),
             watched.map(|watched| &watched.folder).into(),
             watched.map(|watched| watched.looked_at).into(),
             watched.and_then(|watched| watched.set_number).into(),
-            watched.and_then(|watched| watched.error.as_ref()).map(|error| fitting(error, MAX_ERROR)).into(),
+            watched
+                .and_then(|watched| watched.error.as_ref())
+                .map(|error| fitting(error, MAX_ERROR))
+                .into(),
         ];
-        self.database().execute(&REPORT_SERVER, &values).await.map(drop)
+        self.database()
+            .execute(&REPORT_SERVER, &values)
+            .await
+            .map(drop)
     }
 
     /// Every server that has reported, in order of their starts.
     pub async fn servers(&self) -> Result<Vec<ServerRow>> {
-        self.database().all(&SERVERS, &[]).await?.iter().map(server_row).collect()
+        self.database()
+            .all(&SERVERS, &[])
+            .await?
+            .iter()
+            .map(server_row)
+            .collect()
     }
 
     /// Forgets a server that shuts down. Bookkeeping.
     pub async fn remove_server(&self, server: Uuid) -> Result<()> {
-        self.database().execute(&REMOVE_SERVER, &[server.into()]).await.map(drop)
+        self.database()
+            .execute(&REMOVE_SERVER, &[server.into()])
+            .await
+            .map(drop)
     }
 
     /// Forgets servers without a heartbeat since `before`; how many. Bookkeeping.
     pub async fn remove_stale_servers(&self, before: Timestamp) -> Result<u64> {
-        self.database().execute(&REMOVE_STALE_SERVERS, &[before.into()]).await
+        self.database()
+            .execute(&REMOVE_STALE_SERVERS, &[before.into()])
+            .await
     }
 }
 
@@ -261,7 +318,13 @@ impl UnitOfWork {
 
     /// Keeps a module. Returns false if it was there already.
     pub async fn add_module(&mut self, module: &NewModule<'_>) -> Result<bool> {
-        let values = [module.digest.into(), module.name.into(), module.version.into(), module.bytes.into(), module.added_at.into()];
+        let values = [
+            module.digest.into(),
+            module.name.into(),
+            module.version.into(),
+            module.bytes.into(),
+            module.added_at.into(),
+        ];
         Ok(self.execute(&ADD_MODULE, &values).await? == 1)
     }
 
@@ -270,19 +333,36 @@ impl UnitOfWork {
     /// two units may hold in different orders.
     pub async fn same_policy_set(&mut self, spec: &str) -> Result<Option<i64>> {
         self.take_turn().await?;
-        self.optional(&SAME_SET, &[spec.into()]).await?.map(|row| row.integer("number")).transpose()
+        self.optional(&SAME_SET, &[spec.into()])
+            .await?
+            .map(|row| row.integer("number"))
+            .transpose()
     }
 
     /// Keeps a set and returns its number. One at a time: waits for another unit that does the same.
     pub async fn add_policy_set(&mut self, set: &NewPolicySet<'_>) -> Result<i64> {
         self.take_turn().await?;
-        self.one(&ADD_SET, &[set.name.into(), set.spec.into(), set.created_at.into(), set.created_by.into()]).await?.integer("number")
+        self.one(
+            &ADD_SET,
+            &[
+                set.name.into(),
+                set.spec.into(),
+                set.created_at.into(),
+                set.created_by.into(),
+            ],
+        )
+        .await?
+        .integer("number")
     }
 
     /// Makes a set the active one and returns the activation's sequence. Servers pick it up.
     /// `Conflict::ReferenceGone` if there is no such set. With `expected`, only while that
     /// activation (0: none) is in force, else `Conflict::Raced`.
-    pub async fn activate_policy_set(&mut self, activation: &NewActivation<'_>, expected: Option<i64>) -> Result<i64> {
+    pub async fn activate_policy_set(
+        &mut self,
+        activation: &NewActivation<'_>,
+        expected: Option<i64>,
+    ) -> Result<i64> {
         self.take_turn().await?;
         let last = self.last_activation().await?;
         if expected.is_some_and(|expected| expected != last) {

@@ -154,26 +154,52 @@ statements! {
 impl Storage {
     /// The project with this normalized name, whether readers see it or not.
     pub async fn project(&self, normalized: &str) -> Result<Option<ProjectRow>> {
-        self.database().optional(&BY_NAME, &[normalized.into()]).await?.as_ref().map(project_row).transpose()
+        self.database()
+            .optional(&BY_NAME, &[normalized.into()])
+            .await?
+            .as_ref()
+            .map(project_row)
+            .transpose()
     }
 
     /// The project with this id.
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<ProjectRow>> {
-        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(project_row).transpose()
+        self.database()
+            .optional(&BY_ID, &[id.into()])
+            .await?
+            .as_ref()
+            .map(project_row)
+            .transpose()
     }
 
     /// The project whose name a person could take for this one, whether readers see it or not.
     pub async fn project_that_looks_like(&self, name: &ProjectName) -> Result<Option<ProjectRow>> {
-        self.database().optional(&BY_LOOKS, &[name.looks().into()]).await?.as_ref().map(project_row).transpose()
+        self.database()
+            .optional(&BY_LOOKS, &[name.looks().into()])
+            .await?
+            .as_ref()
+            .map(project_row)
+            .transpose()
     }
 
     /// A project by normalized name with the role of `user` and the owners' settings.
-    pub async fn project_facts(&self, normalized: &str, user: Option<UserId>) -> Result<Option<ProjectFacts>> {
-        let rows = self.database().all(&FACTS, &[normalized.into(), user.into()]).await?;
+    pub async fn project_facts(
+        &self,
+        normalized: &str,
+        user: Option<UserId>,
+    ) -> Result<Option<ProjectFacts>> {
+        let rows = self
+            .database()
+            .all(&FACTS, &[normalized.into(), user.into()])
+            .await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
-        let mut facts = ProjectFacts { project: project_row(first)?, role: first.optional_read("role", Role::from_word)?, settings: Vec::new() };
+        let mut facts = ProjectFacts {
+            project: project_row(first)?,
+            role: first.optional_read("role", Role::from_word)?,
+            settings: Vec::new(),
+        };
         for row in &rows {
             if row.optional_text("policy")?.is_some() {
                 facts.settings.push(settings_row(row)?);
@@ -185,30 +211,53 @@ impl Storage {
     /// Projects that have published something, in order of normalized names, after this one,
     /// from the first for an empty one; at most `limit`. All there is to know for the list.
     pub async fn index(&self, after: &str, limit: u32) -> Result<Vec<IndexEntry>> {
-        let row = self.database().one(&INDEX, &[after.into(), limit.into()]).await?;
+        let row = self
+            .database()
+            .one(&INDEX, &[after.into(), limit.into()])
+            .await?;
         let lines = row.optional_text("lines")?.unwrap_or_default();
         lines.split_terminator(',').map(index_line).collect()
     }
 
     /// The same of those of these normalized names that there are, in no order.
     pub async fn index_of(&self, names: &[&str]) -> Result<Vec<IndexEntry>> {
-        self.database().all(&INDEX_OF, &[Value::from(names).to_string().into()]).await?.iter().map(index_entry).collect()
+        self.database()
+            .all(&INDEX_OF, &[Value::from(names).to_string().into()])
+            .await?
+            .iter()
+            .map(index_entry)
+            .collect()
     }
 
     /// Projects that readers see, in order of normalized names, after this one; from the
     /// first for an empty one.
     pub async fn list_projects(&self, after: &str, limit: u32) -> Result<Vec<ListedProject>> {
-        self.database().all(&LISTED, &[after.into(), limit.into()]).await?.iter().map(listed_project).collect()
+        self.database()
+            .all(&LISTED, &[after.into(), limit.into()])
+            .await?
+            .iter()
+            .map(listed_project)
+            .collect()
     }
 
     /// The projects that readers saw first most lately.
     pub async fn newest_projects(&self, limit: u32) -> Result<Vec<ListedProject>> {
-        self.database().all(&NEWEST, &[limit.into()]).await?.iter().map(listed_project).collect()
+        self.database()
+            .all(&NEWEST, &[limit.into()])
+            .await?
+            .iter()
+            .map(listed_project)
+            .collect()
     }
 
     /// Those of these normalized names that readers see, in no order.
     pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ListedProject>> {
-        self.database().all(&NAMED, &[Value::from(names).to_string().into()]).await?.iter().map(listed_project).collect()
+        self.database()
+            .all(&NAMED, &[Value::from(names).to_string().into()])
+            .await?
+            .iter()
+            .map(listed_project)
+            .collect()
     }
 
     /// How many projects readers find. Not counted here: one read of one row.
@@ -219,24 +268,42 @@ impl Storage {
 
     /// The role of a user on a project.
     pub async fn role_of(&self, user: UserId, project: ProjectId) -> Result<Option<Role>> {
-        let row = self.database().optional(&ROLE, &[project.into(), user.into()]).await?;
+        let row = self
+            .database()
+            .optional(&ROLE, &[project.into(), user.into()])
+            .await?;
         row.map(|row| row.read("role", Role::from_word)).transpose()
     }
 
     /// Everybody's roles on a project, in order of names.
     pub async fn roles_on(&self, project: ProjectId) -> Result<Vec<RoleRow>> {
-        self.database().all(&ROLES, &[project.into()]).await?.iter().map(role_row).collect()
+        self.database()
+            .all(&ROLES, &[project.into()])
+            .await?
+            .iter()
+            .map(role_row)
+            .collect()
     }
 
     /// The projects a user has a role on, in order of normalized names.
     pub async fn projects_of(&self, user: UserId) -> Result<Vec<(ProjectRow, Role)>> {
         let rows = self.database().all(&OF_USER, &[user.into()]).await?;
-        rows.iter().map(|row| Ok((project_row(row)?, row.read("role", Role::from_word)?))).collect()
+        rows.iter()
+            .map(|row| Ok((project_row(row)?, row.read("role", Role::from_word)?)))
+            .collect()
     }
 
     /// What the owners chose: policy name and a JSON object of setting names and values.
-    pub async fn project_settings(&self, project: ProjectId) -> Result<Vec<(String, Map<String, Value>)>> {
-        self.database().all(&SETTINGS, &[project.into()]).await?.iter().map(settings_row).collect()
+    pub async fn project_settings(
+        &self,
+        project: ProjectId,
+    ) -> Result<Vec<(String, Map<String, Value>)>> {
+        self.database()
+            .all(&SETTINGS, &[project.into()])
+            .await?
+            .iter()
+            .map(settings_row)
+            .collect()
     }
 }
 
@@ -246,26 +313,50 @@ impl UnitOfWork {
     pub async fn create_project(&mut self, project: &NewProject<'_>) -> Result<()> {
         let name = project.name;
         let status = ProjectStatus::Active.as_str();
-        let values = [project.id.into(), name.normalized().into(), name.looks().into(), name.as_written().into(), status.into(), project.created_at.into()];
+        let values = [
+            project.id.into(),
+            name.normalized().into(),
+            name.looks().into(),
+            name.as_written().into(),
+            status.into(),
+            project.created_at.into(),
+        ];
         self.execute(&CREATE, &values).await.map(drop)
     }
 
     /// Status of a project and the role of `user` on it, which stay as they are until the
     /// unit ends; none if the project does not exist. A disabled user has no role here.
-    pub async fn hold_project(&mut self, project: ProjectId, user: Option<UserId>) -> Result<Option<(ProjectStatus, Option<Role>)>> {
+    pub async fn hold_project(
+        &mut self,
+        project: ProjectId,
+        user: Option<UserId>,
+    ) -> Result<Option<(ProjectStatus, Option<Role>)>> {
         let Some(held) = self.optional(&LOCK, &[project.into()]).await? else {
             return Ok(None);
         };
-        let role = self.optional(&ROLE_OF_ENABLED, &[project.into(), user.into()]).await?;
-        let role = role.map(|row| row.read("role", Role::from_word)).transpose()?;
+        let role = self
+            .optional(&ROLE_OF_ENABLED, &[project.into(), user.into()])
+            .await?;
+        let role = role
+            .map(|row| row.read("role", Role::from_word))
+            .transpose()?;
         Ok(Some((held.read("status", ProjectStatus::from_word)?, role)))
     }
 
     /// Sets the status. Readers see it.
-    pub async fn set_project_status(&mut self, project: ProjectId, status: ProjectStatus, reason: Option<&str>) -> Result<()> {
+    pub async fn set_project_status(
+        &mut self,
+        project: ProjectId,
+        status: ProjectStatus,
+        reason: Option<&str>,
+    ) -> Result<()> {
         self.hold_project(project, None).await?;
         let was_listed = self.is_listed(project).await?;
-        self.must_touch(&SET_STATUS, &[project.into(), status.as_str().into(), reason.into()]).await?;
+        self.must_touch(
+            &SET_STATUS,
+            &[project.into(), status.as_str().into(), reason.into()],
+        )
+        .await?;
         self.readers_see(project, "change status");
         self.list_changes();
         match (was_listed, self.is_listed(project).await?) {
@@ -278,12 +369,21 @@ impl UnitOfWork {
 
     /// Whether readers find the project: it is published, and not in quarantine.
     pub(crate) async fn is_listed(&mut self, project: ProjectId) -> Result<bool> {
-        Ok(self.optional(&IS_LISTED, &[project.into()]).await?.is_some())
+        Ok(self
+            .optional(&IS_LISTED, &[project.into()])
+            .await?
+            .is_some())
     }
 
     /// Gives a user a role, in place of the one before, which is returned.
     /// `Conflict::LastOwner` when the only owner would become a maintainer.
-    pub async fn grant_role(&mut self, project: ProjectId, user: UserId, role: Role, at: Timestamp) -> Result<Option<Role>> {
+    pub async fn grant_role(
+        &mut self,
+        project: ProjectId,
+        user: UserId,
+        role: Role,
+        at: Timestamp,
+    ) -> Result<Option<Role>> {
         let before = self.lock_role(project, user).await?;
         if before == Some(Role::Owner) && role != Role::Owner {
             self.keep_an_owner(project, user).await?;
@@ -292,7 +392,11 @@ impl UnitOfWork {
         if !self.lock_user(user).await? {
             return self.refuse(Conflict::ReferenceGone);
         }
-        self.execute(&GRANT, &[project.into(), user.into(), role.as_str().into(), at.into()]).await?;
+        self.execute(
+            &GRANT,
+            &[project.into(), user.into(), role.as_str().into(), at.into()],
+        )
+        .await?;
         Ok(before)
     }
 
@@ -302,7 +406,8 @@ impl UnitOfWork {
         if before == Some(Role::Owner) {
             self.keep_an_owner(project, user).await?;
         }
-        self.execute(&REVOKE, &[project.into(), user.into()]).await?;
+        self.execute(&REVOKE, &[project.into(), user.into()])
+            .await?;
         Ok(before)
     }
 
@@ -315,19 +420,36 @@ impl UnitOfWork {
     }
 
     async fn keep_an_owner(&mut self, project: ProjectId, leaving: UserId) -> Result<()> {
-        match self.optional(&OTHER_OWNER, &[project.into(), leaving.into()]).await? {
+        match self
+            .optional(&OTHER_OWNER, &[project.into(), leaving.into()])
+            .await?
+        {
             Some(_) => Ok(()),
             None => self.refuse(Conflict::LastOwner),
         }
     }
 
     /// Replaces what the owners chose for one policy. An empty object removes it.
-    pub async fn set_project_settings(&mut self, project: ProjectId, policy: &str, settings: &Map<String, Value>, at: Timestamp) -> Result<()> {
+    pub async fn set_project_settings(
+        &mut self,
+        project: ProjectId,
+        policy: &str,
+        settings: &Map<String, Value>,
+        at: Timestamp,
+    ) -> Result<()> {
         if settings.is_empty() {
-            return self.execute(&REMOVE_SETTINGS, &[project.into(), policy.into()]).await.map(drop);
+            return self
+                .execute(&REMOVE_SETTINGS, &[project.into(), policy.into()])
+                .await
+                .map(drop);
         }
         let text = Value::Object(settings.clone()).to_string();
-        self.execute(&SET_SETTINGS, &[project.into(), policy.into(), text.into(), at.into()]).await.map(drop)
+        self.execute(
+            &SET_SETTINGS,
+            &[project.into(), policy.into(), text.into(), at.into()],
+        )
+        .await
+        .map(drop)
     }
 }
 
@@ -364,11 +486,22 @@ fn index_entry(row: &Row) -> Result<IndexEntry> {
 /// A line of `INDEX`. No name, no status and no number holds a space or a comma.
 fn index_line(line: &str) -> Result<IndexEntry> {
     let mut words = line.split(' ');
-    let mut word = || words.next().ok_or_else(|| StorageError::Corrupt("a line of the list of projects lacks a word".to_owned()));
+    let mut word = || {
+        words.next().ok_or_else(|| {
+            StorageError::Corrupt("a line of the list of projects lacks a word".to_owned())
+        })
+    };
     let (written, status, serial) = (word()?, word()?, word()?);
     match (ProjectStatus::from_word(status), serial.parse()) {
-        (Some(status), Ok(last_serial)) => Ok(IndexEntry { normalized: model::name::normalize(written), written: written.to_owned(), status, last_serial }),
-        _ => Err(StorageError::Corrupt("a line of the list of projects holds what this version cannot read".to_owned())),
+        (Some(status), Ok(last_serial)) => Ok(IndexEntry {
+            normalized: model::name::normalize(written),
+            written: written.to_owned(),
+            status,
+            last_serial,
+        }),
+        _ => Err(StorageError::Corrupt(
+            "a line of the list of projects holds what this version cannot read".to_owned(),
+        )),
     }
 }
 
@@ -383,5 +516,8 @@ fn role_row(row: &Row) -> Result<RoleRow> {
 }
 
 fn settings_row(row: &Row) -> Result<(String, Map<String, Value>)> {
-    Ok((row.text("policy")?, row.read("settings", |text| serde_json::from_str(text).ok())?))
+    Ok((
+        row.text("policy")?,
+        row.read("settings", |text| serde_json::from_str(text).ok())?,
+    ))
 }

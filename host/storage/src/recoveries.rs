@@ -36,7 +36,9 @@ impl RecoveryOutcome {
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Completed, Self::Cancelled].into_iter().find(|outcome| outcome.as_str() == word)
+        [Self::Completed, Self::Cancelled]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -83,29 +85,51 @@ statements! {
 impl Storage {
     /// The recovery with this id.
     pub async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryRow>> {
-        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(recovery_row).transpose()
+        self.database()
+            .optional(&BY_ID, &[id.into()])
+            .await?
+            .as_ref()
+            .map(recovery_row)
+            .transpose()
     }
 
     /// The recovery of a user that is running.
     pub async fn recovery_of(&self, user: UserId) -> Result<Option<RecoveryRow>> {
-        self.database().optional(&RUNNING, &[user.into()]).await?.as_ref().map(recovery_row).transpose()
+        self.database()
+            .optional(&RUNNING, &[user.into()])
+            .await?
+            .as_ref()
+            .map(recovery_row)
+            .transpose()
     }
 
     /// Recoveries, newest first, at most `limit`.
     pub async fn recoveries(&self, limit: u32) -> Result<Vec<RecoveryRow>> {
-        self.database().all(&LIST, &[limit.into()]).await?.iter().map(recovery_row).collect()
+        self.database()
+            .all(&LIST, &[limit.into()])
+            .await?
+            .iter()
+            .map(recovery_row)
+            .collect()
     }
 
     /// Running recoveries whose wait is over, at most `limit`.
     pub async fn due_recoveries(&self, now: Timestamp, limit: u32) -> Result<Vec<RecoveryRow>> {
-        self.database().all(&DUE, &[now.into(), limit.into()]).await?.iter().map(recovery_row).collect()
+        self.database()
+            .all(&DUE, &[now.into(), limit.into()])
+            .await?
+            .iter()
+            .map(recovery_row)
+            .collect()
     }
 }
 
 impl UnitOfWork {
     /// Starts a recovery. `Conflict::RecoveryRunning`.
     pub async fn start_recovery(&mut self, recovery: &NewRecovery<'_>) -> Result<()> {
-        if recovery.reason.chars().count() > MAX_TEXT || recovery.started_by.chars().count() > MAX_TEXT {
+        if recovery.reason.chars().count() > MAX_TEXT
+            || recovery.started_by.chars().count() > MAX_TEXT
+        {
             return self.refuse(Conflict::TextRefused);
         }
         if !self.lock_user(recovery.user).await? {
@@ -124,12 +148,22 @@ impl UnitOfWork {
 
     /// Ends a recovery that is running, by completion only if its wait is over. Returns
     /// whether it was so: of several that end it at once, one did.
-    pub async fn end_recovery(&mut self, id: RecoveryId, outcome: RecoveryOutcome, at: Timestamp) -> Result<bool> {
-        Ok(self.execute(&END, &[id.into(), outcome.as_str().into(), at.into()]).await? == 1)
+    pub async fn end_recovery(
+        &mut self,
+        id: RecoveryId,
+        outcome: RecoveryOutcome,
+        at: Timestamp,
+    ) -> Result<bool> {
+        Ok(self
+            .execute(&END, &[id.into(), outcome.as_str().into(), at.into()])
+            .await?
+            == 1)
     }
 
     pub(crate) async fn cancel_recovery_of(&mut self, user: UserId, at: Timestamp) -> Result<()> {
-        self.execute(&CANCEL_OF_USER, &[user.into(), at.into()]).await.map(drop)
+        self.execute(&CANCEL_OF_USER, &[user.into(), at.into()])
+            .await
+            .map(drop)
     }
 }
 

@@ -40,7 +40,10 @@ impl Storage {
     pub async fn recovery_codes_of(&self, user: UserId) -> Result<RecoveryCodes> {
         let row = self.database().one(&OF_USER, &[user.into()]).await?;
         // Never more than `MAX_CODES`.
-        let count = |column| row.count(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let count = |column| {
+            row.count(column)
+                .map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
         Ok(RecoveryCodes {
             total: count("total")?,
             unused: count("unused")?,
@@ -51,31 +54,50 @@ impl Storage {
 
     /// Whether a code is one of the user's and was not used.
     pub async fn has_recovery_code(&self, user: UserId, code: &SecretHash) -> Result<bool> {
-        Ok(self.database().optional(&LOOK, &[user.into(), code.into()]).await?.is_some())
+        Ok(self
+            .database()
+            .optional(&LOOK, &[user.into(), code.into()])
+            .await?
+            .is_some())
     }
 }
 
 impl UnitOfWork {
     /// Replaces the user's codes, used or not, by these (at most 32; none to have no codes).
     /// They are to be confirmed anew.
-    pub async fn replace_recovery_codes(&mut self, user: UserId, codes: &[SecretHash], at: Timestamp) -> Result<()> {
+    pub async fn replace_recovery_codes(
+        &mut self,
+        user: UserId,
+        codes: &[SecretHash],
+        at: Timestamp,
+    ) -> Result<()> {
         if codes.len() > MAX_CODES {
             return self.refuse(Conflict::TextRefused);
         }
         self.must_touch(&UNCONFIRM, &[user.into()]).await?;
         self.execute(&DROP, &[user.into()]).await?;
         for code in codes {
-            self.execute(&ADD, &[user.into(), code.into(), at.into()]).await?;
+            self.execute(&ADD, &[user.into(), code.into(), at.into()])
+                .await?;
         }
         Ok(())
     }
 
     /// Burns a code and returns how many are left; none, and nothing is burned, unless it is
     /// one of the user's and was not used before. Once, however many processes ask.
-    pub async fn spend_recovery_code(&mut self, user: UserId, code: &SecretHash, at: Timestamp) -> Result<Option<u32>> {
+    pub async fn spend_recovery_code(
+        &mut self,
+        user: UserId,
+        code: &SecretHash,
+        at: Timestamp,
+    ) -> Result<Option<u32>> {
         // In the order of locks of `replace_recovery_codes`.
         self.lock_user(user).await?;
-        if self.execute(&SPEND, &[user.into(), code.into(), at.into()]).await? != 1 {
+        if self
+            .execute(&SPEND, &[user.into(), code.into(), at.into()])
+            .await?
+            != 1
+        {
             return Ok(None);
         }
         let left = self.one(&LEFT, &[user.into()]).await?.count("unused")?;

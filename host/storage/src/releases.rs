@@ -146,33 +146,58 @@ statements! {
 
 impl Storage {
     /// The release of this version (by PEP 440: `1.0` finds `1.0.0`), whatever its state.
-    pub async fn release(&self, project: ProjectId, version: &Version) -> Result<Option<ReleaseRow>> {
-        self.database().optional(&BY_VERSION, &[project.into(), version.key().into()]).await?.as_ref().map(release_row).transpose()
+    pub async fn release(
+        &self,
+        project: ProjectId,
+        version: &Version,
+    ) -> Result<Option<ReleaseRow>> {
+        self.database()
+            .optional(&BY_VERSION, &[project.into(), version.key().into()])
+            .await?
+            .as_ref()
+            .map(release_row)
+            .transpose()
     }
 
     /// The release with this id.
     pub async fn release_by_id(&self, id: ReleaseId) -> Result<Option<ReleaseRow>> {
-        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(release_row).transpose()
+        self.database()
+            .optional(&BY_ID, &[id.into()])
+            .await?
+            .as_ref()
+            .map(release_row)
+            .transpose()
     }
 
     /// Where the core metadata of a release is.
     pub async fn release_metadata(&self, id: ReleaseId) -> Result<Option<ReleaseMetadata>> {
-        let Some(row) = self.database().optional(&METADATA, &[id.into()]).await? else { return Ok(None) };
+        let Some(row) = self.database().optional(&METADATA, &[id.into()]).await? else {
+            return Ok(None);
+        };
         Ok(Some(match row.optional_array("metadata_sha256")? {
             Some(sha256) => ReleaseMetadata::Blob(sha256),
-            None => ReleaseMetadata::Row(row.read("metadata", |text| serde_json::from_str(text).ok())?),
+            None => {
+                ReleaseMetadata::Row(row.read("metadata", |text| serde_json::from_str(text).ok())?)
+            }
         }))
     }
 
     /// Versions of the published releases of a project, in no order.
     pub async fn published_versions(&self, project: ProjectId) -> Result<Vec<Version>> {
         let rows = self.database().all(&VERSIONS, &[project.into()]).await?;
-        rows.iter().map(|row| row.read("version", |text| Version::parse(text).ok())).collect()
+        rows.iter()
+            .map(|row| row.read("version", |text| Version::parse(text).ok()))
+            .collect()
     }
 
     /// The published releases of a project, in no order.
     pub async fn published_releases(&self, project: ProjectId) -> Result<Vec<ReleaseRow>> {
-        self.database().all(&PUBLISHED, &[project.into()]).await?.iter().map(release_row).collect()
+        self.database()
+            .all(&PUBLISHED, &[project.into()])
+            .await?
+            .iter()
+            .map(release_row)
+            .collect()
     }
 
     /// Releases of a project that have staged files, oldest first.
@@ -209,7 +234,10 @@ impl UnitOfWork {
                 release.created_at.into(),
             ];
             self.execute(&CREATE, &values).await?;
-            if let Some(row) = self.optional(&LOCK_BY_VERSION, &[release.project.into(), (&key).into()]).await? {
+            if let Some(row) = self
+                .optional(&LOCK_BY_VERSION, &[release.project.into(), (&key).into()])
+                .await?
+            {
                 return release_row(&row);
             }
         }
@@ -218,8 +246,14 @@ impl UnitOfWork {
 
     /// Gives a release that was never published the core metadata of the file that is about to
     /// publish it: what a staged file said, which may be rejected, is not what readers see.
-    pub async fn set_release_metadata(&mut self, release: ReleaseId, sha256: &[u8; 32]) -> Result<()> {
-        self.execute(&SET_METADATA, &[release.into(), sha256.into()]).await.map(drop)
+    pub async fn set_release_metadata(
+        &mut self,
+        release: ReleaseId,
+        sha256: &[u8; 32],
+    ) -> Result<()> {
+        self.execute(&SET_METADATA, &[release.into(), sha256.into()])
+            .await
+            .map(drop)
     }
 
     /// How many releases a project has, staged ones included.
@@ -229,25 +263,38 @@ impl UnitOfWork {
 
     /// How many files of a release wait to be published.
     pub async fn count_staged_files(&mut self, release: ReleaseId) -> Result<u64> {
-        self.one(&COUNT_STAGED, &[release.into()]).await?.count("files")
+        self.one(&COUNT_STAGED, &[release.into()])
+            .await?
+            .count("files")
     }
 
     /// Publishes all staged files of a release at once and returns them, in order of names;
     /// empty if there are none (any more). Readers see it.
-    pub async fn publish_release(&mut self, release: ReleaseId, at: Timestamp) -> Result<Vec<FileRow>> {
+    pub async fn publish_release(
+        &mut self,
+        release: ReleaseId,
+        at: Timestamp,
+    ) -> Result<Vec<FileRow>> {
         let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
             return Ok(Vec::new());
         };
         let project = row.parsed("project_id")?;
         self.hold_project(project, None).await?;
         self.lock_release(release).await?;
-        let mut files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
+        let mut files = self
+            .all(&STAGED_FILES, &[release.into()])
+            .await?
+            .iter()
+            .map(file_row)
+            .collect::<Result<Vec<_>>>()?;
         if files.is_empty() {
             return Ok(files);
         }
-        self.execute(&PUBLISH_FILES, &[release.into(), at.into()]).await?;
+        self.execute(&PUBLISH_FILES, &[release.into(), at.into()])
+            .await?;
         self.show_usage(project, &files).await?;
-        self.show_release(release, project, at, "publish release").await?;
+        self.show_release(release, project, at, "publish release")
+            .await?;
         for file in &mut files {
             file.state = ReleaseState::Published;
             file.published_at = Some(at);
@@ -259,24 +306,42 @@ impl UnitOfWork {
     /// The names are free again: nobody could have seen them.
     pub async fn reject_release(&mut self, release: ReleaseId) -> Result<Rejected> {
         let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
-            return Ok(Rejected { files: Vec::new(), release_removed: false });
+            return Ok(Rejected {
+                files: Vec::new(),
+                release_removed: false,
+            });
         };
         let project = row.parsed("project_id")?;
         self.hold_project(project, None).await?;
         self.lock_release(release).await?;
-        let files = self.all(&STAGED_FILES, &[release.into()]).await?.iter().map(file_row).collect::<Result<Vec<_>>>()?;
+        let files = self
+            .all(&STAGED_FILES, &[release.into()])
+            .await?
+            .iter()
+            .map(file_row)
+            .collect::<Result<Vec<_>>>()?;
         self.execute(&REJECT_FILES, &[release.into()]).await?;
         self.take_usage(project, &files).await?;
         for file in &files {
             self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
         }
         let release_removed = self.execute(&REMOVE, &[release.into()]).await? == 1;
-        Ok(Rejected { files, release_removed })
+        Ok(Rejected {
+            files,
+            release_removed,
+        })
     }
 
     /// Yanks a published release. Returns whether it was published and not yanked. Readers see it.
-    pub async fn yank_release(&mut self, release: ReleaseId, reason: &str, at: Timestamp) -> Result<bool> {
-        let row = self.optional(&YANK, &[release.into(), at.into(), reason.into()]).await?;
+    pub async fn yank_release(
+        &mut self,
+        release: ReleaseId,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let row = self
+            .optional(&YANK, &[release.into(), at.into(), reason.into()])
+            .await?;
         self.readers_see_row(row, "yank release")
     }
 
@@ -287,9 +352,18 @@ impl UnitOfWork {
     }
 
     /// Makes a release, and its project, visible to readers: its first file is published.
-    pub(crate) async fn show_release(&mut self, release: ReleaseId, project: ProjectId, at: Timestamp, action: &'static str) -> Result<()> {
+    pub(crate) async fn show_release(
+        &mut self,
+        release: ReleaseId,
+        project: ProjectId,
+        at: Timestamp,
+        action: &'static str,
+    ) -> Result<()> {
         self.execute(&PUBLISH, &[release.into(), at.into()]).await?;
-        let is_first = self.execute(&PUBLISH_PROJECT, &[project.into(), at.into()]).await? == 1;
+        let is_first = self
+            .execute(&PUBLISH_PROJECT, &[project.into(), at.into()])
+            .await?
+            == 1;
         self.readers_see(project, action);
         if is_first && self.is_listed(project).await? {
             self.project_shown();
@@ -327,7 +401,10 @@ pub(crate) fn yank(row: &Row, at: &str, reason: &str) -> Result<Option<Yank>> {
     let Some(at) = row.optional_time(at)? else {
         return Ok(None);
     };
-    Ok(Some(Yank { at, reason: row.optional_text(reason)?.unwrap_or_default() }))
+    Ok(Some(Yank {
+        at,
+        reason: row.optional_text(reason)?.unwrap_or_default(),
+    }))
 }
 
 /// Gathers the rows of `staged!`, in which the files of a release stand together.
@@ -335,7 +412,10 @@ fn staged_releases(rows: &[Row]) -> Result<Vec<StagedRelease>> {
     let mut releases: Vec<StagedRelease> = Vec::new();
     for row in rows {
         let file = file_row(row)?;
-        let by = StagedBy { user: row.optional_text("staged_by_name")?, token_description: row.optional_text("staged_with_description")? };
+        let by = StagedBy {
+            user: row.optional_text("staged_by_name")?,
+            token_description: row.optional_text("staged_with_description")?,
+        };
         match releases.last_mut() {
             Some(last) if last.release.id == file.release => {
                 last.files.push(file);

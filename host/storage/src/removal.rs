@@ -53,15 +53,24 @@ statements! {
 impl UnitOfWork {
     /// Deletes a release with all its files, staged ones included, and returns these; none if
     /// there is no such release. Names that readers saw are burned.
-    pub async fn delete_release(&mut self, release: ReleaseId, at: Timestamp) -> Result<Option<Vec<FileRow>>> {
-        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else { return Ok(None) };
+    pub async fn delete_release(
+        &mut self,
+        release: ReleaseId,
+        at: Timestamp,
+    ) -> Result<Option<Vec<FileRow>>> {
+        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
+            return Ok(None);
+        };
         let project = row.parsed("project_id")?;
         // Read again under the locks: it may have been published or rejected in between.
         self.hold_project(project, None).await?;
         self.lock_release(release).await?;
-        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else { return Ok(None) };
+        let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
+            return Ok(None);
+        };
         let files = read_files(&self.all(&FILES_OF_RELEASE, &[release.into()]).await?)?;
-        self.execute(&BURN_OF_RELEASE, &[release.into(), at.into()]).await?;
+        self.execute(&BURN_OF_RELEASE, &[release.into(), at.into()])
+            .await?;
         self.execute(&DROP_OF_RELEASE, &[release.into()]).await?;
         self.let_go(project, &files).await?;
         self.execute(&DROP_RELEASE, &[release.into()]).await?;
@@ -73,14 +82,22 @@ impl UnitOfWork {
 
     /// Deletes a project with its releases, files, roles and settings; none if it does not
     /// exist. Names that readers saw are burned, and so is its own: its row stays.
-    pub async fn delete_project(&mut self, project: ProjectId, at: Timestamp) -> Result<Option<DeletedProject>> {
+    pub async fn delete_project(
+        &mut self,
+        project: ProjectId,
+        at: Timestamp,
+    ) -> Result<Option<DeletedProject>> {
         if self.hold_project(project, None).await?.is_none() {
             return Ok(None);
         }
-        let was_published = self.optional(&WAS_PUBLISHED, &[project.into()]).await?.is_some();
+        let was_published = self
+            .optional(&WAS_PUBLISHED, &[project.into()])
+            .await?
+            .is_some();
         let was_listed = self.is_listed(project).await?;
         let files = read_files(&self.all(&FILES_OF_PROJECT, &[project.into()]).await?)?;
-        self.execute(&BURN_OF_PROJECT, &[project.into(), at.into()]).await?;
+        self.execute(&BURN_OF_PROJECT, &[project.into(), at.into()])
+            .await?;
         self.execute(&DROP_OF_PROJECT, &[project.into()]).await?;
         self.let_go(project, &files).await?;
         for statement in [&DROP_RELEASES, &DROP_ROLES, &DROP_SETTINGS, &EMPTY_PROJECT] {
@@ -93,12 +110,18 @@ impl UnitOfWork {
         if was_listed {
             self.project_hidden();
         }
-        Ok(Some(DeletedProject { files, was_published }))
+        Ok(Some(DeletedProject {
+            files,
+            was_published,
+        }))
     }
 
     /// Frees the names that nobody saw, and what the files cost.
     async fn let_go(&mut self, project: ProjectId, files: &[FileRow]) -> Result<()> {
-        for file in files.iter().filter(|file| file.state == ReleaseState::Staged) {
+        for file in files
+            .iter()
+            .filter(|file| file.state == ReleaseState::Staged)
+        {
             self.execute(&FREE_NAME, &[(&file.name).into()]).await?;
         }
         self.take_usage(project, files).await

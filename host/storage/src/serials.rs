@@ -59,24 +59,43 @@ impl Storage {
         // Written in the other order: a revision that is seen has its serial with it.
         let revision = self.shared.known_revision.load(Ordering::Acquire);
         let list_serial = self.shared.known_list_serial.load(Ordering::Acquire);
-        ChangeMarker { serial: self.shared.known_serial.load(Ordering::Acquire), list_serial, revision }
+        ChangeMarker {
+            serial: self.shared.known_serial.load(Ordering::Acquire),
+            list_serial,
+            revision,
+        }
     }
 
     /// Changes after `after` (a serial), oldest first, at most `limit`.
     pub async fn journal(&self, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
-        self.database().all(&JOURNAL, &[after.into(), limit.into()]).await?.iter().map(journal_row).collect()
+        self.database()
+            .all(&JOURNAL, &[after.into(), limit.into()])
+            .await?
+            .iter()
+            .map(journal_row)
+            .collect()
     }
 
     pub(crate) fn learn(&self, marker: ChangeMarker) {
-        self.shared.known_serial.fetch_max(marker.serial, Ordering::AcqRel);
-        self.shared.known_list_serial.fetch_max(marker.list_serial, Ordering::AcqRel);
-        self.shared.known_revision.fetch_max(marker.revision, Ordering::AcqRel);
+        self.shared
+            .known_serial
+            .fetch_max(marker.serial, Ordering::AcqRel);
+        self.shared
+            .known_list_serial
+            .fetch_max(marker.list_serial, Ordering::AcqRel);
+        self.shared
+            .known_revision
+            .fetch_max(marker.revision, Ordering::AcqRel);
     }
 }
 
 impl ChangeMarker {
     pub(crate) fn read(row: &Row) -> Result<Self> {
-        Ok(Self { serial: row.integer("serial")?, list_serial: row.integer("list_serial")?, revision: row.integer("revision")? })
+        Ok(Self {
+            serial: row.integer("serial")?,
+            list_serial: row.integer("list_serial")?,
+            revision: row.integer("revision")?,
+        })
     }
 }
 

@@ -99,28 +99,65 @@ statements! {
 impl Storage {
     /// The session with this secret and its user; none if it has ended, was last used at
     /// `idle_since` or before, or its user is disabled or deleted.
-    pub async fn session(&self, secret: &SecretHash, idle_since: Timestamp, now: Timestamp) -> Result<Option<SessionWithUser>> {
-        let row = self.database().optional(&BY_SECRET, &[secret.into(), idle_since.into(), now.into()]).await?;
-        row.map(|row| Ok(SessionWithUser { session: session_row(&row)?, user: user_row(&row)? })).transpose()
+    pub async fn session(
+        &self,
+        secret: &SecretHash,
+        idle_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<SessionWithUser>> {
+        let row = self
+            .database()
+            .optional(&BY_SECRET, &[secret.into(), idle_since.into(), now.into()])
+            .await?;
+        row.map(|row| {
+            Ok(SessionWithUser {
+                session: session_row(&row)?,
+                user: user_row(&row)?,
+            })
+        })
+        .transpose()
     }
 
     /// A user's sessions that have not ended, newest first.
-    pub async fn sessions_of(&self, user: UserId, idle_since: Timestamp, now: Timestamp) -> Result<Vec<SessionRow>> {
-        self.database().all(&LIST, &[user.into(), idle_since.into(), now.into()]).await?.iter().map(session_row).collect()
+    pub async fn sessions_of(
+        &self,
+        user: UserId,
+        idle_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRow>> {
+        self.database()
+            .all(&LIST, &[user.into(), idle_since.into(), now.into()])
+            .await?
+            .iter()
+            .map(session_row)
+            .collect()
     }
 
     /// Remembers that the session was used. Bookkeeping; writes at most once a minute per session.
     pub async fn touch_session(&self, id: SessionId, at: Timestamp) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
-        if self.database().optional(&NEEDS_TOUCH, &[id.into(), due.into()]).await?.is_some() {
-            self.database().execute(&TOUCH, &[id.into(), due.into(), at.into()]).await?;
+        if self
+            .database()
+            .optional(&NEEDS_TOUCH, &[id.into(), due.into()])
+            .await?
+            .is_some()
+        {
+            self.database()
+                .execute(&TOUCH, &[id.into(), due.into(), at.into()])
+                .await?;
         }
         Ok(())
     }
 
     /// Deletes sessions that have ended; how many. Bookkeeping.
-    pub async fn forget_ended_sessions(&self, idle_since: Timestamp, now: Timestamp) -> Result<u64> {
-        self.database().execute(&FORGET, &[idle_since.into(), now.into()]).await
+    pub async fn forget_ended_sessions(
+        &self,
+        idle_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        self.database()
+            .execute(&FORGET, &[idle_since.into(), now.into()])
+            .await
     }
 }
 
@@ -148,7 +185,9 @@ impl UnitOfWork {
             password_state,
         ];
         self.execute(&CREATE, &values).await?;
-        self.execute(&END_OLDEST, &[session.user.into(), MAX_SESSIONS.into()]).await.map(drop)
+        self.execute(&END_OLDEST, &[session.user.into(), MAX_SESSIONS.into()])
+            .await
+            .map(drop)
     }
 
     /// Ends a session of the user, and what was asked of its browser. Returns whether there was one.
@@ -172,7 +211,13 @@ impl UnitOfWork {
 
     /// Gives a session a new secret, and notes what was proven with the change, if anything was.
     /// The end of the session; none if that has come.
-    pub async fn change_session_secret(&mut self, id: SessionId, new: &SecretHash, proven: Proven, at: Timestamp) -> Result<Option<Timestamp>> {
+    pub async fn change_session_secret(
+        &mut self,
+        id: SessionId,
+        new: &SecretHash,
+        proven: Proven,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>> {
         let (password, factor) = match proven {
             Proven::Nothing => (None, None),
             Proven::Password(at, state) => (Some((at, state)), None),
@@ -188,14 +233,33 @@ impl UnitOfWork {
             factor.map(|used| used.factor.as_str()).into(),
             factor.map(|used| used.at).into(),
         ];
-        self.optional(&CHANGE_SECRET, &values).await?.map(|row| row.time("expires_at")).transpose()
+        self.optional(&CHANGE_SECRET, &values)
+            .await?
+            .map(|row| row.time("expires_at"))
+            .transpose()
     }
 
     /// Gives a session a new secret and a new assurance, if its secret still is `old` and its
     /// user is neither disabled nor deleted. Returns whether it was so.
-    pub async fn renew_session(&mut self, id: SessionId, old: &SecretHash, new: &SecretHash, assurance: Assurance, at: Timestamp) -> Result<bool> {
+    pub async fn renew_session(
+        &mut self,
+        id: SessionId,
+        old: &SecretHash,
+        new: &SecretHash,
+        assurance: Assurance,
+        at: Timestamp,
+    ) -> Result<bool> {
         let [password_at, factor, factor_at, password_state] = assurance_values(&assurance);
-        let values = [id.into(), old.into(), new.into(), at.into(), password_at, factor, factor_at, password_state];
+        let values = [
+            id.into(),
+            old.into(),
+            new.into(),
+            at.into(),
+            password_at,
+            factor,
+            factor_at,
+            password_state,
+        ];
         Ok(self.execute(&RENEW, &values).await? == 1)
     }
 }
@@ -223,7 +287,9 @@ fn session_row(row: &Row) -> Result<SessionRow> {
         user_agent: row.text("session_user_agent")?,
         assurance: Assurance {
             password_at: row.optional_time("session_password_at")?,
-            second_factor: factor.zip(factor_at).map(|(factor, at)| FactorUse { factor, at }),
+            second_factor: factor
+                .zip(factor_at)
+                .map(|(factor, at)| FactorUse { factor, at }),
             password_state: row.read("session_password_state", PasswordState::from_word)?,
         },
     })

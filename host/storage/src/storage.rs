@@ -45,7 +45,14 @@ impl Storage {
     pub async fn connect(url: &str) -> Result<Self> {
         let database = database::connect(url).await?;
         let zero = || AtomicI64::new(0);
-        Ok(Self { shared: Arc::new(Shared { database, known_serial: zero(), known_list_serial: zero(), known_revision: zero() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                known_serial: zero(),
+                known_list_serial: zero(),
+                known_revision: zero(),
+            }),
+        })
     }
 
     /// Brings the tables to this version. Safe when several servers start at once.
@@ -69,7 +76,9 @@ impl Storage {
         let mut prepared = 0;
         for (noun, statements) in statement::ALL {
             for (name, statement) in *statements {
-                self.database().prepare(statement).await.map_err(|error| StorageError::Corrupt(format!("statement {name} of {noun}: {error}")))?;
+                self.database().prepare(statement).await.map_err(|error| {
+                    StorageError::Corrupt(format!("statement {name} of {noun}: {error}"))
+                })?;
                 prepared += 1;
             }
         }
@@ -78,20 +87,29 @@ impl Storage {
 
     /// Noun, name and text of every statement of this crate, as this database is given it.
     /// For tests, and for asking a database how it would run one.
-    pub fn statements(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> + use<> {
+    pub fn statements(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> + use<> {
         let kind = self.kind();
         let text = move |statement: &Statement| match kind {
             DatabaseKind::Sqlite => statement.sqlite,
             DatabaseKind::Postgres => statement.postgres,
         };
-        statement::ALL.iter().flat_map(move |(noun, statements)| statements.iter().map(move |(name, statement)| (*noun, *name, text(statement))))
+        statement::ALL.iter().flat_map(move |(noun, statements)| {
+            statements
+                .iter()
+                .map(move |(name, statement)| (*noun, *name, text(statement)))
+        })
     }
 
     /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. So keep it
     /// short, wait for nothing but the unit in between, and call no bookkeeping method before
     /// it has ended: on SQLite that would wait for itself and end as `Unavailable`.
     pub async fn begin(&self) -> Result<UnitOfWork> {
-        Ok(UnitOfWork::new(self.clone(), self.database().begin().await?))
+        Ok(UnitOfWork::new(
+            self.clone(),
+            self.database().begin().await?,
+        ))
     }
 
     /// Ends every connection. For a clean shutdown; later calls answer `Unavailable`.
@@ -101,10 +119,17 @@ impl Storage {
 
     /// Runs a statement that deletes what is older than `$1`, at most `$2` rows, until nothing
     /// is: each time a transaction of its own, so that nobody waits long for the writer.
-    pub(crate) async fn forget_in_parts(&self, statement: &Statement, before: Timestamp) -> Result<u64> {
+    pub(crate) async fn forget_in_parts(
+        &self,
+        statement: &Statement,
+        before: Timestamp,
+    ) -> Result<u64> {
         let mut forgotten = 0;
         loop {
-            let part = self.database().execute(statement, &[before.into(), FORGOTTEN_AT_ONCE.into()]).await?;
+            let part = self
+                .database()
+                .execute(statement, &[before.into(), FORGOTTEN_AT_ONCE.into()])
+                .await?;
             forgotten += part;
             if part < u64::from(FORGOTTEN_AT_ONCE) {
                 return Ok(forgotten);

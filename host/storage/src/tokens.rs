@@ -80,19 +80,37 @@ impl Storage {
     /// The token with this id, revoked or not, and its user.
     pub async fn token(&self, id: TokenId) -> Result<Option<TokenWithUser>> {
         let row = self.database().optional(&BY_ID, &[id.into()]).await?;
-        row.map(|row| Ok(TokenWithUser { token: token_row(&row)?, user: user_row(&row)? })).transpose()
+        row.map(|row| {
+            Ok(TokenWithUser {
+                token: token_row(&row)?,
+                user: user_row(&row)?,
+            })
+        })
+        .transpose()
     }
 
     /// A user's tokens that are not revoked, oldest first.
     pub async fn tokens_of(&self, user: UserId) -> Result<Vec<TokenRow>> {
-        self.database().all(&LIST, &[user.into()]).await?.iter().map(token_row).collect()
+        self.database()
+            .all(&LIST, &[user.into()])
+            .await?
+            .iter()
+            .map(token_row)
+            .collect()
     }
 
     /// Remembers that something was permitted with the token. Bookkeeping; writes at most once a minute per token.
     pub async fn touch_token(&self, id: TokenId, at: Timestamp) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
-        if self.database().optional(&NEEDS_TOUCH, &[id.into(), due.into()]).await?.is_some() {
-            self.database().execute(&TOUCH, &[id.into(), due.into(), at.into()]).await?;
+        if self
+            .database()
+            .optional(&NEEDS_TOUCH, &[id.into(), due.into()])
+            .await?
+            .is_some()
+        {
+            self.database()
+                .execute(&TOUCH, &[id.into(), due.into(), at.into()])
+                .await?;
         }
         Ok(())
     }
@@ -108,7 +126,10 @@ impl UnitOfWork {
         if !self.lock_user(token.user).await? {
             return self.refuse(Conflict::ReferenceGone);
         }
-        let live = self.optional(&COUNT_LIVE, &[token.user.into()]).await?.map_or(Ok(0), |row| row.integer("tokens"))?;
+        let live = self
+            .optional(&COUNT_LIVE, &[token.user.into()])
+            .await?
+            .map_or(Ok(0), |row| row.integer("tokens"))?;
         if live >= MAX_LIVE {
             return self.refuse(Conflict::TooManyTokens);
         }
@@ -141,7 +162,8 @@ impl UnitOfWork {
         };
         let mut caveats = row.read("stored_caveats", caveats)?;
         caveats.push(caveat.to_owned());
-        self.execute(&SET_CAVEATS, &[id.into(), caveats_text(&caveats).into()]).await?;
+        self.execute(&SET_CAVEATS, &[id.into(), caveats_text(&caveats).into()])
+            .await?;
         Ok(true)
     }
 }

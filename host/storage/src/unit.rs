@@ -103,7 +103,12 @@ impl UnitOfWork {
     /// same time on whatever servers, either the change is first, or it is not made.
     pub fn decided_under(&mut self, activation: i64) {
         // Of two decisions of one unit, at most one was made by the set of now.
-        if self.decided_under.replace(activation).is_some_and(|other| other != activation) && self.broken.is_none() {
+        if self
+            .decided_under
+            .replace(activation)
+            .is_some_and(|other| other != activation)
+            && self.broken.is_none()
+        {
             self.broken = Some(Broken::Conflict(Conflict::PoliciesReplaced));
         }
     }
@@ -111,7 +116,9 @@ impl UnitOfWork {
     /// Makes sure of that; before the unit itself ends sessions, or else at the commit. Last
     /// in the order of locks but for the registry's state: projects, releases, users, sessions.
     pub(crate) async fn hold_session(&mut self) -> Result<()> {
-        let Some(session) = self.on_behalf_of.take() else { return Ok(()) };
+        let Some(session) = self.on_behalf_of.take() else {
+            return Ok(());
+        };
         match self.optional(&HOLD_SESSION, &[session.into()]).await? {
             Some(_) => Ok(()),
             None => self.refuse(Conflict::SessionEnded),
@@ -133,7 +140,11 @@ impl UnitOfWork {
         match self.broken {
             None => {}
             Some(Broken::Conflict(conflict)) => return Err(conflict.into()),
-            Some(Broken::Running | Broken::Failed) => return Err(StorageError::Unavailable("the unit of work failed before it was committed".to_owned())),
+            Some(Broken::Running | Broken::Failed) => {
+                return Err(StorageError::Unavailable(
+                    "the unit of work failed before it was committed".to_owned(),
+                ));
+            }
         }
         let wrote = self.wrote || !self.mails.is_empty();
         self.hold_session().await?;
@@ -143,7 +154,11 @@ impl UnitOfWork {
             self.add_event(&earlier).await?;
         }
         self.add_event(event).await?;
-        let marker = if wrote || self.decided_under.is_some() { Some(self.advance(event).await?) } else { None };
+        let marker = if wrote || self.decided_under.is_some() {
+            Some(self.advance(event).await?)
+        } else {
+            None
+        };
         // Invariant: after `advance`, which every activation waits for, too. Commits and activations
         // have one order on all servers, and nothing is kept that a replaced set decided.
         if let Some(activation) = self.decided_under
@@ -151,7 +166,9 @@ impl UnitOfWork {
         {
             return self.refuse(Conflict::PoliciesReplaced);
         }
-        let serial = marker.filter(|_| !self.visible.is_empty()).map(|marker| marker.serial);
+        let serial = marker
+            .filter(|_| !self.visible.is_empty())
+            .map(|marker| marker.serial);
         self.transaction.commit().await?;
         if let Some(marker) = marker {
             self.storage.learn(marker);
@@ -162,11 +179,30 @@ impl UnitOfWork {
     async fn advance(&mut self, event: &AuditEvent) -> Result<ChangeMarker> {
         let visible = self.visible.clone();
         let count = visible.len() as i64;
-        let row = self.one(&ADVANCE, &[count.into(), (self.visible_in_list as i64).into(), self.shown_projects.into()]).await?;
+        let row = self
+            .one(
+                &ADVANCE,
+                &[
+                    count.into(),
+                    (self.visible_in_list as i64).into(),
+                    self.shown_projects.into(),
+                ],
+            )
+            .await?;
         let marker = ChangeMarker::read(&row)?;
         for (serial, (project, action)) in (marker.serial - count + 1..).zip(visible) {
-            self.execute(&ADD_TO_JOURNAL, &[serial.into(), project.into(), action.into(), event.at.into()]).await?;
-            self.execute(&SET_PROJECT_SERIAL, &[project.into(), serial.into()]).await?;
+            self.execute(
+                &ADD_TO_JOURNAL,
+                &[
+                    serial.into(),
+                    project.into(),
+                    action.into(),
+                    event.at.into(),
+                ],
+            )
+            .await?;
+            self.execute(&SET_PROJECT_SERIAL, &[project.into(), serial.into()])
+                .await?;
         }
         Ok(marker)
     }
@@ -195,31 +231,51 @@ impl UnitOfWork {
 
     /// Waits for every other unit that called this, or that is just being committed.
     pub(crate) async fn take_turn(&mut self) -> Result<()> {
-        self.one(&ADVANCE, &[0_i64.into(), 0_i64.into(), 0_i64.into()]).await.map(drop)
+        self.one(&ADVANCE, &[0_i64.into(), 0_i64.into(), 0_i64.into()])
+            .await
+            .map(drop)
     }
 
-    pub(crate) async fn all(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    pub(crate) async fn all(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
         self.start()?;
         let result = self.transaction.all(statement, values).await;
         self.finish(result)
     }
 
-    pub(crate) async fn optional(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Option<Row>> {
+    pub(crate) async fn optional(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>> {
         Ok(self.all(statement, values).await?.into_iter().next())
     }
 
     pub(crate) async fn one(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Row> {
-        self.optional(statement, values).await?.ok_or_else(Row::missing)
+        self.optional(statement, values)
+            .await?
+            .ok_or_else(Row::missing)
     }
 
-    pub(crate) async fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64> {
+    pub(crate) async fn execute(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<u64> {
         self.start()?;
         let result = self.transaction.execute(statement, values).await;
         self.finish(result)
     }
 
     /// Runs a statement that changes the one row it names; `Conflict::ReferenceGone` if there is none.
-    pub(crate) async fn must_touch(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<()> {
+    pub(crate) async fn must_touch(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<()> {
         match self.execute(statement, values).await? {
             1 => Ok(()),
             _ => self.refuse(Conflict::ReferenceGone),
@@ -236,7 +292,9 @@ impl UnitOfWork {
         match self.broken.replace(Broken::Running) {
             None => Ok(()),
             Some(Broken::Conflict(conflict)) => self.refuse(conflict),
-            Some(_) => Err(StorageError::Unavailable("the unit of work failed before".to_owned())),
+            Some(_) => Err(StorageError::Unavailable(
+                "the unit of work failed before".to_owned(),
+            )),
         }
     }
 

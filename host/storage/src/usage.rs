@@ -61,20 +61,43 @@ statements! {
 impl Storage {
     /// What the files of a project cost, staged ones included, in bytes.
     pub async fn project_size(&self, project: ProjectId) -> Result<u64> {
-        match self.database().optional(&OF_PROJECT, &[project.into()]).await? {
+        match self
+            .database()
+            .optional(&OF_PROJECT, &[project.into()])
+            .await?
+        {
             Some(row) => row.count("bytes"),
-            None => self.database().one(&SUMMED, &[project.into()]).await?.count("bytes"),
+            None => self
+                .database()
+                .one(&SUMMED, &[project.into()])
+                .await?
+                .count("bytes"),
         }
     }
 
     /// Counts bytes that a user is about to have kept, unless that makes more than `limit` in
     /// a day; whether they are counted. Atomic for each user, across processes. Bookkeeping:
     /// what is not kept after all stays counted.
-    pub async fn take_uploaded_bytes(&self, user: UserId, bytes: u64, at: Timestamp, limit: u64) -> Result<bool> {
-        let (Ok(bytes), Ok(limit)) = (i64::try_from(bytes), i64::try_from(limit.min(i64::MAX as u64))) else { return Ok(false) };
+    pub async fn take_uploaded_bytes(
+        &self,
+        user: UserId,
+        bytes: u64,
+        at: Timestamp,
+        limit: u64,
+    ) -> Result<bool> {
+        let (Ok(bytes), Ok(limit)) = (
+            i64::try_from(bytes),
+            i64::try_from(limit.min(i64::MAX as u64)),
+        ) else {
+            return Ok(false);
+        };
         let mut transaction = self.database().begin().await?;
-        transaction.execute(&COUNT_BYTES, &[user.into(), hour(at).into(), bytes.into()]).await?;
-        let rows = transaction.all(&BYTES_SINCE, &[user.into(), (hour(at) - HOURS).into()]).await?;
+        transaction
+            .execute(&COUNT_BYTES, &[user.into(), hour(at).into(), bytes.into()])
+            .await?;
+        let rows = transaction
+            .all(&BYTES_SINCE, &[user.into(), (hour(at) - HOURS).into()])
+            .await?;
         let total = rows.first().ok_or_else(Row::missing)?.integer("bytes")?;
         if total > limit {
             return Ok(false);
@@ -85,7 +108,9 @@ impl Storage {
 
     /// Forgets how much was uploaded before `before`; how many rows.
     pub async fn forget_uploaded_bytes(&self, before: Timestamp) -> Result<u64> {
-        self.database().execute(&FORGET_BYTES, &[hour(before).into()]).await
+        self.database()
+            .execute(&FORGET_BYTES, &[hour(before).into()])
+            .await
     }
 }
 
@@ -93,39 +118,91 @@ impl UnitOfWork {
     /// How many projects a user owns that readers have never seen. Nobody else gives that
     /// user a project until the unit ends, if [`grant_role`](Self::grant_role) did before.
     pub async fn count_unpublished_projects(&mut self, user: UserId) -> Result<u64> {
-        self.one(&UNPUBLISHED, &[user.into()]).await?.count("projects")
+        self.one(&UNPUBLISHED, &[user.into()])
+            .await?
+            .count("projects")
     }
 
     /// Adds a file that was just written.
-    pub(crate) async fn add_usage(&mut self, project: ProjectId, release: ReleaseId, cost: i64, staged: i64) -> Result<Usage> {
+    pub(crate) async fn add_usage(
+        &mut self,
+        project: ProjectId,
+        release: ReleaseId,
+        cost: i64,
+        staged: i64,
+    ) -> Result<Usage> {
         if !self.change_usage(project, cost, staged, 1).await? {
             // The sum holds the new file already.
             self.execute(&BEGIN, &[project.into()]).await?;
         }
         let row = self.one(&OF_PROJECT, &[project.into()]).await?;
-        let files_of_release = self.one(&FILES_OF_RELEASE, &[release.into()]).await?.count("files")?;
-        let staged_files = if staged > 0 { self.one(&STAGED_FILES, &[project.into()]).await?.count("files")? } else { 0 };
-        Ok(Usage { bytes: row.count("bytes")?, staged_bytes: row.count("staged_bytes")?, files: row.count("files")?, staged_files, files_of_release })
+        let files_of_release = self
+            .one(&FILES_OF_RELEASE, &[release.into()])
+            .await?
+            .count("files")?;
+        let staged_files = if staged > 0 {
+            self.one(&STAGED_FILES, &[project.into()])
+                .await?
+                .count("files")?
+        } else {
+            0
+        };
+        Ok(Usage {
+            bytes: row.count("bytes")?,
+            staged_bytes: row.count("staged_bytes")?,
+            files: row.count("files")?,
+            staged_files,
+            files_of_release,
+        })
     }
 
     /// Takes files away that were just removed.
     pub(crate) async fn take_usage(&mut self, project: ProjectId, files: &[FileRow]) -> Result<()> {
-        let staged = files.iter().filter(|file| file.state == model::ReleaseState::Staged).map(cost).sum::<i64>();
-        self.change_usage(project, -files.iter().map(cost).sum::<i64>(), -staged, -(files.len() as i64)).await.map(drop)
+        let staged = files
+            .iter()
+            .filter(|file| file.state == model::ReleaseState::Staged)
+            .map(cost)
+            .sum::<i64>();
+        self.change_usage(
+            project,
+            -files.iter().map(cost).sum::<i64>(),
+            -staged,
+            -(files.len() as i64),
+        )
+        .await
+        .map(drop)
     }
 
     /// Counts staged files as published.
     pub(crate) async fn show_usage(&mut self, project: ProjectId, files: &[FileRow]) -> Result<()> {
-        self.change_usage(project, 0, -files.iter().map(cost).sum::<i64>(), 0).await.map(drop)
+        self.change_usage(project, 0, -files.iter().map(cost).sum::<i64>(), 0)
+            .await
+            .map(drop)
     }
 
-    async fn change_usage(&mut self, project: ProjectId, bytes: i64, staged: i64, files: i64) -> Result<bool> {
-        Ok(self.execute(&ADD, &[project.into(), bytes.into(), staged.into(), files.into()]).await? == 1)
+    async fn change_usage(
+        &mut self,
+        project: ProjectId,
+        bytes: i64,
+        staged: i64,
+        files: i64,
+    ) -> Result<bool> {
+        Ok(self
+            .execute(
+                &ADD,
+                &[project.into(), bytes.into(), staged.into(), files.into()],
+            )
+            .await?
+            == 1)
     }
 }
 
 fn cost(file: &FileRow) -> i64 {
-    i64::try_from(file.size.saturating_add(file.metadata_size.unwrap_or_default())).unwrap_or(i64::MAX)
+    i64::try_from(
+        file.size
+            .saturating_add(file.metadata_size.unwrap_or_default()),
+    )
+    .unwrap_or(i64::MAX)
 }
 
 fn hour(at: Timestamp) -> i64 {

@@ -56,7 +56,10 @@ impl UserRow {
             name: self.name.clone(),
             created_at: self.created_at,
             email_verified: self.email_verified,
-            factors: Factors { totp: self.totp_secret.is_some(), webauthn: self.webauthn_enrolled },
+            factors: Factors {
+                totp: self.totp_secret.is_some(),
+                webauthn: self.webauthn_enrolled,
+            },
             staff: self.staff,
         }
     }
@@ -152,17 +155,32 @@ statements! {
 impl Storage {
     /// The user with this id.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
-        self.database().optional(&BY_ID, &[id.into()]).await?.as_ref().map(user_row).transpose()
+        self.database()
+            .optional(&BY_ID, &[id.into()])
+            .await?
+            .as_ref()
+            .map(user_row)
+            .transpose()
     }
 
     /// The user with this name, whatever its case.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>> {
-        self.database().optional(&BY_NAME, &[name.folded().into()]).await?.as_ref().map(user_row).transpose()
+        self.database()
+            .optional(&BY_NAME, &[name.folded().into()])
+            .await?
+            .as_ref()
+            .map(user_row)
+            .transpose()
     }
 
     /// The user who proved to have this email address, whatever its case.
     pub async fn user_by_email(&self, address: &str) -> Result<Option<UserRow>> {
-        self.database().optional(&BY_EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(user_row).transpose()
+        self.database()
+            .optional(&BY_EMAIL, &[address.to_ascii_lowercase().into()])
+            .await?
+            .as_ref()
+            .map(user_row)
+            .transpose()
     }
 
     /// How many users there are or ever were: a registry that everybody left is not a new one.
@@ -172,40 +190,71 @@ impl Storage {
 
     /// Whether anybody is staff or ever was: a registry that its staff left is not a new one.
     pub async fn had_staff(&self) -> Result<bool> {
-        self.database().one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()]).await?.boolean("had_staff")
+        self.database()
+            .one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()])
+            .await?
+            .boolean("had_staff")
     }
 
     /// Whether nobody can have this name any more, be it that its user was deleted.
     pub async fn is_name_taken(&self, name: &UserName) -> Result<bool> {
-        Ok(self.database().optional(&NAME_TAKEN, &[name.folded().into()]).await?.is_some())
+        Ok(self
+            .database()
+            .optional(&NAME_TAKEN, &[name.folded().into()])
+            .await?
+            .is_some())
     }
 
     /// Users in order of their folded names, those after `after` (a folded name), at most `limit`.
     pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRow>> {
-        self.database().all(&LIST, &[after.unwrap_or_default().into(), limit.into()]).await?.iter().map(user_row).collect()
+        self.database()
+            .all(&LIST, &[after.unwrap_or_default().into(), limit.into()])
+            .await?
+            .iter()
+            .map(user_row)
+            .collect()
     }
 
     /// A user's email addresses, the primary one first.
     pub async fn emails(&self, user: UserId) -> Result<Vec<EmailRow>> {
-        self.database().all(&EMAILS, &[user.into()]).await?.iter().map(email_row).collect()
+        self.database()
+            .all(&EMAILS, &[user.into()])
+            .await?
+            .iter()
+            .map(email_row)
+            .collect()
     }
 
     /// An email address, whatever its case.
     pub async fn email(&self, address: &str) -> Result<Option<EmailRow>> {
-        self.database().optional(&EMAIL, &[address.to_ascii_lowercase().into()]).await?.as_ref().map(email_row).transpose()
+        self.database()
+            .optional(&EMAIL, &[address.to_ascii_lowercase().into()])
+            .await?
+            .as_ref()
+            .map(email_row)
+            .transpose()
     }
 
     /// Email addresses with letters beyond ASCII, of all users, in the order of their folded form,
     /// those after `after`, at most `limit`.
     pub async fn emails_beyond_ascii(&self, after: &str, limit: u32) -> Result<Vec<EmailRow>> {
-        self.database().all(&EMAILS_BEYOND_ASCII, &[after.into(), limit.into()]).await?.iter().map(email_row).collect()
+        self.database()
+            .all(&EMAILS_BEYOND_ASCII, &[after.into(), limit.into()])
+            .await?
+            .iter()
+            .map(email_row)
+            .collect()
     }
 
     /// Accepts a TOTP time step once: true only if it lies after every step accepted before
     /// (RFC 6238, 5.2: a code must not be accepted twice). Atomic across processes. Outside
     /// of any unit of work on purpose: a code is spent even when what it was for fails.
     pub async fn accept_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
-        Ok(self.database().execute(&ACCEPT_TOTP_STEP, &[user.into(), step.into()]).await? == 1)
+        Ok(self
+            .database()
+            .execute(&ACCEPT_TOTP_STEP, &[user.into(), step.into()])
+            .await?
+            == 1)
     }
 }
 
@@ -213,12 +262,22 @@ impl UnitOfWork {
     /// The user's addresses, see [`Storage::emails`]; none is added, removed or promoted until
     /// the unit ends if the user is held.
     pub async fn emails(&mut self, user: UserId) -> Result<Vec<EmailRow>> {
-        self.all(&EMAILS, &[user.into()]).await?.iter().map(email_row).collect()
+        self.all(&EMAILS, &[user.into()])
+            .await?
+            .iter()
+            .map(email_row)
+            .collect()
     }
 
     /// Creates a user without a password. `Conflict::UserNameTaken`.
     pub async fn create_user(&mut self, user: &NewUser<'_>) -> Result<()> {
-        let values = [user.id.into(), user.name.folded().into(), user.name.as_written().into(), user.created_at.into(), user.staff.into()];
+        let values = [
+            user.id.into(),
+            user.name.folded().into(),
+            user.name.as_written().into(),
+            user.created_at.into(),
+            user.staff.into(),
+        ];
         self.execute(&CREATE, &values).await.map(drop)
     }
 
@@ -227,7 +286,11 @@ impl UnitOfWork {
     /// registers at a new registry must not keep its operators out.
     pub async fn create_first_user(&mut self, user: &NewUser<'_>) -> Result<bool> {
         self.one(&LOCK_FIRST, &[]).await?;
-        if self.one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()]).await?.boolean("had_staff")? {
+        if self
+            .one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()])
+            .await?
+            .boolean("had_staff")?
+        {
             return Ok(false);
         }
         self.create_user(user).await?;
@@ -240,7 +303,11 @@ impl UnitOfWork {
         if !self.lock_user(user).await? {
             return Ok(None);
         }
-        self.optional(&BY_ID, &[user.into()]).await?.as_ref().map(user_row).transpose()
+        self.optional(&BY_ID, &[user.into()])
+            .await?
+            .as_ref()
+            .map(user_row)
+            .transpose()
     }
 
     /// Waits for every other unit that called this for the user. Returns whether there is
@@ -252,35 +319,61 @@ impl UnitOfWork {
     /// The same, for one who is not disabled either.
     pub(crate) async fn lock_enabled_user(&mut self, user: UserId) -> Result<bool> {
         let row = self.optional(&LOCK, &[user.into()]).await?;
-        Ok(row.map(|row| row.optional_time("disabled_at")).transpose()?.is_some_and(|disabled_at| disabled_at.is_none()))
+        Ok(row
+            .map(|row| row.optional_time("disabled_at"))
+            .transpose()?
+            .is_some_and(|disabled_at| disabled_at.is_none()))
     }
 
     /// Sets the password's hash and enables the password.
-    pub async fn set_password_hash(&mut self, user: UserId, hash: &str, at: Timestamp) -> Result<()> {
-        self.must_touch(&SET_PASSWORD, &[user.into(), hash.into(), at.into()]).await
+    pub async fn set_password_hash(
+        &mut self,
+        user: UserId,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.must_touch(&SET_PASSWORD, &[user.into(), hash.into(), at.into()])
+            .await
     }
 
     /// Replaces the hash of an unchanged password (stronger parameters), if it still is `old`.
     /// Returns whether it was.
     pub async fn rehash_password(&mut self, user: UserId, old: &str, new: &str) -> Result<bool> {
-        Ok(self.execute(&REHASH_PASSWORD, &[user.into(), old.into(), new.into()]).await? == 1)
+        Ok(self
+            .execute(&REHASH_PASSWORD, &[user.into(), old.into(), new.into()])
+            .await?
+            == 1)
     }
 
     /// Disables the password until the next [`set_password_hash`](Self::set_password_hash).
     pub async fn disable_password(&mut self, user: UserId, reason: &str) -> Result<()> {
-        self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()]).await
+        self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()])
+            .await
     }
 
     /// The same for one that is enabled: what it was disabled for before stands. Returns whether
     /// it was enabled.
     pub async fn disable_enabled_password(&mut self, user: UserId, reason: &str) -> Result<bool> {
-        Ok(self.execute(&DISABLE_ENABLED_PASSWORD, &[user.into(), reason.into()]).await? == 1)
+        Ok(self
+            .execute(&DISABLE_ENABLED_PASSWORD, &[user.into(), reason.into()])
+            .await?
+            == 1)
     }
 
     /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was shown to
     /// enroll it, which is spent by that; steps that were spent before stay so.
-    pub async fn set_totp(&mut self, user: UserId, secret: &str, last_step: Option<i64>, at: Timestamp) -> Result<()> {
-        self.must_touch(&SET_TOTP, &[user.into(), secret.into(), last_step.into(), at.into()]).await
+    pub async fn set_totp(
+        &mut self,
+        user: UserId,
+        secret: &str,
+        last_step: Option<i64>,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.must_touch(
+            &SET_TOTP,
+            &[user.into(), secret.into(), last_step.into(), at.into()],
+        )
+        .await
     }
 
     /// Removes TOTP. Returns whether it was enrolled. `Conflict::LastFactor` if a factor must be
@@ -304,8 +397,16 @@ impl UnitOfWork {
 
     /// Disables the user until [`enable_user`](Self::enable_user): no credential of theirs counts
     /// any more. Returns whether there was a user who was not disabled.
-    pub async fn disable_user(&mut self, user: UserId, reason: &str, at: Timestamp) -> Result<bool> {
-        Ok(self.execute(&DISABLE, &[user.into(), at.into(), reason.into()]).await? == 1)
+    pub async fn disable_user(
+        &mut self,
+        user: UserId,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool> {
+        Ok(self
+            .execute(&DISABLE, &[user.into(), at.into(), reason.into()])
+            .await?
+            == 1)
     }
 
     /// Takes that back. Returns whether there was a user who was disabled.
@@ -315,26 +416,51 @@ impl UnitOfWork {
 
     /// Makes the user staff, or not.
     pub async fn set_staff(&mut self, user: UserId, staff: bool) -> Result<()> {
-        self.must_touch(&SET_STAFF, &[user.into(), staff.into()]).await
+        self.must_touch(&SET_STAFF, &[user.into(), staff.into()])
+            .await
     }
 
     /// Adds an unverified address; the first one becomes the primary. `Conflict::EmailTaken`.
     pub async fn add_email(&mut self, user: UserId, address: &str, at: Timestamp) -> Result<()> {
         self.lock_user(user).await?;
-        self.must_touch(&ADD_EMAIL, &[address.to_ascii_lowercase().into(), address.into(), user.into(), at.into()]).await
+        self.must_touch(
+            &ADD_EMAIL,
+            &[
+                address.to_ascii_lowercase().into(),
+                address.into(),
+                user.into(),
+                at.into(),
+            ],
+        )
+        .await
     }
 
     /// Marks an address of the user as verified. Returns whether the user has the address.
-    pub async fn verify_email(&mut self, user: UserId, address: &str, at: Timestamp) -> Result<bool> {
-        Ok(self.execute(&VERIFY_EMAIL, &[user.into(), address.to_ascii_lowercase().into(), at.into()]).await? == 1)
+    pub async fn verify_email(
+        &mut self,
+        user: UserId,
+        address: &str,
+        at: Timestamp,
+    ) -> Result<bool> {
+        Ok(self
+            .execute(
+                &VERIFY_EMAIL,
+                &[user.into(), address.to_ascii_lowercase().into(), at.into()],
+            )
+            .await?
+            == 1)
     }
 
     /// Makes an address of the user the primary one. Returns whether the user has the address.
     pub async fn promote_email(&mut self, user: UserId, address: &str) -> Result<bool> {
         let folded = address.to_ascii_lowercase();
         self.lock_user(user).await?;
-        self.execute(&CLEAR_PRIMARY, &[user.into(), (&folded).into()]).await?;
-        Ok(self.execute(&SET_PRIMARY, &[user.into(), folded.into()]).await? == 1)
+        self.execute(&CLEAR_PRIMARY, &[user.into(), (&folded).into()])
+            .await?;
+        Ok(self
+            .execute(&SET_PRIMARY, &[user.into(), folded.into()])
+            .await?
+            == 1)
     }
 
     /// Takes an address from whoever has it and never verified it, be it their primary one:
@@ -346,7 +472,11 @@ impl UnitOfWork {
         };
         let user: UserId = row.parsed("user_id")?;
         self.lock_user(user).await?;
-        if self.execute(&RELEASE_UNVERIFIED, &[(&folded).into(), user.into()]).await? == 0 {
+        if self
+            .execute(&RELEASE_UNVERIFIED, &[(&folded).into(), user.into()])
+            .await?
+            == 0
+        {
             return Ok(None);
         }
         self.execute(&PROMOTE_ANY, &[user.into()]).await?;
@@ -355,27 +485,47 @@ impl UnitOfWork {
 
     /// Whether somebody proved to have this address.
     pub async fn is_verified_email(&mut self, address: &str) -> Result<bool> {
-        Ok(self.optional(&VERIFIED, &[address.to_ascii_lowercase().into()]).await?.is_some())
+        Ok(self
+            .optional(&VERIFIED, &[address.to_ascii_lowercase().into()])
+            .await?
+            .is_some())
     }
 
     /// Writes an address of the user in another form, which changes nothing else about it.
     /// `Conflict::EmailTaken`; `Conflict::ReferenceGone` if the user does not have it.
     pub async fn rewrite_email(&mut self, user: UserId, address: &str, form: &str) -> Result<()> {
-        let values = [user.into(), address.to_ascii_lowercase().into(), form.to_ascii_lowercase().into(), form.into()];
+        let values = [
+            user.into(),
+            address.to_ascii_lowercase().into(),
+            form.to_ascii_lowercase().into(),
+            form.into(),
+        ];
         self.must_touch(&REWRITE_EMAIL, &values).await
     }
 
     /// Takes an address from the user, be it the primary one: another of theirs is the primary one
     /// then. Returns whether there was one.
     pub async fn take_email(&mut self, user: UserId, address: &str) -> Result<bool> {
-        let taken = self.execute(&TAKE_EMAIL, &[user.into(), address.to_ascii_lowercase().into()]).await? == 1;
+        let taken = self
+            .execute(
+                &TAKE_EMAIL,
+                &[user.into(), address.to_ascii_lowercase().into()],
+            )
+            .await?
+            == 1;
         self.execute(&PROMOTE_ANY, &[user.into()]).await?;
         Ok(taken)
     }
 
     /// Removes an address of the user that is not the primary one. Returns whether there was one.
     pub async fn remove_email(&mut self, user: UserId, address: &str) -> Result<bool> {
-        Ok(self.execute(&REMOVE_EMAIL, &[user.into(), address.to_ascii_lowercase().into()]).await? == 1)
+        Ok(self
+            .execute(
+                &REMOVE_EMAIL,
+                &[user.into(), address.to_ascii_lowercase().into()],
+            )
+            .await?
+            == 1)
     }
 }
 

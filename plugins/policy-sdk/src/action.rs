@@ -70,7 +70,10 @@ actions! {
 impl Action {
     /// Reads the text back; `None` when it names no action.
     pub fn parse(text: &str) -> Option<Action> {
-        Action::ALL.iter().copied().find(|action| action.as_str() == text)
+        Action::ALL
+            .iter()
+            .copied()
+            .find(|action| action.as_str() == text)
     }
 }
 
@@ -114,7 +117,10 @@ impl ActionSet {
 
     /// The actions, in the order of the contract.
     pub fn iter(self) -> impl Iterator<Item = Action> {
-        Action::ALL.iter().copied().filter(move |&action| self.contains(action))
+        Action::ALL
+            .iter()
+            .copied()
+            .filter(move |&action| self.contains(action))
     }
 }
 
@@ -126,7 +132,11 @@ impl<const N: usize> From<&[Action; N]> for ActionSet {
 
 impl FromIterator<Action> for ActionSet {
     fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
-        Self(actions.into_iter().fold(0, |bits, action| bits | 1 << action as u64))
+        Self(
+            actions
+                .into_iter()
+                .fold(0, |bits, action| bits | 1 << action as u64),
+        )
     }
 }
 
@@ -155,10 +165,24 @@ mod tests {
     #[test]
     fn a_set_holds_what_was_put_in_and_nothing_else() {
         let set = ActionSet::of(&[Action::AuditRead, Action::IndexRead]);
-        assert!(set.contains(Action::IndexRead) && set.contains(Action::AuditRead) && !set.contains(Action::FileUpload));
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Action::IndexRead, Action::AuditRead]);
+        assert!(
+            set.contains(Action::IndexRead)
+                && set.contains(Action::AuditRead)
+                && !set.contains(Action::FileUpload)
+        );
+        assert_eq!(
+            set.iter().collect::<Vec<_>>(),
+            [Action::IndexRead, Action::AuditRead]
+        );
         assert_eq!(set.iter().collect::<ActionSet>(), set);
-        assert_eq!(ActionSet::ALL.without(set).iter().count(), Action::ALL.len() - 2);
-        assert!(ActionSet::EMPTY.is_subset(set) && set.is_subset(set) && !set.is_subset(ActionSet::of(&[Action::IndexRead])));
+        assert_eq!(
+            ActionSet::ALL.without(set).iter().count(),
+            Action::ALL.len() - 2
+        );
+        assert!(
+            ActionSet::EMPTY.is_subset(set)
+                && set.is_subset(set)
+                && !set.is_subset(ActionSet::of(&[Action::IndexRead]))
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! Questions a policy asks of a context.
 
-use crate::contract::{Action, Change, Context, CredentialKind, Factors, Principal, Requirement, TokenScope, User};
+use crate::contract::{
+    Action, Change, Context, CredentialKind, Factors, Principal, Requirement, TokenScope, User,
+};
 
 impl Context {
     /// A context with nothing in it but the action and the credential: the start of a
@@ -41,14 +43,26 @@ impl Context {
     /// and the email address, `assurance` for what was proven, `token` for the token.
     pub fn meets(&self, requirement: Requirement) -> bool {
         match requirement {
-            Requirement::EnrolledSecondFactor => self.user().is_some_and(|user| user.factors != Factors::empty()),
-            Requirement::SecondFactorWithin(seconds) => self.second_factor_age().is_some_and(|age| age <= u64::from(seconds)),
-            Requirement::PasswordWithin(seconds) => {
-                self.assurance.as_ref().and_then(|assurance| assurance.password_age).is_some_and(|age| age <= u64::from(seconds))
-            }
+            Requirement::EnrolledSecondFactor => self
+                .user()
+                .is_some_and(|user| user.factors != Factors::empty()),
+            Requirement::SecondFactorWithin(seconds) => self
+                .second_factor_age()
+                .is_some_and(|age| age <= u64::from(seconds)),
+            Requirement::PasswordWithin(seconds) => self
+                .assurance
+                .as_ref()
+                .and_then(|assurance| assurance.password_age)
+                .is_some_and(|age| age <= u64::from(seconds)),
             Requirement::VerifiedEmail => self.user().is_some_and(|user| user.email_verified),
-            Requirement::ProjectToken => self.token.as_ref().is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))),
-            Requirement::TokenMadeWithSecondFactor => self.token.as_ref().is_some_and(|token| token.made_with_second_factor),
+            Requirement::ProjectToken => self
+                .token
+                .as_ref()
+                .is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))),
+            Requirement::TokenMadeWithSecondFactor => self
+                .token
+                .as_ref()
+                .is_some_and(|token| token.made_with_second_factor),
         }
     }
 }

@@ -1,18 +1,27 @@
 //! Facts that native tests start from, each in one line and changed with `..`.
 
 use crate::contract::{
-    Assurance, Factor, FactorUse, Factors, PasswordState, Principal, Project, ProjectStatus, Publisher, Release, ReleaseState, Role, Token, TokenScope, User,
-    VersionOrder,
+    Assurance, Factor, FactorUse, Factors, PasswordState, Principal, Project, ProjectStatus,
+    Publisher, Release, ReleaseState, Role, Token, TokenScope, User, VersionOrder,
 };
 
 /// A user with a verified email address and a TOTP app.
 pub fn user(name: &str) -> User {
-    User { name: name.to_owned(), age: 1_000_000, email_verified: true, factors: Factors::TOTP, staff: false }
+    User {
+        name: name.to_owned(),
+        age: 1_000_000,
+        email_verified: true,
+        factors: Factors::TOTP,
+        staff: false,
+    }
 }
 
 /// A trusted publisher of the provider `github`.
 pub fn publisher() -> Principal {
-    Principal::Publisher(Publisher { provider: "github".to_owned(), claims: Vec::new() })
+    Principal::Publisher(Publisher {
+        provider: "github".to_owned(),
+        claims: Vec::new(),
+    })
 }
 
 /// A token for all projects of the account, made with a second factor.
@@ -31,18 +40,34 @@ pub fn token() -> Token {
 
 /// A token for one project, made with a second factor.
 pub fn project_token(project: &str) -> Token {
-    Token { scope: TokenScope::Projects(vec![project.to_owned()]), ..token() }
+    Token {
+        scope: TokenScope::Projects(vec![project.to_owned()]),
+        ..token()
+    }
 }
 
 /// A password and a TOTP proven this many seconds ago.
 pub fn second_factor(age: u64) -> Assurance {
-    Assurance { password_age: Some(age), second_factor: Some(FactorUse { factor: Factor::Totp, age }), password_state: PasswordState::Unchecked }
+    Assurance {
+        password_age: Some(age),
+        second_factor: Some(FactorUse {
+            factor: Factor::Totp,
+            age,
+        }),
+        password_state: PasswordState::Unchecked,
+    }
 }
 
 /// An active project that exists, and the caller's role on it. Its owners' settings are
 /// passed to `evaluate` beside the context.
 pub fn project(name: &str, role: Role) -> Project {
-    Project { name: name.to_owned(), exists: true, status: ProjectStatus::Active, role, settings: Vec::new() }
+    Project {
+        name: name.to_owned(),
+        exists: true,
+        status: ProjectStatus::Active,
+        role,
+        settings: Vec::new(),
+    }
 }
 
 /// A release that is staged.

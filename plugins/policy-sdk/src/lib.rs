@@ -49,9 +49,11 @@ pub mod bindings;
 /// The types of the contract (`wit/policy.wit`), as they cross the border.
 pub mod contract {
     pub use crate::bindings::exports::portcullis::policy::policy::{
-        Action, Assurance, Change, Claim, Context, CredentialKind, Descriptor, Factor, FactorUse, Factors, File, FileKind, Metadata, Method, NewToken,
-        Obligation, Outcome, Page, PasswordState, Principal, Project, ProjectStatus, Publisher, Range, Reason, Release, ReleaseState, Request, Requirement,
-        Role, RoleChange, Sections, Setting, SettingError, SettingKind, SettingValue, Token, TokenScope, User, Verdict, VersionOrder,
+        Action, Assurance, Change, Claim, Context, CredentialKind, Descriptor, Factor, FactorUse,
+        Factors, File, FileKind, Metadata, Method, NewToken, Obligation, Outcome, Page,
+        PasswordState, Principal, Project, ProjectStatus, Publisher, Range, Reason, Release,
+        ReleaseState, Request, Requirement, Role, RoleChange, Sections, Setting, SettingError,
+        SettingKind, SettingValue, Token, TokenScope, User, Verdict, VersionOrder,
     };
 }
 

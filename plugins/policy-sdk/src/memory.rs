@@ -54,8 +54,12 @@ unsafe impl GlobalAlloc for Bump {
             0 => (&raw const __heap_base).addr(),
             next => next,
         };
-        let Some(start) = next.checked_next_multiple_of(layout.align()) else { return core::ptr::null_mut() };
-        let Some(until) = start.checked_add(layout.size()) else { return core::ptr::null_mut() };
+        let Some(start) = next.checked_next_multiple_of(layout.align()) else {
+            return core::ptr::null_mut();
+        };
+        let Some(until) = start.checked_add(layout.size()) else {
+            return core::ptr::null_mut();
+        };
         if !self.reach(until) {
             return core::ptr::null_mut();
         }
@@ -87,4 +91,7 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[global_allocator]
-static MEMORY: Bump = Bump { next: Cell::new(0), end: Cell::new(0) };
+static MEMORY: Bump = Bump {
+    next: Cell::new(0),
+    end: Cell::new(0),
+};

@@ -17,7 +17,10 @@ pub trait Policy {
 
     /// Checks settings beyond their kinds. `owner` is absent when only the operator's
     /// settings are checked.
-    fn validate(operator: &Self::Operator, owner: Option<&Self::Owner>) -> Result<(), Vec<SettingError>> {
+    fn validate(
+        operator: &Self::Operator,
+        owner: Option<&Self::Owner>,
+    ) -> Result<(), Vec<SettingError>> {
         let _ = (operator, owner);
         Ok(())
     }
@@ -71,8 +74,15 @@ pub fn describe<P: Policy>() -> Descriptor {
 }
 
 /// Checks settings as the host asks for it: an empty `owner` checks the operator's only.
-pub fn validate_settings<P: Policy>(operator: Vec<SettingValue>, owner: Vec<SettingValue>) -> Result<(), Vec<SettingError>> {
-    let owner = if owner.is_empty() { None } else { Some(P::Owner::read(owner)) };
+pub fn validate_settings<P: Policy>(
+    operator: Vec<SettingValue>,
+    owner: Vec<SettingValue>,
+) -> Result<(), Vec<SettingError>> {
+    let owner = if owner.is_empty() {
+        None
+    } else {
+        Some(P::Owner::read(owner))
+    };
     P::validate(&P::Operator::read(operator), owner.as_ref())
 }
 
@@ -104,16 +114,20 @@ macro_rules! export {
                 fn validate_settings(
                     operator: ::std::vec::Vec<$crate::contract::SettingValue>,
                     owner: ::std::vec::Vec<$crate::contract::SettingValue>,
-                ) -> ::std::result::Result<(), ::std::vec::Vec<$crate::contract::SettingError>> {
+                ) -> ::std::result::Result<(), ::std::vec::Vec<$crate::contract::SettingError>>
+                {
                     $crate::module::validate_settings::<$policy>(operator, owner)
                 }
 
-                fn evaluate(settings: ::std::vec::Vec<$crate::contract::SettingValue>, context: $crate::contract::Context) -> $crate::contract::Verdict {
-                    $crate::module::evaluate::<$policy>(settings, context)
+                fn evaluate(
+                    settings: ::std::vec::Vec<$crate::contract::SettingValue>,
+                    context: $crate::contract::Context,
+                ) -> $crate::contract::Verdict {
+            $crate::module::evaluate::<$policy>(settings, context)
                 }
             }
 
-    $crate::bindings::export_policy_module!(Module with_types_in $crate::bindings);
+            $crate::bindings::export_policy_module!(Module with_types_in $crate::bindings);
         };
     };
 }

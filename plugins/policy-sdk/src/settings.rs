@@ -30,38 +30,62 @@ pub trait Value: Sized {
 
 impl Value for bool {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Boolean(value) = value { Some(value) } else { None }
+        if let SettingValue::Boolean(value) = value {
+            Some(value)
+        } else {
+            None
+        }
     }
 }
 
 impl Value for i64 {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Integer(value) = value { Some(value) } else { None }
+        if let SettingValue::Integer(value) = value {
+            Some(value)
+        } else {
+            None
+        }
     }
 }
 
 /// Seconds.
 impl Value for u32 {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Integer(value) = value { u32::try_from(value).ok() } else { None }
+        if let SettingValue::Integer(value) = value {
+            u32::try_from(value).ok()
+        } else {
+            None
+        }
     }
 }
 
 impl Value for String {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Text(value) = value { Some(value) } else { None }
+        if let SettingValue::Text(value) = value {
+            Some(value)
+        } else {
+            None
+        }
     }
 }
 
 impl Value for Vec<String> {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Texts(value) = value { Some(value) } else { None }
+        if let SettingValue::Texts(value) = value {
+            Some(value)
+        } else {
+            None
+        }
     }
 }
 
 impl Value for ActionSet {
     fn from_setting(value: SettingValue) -> Option<Self> {
-        if let SettingValue::Actions(value) = value { Some(value.into_iter().collect()) } else { None }
+        if let SettingValue::Actions(value) = value {
+            Some(value.into_iter().collect())
+        } else {
+            None
+        }
     }
 }
 
@@ -87,12 +111,23 @@ pub struct Offer<T> {
 
 impl<T: Value> Offer<T> {
     fn new(label: &'static str, kind: SettingKind, default: SettingValue) -> Self {
-        Self { label, kind, default, of: PhantomData }
+        Self {
+            label,
+            kind,
+            default,
+            of: PhantomData,
+        }
     }
 
     /// The setting as the host sees it. The name is the field's, with hyphens.
     pub fn describe(self, field: &str, help: &str) -> Setting {
-        Setting { name: field.replace('_', "-"), label: self.label.to_owned(), help: help.trim().to_owned(), kind: self.kind, default: self.default }
+        Setting {
+            name: field.replace('_', "-"),
+            label: self.label.to_owned(),
+            help: help.trim().to_owned(),
+            kind: self.kind,
+            default: self.default,
+        }
     }
 
     /// The default.
@@ -116,35 +151,65 @@ pub mod offer {
 
     /// A whole number.
     pub fn integer(label: &'static str, range: RangeInclusive<i64>, default: i64) -> Offer<i64> {
-        let range = Range { minimum: *range.start(), maximum: *range.end() };
-        Offer::new(label, SettingKind::Integer(range), SettingValue::Integer(default))
+        let range = Range {
+            minimum: *range.start(),
+            maximum: *range.end(),
+        };
+        Offer::new(
+            label,
+            SettingKind::Integer(range),
+            SettingValue::Integer(default),
+        )
     }
 
     /// A number of seconds.
     pub fn seconds(label: &'static str, range: RangeInclusive<u32>, default: u32) -> Offer<u32> {
-        let range = Range { minimum: i64::from(*range.start()), maximum: i64::from(*range.end()) };
-        Offer::new(label, SettingKind::Seconds(range), SettingValue::Integer(i64::from(default)))
+        let range = Range {
+            minimum: i64::from(*range.start()),
+            maximum: i64::from(*range.end()),
+        };
+        Offer::new(
+            label,
+            SettingKind::Seconds(range),
+            SettingValue::Integer(i64::from(default)),
+        )
     }
 
     /// Text of at most `max` characters.
     pub fn text(label: &'static str, max: u32, default: &str) -> Offer<String> {
-        Offer::new(label, SettingKind::Text(max), SettingValue::Text(default.to_owned()))
+        Offer::new(
+            label,
+            SettingKind::Text(max),
+            SettingValue::Text(default.to_owned()),
+        )
     }
 
     /// At most `max` texts of at most 200 characters.
     pub fn texts(label: &'static str, max: u32, default: &[&str]) -> Offer<Vec<String>> {
-        Offer::new(label, SettingKind::Texts(max), SettingValue::Texts(default.iter().map(|&text| text.to_owned()).collect()))
+        Offer::new(
+            label,
+            SettingKind::Texts(max),
+            SettingValue::Texts(default.iter().map(|&text| text.to_owned()).collect()),
+        )
     }
 
     /// One of the words of a [`choice!`](crate::choice!).
     pub fn choice<T: Choice + Value>(label: &'static str, default: T) -> Offer<T> {
         let words = T::ALL.iter().map(|value| value.word().to_owned()).collect();
-        Offer::new(label, SettingKind::Choice(words), SettingValue::Choice(default.position()))
+        Offer::new(
+            label,
+            SettingKind::Choice(words),
+            SettingValue::Choice(default.position()),
+        )
     }
 
     /// A set of actions.
     pub fn actions(label: &'static str, default: impl Into<ActionSet>) -> Offer<ActionSet> {
-        Offer::new(label, SettingKind::Actions, SettingValue::Actions(default.into().iter().collect()))
+        Offer::new(
+            label,
+            SettingKind::Actions,
+            SettingValue::Actions(default.into().iter().collect()),
+        )
     }
 }
 
@@ -170,7 +235,10 @@ fn mismatch() -> ! {
 impl SettingError {
     /// What is wrong with a setting, and what would be right.
     pub fn new(setting: impl Into<String>, message: impl Into<String>) -> Self {
-        SettingError { setting: setting.into(), message: message.into() }
+        SettingError {
+            setting: setting.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -274,15 +342,30 @@ mod tests {
         let described = Offered::describe();
         assert_eq!(described[0].name, "hold-back");
         assert_eq!(described[0].help, "Says how much is held.");
-        assert_eq!(described[0].kind, SettingKind::Choice(vec!["off".into(), "some".into(), "all".into()]));
+        assert_eq!(
+            described[0].kind,
+            SettingKind::Choice(vec!["off".into(), "some".into(), "all".into()])
+        );
         assert_eq!(described[0].default, SettingValue::Choice(1));
-        assert_eq!(described[1].kind, SettingKind::Seconds(Range { minimum: 0, maximum: 86_400 }));
-        assert_eq!(described[2].default, SettingValue::Actions(vec![Action::IndexRead, Action::FileUpload]));
+        assert_eq!(
+            described[1].kind,
+            SettingKind::Seconds(Range {
+                minimum: 0,
+                maximum: 86_400
+            })
+        );
+        assert_eq!(
+            described[2].default,
+            SettingValue::Actions(vec![Action::IndexRead, Action::FileUpload])
+        );
     }
 
     #[test]
     fn the_described_defaults_read_as_the_default() {
-        let defaults = Offered::describe().into_iter().map(|setting| setting.default).collect();
+        let defaults = Offered::describe()
+            .into_iter()
+            .map(|setting| setting.default)
+            .collect();
         assert_eq!(Offered::read(defaults), Offered::default());
     }
 

@@ -30,7 +30,12 @@ pub fn stage(reason: Reason) -> Verdict {
 impl Verdict {
     /// An outcome without reasons, obligations or notes.
     pub fn new(outcome: Outcome) -> Self {
-        Verdict { outcome, reasons: Vec::new(), obligations: Vec::new(), notes: Vec::new() }
+        Verdict {
+            outcome,
+            reasons: Vec::new(),
+            obligations: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Adds a reason. The host shows the first 8.
@@ -59,7 +64,12 @@ impl Reason {
     /// A reason: a stable code for programs (lower-case words joined by hyphens) and one
     /// sentence that says what is wrong.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Reason { code: code.into(), message: message.into(), remedy: String::new(), page: None }
+        Reason {
+            code: code.into(),
+            message: message.into(),
+            remedy: String::new(),
+            page: None,
+        }
     }
 
     /// One sentence that says what to do.
@@ -88,7 +98,11 @@ pub struct Requirements<'a> {
 impl<'a> Requirements<'a> {
     /// No requirements yet on this context.
     pub fn on(context: &'a Context) -> Self {
-        Self { context, unmet: Vec::new(), reasons: Vec::new() }
+        Self {
+            context,
+            unmet: Vec::new(),
+            reasons: Vec::new(),
+        }
     }
 
     /// Demands this. The reason is made only when it does not hold yet.
@@ -103,8 +117,17 @@ impl<'a> Requirements<'a> {
 
     /// Demands this when `wanted`.
     #[must_use]
-    pub fn need_if(self, wanted: bool, requirement: Requirement, reason: impl FnOnce() -> Reason) -> Self {
-        if wanted { self.need(requirement, reason) } else { self }
+    pub fn need_if(
+        self,
+        wanted: bool,
+        requirement: Requirement,
+        reason: impl FnOnce() -> Reason,
+    ) -> Self {
+        if wanted {
+            self.need(requirement, reason)
+        } else {
+            self
+        }
     }
 
     /// `require` with what does not hold yet, `abstain` when everything holds. Never a
@@ -113,6 +136,9 @@ impl<'a> Requirements<'a> {
         if self.unmet.is_empty() {
             return abstain();
         }
-        Verdict { reasons: self.reasons, ..Verdict::new(Outcome::Require(self.unmet)) }
+        Verdict {
+            reasons: self.reasons,
+            ..Verdict::new(Outcome::Require(self.unmet))
+        }
     }
 }

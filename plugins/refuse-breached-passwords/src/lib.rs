@@ -16,10 +16,15 @@ pub struct RefuseBreachedPasswords;
 /// Reading is asked most, and a trusted publisher brings no password. Whatever else may carry
 /// one: uploads, too, where an operator accepts passwords for them; the sets that are shipped
 /// accept none there, and do not ask.
-const NEVER: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload, Action::TokenMint]);
+const NEVER: ActionSet =
+    ActionSet::of(&[Action::IndexRead, Action::FileDownload, Action::TokenMint]);
 
 /// Here the password is the one that somebody wants to have from now on.
-const CHOOSING: ActionSet = ActionSet::of(&[Action::AccountCreate, Action::PasswordChange, Action::PasswordReset]);
+const CHOOSING: ActionSet = ActionSet::of(&[
+    Action::AccountCreate,
+    Action::PasswordChange,
+    Action::PasswordReset,
+]);
 
 settings! {
     /// What happens, in addition to the refusal, to a password that was right.
@@ -36,23 +41,40 @@ impl Policy for RefuseBreachedPasswords {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("refuse-breached-passwords", env!("CARGO_PKG_VERSION"), "A password known from a breach is not accepted and cannot be chosen.")
-            .hears(ActionSet::ALL.without(NEVER))
-            .needs(Sections::ASSURANCE)
+        Descriptor::new(
+            "refuse-breached-passwords",
+            env!("CARGO_PKG_VERSION"),
+            "A password known from a breach is not accepted and cannot be chosen.",
+        )
+        .hears(ActionSet::ALL.without(NEVER))
+        .needs(Sections::ASSURANCE)
     }
 
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
         // What was checked in this request, never what a session began with: by now that may
         // be another password, which must not be disabled for what the old one was.
-        if context.assurance.as_ref().is_none_or(|assurance| assurance.password_state != PasswordState::Breached) {
+        if context
+            .assurance
+            .as_ref()
+            .is_none_or(|assurance| assurance.password_state != PasswordState::Breached)
+        {
             return abstain();
         }
         if CHOOSING.contains(context.action) {
-            return deny(Reason::new("password-breached", "This password is known from a breach of another site.").remedy("Choose another password."));
+            return deny(
+                Reason::new(
+                    "password-breached",
+                    "This password is known from a breach of another site.",
+                )
+                .remedy("Choose another password."),
+            );
         }
-        let reason = Reason::new("password-breached", "This password appeared in a data breach, so it no longer works here.")
-            .remedy("Set a new one through a link that we email you.")
-            .page(Page::PasswordReset);
+        let reason = Reason::new(
+            "password-breached",
+            "This password appeared in a data breach, so it no longer works here.",
+        )
+        .remedy("Set a new one through a link that we email you.")
+        .page(Page::PasswordReset);
         let mut verdict = deny(reason);
         if operator.disable_password {
             verdict = verdict.obligation(Obligation::DisablePassword);
@@ -71,9 +93,22 @@ mod tests {
     use super::*;
     use policy_sdk::example;
 
-    fn proven(action: Action, credential: CredentialKind, age: u64, password_state: PasswordState) -> Context {
-        let assurance = Assurance { password_age: Some(age), second_factor: None, password_state };
-        Context { principal: Principal::User(example::user("alice")), assurance: Some(assurance), ..Context::of(action, credential) }
+    fn proven(
+        action: Action,
+        credential: CredentialKind,
+        age: u64,
+        password_state: PasswordState,
+    ) -> Context {
+        let assurance = Assurance {
+            password_age: Some(age),
+            second_factor: None,
+            password_state,
+        };
+        Context {
+            principal: Principal::User(example::user("alice")),
+            assurance: Some(assurance),
+            ..Context::of(action, credential)
+        }
     }
 
     fn said(context: &Context) -> Verdict {
@@ -81,27 +116,43 @@ mod tests {
     }
 
     fn disabled_and_told() -> Vec<Obligation> {
-        vec![Obligation::DisablePassword, Obligation::SendMail("password-breached".to_owned())]
+        vec![
+            Obligation::DisablePassword,
+            Obligation::SendMail("password-breached".to_owned()),
+        ]
     }
 
     #[test]
     fn a_breached_password_does_not_log_in_and_is_disabled_and_told() {
         for action in [Action::SessionStart, Action::SessionStepUp] {
-            let verdict = said(&proven(action, CredentialKind::Session, 3, PasswordState::Breached));
+            let verdict = said(&proven(
+                action,
+                CredentialKind::Session,
+                3,
+                PasswordState::Breached,
+            ));
             assert_eq!(verdict.outcome, Outcome::Deny);
-            assert_eq!((verdict.reasons[0].code.as_str(), verdict.reasons[0].page), ("password-breached", Some(Page::PasswordReset)));
+            assert_eq!(
+                (verdict.reasons[0].code.as_str(), verdict.reasons[0].page),
+                ("password-breached", Some(Page::PasswordReset))
+            );
             assert_eq!(verdict.obligations, disabled_and_told());
         }
     }
 
     #[test]
     fn a_breached_password_is_no_new_password_and_nothing_is_disabled_for_trying() {
-        for (action, credential) in
-            [(Action::AccountCreate, CredentialKind::None), (Action::PasswordReset, CredentialKind::None), (Action::PasswordChange, CredentialKind::Session)]
-        {
+        for (action, credential) in [
+            (Action::AccountCreate, CredentialKind::None),
+            (Action::PasswordReset, CredentialKind::None),
+            (Action::PasswordChange, CredentialKind::Session),
+        ] {
             let verdict = said(&proven(action, credential, 0, PasswordState::Breached));
             assert_eq!(verdict.outcome, Outcome::Deny);
-            assert_eq!((verdict.reasons[0].remedy.as_str(), verdict.reasons[0].page), ("Choose another password.", None));
+            assert_eq!(
+                (verdict.reasons[0].remedy.as_str(), verdict.reasons[0].page),
+                ("Choose another password.", None)
+            );
             assert_eq!(verdict.obligations, []);
         }
     }
@@ -109,10 +160,23 @@ mod tests {
     #[test]
     fn a_password_in_a_header_or_in_a_call_counts_as_proven() {
         for context in [
-            proven(Action::ReleasePublish, CredentialKind::Session, 0, PasswordState::Breached),
-            proven(Action::FileUpload, CredentialKind::BasicPassword, 0, PasswordState::Breached),
+            proven(
+                Action::ReleasePublish,
+                CredentialKind::Session,
+                0,
+                PasswordState::Breached,
+            ),
+            proven(
+                Action::FileUpload,
+                CredentialKind::BasicPassword,
+                0,
+                PasswordState::Breached,
+            ),
         ] {
-            assert_eq!((said(&context).outcome, said(&context).obligations), (Outcome::Deny, disabled_and_told()));
+            assert_eq!(
+                (said(&context).outcome, said(&context).obligations),
+                (Outcome::Deny, disabled_and_told())
+            );
         }
     }
 
@@ -120,7 +184,10 @@ mod tests {
     fn a_password_that_was_not_found_or_not_checked_in_this_request_is_not_its_business() {
         for &action in Action::ALL {
             for state in [PasswordState::Clean, PasswordState::Unchecked] {
-                assert_eq!(said(&proven(action, CredentialKind::Session, 0, state)), abstain());
+                assert_eq!(
+                    said(&proven(action, CredentialKind::Session, 0, state)),
+                    abstain()
+                );
             }
             assert_eq!(said(&Context::of(action, CredentialKind::None)), abstain());
         }
@@ -128,14 +195,33 @@ mod tests {
 
     #[test]
     fn an_operator_may_refuse_without_disabling_or_telling() {
-        let context = proven(Action::SessionStart, CredentialKind::Session, 0, PasswordState::Breached);
+        let context = proven(
+            Action::SessionStart,
+            CredentialKind::Session,
+            0,
+            PasswordState::Breached,
+        );
         for (disable_password, mail, expected) in [
             (false, false, vec![]),
             (true, false, vec![Obligation::DisablePassword]),
-            (false, true, vec![Obligation::SendMail("password-breached".to_owned())]),
+            (
+                false,
+                true,
+                vec![Obligation::SendMail("password-breached".to_owned())],
+            ),
         ] {
-            let verdict = RefuseBreachedPasswords::evaluate(&Operator { disable_password, mail }, &(), &context);
-            assert_eq!((verdict.outcome, verdict.obligations), (Outcome::Deny, expected));
+            let verdict = RefuseBreachedPasswords::evaluate(
+                &Operator {
+                    disable_password,
+                    mail,
+                },
+                &(),
+                &context,
+            );
+            assert_eq!(
+                (verdict.outcome, verdict.obligations),
+                (Outcome::Deny, expected)
+            );
         }
     }
 }

@@ -69,33 +69,60 @@ impl Policy for RequireRecentProof {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("require-recent-proof", env!("CARGO_PKG_VERSION"), "Sensitive actions need a person who confirmed their identity a short while ago.")
-            .hears(ActionSet::ALL.without(NEVER))
-            .needs(Sections::PRINCIPAL | Sections::ASSURANCE)
+        Descriptor::new(
+            "require-recent-proof",
+            env!("CARGO_PKG_VERSION"),
+            "Sensitive actions need a person who confirmed their identity a short while ago.",
+        )
+        .hears(ActionSet::ALL.without(NEVER))
+        .needs(Sections::PRINCIPAL | Sections::ASSURANCE)
     }
 
     fn validate(operator: &Operator, _: Option<&()>) -> Result<(), Vec<SettingError>> {
-        match NEVER.iter().find(|&action| operator.actions.contains(action)) {
-            Some(action) => Err(vec![SettingError::new("actions", [action.as_str(), " is never heard: leave it out"].concat())]),
+        match NEVER
+            .iter()
+            .find(|&action| operator.actions.contains(action))
+        {
+            Some(action) => Err(vec![SettingError::new(
+                "actions",
+                [action.as_str(), " is never heard: leave it out"].concat(),
+            )]),
             None => Ok(()),
         }
     }
 
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
-        let asked = context.credential == CredentialKind::Session && operator.actions.contains(context.action);
+        let asked = context.credential == CredentialKind::Session
+            && operator.actions.contains(context.action);
         let Some(user) = context.user().filter(|_| asked) else {
             return abstain();
         };
         let enrolled = user.factors != Factors::empty();
         Requirements::on(context)
-            .need_if(enrolled, Requirement::SecondFactorWithin(operator.within), || {
-                Reason::new("recent-second-factor-required", "This needs a recent second-factor check.")
+            .need_if(
+                enrolled,
+                Requirement::SecondFactorWithin(operator.within),
+                || {
+                    Reason::new(
+                        "recent-second-factor-required",
+                        "This needs a recent second-factor check.",
+                    )
                     .remedy("Confirm your second factor to continue.")
                     .page(Page::StepUp)
-            })
-            .need_if(!enrolled, Requirement::PasswordWithin(operator.within), || {
-                Reason::new("recent-password-required", "This needs a recent password check.").remedy("Enter your password to continue.").page(Page::StepUp)
-            })
+                },
+            )
+            .need_if(
+                !enrolled,
+                Requirement::PasswordWithin(operator.within),
+                || {
+                    Reason::new(
+                        "recent-password-required",
+                        "This needs a recent password check.",
+                    )
+                    .remedy("Enter your password to continue.")
+                    .page(Page::StepUp)
+                },
+            )
             .verdict()
     }
 }
@@ -108,17 +135,35 @@ mod tests {
     use policy_sdk::example;
 
     fn session(action: Action, factors: Factors, assurance: Assurance) -> Context {
-        let user = User { factors, ..example::user("alice") };
-        Context { principal: Principal::User(user), assurance: Some(assurance), ..Context::of(action, CredentialKind::Session) }
+        let user = User {
+            factors,
+            ..example::user("alice")
+        };
+        Context {
+            principal: Principal::User(user),
+            assurance: Some(assurance),
+            ..Context::of(action, CredentialKind::Session)
+        }
     }
 
     fn password(age: u64) -> Assurance {
-        Assurance { password_age: Some(age), second_factor: None, password_state: PasswordState::Unchecked }
+        Assurance {
+            password_age: Some(age),
+            second_factor: None,
+            password_state: PasswordState::Unchecked,
+        }
     }
 
     /// A passkey alone: no password was given at all.
     fn passkey(age: u64) -> Assurance {
-        Assurance { password_age: None, second_factor: Some(FactorUse { factor: Factor::Webauthn, age }), password_state: PasswordState::Unchecked }
+        Assurance {
+            password_age: None,
+            second_factor: Some(FactorUse {
+                factor: Factor::Webauthn,
+                age,
+            }),
+            password_state: PasswordState::Unchecked,
+        }
     }
 
     fn said(context: &Context) -> Outcome {
@@ -128,13 +173,29 @@ mod tests {
     #[test]
     fn who_has_a_factor_proves_it_and_who_has_none_proves_the_password() {
         for (factors, assurance, expected) in [
-            (Factors::TOTP, example::second_factor(1_800), Outcome::Abstain),
-            (Factors::TOTP, example::second_factor(1_801), Outcome::Require(vec![Requirement::SecondFactorWithin(1_800)])),
+            (
+                Factors::TOTP,
+                example::second_factor(1_800),
+                Outcome::Abstain,
+            ),
+            (
+                Factors::TOTP,
+                example::second_factor(1_801),
+                Outcome::Require(vec![Requirement::SecondFactorWithin(1_800)]),
+            ),
             (Factors::WEBAUTHN, passkey(0), Outcome::Abstain),
             // However fresh the password is, it is not what this person can prove best.
-            (Factors::WEBAUTHN, password(0), Outcome::Require(vec![Requirement::SecondFactorWithin(1_800)])),
+            (
+                Factors::WEBAUTHN,
+                password(0),
+                Outcome::Require(vec![Requirement::SecondFactorWithin(1_800)]),
+            ),
             (Factors::empty(), password(1_800), Outcome::Abstain),
-            (Factors::empty(), password(1_801), Outcome::Require(vec![Requirement::PasswordWithin(1_800)])),
+            (
+                Factors::empty(),
+                password(1_801),
+                Outcome::Require(vec![Requirement::PasswordWithin(1_800)]),
+            ),
         ] {
             let context = session(Action::TokenCreate, factors, assurance);
             assert_eq!(said(&context), expected, "{:?}", context.assurance);
@@ -144,15 +205,28 @@ mod tests {
     #[test]
     fn a_first_factor_is_enrolled_with_a_fresh_password() {
         for action in [Action::FactorEnroll, Action::RecoveryCodesGenerate] {
-            assert_eq!(said(&session(action, Factors::empty(), password(30))), Outcome::Abstain);
+            assert_eq!(
+                said(&session(action, Factors::empty(), password(30))),
+                Outcome::Abstain
+            );
         }
     }
 
     #[test]
     fn what_is_missing_is_told_with_the_page_where_it_is_proven() {
-        for (factors, code) in [(Factors::TOTP, "recent-second-factor-required"), (Factors::empty(), "recent-password-required")] {
-            let verdict = RequireRecentProof::evaluate(&Operator::default(), &(), &session(Action::EmailAdd, factors, password(7_200)));
-            assert_eq!((verdict.reasons[0].code.as_str(), verdict.reasons[0].page), (code, Some(Page::StepUp)));
+        for (factors, code) in [
+            (Factors::TOTP, "recent-second-factor-required"),
+            (Factors::empty(), "recent-password-required"),
+        ] {
+            let verdict = RequireRecentProof::evaluate(
+                &Operator::default(),
+                &(),
+                &session(Action::EmailAdd, factors, password(7_200)),
+            );
+            assert_eq!(
+                (verdict.reasons[0].code.as_str(), verdict.reasons[0].page),
+                (code, Some(Page::StepUp))
+            );
         }
     }
 
@@ -160,15 +234,31 @@ mod tests {
     fn it_never_permits_and_asks_for_nothing_that_is_not_listed() {
         for &action in Action::ALL {
             let context = session(action, Factors::TOTP, example::second_factor(7_200));
-            assert_eq!(said(&context) != Outcome::Abstain, SENSITIVE.contains(action), "{}", action.as_str());
-            assert_eq!(said(&session(action, Factors::TOTP, example::second_factor(0))), Outcome::Abstain);
+            assert_eq!(
+                said(&context) != Outcome::Abstain,
+                SENSITIVE.contains(action),
+                "{}",
+                action.as_str()
+            );
+            assert_eq!(
+                said(&session(action, Factors::TOTP, example::second_factor(0))),
+                Outcome::Abstain
+            );
         }
     }
 
     #[test]
     fn tokens_publishers_and_nobody_are_not_asked() {
-        for credential in [CredentialKind::None, CredentialKind::BasicPassword, CredentialKind::ApiToken, CredentialKind::PublisherToken] {
-            let context = Context { credential, ..session(Action::ReleasePublish, Factors::TOTP, password(7_200)) };
+        for credential in [
+            CredentialKind::None,
+            CredentialKind::BasicPassword,
+            CredentialKind::ApiToken,
+            CredentialKind::PublisherToken,
+        ] {
+            let context = Context {
+                credential,
+                ..session(Action::ReleasePublish, Factors::TOTP, password(7_200))
+            };
             assert_eq!(said(&context), Outcome::Abstain);
         }
     }
@@ -176,7 +266,13 @@ mod tests {
     #[test]
     fn it_does_not_hear_what_tokens_do_and_costs_an_upload_nothing() {
         let heard = RequireRecentProof::describe().actions;
-        for action in [Action::FileUpload, Action::ProjectCreate, Action::TokenMint, Action::IndexRead, Action::FileDownload] {
+        for action in [
+            Action::FileUpload,
+            Action::ProjectCreate,
+            Action::TokenMint,
+            Action::IndexRead,
+            Action::FileDownload,
+        ] {
             assert!(!heard.contains(&action), "{}", action.as_str());
         }
     }
@@ -184,10 +280,22 @@ mod tests {
     #[test]
     fn what_would_lock_people_out_cannot_be_listed() {
         for action in NEVER.iter() {
-            let operator = Operator { actions: ActionSet::of(&[Action::TokenCreate, action]), ..Operator::default() };
+            let operator = Operator {
+                actions: ActionSet::of(&[Action::TokenCreate, action]),
+                ..Operator::default()
+            };
             let errors = RequireRecentProof::validate(&operator, None).unwrap_err();
-            assert_eq!(errors, [SettingError::new("actions", [action.as_str(), " is never heard: leave it out"].concat())]);
+            assert_eq!(
+                errors,
+                [SettingError::new(
+                    "actions",
+                    [action.as_str(), " is never heard: leave it out"].concat()
+                )]
+            );
         }
-        assert_eq!(RequireRecentProof::validate(&Operator::default(), None), Ok(()));
+        assert_eq!(
+            RequireRecentProof::validate(&Operator::default(), None),
+            Ok(())
+        );
     }
 }

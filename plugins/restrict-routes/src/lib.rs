@@ -60,19 +60,37 @@ impl Policy for RestrictRoutes {
     type Owner = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("restrict-routes", env!("CARGO_PKG_VERSION"), "Each kind of credential may do what is listed for it, and nothing else.")
-            .hears(ActionSet::ALL)
+        Descriptor::new(
+            "restrict-routes",
+            env!("CARGO_PKG_VERSION"),
+            "Each kind of credential may do what is listed for it, and nothing else.",
+        )
+        .hears(ActionSet::ALL)
     }
 
     fn validate(operator: &Operator, _: Option<&()>) -> Result<(), Vec<SettingError>> {
-        match READING.iter().find(|&action| operator.basic_password.contains(action)) {
-            Some(action) => Err(vec![SettingError::new("basic-password", ["no password is looked at for ", action.as_str(), ": leave it out"].concat())]),
+        match READING
+            .iter()
+            .find(|&action| operator.basic_password.contains(action))
+        {
+            Some(action) => Err(vec![SettingError::new(
+                "basic-password",
+                [
+                    "no password is looked at for ",
+                    action.as_str(),
+                    ": leave it out",
+                ]
+                .concat(),
+            )]),
             None => Ok(()),
         }
     }
 
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
-        if operator.allowed(context.credential).contains(context.action) {
+        if operator
+            .allowed(context.credential)
+            .contains(context.action)
+        {
             return permit();
         }
         deny(refusal(operator, context.credential, context.action))
@@ -85,29 +103,59 @@ policy_sdk::export!(RestrictRoutes);
 fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> Reason {
     let reason = |message: &str| Reason::new("credential-not-allowed", message);
     match credential {
-        CredentialKind::None if UPLOADS.contains(action) => Reason::new("credential-required", "Uploads need an API token.")
-            .remedy("Create one and use it as password with the user name __token__.")
-            .page(Page::Tokens),
-        CredentialKind::None if action == Action::AccountCreate => {
-            Reason::new("registration-closed", "Nobody registers here: the operators make the accounts.").remedy("Ask them for one.").page(Page::Contact)
+        CredentialKind::None if UPLOADS.contains(action) => {
+            Reason::new("credential-required", "Uploads need an API token.")
+                .remedy("Create one and use it as password with the user name __token__.")
+                .page(Page::Tokens)
         }
-        CredentialKind::None => Reason::new("credential-required", "This is not open to everybody.").remedy(instead(operator, action)),
+        CredentialKind::None if action == Action::AccountCreate => Reason::new(
+            "registration-closed",
+            "Nobody registers here: the operators make the accounts.",
+        )
+        .remedy("Ask them for one.")
+        .page(Page::Contact),
+        CredentialKind::None => {
+            Reason::new("credential-required", "This is not open to everybody.")
+                .remedy(instead(operator, action))
+        }
         CredentialKind::Session if UPLOADS.contains(action) => {
-            reason("A browser session cannot upload.").remedy("Upload with an API token as password and the user name __token__.").page(Page::Tokens)
+            reason("A browser session cannot upload.")
+                .remedy("Upload with an API token as password and the user name __token__.")
+                .page(Page::Tokens)
         }
         CredentialKind::Session => {
-            let message = ["The rules of this registry do not let people in a browser do this (", action.as_str(), ")."].concat();
-            Reason::new("credential-not-allowed", message).remedy(instead(operator, action)).page(Page::Contact)
+            let message = [
+                "The rules of this registry do not let people in a browser do this (",
+                action.as_str(),
+                ").",
+            ]
+            .concat();
+            Reason::new("credential-not-allowed", message)
+                .remedy(instead(operator, action))
+                .page(Page::Contact)
         }
         CredentialKind::BasicPassword if UPLOADS.contains(action) => {
-            reason("Passwords are not accepted for uploads.").remedy("Use an API token as password with the user name __token__.").page(Page::Tokens)
+            reason("Passwords are not accepted for uploads.")
+                .remedy("Use an API token as password with the user name __token__.")
+                .page(Page::Tokens)
         }
-        CredentialKind::BasicPassword => reason("Passwords are not accepted here.").remedy(instead(operator, action)),
-        CredentialKind::ApiToken => token_refusal("API tokens", operator.api_token, operator, action),
+        CredentialKind::BasicPassword => {
+            reason("Passwords are not accepted here.").remedy(instead(operator, action))
+        }
+        CredentialKind::ApiToken => {
+            token_refusal("API tokens", operator.api_token, operator, action)
+        }
         CredentialKind::PublisherToken if action == Action::ProjectCreate => {
-            reason("A trusted publisher cannot create a project.").remedy("Make the first upload with an API token.").page(Page::Tokens)
+            reason("A trusted publisher cannot create a project.")
+                .remedy("Make the first upload with an API token.")
+                .page(Page::Tokens)
         }
-        CredentialKind::PublisherToken => token_refusal("Publisher tokens", operator.publisher_token, operator, action),
+        CredentialKind::PublisherToken => token_refusal(
+            "Publisher tokens",
+            operator.publisher_token,
+            operator,
+            action,
+        ),
     }
 }
 
@@ -116,18 +164,26 @@ fn token_refusal(tokens: &str, allowed: ActionSet, operator: &Operator, action: 
         true => [tokens, " are only valid for uploads."].concat(),
         false => [tokens, " are not valid for ", action.as_str(), "."].concat(),
     };
-    Reason::new("credential-not-allowed", message).remedy(instead(operator, action)).page(Page::Tokens)
+    Reason::new("credential-not-allowed", message)
+        .remedy(instead(operator, action))
+        .page(Page::Tokens)
 }
 
 /// What would be let through in place of the credential that was not.
 fn instead(operator: &Operator, action: Action) -> &'static str {
     let allows = |credential| operator.allowed(credential).contains(action);
     match () {
-        () if allows(CredentialKind::None) => "This needs no credential: leave it out of the request.",
+        () if allows(CredentialKind::None) => {
+            "This needs no credential: leave it out of the request."
+        }
         // Before the session: tools that read an index have tokens, and no person at hand.
-        () if allows(CredentialKind::ApiToken) && READING.contains(action) => "Use an API token as password with the user name __token__.",
+        () if allows(CredentialKind::ApiToken) && READING.contains(action) => {
+            "Use an API token as password with the user name __token__."
+        }
         () if allows(CredentialKind::ApiToken) => "Use an API token.",
-        () if allows(CredentialKind::Session) => "A person does this, with password and second factor.",
+        () if allows(CredentialKind::Session) => {
+            "A person does this, with password and second factor."
+        }
         () if allows(CredentialKind::BasicPassword) => "Use user name and password.",
         () if allows(CredentialKind::PublisherToken) => "Use a trusted publisher.",
         () => "",
@@ -153,22 +209,39 @@ mod tests {
     #[test]
     fn a_publisher_uploads_and_creates_no_project() {
         for &action in Action::ALL {
-            let permitted = check(CredentialKind::PublisherToken, action).outcome == Outcome::Permit;
-            assert_eq!(permitted, action == Action::FileUpload, "{}", action.as_str());
+            let permitted =
+                check(CredentialKind::PublisherToken, action).outcome == Outcome::Permit;
+            assert_eq!(
+                permitted,
+                action == Action::FileUpload,
+                "{}",
+                action.as_str()
+            );
         }
     }
 
     #[test]
     fn a_password_in_a_header_does_nothing() {
         for &action in Action::ALL {
-            assert_eq!(check(CredentialKind::BasicPassword, action).outcome, Outcome::Deny, "{}", action.as_str());
+            assert_eq!(
+                check(CredentialKind::BasicPassword, action).outcome,
+                Outcome::Deny,
+                "{}",
+                action.as_str()
+            );
         }
     }
 
     #[test]
     fn a_session_cannot_upload() {
-        assert_eq!(check(CredentialKind::Session, Action::FileUpload).outcome, Outcome::Deny);
-        assert_eq!(check(CredentialKind::Session, Action::ReleasePublish).outcome, Outcome::Permit);
+        assert_eq!(
+            check(CredentialKind::Session, Action::FileUpload).outcome,
+            Outcome::Deny
+        );
+        assert_eq!(
+            check(CredentialKind::Session, Action::ReleasePublish).outcome,
+            Outcome::Permit
+        );
     }
 
     #[test]
@@ -191,47 +264,103 @@ mod tests {
     fn a_token_that_reads_is_told_that_reading_needs_none() {
         let verdict = check(CredentialKind::ApiToken, Action::IndexRead);
         assert_eq!(verdict.reasons[0].code, "credential-not-allowed");
-        assert_eq!(verdict.reasons[0].message, "API tokens are only valid for uploads.");
-        assert_eq!(verdict.reasons[0].remedy, "This needs no credential: leave it out of the request.");
+        assert_eq!(
+            verdict.reasons[0].message,
+            "API tokens are only valid for uploads."
+        );
+        assert_eq!(
+            verdict.reasons[0].remedy,
+            "This needs no credential: leave it out of the request."
+        );
     }
 
     #[test]
     fn who_reads_without_a_credential_where_members_read_is_told_how() {
-        let operator = Operator { none: ActionSet::EMPTY, api_token: READING, ..Operator::default() };
-        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::IndexRead, CredentialKind::None));
+        let operator = Operator {
+            none: ActionSet::EMPTY,
+            api_token: READING,
+            ..Operator::default()
+        };
+        let verdict = RestrictRoutes::evaluate(
+            &operator,
+            &(),
+            &Context::of(Action::IndexRead, CredentialKind::None),
+        );
         assert_eq!(verdict.reasons[0].code, "credential-required");
-        assert_eq!(verdict.reasons[0].remedy, "Use an API token as password with the user name __token__.");
+        assert_eq!(
+            verdict.reasons[0].remedy,
+            "Use an API token as password with the user name __token__."
+        );
     }
 
     #[test]
     fn who_cannot_register_is_told_who_makes_accounts() {
-        let operator = Operator { none: ActionSet::EMPTY, ..Operator::default() };
-        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::AccountCreate, CredentialKind::None));
-        assert_eq!((verdict.reasons[0].code.as_str(), verdict.reasons[0].page), ("registration-closed", Some(Page::Contact)));
+        let operator = Operator {
+            none: ActionSet::EMPTY,
+            ..Operator::default()
+        };
+        let verdict = RestrictRoutes::evaluate(
+            &operator,
+            &(),
+            &Context::of(Action::AccountCreate, CredentialKind::None),
+        );
+        assert_eq!(
+            (verdict.reasons[0].code.as_str(), verdict.reasons[0].page),
+            ("registration-closed", Some(Page::Contact))
+        );
     }
 
     #[test]
     fn an_operator_who_lets_passwords_read_is_told_that_none_is_looked_at() {
-        let operator = Operator { basic_password: ActionSet::of(&[Action::FileUpload, Action::FileDownload]), ..Operator::default() };
+        let operator = Operator {
+            basic_password: ActionSet::of(&[Action::FileUpload, Action::FileDownload]),
+            ..Operator::default()
+        };
         let errors = RestrictRoutes::validate(&operator, None).unwrap_err();
-        assert_eq!(errors, [SettingError::new("basic-password", "no password is looked at for file:download: leave it out")]);
+        assert_eq!(
+            errors,
+            [SettingError::new(
+                "basic-password",
+                "no password is looked at for file:download: leave it out"
+            )]
+        );
         assert_eq!(RestrictRoutes::validate(&Operator::default(), None), Ok(()));
     }
 
     #[test]
     fn a_token_is_never_said_to_upload_where_the_operator_lets_it_do_more() {
-        let operator = Operator { api_token: ActionSet::of(&[Action::FileUpload, Action::IndexRead]), ..Operator::default() };
-        let verdict = RestrictRoutes::evaluate(&operator, &(), &Context::of(Action::TokenList, CredentialKind::ApiToken));
-        assert_eq!(verdict.reasons[0].message, "API tokens are not valid for token:list.");
+        let operator = Operator {
+            api_token: ActionSet::of(&[Action::FileUpload, Action::IndexRead]),
+            ..Operator::default()
+        };
+        let verdict = RestrictRoutes::evaluate(
+            &operator,
+            &(),
+            &Context::of(Action::TokenList, CredentialKind::ApiToken),
+        );
+        assert_eq!(
+            verdict.reasons[0].message,
+            "API tokens are not valid for token:list."
+        );
     }
 
     #[test]
     fn every_refusal_has_a_reason_that_fits_a_status_line() {
-        let kinds = [CredentialKind::None, CredentialKind::Session, CredentialKind::BasicPassword, CredentialKind::ApiToken, CredentialKind::PublisherToken];
+        let kinds = [
+            CredentialKind::None,
+            CredentialKind::Session,
+            CredentialKind::BasicPassword,
+            CredentialKind::ApiToken,
+            CredentialKind::PublisherToken,
+        ];
         for credential in kinds {
             for &action in Action::ALL {
                 for reason in check(credential, action).reasons {
-                    assert!(!reason.message.is_empty() && reason.message.len() + reason.remedy.len() <= 160, "{reason:?}");
+                    assert!(
+                        !reason.message.is_empty()
+                            && reason.message.len() + reason.remedy.len() <= 160,
+                        "{reason:?}"
+                    );
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Contexts to decide: complete ones, as the server makes them for a real upload.
 
 use policy_engine::contract::{
-    Action, Assurance, Change, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind, Metadata, Method, PasswordState, Principal, Project,
-    ProjectStatus, Release, ReleaseState, Request, Role, Token, TokenScope, User, VersionOrder,
+    Action, Assurance, Change, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind,
+    Metadata, Method, PasswordState, Principal, Project, ProjectStatus, Release, ReleaseState,
+    Request, Role, Token, TokenScope, User, VersionOrder,
 };
 use serde_json::{Value, json};
 
@@ -118,12 +119,29 @@ pub fn all_cases() -> Vec<Case> {
         Action::TokenCreate,
         Action::TokenMint,
     ];
-    let credentials = [CredentialKind::None, CredentialKind::Session, CredentialKind::BasicPassword, CredentialKind::ApiToken];
+    let credentials = [
+        CredentialKind::None,
+        CredentialKind::Session,
+        CredentialKind::BasicPassword,
+        CredentialKind::ApiToken,
+    ];
     let owners = [
         OwnerChoices::default(),
-        OwnerChoices { second_factor: true, fresh_within: 600, ..OwnerChoices::default() },
-        OwnerChoices { project_tokens_only: true, strong_tokens_only: true, staging: 1, ..OwnerChoices::default() },
-        OwnerChoices { staging: 2, ..OwnerChoices::default() },
+        OwnerChoices {
+            second_factor: true,
+            fresh_within: 600,
+            ..OwnerChoices::default()
+        },
+        OwnerChoices {
+            project_tokens_only: true,
+            strong_tokens_only: true,
+            staging: 1,
+            ..OwnerChoices::default()
+        },
+        OwnerChoices {
+            staging: 2,
+            ..OwnerChoices::default()
+        },
     ];
     let mut cases = Vec::new();
     for action in actions {
@@ -148,7 +166,10 @@ pub fn all_cases() -> Vec<Case> {
                         token.made_with_second_factor = false;
                     }
                     if let (Some(assurance), true) = (&mut context.assurance, bits & 4 != 0) {
-                        assurance.second_factor = Some(FactorUse { factor: Factor::Totp, age: 120 });
+                        assurance.second_factor = Some(FactorUse {
+                            factor: Factor::Totp,
+                            age: 120,
+                        });
                     }
                     if let Some(release) = &mut context.release {
                         release.staged_by_this_credential = bits & 2 != 0;

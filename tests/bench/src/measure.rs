@@ -12,7 +12,8 @@ impl Samples {
         for _ in 0..count {
             let start = Instant::now();
             run();
-            self.0.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            self.0
+                .push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
     }
 
@@ -21,7 +22,9 @@ impl Samples {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let last = sorted.len().saturating_sub(1);
-        sorted.get((last as f64 * share).round() as usize).map_or(f64::NAN, |nanoseconds| *nanoseconds as f64 / 1000.0)
+        sorted
+            .get((last as f64 * share).round() as usize)
+            .map_or(f64::NAN, |nanoseconds| *nanoseconds as f64 / 1000.0)
     }
 }
 
@@ -50,7 +53,10 @@ pub fn rate<W: FnMut() + Send>(threads: usize, time: Duration, make: impl Fn() -
                 })
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join().expect("a worker finished")).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("a worker finished"))
+            .collect()
     });
     rates.iter().sum()
 }
@@ -58,17 +64,26 @@ pub fn rate<W: FnMut() + Send>(threads: usize, time: Duration, make: impl Fn() -
 /// Prints rows in aligned columns, the first column to the left.
 pub fn print_table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        (0..columns).map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     for row in rows {
         let line: Vec<String> = row
             .iter()
             .enumerate()
-            .map(
-                |(column, cell)| {
-                    if column == 0 { format!("{cell:<width$}", width = widths[column]) } else { format!("{cell:>width$}", width = widths[column]) }
-                },
-            )
+            .map(|(column, cell)| {
+                if column == 0 {
+                    format!("{cell:<width$}", width = widths[column])
+                } else {
+                    format!("{cell:>width$}", width = widths[column])
+                }
+            })
             .collect();
         println!("  {}", line.join("  ").trim_end());
     }

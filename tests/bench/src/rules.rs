@@ -28,7 +28,10 @@ pub const STAGED: &str = "staged-release/staged";
 /// What objections come to, by the combining rules of the server: deny beats require
 /// beats stage beats permit.
 pub fn outcome(objections: &Objections) -> &'static str {
-    if objections.iter().any(|objection| DENIALS.contains(&objection.as_str())) {
+    if objections
+        .iter()
+        .any(|objection| DENIALS.contains(&objection.as_str()))
+    {
         "denied"
     } else if objections.iter().any(|objection| objection != STAGED) {
         "required"

@@ -1,7 +1,12 @@
 //! Offers a setting whose default is not what its kind allows.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only the exports for wasm use it")
+)]
 
-use policy_sdk::{Context, Descriptor, Range, Setting, SettingError, SettingKind, SettingValue, Verdict};
+use policy_sdk::{
+    Context, Descriptor, Range, Setting, SettingError, SettingKind, SettingValue, Verdict,
+};
 
 struct Guest;
 
@@ -12,13 +17,19 @@ impl policy_sdk::bindings::exports::portcullis::policy::policy::Guest for Guest 
             name: "days".into(),
             label: "Days".into(),
             help: "How long.".into(),
-            kind: SettingKind::Integer(Range { minimum: 1, maximum: 7 }),
+            kind: SettingKind::Integer(Range {
+                minimum: 1,
+                maximum: 7,
+            }),
             default: SettingValue::Text("a week".into()),
         });
         descriptor
     }
 
-    fn validate_settings(_: Vec<SettingValue>, _: Vec<SettingValue>) -> Result<(), Vec<SettingError>> {
+    fn validate_settings(
+        _: Vec<SettingValue>,
+        _: Vec<SettingValue>,
+    ) -> Result<(), Vec<SettingError>> {
         Ok(())
     }
 

@@ -2,4 +2,9 @@
 
 use policy_sdk::{Outcome, Verdict};
 
-guests::guest!("deny-all", |_| Verdict { outcome: Outcome::Deny, reasons: vec![], obligations: vec![], notes: vec!["refused".into()] });
+guests::guest!("deny-all", |_| Verdict {
+    outcome: Outcome::Deny,
+    reasons: vec![],
+    obligations: vec![],
+    notes: vec!["refused".into()]
+});

@@ -20,6 +20,11 @@ mod bindings {
 
 guests::guest!("imports-network", |context| {
     let user = format!("{:?}", context.principal);
-    let told = bindings::wasi::sockets::tcp::connect("192.0.2.1:443") && bindings::tell("192.0.2.1", &user);
-    if told { policy_sdk::permit() } else { policy_sdk::abstain() }
+    let told = bindings::wasi::sockets::tcp::connect("192.0.2.1:443")
+        && bindings::tell("192.0.2.1", &user);
+    if told {
+        policy_sdk::permit()
+    } else {
+        policy_sdk::abstain()
+    }
 });

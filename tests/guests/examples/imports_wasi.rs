@@ -22,6 +22,11 @@ mod bindings {
 }
 
 guests::guest!("imports-wasi", |_| {
-    let found = bindings::wasi::clocks::wall_clock::now() > 0 && bindings::wasi::filesystem::preopens::get_directories().is_empty();
-    if found { policy_sdk::permit() } else { policy_sdk::abstain() }
+    let found = bindings::wasi::clocks::wall_clock::now() > 0
+        && bindings::wasi::filesystem::preopens::get_directories().is_empty();
+    if found {
+        policy_sdk::permit()
+    } else {
+        policy_sdk::abstain()
+    }
 });

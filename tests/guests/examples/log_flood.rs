@@ -6,5 +6,7 @@ guests::guest!("log-flood", |_| Verdict {
     outcome: Outcome::Permit,
     reasons: vec![],
     obligations: vec![],
-    notes: (0..10_000).map(|line| format!("line {line} of a flood")).collect(),
+    notes: (0..10_000)
+        .map(|line| format!("line {line} of a flood"))
+        .collect(),
 });

@@ -1,7 +1,13 @@
 //! Asks for the project alone, and refuses if it is told anything else.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only the exports for wasm use it")
+)]
 
-use policy_sdk::{ActionSet, Change, Context, Descriptor, Policy, Principal, Reason, Sections, Verdict, deny, permit};
+use policy_sdk::{
+    ActionSet, Change, Context, Descriptor, Policy, Principal, Reason, Sections, Verdict, deny,
+    permit,
+};
 
 struct Guest;
 
@@ -18,7 +24,9 @@ impl Policy for Guest {
     type Owner = Owner;
 
     fn describe() -> Descriptor {
-        guests::descriptor("section-spy").hears(ActionSet::ALL).needs(Sections::PROJECT)
+        guests::descriptor("section-spy")
+            .hears(ActionSet::ALL)
+            .needs(Sections::PROJECT)
     }
 
     fn evaluate(_: &(), owner: &Owner, context: &Context) -> Verdict {
@@ -31,11 +39,21 @@ impl Policy for Guest {
             || context.metadata.is_some()
             || !matches!(context.change, Change::Nothing);
         if told {
-            return deny(Reason::new("told-too-much", "The policy was told more than it asked for."));
+            return deny(Reason::new(
+                "told-too-much",
+                "The policy was told more than it asked for.",
+            ));
         }
-        match context.project.as_ref().map(|project| (project.name.as_str(), owner.number)) {
+        match context
+            .project
+            .as_ref()
+            .map(|project| (project.name.as_str(), owner.number))
+        {
             Some((_, 7)) => permit(),
-            Some((name, number)) => deny(Reason::new("wrong-number", &format!("{name} has the number {number}."))),
+            Some((name, number)) => deny(Reason::new(
+                "wrong-number",
+                &format!("{name} has the number {number}."),
+            )),
             None => deny(Reason::new("no-project", "There is no project.")),
         }
     }

@@ -1,5 +1,8 @@
 //! Never says what it is.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only the exports for wasm use it")
+)]
 
 use policy_sdk::{Context, Descriptor, SettingError, SettingValue, Verdict};
 
@@ -14,7 +17,10 @@ impl policy_sdk::bindings::exports::portcullis::policy::policy::Guest for Guest 
         guests::descriptor("slow-describe")
     }
 
-    fn validate_settings(_: Vec<SettingValue>, _: Vec<SettingValue>) -> Result<(), Vec<SettingError>> {
+    fn validate_settings(
+        _: Vec<SettingValue>,
+        _: Vec<SettingValue>,
+    ) -> Result<(), Vec<SettingError>> {
         Ok(())
     }
 

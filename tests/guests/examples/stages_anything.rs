@@ -1,3 +1,5 @@
 //! Stages whatever it is asked about, which only makes sense for an upload.
 
-guests::guest!("stages-anything", |_| policy_sdk::stage(policy_sdk::Reason::new("held-back", "It is held back.")));
+guests::guest!("stages-anything", |_| policy_sdk::stage(
+    policy_sdk::Reason::new("held-back", "It is held back.")
+));

@@ -14,7 +14,10 @@ mod bindings {
     });
 }
 
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only the exports for wasm use it"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only the exports for wasm use it")
+)]
 struct Greeter;
 
 impl bindings::exports::elsewhere::greeter::greeter::Guest for Greeter {

@@ -8,7 +8,9 @@ pub use policy_sdk::prelude::*;
 
 /// A policy that hears and sees everything.
 pub fn descriptor(name: &str) -> Descriptor {
-    Descriptor::new(name, "1.0.0", "A guest of the engine's tests.").hears(ActionSet::ALL).needs(Sections::all())
+    Descriptor::new(name, "1.0.0", "A guest of the engine's tests.")
+        .hears(ActionSet::ALL)
+        .needs(Sections::all())
 }
 
 /// Makes a module of a name and a function from a context to a verdict.

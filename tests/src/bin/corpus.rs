@@ -24,8 +24,14 @@ impl Item {
     /// A line of the list: kind, project, version, file name, SHA-256.
     fn parse(line: &str) -> Self {
         let parts: Vec<&str> = line.split('\t').collect();
-        let [kind, project, _, file, _] = parts[..] else { panic!("`{line}` is no line of the list") };
-        Self { kind: kind.to_owned(), project: project.to_owned(), file: file.to_owned() }
+        let [kind, project, _, file, _] = parts[..] else {
+            panic!("`{line}` is no line of the list")
+        };
+        Self {
+            kind: kind.to_owned(),
+            project: project.to_owned(),
+            file: file.to_owned(),
+        }
     }
 }
 
@@ -45,11 +51,19 @@ fn main() -> ExitCode {
         eprintln!("usage: corpus LIST FILES REPORT");
         return ExitCode::from(2);
     };
-    let Some(clients) = Clients::find() else { return ExitCode::FAILURE };
+    let Some(clients) = Clients::find() else {
+        return ExitCode::FAILURE;
+    };
     let text = std::fs::read_to_string(list).expect("the list can be read");
-    let items: Vec<Item> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Item::parse).collect();
+    let items: Vec<Item> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(Item::parse)
+        .collect();
 
-    let setup = Setup::default().flag("--max-file-size", "1 GiB").flag("--accept-older-files", "true");
+    let setup = Setup::default()
+        .flag("--max-file-size", "1 GiB")
+        .flag("--accept-older-files", "true");
     let registry = Registry::start(setup, &items);
     // PyPI's own rules about names and metadata versions, to tell what the switch is needed for.
     let strict = Registry::start(Setup::default().flag("--max-file-size", "1 GiB"), &items);
@@ -71,7 +85,11 @@ fn main() -> ExitCode {
             Outcome::ReadBack { installed } => {
                 counts[1] += 1;
                 counts[2] += usize::from(installed);
-                if installed { "installed by pip".to_owned() } else { "read back by pip".to_owned() }
+                if installed {
+                    "installed by pip".to_owned()
+                } else {
+                    "read back by pip".to_owned()
+                }
             }
             Outcome::Refused(why) => format!("REFUSED: {why}"),
             Outcome::Unreadable(why) => format!("ACCEPTED, AND NOT READ BACK: {why}"),
@@ -85,10 +103,22 @@ fn main() -> ExitCode {
     }
     let sum = |at: usize| kinds.values().map(|counts| counts[at]).sum::<usize>();
     let _ = writeln!(out, "all\t{}\t{}\t{}", sum(0), sum(1), sum(2));
-    let _ = writeln!(out, "\nrefused without accept-older-files, {}:\n{}", by_switch.len(), by_switch.join("\n"));
+    let _ = writeln!(
+        out,
+        "\nrefused without accept-older-files, {}:\n{}",
+        by_switch.len(),
+        by_switch.join("\n")
+    );
     std::fs::write(report, &out).expect("the report can be written");
-    println!("\n{}", out.split_once("\n\n").map_or("", |(_, table)| table));
-    if sum(1) == sum(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\n{}",
+        out.split_once("\n\n").map_or("", |(_, table)| table)
+    );
+    if sum(1) == sum(0) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 struct Registry {
@@ -102,15 +132,23 @@ impl Registry {
         let server = setup.start();
         let alice = server.user("alice");
         let token = server.setup.token(&alice, &["--account"]);
-        for project in items.iter().map(|item| item.project.as_str()).collect::<BTreeSet<_>>() {
-            server.command_line(&["project", "create", project, "--owner", "alice"]).ok();
+        for project in items
+            .iter()
+            .map(|item| item.project.as_str())
+            .collect::<BTreeSet<_>>()
+        {
+            server
+                .command_line(&["project", "create", project, "--owner", "alice"])
+                .ok();
         }
         Self { server, token }
     }
 
     /// Why an upload is refused; none if it is not.
     fn refusal(&self, distribution: &Distribution) -> Option<String> {
-        let answer = self.server.upload(distribution, Some(&basic_token(&self.token)));
+        let answer = self
+            .server
+            .upload(distribution, Some(&basic_token(&self.token)));
         (answer.status != 200).then(|| format!("{} {}", answer.status, answer.reason))
     }
 }
@@ -118,21 +156,47 @@ impl Registry {
 /// Reads a file back with pip; a wheel for this Python is installed as well.
 fn read_back(clients: &Clients, server: &Server, item: &Item) -> Outcome {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let script = repository().join("tests/corpus/read_back.py").display().to_string();
+    let script = repository()
+        .join("tests/corpus/read_back.py")
+        .display()
+        .to_string();
     let index = format!("{}/simple/", server.url());
     let at = folder.path().display().to_string();
-    let read = clients.run("python", folder.path(), &[&script, &index, &item.project, &item.file, &at], &[]);
+    let read = clients.run(
+        "python",
+        folder.path(),
+        &[&script, &index, &item.project, &item.file, &at],
+        &[],
+    );
     if !read.success {
         return Outcome::Unreadable(read.text);
     }
-    let is_for_this_python = item.file.ends_with(".whl") && is_supported(clients, folder.path(), &item.file);
+    let is_for_this_python =
+        item.file.ends_with(".whl") && is_supported(clients, folder.path(), &item.file);
     if !is_for_this_python {
         return Outcome::ReadBack { installed: false };
     }
     let file = folder.path().join(&item.file).display().to_string();
     let target = folder.path().join("installed").display().to_string();
-    let installed = clients.run("pip", folder.path(), &["install", "--no-deps", "--no-index", "--ignore-requires-python", "--target", &target, &file], &[]);
-    if installed.success { Outcome::ReadBack { installed: true } } else { Outcome::Unreadable(installed.text) }
+    let installed = clients.run(
+        "pip",
+        folder.path(),
+        &[
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--ignore-requires-python",
+            "--target",
+            &target,
+            &file,
+        ],
+        &[],
+    );
+    if installed.success {
+        Outcome::ReadBack { installed: true }
+    } else {
+        Outcome::Unreadable(installed.text)
+    }
 }
 
 /// Whether pip takes a wheel of this name here.

@@ -24,7 +24,13 @@ fn main() -> ExitCode {
 
 fn pack(core: &Path, folder: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(core)?;
-    let component = ComponentEncoder::default().validate(true).module(&bytes).and_then(|mut encoder| encoder.encode());
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(|mut encoder| encoder.encode());
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(core.file_name().unwrap_or_default()), component.unwrap_or(bytes))
+    std::fs::write(
+        folder.join(core.file_name().unwrap_or_default()),
+        component.unwrap_or(bytes),
+    )
 }

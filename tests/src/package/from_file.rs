@@ -10,25 +10,50 @@ use sha2::{Digest, Sha256};
 use super::Distribution;
 
 /// Headers whose form fields have another name than the header in lower case with `_`.
-const PLURALS: &[(&str, &str)] = &[("classifier", "classifiers"), ("project_url", "project_urls")];
+const PLURALS: &[(&str, &str)] = &[
+    ("classifier", "classifiers"),
+    ("project_url", "project_urls"),
+];
 
 impl Distribution {
     /// A wheel or a source distribution that somebody built.
     pub fn of_file(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap_or_else(|cause| panic!("cannot read {}: {cause}", path.display()));
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let metadata = metadata_of(&file_name, &bytes).unwrap_or_else(|| panic!("{file_name} has no core metadata"));
+        let bytes = std::fs::read(path)
+            .unwrap_or_else(|cause| panic!("cannot read {}: {cause}", path.display()));
+        let file_name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let metadata = metadata_of(&file_name, &bytes)
+            .unwrap_or_else(|| panic!("{file_name} has no core metadata"));
         let (file_type, python_version) = match file_name.strip_suffix(".whl") {
             Some(stem) => ("bdist_wheel", stem.rsplit('-').nth(2).unwrap_or_default()),
             None => ("sdist", "source"),
         };
-        let mut fields: Vec<(String, String)> = [(":action", "file_upload"), ("protocol_version", "1"), ("filetype", file_type), ("pyversion", python_version)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let mut fields: Vec<(String, String)> = [
+            (":action", "file_upload"),
+            ("protocol_version", "1"),
+            ("filetype", file_type),
+            ("pyversion", python_version),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
         fields.extend(form_fields(&metadata));
-        fields.push(("sha256_digest".to_owned(), HEXLOWER.encode(&Sha256::digest(&bytes))));
-        fields.push(("blake2_256_digest".to_owned(), HEXLOWER.encode(&Blake2b256::digest(&bytes))));
-        Self { file_name, bytes, fields, metadata }
+        fields.push((
+            "sha256_digest".to_owned(),
+            HEXLOWER.encode(&Sha256::digest(&bytes)),
+        ));
+        fields.push((
+            "blake2_256_digest".to_owned(),
+            HEXLOWER.encode(&Blake2b256::digest(&bytes)),
+        ));
+        Self {
+            file_name,
+            bytes,
+            fields,
+            metadata,
+        }
     }
 }
 
@@ -37,9 +62,18 @@ fn metadata_of(file_name: &str, bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
     if file_name.ends_with(".whl") {
         let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).ok()?;
-        let is_metadata = |name: &str| name.split('/').count() == 2 && name.ends_with(".dist-info/METADATA");
-        let name = archive.file_names().flatten().find(|name| is_metadata(name))?.into_owned();
-        archive.by_name(&name).ok()?.read_to_string(&mut text).ok()?;
+        let is_metadata =
+            |name: &str| name.split('/').count() == 2 && name.ends_with(".dist-info/METADATA");
+        let name = archive
+            .file_names()
+            .flatten()
+            .find(|name| is_metadata(name))?
+            .into_owned();
+        archive
+            .by_name(&name)
+            .ok()?
+            .read_to_string(&mut text)
+            .ok()?;
         return Some(text);
     }
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
@@ -57,7 +91,9 @@ fn metadata_of(file_name: &str, bytes: &[u8]) -> Option<String> {
 /// The headers as fields, the body as the description.
 fn form_fields(metadata: &str) -> Vec<(String, String)> {
     let metadata = metadata.replace("\r\n", "\n");
-    let (headers, body) = metadata.split_once("\n\n").unwrap_or((metadata.trim_end(), ""));
+    let (headers, body) = metadata
+        .split_once("\n\n")
+        .unwrap_or((metadata.trim_end(), ""));
     let mut fields: Vec<(String, String)> = Vec::new();
     for line in headers.lines() {
         if line.starts_with([' ', '\t']) {
@@ -67,7 +103,10 @@ fn form_fields(metadata: &str) -> Vec<(String, String)> {
             }
         } else if let Some((header, value)) = line.split_once(':') {
             let name = header.to_ascii_lowercase().replace('-', "_");
-            let name = PLURALS.iter().find(|(header, _)| *header == name).map_or(name.clone(), |(_, plural)| (*plural).to_owned());
+            let name = PLURALS
+                .iter()
+                .find(|(header, _)| *header == name)
+                .map_or(name.clone(), |(_, plural)| (*plural).to_owned());
             fields.push((name, value.trim().to_owned()));
         }
     }

@@ -28,13 +28,20 @@ impl Block {
         let mut commands: Vec<Command> = Vec::new();
         let mut goes_on = false;
         for (line, text) in self.text.lines().enumerate() {
-            let typed = if self.language == "console" { text.strip_prefix("$ ") } else { Some(text).filter(|text| !text.is_empty() && !text.starts_with('#')) };
+            let typed = if self.language == "console" {
+                text.strip_prefix("$ ")
+            } else {
+                Some(text).filter(|text| !text.is_empty() && !text.starts_with('#'))
+            };
             if goes_on {
                 let command = commands.last_mut().expect("something goes on");
                 command.text.push('\n');
                 command.text.push_str(text);
             } else if let Some(typed) = typed {
-                commands.push(Command { line: self.line + 1 + line, text: typed.to_owned() });
+                commands.push(Command {
+                    line: self.line + 1 + line,
+                    text: typed.to_owned(),
+                });
             } else {
                 continue;
             }
@@ -48,7 +55,15 @@ impl Block {
 pub(crate) fn pages() -> Vec<String> {
     let mut pages: Vec<String> = std::fs::read_dir(repository().join("docs"))
         .expect("docs/ is there")
-        .map(|entry| format!("docs/{}", entry.expect("an entry can be read").file_name().to_string_lossy()))
+        .map(|entry| {
+            format!(
+                "docs/{}",
+                entry
+                    .expect("an entry can be read")
+                    .file_name()
+                    .to_string_lossy()
+            )
+        })
         .filter(|name| name.ends_with(".md"))
         .collect();
     pages.sort();
@@ -63,7 +78,8 @@ pub(crate) fn all() -> Vec<Block> {
 
 /// The blocks of one page.
 pub(crate) fn of(page: &str) -> Vec<Block> {
-    let text = std::fs::read_to_string(repository().join(page)).unwrap_or_else(|cause| panic!("{page}: {cause}"));
+    let text = std::fs::read_to_string(repository().join(page))
+        .unwrap_or_else(|cause| panic!("{page}: {cause}"));
     let mut blocks = Vec::new();
     let mut open: Option<(usize, Block)> = None;
     for (number, line) in text.lines().enumerate() {
@@ -71,7 +87,12 @@ pub(crate) fn of(page: &str) -> Vec<Block> {
         match &mut open {
             None => {
                 if let Some(language) = inner.strip_prefix("```") {
-                    let block = Block { page: page.to_owned(), line: number + 1, language: language.trim().to_owned(), text: String::new() };
+                    let block = Block {
+                        page: page.to_owned(),
+                        line: number + 1,
+                        language: language.trim().to_owned(),
+                        text: String::new(),
+                    };
                     open = Some((line.len() - inner.len(), block));
                 }
             }

@@ -4,13 +4,25 @@ use crate::blocks;
 use crate::walk::{Hint, run, walk};
 
 /// The pages of which every command is run.
-pub(crate) const WALKED: &[&str] =
-    &["README.md", "docs/http-api.md", "docs/operators.md", "docs/policy-authors.md", "docs/private-registry.md", "docs/project-owners.md"];
+pub(crate) const WALKED: &[&str] = &[
+    "README.md",
+    "docs/http-api.md",
+    "docs/operators.md",
+    "docs/policy-authors.md",
+    "docs/private-registry.md",
+    "docs/project-owners.md",
+];
 
 /// The block of a page that holds this text, written to a file by a script.
 fn write_block(page: &str, holds: &str, file: &str) -> String {
-    let block = blocks::of(page).into_iter().find(|block| block.text.contains(holds)).unwrap_or_else(|| panic!("{page} has no block with `{holds}`"));
-    format!("cat >> {file} <<'END OF THE BLOCK'\n{}END OF THE BLOCK\n", block.text)
+    let block = blocks::of(page)
+        .into_iter()
+        .find(|block| block.text.contains(holds))
+        .unwrap_or_else(|| panic!("{page} has no block with `{holds}`"));
+    format!(
+        "cat >> {file} <<'END OF THE BLOCK'\n{}END OF THE BLOCK\n",
+        block.text
+    )
 }
 
 #[test]
@@ -25,17 +37,44 @@ fn the_readme_leads_from_nothing_to_an_upload_and_a_change_of_rules() {
         wheel hello-docs 1.0
     "#;
     let hints = [
-        Hint { command: "export TWINE_USERNAME", replace: &[("<the token>", "$TOKEN")], ..Hint::NONE },
-        Hint { command: "twine upload", ..Hint::NONE },
-        Hint { command: "pip install", replace: &[("<your project>", "hello-docs")], after: "need test -f $FOLDER/installed/hello_docs.py", ..Hint::NONE },
-        Hint { command: "portcullis policy apply", before: "rm -r dist; wheel hello-docs 1.1", ..Hint::NONE },
-        Hint { command: "twine upload", exit: 1, ..Hint::NONE },
         Hint {
-            command: "portcullis explain",
-            replace: &[("<decision>", "$(portcullis decisions --outcome refused --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)")],
+            command: "export TWINE_USERNAME",
+            replace: &[("<the token>", "$TOKEN")],
             ..Hint::NONE
         },
-        Hint { command: "portcullis policy rollback", after: "need twine upload --repository-url http://localhost:8080/legacy/ dist/*", ..Hint::NONE },
+        Hint {
+            command: "twine upload",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "pip install",
+            replace: &[("<your project>", "hello-docs")],
+            after: "need test -f $FOLDER/installed/hello_docs.py",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis policy apply",
+            before: "rm -r dist; wheel hello-docs 1.1",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "twine upload",
+            exit: 1,
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis explain",
+            replace: &[(
+                "<decision>",
+                "$(portcullis decisions --outcome refused --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)",
+            )],
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis policy rollback",
+            after: "need twine upload --repository-url http://localhost:8080/legacy/ dist/*",
+            ..Hint::NONE
+        },
     ];
     walk("README.md", begin, &hints, "");
 }
@@ -43,7 +82,11 @@ fn the_readme_leads_from_nothing_to_an_upload_and_a_change_of_rules() {
 #[test]
 fn only_members_read_a_private_registry() {
     let hints = [
-        Hint { command: "portcullis serve", until: Some("serving    http://localhost:8080/"), ..Hint::NONE },
+        Hint {
+            command: "portcullis serve",
+            until: Some("serving    http://localhost:8080/"),
+            ..Hint::NONE
+        },
         Hint {
             command: "portcullis token create build-machines",
             after: r#"
@@ -54,7 +97,12 @@ fn only_members_read_a_private_registry() {
             ..Hint::NONE
         },
     ];
-    walk("docs/private-registry.md", "clone \"$FOLDER/clone\" && cd \"$FOLDER/clone\"\n", &hints, "");
+    walk(
+        "docs/private-registry.md",
+        "clone \"$FOLDER/clone\" && cd \"$FOLDER/clone\"\n",
+        &hints,
+        "",
+    );
 }
 
 #[test]
@@ -129,7 +177,10 @@ fn a_program_publishes_over_http_as_the_api_says() {
         Hint {
             command: "curl --json",
             replace: &[
-                ("\"password\": \"…\"", "\"password\": \"correct horse battery staple\""),
+                (
+                    "\"password\": \"…\"",
+                    "\"password\": \"correct horse battery staple\"",
+                ),
                 ("123456", "'$(code)'"),
                 ("\"device\": \"…\"", "\"device\": \"'$DEVICE'\""),
                 ("{url}", "http://localhost:8080"),
@@ -139,7 +190,10 @@ fn a_program_publishes_over_http_as_the_api_says() {
         Hint {
             command: "curl --json",
             replace: &[
-                ("\"password\": \"…\"", "\"password\": \"correct horse battery staple\""),
+                (
+                    "\"password\": \"…\"",
+                    "\"password\": \"correct horse battery staple\"",
+                ),
                 ("123456", "'$(code)'"),
                 ("\"device\": \"…\"", "\"device\": \"'$DEVICE'\""),
                 ("demo-1.0.tar.gz", "demo-1.0-py3-none-any.whl"),
@@ -171,28 +225,67 @@ fn a_policy_comes_from_an_empty_folder_to_a_registry_and_back() {
     let files = [
         write_block(page, "[package]", "Cargo.toml"),
         "mkdir -p .cargo\n".to_owned(),
-        write_block(page, "[target.wasm32-unknown-unknown]", ".cargo/config.toml"),
+        write_block(
+            page,
+            "[target.wasm32-unknown-unknown]",
+            ".cargo/config.toml",
+        ),
         write_block(page, "policy_sdk::export!(SmallWheels);", "src/lib.rs"),
-        write_block(page, "fn a_large_wheel_is_refused_unless_owners_allow_it", "src/lib.rs"),
+        write_block(
+            page,
+            "fn a_large_wheel_is_refused_unless_owners_allow_it",
+            "src/lib.rs",
+        ),
         "cp \"$REPOSITORY/Cargo.lock\" .\n".to_owned(),
     ]
     .concat();
     let files = format!("rm Cargo.toml src/lib.rs\n{files}");
-    let binding = write_block(page, "# at the end of policies/mine/set.toml", "policies/mine/set.toml");
-    let case = write_block(page, "a large wheel is let through, and would have been refused", "policies/mine/cases/wheels.toml");
-    let set = format!("sed -i 's/^name = .*/name = \"mine\"/' policies/mine/set.toml\n{binding}{case}");
+    let binding = write_block(
+        page,
+        "# at the end of policies/mine/set.toml",
+        "policies/mine/set.toml",
+    );
+    let case = write_block(
+        page,
+        "a large wheel is let through, and would have been refused",
+        "policies/mine/cases/wheels.toml",
+    );
+    let set =
+        format!("sed -i 's/^name = .*/name = \"mine\"/' policies/mine/set.toml\n{binding}{case}");
     let enforced = r#"sed -i -e 's/^expect = "permit"/expect = "deny"/' -e '/^observed/d' policies/mine/cases/wheels.toml"#;
     let hints = [
-        Hint { command: "cargo new", after: Box::leak(files.into_boxed_str()), ..Hint::NONE },
-        Hint { command: "portcullis policy pack", replace: &[("target/wasm32-unknown-unknown", "$CARGO_TARGET_DIR/wasm32-unknown-unknown")], ..Hint::NONE },
-        Hint { command: "cp ../small-wheels/small-wheels.wasm", after: Box::leak(set.into_boxed_str()), ..Hint::NONE },
+        Hint {
+            command: "cargo new",
+            after: Box::leak(files.into_boxed_str()),
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis policy pack",
+            replace: &[(
+                "target/wasm32-unknown-unknown",
+                "$CARGO_TARGET_DIR/wasm32-unknown-unknown",
+            )],
+            ..Hint::NONE
+        },
+        Hint {
+            command: "cp ../small-wheels/small-wheels.wasm",
+            after: Box::leak(set.into_boxed_str()),
+            ..Hint::NONE
+        },
         Hint {
             command: "portcullis explain",
-            replace: &[("<decision-id>", "$(portcullis decisions --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)")],
+            replace: &[(
+                "<decision-id>",
+                "$(portcullis decisions --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)",
+            )],
             before: "need curl --silent --output /dev/null http://localhost:8080/simple/",
             ..Hint::NONE
         },
-        Hint { command: "sed -i", after: enforced, ..Hint::NONE },
+        Hint {
+            command: "sed -i",
+            after: enforced,
+            ..Hint::NONE
+        },
     ];
     walk(page, begin, &hints, "");
 }
@@ -229,28 +322,68 @@ fn operators_can_type_what_their_page_says() {
         export PGHOST=$own_database PGUSER=postgres
     "#;
     let hints = [
-        Hint { command: "cd /srv/portcullis && runuser", until: Some("serving    http://localhost:8080/"), after: as_the_servers_user, ..Hint::NONE },
-        Hint { command: "createuser", before: database, ..Hint::NONE },
+        Hint {
+            command: "cd /srv/portcullis && runuser",
+            until: Some("serving    http://localhost:8080/"),
+            after: as_the_servers_user,
+            ..Hint::NONE
+        },
+        Hint {
+            command: "createuser",
+            before: database,
+            ..Hint::NONE
+        },
         Hint {
             command: "PORTCULLIS_DATABASE=",
             before: "cd \"$FOLDER\" && mkdir second && cd second",
-            replace: &[("portcullis serve", "/usr/local/bin/portcullis serve --listen 127.0.0.1:8081 --policies /srv/portcullis/policies/default")],
+            replace: &[(
+                "portcullis serve",
+                "/usr/local/bin/portcullis serve --listen 127.0.0.1:8081 --policies /srv/portcullis/policies/default",
+            )],
             until: Some("serving    http://localhost:8081/"),
             after: "cd /srv/portcullis; unset SSL_CERT_FILE",
             ..Hint::NONE
         },
-        Hint { command: "portcullis user sessions alice", before: "user alice", ..Hint::NONE },
-        Hint { command: "portcullis user disable alice", after: "need portcullis user enable alice", ..Hint::NONE },
-        Hint { command: "portcullis user create alice", before: users, ..Hint::NONE },
-        Hint { command: "portcullis token create alice --description ci", replace: &[("123456", "$(code)")], ..Hint::NONE },
+        Hint {
+            command: "portcullis user sessions alice",
+            before: "user alice",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis user disable alice",
+            after: "need portcullis user enable alice",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis user create alice",
+            before: users,
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis token create alice --description ci",
+            replace: &[("123456", "$(code)")],
+            ..Hint::NONE
+        },
         Hint {
             command: "portcullis project role my-project bob",
             before: "echo 'correct horse battery staple' | need portcullis user create bob --email bob@example.org --verified --password-stdin",
             ..Hint::NONE
         },
-        Hint { command: "portcullis project settings my-project owner-mandate", before: "need portcullis policy apply policies/default", ..Hint::NONE },
-        Hint { command: "portcullis project status my-project quarantined", after: "unset PORTCULLIS_DATA", ..Hint::NONE },
-        Hint { command: "portcullis policy apply policies/strict --reason", after: "need portcullis policy rollback", ..Hint::NONE },
+        Hint {
+            command: "portcullis project settings my-project owner-mandate",
+            before: "need portcullis policy apply policies/default",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis project status my-project quarantined",
+            after: "unset PORTCULLIS_DATA",
+            ..Hint::NONE
+        },
+        Hint {
+            command: "portcullis policy apply policies/strict --reason",
+            after: "need portcullis policy rollback",
+            ..Hint::NONE
+        },
         Hint {
             command: "cd /srv/policies",
             before: r#"
@@ -262,7 +395,11 @@ fn operators_can_type_what_their_page_says() {
             "#,
             ..Hint::NONE
         },
-        Hint { command: "ln -sfn $release next", after: "need portcullis policy check /srv/policies/current/ours; cd /srv/portcullis", ..Hint::NONE },
+        Hint {
+            command: "ln -sfn $release next",
+            after: "need portcullis policy check /srv/policies/current/ours; cd /srv/portcullis",
+            ..Hint::NONE
+        },
         Hint {
             command: "portcullis release list",
             before: r#"
@@ -287,7 +424,10 @@ fn operators_can_type_what_their_page_says() {
         Hint {
             command: "portcullis explain 0199c2f4-7d1",
             before: "curl --silent --output /dev/null --user nobody:wrong http://localhost:8080/account/tokens/",
-            replace: &[("0199c2f4-7d1", "$(portcullis decisions --outcome refused --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)")],
+            replace: &[(
+                "0199c2f4-7d1",
+                "$(portcullis decisions --outcome refused --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)",
+            )],
             ..Hint::NONE
         },
         Hint {
@@ -309,7 +449,10 @@ fn operators_can_type_what_their_page_says() {
         },
         Hint {
             command: "portcullis explain <id>",
-            replace: &[("<id>", "$(portcullis decisions --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)")],
+            replace: &[(
+                "<id>",
+                "$(portcullis decisions --json | grep -o '\"id\": *\"[^\"]*' | head -n 1 | cut -d'\"' -f4)",
+            )],
             ..Hint::NONE
         },
     ];

@@ -28,20 +28,32 @@ pub(crate) struct Hint {
 }
 
 impl Hint {
-    pub(crate) const NONE: Self = Self { command: "", before: "", replace: &[], exit: 0, until: None, after: "" };
+    pub(crate) const NONE: Self = Self {
+        command: "",
+        before: "",
+        replace: &[],
+        exit: 0,
+        until: None,
+        after: "",
+    };
 }
 
 /// The functions that hints are written with, and the places that are a walk's own.
 const PRELUDE: &str = include_str!("../../docs/prelude.sh");
 
 /// What the documentation and the walks run beside the program and the Python clients.
-const PROGRAMS: &[&str] = &["curl", "git", "nginx", "openssl", "pgrep", "rsync", "runuser", "sqlite3", "unshare"];
+const PROGRAMS: &[&str] = &[
+    "curl", "git", "nginx", "openssl", "pgrep", "rsync", "runuser", "sqlite3", "unshare",
+];
 
 /// Walks a page: `begin` first, then each command with its hint, then `end`.
 pub(crate) fn walk(page: &str, begin: &str, hints: &[Hint], end: &str) {
     let mut script = String::from(begin);
     let mut used = vec![false; hints.len()];
-    for block in blocks::of(page).iter().filter(|block| COMMANDS.contains(&block.language.as_str())) {
+    for block in blocks::of(page)
+        .iter()
+        .filter(|block| COMMANDS.contains(&block.language.as_str()))
+    {
         script.push_str(&of_block(block, hints, &mut used));
     }
     for (hint, used) in hints.iter().zip(used) {
@@ -58,7 +70,9 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
             continue;
         }
         // Of hints for commands that begin alike, each serves one.
-        let is_its = |(position, hint): (usize, &Hint)| !used[position] && command.text.starts_with(hint.command);
+        let is_its = |(position, hint): (usize, &Hint)| {
+            !used[position] && command.text.starts_with(hint.command)
+        };
         let position = hints.iter().enumerate().position(is_its);
         let hint = position.map_or(Hint::NONE, |position| hints[position]);
         if let Some(position) = position {
@@ -73,7 +87,9 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
         script.push_str(&format!("{}\nat {place}\n", hint.before));
         script.push_str(&match hint.until {
             // In a shell of its own: what it changes there ends with it.
-            Some(until) => format!("( {typed}\n) > \"$LOGS/background\" 2>&1 &\nuntil_said '{until}'\n"),
+            Some(until) => {
+                format!("( {typed}\n) > \"$LOGS/background\" 2>&1 &\nuntil_said '{until}'\n")
+            }
             None => format!("{typed}\nends_with $? {}\n", hint.exit),
         });
         script.push_str(&format!("{}\n", hint.after));
@@ -84,38 +100,78 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
 /// Runs a script in places of its own, in a terminal where somebody answers. Where such places
 /// cannot be had it is skipped, except with `CI=true`.
 pub(crate) fn run(name: &str, script: &str) {
-    let Some(clients) = Clients::find() else { return };
-    let folder = tempfile::Builder::new().prefix("portcullis-docs-").tempdir().expect("a temporary folder can be made");
-    let isolated = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let Some(clients) = Clients::find() else {
+        return;
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("portcullis-docs-")
+        .tempdir()
+        .expect("a temporary folder can be made");
+    let isolated = [
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ];
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_missing = |program: &&&str| !std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let is_missing = |program: &&&str| {
+        !std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
     let missing: Vec<_> = PROGRAMS.iter().filter(is_missing).collect();
     if !missing.is_empty() {
-        assert!(std::env::var("CI").is_err(), "{missing:?} are not installed; `cargo xtask test` installs them");
+        assert!(
+            std::env::var("CI").is_err(),
+            "{missing:?} are not installed; `cargo xtask test` installs them"
+        );
         eprintln!("skipped: {missing:?} are not installed; `cargo xtask test` installs them");
         return;
     }
-    let may = Command::new("unshare").args(isolated).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let may = Command::new("unshare")
+        .args(isolated)
+        .arg("true")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     if !may {
-        assert!(std::env::var("CI").is_err(), "only root can have places of its own (unshare), and CI=true asks for them");
-        eprintln!("skipped: commands of the documentation need root, for folders and a network of their own");
+        assert!(
+            std::env::var("CI").is_err(),
+            "only root can have places of its own (unshare), and CI=true asks for them"
+        );
+        eprintln!(
+            "skipped: commands of the documentation need root, for folders and a network of their own"
+        );
         return;
     }
     let path = folder.path().join("script.sh");
-    std::fs::write(&path, format!("{PRELUDE}\n{script}\necho EVERYTHING WAS RUN\n")).expect("the script can be written");
+    std::fs::write(
+        &path,
+        format!("{PRELUDE}\n{script}\necho EVERYTHING WAS RUN\n"),
+    )
+    .expect("the script can be written");
     let mut command = clients.command("python", folder.path());
     let python = command.get_program().to_owned();
     let mut isolated_command = Command::new("unshare");
-    isolated_command.args(isolated).arg(python).arg(repository().join("tests/docs/terminal.py")).arg(&path);
+    isolated_command
+        .args(isolated)
+        .arg(python)
+        .arg(repository().join("tests/docs/terminal.py"))
+        .arg(&path);
     for (name, value) in command.env("FOLDER", folder.path()).get_envs() {
         match value {
             Some(value) => isolated_command.env(name, value),
             None => isolated_command.env_remove(name),
         };
     }
-    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".cargo"), PathBuf::from);
-    let rustup =
-        std::env::var_os("RUSTUP_HOME").map_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".rustup"), PathBuf::from);
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".cargo"),
+        PathBuf::from,
+    );
+    let rustup = std::env::var_os("RUSTUP_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".rustup"),
+        PathBuf::from,
+    );
     let output = isolated_command
         .current_dir(folder.path())
         .env("REPOSITORY", repository())
@@ -126,6 +182,14 @@ pub(crate) fn run(name: &str, script: &str) {
         .stdin(Stdio::null())
         .output()
         .expect("unshare starts");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("EVERYTHING WAS RUN"), "{name}: {}\n{said}", output.status);
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success() && said.contains("EVERYTHING WAS RUN"),
+        "{name}: {}\n{said}",
+        output.status
+    );
 }

@@ -11,12 +11,17 @@ use wit_bindgen_rust::Opts;
 
 use super::workspace;
 
-const HEADER: &str = "// Generated from wit/policy.wit by `cargo xtask bindings`; not to be edited.\n\n";
+const HEADER: &str =
+    "// Generated from wit/policy.wit by `cargo xtask bindings`; not to be edited.\n\n";
 
 fn generated() -> String {
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(workspace().join("wit")).expect("the contract is well-formed");
-    let world = resolve.select_world(&[package], Some("policy-module")).expect("the contract has a world");
+    let (package, _) = resolve
+        .push_dir(workspace().join("wit"))
+        .expect("the contract is well-formed");
+    let world = resolve
+        .select_world(&[package], Some("policy-module"))
+        .expect("the contract has a world");
     let options = Opts {
         format: true,
         additional_derive_attributes: ["PartialEq", "Eq"].map(str::to_owned).into(),
@@ -27,7 +32,10 @@ fn generated() -> String {
         ..Opts::default()
     };
     let mut files = Files::default();
-    options.build().generate(&mut resolve, world, &mut files).expect("bindings can be generated");
+    options
+        .build()
+        .generate(&mut resolve, world, &mut files)
+        .expect("bindings can be generated");
     let (_, source) = files.iter().next().expect("a file was generated");
     format!("{HEADER}{}", String::from_utf8_lossy(source))
 }
@@ -41,6 +49,13 @@ fn the_committed_bindings_are_those_of_the_contract() {
         return;
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    let differing = committed.lines().zip(generated.lines()).find(|(old, new)| old != new);
-    assert!(committed == generated, "{} is out of date: run `cargo xtask bindings`\nfirst: {differing:#?}", path.display());
+    let differing = committed
+        .lines()
+        .zip(generated.lines())
+        .find(|(old, new)| old != new);
+    assert!(
+        committed == generated,
+        "{} is out of date: run `cargo xtask bindings`\nfirst: {differing:#?}",
+        path.display()
+    );
 }

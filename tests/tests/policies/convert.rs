@@ -32,18 +32,34 @@ pub(crate) fn action(value: host::Action) -> sdk::Action {
 fn factors(value: host::Factors) -> sdk::Factors {
     let mut factors = sdk::Factors::empty();
     factors.set(sdk::Factors::TOTP, value.contains(host::Factors::TOTP));
-    factors.set(sdk::Factors::WEBAUTHN, value.contains(host::Factors::WEBAUTHN));
+    factors.set(
+        sdk::Factors::WEBAUTHN,
+        value.contains(host::Factors::WEBAUTHN),
+    );
     factors
 }
 
 fn principal(value: host::Principal) -> sdk::Principal {
     match value {
         host::Principal::Anonymous => sdk::Principal::Anonymous,
-        host::Principal::User(host::User { name, age, email_verified, factors: enrolled, staff }) => {
-            sdk::Principal::User(sdk::User { name, age, email_verified, factors: factors(enrolled), staff })
-        }
+        host::Principal::User(host::User {
+            name,
+            age,
+            email_verified,
+            factors: enrolled,
+            staff,
+        }) => sdk::Principal::User(sdk::User {
+            name,
+            age,
+            email_verified,
+            factors: factors(enrolled),
+            staff,
+        }),
         host::Principal::Publisher(host::Publisher { provider, claims }) => {
-            let claims = claims.into_iter().map(|host::Claim { name, value }| sdk::Claim { name, value }).collect();
+            let claims = claims
+                .into_iter()
+                .map(|host::Claim { name, value }| sdk::Claim { name, value })
+                .collect();
             sdk::Principal::Publisher(sdk::Publisher { provider, claims })
         }
     }
@@ -57,50 +73,162 @@ fn scope(value: host::TokenScope) -> sdk::TokenScope {
 }
 
 fn token(value: host::Token) -> sdk::Token {
-    let host::Token { id, age, expires_in, scope: minted, last_used, made_with_second_factor, narrowed_to, narrowed_expires_in } = value;
-    sdk::Token { id, age, expires_in, scope: scope(minted), last_used, made_with_second_factor, narrowed_to, narrowed_expires_in }
+    let host::Token {
+        id,
+        age,
+        expires_in,
+        scope: minted,
+        last_used,
+        made_with_second_factor,
+        narrowed_to,
+        narrowed_expires_in,
+    } = value;
+    sdk::Token {
+        id,
+        age,
+        expires_in,
+        scope: scope(minted),
+        last_used,
+        made_with_second_factor,
+        narrowed_to,
+        narrowed_expires_in,
+    }
 }
 
 fn assurance(value: host::Assurance) -> sdk::Assurance {
-    let host::Assurance { password_age, second_factor, password_state: state } = value;
-    let second_factor = second_factor.map(|proof| sdk::FactorUse { factor: factor(proof.factor), age: proof.age });
-    sdk::Assurance { password_age, second_factor, password_state: password_state(state) }
+    let host::Assurance {
+        password_age,
+        second_factor,
+        password_state: state,
+    } = value;
+    let second_factor = second_factor.map(|proof| sdk::FactorUse {
+        factor: factor(proof.factor),
+        age: proof.age,
+    });
+    sdk::Assurance {
+        password_age,
+        second_factor,
+        password_state: password_state(state),
+    }
 }
 
 fn project(value: host::Project) -> sdk::Project {
-    let host::Project { name, exists, status, role: held, settings } = value;
-    assert!(settings.is_empty(), "owner settings are resolved by each side on its own");
-    sdk::Project { name, exists, status: project_status(status), role: role(held), settings: Vec::new() }
+    let host::Project {
+        name,
+        exists,
+        status,
+        role: held,
+        settings,
+    } = value;
+    assert!(
+        settings.is_empty(),
+        "owner settings are resolved by each side on its own"
+    );
+    sdk::Project {
+        name,
+        exists,
+        status: project_status(status),
+        role: role(held),
+        settings: Vec::new(),
+    }
 }
 
 fn release(value: host::Release) -> sdk::Release {
-    let host::Release { version, state, age, order, newest, staged_by_this_credential, staged_by_this_user } = value;
+    let host::Release {
+        version,
+        state,
+        age,
+        order,
+        newest,
+        staged_by_this_credential,
+        staged_by_this_user,
+    } = value;
     let (state, order) = (release_state(state), version_order(order));
-    sdk::Release { version, state, age, order, newest, staged_by_this_credential, staged_by_this_user }
+    sdk::Release {
+        version,
+        state,
+        age,
+        order,
+        newest,
+        staged_by_this_credential,
+        staged_by_this_user,
+    }
 }
 
 fn request(value: host::Request) -> sdk::Request {
-    let host::Request { id, route, method: used, remote_address, user_agent } = value;
-    sdk::Request { id, route, method: method(used), remote_address, user_agent }
+    let host::Request {
+        id,
+        route,
+        method: used,
+        remote_address,
+        user_agent,
+    } = value;
+    sdk::Request {
+        id,
+        route,
+        method: method(used),
+        remote_address,
+        user_agent,
+    }
 }
 
 fn file(value: host::File) -> sdk::File {
-    let host::File { name, kind, size, sha256, blake2_256 } = value;
-    sdk::File { name, kind: file_kind(kind), size, sha256, blake2_256 }
+    let host::File {
+        name,
+        kind,
+        size,
+        sha256,
+        blake2_256,
+    } = value;
+    sdk::File {
+        name,
+        kind: file_kind(kind),
+        size,
+        sha256,
+        blake2_256,
+    }
 }
 
 fn metadata(value: host::Metadata) -> sdk::Metadata {
-    let host::Metadata { version, summary, license, requires_python, requires, classifiers } = value;
-    sdk::Metadata { version, summary, license, requires_python, requires, classifiers }
+    let host::Metadata {
+        version,
+        summary,
+        license,
+        requires_python,
+        requires,
+        classifiers,
+    } = value;
+    sdk::Metadata {
+        version,
+        summary,
+        license,
+        requires_python,
+        requires,
+        classifiers,
+    }
 }
 
 fn change(value: host::Change) -> sdk::Change {
     match value {
         host::Change::Nothing => sdk::Change::Nothing,
-        host::Change::Token(host::NewToken { scope: wanted, expires_in }) => sdk::Change::Token(sdk::NewToken { scope: scope(wanted), expires_in }),
-        host::Change::Role(host::RoleChange { user, before, after, factors: enrolled }) => {
-            sdk::Change::Role(sdk::RoleChange { user, before: role(before), after: role(after), factors: factors(enrolled) })
-        }
+        host::Change::Token(host::NewToken {
+            scope: wanted,
+            expires_in,
+        }) => sdk::Change::Token(sdk::NewToken {
+            scope: scope(wanted),
+            expires_in,
+        }),
+        host::Change::Role(host::RoleChange {
+            user,
+            before,
+            after,
+            factors: enrolled,
+        }) => sdk::Change::Role(sdk::RoleChange {
+            user,
+            before: role(before),
+            after: role(after),
+            factors: factors(enrolled),
+        }),
         host::Change::Factor(changed) => sdk::Change::Factor(factor(changed)),
     }
 }
@@ -126,7 +254,9 @@ pub(crate) fn context(value: host::Context) -> sdk::Context {
 pub(crate) fn requirement(value: host::Requirement) -> sdk::Requirement {
     match value {
         host::Requirement::EnrolledSecondFactor => sdk::Requirement::EnrolledSecondFactor,
-        host::Requirement::SecondFactorWithin(seconds) => sdk::Requirement::SecondFactorWithin(seconds),
+        host::Requirement::SecondFactorWithin(seconds) => {
+            sdk::Requirement::SecondFactorWithin(seconds)
+        }
         host::Requirement::PasswordWithin(seconds) => sdk::Requirement::PasswordWithin(seconds),
         host::Requirement::VerifiedEmail => sdk::Requirement::VerifiedEmail,
         host::Requirement::ProjectToken => sdk::Requirement::ProjectToken,
@@ -140,10 +270,17 @@ pub(crate) fn verdict(value: host::Verdict) -> sdk::Verdict {
         host::Outcome::Abstain => sdk::Outcome::Abstain,
         host::Outcome::Permit => sdk::Outcome::Permit,
         host::Outcome::Stage => sdk::Outcome::Stage,
-        host::Outcome::Require(requirements) => sdk::Outcome::Require(requirements.into_iter().map(requirement).collect()),
+        host::Outcome::Require(requirements) => {
+            sdk::Outcome::Require(requirements.into_iter().map(requirement).collect())
+        }
         host::Outcome::Deny => sdk::Outcome::Deny,
     };
-    let reason = |reason: host::Reason| sdk::Reason { code: reason.code, message: reason.message, remedy: reason.remedy, page: reason.page.map(page) };
+    let reason = |reason: host::Reason| sdk::Reason {
+        code: reason.code,
+        message: reason.message,
+        remedy: reason.remedy,
+        page: reason.page.map(page),
+    };
     let obligation = |obligation| match obligation {
         host::Obligation::DisablePassword => sdk::Obligation::DisablePassword,
         host::Obligation::SendMail(name) => sdk::Obligation::SendMail(name),

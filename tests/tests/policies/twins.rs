@@ -20,24 +20,58 @@ use crate::{assemble, convert, facts};
 /// One policy, its settings, and what it is asked.
 fn agree<P: Policy>() {
     let described = module::describe::<P>();
-    let (operator_offered, owner_offered) = (described.operator_settings.clone(), described.owner_settings.clone());
+    let (operator_offered, owner_offered) = (
+        described.operator_settings.clone(),
+        described.owner_settings.clone(),
+    );
     // Each case is a set to assemble and 48 contexts to decide.
-    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
-    let asked = (facts::values(operator_offered.clone()), facts::values(owner_offered.clone()), vec(facts::context(), 48));
+    let config = Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let asked = (
+        facts::values(operator_offered.clone()),
+        facts::values(owner_offered.clone()),
+        vec(facts::context(), 48),
+    );
     TestRunner::new(config)
         .run(&asked, |(operator, owner, contexts)| {
             if module::validate_settings::<P>(operator.clone(), owner.clone()).is_err() {
-                return Err(TestCaseError::reject("the policy does not take these settings"));
+                return Err(TestCaseError::reject(
+                    "the policy does not take these settings",
+                ));
             }
-            let set = assemble(&bound(&described.name, facts::written(&operator_offered, &operator)));
-            let chosen = set.resolve_owner_settings(&json!({ &described.name: facts::written(&owner_offered, &owner) }));
-            assert!(chosen.problems().is_empty() || owner_offered.is_empty(), "{:?}", chosen.problems());
+            let set = assemble(&bound(
+                &described.name,
+                facts::written(&operator_offered, &operator),
+            ));
+            let chosen = set.resolve_owner_settings(
+                &json!({ &described.name: facts::written(&owner_offered, &owner) }),
+            );
+            assert!(
+                chosen.problems().is_empty() || owner_offered.is_empty(),
+                "{:?}",
+                chosen.problems()
+            );
             for context in contexts {
-                let said = set.decide(&context, &chosen).policies.into_iter().next().map(|record| record.result);
+                let said = set
+                    .decide(&context, &chosen)
+                    .policies
+                    .into_iter()
+                    .next()
+                    .map(|record| record.result);
                 let native = native::<P>(&operator, &owner, context.clone());
                 match said {
-                    None => assert!(!described.actions.contains(&convert::action(context.action)), "{context:?} was not heard"),
-                    Some(said) => assert_eq!(said.map(convert::verdict), Ok(native), "{context:#?}\noperator {operator:?}\nowner {owner:?}"),
+                    None => assert!(
+                        !described.actions.contains(&convert::action(context.action)),
+                        "{context:?} was not heard"
+                    ),
+                    Some(said) => assert_eq!(
+                        said.map(convert::verdict),
+                        Ok(native),
+                        "{context:#?}\noperator {operator:?}\nowner {owner:?}"
+                    ),
                 }
             }
             Ok(())
@@ -45,7 +79,11 @@ fn agree<P: Policy>() {
         .unwrap_or_else(|failure| panic!("{}: {failure}", described.name));
 }
 
-fn native<P: Policy>(operator: &[SettingValue], owner: &[SettingValue], context: Context) -> policy_sdk::Verdict {
+fn native<P: Policy>(
+    operator: &[SettingValue],
+    owner: &[SettingValue],
+    context: Context,
+) -> policy_sdk::Verdict {
     let mut context = convert::context(context);
     if let Some(project) = &mut context.project {
         project.settings = owner.to_vec();
@@ -54,7 +92,9 @@ fn native<P: Policy>(operator: &[SettingValue], owner: &[SettingValue], context:
 }
 
 fn bound(policy: &str, settings: Value) -> SetSpec {
-    let Value::Object(settings) = settings else { panic!("settings are written by name") };
+    let Value::Object(settings) = settings else {
+        panic!("settings are written by name")
+    };
     let binding = BindingSpec {
         policy: policy.to_owned(),
         module: format!("{policy}.wasm"),
@@ -63,7 +103,11 @@ fn bound(policy: &str, settings: Value) -> SetSpec {
         actions: None,
         settings: settings.into_iter().collect(),
     };
-    SetSpec { name: "twins".to_owned(), summary: String::new(), bindings: vec![binding] }
+    SetSpec {
+        name: "twins".to_owned(),
+        summary: String::new(),
+        bindings: vec![binding],
+    }
 }
 
 #[test]
@@ -105,15 +149,40 @@ fn a_module_describes_what_its_source_describes() {
         let shipped = crate::module(&format!("{}.wasm", native.name));
         let shipped = shipped.descriptor();
         assert_eq!(shipped.version, native.version);
-        assert_eq!(shipped.actions.iter().map(|&action| convert::action(action)).collect::<Vec<_>>(), native.actions);
-        for (shipped, native) in [(&shipped.operator_settings, &native.operator_settings), (&shipped.owner_settings, &native.owner_settings)] {
-            let shipped: Vec<_> = shipped.iter().map(|setting| (&setting.name, &setting.label, &setting.help)).collect();
-            let native: Vec<_> = native.iter().map(|setting| (&setting.name, &setting.label, &setting.help)).collect();
+        assert_eq!(
+            shipped
+                .actions
+                .iter()
+                .map(|&action| convert::action(action))
+                .collect::<Vec<_>>(),
+            native.actions
+        );
+        for (shipped, native) in [
+            (&shipped.operator_settings, &native.operator_settings),
+            (&shipped.owner_settings, &native.owner_settings),
+        ] {
+            let shipped: Vec<_> = shipped
+                .iter()
+                .map(|setting| (&setting.name, &setting.label, &setting.help))
+                .collect();
+            let native: Vec<_> = native
+                .iter()
+                .map(|setting| (&setting.name, &setting.label, &setting.help))
+                .collect();
             assert_eq!(shipped, native);
         }
-        for setting in native.operator_settings.iter().chain(&native.owner_settings) {
-            assert!(setting.help.ends_with('.') && setting.label.len() <= 40, "{setting:?}");
-            if let (SettingKind::Choice(words), SettingValue::Choice(position)) = (&setting.kind, &setting.default) {
+        for setting in native
+            .operator_settings
+            .iter()
+            .chain(&native.owner_settings)
+        {
+            assert!(
+                setting.help.ends_with('.') && setting.label.len() <= 40,
+                "{setting:?}"
+            );
+            if let (SettingKind::Choice(words), SettingValue::Choice(position)) =
+                (&setting.kind, &setting.default)
+            {
                 assert!((*position as usize) < words.len());
             }
         }
@@ -140,24 +209,42 @@ const REQUIREMENTS: [Requirement; 6] = [
 #[test]
 fn what_a_holder_adds_to_a_token_changes_no_verdict_of_a_shipped_policy() {
     let sets: Vec<_> = crate::SETS.iter().map(|set| crate::shipped(set)).collect();
-    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
-    let chosen = select(vec![json!({}), json!({ "owner-mandate": { "project-tokens-only": true, "strong-tokens-only": true } })]);
+    let config = Config {
+        cases: 256,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let chosen = select(vec![
+        json!({}),
+        json!({ "owner-mandate": { "project-tokens-only": true, "strong-tokens-only": true } }),
+    ]);
     TestRunner::new(config)
-        .run(&(facts::context(), facts::narrowing(), chosen), |(mut context, (narrowed_to, narrowed_expires_in), chosen)| {
-            for set in &sets {
-                let owner = set.resolve_owner_settings(&chosen);
-                let said = |context: &Context| {
-                    let decision = set.decide(context, &owner);
-                    (decision.outcome, decision.policies.into_iter().map(|record| record.result).collect::<Vec<_>>())
-                };
-                let before = said(&context);
-                if let Some(token) = &mut context.token {
-                    (token.narrowed_to, token.narrowed_expires_in) = (narrowed_to.clone(), narrowed_expires_in);
+        .run(
+            &(facts::context(), facts::narrowing(), chosen),
+            |(mut context, (narrowed_to, narrowed_expires_in), chosen)| {
+                for set in &sets {
+                    let owner = set.resolve_owner_settings(&chosen);
+                    let said = |context: &Context| {
+                        let decision = set.decide(context, &owner);
+                        (
+                            decision.outcome,
+                            decision
+                                .policies
+                                .into_iter()
+                                .map(|record| record.result)
+                                .collect::<Vec<_>>(),
+                        )
+                    };
+                    let before = said(&context);
+                    if let Some(token) = &mut context.token {
+                        (token.narrowed_to, token.narrowed_expires_in) =
+                            (narrowed_to.clone(), narrowed_expires_in);
+                    }
+                    prop_assert_eq!(before, said(&context));
                 }
-                prop_assert_eq!(before, said(&context));
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .unwrap();
 }
 

@@ -25,7 +25,9 @@ fn a_service_manager_is_told_when_the_server_serves_and_when_it_stops() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).expect("a socket can be made");
-    manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
+    manager
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a socket has a time limit");
     let hear = || {
         let mut text = [0; 64];
         let length = manager.recv(&mut text).expect("the server says something");
@@ -38,22 +40,39 @@ fn a_service_manager_is_told_when_the_server_serves_and_when_it_stops() {
     assert_eq!(hear(), "STOPPING=1\n");
 
     // A server that never serves never says that it does.
-    let refused = command(folder.path()).args(["serve", "--no-such-flag"]).env("NOTIFY_SOCKET", &path).output().expect("the program starts");
+    let refused = command(folder.path())
+        .args(["serve", "--no-such-flag"])
+        .env("NOTIFY_SOCKET", &path)
+        .output()
+        .expect("the program starts");
     assert!(!refused.status.success());
-    manager.set_nonblocking(true).expect("a socket can be asked at once");
+    manager
+        .set_nonblocking(true)
+        .expect("a socket can be asked at once");
     assert!(manager.recv(&mut [0; 64]).is_err());
 }
 
 #[test]
 fn metrics_count_requests_and_decisions_and_are_not_for_strangers() {
-    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
+    let server = Setup::default()
+        .flag("--trusted-proxies", "127.0.0.1")
+        .start();
     for _ in 0..5 {
         server.get("/simple/");
     }
     let text = server.get("/metrics").text();
-    let counted = text.lines().find(|line| line.starts_with("portcullis_requests_total") && line.contains("\"/simple/\"") && line.contains("200"));
+    let counted = text.lines().find(|line| {
+        line.starts_with("portcullis_requests_total")
+            && line.contains("\"/simple/\"")
+            && line.contains("200")
+    });
     assert!(counted.is_some_and(|line| line.ends_with(" 5")), "{text}");
-    assert!(text.lines().any(|line| line.contains("decision") && line.ends_with(" 5") && !line.starts_with('#')), "decisions are counted:\n{text}");
+    assert!(
+        text.lines().any(|line| line.contains("decision")
+            && line.ends_with(" 5")
+            && !line.starts_with('#')),
+        "decisions are counted:\n{text}"
+    );
     let stranger = server.send(&Request::get("/metrics").header("X-Forwarded-For", "203.0.113.9"));
     assert_eq!(stranger.status, 403);
 }
@@ -63,15 +82,38 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
     let mut server = Setup::default().start();
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
-    let answer = server.upload(&Package::new("demo", "1.0").wheel(), Some(&basic_token(&token)));
+    let answer = server.upload(
+        &Package::new("demo", "1.0").wheel(),
+        Some(&basic_token(&token)),
+    );
     assert_eq!(answer.status, 200);
-    let id = answer.header("Portcullis-Decision").expect("an upload names its decision").to_owned();
-    let line = server.wait_for("the log line", |server| server.log().lines().find(|line| line.contains(&id) && line.contains("/legacy/")).map(str::to_owned));
+    let id = answer
+        .header("Portcullis-Decision")
+        .expect("an upload names its decision")
+        .to_owned();
+    let line = server.wait_for("the log line", |server| {
+        server
+            .log()
+            .lines()
+            .find(|line| line.contains(&id) && line.contains("/legacy/"))
+            .map(str::to_owned)
+    });
     for part in ["POST", "200", "api-token", "deciding_us"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
-    assert_eq!(server.settled_log().lines().filter(|line| line.contains("POST")).count(), 1, "one line for one request");
-    assert!(!server.settled_log().contains(&token[..60]), "no token in the log");
+    assert_eq!(
+        server
+            .settled_log()
+            .lines()
+            .filter(|line| line.contains("POST"))
+            .count(),
+        1,
+        "one line for one request"
+    );
+    assert!(
+        !server.settled_log().contains(&token[..60]),
+        "no token in the log"
+    );
 
     // What is permitted is recorded after it was answered.
     let explained = server.wait_for("the decision on record", |server| {
@@ -94,14 +136,23 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
     }
     let json = server.command_line(&["explain", &id, "--json"]).ok().json();
     assert_eq!(json["record"]["context"]["action"], "file:upload");
-    assert_eq!(json["record"]["decision"]["policies"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        json["record"]["decision"]["policies"]
+            .as_array()
+            .map(Vec::len),
+        Some(4)
+    );
     let text = json.to_string();
     assert!(!text.contains(&token[20..60]), "no token in the record");
 
     let missing = server.command_line(&["explain", "01890a5d-ac96-774b-bcce-b302099a8057"]);
     assert_eq!(missing.status.code(), Some(1));
     // It may be one of many refusals: those beyond a rate are counted.
-    assert!(missing.stderr.contains("audit --kind request:refusals"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("audit --kind request:refusals"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]
@@ -110,35 +161,83 @@ fn explain_shows_the_settings_that_decided_then_and_who_chose_them() {
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
     upload_ok(&server, &Package::new("demo", "1.0").wheel(), &token);
-    let settings = |more: &[&str]| server.command_line(&[&["project", "settings", "demo", "staged-release"][..], more].concat()).ok();
+    let settings = |more: &[&str]| {
+        server
+            .command_line(&[&["project", "settings", "demo", "staged-release"][..], more].concat())
+            .ok()
+    };
     settings(&["mode=automation"]);
-    let answer = server.upload(&Package::new("demo", "1.1").wheel(), Some(&basic_token(&token)));
+    let answer = server.upload(
+        &Package::new("demo", "1.1").wheel(),
+        Some(&basic_token(&token)),
+    );
     assert_eq!(answer.status, 200, "{}", answer.reason);
-    let id = answer.header("Portcullis-Decision").expect("an upload names its decision").to_owned();
+    let id = answer
+        .header("Portcullis-Decision")
+        .expect("an upload names its decision")
+        .to_owned();
     // What is set later decided nothing.
     settings(&["mode=all"]);
     settings(&["--clear"]);
-    server.command_line(&["policy", "apply", &shipped_set("strict").display().to_string()]).ok();
+    server
+        .command_line(&[
+            "policy",
+            "apply",
+            &shipped_set("strict").display().to_string(),
+        ])
+        .ok();
 
     let json = server.wait_for("the decision on record", |server| {
         let explained = server.command_line(&["explain", &id, "--json"]);
-        explained.status.success().then(|| explained.json()["settings"].clone())
+        explained
+            .status
+            .success()
+            .then(|| explained.json()["settings"].clone())
     });
     let find = |list: &str, policy: &str, setting: &str| {
-        let found = json[list].as_array().and_then(|list| list.iter().find(|one| one["policy"] == policy && one["setting"] == setting));
-        found.unwrap_or_else(|| panic!("{policy}.{setting} is not in {json:#}")).clone()
+        let found = json[list].as_array().and_then(|list| {
+            list.iter()
+                .find(|one| one["policy"] == policy && one["setting"] == setting)
+        });
+        found
+            .unwrap_or_else(|| panic!("{policy}.{setting} is not in {json:#}"))
+            .clone()
     };
     let mode = find("owners", "staged-release", "mode");
     assert_eq!(mode["value"], "automation");
-    assert!(mode["chosen"].as_str().is_some_and(|chosen| chosen.starts_with("chosen 20") && chosen.ends_with("on the command line")), "{mode}");
-    assert_eq!(find("owners", "owner-mandate", "second-factor")["chosen"], Value::Null);
-    assert_eq!(find("operators", "restrict-routes", "basic-password")["value"], json!([]));
+    assert!(
+        mode["chosen"].as_str().is_some_and(
+            |chosen| chosen.starts_with("chosen 20") && chosen.ends_with("on the command line")
+        ),
+        "{mode}"
+    );
+    assert_eq!(
+        find("owners", "owner-mandate", "second-factor")["chosen"],
+        Value::Null
+    );
+    assert_eq!(
+        find("operators", "restrict-routes", "basic-password")["value"],
+        json!([])
+    );
     let of_set = json["set"].to_string();
-    assert!(of_set.contains("set 1 (default) was stored") && of_set.contains("was activated") && of_set.contains("by the server"), "{of_set}");
+    assert!(
+        of_set.contains("set 1 (default) was stored")
+            && of_set.contains("was activated")
+            && of_set.contains("by the server"),
+        "{of_set}"
+    );
 
     let text = server.command_line(&["explain", &id]).ok().stdout;
-    assert!(text.contains("settings of the project's owners, as they were then"), "{text}");
-    assert!(text.lines().any(|line| line.contains("staged-release") && line.contains("chosen 20") && line.ends_with("automation")), "{text}");
+    assert!(
+        text.contains("settings of the project's owners, as they were then"),
+        "{text}"
+    );
+    assert!(
+        text.lines().any(|line| line.contains("staged-release")
+            && line.contains("chosen 20")
+            && line.ends_with("automation")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -147,20 +246,39 @@ fn refusals_and_changes_are_in_the_audit_and_the_decisions() {
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
     upload_ok(&server, &Package::new("demo", "1.0").wheel(), &token);
-    let listed = server.send(&Request::get("/account/tokens/").header("Authorization", &basic_token(&token)));
+    let listed = server
+        .send(&Request::get("/account/tokens/").header("Authorization", &basic_token(&token)));
     assert_eq!(listed.status, 403, "a token lists no tokens");
-    let guess = server.send(&Request::get("/account/tokens/").header("Authorization", &tests::basic("alice", "guess")));
+    let guess = server.send(
+        &Request::get("/account/tokens/").header("Authorization", &tests::basic("alice", "guess")),
+    );
     assert_eq!(guess.status, 403);
 
     let audit = server.command_line(&["audit", "--json"]).ok().stdout;
-    for kind in ["account:created", "account:totp:enrolled", "token:created", "project:created", "file:uploaded", "request:refused", "policy-set:activated"] {
+    for kind in [
+        "account:created",
+        "account:totp:enrolled",
+        "token:created",
+        "project:created",
+        "file:uploaded",
+        "request:refused",
+        "policy-set:activated",
+    ] {
         assert!(audit.contains(kind), "{kind} is not in the audit:\n{audit}");
     }
-    let denied = server.command_line(&["decisions", "--outcome", "denied", "--json"]).ok().stdout;
-    let id = listed.header("Portcullis-Decision").expect("a refusal names its decision");
+    let denied = server
+        .command_line(&["decisions", "--outcome", "denied", "--json"])
+        .ok()
+        .stdout;
+    let id = listed
+        .header("Portcullis-Decision")
+        .expect("a refusal names its decision");
     assert!(denied.contains(id), "{denied}");
     for secret in [&token[20..60], alice.password.as_str(), "guess"] {
-        assert!(!audit.contains(secret) && !denied.contains(secret), "a secret is in the records");
+        assert!(
+            !audit.contains(secret) && !denied.contains(secret),
+            "a secret is in the records"
+        );
     }
 }
 
@@ -171,8 +289,13 @@ fn a_password_is_not_looked_at_where_no_policy_could_permit_it() {
     // Right and wrong get the same answer: nothing can be learned, and nothing was hashed.
     // Only the decision's id differs, as it does between any two answers.
     let answer = |user: &str, password: &str| {
-        let answer = server.send(&Request::get("/account/").header("Authorization", &tests::basic(user, password)));
-        let (reason, _id) = answer.reason.split_once(" (decision ").expect("a refusal names its decision");
+        let answer = server.send(
+            &Request::get("/account/").header("Authorization", &tests::basic(user, password)),
+        );
+        let (reason, _id) = answer
+            .reason
+            .split_once(" (decision ")
+            .expect("a refusal names its decision");
         (answer.status, reason.to_owned())
     };
     let (right, wrong) = (answer("alice", &alice.password), answer("alice", "wrong"));
@@ -194,15 +317,27 @@ fn bytes_that_are_no_http_harm_nobody() {
             assert!((400..500).contains(&answer.status), "{bytes:?}: {}", answer.status);
         }
     }
-    let long = format!("GET /simple/{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "a".repeat(100_000));
+    let long = format!(
+        "GET /simple/{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "a".repeat(100_000)
+    );
     if let Ok(answer) = tests::Connection::to(server.address).send_bytes(long.as_bytes(), false) {
         assert!((400..500).contains(&answer.status), "{}", answer.status);
     }
-    for path in
-        ["/simple/%00/", "/simple/%2e%2e%2f%2e%2e/", "/files/aa/bb/cc/%2fetc%2fpasswd", "/files/../../../../etc/passwd", "/simple/%ff%fe/", "//etc/passwd"]
-    {
+    for path in [
+        "/simple/%00/",
+        "/simple/%2e%2e%2f%2e%2e/",
+        "/files/aa/bb/cc/%2fetc%2fpasswd",
+        "/files/../../../../etc/passwd",
+        "/simple/%ff%fe/",
+        "//etc/passwd",
+    ] {
         let answer = server.get(path);
-        assert!(matches!(answer.status, 301 | 400 | 404), "{path}: {}", answer.status);
+        assert!(
+            matches!(answer.status, 301 | 400 | 404),
+            "{path}: {}",
+            answer.status
+        );
         assert!(!answer.text().contains("root:"), "{path}");
     }
     assert_eq!(server.get("/simple/").status, 200);
@@ -223,7 +358,11 @@ fn answering(body: &'static str) -> String {
                     _ => break,
                 }
             }
-            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
         }
     });
     format!("http://{address}")
@@ -235,11 +374,21 @@ fn the_command_line_sets_no_breached_password_unless_told_to() {
     // What is left of the SHA-1 of the password below after its first five characters.
     let service = answering("09F6AEFF6DD7C2FACFDD027FA1B3833215B:12\r\n");
     let variables = [("PORTCULLIS_BREACH_CHECK_URL", service.as_str())];
-    let run = |arguments: &[&str], password: &str| server.setup.command_line_with_input(arguments, &format!("{password}\n"), &variables);
+    let run = |arguments: &[&str], password: &str| {
+        server
+            .setup
+            .command_line_with_input(arguments, &format!("{password}\n"), &variables)
+    };
     let breached = "trombone lantern gravel 1994";
     let create = ["user", "create", "carla", "--password-stdin"];
     let refused = run(&create, breached);
-    assert!(!refused.status.success() && refused.stderr.contains("--allow-breached") && !refused.stderr.contains(breached), "{}", refused.stderr);
+    assert!(
+        !refused.status.success()
+            && refused.stderr.contains("--allow-breached")
+            && !refused.stderr.contains(breached),
+        "{}",
+        refused.stderr
+    );
     run(&create, "marble otter canyon 64 sails").ok();
     let set = ["user", "set-password", "carla", "--password-stdin"];
     assert!(!run(&set, breached).status.success());
@@ -254,17 +403,30 @@ fn a_server_without_staff_prints_a_link_at_each_start_whoever_registered() {
         // The health of a server that serves is known after it has said all of this.
         server.get("/health");
         if is_expected {
-            server.wait_for("the link", |server| server.log().contains("/first-user?link=").then_some(()));
+            server.wait_for("the link", |server| {
+                server.log().contains("/first-user?link=").then_some(())
+            });
         }
-        assert_eq!(server.log().contains("This registry has no staff yet."), is_expected, "{}", server.log());
+        assert_eq!(
+            server.log().contains("This registry has no staff yet."),
+            is_expected,
+            "{}",
+            server.log()
+        );
         server
     };
     let server = print(true);
-    server.command_line(&["user", "create", "stranger", "--no-password"]).ok();
+    server
+        .command_line(&["user", "create", "stranger", "--no-password"])
+        .ok();
     assert!(server.stop().success());
     let server = print(true);
-    server.command_line(&["user", "create", "operator", "--no-password", "--staff"]).ok();
-    server.command_line(&["user", "staff", "operator", "off"]).ok();
+    server
+        .command_line(&["user", "create", "operator", "--no-password", "--staff"])
+        .ok();
+    server
+        .command_line(&["user", "staff", "operator", "off"])
+        .ok();
     assert!(server.stop().success());
     print(false).stop();
 }

@@ -20,14 +20,28 @@ struct Walker {
 impl Walker {
     fn find() -> Option<Self> {
         let (browser, clients) = (Browser::find()?, Clients::find()?);
-        let program = |name: &str| clients.command(name, &std::env::temp_dir()).get_program().to_string_lossy().into_owned();
-        Some(Self { twine: program("twine"), python: program("python"), browser })
+        let program = |name: &str| {
+            clients
+                .command(name, &std::env::temp_dir())
+                .get_program()
+                .to_string_lossy()
+                .into_owned()
+        };
+        Some(Self {
+            twine: program("twine"),
+            python: program("python"),
+            browser,
+        })
     }
 
     #[track_caller]
     fn walk(&self, journey: &str, server: &Server, variables: &[(&str, &str)]) {
-        let tools = [("TWINE", self.twine.as_str()), ("PYTHON", self.python.as_str())];
-        self.browser.walk(journey, server, &[&tools, variables].concat());
+        let tools = [
+            ("TWINE", self.twine.as_str()),
+            ("PYTHON", self.python.as_str()),
+        ];
+        self.browser
+            .walk(journey, server, &[&tools, variables].concat());
     }
 }
 
@@ -39,8 +53,17 @@ fn email(user: &User) -> String {
 /// The secret of a user's app, as they would type it in.
 fn user_with_app(setup: &Setup, name: &str) -> (User, String) {
     let user = setup.user_without_factor(name);
-    let enrolled = setup.command_line(&["user", "totp", "enroll", name, "--json"]).ok().json();
-    (user, enrolled["secret"].as_str().expect("the secret is told").to_owned())
+    let enrolled = setup
+        .command_line(&["user", "totp", "enroll", name, "--json"])
+        .ok()
+        .json();
+    (
+        user,
+        enrolled["secret"]
+            .as_str()
+            .expect("the secret is told")
+            .to_owned(),
+    )
 }
 
 /// A wheel on somebody's disk.
@@ -62,9 +85,23 @@ fn a_stranger_registers_and_ends_up_uploading() {
 
 /// A server that asks about breaches, and a user whose password is known from one.
 fn with_a_breached_password(breaches: &Breaches, set: &str) -> Server {
-    let server = Setup::default().policies(shipped_set(set)).flag("--breach-check-url", &breaches.url).start();
-    let arguments = ["user", "create", "carla", "--email", "carla@example.org", "--verified", "--password-stdin"];
-    server.setup.command_line_with_input(&arguments, &format!("{BREACHED}\n"), &[]).ok();
+    let server = Setup::default()
+        .policies(shipped_set(set))
+        .flag("--breach-check-url", &breaches.url)
+        .start();
+    let arguments = [
+        "user",
+        "create",
+        "carla",
+        "--email",
+        "carla@example.org",
+        "--verified",
+        "--password-stdin",
+    ];
+    server
+        .setup
+        .command_line_with_input(&arguments, &format!("{BREACHED}\n"), &[])
+        .ok();
     server
 }
 
@@ -75,8 +112,19 @@ fn a_breached_password_opens_nothing_and_a_reset_by_mail_leads_back() {
     let Some(walker) = Walker::find() else { return };
     let breaches = walker.browser.breaches();
     let server = with_a_breached_password(&breaches, "default");
-    walker.walk("breached_password", &server, &[("NAME", "carla"), ("EMAIL", "carla@example.org"), ("BREACHES", &breaches.url)]);
-    assert!(!server.settled_log().contains(BREACHED), "no password in the log");
+    walker.walk(
+        "breached_password",
+        &server,
+        &[
+            ("NAME", "carla"),
+            ("EMAIL", "carla@example.org"),
+            ("BREACHES", &breaches.url),
+        ],
+    );
+    assert!(
+        !server.settled_log().contains(BREACHED),
+        "no password in the log"
+    );
 }
 
 #[test]
@@ -86,7 +134,10 @@ fn a_breached_password_that_is_only_observed_is_counted_and_nobody_is_held_up() 
     let mut server = with_a_breached_password(&breaches, "observe");
     walker.walk("observed_breach", &server, &[("NAME", "carla")]);
     server.wait_for("the decisions on record", |server| {
-        let told = server.command_line(&["decisions", "--would-refuse"]).ok().stdout;
+        let told = server
+            .command_line(&["decisions", "--would-refuse"])
+            .ok()
+            .stdout;
         (told.matches("refuse-breached-passwords").count() == 2).then_some(())
     });
 }
@@ -95,11 +146,19 @@ fn a_breached_password_that_is_only_observed_is_counted_and_nobody_is_held_up() 
 fn the_first_user_comes_by_the_printed_link_and_is_staff() {
     let Some(walker) = Walker::find() else { return };
     let mut server = Setup::default().start();
-    let link = server
-        .wait_for("the link for the first user", |server| server.log().split_whitespace().find(|word| word.contains("/first-user?link=")).map(str::to_owned));
+    let link = server.wait_for("the link for the first user", |server| {
+        server
+            .log()
+            .split_whitespace()
+            .find(|word| word.contains("/first-user?link="))
+            .map(str::to_owned)
+    });
     walker.walk("first_user", &server, &[("LINK", &link)]);
     // It stands in the log of a terminal, so it must count only once.
-    let shown = server.command_line(&["user", "show", "founder", "--json"]).ok().json();
+    let shown = server
+        .command_line(&["user", "show", "founder", "--json"])
+        .ok()
+        .json();
     assert_eq!(shown["staff"], true, "{shown}");
 }
 
@@ -110,8 +169,14 @@ fn who_says_it_was_not_them_ends_everything_and_gets_back_by_mail() {
     let (dora, secret) = user_with_app(&server.setup, "dora");
     let token = server.setup.token(&dora, &["--account"]);
     let wheel = wheel(server.setup.folder.path(), "never-uploaded");
-    let variables =
-        [("NAME", dora.name.as_str()), ("EMAIL", &email(&dora)), ("OLD_PASSWORD", &dora.password), ("SECRET", &secret), ("TOKEN", &token), ("WHEEL", &wheel)];
+    let variables = [
+        ("NAME", dora.name.as_str()),
+        ("EMAIL", &email(&dora)),
+        ("OLD_PASSWORD", &dora.password),
+        ("SECRET", &secret),
+        ("TOKEN", &token),
+        ("WHEEL", &wheel),
+    ];
     walker.walk("not_me", &server, &variables);
     assert_eq!(server.get("/simple/never-uploaded/").status, 404);
 }
@@ -120,10 +185,19 @@ fn who_says_it_was_not_them_ends_everything_and_gets_back_by_mail() {
 fn an_account_is_deleted_for_good_unless_a_project_would_be_left_alone() {
     let Some(walker) = Walker::find() else { return };
     let server = Setup::default().start();
-    let (owner, other) = (server.user("olga"), server.setup.user_without_factor("emil"));
-    upload_ok(&server, &Package::new("kept", "1.0").wheel(), &server.setup.token(&owner, &["--account"]));
+    let (owner, other) = (
+        server.user("olga"),
+        server.setup.user_without_factor("emil"),
+    );
+    upload_ok(
+        &server,
+        &Package::new("kept", "1.0").wheel(),
+        &server.setup.token(&owner, &["--account"]),
+    );
     // Without a factor the owner logs in with the password alone.
-    server.command_line(&["user", "totp", "remove", &owner.name]).ok();
+    server
+        .command_line(&["user", "totp", "remove", &owner.name])
+        .ok();
     let variables = [
         ("OWNER", owner.name.as_str()),
         ("OWNER_PASSWORD", &owner.password),
@@ -141,10 +215,28 @@ fn the_last_factor_stays_while_a_project_or_a_policy_demands_one() {
     let Some(walker) = Walker::find() else { return };
     let server = Setup::default().start();
     let (fay, secret) = user_with_app(&server.setup, "fay");
-    upload_ok(&server, &Package::new("guarded", "1.0").wheel(), &server.setup.token(&fay, &["--account"]));
+    upload_ok(
+        &server,
+        &Package::new("guarded", "1.0").wheel(),
+        &server.setup.token(&fay, &["--account"]),
+    );
     // What the project's owners demand is told beside what the registry's policies do.
-    server.command_line(&["project", "settings", "guarded", "owner-mandate", "second-factor=true"]).ok();
-    let variables = [("NAME", fay.name.as_str()), ("EMAIL", &email(&fay)), ("OLD_PASSWORD", &fay.password), ("SECRET", &secret), ("PROJECT", "guarded")];
+    server
+        .command_line(&[
+            "project",
+            "settings",
+            "guarded",
+            "owner-mandate",
+            "second-factor=true",
+        ])
+        .ok();
+    let variables = [
+        ("NAME", fay.name.as_str()),
+        ("EMAIL", &email(&fay)),
+        ("OLD_PASSWORD", &fay.password),
+        ("SECRET", &secret),
+        ("PROJECT", "guarded"),
+    ];
     walker.walk("last_factor", &server, &variables);
 }
 
@@ -153,7 +245,9 @@ fn staff_lets_somebody_back_in_who_lost_everything_and_the_person_can_stop_it() 
     let Some(walker) = Walker::find() else { return };
     let server = Setup::default().start();
     let (staff, staff_secret) = user_with_app(&server.setup, "sara");
-    server.command_line(&["user", "staff", &staff.name, "on"]).ok();
+    server
+        .command_line(&["user", "staff", &staff.name, "on"])
+        .ok();
     let (lost, _) = user_with_app(&server.setup, "leo");
     let variables = [
         ("STAFF", staff.name.as_str()),
@@ -172,7 +266,12 @@ fn a_keyboard_is_enough_to_log_in_and_out() {
     let Some(walker) = Walker::find() else { return };
     let server = Setup::default().start();
     let (kim, secret) = user_with_app(&server.setup, "kim");
-    let variables = [("NAME", kim.name.as_str()), ("EMAIL", &email(&kim)), ("OLD_PASSWORD", &kim.password), ("SECRET", &secret)];
+    let variables = [
+        ("NAME", kim.name.as_str()),
+        ("EMAIL", &email(&kim)),
+        ("OLD_PASSWORD", &kim.password),
+        ("SECRET", &secret),
+    ];
     walker.walk("keyboard", &server, &variables);
 }
 

@@ -30,17 +30,30 @@ impl Registry {
     fn start(set: &str) -> Self {
         let server = Setup::default().policies(shipped_set(set)).start();
         let alice = server.user("alice");
-        let (valid, (revoked, id)) = (server.setup.token(&alice, &["--account"]), server.setup.token_with_id(&alice, &["--account"]));
+        let (valid, (revoked, id)) = (
+            server.setup.token(&alice, &["--account"]),
+            server.setup.token_with_id(&alice, &["--account"]),
+        );
         upload_ok(&server, &Package::new("hello-read", "1.0").wheel(), &valid);
         server.command_line(&["token", "revoke", "alice", &id]).ok();
-        let of = |name, user, password: &str| Credential { name, user, password: password.to_owned(), is_valid: name == "valid" };
+        let of = |name, user, password: &str| Credential {
+            name,
+            user,
+            password: password.to_owned(),
+            is_valid: name == "valid",
+        };
         let credentials = vec![
             of("valid", "__token__", &valid),
             of("revoked", "__token__", &revoked),
             of("malformed", "__token__", "pypi-not-a-token"),
             of("foreign", "somebody", "of-another-host"),
         ];
-        Self { server, alice, credentials, is_open: set == "default" }
+        Self {
+            server,
+            alice,
+            credentials,
+            is_open: set == "default",
+        }
     }
 
     /// One that anybody reads, and one that only members read.
@@ -64,13 +77,20 @@ impl Registry {
 
     /// The index's address with the credential in it.
     fn index_of(&self, credential: &Credential) -> String {
-        self.index().replace("://", &format!("://{}:{}@", credential.user, credential.password))
+        self.index().replace(
+            "://",
+            &format!("://{}:{}@", credential.user, credential.password),
+        )
     }
 
     #[track_caller]
     fn check(&self, how: &str, credential: &Credential, printed: &Printed) {
         let expected = self.is_open || credential.is_valid;
-        assert_eq!(printed.success, expected, "{how}, {}, open: {}\n{}", credential.name, self.is_open, printed.raw);
+        assert_eq!(
+            printed.success, expected,
+            "{how}, {}, open: {}\n{}",
+            credential.name, self.is_open, printed.raw
+        );
     }
 }
 
@@ -82,37 +102,83 @@ fn folder() -> tempfile::TempDir {
 /// `~/.netrc` of whoever runs tools in this folder.
 fn write_netrc(folder: &Path, credential: &Credential) {
     let home = folder.join(".home");
-    let line = format!("machine localhost login {} password {}\n", credential.user, credential.password);
-    fs::create_dir_all(&home).and_then(|()| fs::write(home.join(".netrc"), line)).expect("the file can be written");
+    let line = format!(
+        "machine localhost login {} password {}\n",
+        credential.user, credential.password
+    );
+    fs::create_dir_all(&home)
+        .and_then(|()| fs::write(home.join(".netrc"), line))
+        .expect("the file can be written");
 }
 
 fn pip(clients: &Clients, folder: &Path, more: &[&str], variables: &[(&str, &str)]) -> Printed {
-    let fixed = ["install", "--no-cache-dir", "--no-deps", "--no-input", "--target", "installed", "hello-read"];
+    let fixed = [
+        "install",
+        "--no-cache-dir",
+        "--no-deps",
+        "--no-input",
+        "--target",
+        "installed",
+        "hello-read",
+    ];
     let all: Vec<&str> = fixed.iter().chain(more).copied().collect();
     clients.run("pip", folder, &all, variables)
 }
 
 fn uv(clients: &Clients, folder: &Path, more: &[&str], variables: &[(&str, &str)]) -> Printed {
-    let all: Vec<&str> = ["pip", "install", "--no-cache", "--no-deps", "--target", "installed", "hello-read"].iter().chain(more).copied().collect();
+    let all: Vec<&str> = [
+        "pip",
+        "install",
+        "--no-cache",
+        "--no-deps",
+        "--target",
+        "installed",
+        "hello-read",
+    ]
+    .iter()
+    .chain(more)
+    .copied()
+    .collect();
     clients.run("uv", folder, &all, variables)
 }
 
 #[test]
 fn pip_installs_with_any_credential_what_anybody_reads_and_with_a_valid_one_what_members_read() {
-    let Some(clients) = Clients::find() else { return };
+    let Some(clients) = Clients::find() else {
+        return;
+    };
     for registry in Registry::both() {
         for credential in &registry.credentials {
             let by_address = folder();
-            let printed = pip(&clients, by_address.path(), &["--index-url", &registry.index_of(credential)], &[]);
+            let printed = pip(
+                &clients,
+                by_address.path(),
+                &["--index-url", &registry.index_of(credential)],
+                &[],
+            );
             registry.check("pip, in the address", credential, &printed);
 
             let by_netrc = folder();
             write_netrc(by_netrc.path(), credential);
-            let printed = pip(&clients, by_netrc.path(), &["--index-url", &registry.index()], &[]);
+            let printed = pip(
+                &clients,
+                by_netrc.path(),
+                &["--index-url", &registry.index()],
+                &[],
+            );
             registry.check("pip, from ~/.netrc", credential, &printed);
         }
-        let printed = pip(&clients, folder().path(), &["--index-url", &registry.index()], &[]);
-        assert_eq!(printed.success, registry.is_open, "without a credential: {}", printed.raw);
+        let printed = pip(
+            &clients,
+            folder().path(),
+            &["--index-url", &registry.index()],
+            &[],
+        );
+        assert_eq!(
+            printed.success, registry.is_open,
+            "without a credential: {}",
+            printed.raw
+        );
     }
 }
 
@@ -140,13 +206,19 @@ class Backend(KeyringBackend):
 /// pip looks there when it is asked who it is, which is what 401 is for.
 #[test]
 fn pip_asks_keyring_where_only_members_read_and_nowhere_else() {
-    let Some(clients) = Clients::find() else { return };
+    let Some(clients) = Clients::find() else {
+        return;
+    };
     for registry in Registry::both() {
         for credential in &registry.credentials {
             let top = folder();
             let asked = top.path().join("asked");
-            fs::write(top.path().join("kept_in_a_test.py"), KEYRING).expect("the backend can be written");
-            let (path, asked_text) = (top.path().display().to_string(), asked.display().to_string());
+            fs::write(top.path().join("kept_in_a_test.py"), KEYRING)
+                .expect("the backend can be written");
+            let (path, asked_text) = (
+                top.path().display().to_string(),
+                asked.display().to_string(),
+            );
             let variables = [
                 ("PYTHONPATH", path.as_str()),
                 ("PYTHON_KEYRING_BACKEND", "kept_in_a_test.Backend"),
@@ -154,7 +226,17 @@ fn pip_asks_keyring_where_only_members_read_and_nowhere_else() {
                 ("KEPT_USER", credential.user),
                 ("KEPT_PASSWORD", &credential.password),
             ];
-            let printed = pip(&clients, top.path(), &["--keyring-provider", "import", "--index-url", &registry.index()], &variables);
+            let printed = pip(
+                &clients,
+                top.path(),
+                &[
+                    "--keyring-provider",
+                    "import",
+                    "--index-url",
+                    &registry.index(),
+                ],
+                &variables,
+            );
             registry.check("pip, from keyring", credential, &printed);
             assert_eq!(asked.exists(), !registry.is_open, "{}", printed.raw);
         }
@@ -163,31 +245,62 @@ fn pip_asks_keyring_where_only_members_read_and_nowhere_else() {
 
 #[test]
 fn uv_installs_with_any_credential_what_anybody_reads_and_with_a_valid_one_what_members_read() {
-    let Some(clients) = Clients::find() else { return };
+    let Some(clients) = Clients::find() else {
+        return;
+    };
     for registry in Registry::both() {
         let named = format!("portcullis={}", registry.index());
         for credential in &registry.credentials {
             let by_address = folder();
-            let printed = uv(&clients, by_address.path(), &["--default-index", &registry.index_of(credential)], &[]);
+            let printed = uv(
+                &clients,
+                by_address.path(),
+                &["--default-index", &registry.index_of(credential)],
+                &[],
+            );
             registry.check("uv, in the address", credential, &printed);
 
-            let variables = [("UV_INDEX_PORTCULLIS_USERNAME", credential.user), ("UV_INDEX_PORTCULLIS_PASSWORD", &credential.password)];
-            let printed = uv(&clients, folder().path(), &["--default-index", &named], &variables);
+            let variables = [
+                ("UV_INDEX_PORTCULLIS_USERNAME", credential.user),
+                ("UV_INDEX_PORTCULLIS_PASSWORD", &credential.password),
+            ];
+            let printed = uv(
+                &clients,
+                folder().path(),
+                &["--default-index", &named],
+                &variables,
+            );
             registry.check("uv, UV_INDEX_…", credential, &printed);
 
             let by_netrc = folder();
             write_netrc(by_netrc.path(), credential);
-            let printed = uv(&clients, by_netrc.path(), &["--default-index", &registry.index()], &[]);
+            let printed = uv(
+                &clients,
+                by_netrc.path(),
+                &["--default-index", &registry.index()],
+                &[],
+            );
             registry.check("uv, from ~/.netrc", credential, &printed);
         }
-        let printed = uv(&clients, folder().path(), &["--default-index", &registry.index()], &[]);
-        assert_eq!(printed.success, registry.is_open, "without a credential: {}", printed.raw);
+        let printed = uv(
+            &clients,
+            folder().path(),
+            &["--default-index", &registry.index()],
+            &[],
+        );
+        assert_eq!(
+            printed.success, registry.is_open,
+            "without a credential: {}",
+            printed.raw
+        );
     }
 }
 
 #[test]
 fn poetry_resolves_with_any_http_basic_what_anybody_reads_and_with_a_valid_one_what_members_read() {
-    let Some(clients) = Clients::find() else { return };
+    let Some(clients) = Clients::find() else {
+        return;
+    };
     for registry in Registry::both() {
         for credential in &registry.credentials {
             let top = folder();
@@ -198,12 +311,29 @@ fn poetry_resolves_with_any_http_basic_what_anybody_reads_and_with_a_valid_one_w
                  [[tool.poetry.source]]\nname = \"portcullis\"\nurl = \"{}\"\npriority = \"primary\"\n",
                 registry.index()
             );
-            fs::create_dir_all(&project).and_then(|()| fs::write(project.join("pyproject.toml"), manifest)).expect("the project can be written");
-            let variables = [("POETRY_HTTP_BASIC_PORTCULLIS_USERNAME", credential.user), ("POETRY_HTTP_BASIC_PORTCULLIS_PASSWORD", &credential.password)];
-            let printed = clients.run("poetry", &project, &["lock", "--no-interaction", "--no-cache"], &variables);
+            fs::create_dir_all(&project)
+                .and_then(|()| fs::write(project.join("pyproject.toml"), manifest))
+                .expect("the project can be written");
+            let variables = [
+                ("POETRY_HTTP_BASIC_PORTCULLIS_USERNAME", credential.user),
+                (
+                    "POETRY_HTTP_BASIC_PORTCULLIS_PASSWORD",
+                    &credential.password,
+                ),
+            ];
+            let printed = clients.run(
+                "poetry",
+                &project,
+                &["lock", "--no-interaction", "--no-cache"],
+                &variables,
+            );
             registry.check("poetry lock", credential, &printed);
             let locked = fs::read_to_string(project.join("poetry.lock")).unwrap_or_default();
-            assert_eq!(locked.contains("name = \"hello-read\""), printed.success, "{locked}");
+            assert_eq!(
+                locked.contains("name = \"hello-read\""),
+                printed.success,
+                "{locked}"
+            );
         }
     }
 }
@@ -226,34 +356,70 @@ fn to_publish(registry: &Registry, top: &Path, version: &str) -> PathBuf {
 
 /// What is on the index, as its member sees it.
 fn is_listed(registry: &Registry, version: &str) -> bool {
-    let request = Request::get("/simple/hello-read/").authorization(Some(&basic_token(&registry.valid().password)));
-    registry.server.send(&request).text().contains(&format!("hello_read-{version}-"))
+    let request = Request::get("/simple/hello-read/")
+        .authorization(Some(&basic_token(&registry.valid().password)));
+    registry
+        .server
+        .send(&request)
+        .text()
+        .contains(&format!("hello_read-{version}-"))
 }
 
 /// Before it uploads, `uv publish` reads the index with the credential for uploads, or with
 /// that of the index.
 #[test]
 fn uv_publish_looks_for_what_is_there_already_on_both_registries() {
-    let Some(clients) = Clients::find() else { return };
+    let Some(clients) = Clients::find() else {
+        return;
+    };
     for registry in Registry::both() {
         for (number, credential) in registry.credentials.iter().enumerate() {
-            let of_index = [("UV_INDEX_PORTCULLIS_USERNAME", credential.user), ("UV_INDEX_PORTCULLIS_PASSWORD", &credential.password)];
+            let of_index = [
+                ("UV_INDEX_PORTCULLIS_USERNAME", credential.user),
+                ("UV_INDEX_PORTCULLIS_PASSWORD", &credential.password),
+            ];
             let (upload_to, index) = (format!("{}/legacy/", registry.url()), registry.index());
             let by_url: Vec<&str> = vec!["--publish-url", &upload_to, "--check-url", &index];
             for (way, arguments) in [("check", by_url), ("index", vec!["--index", "portcullis"])] {
-                let how = format!("uv publish --{way}, {}, open: {}", credential.name, registry.is_open);
-                let (top, version) = (folder(), format!("2.{number}.{}", if way == "index" { 1 } else { 2 }));
+                let how = format!(
+                    "uv publish --{way}, {}, open: {}",
+                    credential.name, registry.is_open
+                );
+                let (top, version) = (
+                    folder(),
+                    format!("2.{number}.{}", if way == "index" { 1 } else { 2 }),
+                );
                 let project = to_publish(&registry, top.path(), &version);
                 let all = |user: &str, password: &str| {
-                    let fixed = ["publish", "--no-cache", "--trusted-publishing", "never", "--username", user, "--password", password];
+                    let fixed = [
+                        "publish",
+                        "--no-cache",
+                        "--trusted-publishing",
+                        "never",
+                        "--username",
+                        user,
+                        "--password",
+                        password,
+                    ];
                     let all: Vec<&str> = fixed.iter().chain(&arguments).copied().collect();
                     clients.run("uv", &project, &all, &of_index)
                 };
                 let printed = all(credential.user, &credential.password);
-                assert_eq!(printed.success, credential.is_valid, "{how}\n{}", printed.raw);
-                assert_eq!(is_listed(&registry, &version), credential.is_valid, "{how}\n{}", printed.raw);
+                assert_eq!(
+                    printed.success, credential.is_valid,
+                    "{how}\n{}",
+                    printed.raw
+                );
+                assert_eq!(
+                    is_listed(&registry, &version),
+                    credential.is_valid,
+                    "{how}\n{}",
+                    printed.raw
+                );
                 if credential.is_valid {
-                    all(credential.user, &credential.password).ok().says("already exists");
+                    all(credential.user, &credential.password)
+                        .ok()
+                        .says("already exists");
                 }
             }
         }
@@ -266,23 +432,63 @@ fn who_is_asked_for_a_credential_is_told_how_to_give_one_and_nothing_of_what_the
     let server = &registry.server;
     let answer = |path: &str, authorization: Option<&str>| {
         let answer = server.send(&Request::get(path).authorization(authorization));
-        let (reason, _) = answer.reason.split_once(" (decision ").expect("a refusal names its decision");
-        (answer.status, answer.header("WWW-Authenticate").map(str::to_owned), answer.header("Cache-Control").map(str::to_owned), reason.to_owned())
+        let (reason, _) = answer
+            .reason
+            .split_once(" (decision ")
+            .expect("a refusal names its decision");
+        (
+            answer.status,
+            answer.header("WWW-Authenticate").map(str::to_owned),
+            answer.header("Cache-Control").map(str::to_owned),
+            reason.to_owned(),
+        )
     };
     let (there, absent) = ("/simple/hello-read/", "/simple/nothing-here/");
     let nothing = answer(there, None);
-    let realm = format!("Basic realm=\"localhost:{}\", charset=\"UTF-8\"", server.address.port());
-    assert_eq!((nothing.0, nothing.1.as_deref(), nothing.2.as_deref()), (401, Some(realm.as_str()), Some("no-store")));
-    assert!(nothing.3.contains("Use an API token as password with the user name __token__"), "{}", nothing.3);
+    let realm = format!(
+        "Basic realm=\"localhost:{}\", charset=\"UTF-8\"",
+        server.address.port()
+    );
+    assert_eq!(
+        (nothing.0, nothing.1.as_deref(), nothing.2.as_deref()),
+        (401, Some(realm.as_str()), Some("no-store"))
+    );
+    assert!(
+        nothing
+            .3
+            .contains("Use an API token as password with the user name __token__"),
+        "{}",
+        nothing.3
+    );
     let right = basic("alice", &registry.alice.password);
-    for authorization in [None, Some("Bearer pypi-x"), Some("Basic !!!"), Some(right.as_str())] {
-        assert_eq!(answer(there, authorization), answer(absent, authorization), "{authorization:?}");
+    for authorization in [
+        None,
+        Some("Bearer pypi-x"),
+        Some("Basic !!!"),
+        Some(right.as_str()),
+    ] {
+        assert_eq!(
+            answer(there, authorization),
+            answer(absent, authorization),
+            "{authorization:?}"
+        );
     }
-    assert_eq!(answer(there, Some(&right)), answer(there, Some(&basic("nobody-here", "x"))), "no password is looked at");
+    assert_eq!(
+        answer(there, Some(&right)),
+        answer(there, Some(&basic("nobody-here", "x"))),
+        "no password is looked at"
+    );
     // A good one that is not enough.
-    let other = server.setup.token(&registry.alice, &["--project", "hello-read"]);
+    let other = server
+        .setup
+        .token(&registry.alice, &["--project", "hello-read"]);
     assert_eq!(answer("/simple/", Some(&basic_token(&other))).0, 403);
-    assert_eq!(server.send(&Request::get(there).authorization(Some(&basic_token(&other)))).status, 200);
+    assert_eq!(
+        server
+            .send(&Request::get(there).authorization(Some(&basic_token(&other))))
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -290,49 +496,91 @@ fn people_are_led_to_the_login_and_read_with_their_session() {
     let registry = Registry::start("private");
     let server = &registry.server;
     let bob = server.setup.user_without_factor("bob");
-    let browser = |path: &str| Request::get(path).header("Accept", "text/html,application/xhtml+xml").header("Cookie", "portcullis-moved=1");
-    for path in ["/", "/projects/", "/project/hello-read/", "/project/nothing-here/"] {
+    let browser = |path: &str| {
+        Request::get(path)
+            .header("Accept", "text/html,application/xhtml+xml")
+            .header("Cookie", "portcullis-moved=1")
+    };
+    for path in [
+        "/",
+        "/projects/",
+        "/project/hello-read/",
+        "/project/nothing-here/",
+    ] {
         let answer = server.send(&browser(path));
         let next = path.replace('/', "%2F");
         let location = answer.header("Location").unwrap_or_default().to_owned();
-        assert_eq!((answer.status, answer.header("WWW-Authenticate")), (303, None), "{path}");
-        assert!(location.ends_with(&format!("/login?next={next}&notice=log-in")), "{location}");
+        assert_eq!(
+            (answer.status, answer.header("WWW-Authenticate")),
+            (303, None),
+            "{path}"
+        );
+        assert!(
+            location.ends_with(&format!("/login?next={next}&notice=log-in")),
+            "{location}"
+        );
         // A program is asked for a token there as well.
         assert_eq!(server.get(path).status, 401, "{path}");
     }
     // A link to a file or to the index of tools, opened in a browser.
     let opened = server.send(&browser("/simple/hello-read/").header("Sec-Fetch-Mode", "navigate"));
-    assert_eq!((opened.status, opened.header("WWW-Authenticate")), (303, None));
+    assert_eq!(
+        (opened.status, opened.header("WWW-Authenticate")),
+        (303, None)
+    );
 
     let cookies = log_in(server, &bob);
     let with_session = |request: Request| request.header("Cookie", &cookies);
     for path in ["/", "/projects/", "/project/hello-read/"] {
         let answer = server.send(&with_session(browser(path)));
-        assert!(answer.status == 200 && answer.text().contains("bob"), "{path}: {}", answer.status);
+        assert!(
+            answer.status == 200 && answer.text().contains("bob"),
+            "{path}: {}",
+            answer.status
+        );
     }
     let file = Package::new("hello-read", "1.0").wheel().path();
     assert_eq!(server.send(&with_session(Request::get(&file))).status, 200);
     // A header wins over the cookie: who sends one acts with it and with nothing else, and the
     // cookie of a session that lives is not taken away.
-    let both = server.send(&with_session(browser("/project/hello-read/")).authorization(Some("Bearer pypi-x")));
+    let both = server
+        .send(&with_session(browser("/project/hello-read/")).authorization(Some("Bearer pypi-x")));
     assert_eq!(both.status, 303);
-    assert!(both.headers.iter().all(|(name, value)| !name.eq_ignore_ascii_case("set-cookie") || !value.starts_with("portcullis-session")), "{both:?}");
+    assert!(
+        both.headers
+            .iter()
+            .all(|(name, value)| !name.eq_ignore_ascii_case("set-cookie")
+                || !value.starts_with("portcullis-session")),
+        "{both:?}"
+    );
     // Nobody becomes a member by themselves.
     let register = server.send(&browser("/register"));
-    assert!(register.status == 403 && register.text().contains("the operators make the accounts"), "{}", register.text());
+    assert!(
+        register.status == 403 && register.text().contains("the operators make the accounts"),
+        "{}",
+        register.text()
+    );
     // Nor does a page lead there.
     for page in ["/login", "/help/", "/register"] {
-        assert!(!server.send(&browser(page)).text().contains("/register\""), "{page}");
+        assert!(
+            !server.send(&browser(page)).text().contains("/register\""),
+            "{page}"
+        );
     }
 }
 
 #[test]
 fn a_session_stays_one_on_a_registry_that_anybody_reads() {
     let registry = Registry::start("default");
-    let cookies = log_in(&registry.server, &registry.server.setup.user_without_factor("bob"));
+    let cookies = log_in(
+        &registry.server,
+        &registry.server.setup.user_without_factor("bob"),
+    );
     let page = |authorization: Option<&str>| {
         let cookies = format!("{cookies}; portcullis-moved=1");
-        let request = Request::get("/project/hello-read/").header("Accept", "text/html").header("Cookie", &cookies);
+        let request = Request::get("/project/hello-read/")
+            .header("Accept", "text/html")
+            .header("Cookie", &cookies);
         registry.server.send(&request.authorization(authorization))
     };
     assert!(page(None).text().contains("bob"));
@@ -340,7 +588,10 @@ fn a_session_stays_one_on_a_registry_that_anybody_reads() {
     // nobody's.
     let with_password = page(Some(&basic("bob", "old password")));
     assert_eq!(with_password.status, 200);
-    assert!(!with_password.text().contains("bob") && with_password.header("Set-Cookie").is_none(), "{with_password:?}");
+    assert!(
+        !with_password.text().contains("bob") && with_password.header("Set-Cookie").is_none(),
+        "{with_password:?}"
+    );
     assert!(page(None).text().contains("bob"));
 }
 
@@ -348,14 +599,43 @@ fn a_session_stays_one_on_a_registry_that_anybody_reads() {
 fn what_came_with_a_read_is_on_record_and_in_its_owners_history() {
     let registry = Registry::start("default");
     let server = &registry.server;
-    let [valid, revoked, ..] = &registry.credentials[..] else { panic!("there are several") };
-    for (credential, why) in [(valid, "credential-not-allowed"), (revoked, "revoked-token")] {
-        let answer = server.send(&Request::get("/simple/hello-read/").authorization(Some(&basic_token(&credential.password))));
-        assert_eq!((answer.status, answer.header("Cache-Control")), (200, Some("private, max-age=600")));
-        let explained = server.command_line(&["explain", answer.header("Portcullis-Decision").expect("a decision")]).ok().stdout;
-        let line = explained.lines().find(|line| line.starts_with("set aside")).unwrap_or_else(|| panic!("{explained}"));
-        assert!(line.contains("api-token of alice") && line.contains(why), "{line}");
+    let [valid, revoked, ..] = &registry.credentials[..] else {
+        panic!("there are several")
+    };
+    for (credential, why) in [
+        (valid, "credential-not-allowed"),
+        (revoked, "revoked-token"),
+    ] {
+        let answer = server.send(
+            &Request::get("/simple/hello-read/")
+                .authorization(Some(&basic_token(&credential.password))),
+        );
+        assert_eq!(
+            (answer.status, answer.header("Cache-Control")),
+            (200, Some("private, max-age=600"))
+        );
+        let explained = server
+            .command_line(&[
+                "explain",
+                answer.header("Portcullis-Decision").expect("a decision"),
+            ])
+            .ok()
+            .stdout;
+        let line = explained
+            .lines()
+            .find(|line| line.starts_with("set aside"))
+            .unwrap_or_else(|| panic!("{explained}"));
+        assert!(
+            line.contains("api-token of alice") && line.contains(why),
+            "{line}"
+        );
     }
-    let events = server.command_line(&["audit", "--kind", "authentication:set-aside", "--json"]).ok().stdout;
-    assert!(events.contains("revoked-token") && events.contains("credential-not-allowed"), "{events}");
+    let events = server
+        .command_line(&["audit", "--kind", "authentication:set-aside", "--json"])
+        .ok()
+        .stdout;
+    assert!(
+        events.contains("revoked-token") && events.contains("credential-not-allowed"),
+        "{events}"
+    );
 }

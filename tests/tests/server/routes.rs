@@ -28,26 +28,50 @@ struct Presented {
 
 impl Presented {
     fn new(name: &str, authorization: Option<String>, column: Option<&'static str>) -> Self {
-        Self { name: name.to_owned(), authorization, column, reads_as_somebody: false, project: None }
+        Self {
+            name: name.to_owned(),
+            authorization,
+            column,
+            reads_as_somebody: false,
+            project: None,
+        }
     }
 
     /// A token that is valid, for all projects or one.
     fn valid(self, project: Option<&'static str>) -> Self {
-        Self { reads_as_somebody: true, project, ..self }
+        Self {
+            reads_as_somebody: true,
+            project,
+            ..self
+        }
     }
 }
 
 /// The committed decision table: action -> caller -> whether it is permitted.
 fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
     let path = shipped_set(set).join("decisions.md");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
-    let cells = |line: &str| -> Vec<String> { line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect() };
-    let mut rows = text.lines().skip_while(|line| !line.starts_with("| action |")).take_while(|line| line.starts_with('|'));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`').to_owned())
+            .collect()
+    };
+    let mut rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| action |"))
+        .take_while(|line| line.starts_with('|'));
     let head = cells(rows.next().expect("the table has a head"));
     rows.skip(1)
         .map(|line| {
             let row = cells(line);
-            let decisions = head.iter().zip(&row).skip(1).map(|(caller, decision)| (caller.clone(), decision.starts_with("permit"))).collect();
+            let decisions = head
+                .iter()
+                .zip(&row)
+                .skip(1)
+                .map(|(caller, decision)| (caller.clone(), decision.starts_with("permit")))
+                .collect();
             (row[0].clone(), decisions)
         })
         .collect()
@@ -56,30 +80,55 @@ fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
 fn forms(name: &str, token: &str, column: Option<&'static str>) -> Vec<Presented> {
     [
         ("Basic", basic_token(token)),
-        ("basic in lower case", basic_token(token).replace("Basic", "basic")),
+        (
+            "basic in lower case",
+            basic_token(token).replace("Basic", "basic"),
+        ),
         ("token", format!("token {token}")),
         ("TOKEN", format!("TOKEN {token}")),
         ("Bearer", format!("Bearer {token}")),
         ("bEARER", format!("bEARER {token}")),
     ]
     .into_iter()
-    .map(|(form, authorization)| Presented::new(&format!("{name} as {form}"), Some(authorization), column))
+    .map(|(form, authorization)| {
+        Presented::new(&format!("{name} as {form}"), Some(authorization), column)
+    })
     .collect()
 }
 
 fn credentials(server: &Server, alice: &User) -> Vec<Presented> {
     let setup = &server.setup;
     let one = Presented::new;
-    let valid = |name, token: &str, column, project| forms(name, token, column).into_iter().map(move |form| form.valid(project));
+    let valid = |name, token: &str, column, project| {
+        forms(name, token, column)
+            .into_iter()
+            .map(move |form| form.valid(project))
+    };
     let mut all = vec![
         one("nothing", None, Some("anonymous")),
-        one("right password", Some(basic("alice", &alice.password)), Some("basic-password")),
-        one("right password, name in upper case", Some(basic("ALICE", &alice.password)), Some("basic-password")),
+        one(
+            "right password",
+            Some(basic("alice", &alice.password)),
+            Some("basic-password"),
+        ),
+        one(
+            "right password, name in upper case",
+            Some(basic("ALICE", &alice.password)),
+            Some("basic-password"),
+        ),
         one("wrong password", Some(basic("alice", "not it")), None),
         one("unknown user", Some(basic("nobody-here", "not it")), None),
         one("empty user", Some(basic("", "")), None),
-        one("token as password of a user", Some(basic("alice", &setup.token(alice, &["--account"]))), Some("basic-password")),
-        one("token user in upper case", Some(basic("__TOKEN__", &setup.token(alice, &["--account"]))), None),
+        one(
+            "token as password of a user",
+            Some(basic("alice", &setup.token(alice, &["--account"]))),
+            Some("basic-password"),
+        ),
+        one(
+            "token user in upper case",
+            Some(basic("__TOKEN__", &setup.token(alice, &["--account"]))),
+            None,
+        ),
         one("another scheme", Some("Digest username=alice".into()), None),
         one("scheme alone", Some("Basic".into()), None),
         one("no base64", Some("Basic !!!".into()), None),
@@ -87,14 +136,29 @@ fn credentials(server: &Server, alice: &User) -> Vec<Presented> {
     ];
     all.extend(forms("garbage", "pypi-AgEIcHlwaS5vcmc", None));
     all.extend(forms("nonsense", "not-a-token-at-all", None));
-    all.extend(valid("account token", &setup.token(alice, &["--account"]), Some("account-token"), None));
-    all.extend(valid("project token", &setup.token(alice, &["--project", "demo"]), Some("project-token"), Some("demo")));
+    all.extend(valid(
+        "account token",
+        &setup.token(alice, &["--account"]),
+        Some("account-token"),
+        None,
+    ));
+    all.extend(valid(
+        "project token",
+        &setup.token(alice, &["--project", "demo"]),
+        Some("project-token"),
+        Some("demo"),
+    ));
     let (revoked, id) = setup.token_with_id(alice, &["--account"]);
     server.command_line(&["token", "revoke", "alice", &id]).ok();
     all.extend(forms("revoked token", &revoked, None));
     let elsewhere = setup.token(alice, &["--project", "elsewhere"]);
     // Valid, and for something else: allowed only what its project is not asked about.
-    all.extend(valid("token of another project", &elsewhere, None, Some("elsewhere")));
+    all.extend(valid(
+        "token of another project",
+        &elsewhere,
+        None,
+        Some("elsewhere"),
+    ));
     all
 }
 
@@ -104,8 +168,21 @@ fn fill(route: &Route, file: &str) -> String {
     }
     // What else has an identifier in its path: one that nothing has.
     let nothing = "00000000-0000-4000-8000-000000000000";
-    let known = route.path.replace("{project}", "demo").replace("{version}", "1.0");
-    known.split('/').map(|segment| if segment.starts_with('{') { nothing } else { segment }).collect::<Vec<_>>().join("/")
+    let known = route
+        .path
+        .replace("{project}", "demo")
+        .replace("{version}", "1.0");
+    known
+        .split('/')
+        .map(|segment| {
+            if segment.starts_with('{') {
+                nothing
+            } else {
+                segment
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// What is expected of one request to a route that is decided.
@@ -126,23 +203,34 @@ impl Expected<'_> {
     /// Whether it is answered, and not refused.
     fn is_answered(&self) -> bool {
         // A token for one project is for nothing else, whatever the policies permit to tokens.
-        let is_of_project = self.route.path.contains("{project}") || self.route.path.starts_with("/files/");
+        let is_of_project =
+            self.route.path.contains("{project}") || self.route.path.starts_with("/files/");
         let in_scope = self.presented.project.is_none() || is_of_project || !self.is_read();
         self.permitted && in_scope || self.open && self.is_read()
     }
 
     fn is_met_by(&self, answer: &Response) -> bool {
-        let Self { route, presented, .. } = self;
-        let challenges = answer.header("WWW-Authenticate").is_some_and(|challenge| challenge.starts_with("Basic realm=\""));
+        let Self {
+            route, presented, ..
+        } = self;
+        let challenges = answer
+            .header("WWW-Authenticate")
+            .is_some_and(|challenge| challenge.starts_with("Basic realm=\""));
         if challenges != (answer.status == 401) {
             return false;
         }
         match (self.is_answered(), route.credentials) {
             // There is no session to end, which is what was asked for.
-            (false, _) if route.path == "/logout" && presented.authorization.is_none() => answer.status == 303,
-            (true, Credentials::Form) => (200..500).contains(&answer.status) && answer.status != 401,
+            (false, _) if route.path == "/logout" && presented.authorization.is_none() => {
+                answer.status == 303
+            }
+            (true, Credentials::Form) => {
+                (200..500).contains(&answer.status) && answer.status != 401
+            }
             // The page behind a link, of which there is none, says so.
-            (true, _) if route.audience == Audience::People => (200..400).contains(&answer.status) || answer.status == 404,
+            (true, _) if route.audience == Audience::People => {
+                (200..400).contains(&answer.status) || answer.status == 404
+            }
             (true, _) => (200..400).contains(&answer.status),
             (false, _) if self.is_read() && !presented.reads_as_somebody => answer.status == 401,
             (false, _) => answer.status == 403,
@@ -154,7 +242,10 @@ impl Expected<'_> {
 fn is_for_this_caller(presented: &Presented, answer: &Response) -> bool {
     let control = answer.header("Cache-Control").unwrap_or("");
     let is_public = control.starts_with("public");
-    let varies = answer.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("vary") && value.contains("Authorization"));
+    let varies = answer
+        .headers
+        .iter()
+        .any(|(name, value)| name.eq_ignore_ascii_case("vary") && value.contains("Authorization"));
     varies && (presented.authorization.is_none() || !is_public)
 }
 
@@ -173,7 +264,10 @@ fn where_only_members_read_every_credential_does_what_the_table_says() {
 fn check_every_route(set: &str) {
     let table = decision_table(set);
     // Each request comes from an address of its own: limits on failures are another matter.
-    let setup = Setup::default().policies(shipped_set(set)).flag("--trusted-proxies", "127.0.0.1").flag("--metrics-allow", "0.0.0.0/0");
+    let setup = Setup::default()
+        .policies(shipped_set(set))
+        .flag("--trusted-proxies", "127.0.0.1")
+        .flag("--metrics-allow", "0.0.0.0/0");
     let server = setup.start();
     let alice = server.user("alice");
     let token = server.setup.token(&alice, &["--account"]);
@@ -182,7 +276,11 @@ fn check_every_route(set: &str) {
     upload_ok(&server, &Package::new("elsewhere", "1.0").wheel(), &token);
     let credentials = credentials(&server, &alice);
 
-    let (wrong, requests, uploads) = (Mutex::new(Vec::new()), AtomicU32::new(0), Mutex::new(Vec::new()));
+    let (wrong, requests, uploads) = (
+        Mutex::new(Vec::new()),
+        AtomicU32::new(0),
+        Mutex::new(Vec::new()),
+    );
     let check_route = |route: &'static Route| {
         for &method in route.verb.methods() {
             let mut anonymous = None;
@@ -193,32 +291,61 @@ fn check_every_route(set: &str) {
                     let version = format!("2.{number}");
                     let (content_type, body) = Package::new("demo", &version).wheel().multipart();
                     request = request.body(&content_type, body);
-                    uploads.lock().unwrap().push((version, presented.name.clone()));
+                    uploads
+                        .lock()
+                        .unwrap()
+                        .push((version, presented.name.clone()));
                 }
                 if route.credentials == Credentials::Form {
                     // A form without a field in it: who may not send it is not told what is missing.
                     let origin = format!("http://localhost:{}", server.address.port());
-                    request = request.header("Origin", &origin).body("application/x-www-form-urlencoded", b"nothing=".to_vec());
+                    request = request
+                        .header("Origin", &origin)
+                        .body("application/x-www-form-urlencoded", b"nothing=".to_vec());
                 }
-                let from = format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255);
-                let answer = server.send(&request.authorization(presented.authorization.as_deref()).header("X-Forwarded-For", &from));
-                let said = format!("{method} {} with {}: {} {}", route.path, presented.name, answer.status, answer.reason);
+                let from = format!(
+                    "10.{}.{}.{}",
+                    number >> 16 & 255,
+                    number >> 8 & 255,
+                    number & 255
+                );
+                let answer = server.send(
+                    &request
+                        .authorization(presented.authorization.as_deref())
+                        .header("X-Forwarded-For", &from),
+                );
+                let said = format!(
+                    "{method} {} with {}: {} {}",
+                    route.path, presented.name, answer.status, answer.reason
+                );
                 let note = |what: &str| wrong.lock().unwrap().push(format!("{said} ({what})"));
 
                 let Access::Decided(action) = route.access else {
                     // Open: the credential makes no difference, and nothing is decided.
-                    if matches!(answer.status, 401 | 403) || answer.header("Portcullis-Decision").is_some() {
+                    if matches!(answer.status, 401 | 403)
+                        || answer.header("Portcullis-Decision").is_some()
+                    {
                         note("an open route");
                     }
                     continue;
                 };
                 let row = &table[action.as_str()];
                 let permitted = presented.column.is_some_and(|column| row[column]);
-                let expected = Expected { route, presented, permitted, open: row["anonymous"] };
+                let expected = Expected {
+                    route,
+                    presented,
+                    permitted,
+                    open: row["anonymous"],
+                };
                 if !expected.is_met_by(&answer) {
-                    note(if permitted { "the table says permit" } else { "the table says no" });
+                    note(if permitted {
+                        "the table says permit"
+                    } else {
+                        "the table says no"
+                    });
                 }
-                if answer.header("Portcullis-Decision").is_none() || answer.policy_set() != Some(1) {
+                if answer.header("Portcullis-Decision").is_none() || answer.policy_set() != Some(1)
+                {
                     note("names no decision or no set");
                 }
                 if !is_for_this_caller(presented, &answer) {
@@ -226,7 +353,11 @@ fn check_every_route(set: &str) {
                 }
                 // What anybody reads is the same whatever came with it: `nothing` is the first.
                 if action.is_read() && row["anonymous"] {
-                    let same = (answer.status, answer.body.clone(), answer.header("ETag").map(str::to_owned));
+                    let same = (
+                        answer.status,
+                        answer.body.clone(),
+                        answer.header("ETag").map(str::to_owned),
+                    );
                     if *anonymous.get_or_insert(same.clone()) != same {
                         note("another answer than anonymous callers get");
                     }
@@ -250,14 +381,25 @@ fn check_every_route(set: &str) {
         });
     }
     let (wrong, requests) = (wrong.into_inner().unwrap(), requests.into_inner());
-    assert!(wrong.is_empty(), "{} of {requests} requests:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {requests} requests:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(requests > 500, "only {requests} requests were made");
 
     // What was refused did nothing: only the tokens that may upload have left files.
-    let page = server.send(&Request::get("/simple/demo/").authorization(Some(&basic_token(&token)))).text();
+    let page = server
+        .send(&Request::get("/simple/demo/").authorization(Some(&basic_token(&token))))
+        .text();
     for (version, name) in uploads.into_inner().unwrap() {
         let may = name.starts_with("account token") || name.starts_with("project token");
-        assert_eq!(page.contains(&format!("demo-{version}-py3")), may, "{version} was uploaded with {name}");
+        assert_eq!(
+            page.contains(&format!("demo-{version}-py3")),
+            may,
+            "{version} was uploaded with {name}"
+        );
     }
 }
 
@@ -278,10 +420,20 @@ fn a_token_opens_no_route_that_the_table_does_not_name() {
         "/files/",
     ] {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
-            let answer = server.send(&Request::new(method, path).header("Authorization", &basic_token(&token)));
+            let answer = server
+                .send(&Request::new(method, path).header("Authorization", &basic_token(&token)));
             // A slash too few or too many leads to the address with the right ones, and that one decides.
-            assert!(matches!(answer.status, 308 | 400 | 404 | 405), "{method} {path}: {} {}", answer.status, answer.reason);
-            assert!(answer.header("Portcullis-Decision").is_none() && answer.body.len() < 500, "{method} {path}: {}", answer.text());
+            assert!(
+                matches!(answer.status, 308 | 400 | 404 | 405),
+                "{method} {path}: {} {}",
+                answer.status,
+                answer.reason
+            );
+            assert!(
+                answer.header("Portcullis-Decision").is_none() && answer.body.len() < 500,
+                "{method} {path}: {}",
+                answer.text()
+            );
         }
     }
 }

@@ -12,20 +12,44 @@ const NAMES: [&str; 2] = ["quokka", "walrus"];
 
 /// A server where all that tokens upload waits, with a staged release of `quokka`.
 fn server() -> (Server, User) {
-    let server = Setup::default().policies(shipped_set("strict")).flag("--trusted-proxies", "127.0.0.1").start();
+    let server = Setup::default()
+        .policies(shipped_set("strict"))
+        .flag("--trusted-proxies", "127.0.0.1")
+        .start();
     let alice = server.user("alice");
-    let code = alice.authenticator.as_ref().expect("alice has an app").code();
-    let token = server.setup.token(&alice, &["--project", "quokka", "--second-factor-code", &code]);
+    let code = alice
+        .authenticator
+        .as_ref()
+        .expect("alice has an app")
+        .code();
+    let token = server.setup.token(
+        &alice,
+        &["--project", "quokka", "--second-factor-code", &code],
+    );
     upload_ok(&server, &Package::new("quokka", "1.0").wheel(), &token);
     (server, alice)
 }
 
 /// The answer without what differs between any two requests, and without the name.
 fn told(answer: &Response, name: &str) -> String {
-    let decision = answer.header("Portcullis-Decision").unwrap_or("-").to_owned();
-    let headers = answer.headers.iter().filter(|(header, _)| !header.eq_ignore_ascii_case("Date"));
-    let headers: Vec<String> = headers.map(|(header, value)| format!("{header}: {value}")).collect();
-    let whole = format!("{} {}\n{}\n\n{}", answer.status, answer.reason, headers.join("\n"), answer.text());
+    let decision = answer
+        .header("Portcullis-Decision")
+        .unwrap_or("-")
+        .to_owned();
+    let headers = answer
+        .headers
+        .iter()
+        .filter(|(header, _)| !header.eq_ignore_ascii_case("Date"));
+    let headers: Vec<String> = headers
+        .map(|(header, value)| format!("{header}: {value}"))
+        .collect();
+    let whole = format!(
+        "{} {}\n{}\n\n{}",
+        answer.status,
+        answer.reason,
+        headers.join("\n"),
+        answer.text()
+    );
     whole.replace(&decision, "DECISION").replace(name, "NAME")
 }
 
@@ -42,37 +66,64 @@ fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
     let eve = server.user("eve");
     let device = server.known_command_line(&eve);
     let code = eve.authenticator.as_ref().expect("eve has an app").code();
-    let [for_hidden, for_absent] = NAMES.map(|name| basic_token(&server.setup.token(&eve, &["--project", name])));
+    let [for_hidden, for_absent] =
+        NAMES.map(|name| basic_token(&server.setup.token(&eve, &["--project", name])));
     let account = basic_token(&server.setup.token(&eve, &["--account"]));
     let cookie = crate::tools::log_in(&server, &server.setup.user_without_factor("mallory"));
     let person = serde_json::json!({ "user": "eve", "password": eve.password, "totp": code, "device": device }).to_string();
 
     let password = basic("eve", &eve.password);
     let in_session = || -> Ask<'_> { Box::new(|request| request.header("Cookie", &cookie)) };
-    let in_person = || -> Ask<'_> { Box::new(|request| request.body("application/json", person.clone().into_bytes())) };
+    let in_person = || -> Ask<'_> {
+        Box::new(|request| request.body("application/json", person.clone().into_bytes()))
+    };
     // Who asks, about the one name and about the other.
     let askers: Vec<(&str, Ask<'_>, Ask<'_>)> = vec![
-        ("anonymous", Box::new(|request| request), Box::new(|request| request)),
+        (
+            "anonymous",
+            Box::new(|request| request),
+            Box::new(|request| request),
+        ),
         ("account token", with(&account), with(&account)),
         ("token for the name", with(&for_hidden), with(&for_absent)),
-        ("token for the other name", with(&for_absent), with(&for_hidden)),
+        (
+            "token for the other name",
+            with(&for_absent),
+            with(&for_hidden),
+        ),
         ("password", with(&password), with(&password)),
         ("session", in_session(), in_session()),
         ("person", in_person(), in_person()),
     ];
     let mut compared = 0;
-    for route in routes().iter().filter(|route| route.path.contains("{project}")) {
-        let method = if route.verb == Verb::Get { "GET" } else { "POST" };
+    for route in routes()
+        .iter()
+        .filter(|route| route.path.contains("{project}"))
+    {
+        let method = if route.verb == Verb::Get {
+            "GET"
+        } else {
+            "POST"
+        };
         for (asker, hidden, absent) in &askers {
             if *asker == "person" && method == "GET" {
                 continue;
             }
-            for accept in ["text/html", "application/json", "application/vnd.pypi.simple.v1+json"] {
+            for accept in [
+                "text/html",
+                "application/json",
+                "application/vnd.pypi.simple.v1+json",
+            ] {
                 let [one, other] = [(NAMES[0], hidden), (NAMES[1], absent)].map(|(name, ask)| {
-                    let path = route.path.replace("{project}", name).replace("{version}", "1.0");
+                    let path = route
+                        .path
+                        .replace("{project}", name)
+                        .replace("{version}", "1.0");
                     // From many addresses: what one of them sends too much of is answered without a look.
                     let from = format!("198.51.100.{}", compared % 250);
-                    let answer = server.send(&ask(Request::new(method, &path).header("Accept", accept).header("X-Forwarded-For", &from)));
+                    let answer = server.send(&ask(Request::new(method, &path)
+                        .header("Accept", accept)
+                        .header("X-Forwarded-For", &from)));
                     assert_ne!(answer.status, 429, "{asker}: {}", answer.reason);
                     told(&answer, name)
                 });
@@ -86,7 +137,14 @@ fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
     let wheel = Package::new("quokka", "1.0").wheel();
     assert_eq!(server.get(&wheel.path()).status, 404);
     for list in ["/simple/", "/projects/", "/projects/?q=quokka", "/"] {
-        assert!(!server.get(list).text().replace("?q=quokka", "").contains("/quokka/"), "{list}");
+        assert!(
+            !server
+                .get(list)
+                .text()
+                .replace("?q=quokka", "")
+                .contains("/quokka/"),
+            "{list}"
+        );
     }
 }
 
@@ -96,13 +154,24 @@ fn a_strangers_token_holds_nothing_of_a_project_that_only_has_staged_releases() 
     let eve = server.user("eve");
     let packet = |user: &User, name: &str| {
         let token = server.setup.token(user, &["--project", name]);
-        String::from_utf8_lossy(&data_encoding::BASE64URL_NOPAD.decode(&token.as_bytes()["pypi-".len()..]).expect("a token is base64")).into_owned()
+        String::from_utf8_lossy(
+            &data_encoding::BASE64URL_NOPAD
+                .decode(&token.as_bytes()["pypi-".len()..])
+                .expect("a token is base64"),
+        )
+        .into_owned()
     };
     let [hidden, absent] = NAMES.map(|name| packet(&eve, name));
     for (text, name) in [(&hidden, "quokka"), (&absent, "walrus")] {
-        assert!(text.contains(&format!("[1,[\"{name}\"]]")) && !text.contains("[2,"), "{text}");
+        assert!(
+            text.contains(&format!("[1,[\"{name}\"]]")) && !text.contains("[2,"),
+            "{text}"
+        );
     }
-    assert!(packet(&alice, "quokka").contains("[2,"), "its owner's token is bound to this very project");
+    assert!(
+        packet(&alice, "quokka").contains("[2,"),
+        "its owner's token is bound to this very project"
+    );
 }
 
 /// As at any index: a name is taken once somebody uploaded something of it, and that shows to
@@ -112,8 +181,20 @@ fn a_name_with_staged_releases_is_taken() {
     let (server, _) = server();
     let eve = server.user("eve");
     let code = eve.authenticator.as_ref().expect("eve has an app").code();
-    let token = server.setup.token(&eve, &["--project", "quokka", "--second-factor-code", &code]);
-    let refused = server.upload(&Package::new("quokka", "2.0").wheel(), Some(&basic_token(&token)));
+    let token = server.setup.token(
+        &eve,
+        &["--project", "quokka", "--second-factor-code", &code],
+    );
+    let refused = server.upload(
+        &Package::new("quokka", "2.0").wheel(),
+        Some(&basic_token(&token)),
+    );
     assert_eq!(refused.status, 403);
-    assert!(refused.reason.contains("isn't allowed to upload to project 'quokka'"), "{}", refused.reason);
+    assert!(
+        refused
+            .reason
+            .contains("isn't allowed to upload to project 'quokka'"),
+        "{}",
+        refused.reason
+    );
 }

@@ -13,7 +13,11 @@ use crate::tools::{SetFolder, binding, default_bindings};
 
 /// A set under which only people read: the index is closed to strangers.
 fn closed_bindings() -> String {
-    binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nnone = [\"session:start\"]\n")
+    binding(
+        "restrict-routes",
+        "restrict-routes.wasm",
+        "[binding.settings]\nnone = [\"session:start\"]\n",
+    )
 }
 
 fn set_file(bindings: &str) -> String {
@@ -49,15 +53,35 @@ fn status_of(server: &Server) -> Value {
 /// Waits until `policy status` shows this of the watched folder.
 #[track_caller]
 fn wait_for_watched(server: &mut Server, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    server.wait_for(what, |server| Some(status_of(server)["watched"].clone()).filter(|watched| is_so(watched)))
+    server.wait_for(what, |server| {
+        Some(status_of(server)["watched"].clone()).filter(|watched| is_so(watched))
+    })
 }
 
 fn git(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("git");
-    command.current_dir(folder).args(["-c", "user.name=Tests", "-c", "user.email=tests@example.org", "-c", "core.hooksPath=/dev/null"]).args(arguments);
+    command
+        .current_dir(folder)
+        .args([
+            "-c",
+            "user.name=Tests",
+            "-c",
+            "user.email=tests@example.org",
+            "-c",
+            "core.hooksPath=/dev/null",
+        ])
+        .args(arguments);
     // Nothing of whoever runs the tests.
-    let output = command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").output().expect("git runs");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .expect("git runs");
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -72,7 +96,12 @@ fn watched_policies_follow_their_files_and_the_last_good_set_stays() {
     assert_ne!(server.get("/simple/").policy_set(), number);
 
     set.rewrite("nonsense");
-    server.wait_for("the complaint", |server| server.log().contains("refused, the last good set goes on serving").then_some(()));
+    server.wait_for("the complaint", |server| {
+        server
+            .log()
+            .contains("refused, the last good set goes on serving")
+            .then_some(())
+    });
     assert_eq!(index(&server), Some(Closed), "the last good set serves");
     set.rewrite(&default_bindings());
     wait_for_index(&mut server, Open, "the mended set");
@@ -88,12 +117,23 @@ fn a_folder_that_is_moved_away_and_replaced_is_followed_and_so_is_every_later_ed
     fs::create_dir(&next).expect("a folder can be made");
     fs::write(next.join("set.toml"), set_file(&closed_bindings())).expect("a set can be written");
     fs::rename(set.path(), set.path().with_file_name("previous")).expect("a folder can be moved");
-    let gone = wait_for_watched(&mut server, "the complaint about the missing folder", |watched| watched["error"].is_string());
-    assert!(gone["error"].as_str().is_some_and(|error| error.contains("set.toml")), "{gone}");
+    let gone = wait_for_watched(
+        &mut server,
+        "the complaint about the missing folder",
+        |watched| watched["error"].is_string(),
+    );
+    assert!(
+        gone["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("set.toml")),
+        "{gone}"
+    );
     assert_eq!(index(&server), Some(Open), "the last good set serves");
     fs::rename(&next, set.path()).expect("a folder can be moved");
     wait_for_index(&mut server, Closed, "the set that replaced it");
-    wait_for_watched(&mut server, "the end of the complaint", |watched| watched["error"].is_null());
+    wait_for_watched(&mut server, "the end of the complaint", |watched| {
+        watched["error"].is_null()
+    });
 
     set.rewrite(&default_bindings());
     wait_for_index(&mut server, Open, "an edit in the folder that replaced it");
@@ -102,7 +142,11 @@ fn a_folder_that_is_moved_away_and_replaced_is_followed_and_so_is_every_later_ed
 #[test]
 fn a_checkout_of_another_commit_is_followed() {
     let set = SetFolder::new("watched", &default_bindings());
-    let top = set.path().parent().expect("a set is in a folder").to_owned();
+    let top = set
+        .path()
+        .parent()
+        .expect("a set is in a folder")
+        .to_owned();
     git(&top, &["init", "--quiet", "--initial-branch=open"]);
     git(&top, &["add", "watched"]);
     git(&top, &["commit", "--quiet", "--message", "open"]);
@@ -119,7 +163,9 @@ fn a_checkout_of_another_commit_is_followed() {
     wait_for_index(&mut server, Open, "the first commit");
     for (commit, wanted) in [("closed", Closed), ("open", Open)] {
         git(&top, &["checkout", "--quiet", "empty"]);
-        wait_for_watched(&mut server, "the complaint", |watched| watched["error"].is_string());
+        wait_for_watched(&mut server, "the complaint", |watched| {
+            watched["error"].is_string()
+        });
         git(&top, &["checkout", "--quiet", commit]);
         wait_for_index(&mut server, wanted, commit);
     }
@@ -140,25 +186,36 @@ fn a_config_map_that_kubernetes_replaces_is_followed_each_time() {
         let real = volume.path().join(format!("..2026_{number}"));
         fs::create_dir(&real).expect("a folder can be made");
         fs::write(real.join("set.toml"), set_file(bindings)).expect("a set can be written");
-        for policy in ["restrict-routes", "require-second-factor", "owner-mandate", "staged-release"] {
+        for policy in [
+            "restrict-routes",
+            "require-second-factor",
+            "owner-mandate",
+            "staged-release",
+        ] {
             let name = format!("{policy}.wasm");
             fs::copy(modules.join(&name), real.join(&name)).expect("a module can be copied");
             if number == 1 {
-                symlink(format!("..data/{name}"), volume.path().join(&name)).expect("a link can be made");
+                symlink(format!("..data/{name}"), volume.path().join(&name))
+                    .expect("a link can be made");
             }
         }
         let link = volume.path().join("..data_tmp");
         symlink(real.file_name().expect("it has a name"), &link).expect("a link can be made");
         fs::rename(&link, volume.path().join("..data")).expect("a link can be moved");
         if number > 1 {
-            fs::remove_dir_all(volume.path().join(format!("..2026_{}", number - 1))).expect("what was there before is removed");
+            fs::remove_dir_all(volume.path().join(format!("..2026_{}", number - 1)))
+                .expect("what was there before is removed");
         }
     };
     write(1, &default_bindings());
     symlink("..data/set.toml", volume.path().join("set.toml")).expect("a link can be made");
     let mut server = Setup::default().watching(volume.path()).start();
     wait_for_index(&mut server, Open, "the first map");
-    for (number, bindings, wanted) in [(2, closed_bindings(), Closed), (3, default_bindings(), Open), (4, closed_bindings(), Closed)] {
+    for (number, bindings, wanted) in [
+        (2, closed_bindings(), Closed),
+        (3, default_bindings(), Open),
+        (4, closed_bindings(), Closed),
+    ] {
         write(number, &bindings);
         wait_for_index(&mut server, wanted, &format!("map {number}"));
     }
@@ -169,24 +226,65 @@ fn the_status_tells_the_folder_the_last_look_and_the_last_error() {
     let set = SetFolder::new("watched", &default_bindings());
     let mut server = Setup::default().watching(&set.path()).start();
     let first = wait_for_watched(&mut server, "a look", |watched| watched["set"] == 1);
-    assert_eq!((&first["folder"], &first["error"]), (&set.text().into(), &Value::Null));
+    assert_eq!(
+        (&first["folder"], &first["error"]),
+        (&set.text().into(), &Value::Null)
+    );
     // RFC 3339 in UTC sorts as text.
     let looked = first["looked"].as_str().expect("a time").to_owned();
-    wait_for_watched(&mut server, "the next look", |watched| watched["looked"].as_str().is_some_and(|now| *now > *looked));
+    wait_for_watched(&mut server, "the next look", |watched| {
+        watched["looked"].as_str().is_some_and(|now| *now > *looked)
+    });
     let status = server.command_line(&["policy", "status"]).ok().stdout;
-    assert!(status.contains(&format!("watches {}, last looked at ", set.text())) && status.contains("holds the active set"), "{status}");
+    assert!(
+        status.contains(&format!("watches {}, last looked at ", set.text()))
+            && status.contains("holds the active set"),
+        "{status}"
+    );
 
-    set.rewrite(&binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nno-such-setting = 1\n"));
-    wait_for_watched(&mut server, "the error", |watched| watched["error"].as_str().is_some_and(|error| error.contains("no-such-setting")));
+    set.rewrite(&binding(
+        "restrict-routes",
+        "restrict-routes.wasm",
+        "[binding.settings]\nno-such-setting = 1\n",
+    ));
+    wait_for_watched(&mut server, "the error", |watched| {
+        watched["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("no-such-setting"))
+    });
     let status = server.command_line(&["policy", "status"]);
     assert_eq!(status.status.code(), Some(2), "{}", status.all());
-    assert!(status.stdout.contains("refused: ") && status.stdout.contains("no-such-setting"), "{}", status.stdout);
-    assert!(server.get("/metrics").text().contains("\nportcullis_watched_policies_refused 1"));
-    assert_eq!(server.settled_log().matches("the last good set goes on serving").count(), 1, "told once: {}", server.log());
+    assert!(
+        status.stdout.contains("refused: ") && status.stdout.contains("no-such-setting"),
+        "{}",
+        status.stdout
+    );
+    assert!(
+        server
+            .get("/metrics")
+            .text()
+            .contains("\nportcullis_watched_policies_refused 1")
+    );
+    assert_eq!(
+        server
+            .settled_log()
+            .matches("the last good set goes on serving")
+            .count(),
+        1,
+        "told once: {}",
+        server.log()
+    );
 
     set.rewrite(&default_bindings());
-    wait_for_watched(&mut server, "the end of the error", |watched| watched["error"].is_null());
-    assert!(server.get("/metrics").text().contains("\nportcullis_watched_policies_refused 0"));
+    wait_for_watched(&mut server, "the end of the error", |watched| {
+        watched["error"].is_null()
+    });
+    assert!(
+        server
+            .get("/metrics")
+            .text()
+            .contains("\nportcullis_watched_policies_refused 0")
+    );
     assert_eq!(server.get("/simple/").policy_set(), Some(1));
 }
 
@@ -195,12 +293,23 @@ fn a_watched_set_that_locks_everybody_out_is_refused_unless_somebody_insists() {
     let set = SetFolder::new("watched", &default_bindings());
     let mut server = Setup::default().watching(&set.path()).start();
     wait_for_index(&mut server, Open, "the first set");
-    set.rewrite(&binding("restrict-routes", "restrict-routes.wasm", "[binding.settings]\nnone = []\nsession = []\napi-token = []\n"));
-    let refused = wait_for_watched(&mut server, "the refusal", |watched| watched["error"].is_string());
+    set.rewrite(&binding(
+        "restrict-routes",
+        "restrict-routes.wasm",
+        "[binding.settings]\nnone = []\nsession = []\napi-token = []\n",
+    ));
+    let refused = wait_for_watched(&mut server, "the refusal", |watched| {
+        watched["error"].is_string()
+    });
     let error = refused["error"].as_str().unwrap_or_default();
-    assert!(error.contains("nobody could read the index") && error.contains("--allow-lockout"), "{error}");
+    assert!(
+        error.contains("nobody could read the index") && error.contains("--allow-lockout"),
+        "{error}"
+    );
     assert_eq!(server.get("/simple/").policy_set(), Some(1));
-    server.command_line(&["policy", "apply", &set.text(), "--allow-lockout"]).ok();
+    server
+        .command_line(&["policy", "apply", &set.text(), "--allow-lockout"])
+        .ok();
     assert_eq!(index(&server), Some(Closed));
     set.rewrite(&default_bindings());
     wait_for_index(&mut server, Open, "the mended set");
@@ -213,20 +322,29 @@ fn a_set_that_somebody_took_back_stays_back_until_the_folder_changes() {
     wait_for_index(&mut server, Open, "the first set");
     set.rewrite(&closed_bindings());
     wait_for_index(&mut server, Closed, "the changed set");
-    server.command_line(&["policy", "rollback", "--reason", "too strict"]).ok();
+    server
+        .command_line(&["policy", "rollback", "--reason", "too strict"])
+        .ok();
     assert_eq!(index(&server), Some(Open));
     // Written once more, the same: no change.
     set.rewrite(&closed_bindings());
     let setup = server.setup.clone();
     assert!(server.stop().success());
     let mut server = setup.start();
-    wait_for_watched(&mut server, "a look after the start", |watched| watched["set"] == 2);
+    wait_for_watched(&mut server, "a look after the start", |watched| {
+        watched["set"] == 2
+    });
     assert_eq!(index(&server), Some(Open), "not undone by a start either");
     let status = server.command_line(&["policy", "status"]).ok().stdout;
-    assert!(status.contains("holds set 2, in whose place someone made another one active"), "{status}");
+    assert!(
+        status.contains("holds set 2, in whose place someone made another one active"),
+        "{status}"
+    );
 
     set.rewrite(&default_bindings());
-    wait_for_watched(&mut server, "the earlier set in the folder", |watched| watched["set"] == 1);
+    wait_for_watched(&mut server, "the earlier set in the folder", |watched| {
+        watched["set"] == 1
+    });
     set.rewrite(&closed_bindings());
     wait_for_index(&mut server, Closed, "the set that came back in a change");
 }
@@ -239,18 +357,30 @@ fn a_server_starts_without_its_watched_folder_and_serves_once_it_is_there() {
     assert_eq!(server.get("/simple/").status, 503);
     let status = server.command_line(&["policy", "status"]);
     assert_eq!(status.status.code(), Some(1), "{}", status.all());
-    assert!(status.stdout.contains("refused: cannot read") && status.stdout.contains("late/set.toml"), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("refused: cannot read") && status.stdout.contains("late/set.toml"),
+        "{}",
+        status.stdout
+    );
     fs::rename(set.path(), &late).expect("a folder can be moved");
     wait_for_index(&mut server, Open, "the folder");
 }
 
 #[test]
 fn servers_that_watch_one_folder_make_each_of_its_sets_active_once() {
-    let Some(database) = new_database() else { return };
+    let Some(database) = new_database() else {
+        return;
+    };
     let set = SetFolder::new("watched", &default_bindings());
-    let setup = Setup::default().database(&database.url).watching(&set.path());
+    let setup = Setup::default()
+        .database(&database.url)
+        .watching(&set.path());
     let mut servers = [setup.clone().start(), setup.clone().start()];
-    for (bindings, wanted) in [(closed_bindings(), Closed), (default_bindings(), Open), (closed_bindings(), Closed)] {
+    for (bindings, wanted) in [
+        (closed_bindings(), Closed),
+        (default_bindings(), Open),
+        (closed_bindings(), Closed),
+    ] {
         set.rewrite(&bindings);
         for server in &mut servers {
             wait_for_index(server, wanted, "the change");
@@ -259,10 +389,25 @@ fn servers_that_watch_one_folder_make_each_of_its_sets_active_once() {
         servers[0].wait_for("both to have read it", |server| {
             let status = server.command_line(&["policy", "status", "--json"]).json();
             let all = status["servers"].as_array().expect("a list");
-            all.iter().all(|server| server["watched"]["set"].as_u64() == number).then_some(())
+            all.iter()
+                .all(|server| server["watched"]["set"].as_u64() == number)
+                .then_some(())
         });
     }
-    let history = servers[0].command_line(&["policy", "history", "--json"]).ok().json();
-    let sets: Vec<_> = history.as_array().expect("a list").iter().rev().map(|row| (row["set"].as_u64(), row["kind"].as_str())).collect();
-    assert_eq!(sets, [1, 2, 1, 2].map(|set| (Some(set), Some("watched folder"))), "{history}");
+    let history = servers[0]
+        .command_line(&["policy", "history", "--json"])
+        .ok()
+        .json();
+    let sets: Vec<_> = history
+        .as_array()
+        .expect("a list")
+        .iter()
+        .rev()
+        .map(|row| (row["set"].as_u64(), row["kind"].as_str()))
+        .collect();
+    assert_eq!(
+        sets,
+        [1, 2, 1, 2].map(|set| (Some(set), Some("watched folder"))),
+        "{history}"
+    );
 }

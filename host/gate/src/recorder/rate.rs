@@ -61,13 +61,24 @@ impl NamedFailures {
 
     fn new(rate: Rate) -> Self {
         let of_all = |window| rate.in_window(window).saturating_mul(RECORDED_OF_ALL.get());
-        Self { per_account: rate.in_window(MINUTE), of_all: of_all(MINUTE), of_all_in_day: of_all(DAY), state: Mutex::default() }
+        Self {
+            per_account: rate.in_window(MINUTE),
+            of_all: of_all(MINUTE),
+            of_all_in_day: of_all(DAY),
+            state: Mutex::default(),
+        }
     }
 
     /// Whether one more of this account is recorded.
     pub(crate) fn take(&self, user: UserId, way: Way, now: Timestamp) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (minute, day) = (now.seconds().div_euclid(i64::from(MINUTE)), now.seconds().div_euclid(i64::from(DAY)));
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (minute, day) = (
+            now.seconds().div_euclid(i64::from(MINUTE)),
+            now.seconds().div_euclid(i64::from(DAY)),
+        );
         if minute > state.minute {
             (state.minute, state.seen, state.recorded) = (minute, HashMap::new(), 0);
         }
@@ -97,7 +108,10 @@ type NotedOnce = (Source, Option<TokenId>, Action, bool);
 impl Noted {
     /// Whether this one is noted. What is remembered is bounded by what all together may note.
     pub(crate) fn take(&self, what: NotedOnce, now: Timestamp) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let hour = now.seconds().div_euclid(i64::from(HOUR));
         if hour > state.0 {
             *state = (hour, HashMap::new());
@@ -193,7 +207,8 @@ struct Window {
 impl Window {
     /// Whether one more of this source fits.
     fn has_room(&self, source: Source, per_source: u32, of_all: u32) -> bool {
-        self.recorded < per_source.saturating_mul(of_all) && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
+        self.recorded < per_source.saturating_mul(of_all)
+            && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
     }
 
     /// Counts one more. What is not recorded is counted of sources that are known already: so
@@ -223,12 +238,19 @@ impl Busiest {
         }
         let forgotten = match self.0.len() < COUNTED_SOURCES {
             true => None,
-            false => self.0.iter().min_by_key(|(source, seen)| (**seen, **source)).map(|(source, seen)| (*source, *seen)),
+            false => self
+                .0
+                .iter()
+                .min_by_key(|(source, seen)| (**seen, **source))
+                .map(|(source, seen)| (*source, *seen)),
         };
         if let Some((rarest, _)) = forgotten {
             self.0.remove(&rarest);
         }
-        self.0.insert(source, forgotten.map_or(1, |(_, seen)| seen.saturating_add(1)));
+        self.0.insert(
+            source,
+            forgotten.map_or(1, |(_, seen)| seen.saturating_add(1)),
+        );
     }
 
     /// Those with most entries, with all their entries.
@@ -236,7 +258,10 @@ impl Busiest {
         let mut sources: Vec<(Source, u32)> = self.0.into_iter().collect();
         sources.sort_by_key(|(source, seen)| (std::cmp::Reverse(*seen), *source));
         sources.truncate(NAMED_SOURCES);
-        sources.into_iter().map(|(source, seen)| (source.describe(), seen)).collect()
+        sources
+            .into_iter()
+            .map(|(source, seen)| (source.describe(), seen))
+            .collect()
     }
 }
 
@@ -246,12 +271,20 @@ impl SourceRate {
     }
 
     pub(crate) fn with(per_minute: u32, per_day: u32) -> Self {
-        Self { per_minute, per_day, of_all: RECORDED_OF_ALL.get(), state: Mutex::default() }
+        Self {
+            per_minute,
+            per_day,
+            of_all: RECORDED_OF_ALL.get(),
+            state: Mutex::default(),
+        }
     }
 
     /// Without a bound for all together: for sources that are few, such as accounts that exist.
     pub(crate) fn of_each(rate: Rate) -> Self {
-        Self { of_all: u32::MAX, ..Self::new(rate) }
+        Self {
+            of_all: u32::MAX,
+            ..Self::new(rate)
+        }
     }
 
     /// Whether one more of this source is recorded.
@@ -269,10 +302,15 @@ impl SourceRate {
         let mut state = self.state();
         state.turn(now);
         state.busiest.count(source);
-        let is_recorded = state.minute.has_room(source, self.per_minute, self.of_all) && state.day.has_room(source, self.per_day, self.of_all);
+        let is_recorded = state.minute.has_room(source, self.per_minute, self.of_all)
+            && state.day.has_room(source, self.per_day, self.of_all);
         // Accounts are few. Of addresses those that a minute let in, so it is bounded like that.
-        let is_known = is_recorded || !source.is_stranger() || state.minute.seen.contains_key(&source) || state.day.seen.contains_key(&source);
-        let is_first = action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
+        let is_known = is_recorded
+            || !source.is_stranger()
+            || state.minute.seen.contains_key(&source)
+            || state.day.seen.contains_key(&source);
+        let is_first =
+            action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
         state.minute.count(source, is_recorded);
         if is_recorded {
             // A day counts what is recorded in it, and not what a flood of some seconds was.
@@ -292,7 +330,9 @@ impl SourceRate {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Counts are never half changed, so they are as good as before after a panic.
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -302,7 +342,13 @@ impl State {
         if number <= self.minute.number {
             return;
         }
-        let minute = std::mem::replace(&mut self.minute, Window { number, ..Window::default() });
+        let minute = std::mem::replace(
+            &mut self.minute,
+            Window {
+                number,
+                ..Window::default()
+            },
+        );
         let busiest = std::mem::take(&mut self.busiest);
         let left_out = std::mem::take(&mut self.left_out);
         let hour = now.seconds().div_euclid(i64::from(HOUR));
@@ -311,11 +357,18 @@ impl State {
         }
         if left_out > 0 {
             let minute = Timestamp::from_seconds(minute.number * i64::from(MINUTE));
-            self.over.push(Uncounted { minute, left_out, sources: busiest.told() });
+            self.over.push(Uncounted {
+                minute,
+                left_out,
+                sources: busiest.told(),
+            });
         }
         let day = now.seconds().div_euclid(i64::from(DAY));
         if day > self.day.number {
-            self.day = Window { number: day, ..Window::default() };
+            self.day = Window {
+                number: day,
+                ..Window::default()
+            };
         }
     }
 }
@@ -343,7 +396,9 @@ mod tests {
     fn all_sources_together_are_bounded_and_so_is_what_is_kept_of_them() {
         let rate = SourceRate::with(1, 10);
         let now = Timestamp::from_seconds(60);
-        let recorded = (0..=255).filter(|&last| rate.take(address(last), now)).count();
+        let recorded = (0..=255)
+            .filter(|&last| rate.take(address(last), now))
+            .count();
         assert_eq!(recorded, RECORDED_OF_ALL.length());
         assert_eq!(rate.state().minute.seen.len(), RECORDED_OF_ALL.length());
     }
@@ -358,8 +413,14 @@ mod tests {
         let victim = Source::User(UserId::new());
         assert!(!rate.take(victim, now));
         assert!(rate.take_first(victim, Action::FileUpload, now));
-        assert!(!rate.take_first(victim, Action::FileUpload, now), "once in an hour");
-        assert!(!rate.take_first(address(200), Action::FileUpload, now), "addresses are many");
+        assert!(
+            !rate.take_first(victim, Action::FileUpload, now),
+            "once in an hour"
+        );
+        assert!(
+            !rate.take_first(address(200), Action::FileUpload, now),
+            "addresses are many"
+        );
     }
 
     #[test]
@@ -370,9 +431,19 @@ mod tests {
         }
         assert_eq!(rate.finish(Timestamp::from_seconds(119)), []);
         let told = rate.finish(Timestamp::from_seconds(120));
-        assert_eq!(told, [Uncounted { minute: Timestamp::from_seconds(60), left_out: 3, sources: vec![("192.0.2.7".into(), 5)] }]);
+        assert_eq!(
+            told,
+            [Uncounted {
+                minute: Timestamp::from_seconds(60),
+                left_out: 3,
+                sources: vec![("192.0.2.7".into(), 5)]
+            }]
+        );
         assert_eq!(rate.finish(Timestamp::from_seconds(121)), []);
-        assert!(rate.take(address(7), Timestamp::from_seconds(121)), "a new minute begins with a clean slate");
+        assert!(
+            rate.take(address(7), Timestamp::from_seconds(121)),
+            "a new minute begins with a clean slate"
+        );
     }
 
     #[test]
@@ -386,7 +457,11 @@ mod tests {
                 rate.take(address(7), Timestamp::from_seconds(minute * 60 + 1));
             }
             let told = rate.finish(Timestamp::from_seconds(minute * 60 + 60));
-            assert_eq!(told[0].sources[0], ("192.0.2.7".to_owned(), 151), "minute {minute}");
+            assert_eq!(
+                told[0].sources[0],
+                ("192.0.2.7".to_owned(), 151),
+                "minute {minute}"
+            );
         }
     }
 
@@ -402,8 +477,15 @@ mod tests {
         }
         assert!(rate.state().busiest.0.len() <= COUNTED_SOURCES);
         let told = rate.finish(Timestamp::from_seconds(120));
-        let seen = told[0].sources.iter().find(|(name, _)| name == "192.0.2.7").map(|(_, seen)| *seen);
-        assert!(seen.is_some_and(|seen| (1000..1100).contains(&seen)), "{told:?}");
+        let seen = told[0]
+            .sources
+            .iter()
+            .find(|(name, _)| name == "192.0.2.7")
+            .map(|(_, seen)| *seen);
+        assert!(
+            seen.is_some_and(|seen| (1000..1100).contains(&seen)),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -411,38 +493,82 @@ mod tests {
         let rate = SourceRate::of_each(CHANGES);
         let (now, one) = (Timestamp::from_seconds(60), UserId::new());
         let most = CHANGES.in_window(60) as usize;
-        let made = |user, action| (0..10_000).filter(|_| rate.take(Source::Changes(user, action), now)).count();
-        assert_eq!((made(one, Action::TokenCreate), made(one, Action::EmailAdd)), (most, most));
-        assert!((0..100).all(|_| rate.take(Source::Changes(UserId::new(), Action::TokenCreate), now)), "others are not affected");
+        let made = |user, action| {
+            (0..10_000)
+                .filter(|_| rate.take(Source::Changes(user, action), now))
+                .count()
+        };
+        assert_eq!(
+            (made(one, Action::TokenCreate), made(one, Action::EmailAdd)),
+            (most, most)
+        );
+        assert!(
+            (0..100).all(|_| rate.take(Source::Changes(UserId::new(), Action::TokenCreate), now)),
+            "others are not affected"
+        );
     }
 
     #[test]
     fn a_flood_of_some_seconds_uses_up_no_day() {
         let rate = SourceRate::with(2, 100);
-        let flood = (0..10_000).filter(|_| rate.take(address(1), Timestamp::from_seconds(60))).count();
-        assert_eq!((flood, rate.take(address(1), Timestamp::from_seconds(120))), (2, true));
+        let flood = (0..10_000)
+            .filter(|_| rate.take(address(1), Timestamp::from_seconds(60)))
+            .count();
+        assert_eq!(
+            (flood, rate.take(address(1), Timestamp::from_seconds(120))),
+            (2, true)
+        );
     }
 
     #[test]
     fn what_is_kept_of_sources_is_bounded_on_a_day_that_is_full_as_well() {
         let rate = SourceRate::with(1, 1);
-        let many = |at: i64| (0..2000_u32).filter(|number| rate.take(Source::Address(IpAddr::from(number.to_be_bytes())), Timestamp::from_seconds(at))).count();
+        let many = |at: i64| {
+            (0..2000_u32)
+                .filter(|number| {
+                    rate.take(
+                        Source::Address(IpAddr::from(number.to_be_bytes())),
+                        Timestamp::from_seconds(at),
+                    )
+                })
+                .count()
+        };
         assert_eq!((many(60), many(120)), (RECORDED_OF_ALL.length(), 0));
         let state = rate.state();
-        assert!(state.minute.seen.len() + state.day.seen.len() + state.firsts.1.len() <= 2 * RECORDED_OF_ALL.length());
+        assert!(
+            state.minute.seen.len() + state.day.seen.len() + state.firsts.1.len()
+                <= 2 * RECORDED_OF_ALL.length()
+        );
     }
 
     #[test]
     fn failures_that_name_accounts_are_bounded_for_all_accounts_together() {
         let failures = NamedFailures::limited();
-        let recorded = |at| (0..1000).filter(|_| failures.take(UserId::new(), ("too-many-attempts", None), Timestamp::from_seconds(at))).count();
-        assert_eq!(recorded(60), NAMED_WAITS.in_window(60) as usize * RECORDED_OF_ALL.length());
+        let recorded = |at| {
+            (0..1000)
+                .filter(|_| {
+                    failures.take(
+                        UserId::new(),
+                        ("too-many-attempts", None),
+                        Timestamp::from_seconds(at),
+                    )
+                })
+                .count()
+        };
+        assert_eq!(
+            recorded(60),
+            NAMED_WAITS.in_window(60) as usize * RECORDED_OF_ALL.length()
+        );
     }
 
     #[test]
     fn a_day_of_minutes_records_no_more_than_a_day_may() {
         let rate = SourceRate::with(2, 5);
-        let recorded = |from: i64| (0..60).filter(|minute| rate.take(address(1), Timestamp::from_seconds(from + minute * 60))).count();
+        let recorded = |from: i64| {
+            (0..60)
+                .filter(|minute| rate.take(address(1), Timestamp::from_seconds(from + minute * 60)))
+                .count()
+        };
         assert_eq!((recorded(0), recorded(7200), recorded(86_400)), (5, 0, 5));
     }
 
@@ -450,29 +576,67 @@ mod tests {
     fn the_first_of_each_action_is_recorded_behind_a_flood_of_another() {
         let rate = SourceRate::with(3, 100);
         let now = Timestamp::from_seconds(60);
-        let reads = (0..50).filter(|_| rate.take_first(address(1), Action::IndexRead, now)).count();
+        let reads = (0..50)
+            .filter(|_| rate.take_first(address(1), Action::IndexRead, now))
+            .count();
         assert_eq!(reads, 3);
         assert!(rate.take_first(address(1), Action::FileUpload, now));
         assert!(!rate.take_first(address(1), Action::FileUpload, now));
-        assert!(!rate.take_first(address(1), Action::FileUpload, now.plus_ms(59_000)), "once in an hour");
+        assert!(
+            !rate.take_first(address(1), Action::FileUpload, now.plus_ms(59_000)),
+            "once in an hour"
+        );
     }
 
     #[test]
     fn failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own() {
         let failures = NamedFailures::looked_at();
         let (one, other) = (UserId::new(), UserId::new());
-        let recorded = |user, why, second| (0..100).filter(|_| failures.take(user, (why, None), Timestamp::from_seconds(second))).count();
-        assert_eq!([recorded(one, "unread", 60), recorded(one, "unread", 119), recorded(other, "unread", 119), recorded(one, "unread", 120)], [20, 0, 20, 20]);
+        let recorded = |user, why, second| {
+            (0..100)
+                .filter(|_| failures.take(user, (why, None), Timestamp::from_seconds(second)))
+                .count()
+        };
+        assert_eq!(
+            [
+                recorded(one, "unread", 60),
+                recorded(one, "unread", 119),
+                recorded(other, "unread", 119),
+                recorded(one, "unread", 120)
+            ],
+            [20, 0, 20, 20]
+        );
         assert_eq!(recorded(one, "wrong", 120), 20, "another way to fail");
     }
 
     #[test]
     fn a_credential_that_comes_with_reads_is_noted_once_in_an_hour() {
         let noted = Noted::default();
-        let (user, one, other) = (Source::User(UserId::new()), Some(TokenId::new()), Some(TokenId::new()));
-        let noted_of = |token, action, second| (0..100).filter(|_| noted.take((user, token, action, true), Timestamp::from_seconds(second))).count();
-        assert_eq!([noted_of(one, Action::IndexRead, 60), noted_of(one, Action::IndexRead, 3599), noted_of(one, Action::IndexRead, 3600)], [1, 0, 1]);
-        assert_eq!(noted_of(other, Action::IndexRead, 3600), 1, "nobody hides one token behind another");
+        let (user, one, other) = (
+            Source::User(UserId::new()),
+            Some(TokenId::new()),
+            Some(TokenId::new()),
+        );
+        let noted_of = |token, action, second| {
+            (0..100)
+                .filter(|_| {
+                    noted.take((user, token, action, true), Timestamp::from_seconds(second))
+                })
+                .count()
+        };
+        assert_eq!(
+            [
+                noted_of(one, Action::IndexRead, 60),
+                noted_of(one, Action::IndexRead, 3599),
+                noted_of(one, Action::IndexRead, 3600)
+            ],
+            [1, 0, 1]
+        );
+        assert_eq!(
+            noted_of(other, Action::IndexRead, 3600),
+            1,
+            "nobody hides one token behind another"
+        );
         assert_eq!(noted_of(one, Action::FileDownload, 3600), 1);
     }
 
@@ -480,8 +644,19 @@ mod tests {
     fn what_is_noted_of_credentials_that_come_with_reads_is_bounded_for_all_together() {
         let noted = Noted::default();
         let many = 2 * READERS_OF_ALL.get();
-        let taken =
-            (0..many).filter(|number| noted.take((Source::Address(IpAddr::from(number.to_be_bytes())), None, Action::IndexRead, true), Timestamp(0))).count();
+        let taken = (0..many)
+            .filter(|number| {
+                noted.take(
+                    (
+                        Source::Address(IpAddr::from(number.to_be_bytes())),
+                        None,
+                        Action::IndexRead,
+                        true,
+                    ),
+                    Timestamp(0),
+                )
+            })
+            .count();
         assert_eq!(taken, READERS_OF_ALL.length());
     }
 

@@ -43,7 +43,18 @@ impl DecisionRecord {
     ///
     /// Invariant: its record is at most [`RECORD_BYTES`] long, whatever the request held.
     pub(crate) fn into_row(self) -> DecisionRow {
-        let Self { row, request, version, file, context, sections, set_aside, owner_settings, core, decision } = self;
+        let Self {
+            row,
+            request,
+            version,
+            file,
+            context,
+            sections,
+            set_aside,
+            owner_settings,
+            core,
+            decision,
+        } = self;
         let context = serde_json::to_value(context).unwrap_or_default();
         let asked = asked_for(context, sections);
         for bytes in HARDER {
@@ -52,13 +63,24 @@ impl DecisionRecord {
                 record.insert("request".to_owned(), json!(request));
                 for (name, text) in [("version", &version), ("file", &file)] {
                     if let Some(text) = text {
-                        record.insert(name.to_owned(), within(json!(text), model::limit::CUT_SECTION_BYTES));
+                        record.insert(
+                            name.to_owned(),
+                            within(json!(text), model::limit::CUT_SECTION_BYTES),
+                        );
                     }
                 }
                 if let Some(set_aside) = &set_aside {
                     record.insert("set-aside".to_owned(), set_aside.to_json());
                 }
-                record.insert("context".to_owned(), Value::Object(asked.iter().map(|(name, value)| (name.clone(), within(value.clone(), bytes))).collect()));
+                record.insert(
+                    "context".to_owned(),
+                    Value::Object(
+                        asked
+                            .iter()
+                            .map(|(name, value)| (name.clone(), within(value.clone(), bytes)))
+                            .collect(),
+                    ),
+                );
                 if let Some(settings) = &owner_settings {
                     record.insert("owner-settings".to_owned(), within(settings.clone(), bytes));
                 }
@@ -70,21 +92,33 @@ impl DecisionRecord {
                 }
                 let text = Value::Object(record).to_string();
                 if text.len() <= RECORD_BYTES.length() {
-                    return DecisionRow { record: text, ..row };
+                    return DecisionRow {
+                        record: text,
+                        ..row
+                    };
                 }
             }
         }
         // Thirty policies that all have much to say.
         let outcome = decision.map(|decision| json!(decision.outcome));
         let record = json!({ "request": request, "outcome": outcome, LEFT_OUT: "the record was longer than a record may be" });
-        DecisionRow { record: record.to_string(), ..row }
+        DecisionRow {
+            record: record.to_string(),
+            ..row
+        }
     }
 }
 
 /// What is always there, and the sections that some policy asked for.
 fn asked_for(context: Value, sections: Sections) -> Map<String, Value> {
-    let Value::Object(mut fields) = context else { return Map::new() };
-    fields.retain(|name, _| Sections::ALL.iter().all(|(section, word)| word != name || sections.contains(*section)));
+    let Value::Object(mut fields) = context else {
+        return Map::new();
+    };
+    fields.retain(|name, _| {
+        Sections::ALL
+            .iter()
+            .all(|(section, word)| word != name || sections.contains(*section))
+    });
     fields
 }
 
@@ -104,7 +138,12 @@ fn without_notes(mut decision: policy_engine::Decision) -> policy_engine::Decisi
 /// Without those that had nothing to say, and without reasons that stand among the decision's.
 fn without_bystanders(decision: policy_engine::Decision) -> policy_engine::Decision {
     let mut decision = without_notes(decision);
-    decision.policies.retain(|policy| policy.result.as_ref().map_or(true, |verdict| verdict.outcome != Outcome::Abstain));
+    decision.policies.retain(|policy| {
+        policy
+            .result
+            .as_ref()
+            .map_or(true, |verdict| verdict.outcome != Outcome::Abstain)
+    });
     for policy in &mut decision.policies {
         if let Ok(verdict) = &mut policy.result {
             verdict.reasons.truncate(1);
@@ -154,7 +193,11 @@ mod tests {
             summary: "s".repeat(512),
             license: String::new(),
             requires_python: String::new(),
-            requires: (0..requires).map(|number| format!("dependency-{number}>=1.0; extra == 'a-long-name-of-an-extra'")).collect(),
+            requires: (0..requires)
+                .map(|number| {
+                    format!("dependency-{number}>=1.0; extra == 'a-long-name-of-an-extra'")
+                })
+                .collect(),
             classifiers: Vec::new(),
         });
         context
@@ -190,16 +233,45 @@ mod tests {
     fn of_a_long_section_its_beginning_and_its_digest_are_kept() {
         let record = record(19_000, Sections::METADATA, None);
         let metadata = &record["context"]["metadata"];
-        assert!(metadata["requires"][0].as_str().unwrap().starts_with("dependency-0"), "{record}");
+        assert!(
+            metadata["requires"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("dependency-0"),
+            "{record}"
+        );
         assert_eq!(metadata[LEFT_OUT]["sha256"].as_str().unwrap().len(), 64);
     }
 
     #[test]
     fn thirty_two_talkative_policies_fit_as_well() {
-        let identity = Arc::new(PolicyIdentity { policy: "talkative".into(), version: "1".into(), digest: "ab".repeat(32), grade: Grade::Enforce });
-        let reason = policy_engine::contract::Reason { code: "c".repeat(64), message: "m".repeat(300), remedy: "r".repeat(300), page: None };
-        let verdict = Verdict { outcome: Outcome::Deny, reasons: vec![reason.clone(); 8], obligations: Vec::new(), notes: vec!["\u{1f600}".repeat(512); 16] };
-        let policies = vec![PolicyRecord { identity, result: Ok(verdict), nanoseconds: 1, fuel: 1 }; 32];
+        let identity = Arc::new(PolicyIdentity {
+            policy: "talkative".into(),
+            version: "1".into(),
+            digest: "ab".repeat(32),
+            grade: Grade::Enforce,
+        });
+        let reason = policy_engine::contract::Reason {
+            code: "c".repeat(64),
+            message: "m".repeat(300),
+            remedy: "r".repeat(300),
+            page: None,
+        };
+        let verdict = Verdict {
+            outcome: Outcome::Deny,
+            reasons: vec![reason.clone(); 8],
+            obligations: Vec::new(),
+            notes: vec!["\u{1f600}".repeat(512); 16],
+        };
+        let policies = vec![
+            PolicyRecord {
+                identity,
+                result: Ok(verdict),
+                nanoseconds: 1,
+                fuel: 1
+            };
+            32
+        ];
         let decision = Decision {
             outcome: DecisionOutcome::Denied,
             reasons: vec![reason; 256],
@@ -210,6 +282,9 @@ mod tests {
             nanoseconds: 1,
         };
         let record = record(10, Sections::METADATA, Some(decision));
-        assert!(record.get("decision").is_some() || record.get(LEFT_OUT).is_some(), "{record}");
+        assert!(
+            record.get("decision").is_some() || record.get(LEFT_OUT).is_some(),
+            "{record}"
+        );
     }
 }

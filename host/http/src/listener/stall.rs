@@ -20,38 +20,64 @@ pub(super) struct StallGuard<S> {
 
 impl<S> StallGuard<S> {
     pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, timer: None, waiting: false }
+        Self {
+            stream,
+            patience,
+            timer: None,
+            waiting: false,
+        }
     }
 
     /// Passes on what became of a write, or an error once it has waited for too long.
-    fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.waiting = false;
             return outcome;
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
         if !self.waiting {
             self.waiting = true;
             timer.as_mut().reset(Instant::now() + self.patience);
         }
         ready!(timer.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read its answer",
+        )))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, outcome)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
         self.watch(context, outcome)
     }
@@ -89,7 +115,8 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(4);
         let mut guarded = StallGuard::new(ours, Duration::from_secs(30));
         let mut buffer = [0; 40];
-        let (written, read) = tokio::join!(guarded.write_all(&[7; 40]), theirs.read_exact(&mut buffer));
+        let (written, read) =
+            tokio::join!(guarded.write_all(&[7; 40]), theirs.read_exact(&mut buffer));
         written.unwrap();
         assert_eq!((read.unwrap(), buffer), (40, [7; 40]));
     }

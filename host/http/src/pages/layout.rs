@@ -34,7 +34,10 @@ impl Viewer {
     /// anything else is a program, and has no use for a menu.
     pub(crate) fn of(caller: &Caller) -> Self {
         match caller.user().filter(|_| caller.session.is_some()) {
-            Some(user) => Self::Person { name: user.name.as_written().to_owned(), staff: user.staff },
+            Some(user) => Self::Person {
+                name: user.name.as_written().to_owned(),
+                staff: user.staff,
+            },
             None => Self::Nobody,
         }
     }
@@ -61,7 +64,11 @@ impl NoticeKind {
     }
 
     pub(crate) fn role(self) -> &'static str {
-        if self == Self::Warning { "alert" } else { "status" }
+        if self == Self::Warning {
+            "alert"
+        } else {
+            "status"
+        }
     }
 }
 
@@ -76,7 +83,11 @@ pub(crate) struct Notice {
 
 impl Notice {
     pub(crate) fn new(kind: NoticeKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), link: None }
+        Self {
+            kind,
+            text: text.into(),
+            link: None,
+        }
     }
 }
 
@@ -88,33 +99,121 @@ const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("logged-in", NoticeKind::Done, "You are logged in."),
     ("logged-out", NoticeKind::Done, "You are logged out."),
     ("log-in", NoticeKind::Note, "Log in to continue."),
-    ("session-ended", NoticeKind::Note, "You were logged out because your session expired or was ended. Log in to continue."),
-    ("not-done", NoticeKind::Warning, "You are no longer logged in, so what you just sent was not done. Log in, then try again."),
-    ("login-expired", NoticeKind::Note, "The login was not finished in time. Log in again."),
-    ("device-confirmed", NoticeKind::Done, "This browser is confirmed. Log in again."),
-    ("account-created", NoticeKind::Done, "Your account has been created. Log in to continue."),
-    ("account-deleted", NoticeKind::Done, "The account is deleted."),
-    ("account-secured", NoticeKind::Done, "Every session is ended and every token revoked. We have mailed you a link to set a new password."),
-    ("password-changed", NoticeKind::Done, "Your password is changed."),
-    ("password-reset", NoticeKind::Done, "Your password is changed. Log in with it."),
-    ("email-added", NoticeKind::Done, "We have sent a link to the address. Open it to verify the address."),
-    ("email-verified", NoticeKind::Done, "The address is verified."),
-    ("email-promoted", NoticeKind::Done, "Your primary address is changed."),
+    (
+        "session-ended",
+        NoticeKind::Note,
+        "You were logged out because your session expired or was ended. Log in to continue.",
+    ),
+    (
+        "not-done",
+        NoticeKind::Warning,
+        "You are no longer logged in, so what you just sent was not done. Log in, then try again.",
+    ),
+    (
+        "login-expired",
+        NoticeKind::Note,
+        "The login was not finished in time. Log in again.",
+    ),
+    (
+        "device-confirmed",
+        NoticeKind::Done,
+        "This browser is confirmed. Log in again.",
+    ),
+    (
+        "account-created",
+        NoticeKind::Done,
+        "Your account has been created. Log in to continue.",
+    ),
+    (
+        "account-deleted",
+        NoticeKind::Done,
+        "The account is deleted.",
+    ),
+    (
+        "account-secured",
+        NoticeKind::Done,
+        "Every session is ended and every token revoked. We have mailed you a link to set a new password.",
+    ),
+    (
+        "password-changed",
+        NoticeKind::Done,
+        "Your password is changed.",
+    ),
+    (
+        "password-reset",
+        NoticeKind::Done,
+        "Your password is changed. Log in with it.",
+    ),
+    (
+        "email-added",
+        NoticeKind::Done,
+        "We have sent a link to the address. Open it to verify the address.",
+    ),
+    (
+        "email-verified",
+        NoticeKind::Done,
+        "The address is verified.",
+    ),
+    (
+        "email-promoted",
+        NoticeKind::Done,
+        "Your primary address is changed.",
+    ),
     ("email-removed", NoticeKind::Done, "The address is removed."),
-    ("email-link-sent", NoticeKind::Done, "We have sent the link again."),
-    ("factor-added", NoticeKind::Done, "The second factor is added."),
-    ("factor-removed", NoticeKind::Done, "The second factor is removed."),
+    (
+        "email-link-sent",
+        NoticeKind::Done,
+        "We have sent the link again.",
+    ),
+    (
+        "factor-added",
+        NoticeKind::Done,
+        "The second factor is added.",
+    ),
+    (
+        "factor-removed",
+        NoticeKind::Done,
+        "The second factor is removed.",
+    ),
     ("key-added", NoticeKind::Done, "The key is added."),
     ("key-renamed", NoticeKind::Done, "The key has its new name."),
     ("key-removed", NoticeKind::Done, "The key is removed."),
-    ("codes-confirmed", NoticeKind::Done, "Your recovery codes are confirmed. Now add a second factor."),
-    ("session-ended-by-you", NoticeKind::Done, "The session is ended."),
-    ("sessions-ended", NoticeKind::Done, "All other sessions are ended."),
-    ("device-forgotten", NoticeKind::Done, "Forgotten. The next login from there must be confirmed by email."),
-    ("token-revoked", NoticeKind::Done, "The token has been revoked and no longer works."),
+    (
+        "codes-confirmed",
+        NoticeKind::Done,
+        "Your recovery codes are confirmed. Now add a second factor.",
+    ),
+    (
+        "session-ended-by-you",
+        NoticeKind::Done,
+        "The session is ended.",
+    ),
+    (
+        "sessions-ended",
+        NoticeKind::Done,
+        "All other sessions are ended.",
+    ),
+    (
+        "device-forgotten",
+        NoticeKind::Done,
+        "Forgotten. The next login from there must be confirmed by email.",
+    ),
+    (
+        "token-revoked",
+        NoticeKind::Done,
+        "The token has been revoked and no longer works.",
+    ),
     ("proven", NoticeKind::Done, "Confirmed. You can continue."),
-    ("recovery-started", NoticeKind::Done, "The recovery has started. We emailed the account's owner."),
-    ("recovery-cancelled", NoticeKind::Done, "The recovery is stopped."),
+    (
+        "recovery-started",
+        NoticeKind::Done,
+        "The recovery has started. We emailed the account's owner.",
+    ),
+    (
+        "recovery-cancelled",
+        NoticeKind::Done,
+        "The recovery is stopped.",
+    ),
 ];
 
 /// A script that helps with a page. Each page is whole without.
@@ -183,8 +282,17 @@ impl Layout {
 
     /// The frame of what is answered to this request.
     pub(crate) fn of_request(config: &AppConfig, uri: &Uri, is_get: bool) -> Self {
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { path, is_get, given_name: config.name.clone(), contact: config.contact.clone(), ..Self::new(&config.public_url, "", Viewer::Unknown) }
+        let path = uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned();
+        Self {
+            path,
+            is_get,
+            given_name: config.name.clone(),
+            contact: config.contact.clone(),
+            ..Self::new(&config.public_url, "", Viewer::Unknown)
+        }
     }
 
     /// The page runs the script for security keys and passkeys.
@@ -217,7 +325,10 @@ impl Layout {
         if let Some(name) = &self.given_name {
             return name;
         }
-        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let rest = self
+            .url
+            .split_once("://")
+            .map_or(&*self.url, |(_, rest)| rest);
         rest.split('/').next().unwrap_or(rest)
     }
 
@@ -228,12 +339,19 @@ impl Layout {
 
     /// Path of the registry's address: what the style sheet is found by under any host name.
     pub(crate) fn base(&self) -> &str {
-        self.url.match_indices('/').nth(2).map_or("", |(place, _)| &self.url[place..])
+        self.url
+            .match_indices('/')
+            .nth(2)
+            .map_or("", |(place, _)| &self.url[place..])
     }
 
     /// The registry's host without a port: what `.netrc` knows it by.
     pub(crate) fn host(&self) -> String {
-        self.url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned)).unwrap_or_default()
+        self.url
+            .parse::<Uri>()
+            .ok()
+            .and_then(|url| url.host().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// Whether the index of tools is open to whoever looks at the page.
@@ -250,7 +368,8 @@ impl Layout {
     pub(crate) fn mark(&self, path: &str) -> &'static str {
         let here = self.path.split('?').next().unwrap_or("");
         // Pages of projects have an address of their own.
-        let is_below = path.ends_with('/') && here.starts_with(path) || path == "/projects/" && here.starts_with("/project/");
+        let is_below = path.ends_with('/') && here.starts_with(path)
+            || path == "/projects/" && here.starts_with("/project/");
         match here == path {
             true => " aria-current=\"page\"",
             false if is_below => " aria-current=\"true\"",
@@ -260,7 +379,12 @@ impl Layout {
 
     /// Where one logs in, to come back here.
     pub(crate) fn login_address(&self) -> String {
-        if !self.is_get || ["/login", "/register", "/logout", "/password", "/first-user"].iter().any(|start| self.path.starts_with(start)) || self.path == "/" {
+        if !self.is_get
+            || ["/login", "/register", "/logout", "/password", "/first-user"]
+                .iter()
+                .any(|start| self.path.starts_with(start))
+            || self.path == "/"
+        {
             return format!("{}/login", self.url);
         }
         format!("{}/login?next={}", self.url, quoted(&self.path))
@@ -286,12 +410,24 @@ impl Exchange {
         let word = query_value(uri.query(), "notice").unwrap_or_default();
         // That something was done is only believed of this registry's own pages: a link from
         // elsewhere must not tell people that their account is deleted.
-        let is_ours = self.headers().get(SEC_FETCH_SITE).is_none_or(|site| site.as_bytes() == b"same-origin");
+        let is_ours = self
+            .headers()
+            .get(SEC_FETCH_SITE)
+            .is_none_or(|site| site.as_bytes() == b"same-origin");
         // Nor that they were logged out, who are not.
         let is_person = matches!(layout.viewer, Viewer::Person { .. });
         let is_shown = |kind: NoticeKind| is_ours || kind != NoticeKind::Done && !is_person;
-        layout.notices.extend(NOTICES.iter().filter(|(known, kind, _)| *known == word && is_shown(*kind)).map(|(_, kind, text)| Notice::new(*kind, *text)));
-        layout.notices.extend(self.announcement.clone().filter(|_| matches!(layout.viewer, Viewer::Person { .. })));
+        layout.notices.extend(
+            NOTICES
+                .iter()
+                .filter(|(known, kind, _)| *known == word && is_shown(*kind))
+                .map(|(_, kind, text)| Notice::new(*kind, *text)),
+        );
+        layout.notices.extend(
+            self.announcement
+                .clone()
+                .filter(|_| matches!(layout.viewer, Viewer::Person { .. })),
+        );
         layout
     }
 
@@ -349,9 +485,16 @@ pub(crate) fn foreign(text: impl fmt::Display) -> String {
 /// A sentence of ours that quotes what somebody wrote; markup. What is quoted is isolated: from the
 /// first quotation mark to the last, so that one within it ends nothing.
 pub(crate) fn sentence(text: &str) -> String {
-    let quoted = text.split_once('“').and_then(|(before, rest)| Some((before, rest.rsplit_once('”')?)));
+    let quoted = text
+        .split_once('“')
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('”')?)));
     match quoted {
-        Some((before, (quoted, after))) => format!("{}“{}”{}", escape(&legible(before)), foreign(quoted), escape(&legible(after))),
+        Some((before, (quoted, after))) => format!(
+            "{}“{}”{}",
+            escape(&legible(before)),
+            foreign(quoted),
+            escape(&legible(after))
+        ),
         None => escape(&legible(text)),
     }
 }
@@ -360,13 +503,21 @@ pub(crate) fn sentence(text: &str) -> String {
 pub(crate) fn time(at: Timestamp) -> String {
     let text = at.to_string();
     let shown = text.get(..16).unwrap_or(&text).replace('T', " ");
-    format!("<time datetime=\"{}\">{}\u{a0}UTC</time>", escape(&text), escape(&shown))
+    format!(
+        "<time datetime=\"{}\">{}\u{a0}UTC</time>",
+        escape(&text),
+        escape(&shown)
+    )
 }
 
 /// The day alone, where nobody asks for the minute; markup.
 pub(crate) fn day(at: Timestamp) -> String {
     let text = at.to_string();
-    format!("<time datetime=\"{}\">{}</time>", escape(&text), escape(text.get(..10).unwrap_or(&text)))
+    format!(
+        "<time datetime=\"{}\">{}</time>",
+        escape(&text),
+        escape(text.get(..10).unwrap_or(&text))
+    )
 }
 
 #[cfg(test)]
@@ -375,19 +526,46 @@ mod tests {
 
     #[test]
     fn the_header_marks_where_a_page_belongs() {
-        let at = |path: &str| Layout { path: path.to_owned(), ..Layout::new("https://index.example", "", Viewer::Nobody) };
-        assert_eq!(at("/projects/?q=a").mark("/projects/"), " aria-current=\"page\"");
-        assert_eq!(at("/project/demo/").mark("/projects/"), " aria-current=\"true\"");
-        assert_eq!(at("/account/tokens/create").mark("/account/"), " aria-current=\"true\"");
-        assert_eq!((at("/login/factor").mark("/login"), at("/").mark("/account/")), ("", ""));
+        let at = |path: &str| Layout {
+            path: path.to_owned(),
+            ..Layout::new("https://index.example", "", Viewer::Nobody)
+        };
+        assert_eq!(
+            at("/projects/?q=a").mark("/projects/"),
+            " aria-current=\"page\""
+        );
+        assert_eq!(
+            at("/project/demo/").mark("/projects/"),
+            " aria-current=\"true\""
+        );
+        assert_eq!(
+            at("/account/tokens/create").mark("/account/"),
+            " aria-current=\"true\""
+        );
+        assert_eq!(
+            (
+                at("/login/factor").mark("/login"),
+                at("/").mark("/account/")
+            ),
+            ("", "")
+        );
     }
 
     #[test]
     fn what_others_wrote_turns_nothing_around_it() {
-        assert_eq!(foreign("a \u{202e}gpj.exe & <b>\u{2066}"), "<bdi>a \u{fffd}gpj.exe &amp; &lt;b&gt;\u{fffd}</bdi>");
+        assert_eq!(
+            foreign("a \u{202e}gpj.exe & <b>\u{2066}"),
+            "<bdi>a \u{fffd}gpj.exe &amp; &lt;b&gt;\u{fffd}</bdi>"
+        );
         assert_eq!(foreign("שלום\u{200f}!"), "<bdi>שלום\u{200f}!</bdi>");
-        assert_eq!(sentence("The API token “שלום” was made."), "The API token “<bdi>שלום</bdi>” was made.");
-        assert_eq!(sentence("The key “a” evil “b\u{202e}” was added."), "The key “<bdi>a” evil “b\u{fffd}</bdi>” was added.");
+        assert_eq!(
+            sentence("The API token “שלום” was made."),
+            "The API token “<bdi>שלום</bdi>” was made."
+        );
+        assert_eq!(
+            sentence("The key “a” evil “b\u{202e}” was added."),
+            "The key “<bdi>a” evil “b\u{fffd}</bdi>” was added."
+        );
         assert_eq!(sentence("You logged in <b>."), "You logged in &lt;b&gt;.");
     }
 }

@@ -29,12 +29,17 @@ const OF_EVERYBODY: &[(&str, &str)] = &[
 const OF_STAFF: &[(&str, &str)] = &[("/staff/recoveries/", "Account recoveries")];
 
 /// Pages that are reached from another one than their addresses say.
-const ELSEWHERE: &[(&str, &str)] = &[("/account/secure", "/account/history/"), ("/account/recovery", OVERVIEW)];
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("/account/secure", "/account/history/"),
+    ("/account/recovery", OVERVIEW),
+];
 
 /// The menu of a page; empty on what is no page of an account, and for whoever has none.
 pub(crate) fn menu(layout: &Layout) -> Vec<Entry> {
     let path = layout.path.split('?').next().unwrap_or("");
-    let Viewer::Person { staff, .. } = layout.viewer else { return Vec::new() };
+    let Viewer::Person { staff, .. } = layout.viewer else {
+        return Vec::new();
+    };
     if !path.starts_with("/account/") && !path.starts_with("/staff/") {
         return Vec::new();
     }
@@ -44,11 +49,23 @@ pub(crate) fn menu(layout: &Layout) -> Vec<Entry> {
     };
     let current = |entry: &str| match entry {
         _ if entry == place && !is_elsewhere => "page",
-        _ if entry == place || entry != OVERVIEW && entry.ends_with('/') && place.starts_with(entry) => "true",
+        _ if entry == place
+            || entry != OVERVIEW && entry.ends_with('/') && place.starts_with(entry) =>
+        {
+            "true"
+        }
         _ => "",
     };
-    let entry = |(path, text): &(&'static str, &'static str)| Entry { path, text, current: current(path) };
-    OF_EVERYBODY.iter().chain(OF_STAFF.iter().filter(|_| staff)).map(entry).collect()
+    let entry = |(path, text): &(&'static str, &'static str)| Entry {
+        path,
+        text,
+        current: current(path),
+    };
+    OF_EVERYBODY
+        .iter()
+        .chain(OF_STAFF.iter().filter(|_| staff))
+        .map(entry)
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,43 +74,83 @@ mod tests {
     use crate::routes::{Audience, page_at, routes};
 
     fn layout(path: &str, viewer: Viewer) -> Layout {
-        Layout { path: path.to_owned(), ..Layout::new("https://index.example", "", viewer) }
+        Layout {
+            path: path.to_owned(),
+            ..Layout::new("https://index.example", "", viewer)
+        }
     }
 
     fn person(staff: bool) -> Viewer {
-        Viewer::Person { name: "ana".to_owned(), staff }
+        Viewer::Person {
+            name: "ana".to_owned(),
+            staff,
+        }
     }
 
     /// Each current entry at a path and what is said of it.
     fn current(path: &str) -> Vec<(&'static str, &'static str)> {
         let entries = menu(&layout(path, person(true)));
-        entries.into_iter().filter(|entry| !entry.current.is_empty()).map(|entry| (entry.path, entry.current)).collect()
+        entries
+            .into_iter()
+            .filter(|entry| !entry.current.is_empty())
+            .map(|entry| (entry.path, entry.current))
+            .collect()
     }
 
     #[test]
     fn every_page_of_an_account_leads_to_all_others_and_says_where_it_is() {
-        for route in
-            routes().iter().filter(|route| route.audience == Audience::People && (route.path.starts_with("/account/") || route.path.starts_with("/staff/")))
-        {
+        for route in routes().iter().filter(|route| {
+            route.audience == Audience::People
+                && (route.path.starts_with("/account/") || route.path.starts_with("/staff/"))
+        }) {
             let entries = menu(&layout(route.path, person(true)));
-            assert_eq!(entries.len(), OF_EVERYBODY.len() + OF_STAFF.len(), "{route:?}");
+            assert_eq!(
+                entries.len(),
+                OF_EVERYBODY.len() + OF_STAFF.len(),
+                "{route:?}"
+            );
             // Confirming a second factor is a step of whatever asks for it.
-            let expected = if route.path.starts_with("/account/step-up") { 0 } else { 1 };
-            assert_eq!(current(route.path).len(), expected, "{route:?}: {:?}", current(route.path));
+            let expected = if route.path.starts_with("/account/step-up") {
+                0
+            } else {
+                1
+            };
+            assert_eq!(
+                current(route.path).len(),
+                expected,
+                "{route:?}: {:?}",
+                current(route.path)
+            );
         }
         for entry in OF_EVERYBODY.iter().chain(OF_STAFF) {
             assert!(page_at(entry.0), "{entry:?}");
             assert_eq!(current(entry.0), [(entry.0, "page")]);
         }
-        assert_eq!(current("/account/tokens/create?scope=account"), [("/account/tokens/", "true")]);
-        assert_eq!(current("/account/factors/keys/0195/remove"), [("/account/factors/", "true")]);
+        assert_eq!(
+            current("/account/tokens/create?scope=account"),
+            [("/account/tokens/", "true")]
+        );
+        assert_eq!(
+            current("/account/factors/keys/0195/remove"),
+            [("/account/factors/", "true")]
+        );
         assert_eq!(current("/account/secure"), [("/account/history/", "true")]);
     }
 
     #[test]
     fn only_who_is_logged_in_has_a_menu_and_only_staff_has_theirs() {
-        assert!(menu(&layout("/account/", Viewer::Nobody)).is_empty() && menu(&layout("/account/", Viewer::Unknown)).is_empty());
-        assert!(menu(&layout("/projects/", person(true))).is_empty() && menu(&layout("/", person(true))).is_empty());
-        assert!(menu(&layout("/account/", person(false))).iter().all(|entry| !entry.path.starts_with("/staff/")));
+        assert!(
+            menu(&layout("/account/", Viewer::Nobody)).is_empty()
+                && menu(&layout("/account/", Viewer::Unknown)).is_empty()
+        );
+        assert!(
+            menu(&layout("/projects/", person(true))).is_empty()
+                && menu(&layout("/", person(true))).is_empty()
+        );
+        assert!(
+            menu(&layout("/account/", person(false)))
+                .iter()
+                .all(|entry| !entry.path.starts_with("/staff/"))
+        );
     }
 }

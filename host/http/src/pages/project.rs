@@ -129,38 +129,95 @@ pub(crate) async fn release_elsewhere(exchange: Exchange) -> Answer {
 
 fn version(exchange: &Exchange) -> String {
     // A version has no use for more than this, and the answer to it is not found anyway.
-    exchange.parameters.get("version").chars().take(128).collect()
+    exchange
+        .parameters
+        .get("version")
+        .chars()
+        .take(128)
+        .collect()
 }
 
 async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool) -> Answer {
     let name = exchange.project();
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let target = registry.load_read_index(&exchange.caller, normalized).await.map_err(|error| exchange.unavailable(error))?;
-    let status = target.facts().project.map_or(ProjectStatus::Active, |project| project.status);
+    let target = registry
+        .load_read_index(&exchange.caller, normalized)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let status = target
+        .facts()
+        .project
+        .map_or(ProjectStatus::Active, |project| project.status);
     let permit = exchange.decide(target).await?;
-    let Some(normalized) = normalized else { return Err(not_found()) };
-    if !is_its_address || normalized != exchange.parameters.get("project") {
-        let rest = version.map(|version| format!("{}/", quoted(&version))).unwrap_or_default();
-        return redirect(&exchange.app, StatusCode::MOVED_PERMANENTLY, &format!("/project/{normalized}/{rest}"));
-    }
-    let Some(page) = registry.people_page(permit, version.as_deref()).await.map_err(|error| exchange.unavailable(error))? else {
+    let Some(normalized) = normalized else {
         return Err(not_found());
     };
-    let bytes = page.body.whole().await.map_err(|error| exchange.unavailable(error))?;
+    if !is_its_address || normalized != exchange.parameters.get("project") {
+        let rest = version
+            .map(|version| format!("{}/", quoted(&version)))
+            .unwrap_or_default();
+        return redirect(
+            &exchange.app,
+            StatusCode::MOVED_PERMANENTLY,
+            &format!("/project/{normalized}/{rest}"),
+        );
+    }
+    let Some(page) = registry
+        .people_page(permit, version.as_deref())
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    else {
+        return Err(not_found());
+    };
+    let bytes = page
+        .body
+        .whole()
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let page: Page = serde_json::from_slice(&bytes).map_err(|error| exchange.unavailable(error))?;
-    let title = if version.is_some() { format!("{} {}", page.info.name, page.info.version) } else { page.info.name.clone() };
+    let title = if version.is_some() {
+        format!("{} {}", page.info.name, page.info.version)
+    } else {
+        page.info.name.clone()
+    };
     let layout = exchange.layout(&title).with_copying();
-    exchange.render(&project_page(layout, page, normalized, version.is_some(), status))
+    exchange.render(&project_page(
+        layout,
+        page,
+        normalized,
+        version.is_some(),
+        status,
+    ))
 }
 
 fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such project or release here.")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is no such project or release here.",
+    )
 }
 
-fn project_page(layout: Layout, page: Page, normalized: &str, is_of_release: bool, status: ProjectStatus) -> ProjectPage {
-    let Page { info, releases, has_more, urls, more_files } = page;
-    let wanted = if is_of_release { format!("{normalized}=={}", info.version) } else { normalized.to_owned() };
+fn project_page(
+    layout: Layout,
+    page: Page,
+    normalized: &str,
+    is_of_release: bool,
+    status: ProjectStatus,
+) -> ProjectPage {
+    let Page {
+        info,
+        releases,
+        has_more,
+        urls,
+        more_files,
+    } = page;
+    let wanted = if is_of_release {
+        format!("{normalized}=={}", info.version)
+    } else {
+        normalized.to_owned()
+    };
     let files = urls.into_iter().map(|file| FileLine {
         url: file.url,
         name: file.filename,
@@ -176,7 +233,11 @@ fn project_page(layout: Layout, page: Page, normalized: &str, is_of_release: boo
         normalized: normalized.to_owned(),
         version: info.version,
         wanted,
-        label: if status == ProjectStatus::Active { "" } else { status.as_str() },
+        label: if status == ProjectStatus::Active {
+            ""
+        } else {
+            status.as_str()
+        },
         summary: info.summary.filter(|summary| !summary.is_empty()),
         yank: info.yanked.then(|| info.yanked_reason.unwrap_or_default()),
         requires_python: info.requires_python.filter(|range| !range.is_empty()),
@@ -189,9 +250,22 @@ fn project_page(layout: Layout, page: Page, normalized: &str, is_of_release: boo
 
 impl From<Release> for ReleaseLine {
     fn from(release: Release) -> Self {
-        let Release { version, files, yanked } = release;
-        let count = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-        Self { path: quoted(&version), version, count, yanked }
+        let Release {
+            version,
+            files,
+            yanked,
+        } = release;
+        let count = if files == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{files} files")
+        };
+        Self {
+            path: quoted(&version),
+            version,
+            count,
+            yanked,
+        }
     }
 }
 
@@ -238,7 +312,15 @@ mod tests {
             }],
         });
         let layout = Layout::new(URL, "Demo 1.0", Viewer::Nobody);
-        project_page(layout, serde_json::from_value(page).unwrap(), "demo", is_of_release, ProjectStatus::Archived).render().unwrap()
+        project_page(
+            layout,
+            serde_json::from_value(page).unwrap(),
+            "demo",
+            is_of_release,
+            ProjectStatus::Archived,
+        )
+        .render()
+        .unwrap()
     }
 
     #[test]
@@ -259,15 +341,23 @@ mod tests {
             assert!(page.contains(part), "{part}\n{page}");
         }
         let place = |version: &str| page.find(&format!("/project/demo/{version}/\"")).unwrap();
-        assert!(place("1.10") < place("1.0") && place("1.0") < place("0.9"), "{page}");
+        assert!(
+            place("1.10") < place("1.0") && place("1.0") < place("0.9"),
+            "{page}"
+        );
     }
 
     #[test]
     fn where_only_members_read_a_page_says_how_installers_send_a_token() {
         let page = |is_open| {
-            let layout = Layout { is_open, ..Layout::new("https://index.example:8443/sub", "Demo 1.0", Viewer::Nobody) };
+            let layout = Layout {
+                is_open,
+                ..Layout::new("https://index.example:8443/sub", "Demo 1.0", Viewer::Nobody)
+            };
             let view = serde_json::from_value(json!({ "info": { "name": "Demo", "version": "1.0", "yanked": false }, "releases": [], "urls": [] })).unwrap();
-            project_page(layout, view, "demo", false, ProjectStatus::Active).render().unwrap()
+            project_page(layout, view, "demo", false, ProjectStatus::Active)
+                .render()
+                .unwrap()
         };
         assert!(!page(true).contains("netrc"));
         let closed = page(false);
@@ -284,13 +374,20 @@ mod tests {
     #[test]
     fn only_the_page_of_a_release_installs_that_release() {
         let release = page_of(json!([]), true);
-        assert!(release.contains("/simple/ demo==1.0</code>") && !release.contains("/simple/ demo</code>"), "{release}");
+        assert!(
+            release.contains("/simple/ demo==1.0</code>")
+                && !release.contains("/simple/ demo</code>"),
+            "{release}"
+        );
     }
 
     #[test]
     fn nothing_that_was_uploaded_becomes_markup() {
         let page = page(json!([]));
-        assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
+        assert!(
+            !page.contains("<script>") && !page.contains("<b>"),
+            "{page}"
+        );
         assert!(page.contains("All releases"));
     }
 }

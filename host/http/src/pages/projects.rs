@@ -39,9 +39,21 @@ pub(crate) struct Line {
 
 impl From<ListedProject> for Line {
     fn from(project: ListedProject) -> Self {
-        let label = if project.status == model::ProjectStatus::Active { "" } else { project.status.as_str() };
-        let changed = project.changed_at.map(|at| format!("changed {}", day(at))).unwrap_or_default();
-        Self { normalized: project.normalized, written: project.written, label, changed }
+        let label = if project.status == model::ProjectStatus::Active {
+            ""
+        } else {
+            project.status.as_str()
+        };
+        let changed = project
+            .changed_at
+            .map(|at| format!("changed {}", day(at)))
+            .unwrap_or_default();
+        Self {
+            normalized: project.normalized,
+            written: project.written,
+            label,
+            changed,
+        }
     }
 }
 
@@ -65,66 +77,142 @@ pages!(Projects);
 /// `GET /projects/`: all of them, or with `?q=` those with this text in their name.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let app = &exchange.app;
-    let target = app.registry.load_read_index(&exchange.caller, None).await.map_err(|error| exchange.unavailable(error))?;
+    let target = app
+        .registry
+        .load_read_index(&exchange.caller, None)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;
     let text: String = exchange.query("q").trim().chars().take(MAX_TEXT).collect();
-    let page = if text.is_empty() { all(&exchange).await? } else { found(&exchange, permit, text).await? };
+    let page = if text.is_empty() {
+        all(&exchange).await?
+    } else {
+        found(&exchange, permit, text).await?
+    };
     exchange.render(&page)
 }
 
 async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
     let storage = exchange.app.registry.storage();
     let after: String = exchange.query("after").chars().take(MAX_TEXT).collect();
-    let mut listed = storage.list_projects(&after, PER_PAGE + 1).await.map_err(|error| exchange.unavailable(error))?;
-    let next = next_of(&mut listed, |last| format!("/projects/?after={}", quoted(&last.normalized)));
-    let count = exchange.app.pages.overview(&exchange.app).await.map_err(|error| exchange.unavailable(error))?.count;
+    let mut listed = storage
+        .list_projects(&after, PER_PAGE + 1)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let next = next_of(&mut listed, |last| {
+        format!("/projects/?after={}", quoted(&last.normalized))
+    });
+    let count = exchange
+        .app
+        .pages
+        .overview(&exchange.app)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+        .count;
     Ok(Projects {
         layout: exchange.layout("Projects"),
-        nothing: if after.is_empty() { "Nothing is published yet." } else { "No project comes after this one." }.to_owned(),
+        nothing: if after.is_empty() {
+            "Nothing is published yet."
+        } else {
+            "No project comes after this one."
+        }
+        .to_owned(),
         place: format!("{count} in all, in order of their names."),
-        first: if after.is_empty() { String::new() } else { "/projects/".to_owned() },
+        first: if after.is_empty() {
+            String::new()
+        } else {
+            "/projects/".to_owned()
+        },
         previous: String::new(),
         next,
         listed: listed.into_iter().map(Line::from).collect(),
     })
 }
 
-async fn found(exchange: &Exchange, permit: Permit<ReadIndex>, text: String) -> Result<Projects, Problem> {
-    let page = exchange.query("page").parse().unwrap_or(1).clamp(1, MAX_PAGES);
+async fn found(
+    exchange: &Exchange,
+    permit: Permit<ReadIndex>,
+    text: String,
+) -> Result<Projects, Problem> {
+    let page = exchange
+        .query("page")
+        .parse()
+        .unwrap_or(1)
+        .clamp(1, MAX_PAGES);
     let normalized = normalized(&text);
     let _turn = turn_of(&SEARCHES, SEARCH_WAIT).await?;
-    let (skip, limit) = ((page - 1) as usize * PER_PAGE as usize, PER_PAGE as usize + 1);
-    let mut listed = exchange.app.registry.find_projects(permit, &normalized, skip, limit).await.map_err(|error| exchange.unavailable(error))?;
+    let (skip, limit) = (
+        (page - 1) as usize * PER_PAGE as usize,
+        PER_PAGE as usize + 1,
+    );
+    let mut listed = exchange
+        .app
+        .registry
+        .find_projects(permit, &normalized, skip, limit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));
-    let next = next_of(&mut listed, |_| if page < MAX_PAGES { address(page + 1) } else { String::new() });
+    let next = next_of(&mut listed, |_| {
+        if page < MAX_PAGES {
+            address(page + 1)
+        } else {
+            String::new()
+        }
+    });
     let mut place = match listed.len() {
         1 if page == 1 => "1 project found.".to_owned(),
-        count if page == 1 && next.is_empty() => format!("{count} projects found. The closest matches come first."),
+        count if page == 1 && next.is_empty() => {
+            format!("{count} projects found. The closest matches come first.")
+        }
         _ => format!("Page {page}. The closest matches come first."),
     };
     if page == MAX_PAGES {
         place.push_str(" There are no further pages; search for more of the name.");
     }
     let mut layout = exchange.layout(&format!("“{text}” · Projects"));
-    let (first, previous) = if page > 1 { (address(1), address(page - 1)) } else { (String::new(), String::new()) };
-    let nothing =
-        if page > 1 { "There are no more." } else { "No project has this in its name. Descriptions are not searched; try a shorter part of the name." };
+    let (first, previous) = if page > 1 {
+        (address(1), address(page - 1))
+    } else {
+        (String::new(), String::new())
+    };
+    let nothing = if page > 1 {
+        "There are no more."
+    } else {
+        "No project has this in its name. Descriptions are not searched; try a shorter part of the name."
+    };
     layout.search = text;
-    Ok(Projects { layout, nothing: nothing.to_owned(), place, first, previous, next, listed: listed.into_iter().map(Line::from).collect() })
+    Ok(Projects {
+        layout,
+        nothing: nothing.to_owned(),
+        place,
+        first,
+        previous,
+        next,
+        listed: listed.into_iter().map(Line::from).collect(),
+    })
 }
 
 async fn turn_of(searches: &Semaphore, patience: Duration) -> Result<SemaphorePermit<'_>, Problem> {
     match tokio::time::timeout(patience, searches.acquire()).await {
         Ok(Ok(turn)) => Ok(turn),
         _ => {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-searches", "Too many people search at the moment.");
-            Err(problem.remedy("Try again in a few seconds.", None).retry_after(5))
+            let problem = Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-many-searches",
+                "Too many people search at the moment.",
+            );
+            Err(problem
+                .remedy("Try again in a few seconds.", None)
+                .retry_after(5))
         }
     }
 }
 
 /// Where the list goes on; takes the one away that only tells that it does.
-fn next_of(listed: &mut Vec<ListedProject>, address: impl FnOnce(&ListedProject) -> String) -> String {
+fn next_of(
+    listed: &mut Vec<ListedProject>,
+    address: impl FnOnce(&ListedProject) -> String,
+) -> String {
     if listed.len() <= PER_PAGE as usize {
         return String::new();
     }
@@ -155,13 +243,21 @@ mod tests {
         let searches = Semaphore::new(1);
         let held = turn_of(&searches, Duration::ZERO).await.ok().unwrap();
         assert!(turn_of(&searches, Duration::from_millis(5)).await.is_err());
-        let (turn, ()) = tokio::join!(turn_of(&searches, Duration::from_secs(30)), async move { drop(held) });
+        let (turn, ()) = tokio::join!(turn_of(&searches, Duration::from_secs(30)), async move {
+            drop(held)
+        });
         assert!(turn.is_ok());
     }
 
     #[test]
     fn a_search_finds_every_spelling_of_a_name() {
-        for (text, expected) in [("Demo", "demo"), ("My_.-Project", "my-project"), ("my  project", "my-project"), ("%", "%"), ("Ä", "ä")] {
+        for (text, expected) in [
+            ("Demo", "demo"),
+            ("My_.-Project", "my-project"),
+            ("my  project", "my-project"),
+            ("%", "%"),
+            ("Ä", "ä"),
+        ] {
             assert_eq!(normalized(text), expected);
         }
     }

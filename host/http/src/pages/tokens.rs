@@ -15,8 +15,13 @@ use crate::problem::{Answer, Problem};
 /// Projects offered while a name is typed; any other can be typed as well.
 const OFFERED_PROJECTS: usize = 500;
 /// For how many days a token may be valid, and how that is said.
-const LIFETIMES: &[(&str, &str)] =
-    &[("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in 1 year"), ("never", "Never, until you revoke it")];
+const LIFETIMES: &[(&str, &str)] = &[
+    ("7", "in 7 days"),
+    ("30", "in 30 days"),
+    ("90", "in 90 days"),
+    ("365", "in 1 year"),
+    ("never", "Never, until you revoke it"),
+];
 const USUAL_LIFETIME: &str = "90";
 const DAY_SECONDS: i64 = 24 * 3600;
 
@@ -80,17 +85,33 @@ pages!(Tokens, TokenForm, Created<'_>, Revoke);
 /// `GET /account/tokens/`
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let permit = exchange.decide_page(ListTokens { user }, &Form::none()).await?;
+    let permit = exchange
+        .decide_page(ListTokens { user }, &Form::none())
+        .await?;
     let now = permit.at();
-    let tokens = exchange.app.identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?;
-    let tokens = tokens.into_iter().rev().map(|token| line(token, now)).collect();
-    exchange.render(&Tokens { layout: exchange.layout("API tokens"), tokens })
+    let tokens = exchange
+        .app
+        .identity
+        .list_tokens(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let tokens = tokens
+        .into_iter()
+        .rev()
+        .map(|token| line(token, now))
+        .collect();
+    exchange.render(&Tokens {
+        layout: exchange.layout("API tokens"),
+        tokens,
+    })
 }
 
 /// `GET /account/tokens/create`
 pub(crate) async fn new(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(Look(Action::TokenCreate), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::TokenCreate), &Form::none())
+        .await?;
     let page = form_page(&exchange, user, &Form::none(), Errors::new()).await?;
     exchange.render(&page)
 }
@@ -101,13 +122,18 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     // Nothing is told about a form, and nothing of the account shown with it, to who may not
     // send it: an API token is one, too.
-    let _ = exchange.decide_page(Look(Action::TokenCreate), &form).await?;
+    let _ = exchange
+        .decide_page(Look(Action::TokenCreate), &form)
+        .await?;
     let now = exchange.attempt.at;
     let mut errors = Errors::new();
     let scope = scope(&form, &mut errors);
     let expires_at = match form.text("expires") {
         "never" => None,
-        days if LIFETIMES.iter().any(|(known, _)| *known == days) => days.parse().ok().map(|days: i64| now.plus_ms(days * DAY_SECONDS * 1000)),
+        days if LIFETIMES.iter().any(|(known, _)| *known == days) => days
+            .parse()
+            .ok()
+            .map(|days: i64| now.plus_ms(days * DAY_SECONDS * 1000)),
         _ => {
             errors.add("expires", "Choose when the token expires.");
             None
@@ -115,37 +141,71 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     };
     let description = form.text("description");
     let Some(scope) = scope.filter(|_| errors.is_empty()) else {
-        return exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &form_page(&exchange, person.id, &form, errors).await?);
+        return exchange.render_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &form_page(&exchange, person.id, &form, errors).await?,
+        );
     };
-    let target = match exchange.app.identity.token_to_create(&person.name, description, scope.clone(), expires_at, None).await {
+    let target = match exchange
+        .app
+        .identity
+        .token_to_create(&person.name, description, scope.clone(), expires_at, None)
+        .await
+    {
         Ok(target) => target,
         Err(error) => return failed(&exchange, person.id, &form, error).await,
     };
     let permit = exchange.decide_page(target, &form).await?;
-    let warnings = permit.warnings().iter().map(|reason| format!("{} {}", reason.message, reason.remedy)).collect();
+    let warnings = permit
+        .warnings()
+        .iter()
+        .map(|reason| format!("{} {}", reason.message, reason.remedy))
+        .collect();
     let created = match exchange.app.identity.create_token(permit).await {
         Ok(created) => created,
         Err(error) => return failed(&exchange, person.id, &form, error).await,
     };
     let layout = exchange.layout("Your new API token").with_copying();
-    exchange.render(&Created { layout, description: description.trim(), token: created.text.expose(), scope: scope_in_words(&scope), warnings })
+    exchange.render(&Created {
+        layout,
+        description: description.trim(),
+        token: created.text.expose(),
+        scope: scope_in_words(&scope),
+        warnings,
+    })
 }
 
 /// `GET /account/tokens/{token}/revoke`: asks once more.
 pub(crate) async fn ask(exchange: Exchange) -> Answer {
     let (user, token) = (exchange.person()?.id, token(&exchange)?);
-    let _ = exchange.decide_page(RevokeToken { user, token }, &Form::none()).await?;
-    let found = exchange.app.registry.storage().token(token).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange
+        .decide_page(RevokeToken { user, token }, &Form::none())
+        .await?;
+    let found = exchange
+        .app
+        .registry
+        .storage()
+        .token(token)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     // One that is another user's does not exist.
-    let found = found.filter(|found| found.token.user == user && found.token.revoked_at.is_none()).ok_or_else(no_such_token)?;
-    exchange.render(&Revoke { layout: exchange.layout("Revoke a token"), id: token.to_string(), description: found.token.description })
+    let found = found
+        .filter(|found| found.token.user == user && found.token.revoked_at.is_none())
+        .ok_or_else(no_such_token)?;
+    exchange.render(&Revoke {
+        layout: exchange.layout("Revoke a token"),
+        id: token.to_string(),
+        description: found.token.description,
+    })
 }
 
 /// `POST /account/tokens/{token}/revoke`
 pub(crate) async fn revoke(exchange: Exchange) -> Answer {
     let (user, token) = (exchange.person()?.id, token(&exchange)?);
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(RevokeToken { user, token }, &form).await?;
+    let permit = exchange
+        .decide_page(RevokeToken { user, token }, &form)
+        .await?;
     match exchange.app.identity.revoke_token(permit).await {
         Ok(()) => exchange.see_other("/account/tokens/?notice=token-revoked"),
         Err(TokenError::UnknownToken) => Err(no_such_token()),
@@ -154,11 +214,19 @@ pub(crate) async fn revoke(exchange: Exchange) -> Answer {
 }
 
 fn token(exchange: &Exchange) -> Result<TokenId, Problem> {
-    exchange.parameters.get("token").parse().map_err(|_| no_such_token())
+    exchange
+        .parameters
+        .get("token")
+        .parse()
+        .map_err(|_| no_such_token())
 }
 
 fn no_such_token() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such API token. It may have been revoked already.")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "You have no such API token. It may have been revoked already.",
+    )
 }
 
 /// What the form says the token is for.
@@ -172,7 +240,13 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
                 None
             }
             Err(InvalidProjectName::Length) => {
-                errors.add("project", format!("A project name has 1 to {} characters.", ProjectName::MAX_LENGTH));
+                errors.add(
+                    "project",
+                    format!(
+                        "A project name has 1 to {} characters.",
+                        ProjectName::MAX_LENGTH
+                    ),
+                );
                 None
             }
             Err(InvalidProjectName::Characters) => {
@@ -184,7 +258,10 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
             }
         },
         _ => {
-            errors.add("", "Choose whether the token is for one project or for all your projects.");
+            errors.add(
+                "",
+                "Choose whether the token is for one project or for all your projects.",
+            );
             None
         }
     }
@@ -193,20 +270,57 @@ fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
 fn scope_in_words(scope: &NewTokenScope) -> String {
     match scope {
         NewTokenScope::Account => "all projects of your account".to_owned(),
-        NewTokenScope::Projects(names) => names.iter().map(ProjectName::as_written).collect::<Vec<_>>().join(", "),
+        NewTokenScope::Projects(names) => names
+            .iter()
+            .map(ProjectName::as_written)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
-async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Errors) -> Result<TokenForm, Problem> {
-    let projects = exchange.app.registry.storage().projects_of(user).await.map_err(|error| exchange.unavailable(error))?;
-    let offered: Vec<String> = projects.iter().take(OFFERED_PROJECTS).map(|(project, _)| project.name.as_written().to_owned()).collect();
+async fn form_page(
+    exchange: &Exchange,
+    user: UserId,
+    form: &Form,
+    errors: Errors,
+) -> Result<TokenForm, Problem> {
+    let projects = exchange
+        .app
+        .registry
+        .storage()
+        .projects_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let offered: Vec<String> = projects
+        .iter()
+        .take(OFFERED_PROJECTS)
+        .map(|(project, _)| project.name.as_written().to_owned())
+        .collect();
     // Who has one project means that one, as a rule.
-    let usual = if let [only] = offered.as_slice() { only.clone() } else { String::new() };
-    let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
-    let scope = if form.text("scope").is_empty() { exchange.query("scope") } else { form.text("scope").to_owned() };
+    let usual = if let [only] = offered.as_slice() {
+        only.clone()
+    } else {
+        String::new()
+    };
+    let or = |text: &str, usual: &str| {
+        if text.is_empty() {
+            usual.to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let scope = if form.text("scope").is_empty() {
+        exchange.query("scope")
+    } else {
+        form.text("scope").to_owned()
+    };
     Ok(TokenForm {
         layout: form_layout(exchange, "New API token", &errors),
-        project: if errors.is_empty() { or(form.text("project"), &usual) } else { form.text("project").to_owned() },
+        project: if errors.is_empty() {
+            or(form.text("project"), &usual)
+        } else {
+            form.text("project").to_owned()
+        },
         errors,
         description: form.text("description").to_owned(),
         of_account: scope == "account",
@@ -218,13 +332,25 @@ async fn form_page(exchange: &Exchange, user: UserId, form: &Form, errors: Error
 
 async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenError) -> Answer {
     let (field, message) = match error {
-        TokenError::InvalidDescription => ("description", "Write a name of 1 to 100 characters, without control or invisible characters."),
-        TokenError::DescriptionTaken => ("description", "You have a token with this name already. Choose another name."),
-        TokenError::TooMany => ("description", "You have 100 tokens, which is the limit. Revoke tokens you no longer use, then create this one."),
+        TokenError::InvalidDescription => (
+            "description",
+            "Write a name of 1 to 100 characters, without control or invisible characters.",
+        ),
+        TokenError::DescriptionTaken => (
+            "description",
+            "You have a token with this name already. Choose another name.",
+        ),
+        TokenError::TooMany => (
+            "description",
+            "You have 100 tokens, which is the limit. Revoke tokens you no longer use, then create this one.",
+        ),
         TokenError::InvalidScope => ("project", "The name is too long for a token."),
         error => return Err(exchange.unavailable(error)),
     };
-    exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &form_page(exchange, user, form, Errors::of_field(field, message)).await?)
+    exchange.render_with(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &form_page(exchange, user, form, Errors::of_field(field, message)).await?,
+    )
 }
 
 /// A token in words: what its caveats come to.
@@ -234,7 +360,9 @@ fn line(token: ListedToken, now: Timestamp) -> Line {
     for caveat in &token.caveats {
         match Caveat::parse(caveat.as_bytes()) {
             Ok(Caveat::ProjectNames(names)) => scope = names.join(", "),
-            Ok(Caveat::Expiration { expires_at, .. }) => end = Some(end.map_or(expires_at, |end| end.min(expires_at))),
+            Ok(Caveat::Expiration { expires_at, .. }) => {
+                end = Some(end.map_or(expires_at, |end| end.min(expires_at)))
+            }
             Ok(_) => {}
             // It works nowhere, see `core_rules`.
             Err(_) => scope = "nothing: it has a restriction that is not understood".to_owned(),
@@ -272,10 +400,24 @@ mod tests {
     #[test]
     fn a_token_is_described_by_its_caveats() {
         let account = listed(&[r#"[3, "0195"]"#]);
-        assert_eq!((account.scope.as_str(), account.expires.as_str(), account.has_expired), ("all projects of your account", "never", false));
+        assert_eq!(
+            (
+                account.scope.as_str(),
+                account.expires.as_str(),
+                account.has_expired
+            ),
+            ("all projects of your account", "never", false)
+        );
         let project = listed(&["[0, 1001, 0]", r#"[1, ["demo"]]"#, r#"[2, ["id"]]"#]);
-        assert_eq!((project.scope.as_str(), project.has_expired), ("demo", false));
-        assert!(project.expires.contains("1970-01-01 00:16"), "{}", project.expires);
+        assert_eq!(
+            (project.scope.as_str(), project.has_expired),
+            ("demo", false)
+        );
+        assert!(
+            project.expires.contains("1970-01-01 00:16"),
+            "{}",
+            project.expires
+        );
         assert!(listed(&["[0, 1000, 0]", "[0, 2000, 0]"]).has_expired);
         assert!(listed(&["[99]"]).scope.starts_with("nothing"));
     }

@@ -27,25 +27,54 @@ pages!(DeletePage<'_>);
 /// `GET /account/delete`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
-    let projects = exchange.app.identity.sole_owner_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
+    let projects = exchange
+        .app
+        .identity
+        .sole_owner_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     show(&exchange, Errors::new(), projects)
 }
 
 fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
     let layout = form_layout(exchange, "Delete your account", &errors);
-    let hint = format!("To be sure, type it exactly like this: {}", exchange.person()?.name);
-    exchange.render(&DeletePage { layout, errors, hint: &hint, projects })
+    let hint = format!(
+        "To be sure, type it exactly like this: {}",
+        exchange.person()?.name
+    );
+    exchange.render(&DeletePage {
+        layout,
+        errors,
+        hint: &hint,
+        projects,
+    })
 }
 
 /// `POST /account/delete`
 pub(crate) async fn delete(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(DeleteAccount { user: person.id, reason: None }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            DeleteAccount {
+                user: person.id,
+                reason: None,
+            },
+            &form,
+        )
+        .await?;
     if form.text("user-name").trim() != person.name.as_written() {
-        let errors = Errors::of_field("user-name", format!("Type {} to delete this account", person.name));
-        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, Vec::new()));
+        let errors = Errors::of_field(
+            "user-name",
+            format!("Type {} to delete this account", person.name),
+        );
+        return super::with_status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            show(&exchange, errors, Vec::new()),
+        );
     }
     match exchange.app.identity.delete_account(permit).await {
         Ok(()) => {
@@ -53,7 +82,10 @@ pub(crate) async fn delete(exchange: Exchange) -> Answer {
             cookies::clear_session(&exchange.app, &mut response);
             Ok(response)
         }
-        Err(AccountError::SoleOwner(projects)) => super::with_status(StatusCode::CONFLICT, show(&exchange, Errors::new(), projects)),
+        Err(AccountError::SoleOwner(projects)) => super::with_status(
+            StatusCode::CONFLICT,
+            show(&exchange, Errors::new(), projects),
+        ),
         Err(error) => Err(exchange.unavailable(error)),
     }
 }

@@ -76,7 +76,12 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let link = form.text("link");
-    let waiting = exchange.app.identity.device_to_confirm(link).await.map_err(|error| exchange.unavailable(error))?;
+    let waiting = exchange
+        .app
+        .identity
+        .device_to_confirm(link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     match exchange.app.identity.confirm_device(&exchange.app.gate, &exchange.attempt, link).await? {
         true if waiting.is_some_and(|device| device.kind == DeviceKind::CommandLine) => Told {
             heading: "The command line is confirmed",
@@ -96,17 +101,38 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
 }
 
 /// The page on which a browser waits for the mail about it.
-pub(super) fn wait_for_mail(exchange: &Exchange, again: &str, mailed: MailAgain, next: &str) -> Answer {
+pub(super) fn wait_for_mail(
+    exchange: &Exchange,
+    again: &str,
+    mailed: MailAgain,
+    next: &str,
+) -> Answer {
     show_waiting(exchange, Errors::new(), again, mailed, next)
 }
 
-fn show_waiting(exchange: &Exchange, errors: Errors, again: &str, mailed: MailAgain, next: &str) -> Answer {
+fn show_waiting(
+    exchange: &Exchange,
+    errors: Errors,
+    again: &str,
+    mailed: MailAgain,
+    next: &str,
+) -> Answer {
     let mailed = match mailed {
-        MailAgain::SentBefore => "We sent a link to your primary email address a moment ago. Give it two minutes before you ask for another one.",
+        MailAgain::SentBefore => {
+            "We sent a link to your primary email address a moment ago. Give it two minutes before you ask for another one."
+        }
         _ => "We sent a link to your primary email address.",
     };
     let layout = super::form_layout(exchange, "Confirm this browser", &errors);
-    exchange.render(&WaitPage { layout, errors, mailed, lifetime: lifetimes::DEVICE_LINK, again, next, login: &with_next("/login", next) })
+    exchange.render(&WaitPage {
+        layout,
+        errors,
+        mailed,
+        lifetime: lifetimes::DEVICE_LINK,
+        again,
+        next,
+        login: &with_next("/login", next),
+    })
 }
 
 /// `POST /login/device/again`
@@ -114,10 +140,29 @@ pub(crate) async fn mail_again(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (again, next) = (form.text("again"), exchange.next(form.text("next")));
     let identity = &exchange.app.identity;
-    match identity.mail_about_browser_again(&exchange.app.gate, &exchange.attempt, again, exchange.browser.device()).await {
-        Ok(mailed @ (MailAgain::Sent | MailAgain::SentBefore)) => show_waiting(&exchange, Errors::new(), again, mailed, next),
-        Ok(MailAgain::Confirmed) => exchange.see_other(&with_next("/login?notice=device-confirmed", next)),
-        Ok(MailAgain::NotWaiting) => exchange.see_other(&with_next("/login?notice=login-expired", next)),
-        Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| show_waiting(&exchange, errors, again, MailAgain::SentBefore, next)).await,
+    match identity
+        .mail_about_browser_again(
+            &exchange.app.gate,
+            &exchange.attempt,
+            again,
+            exchange.browser.device(),
+        )
+        .await
+    {
+        Ok(mailed @ (MailAgain::Sent | MailAgain::SentBefore)) => {
+            show_waiting(&exchange, Errors::new(), again, mailed, next)
+        }
+        Ok(MailAgain::Confirmed) => {
+            exchange.see_other(&with_next("/login?notice=device-confirmed", next))
+        }
+        Ok(MailAgain::NotWaiting) => {
+            exchange.see_other(&with_next("/login?notice=login-expired", next))
+        }
+        Err(refusal) => {
+            super::refused(&exchange, &form, refusal, "", |errors| {
+                show_waiting(&exchange, errors, again, MailAgain::SentBefore, next)
+            })
+            .await
+        }
     }
 }

@@ -31,39 +31,81 @@ struct Email {
 /// `GET /account/emails/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     show(&exchange, Errors::new(), "").await
 }
 
 async fn show(exchange: &Exchange, errors: Errors, address: &str) -> Answer {
     let user = exchange.person()?.id;
-    let rows = exchange.app.identity.emails_of(user).await.map_err(|error| exchange.unavailable(error))?;
-    let emails = rows.into_iter().map(|row| Email { address: row.address, primary: row.primary, verified: row.verified_at.is_some() }).collect();
+    let rows = exchange
+        .app
+        .identity
+        .emails_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let emails = rows
+        .into_iter()
+        .map(|row| Email {
+            address: row.address,
+            primary: row.primary,
+            verified: row.verified_at.is_some(),
+        })
+        .collect();
     let layout = form_layout(exchange, "Email addresses", &errors);
-    exchange.render(&EmailsPage { layout, errors, emails, address })
+    exchange.render(&EmailsPage {
+        layout,
+        errors,
+        emails,
+        address,
+    })
 }
 
 /// The page once more, with what is wrong.
 async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answer {
     let (status, text) = match error {
         AccountError::Storage(error) => return Err(exchange.unavailable(error)),
-        AccountError::Limited { retry_after_seconds } => {
+        AccountError::Limited {
+            retry_after_seconds,
+        } => {
             let page = show(
                 exchange,
-                Errors::of_field("address", format!("Too many mails were requested. Try again in {}", wait_in_words(retry_after_seconds))),
+                Errors::of_field(
+                    "address",
+                    format!(
+                        "Too many mails were requested. Try again in {}",
+                        wait_in_words(retry_after_seconds)
+                    ),
+                ),
                 address,
             )
             .await;
             return super::limited(retry_after_seconds, page);
         }
-        AccountError::UnknownEmail => (StatusCode::CONFLICT, "This address is not one of yours, or its link was not opened yet".to_owned()),
-        AccountError::PrimaryEmail => (StatusCode::CONFLICT, "This is your primary address: make another one primary first".to_owned()),
+        AccountError::UnknownEmail => (
+            StatusCode::CONFLICT,
+            "This address is not one of yours, or its link was not opened yet".to_owned(),
+        ),
+        AccountError::PrimaryEmail => (
+            StatusCode::CONFLICT,
+            "This is your primary address: make another one primary first".to_owned(),
+        ),
         // Of others' addresses nothing is told.
-        AccountError::EmailTaken => (StatusCode::CONFLICT, "This address is yours already".to_owned()),
-        AccountError::InvalidEmail(error) => (StatusCode::UNPROCESSABLE_ENTITY, super::sentence(&error.to_string())),
+        AccountError::EmailTaken => (
+            StatusCode::CONFLICT,
+            "This address is yours already".to_owned(),
+        ),
+        AccountError::InvalidEmail(error) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            super::sentence(&error.to_string()),
+        ),
         error => (StatusCode::CONFLICT, super::sentence(&error.to_string())),
     };
-    super::with_status(status, show(exchange, Errors::of_field("address", text), address).await)
+    super::with_status(
+        status,
+        show(exchange, Errors::of_field("address", text), address).await,
+    )
 }
 
 /// `POST /account/emails/`
@@ -71,7 +113,15 @@ pub(crate) async fn add(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
     let address = form.text("address").trim().to_owned();
-    let permit = exchange.decide_page(AddEmail { user, address: address.clone() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            AddEmail {
+                user,
+                address: address.clone(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.add_email(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-added"),
         Err(error) => again(&exchange, error, &address).await,
@@ -82,7 +132,15 @@ pub(crate) async fn add(exchange: Exchange) -> Answer {
 pub(crate) async fn send_link(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(SendVerification { user, address: form.text("address").to_owned() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            SendVerification {
+                user,
+                address: form.text("address").to_owned(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.send_verification(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-link-sent"),
         Err(error) => again(&exchange, error, "").await,
@@ -93,7 +151,15 @@ pub(crate) async fn send_link(exchange: Exchange) -> Answer {
 pub(crate) async fn promote(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(PromoteEmail { user, address: form.text("address").to_owned() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            PromoteEmail {
+                user,
+                address: form.text("address").to_owned(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.promote_email(permit).await {
         Ok(_) => exchange.see_other("/account/emails/?notice=email-promoted"),
         Err(error) => again(&exchange, error, "").await,
@@ -104,25 +170,45 @@ pub(crate) async fn promote(exchange: Exchange) -> Answer {
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(RemoveEmail { user, address: form.text("address").to_owned() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            RemoveEmail {
+                user,
+                address: form.text("address").to_owned(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.remove_email(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-removed"),
         Err(error) => again(&exchange, error, "").await,
     }
 }
 
-const SEND_AGAIN: &str = "If the address is not verified yet, send another link from the page of your email addresses.";
+const SEND_AGAIN: &str =
+    "If the address is not verified yet, send another link from the page of your email addresses.";
 const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your email addresses")];
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::EmailVerify), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::EmailVerify), &Form::none())
+        .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.email_link(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange
+        .app
+        .identity
+        .email_link(&link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    {
         Some(email) => Confirm {
             heading: "Verify your email address",
             paragraphs: &["Press the button to confirm that this address is yours."],
-            facts: &[("Account", email.user.as_written()), ("Email address", &email.address)],
+            facts: &[
+                ("Account", email.user.as_written()),
+                ("Email address", &email.address),
+            ],
             time: None,
             action: "/email/confirm",
             link: &link,
@@ -139,8 +225,15 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
 /// `POST /email/confirm`
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    match exchange.app.identity.confirm_email(&exchange.app.gate, &exchange.attempt, form.text("link")).await? {
-        Some(_) if exchange.caller.session.is_some() => exchange.see_other("/account/?notice=email-verified"),
+    match exchange
+        .app
+        .identity
+        .confirm_email(&exchange.app.gate, &exchange.attempt, form.text("link"))
+        .await?
+    {
+        Some(_) if exchange.caller.session.is_some() => {
+            exchange.see_other("/account/?notice=email-verified")
+        }
         Some(_) => exchange.see_other("/login?notice=email-verified"),
         None => link_void(&exchange, SEND_AGAIN, YOUR_ADDRESSES),
     }

@@ -39,8 +39,14 @@ struct FactorsPage<'a> {
 
 /// What a key can be added as.
 const KINDS: &[(&str, &str)] = &[
-    ("security-key", "A security key: used together with your password, for example a USB key"),
-    ("passkey", "A passkey: logs you in without a password, for example with the fingerprint reader of your phone"),
+    (
+        "security-key",
+        "A security key: used together with your password, for example a USB key",
+    ),
+    (
+        "passkey",
+        "A passkey: logs you in without a password, for example with the fingerprint reader of your phone",
+    ),
 ];
 
 struct Key {
@@ -74,7 +80,9 @@ pages!(FactorsPage<'_>, RemovePage<'_>);
 /// `GET /account/factors/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     show(&exchange, Errors::new(), "", "").await
 }
 
@@ -89,10 +97,20 @@ async fn show_proven(exchange: &Exchange, kind: &str, name: &str) -> Answer {
     show_in(exchange, layout, Errors::new(), kind, name, true).await
 }
 
-async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str, name: &str, proven: bool) -> Answer {
+async fn show_in(
+    exchange: &Exchange,
+    layout: Layout,
+    errors: Errors,
+    kind: &str,
+    name: &str,
+    proven: bool,
+) -> Answer {
     let user = exchange.person()?.id;
     let identity = &exchange.app.identity;
-    let overview = identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let overview = identity
+        .factors_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let key = |key: identity::factors::ListedKey| Key {
         id: key.id,
         name: key.name,
@@ -112,7 +130,11 @@ async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str
         totp: overview.totp.map(time),
         keys: overview.keys.into_iter().map(key).collect(),
         keys_unavailable: identity.webauthn_unavailable(),
-        kind: if kind.is_empty() { "security-key" } else { kind },
+        kind: if kind.is_empty() {
+            "security-key"
+        } else {
+            kind
+        },
         kinds: KINDS,
         key_name: name,
         proven,
@@ -121,7 +143,13 @@ async fn show_in(exchange: &Exchange, layout: Layout, errors: Errors, kind: &str
 }
 
 /// The page with all factors once more, with what went wrong.
-async fn again(exchange: &Exchange, error: FactorError, field: &'static str, kind: &str, name: &str) -> Answer {
+async fn again(
+    exchange: &Exchange,
+    error: FactorError,
+    field: &'static str,
+    kind: &str,
+    name: &str,
+) -> Answer {
     let (status, text) = told(exchange, error)?;
     status.of(show(exchange, Errors::of_field(field, text), kind, name).await)
 }
@@ -138,7 +166,9 @@ impl Status {
     fn of(self, page: Answer) -> Answer {
         match self {
             Self::Code(code) => super::with_status(code, page),
-            Self::Limited { retry_after_seconds } => super::limited(retry_after_seconds, page),
+            Self::Limited {
+                retry_after_seconds,
+            } => super::limited(retry_after_seconds, page),
         }
     }
 
@@ -146,7 +176,10 @@ impl Status {
     fn problem(self, code: &str, text: &str) -> Problem {
         match self {
             Self::Code(status) => Problem::new(status, code, text),
-            Self::Limited { retry_after_seconds } => Problem::new(StatusCode::TOO_MANY_REQUESTS, code, text).retry_after(retry_after_seconds.max(1)),
+            Self::Limited {
+                retry_after_seconds,
+            } => Problem::new(StatusCode::TOO_MANY_REQUESTS, code, text)
+                .retry_after(retry_after_seconds.max(1)),
         }
     }
 }
@@ -156,11 +189,23 @@ fn told(exchange: &Exchange, error: FactorError) -> Result<(Status, String), Pro
     let text = super::sentence(&error.to_string());
     let status = match error {
         FactorError::Storage(error) => return Err(exchange.unavailable(error)),
-        FactorError::Limited { retry_after_seconds } => return Ok((Status::Limited { retry_after_seconds }, super::tried_too_often(retry_after_seconds))),
-        FactorError::UnknownKey | FactorError::UnknownUser => return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text)),
-        FactorError::WrongCode | FactorError::InvalidKeyName | FactorError::KeyNotAccepted | FactorError::UnknownCeremony => {
-            Status::Code(StatusCode::UNPROCESSABLE_ENTITY)
+        FactorError::Limited {
+            retry_after_seconds,
+        } => {
+            return Ok((
+                Status::Limited {
+                    retry_after_seconds,
+                },
+                super::tried_too_often(retry_after_seconds),
+            ));
         }
+        FactorError::UnknownKey | FactorError::UnknownUser => {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text));
+        }
+        FactorError::WrongCode
+        | FactorError::InvalidKeyName
+        | FactorError::KeyNotAccepted
+        | FactorError::UnknownCeremony => Status::Code(StatusCode::UNPROCESSABLE_ENTITY),
         _ => Status::Code(StatusCode::CONFLICT),
     };
     Ok((status, text))
@@ -172,15 +217,40 @@ async fn removal(exchange: &Exchange, which: FactorName, what: &str, action: &st
     show_removal(exchange, target.is_last(), target.demands(), what, action)
 }
 
-fn show_removal(exchange: &Exchange, is_last: bool, demands: &[Demand], what: &str, action: &str) -> Answer {
+fn show_removal(
+    exchange: &Exchange,
+    is_last: bool,
+    demands: &[Demand],
+    what: &str,
+    action: &str,
+) -> Answer {
     let layout = exchange.layout(&format!("Remove {what}"));
-    let of_projects = demands.iter().any(|demand| matches!(demand.by, DemandedBy::Project { .. }));
+    let of_projects = demands
+        .iter()
+        .any(|demand| matches!(demand.by, DemandedBy::Project { .. }));
     let demands = demands.iter().map(demand).collect();
-    exchange.render(&RemovePage { layout, what, action, is_last, demands, of_projects })
+    exchange.render(&RemovePage {
+        layout,
+        what,
+        action,
+        is_last,
+        demands,
+        of_projects,
+    })
 }
 
 async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFactor, Problem> {
-    match exchange.app.identity.factor_to_remove(&exchange.app.gate, &exchange.attempt, &exchange.caller, which).await {
+    match exchange
+        .app
+        .identity
+        .factor_to_remove(
+            &exchange.app.gate,
+            &exchange.attempt,
+            &exchange.caller,
+            which,
+        )
+        .await
+    {
         Ok(target) => Ok(target),
         Err(error) => {
             let (status, text) = told(exchange, error)?;
@@ -191,8 +261,14 @@ async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFacto
 
 fn demand(demand: &Demand) -> DemandLine {
     match &demand.by {
-        DemandedBy::Policy(policy) => DemandLine { project: None, policy: policy.clone() },
-        DemandedBy::Project { name, policy } => DemandLine { project: Some(name.clone()), policy: policy.clone() },
+        DemandedBy::Policy(policy) => DemandLine {
+            project: None,
+            policy: policy.clone(),
+        },
+        DemandedBy::Project { name, policy } => DemandLine {
+            project: Some(name.clone()),
+            policy: policy.clone(),
+        },
     }
 }
 
@@ -202,8 +278,15 @@ async fn remove(exchange: &Exchange, which: FactorName, what: &str, action: &str
     let target = to_remove(exchange, which).await?;
     let permit = exchange.decide_page(target, &form).await?;
     match exchange.app.identity.remove_factor(permit).await {
-        Ok(session) => super::renewed(&exchange, session, "/account/factors/?notice=factor-removed"),
-        Err(FactorError::Demanded(demands)) => super::with_status(StatusCode::CONFLICT, show_removal(exchange, true, &demands, what, action)),
+        Ok(session) => super::renewed(
+            &exchange,
+            session,
+            "/account/factors/?notice=factor-removed",
+        ),
+        Err(FactorError::Demanded(demands)) => super::with_status(
+            StatusCode::CONFLICT,
+            show_removal(exchange, true, &demands, what, action),
+        ),
         Err(error) => again(exchange, error, "", "", "").await,
     }
 }

@@ -67,10 +67,18 @@ enum Filter {
 }
 
 impl Filter {
-    const ALL: [Filter; 4] = [Filter::All, Filter::LogIns, Filter::Refusals, Filter::Changes];
+    const ALL: [Filter; 4] = [
+        Filter::All,
+        Filter::LogIns,
+        Filter::Refusals,
+        Filter::Changes,
+    ];
 
     fn of(word: &str) -> Self {
-        Self::ALL.into_iter().find(|filter| filter.word() == word).unwrap_or(Self::All)
+        Self::ALL
+            .into_iter()
+            .find(|filter| filter.word() == word)
+            .unwrap_or(Self::All)
     }
 
     /// Its word in an address; empty for everything.
@@ -86,8 +94,16 @@ impl Filter {
     /// Its words on the page: the choice, the caption, and what stands there for nothing.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::All => ("Everything", "Everything that happened", "Nothing has happened yet."),
-            Self::LogIns => ("Log-ins", "Log-ins, failed ones included", "There are no log-ins here."),
+            Self::All => (
+                "Everything",
+                "Everything that happened",
+                "Nothing has happened yet.",
+            ),
+            Self::LogIns => (
+                "Log-ins",
+                "Log-ins, failed ones included",
+                "There are no log-ins here.",
+            ),
             Self::Refusals => ("Refusals", "What was refused", "Nothing was refused."),
             Self::Changes => ("Changes", "What was changed", "Nothing was changed."),
         }
@@ -96,7 +112,9 @@ impl Filter {
     /// Whether an event of this kind is shown. Everything is a log-in, a refusal or a change,
     /// and a log-in that failed is two of them.
     fn shows(self, kind: &str) -> bool {
-        let log_in = kind.starts_with("session:") || kind.starts_with("authentication:") || kind.starts_with("account:device:");
+        let log_in = kind.starts_with("session:")
+            || kind.starts_with("authentication:")
+            || kind.starts_with("account:device:");
         let refusal = kind == "authentication:failed" || kind.starts_with("request:");
         match self {
             Self::All => true,
@@ -110,7 +128,11 @@ impl Filter {
         let before = before.map(|before| format!("before={before}"));
         let show = (self != Self::All).then(|| format!("show={}", self.word()));
         let parts: Vec<String> = show.into_iter().chain(before).collect();
-        if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+        if parts.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", parts.join("&"))
+        }
     }
 }
 
@@ -119,22 +141,39 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let filter = Filter::of(&exchange.query("show"));
     let before: Option<i64> = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, user, before, |entry| entry.kinds.iter().any(|kind| filter.shows(kind))).await?;
+    let (found, next) = read(&exchange, user, before, |entry| {
+        entry.kinds.iter().any(|kind| filter.shows(kind))
+    })
+    .await?;
     let entry = |entry: HistoryEntry| Entry {
         at: time(entry.at),
         sentence: entry.sentence,
-        origin: if entry.by == DoneBy::Person { "IP address" } else { "By" },
-        address: entry.remote_address.unwrap_or_else(|| by_whom(entry.by).to_owned()),
+        origin: if entry.by == DoneBy::Person {
+            "IP address"
+        } else {
+            "By"
+        },
+        address: entry
+            .remote_address
+            .unwrap_or_else(|| by_whom(entry.by).to_owned()),
         device: entry.device.unwrap_or_default(),
         alarming: entry.alarming,
     };
-    let choice = |choice: Filter| Choice { text: choice.words().0, query: choice.query(None), current: choice == filter };
+    let choice = |choice: Filter| Choice {
+        text: choice.words().0,
+        query: choice.query(None),
+        current: choice == filter,
+    };
     let (_, caption, nothing) = filter.words();
     let page = HistoryPage {
         layout: exchange.layout("Security history"),
         choices: Filter::ALL.into_iter().map(choice).collect(),
         caption,
-        nothing: if next.is_some() { "Nothing of this kind among the newest; there may be more among the older." } else { nothing },
+        nothing: if next.is_some() {
+            "Nothing of this kind among the newest; there may be more among the older."
+        } else {
+            nothing
+        },
         entries: found.into_iter().map(entry).collect(),
         older: next.map(|next| filter.query(Some(next))),
         newest: before.map(|_| filter.query(None)),
@@ -160,8 +199,15 @@ pub(crate) async fn export(exchange: Exchange) -> Answer {
     let (mut events, mut bytes) = (Vec::new(), 0);
     let next = 'export: loop {
         // A permit is for one reading; each is decided alike, as of this request.
-        let permit = exchange.decide_page(ReadHistory { user: person.id }, &Form::none()).await?;
-        let history = exchange.app.identity.history_events(permit, before, EXPORTED_AT_ONCE).await.map_err(|error| exchange.unavailable(error))?;
+        let permit = exchange
+            .decide_page(ReadHistory { user: person.id }, &Form::none())
+            .await?;
+        let history = exchange
+            .app
+            .identity
+            .history_events(permit, before, EXPORTED_AT_ONCE)
+            .await
+            .map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
             let sequence = entry.sequence;
             let event = exported(entry);
@@ -176,9 +222,22 @@ pub(crate) async fn export(exchange: Exchange) -> Answer {
             None => break None,
         }
     };
-    let next = next.map(|next| format!("{}/account/history/history.json?before={next}", exchange.app.public_url()));
-    let mut response = json(&Export { user: person.name.as_written(), at: exchange.attempt.at.to_string(), events, next })?;
-    response.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"history.json\""));
+    let next = next.map(|next| {
+        format!(
+            "{}/account/history/history.json?before={next}",
+            exchange.app.public_url()
+        )
+    });
+    let mut response = json(&Export {
+        user: person.name.as_written(),
+        at: exchange.attempt.at.to_string(),
+        events,
+        next,
+    })?;
+    response.headers_mut().insert(
+        CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"history.json\""),
+    );
     Ok(response)
 }
 
@@ -210,8 +269,15 @@ async fn read(
     let (mut found, mut seen) = (Vec::new(), 0);
     loop {
         // A permit is for one reading; each is decided alike, as of this request.
-        let permit = exchange.decide_page(ReadHistory { user }, &Form::none()).await?;
-        let history = exchange.app.identity.history(permit, before, READ).await.map_err(|error| exchange.unavailable(error))?;
+        let permit = exchange
+            .decide_page(ReadHistory { user }, &Form::none())
+            .await?;
+        let history = exchange
+            .app
+            .identity
+            .history(permit, before, READ)
+            .await
+            .map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
             seen += 1;
             before = Some(entry.sequence);
@@ -222,7 +288,9 @@ async fn read(
                 return Ok((found, before));
             }
         }
-        let Some(next) = history.next else { return Ok((found, None)) };
+        let Some(next) = history.next else {
+            return Ok((found, None));
+        };
         before = Some(next);
         if seen >= LOOKED_AT {
             return Ok((found, before));
@@ -238,7 +306,10 @@ mod tests {
     #[test]
     fn every_event_is_a_log_in_a_refusal_or_a_change() {
         for kind in EventKind::ALL {
-            let shown = [Filter::LogIns, Filter::Refusals, Filter::Changes].iter().filter(|filter| filter.shows(kind.as_str())).count();
+            let shown = [Filter::LogIns, Filter::Refusals, Filter::Changes]
+                .iter()
+                .filter(|filter| filter.shows(kind.as_str()))
+                .count();
             let failed = *kind == EventKind::AuthenticationFailed;
             assert_eq!(shown, if failed { 2 } else { 1 }, "{kind}");
             assert!(Filter::All.shows(kind.as_str()));

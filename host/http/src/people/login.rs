@@ -38,7 +38,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 pub(super) fn show(exchange: &Exchange, errors: Errors, next: &str, user: &str) -> Answer {
     let layout = form_layout(exchange, "Log in", &errors).with_keys();
     let keys_unavailable = exchange.app.identity.webauthn_unavailable();
-    exchange.render(&LoginPage { layout, errors, next, user, keys_unavailable })
+    exchange.render(&LoginPage {
+        layout,
+        errors,
+        next,
+        user,
+        keys_unavailable,
+    })
 }
 
 /// `POST /login`
@@ -53,11 +59,30 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
         errors.add("password", "Type your password");
     }
     if !errors.is_empty() {
-        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, next, user));
+        return super::with_status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            show(&exchange, errors, next, user),
+        );
     }
-    match exchange.app.identity.log_in(&exchange.app.gate, &exchange.attempt, user, form.secret("password"), exchange.browser.device()).await {
+    match exchange
+        .app
+        .identity
+        .log_in(
+            &exchange.app.gate,
+            &exchange.attempt,
+            user,
+            form.secret("password"),
+            exchange.browser.device(),
+        )
+        .await
+    {
         Ok(step) => go_on(&exchange, step, next).await,
-        Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| show(&exchange, errors, next, user)).await,
+        Err(refusal) => {
+            super::refused(&exchange, &form, refusal, "", |errors| {
+                show(&exchange, errors, next, user)
+            })
+            .await
+        }
     }
 }
 
@@ -66,7 +91,10 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
     let app = &exchange.app;
     match step {
         LoginStep::Started(session) => {
-            app.identity.end_replaced(&exchange.attempt, &exchange.caller, &session).await.map_err(|error| exchange.unavailable(error))?;
+            app.identity
+                .end_replaced(&exchange.attempt, &exchange.caller, &session)
+                .await
+                .map_err(|error| exchange.unavailable(error))?;
             let mut response = exchange.see_other(next)?;
             cookies::set_session(app, &mut response, &session);
             Ok(response)
@@ -76,8 +104,16 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
             cookies::set_pending(app, &mut response, &pending);
             Ok(response)
         }
-        LoginStep::ConfirmDevice { device, again, mailed_before } => {
-            let mailed = if mailed_before { MailAgain::SentBefore } else { MailAgain::Sent };
+        LoginStep::ConfirmDevice {
+            device,
+            again,
+            mailed_before,
+        } => {
+            let mailed = if mailed_before {
+                MailAgain::SentBefore
+            } else {
+                MailAgain::Sent
+            };
             let mut response = devices::wait_for_mail(exchange, again.expose(), mailed, next)?;
             cookies::set_device(app, &mut response, &device);
             cookies::clear_pending(app, &mut response);
@@ -91,8 +127,15 @@ pub(crate) async fn log_out(exchange: Exchange) -> Answer {
     let mut response = exchange.see_other("/login?notice=logged-out")?;
     if let Some(user) = exchange.caller.user().map(|user| user.id) {
         let session = session(&exchange, Action::SessionEnd).await?;
-        let permit = exchange.decide_page(EndSession { user, session }, &exchange.form().await?).await?;
-        exchange.app.identity.end_session(permit).await.map_err(|error| exchange.unavailable(error))?;
+        let permit = exchange
+            .decide_page(EndSession { user, session }, &exchange.form().await?)
+            .await?;
+        exchange
+            .app
+            .identity
+            .end_session(permit)
+            .await
+            .map_err(|error| exchange.unavailable(error))?;
     }
     cookies::clear_session(&exchange.app, &mut response);
     Ok(response)

@@ -53,13 +53,33 @@ struct Step {
 /// `GET /account/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     let identity = &exchange.app.identity;
-    let overview = identity.factors_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
-    let emails = identity.emails_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide_page(ListTokens { user: person.id }, &Form::none()).await?;
-    let tokens = identity.list_tokens(permit).await.map_err(|error| exchange.unavailable(error))?.len();
-    let owned = exchange.app.registry.storage().projects_of(person.id).await.map_err(|error| exchange.unavailable(error))?;
+    let overview = identity
+        .factors_of(person.id)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let emails = identity
+        .emails_of(person.id)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange
+        .decide_page(ListTokens { user: person.id }, &Form::none())
+        .await?;
+    let tokens = identity
+        .list_tokens(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+        .len();
+    let owned = exchange
+        .app
+        .registry
+        .storage()
+        .projects_of(person.id)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let project = |(project, _): &(ProjectRow, Role)| Project {
         normalized: project.name.normalized().to_owned(),
         written: project.name.as_written().to_owned(),
@@ -67,9 +87,20 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     };
     let steps = steps(&person, &overview, tokens);
     let mut layout = exchange.layout("Your account").with_copying();
-    if exchange.caller.assurance.second_factor.is_some_and(|used| used.factor == Factor::RecoveryCode) {
-        let text = format!("You logged in with a recovery code; {} are left. If you lost a device, remove it.", overview.recovery.unused);
-        layout.notices.push(Notice { link: Some(("/account/factors/", "Look through your second factors")), ..Notice::new(NoticeKind::Note, text) });
+    if exchange
+        .caller
+        .assurance
+        .second_factor
+        .is_some_and(|used| used.factor == Factor::RecoveryCode)
+    {
+        let text = format!(
+            "You logged in with a recovery code; {} are left. If you lost a device, remove it.",
+            overview.recovery.unused
+        );
+        layout.notices.push(Notice {
+            link: Some(("/account/factors/", "Look through your second factors")),
+            ..Notice::new(NoticeKind::Note, text)
+        });
     }
     let page = OverviewPage {
         layout,
@@ -80,8 +111,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         projects: owned.iter().take(LISTED_PROJECTS).map(project).collect(),
         more_projects: owned.len().saturating_sub(LISTED_PROJECTS),
         emails: match emails.iter().find(|email| email.primary) {
-            Some(email) if email.verified_at.is_some() => format!("{} is the primary one.", email.address),
-            Some(email) => format!("{} is the primary one, and not verified yet.", email.address),
+            Some(email) if email.verified_at.is_some() => {
+                format!("{} is the primary one.", email.address)
+            }
+            Some(email) => format!(
+                "{} is the primary one, and not verified yet.",
+                email.address
+            ),
             None => "None yet.".to_owned(),
         },
         factors: in_words(&overview),
@@ -95,17 +131,41 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 fn steps(person: &UserFacts, overview: &FactorsOverview, tokens: usize) -> Vec<Step> {
-    let step = |done, text, why, path| Step { done, text, why, path };
+    let step = |done, text, why, path| Step {
+        done,
+        text,
+        why,
+        path,
+    };
     vec![
-        step(person.email_verified, "Verify your primary email address", "Open the link that we sent, or send another one.", "/account/emails/"),
+        step(
+            person.email_verified,
+            "Verify your primary email address",
+            "Open the link that we sent, or send another one.",
+            "/account/emails/",
+        ),
         step(
             overview.recovery.confirmed_at.is_some(),
             "Keep recovery codes",
             "They let you in if you lose your other second factors.",
-            if overview.recovery.total == 0 { "/account/factors/" } else { "/account/factors/recovery-codes" },
+            if overview.recovery.total == 0 {
+                "/account/factors/"
+            } else {
+                "/account/factors/recovery-codes"
+            },
         ),
-        step(person.factors.any(), "Add a second factor", "An app on your phone, a security key or a passkey.", "/account/factors/"),
-        step(tokens > 0, "Create an API token", "It stands in for your password when a program uploads.", "/account/tokens/"),
+        step(
+            person.factors.any(),
+            "Add a second factor",
+            "An app on your phone, a security key or a passkey.",
+            "/account/factors/",
+        ),
+        step(
+            tokens > 0,
+            "Create an API token",
+            "It stands in for your password when a program uploads.",
+            "/account/tokens/",
+        ),
     ]
 }
 
@@ -120,5 +180,10 @@ fn in_words(overview: &FactorsOverview) -> String {
     if all.is_empty() {
         return "None yet.".to_owned();
     }
-    format!("{}; {} of {} recovery codes unused.", super::sentence(&all.join(" and ")), overview.recovery.unused, overview.recovery.total)
+    format!(
+        "{}; {} of {} recovery codes unused.",
+        super::sentence(&all.join(" and ")),
+        overview.recovery.unused,
+        overview.recovery.total
+    )
 }

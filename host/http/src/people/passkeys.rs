@@ -10,7 +10,11 @@ use crate::problem::Answer;
 
 /// `POST /login/passkey/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let challenge = exchange.app.identity.challenge_for_passkey(&exchange.app.gate, &exchange.attempt).await?;
+    let challenge = exchange
+        .app
+        .identity
+        .challenge_for_passkey(&exchange.app.gate, &exchange.attempt)
+        .await?;
     // The browser keeps what it is answered by where no script, and nobody else, gets at it.
     let mut response = json(&json!({ "ceremony": "", "options": challenge.options }))?;
     cookies::set_passkey(&exchange.app, &mut response, &challenge.ceremony);
@@ -21,9 +25,27 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
 pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let next = exchange.next(form.text("next"));
-    let answer = KeyAnswer { ceremony: exchange.browser.passkey().unwrap_or("").to_owned(), response: form.text("response").to_owned() };
-    match exchange.app.identity.log_in_with_passkey(&exchange.app.gate, &exchange.attempt, &answer, exchange.browser.device()).await {
+    let answer = KeyAnswer {
+        ceremony: exchange.browser.passkey().unwrap_or("").to_owned(),
+        response: form.text("response").to_owned(),
+    };
+    match exchange
+        .app
+        .identity
+        .log_in_with_passkey(
+            &exchange.app.gate,
+            &exchange.attempt,
+            &answer,
+            exchange.browser.device(),
+        )
+        .await
+    {
         Ok(step) => login::go_on(&exchange, step, next).await,
-        Err(refusal) => super::refused(&exchange, &form, refusal, "", |errors| login::show(&exchange, errors, next, "")).await,
+        Err(refusal) => {
+            super::refused(&exchange, &form, refusal, "", |errors| {
+                login::show(&exchange, errors, next, "")
+            })
+            .await
+        }
     }
 }

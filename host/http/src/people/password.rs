@@ -48,7 +48,12 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let mut caller = exchange.caller.clone();
     caller.assurance.password_state = PasswordState::Unchecked;
     caller.assurance.password_at = caller.assurance.password_at.map(|_| exchange.attempt.at);
-    match exchange.app.gate.decide(&exchange.attempt, &caller, Look(Action::PasswordChange)).await {
+    match exchange
+        .app
+        .gate
+        .decide(&exchange.attempt, &caller, Look(Action::PasswordChange))
+        .await
+    {
         Ok(_) => show(&exchange, Errors::new()),
         Err(refusal) => Err(exchange.refused(refusal, &Form::none()).await),
     }
@@ -56,7 +61,11 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 fn show(exchange: &Exchange, errors: Errors) -> Answer {
     let layout = form_layout(exchange, "Change your password", &errors);
-    exchange.render(&ChangePage { layout, errors, user: exchange.person()?.name.as_written() })
+    exchange.render(&ChangePage {
+        layout,
+        errors,
+        user: exchange.person()?.name.as_written(),
+    })
 }
 
 /// `POST /account/password`
@@ -64,27 +73,53 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
     let (current, new) = (form.secret("current"), form.secret("password"));
-    match exchange.app.identity.change_password(&exchange.app.gate, &exchange.attempt, &exchange.caller, current, new, exchange.browser.device()).await {
+    match exchange
+        .app
+        .identity
+        .change_password(
+            &exchange.app.gate,
+            &exchange.attempt,
+            &exchange.caller,
+            current,
+            new,
+            exchange.browser.device(),
+        )
+        .await
+    {
         Ok(renewed) => super::renewed(&exchange, renewed, "/account/?notice=password-changed"),
         Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors)).await,
     }
 }
 
 /// The form once more, with what is wrong.
-async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show: impl FnOnce(Errors) -> Answer) -> Answer {
+async fn again(
+    exchange: &Exchange,
+    form: &Form,
+    problem: PasswordProblem,
+    show: impl FnOnce(Errors) -> Answer,
+) -> Answer {
     let errors = match problem {
-        PasswordProblem::Unsuitable(unsuitable) => Errors::of_field("password", super::sentence(&unsuitable.to_string())),
+        PasswordProblem::Unsuitable(unsuitable) => {
+            Errors::of_field("password", super::sentence(&unsuitable.to_string()))
+        }
         PasswordProblem::WrongCurrent => {
             let mut errors = Errors::of_field("current", "This is not your current password");
             // Told at once, as far as that takes no guessing.
-            if let Err(unsuitable) = check_suitable(&form.secret("password"), &exchange.person()?.name) {
+            if let Err(unsuitable) =
+                check_suitable(&form.secret("password"), &exchange.person()?.name)
+            {
                 errors.add("password", super::sentence(&unsuitable.to_string()));
             }
             errors
         }
-        PasswordProblem::Disabled => Errors::of_field("", "Your password no longer works. Log out, and set a new one through a link that we email you."),
+        PasswordProblem::Disabled => Errors::of_field(
+            "",
+            "Your password no longer works. Log out, and set a new one through a link that we email you.",
+        ),
         PasswordProblem::UnknownLink => return forgot_again(exchange),
-        PasswordProblem::Refused(refusal) => return super::refused(exchange, form, refusal, "current", show).await,
+        PasswordProblem::Refused(refusal) => {
+            return super::refused(exchange, form, refusal, "current", show).await;
+        }
         PasswordProblem::Busy(_) => return super::busy(show),
         PasswordProblem::Storage(error) => return Err(exchange.unavailable(error)),
     };
@@ -94,18 +129,31 @@ async fn again(exchange: &Exchange, form: &Form, problem: PasswordProblem, show:
 /// For a link that sets no password any more.
 fn forgot_again(exchange: &Exchange) -> Answer {
     let remedy = format!("A link works once, for {}.", lifetimes::PASSWORD_LINK);
-    link_void(exchange, &remedy, &[("/password/forgot", "Send another link"), ("/login", "Log in")])
+    link_void(
+        exchange,
+        &remedy,
+        &[
+            ("/password/forgot", "Send another link"),
+            ("/login", "Log in"),
+        ],
+    )
 }
 
 /// `GET /password/forgot`
 pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::PasswordReset), &Form::none())
+        .await?;
     show_forgot(&exchange, Errors::new(), "")
 }
 
 fn show_forgot(exchange: &Exchange, errors: Errors, user: &str) -> Answer {
     let layout = form_layout(exchange, "Set a new password", &errors);
-    exchange.render(&ForgotPage { layout, errors, user })
+    exchange.render(&ForgotPage {
+        layout,
+        errors,
+        user,
+    })
 }
 
 /// `POST /password/forgot`
@@ -114,7 +162,10 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
     let user = form.text("user").trim();
     if user.is_empty() {
         let errors = Errors::of_field("user", "Type your user name or email address");
-        return super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show_forgot(&exchange, errors, user));
+        return super::with_status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            show_forgot(&exchange, errors, user),
+        );
     }
     match exchange.app.identity.request_password_reset(&exchange.app.gate, &exchange.attempt, user).await {
         // The same whether there is such an account or not.
@@ -136,9 +187,17 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
 
 /// `GET /password/reset`
 pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::PasswordReset), &Form::none())
+        .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.password_reset(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange
+        .app
+        .identity
+        .password_reset(&link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    {
         Some(user) => show_reset(&exchange, Errors::new(), &link, user.as_written()),
         None => forgot_again(&exchange),
     }
@@ -146,17 +205,34 @@ pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
 
 fn show_reset(exchange: &Exchange, errors: Errors, link: &str, user: &str) -> Answer {
     let layout = form_layout(exchange, "Set a new password", &errors);
-    exchange.render(&ResetPage { layout, errors, link, user })
+    exchange.render(&ResetPage {
+        layout,
+        errors,
+        link,
+        user,
+    })
 }
 
 /// `POST /password/reset`
 pub(crate) async fn reset(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (link, identity) = (form.text("link"), &exchange.app.identity);
-    let Some(user) = identity.password_reset(link).await.map_err(|error| exchange.unavailable(error))? else {
+    let Some(user) = identity
+        .password_reset(link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    else {
         return forgot_again(&exchange);
     };
-    match identity.reset_password(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
+    match identity
+        .reset_password(
+            &exchange.app.gate,
+            &exchange.attempt,
+            link,
+            form.secret("password"),
+        )
+        .await
+    {
         Ok(device) => {
             let mut response = exchange.see_other("/login?notice=password-reset")?;
             // Every session ended, the one of this browser included if it was this account's.
@@ -164,6 +240,11 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
             cookies::set_device(&exchange.app, &mut response, &device);
             Ok(response)
         }
-        Err(problem) => again(&exchange, &form, problem, |errors| show_reset(&exchange, errors, link, user.as_written())).await,
+        Err(problem) => {
+            again(&exchange, &form, problem, |errors| {
+                show_reset(&exchange, errors, link, user.as_written())
+            })
+            .await
+        }
     }
 }

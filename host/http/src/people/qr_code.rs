@@ -42,7 +42,13 @@ mod tests {
     /// Reads the picture back into modules, as a scanner would.
     fn modules(svg: &str, side: i32) -> Vec<Vec<bool>> {
         let mut all = vec![vec![false; side as usize]; side as usize];
-        let path = svg.split(" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        let path = svg
+            .split(" d=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
         for run in path.split('M').skip(1) {
             let (place, rest) = run.split_once('h').unwrap();
             let (x, y) = place.split_once(' ').unwrap();
@@ -61,7 +67,11 @@ mod tests {
         let picture = modules(&svg(text, "QR code").unwrap(), side);
         for (y, row) in picture.iter().enumerate() {
             for (x, dark) in row.iter().enumerate() {
-                assert_eq!(*dark, code.get_module(x as i32 - QUIET_ZONE, y as i32 - QUIET_ZONE), "{x} {y}");
+                assert_eq!(
+                    *dark,
+                    code.get_module(x as i32 - QUIET_ZONE, y as i32 - QUIET_ZONE),
+                    "{x} {y}"
+                );
             }
         }
     }

@@ -3,7 +3,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 use identity::recovery::is_reason;
-use identity::{AnnouncedRecovery, CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, StopOwnRecovery};
+use identity::{
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError,
+    StopOwnRecovery,
+};
 use model::{Action, Caller, RecoveryId, Timestamp, UserName};
 
 use super::{Confirm, Look, Told, form_layout, link_void};
@@ -48,8 +51,15 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 }
 
 async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> Answer {
-    let permit = exchange.decide_page(ListRecoveries { limit: LISTED }, &Form::none()).await?;
-    let listed = exchange.app.identity.recoveries(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange
+        .decide_page(ListRecoveries { limit: LISTED }, &Form::none())
+        .await?;
+    let listed = exchange
+        .app
+        .identity
+        .recoveries(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let recovery = |listed: identity::ListedRecovery| Recovery {
         id: listed.id,
         user: listed.user.to_string(),
@@ -63,13 +73,23 @@ async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> 
     };
     let recoveries = listed.into_iter().map(recovery).collect();
     let layout = form_layout(exchange, "Account recoveries", &errors);
-    exchange.render(&RecoveriesPage { layout, errors, user, reason, recoveries })
+    exchange.render(&RecoveriesPage {
+        layout,
+        errors,
+        user,
+        reason,
+        recoveries,
+    })
 }
 
 /// What a person is told on each page of their account while a recovery of it waits: the mail
 /// may not have been read.
 pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -> Option<Notice> {
-    let user = caller.user().filter(|_| caller.session.is_some() && route.audience == Audience::People && route.path.starts_with("/account/"))?;
+    let user = caller.user().filter(|_| {
+        caller.session.is_some()
+            && route.audience == Audience::People
+            && route.path.starts_with("/account/")
+    })?;
     let recovery = match app.identity.recovery_of(user.id).await {
         Ok(recovery) => recovery?,
         Err(error) => {
@@ -83,13 +103,19 @@ pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -
         recovery.reason.trim_end_matches('.'),
         minute(recovery.effective_at)
     );
-    Some(Notice { link: Some((STOP_OWN, "Didn’t ask for this? Stop it")), ..Notice::new(NoticeKind::Warning, text) })
+    Some(Notice {
+        link: Some((STOP_OWN, "Didn’t ask for this? Stop it")),
+        ..Notice::new(NoticeKind::Warning, text)
+    })
 }
 
 /// `2026-01-05 12:00 UTC`, the last space one that no line ends at.
 fn minute(at: Timestamp) -> String {
     let text = at.to_string();
-    format!("{}\u{a0}UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
+    format!(
+        "{}\u{a0}UTC",
+        text.get(..16).unwrap_or(&text).replace('T', " ")
+    )
 }
 
 const STOP_OWN: &str = "/account/recovery";
@@ -105,12 +131,25 @@ struct StopPage {
 /// `GET /account/recovery`
 pub(crate) async fn own(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
-    let recovery = exchange.app.identity.recovery_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
+    let recovery = exchange
+        .app
+        .identity
+        .recovery_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let mut layout = exchange.layout("Recovery of your account");
     // The page says it all itself.
     layout.notices.retain(|notice| notice.link.is_none());
-    let recovery = recovery.map(|AnnouncedRecovery { reason, effective_at, .. }| (reason, time(effective_at)));
+    let recovery = recovery.map(
+        |AnnouncedRecovery {
+             reason,
+             effective_at,
+             ..
+         }| (reason, time(effective_at)),
+    );
     exchange.render(&StopPage { layout, recovery })
 }
 
@@ -118,7 +157,9 @@ pub(crate) async fn own(exchange: Exchange) -> Answer {
 pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(StopOwnRecovery { user }, &form).await?;
+    let permit = exchange
+        .decide_page(StopOwnRecovery { user }, &form)
+        .await?;
     match exchange.app.identity.stop_own_recovery(permit).await {
         Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),
         // One that has ended: the page says so.
@@ -131,17 +172,33 @@ pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
 pub(crate) async fn start(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::AccountRecover), &form).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRecover), &form)
+        .await?;
     // It is typed into a box of several lines.
-    let in_one_line = form.text("reason").split_whitespace().collect::<Vec<_>>().join(" ");
+    let in_one_line = form
+        .text("reason")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let (name, reason) = (form.text("user").trim(), &*in_one_line);
     let known = match UserName::parse(name) {
-        Ok(name) => exchange.app.registry.storage().user_by_name(&name).await.map_err(|error| exchange.unavailable(error))?,
+        Ok(name) => exchange
+            .app
+            .registry
+            .storage()
+            .user_by_name(&name)
+            .await
+            .map_err(|error| exchange.unavailable(error))?,
         Err(_) => None,
     };
     let mut errors = Errors::new();
     let mut wrong = |error: RecoveryError| {
-        let field = if matches!(error, RecoveryError::InvalidReason) { "reason" } else { "user" };
+        let field = if matches!(error, RecoveryError::InvalidReason) {
+            "reason"
+        } else {
+            "user"
+        };
         errors.add(field, super::sentence(&error.to_string()));
     };
     match known {
@@ -152,29 +209,53 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
             }
         }
         Some(user) => {
-            let permit = exchange.decide_page(RecoverAccount { user: user.id, reason: reason.to_owned() }, &form).await?;
+            let permit = exchange
+                .decide_page(
+                    RecoverAccount {
+                        user: user.id,
+                        reason: reason.to_owned(),
+                    },
+                    &form,
+                )
+                .await?;
             match exchange.app.identity.start_recovery(permit).await {
                 Ok(_) => return exchange.see_other("/staff/recoveries/?notice=recovery-started"),
                 Err(RecoveryError::Refused(refusal)) => return Err(refusal.into()),
                 Err(RecoveryError::Storage(error)) => return Err(exchange.unavailable(error)),
-                Err(error @ RecoveryError::Limited { retry_after_seconds }) => {
+                Err(
+                    error @ RecoveryError::Limited {
+                        retry_after_seconds,
+                    },
+                ) => {
                     wrong(error);
-                    return super::limited(retry_after_seconds, show(&exchange, errors, name, reason).await);
+                    return super::limited(
+                        retry_after_seconds,
+                        show(&exchange, errors, name, reason).await,
+                    );
                 }
                 Err(error) => wrong(error),
             }
         }
     }
-    super::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, errors, name, reason).await)
+    super::with_status(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        show(&exchange, errors, name, reason).await,
+    )
 }
 
 /// `POST /staff/recoveries/cancel`
 pub(crate) async fn cancel(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::AccountRecover), &form).await?;
-    let Ok(recovery) = form.text("recovery").parse() else { return exchange.see_other("/staff/recoveries/") };
-    let permit = exchange.decide_page(CancelRecovery { recovery }, &form).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRecover), &form)
+        .await?;
+    let Ok(recovery) = form.text("recovery").parse() else {
+        return exchange.see_other("/staff/recoveries/");
+    };
+    let permit = exchange
+        .decide_page(CancelRecovery { recovery }, &form)
+        .await?;
     match exchange.app.identity.cancel_recovery(permit).await {
         Ok(()) => exchange.see_other("/staff/recoveries/?notice=recovery-cancelled"),
         // One that has ended cannot be stopped; the list says so.
@@ -191,11 +272,16 @@ fn failed(exchange: &Exchange, error: RecoveryError) -> Problem {
 }
 
 const NOTHING_TO_STOP: &str = "The recovery was stopped already, or has happened. If it has happened and you did not ask for it, set a new password, and tell the operators of the registry.";
-const AFTER_A_RECOVERY: &[(&str, &str)] = &[("/password/forgot", "Set a new password"), ("/help/#contact", "Reach the operators")];
+const AFTER_A_RECOVERY: &[(&str, &str)] = &[
+    ("/password/forgot", "Set a new password"),
+    ("/help/#contact", "Reach the operators"),
+];
 
 /// `GET /recovery/cancel`
 pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::PasswordReset), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::PasswordReset), &Form::none())
+        .await?;
     let link = exchange.query("link");
     match exchange.app.identity.announced_recovery(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(recovery) => Confirm {

@@ -47,13 +47,20 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other("/account/");
     }
-    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountCreate), &Form::none())
+        .await?;
     show(&exchange, Errors::new(), "", "")
 }
 
 fn show(exchange: &Exchange, errors: Errors, user_name: &str, email: &str) -> Answer {
     let layout = form_layout(exchange, "Create an account", &errors);
-    exchange.render(&RegisterPage { layout, errors, user_name, email })
+    exchange.render(&RegisterPage {
+        layout,
+        errors,
+        user_name,
+        email,
+    })
 }
 
 /// `POST /register`
@@ -75,7 +82,12 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
 }
 
 /// The form once more, with what is wrong.
-async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show: impl FnOnce(Errors) -> Answer) -> Answer {
+async fn again(
+    exchange: &Exchange,
+    form: &Form,
+    problem: RegisterProblem,
+    show: impl FnOnce(Errors) -> Answer,
+) -> Answer {
     match problem {
         RegisterProblem::Invalid(fields) => {
             let mut errors = Errors::new();
@@ -88,34 +100,60 @@ async fn again(exchange: &Exchange, form: &Form, problem: RegisterProblem, show:
             let remedy = "Ask the operators of the registry: a new link is printed each time the server starts, as long as there is no staff.";
             link_void(exchange, remedy, LOG_IN)
         }
-        RegisterProblem::Refused(refusal) => super::refused(exchange, form, refusal, "", show).await,
+        RegisterProblem::Refused(refusal) => {
+            super::refused(exchange, form, refusal, "", show).await
+        }
         RegisterProblem::Busy(_) => super::busy(show),
         RegisterProblem::Storage(error) => Err(exchange.unavailable(error)),
     }
 }
 
 fn typed(form: &Form) -> RegisterForm {
-    RegisterForm { user_name: form.text("user-name").trim().to_owned(), email: form.text("email").trim().to_owned(), password: form.secret("password") }
+    RegisterForm {
+        user_name: form.text("user-name").trim().to_owned(),
+        email: form.text("email").trim().to_owned(),
+        password: form.secret("password"),
+    }
 }
 
 /// `GET /register/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountCreate), &Form::none())
+        .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.registration(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange
+        .app
+        .identity
+        .registration(&link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    {
         Some(pending) if pending.name_taken => name_taken(&exchange),
         Some(pending) => show_finish(&exchange, Errors::new(), &link, &pending),
         None => link_void(&exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN),
     }
 }
 
-fn show_finish(exchange: &Exchange, errors: Errors, link: &str, pending: &PendingRegistration) -> Answer {
+fn show_finish(
+    exchange: &Exchange,
+    errors: Errors,
+    link: &str,
+    pending: &PendingRegistration,
+) -> Answer {
     let layout = form_layout(exchange, "Finish your registration", &errors);
-    exchange.render(&FinishPage { layout, errors, link, user_name: pending.user_name.as_written(), email: &pending.email })
+    exchange.render(&FinishPage {
+        layout,
+        errors,
+        link,
+        user_name: pending.user_name.as_written(),
+        email: &pending.email,
+    })
 }
 
 const REGISTER_AGAIN: &str = "If you have finished your registration with it, your account exists: log in. If not, register again; it takes a minute.";
-const REGISTER_OR_LOG_IN: &[(&str, &str)] = &[("/register", "Register again"), ("/login", "Log in")];
+const REGISTER_OR_LOG_IN: &[(&str, &str)] =
+    &[("/register", "Register again"), ("/login", "Log in")];
 const LOG_IN: &[(&str, &str)] = &[("/login", "Log in")];
 const FRONT_PAGE: &[(&str, &str)] = &[("/", "Front page")];
 
@@ -126,15 +164,38 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     if !form.text("discard").is_empty() {
         return discard(&exchange, link).await;
     }
-    match exchange.app.identity.confirm_registration(&exchange.app.gate, &exchange.attempt, link, form.secret("password")).await {
+    match exchange
+        .app
+        .identity
+        .confirm_registration(
+            &exchange.app.gate,
+            &exchange.attempt,
+            link,
+            form.secret("password"),
+        )
+        .await
+    {
         Ok(_) => exchange.see_other("/login?notice=account-created"),
-        Err(ConfirmProblem::UnknownLink) => link_void(&exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN),
+        Err(ConfirmProblem::UnknownLink) => {
+            link_void(&exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN)
+        }
         Err(ConfirmProblem::NameTaken) => name_taken(&exchange),
         // Only the owner of the address has the link.
         Err(ConfirmProblem::EmailTaken) => {
             let text = "Your email address belongs to an account. Log in to it, or set a new password if you forgot yours.";
-            let links = [("/login", "Log in"), ("/password/forgot", "Set a new password")];
-            super::with_status(StatusCode::CONFLICT, Told { heading: "You have an account already", paragraphs: &[text], links: &links }.answer(&exchange))
+            let links = [
+                ("/login", "Log in"),
+                ("/password/forgot", "Set a new password"),
+            ];
+            super::with_status(
+                StatusCode::CONFLICT,
+                Told {
+                    heading: "You have an account already",
+                    paragraphs: &[text],
+                    links: &links,
+                }
+                .answer(&exchange),
+            )
         }
         Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
         Err(problem) => finish_again(&exchange, &form, link, problem).await,
@@ -144,22 +205,45 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
 /// Who opens the link owns the address, and user names are public.
 fn name_taken(exchange: &Exchange) -> Answer {
     let text = "Register again with another one. Your email address can stay the same.";
-    let told = Told { heading: "That user name is taken", paragraphs: &[text], links: &[("/register", "Register again")] };
+    let told = Told {
+        heading: "That user name is taken",
+        paragraphs: &[text],
+        links: &[("/register", "Register again")],
+    };
     super::with_status(StatusCode::CONFLICT, told.answer(exchange))
 }
 
 /// The form with the password once more, with what is wrong.
-async fn finish_again(exchange: &Exchange, form: &Form, link: &str, problem: ConfirmProblem) -> Answer {
-    let Some(pending) = exchange.app.identity.registration(link).await.map_err(|error| exchange.unavailable(error))? else {
+async fn finish_again(
+    exchange: &Exchange,
+    form: &Form,
+    link: &str,
+    problem: ConfirmProblem,
+) -> Answer {
+    let Some(pending) = exchange
+        .app
+        .identity
+        .registration(link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    else {
         return link_void(exchange, REGISTER_AGAIN, REGISTER_OR_LOG_IN);
     };
     let show = |errors| show_finish(exchange, errors, link, &pending);
     match problem {
         ConfirmProblem::Busy(_) => super::busy(show),
-        ConfirmProblem::Refused(refusal) => super::refused(exchange, form, refusal, "password", show).await,
+        ConfirmProblem::Refused(refusal) => {
+            super::refused(exchange, form, refusal, "password", show).await
+        }
         _ => {
-            let errors = Errors::of_field("password", "This is not the password that you chose when you registered");
-            let errors = errors.remedy("Try again, or register again with another one.", Some(("/register", "Register again")));
+            let errors = Errors::of_field(
+                "password",
+                "This is not the password that you chose when you registered",
+            );
+            let errors = errors.remedy(
+                "Try again, or register again with another one.",
+                Some(("/register", "Register again")),
+            );
             super::with_status(StatusCode::FORBIDDEN, show(errors))
         }
     }
@@ -167,12 +251,24 @@ async fn finish_again(exchange: &Exchange, form: &Form, link: &str, problem: Con
 
 /// For whoever has the mailbox and did not register.
 async fn discard(exchange: &Exchange, link: &str) -> Answer {
-    match exchange.app.identity.discard_registration(&exchange.app.gate, &exchange.attempt, link).await {
+    match exchange
+        .app
+        .identity
+        .discard_registration(&exchange.app.gate, &exchange.attempt, link)
+        .await
+    {
         Ok(()) => {
             let text = "No account will be created with it. If you keep getting mails like this, tell the operators of the registry.";
-            Told { heading: "The registration is discarded", paragraphs: &[text], links: FRONT_PAGE }.answer(exchange)
+            Told {
+                heading: "The registration is discarded",
+                paragraphs: &[text],
+                links: FRONT_PAGE,
+            }
+            .answer(exchange)
         }
-        Err(ConfirmProblem::Refused(refusal)) => Err(exchange.refused(refusal, &Form::none()).await),
+        Err(ConfirmProblem::Refused(refusal)) => {
+            Err(exchange.refused(refusal, &Form::none()).await)
+        }
         Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
         // Whatever else stands in its way, there is nothing left to discard.
         Err(_) => link_void(exchange, "There is nothing left to discard.", FRONT_PAGE),
@@ -183,25 +279,61 @@ const NO_FIRST_USER: &str = "The first account of the registry's staff was creat
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(Look(Action::AccountCreate), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountCreate), &Form::none())
+        .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.is_first_user_link(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange
+        .app
+        .identity
+        .is_first_user_link(&link)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+    {
         true => show_first_user(&exchange, Errors::new(), &link, "", ""),
         false => link_void(&exchange, NO_FIRST_USER, LOG_IN),
     }
 }
 
-fn show_first_user(exchange: &Exchange, errors: Errors, link: &str, user_name: &str, email: &str) -> Answer {
+fn show_first_user(
+    exchange: &Exchange,
+    errors: Errors,
+    link: &str,
+    user_name: &str,
+    email: &str,
+) -> Answer {
     let layout = form_layout(exchange, "Create the first account", &errors);
-    exchange.render(&FirstUserPage { layout, errors, link, user_name, email })
+    exchange.render(&FirstUserPage {
+        layout,
+        errors,
+        link,
+        user_name,
+        email,
+    })
 }
 
 /// `POST /first-user`
 pub(crate) async fn first_user(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let link = form.text("link");
-    match exchange.app.identity.create_first_user(&exchange.app.gate, &exchange.attempt, link, typed(&form)).await {
+    match exchange
+        .app
+        .identity
+        .create_first_user(&exchange.app.gate, &exchange.attempt, link, typed(&form))
+        .await
+    {
         Ok(_) => exchange.see_other("/login?notice=account-created"),
-        Err(problem) => again(&exchange, &form, problem, |errors| show_first_user(&exchange, errors, link, form.text("user-name"), form.text("email"))).await,
+        Err(problem) => {
+            again(&exchange, &form, problem, |errors| {
+                show_first_user(
+                    &exchange,
+                    errors,
+                    link,
+                    form.text("user-name"),
+                    form.text("email"),
+                )
+            })
+            .await
+        }
     }
 }

@@ -36,13 +36,25 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 fn show(exchange: &Exchange, errors: Errors, next: &str, pending: &PendingLogin) -> Answer {
     let layout = form_layout(exchange, "Second step", &errors).with_keys();
-    exchange.render(&SecondStepPage { layout, errors, next, pending })
+    exchange.render(&SecondStepPage {
+        layout,
+        errors,
+        next,
+        pending,
+    })
 }
 
 /// The cookie of the login that waits, and what it offers.
 async fn pending(exchange: &Exchange) -> Result<Option<(&str, PendingLogin)>, Problem> {
-    let Some(cookie) = exchange.browser.pending() else { return Ok(None) };
-    let pending = exchange.app.identity.pending_login(cookie).await.map_err(|error| exchange.unavailable(error))?;
+    let Some(cookie) = exchange.browser.pending() else {
+        return Ok(None);
+    };
+    let pending = exchange
+        .app
+        .identity
+        .pending_login(cookie)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     Ok(pending.map(|pending| (cookie, pending)))
 }
 
@@ -56,29 +68,81 @@ fn expired(exchange: &Exchange, next: &str) -> Answer {
 pub(crate) async fn prove(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let next = exchange.next(form.text("next"));
-    let Some((cookie, pending)) = pending(&exchange).await? else { return expired(&exchange, next) };
-    let (identity, gate, attempt) = (&exchange.app.identity, &exchange.app.gate, &exchange.attempt);
+    let Some((cookie, pending)) = pending(&exchange).await? else {
+        return expired(&exchange, next);
+    };
+    let (identity, gate, attempt) = (
+        &exchange.app.identity,
+        &exchange.app.gate,
+        &exchange.attempt,
+    );
     let device = exchange.browser.device();
     let (field, step) = match form.text("factor") {
-        "totp" => ("code", identity.log_in_with_totp(gate, attempt, cookie, form.text("code"), device).await),
-        "recovery-code" => ("recovery-code", identity.log_in_with_recovery_code(gate, attempt, cookie, form.text("recovery-code"), device).await),
+        "totp" => (
+            "code",
+            identity
+                .log_in_with_totp(gate, attempt, cookie, form.text("code"), device)
+                .await,
+        ),
+        "recovery-code" => (
+            "recovery-code",
+            identity
+                .log_in_with_recovery_code(
+                    gate,
+                    attempt,
+                    cookie,
+                    form.text("recovery-code"),
+                    device,
+                )
+                .await,
+        ),
         "key" => {
-            let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
-            ("", identity.log_in_with_key(gate, attempt, cookie, &answer, device).await)
+            let answer = KeyAnswer {
+                ceremony: form.text("ceremony").to_owned(),
+                response: form.text("response").to_owned(),
+            };
+            (
+                "",
+                identity
+                    .log_in_with_key(gate, attempt, cookie, &answer, device)
+                    .await,
+            )
         }
-        _ => return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-form", "The form was not understood.")),
+        _ => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid-form",
+                "The form was not understood.",
+            ));
+        }
     };
     match step {
         Ok(step) => login::go_on(&exchange, step, next).await,
         // It ended between the look at it and this answer.
-        Err(refusal) if refusal.reasons.first().is_some_and(|reason| reason.code == "login-expired") => expired(&exchange, next),
-        Err(refusal) => super::refused(&exchange, &form, refusal, field, |errors| show(&exchange, errors, next, &pending)).await,
+        Err(refusal)
+            if refusal
+                .reasons
+                .first()
+                .is_some_and(|reason| reason.code == "login-expired") =>
+        {
+            expired(&exchange, next)
+        }
+        Err(refusal) => {
+            super::refused(&exchange, &form, refusal, field, |errors| {
+                show(&exchange, errors, next, &pending)
+            })
+            .await
+        }
     }
 }
 
 /// `POST /login/factor/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
     let pending = exchange.browser.pending().unwrap_or("");
-    let challenge = exchange.app.identity.challenge_for_pending(&exchange.app.gate, &exchange.attempt, pending).await?;
+    let challenge = exchange
+        .app
+        .identity
+        .challenge_for_pending(&exchange.app.gate, &exchange.attempt, pending)
+        .await?;
     json(&super::challenge(&challenge))
 }

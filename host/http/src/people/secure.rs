@@ -25,28 +25,60 @@ pages!(SecurePage);
 /// `GET /account/secure`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
-    let address = exchange.app.identity.secured_through(user).await.map_err(|error| exchange.unavailable(error))?;
-    exchange.render(&SecurePage { layout: exchange.layout("This was not me"), address })
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
+    let address = exchange
+        .app
+        .identity
+        .secured_through(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    exchange.render(&SecurePage {
+        layout: exchange.layout("This was not me"),
+        address,
+    })
 }
 
 /// `POST /account/secure`
 pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(SecureAccount { user: person.id }, &form).await?;
-    let address = exchange.app.identity.secure_account(permit).await.map_err(|error| exchange.unavailable(error))?;
-    let unreachable = format!("Your primary email address is not verified, so no link could be sent. To get help, {}.", exchange.ask_operators());
+    let permit = exchange
+        .decide_page(SecureAccount { user: person.id }, &form)
+        .await?;
+    let address = exchange
+        .app
+        .identity
+        .secure_account(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
+    let unreachable = format!(
+        "Your primary email address is not verified, so no link could be sent. To get help, {}.",
+        exchange.ask_operators()
+    );
     let sent = address.map(|address| {
         format!(
             "We sent a link for a new password to {address}. When you are back, look through your second factors, keys and email addresses, and create new tokens."
         )
     });
     let next = sent.as_ref().unwrap_or(&unreachable);
-    let paragraphs = ["Every session has ended, every API token is revoked, and your password no longer works.", next];
+    let paragraphs = [
+        "Every session has ended, every API token is revoked, and your password no longer works.",
+        next,
+    ];
     // Who has no verified address would ask for links that never come.
-    let links: &[_] = if sent.is_some() { &[("/password/forgot", "Send me another link")] } else { &[] };
-    let mut response = Told { heading: "Your account is secured", paragraphs: &paragraphs, links }.answer_logged_out(&exchange)?;
+    let links: &[_] = if sent.is_some() {
+        &[("/password/forgot", "Send me another link")]
+    } else {
+        &[]
+    };
+    let mut response = Told {
+        heading: "Your account is secured",
+        paragraphs: &paragraphs,
+        links,
+    }
+    .answer_logged_out(&exchange)?;
     cookies::clear_session(&exchange.app, &mut response);
     Ok(response)
 }

@@ -44,8 +44,15 @@ struct Device {
 /// `GET /account/sessions/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let permit = exchange.decide_page(ListSessions { user }, &Form::none()).await?;
-    let listed = exchange.app.identity.list_sessions(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange
+        .decide_page(ListSessions { user }, &Form::none())
+        .await?;
+    let listed = exchange
+        .app
+        .identity
+        .list_sessions(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let session = |session: identity::ListedSession| Session {
         current: Some(session.id) == exchange.caller.session,
         id: session.id,
@@ -57,8 +64,15 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     };
     let mut sessions: Vec<Session> = listed.into_iter().map(session).collect();
     sessions.sort_by_key(|session| !session.current);
-    let permit = exchange.decide_page(ListDevices { user }, &Form::none()).await?;
-    let listed = exchange.app.identity.list_devices(permit, exchange.browser.device()).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange
+        .decide_page(ListDevices { user }, &Form::none())
+        .await?;
+    let listed = exchange
+        .app
+        .identity
+        .list_devices(permit, exchange.browser.device())
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let device = |device: identity::ListedDevice| Device {
         mark: device.mark,
         current: device.current,
@@ -69,7 +83,11 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     };
     let mut devices: Vec<Device> = listed.into_iter().map(device).collect();
     devices.sort_by_key(|device| !device.current);
-    exchange.render(&SessionsPage { layout: exchange.layout("Sessions"), sessions, devices })
+    exchange.render(&SessionsPage {
+        layout: exchange.layout("Sessions"),
+        sessions,
+        devices,
+    })
 }
 
 fn proof(factor: Option<Factor>) -> &'static str {
@@ -85,10 +103,21 @@ fn proof(factor: Option<Factor>) -> &'static str {
 pub(crate) async fn end(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::SessionEnd), &form).await?;
-    let Ok(session) = form.text("session").parse() else { return exchange.see_other("/account/sessions/") };
-    let permit = exchange.decide_page(EndSession { user, session }, &form).await?;
-    exchange.app.identity.end_session(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let _ = exchange
+        .decide_page(Look(Action::SessionEnd), &form)
+        .await?;
+    let Ok(session) = form.text("session").parse() else {
+        return exchange.see_other("/account/sessions/");
+    };
+    let permit = exchange
+        .decide_page(EndSession { user, session }, &form)
+        .await?;
+    exchange
+        .app
+        .identity
+        .end_session(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     // One that had ended by itself is gone just the same.
     exchange.see_other("/account/sessions/?notice=session-ended-by-you")
 }
@@ -97,8 +126,21 @@ pub(crate) async fn end(exchange: Exchange) -> Answer {
 pub(crate) async fn end_others(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(EndSessions { user, except: exchange.caller.session }, &form).await?;
-    exchange.app.identity.end_sessions(permit).await.map_err(|error| exchange.unavailable(error))?;
+    let permit = exchange
+        .decide_page(
+            EndSessions {
+                user,
+                except: exchange.caller.session,
+            },
+            &form,
+        )
+        .await?;
+    exchange
+        .app
+        .identity
+        .end_sessions(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     exchange.see_other("/account/sessions/?notice=sessions-ended")
 }
 
@@ -106,10 +148,19 @@ pub(crate) async fn end_others(exchange: Exchange) -> Answer {
 pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::SessionEnd), &form).await?;
-    let Some(target) = ForgetDevice::new(user, form.text("device")) else { return exchange.see_other("/account/sessions/") };
+    let _ = exchange
+        .decide_page(Look(Action::SessionEnd), &form)
+        .await?;
+    let Some(target) = ForgetDevice::new(user, form.text("device")) else {
+        return exchange.see_other("/account/sessions/");
+    };
     let permit = exchange.decide_page(target, &form).await?;
-    exchange.app.identity.forget_device(permit).await.map_err(|error| exchange.unavailable(error))?;
+    exchange
+        .app
+        .identity
+        .forget_device(permit)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     // One that was forgotten before is unknown just the same.
     exchange.see_other("/account/sessions/?notice=device-forgotten")
 }

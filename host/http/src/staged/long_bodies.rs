@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
-use model::limit::{LONG_BODIES_AT_ONCE, LONG_BODIES_PER_ADDRESS, LONG_BODY_TIME, LONG_BODY_WAIT, SMALL_BODY_BYTES};
+use model::limit::{
+    LONG_BODIES_AT_ONCE, LONG_BODIES_PER_ADDRESS, LONG_BODY_TIME, LONG_BODY_WAIT, SMALL_BODY_BYTES,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -43,21 +45,39 @@ pub(crate) struct LongBody<'a> {
 }
 
 /// The whole body. Most are as short as any form and need no place.
-pub(super) async fn read(body: &Incoming, address: IpAddr) -> Result<(Vec<u8>, Option<LongBody<'static>>), Problem> {
+pub(super) async fn read(
+    body: &Incoming,
+    address: IpAddr,
+) -> Result<(Vec<u8>, Option<LongBody<'static>>), Problem> {
     read_within(body, address, &PLACES).await
 }
 
-async fn read_within<'a>(body: &Incoming, address: IpAddr, places: &'a LongBodies) -> Result<(Vec<u8>, Option<LongBody<'a>>), Problem> {
+async fn read_within<'a>(
+    body: &Incoming,
+    address: IpAddr,
+    places: &'a LongBodies,
+) -> Result<(Vec<u8>, Option<LongBody<'a>>), Problem> {
     let mut whole = Vec::new();
     if read_until(body, &mut whole, SMALL_BODY_BYTES.length()).await? {
         return Ok((whole, None));
     }
     // Those that wait for a place count as well.
-    let of_address = places.of_addresses.enter(address, places.per_address).ok_or_else(busy)?;
-    let Ok(Ok(of_all)) = timeout(places.wait, places.all.acquire()).await else { return Err(busy()) };
+    let of_address = places
+        .of_addresses
+        .enter(address, places.per_address)
+        .ok_or_else(busy)?;
+    let Ok(Ok(of_all)) = timeout(places.wait, places.all.acquire()).await else {
+        return Err(busy());
+    };
     let rest = read_until(body, &mut whole, MAX_BODY_BYTES);
     match timeout(places.time, rest).await {
-        Ok(Ok(true)) => Ok((whole, Some(LongBody { _of_address: of_address, _of_all: of_all }))),
+        Ok(Ok(true)) => Ok((
+            whole,
+            Some(LongBody {
+                _of_address: of_address,
+                _of_all: of_all,
+            }),
+        )),
         Ok(Ok(false)) => Err(BodyError::TooLarge(MAX_BODY_BYTES as u64).into()),
         Ok(Err(problem)) => Err(problem),
         Err(_) => Err(BodyError::TooSlow.into()),
@@ -68,7 +88,9 @@ async fn read_within<'a>(body: &Incoming, address: IpAddr, places: &'a LongBodie
 async fn read_until(body: &Incoming, whole: &mut Vec<u8>, most: usize) -> Result<bool, Problem> {
     let mut chunks = body.chunks();
     while whole.len() <= most {
-        let Some(chunk) = chunks.next().await else { return Ok(true) };
+        let Some(chunk) = chunks.next().await else {
+            return Ok(true);
+        };
         whole.extend_from_slice(&chunk?);
         body.parsed();
     }
@@ -76,8 +98,14 @@ async fn read_until(body: &Incoming, whole: &mut Vec<u8>, most: usize) -> Result
 }
 
 fn busy() -> Problem {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-long-requests", "Too many long requests are under way.");
-    problem.remedy("Try again in a few seconds.", None).retry_after(5)
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too-many-long-requests",
+        "Too many long requests are under way.",
+    );
+    problem
+        .remedy("Try again in a few seconds.", None)
+        .retry_after(5)
 }
 
 #[cfg(test)]
@@ -91,7 +119,13 @@ mod tests {
 
     fn places(all: usize, per_address: usize) -> LongBodies {
         let (wait, time) = (Duration::from_millis(10), Duration::from_millis(50));
-        LongBodies { all: Semaphore::new(all), of_addresses: Crowd::default(), per_address, wait, time }
+        LongBodies {
+            all: Semaphore::new(all),
+            of_addresses: Crowd::default(),
+            per_address,
+            wait,
+            time,
+        }
     }
 
     fn of_length(length: usize) -> Incoming {
@@ -100,9 +134,20 @@ mod tests {
 
     /// A body of which the beginning has come, and nothing comes any more.
     fn begun() -> Incoming {
-        let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; SMALL_BODY_BYTES.length() + 1])]);
+        let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![
+            b' ';
+            SMALL_BODY_BYTES
+                .length()
+                + 1
+        ])]);
         let body = Body::from_stream(beginning.chain(futures_util::stream::pending()));
-        Incoming::new(body, BodyLimits { idle: Duration::from_secs(600), ..BodyLimits::OF_TESTS })
+        Incoming::new(
+            body,
+            BodyLimits {
+                idle: Duration::from_secs(600),
+                ..BodyLimits::OF_TESTS
+            },
+        )
     }
 
     fn host(number: u8) -> IpAddr {
@@ -116,21 +161,44 @@ mod tests {
         assert!(read_within(&long(), host(1), &places).await.is_ok());
         let held = places.all.acquire().await.unwrap();
         assert!(read_within(&long(), host(1), &places).await.is_err());
-        assert!(read_within(&of_length(SMALL_BODY_BYTES.length()), host(1), &places).await.is_ok(), "usual ones need no place");
+        assert!(
+            read_within(&of_length(SMALL_BODY_BYTES.length()), host(1), &places)
+                .await
+                .is_ok(),
+            "usual ones need no place"
+        );
         drop(held);
-        assert!(read_within(&of_length(MAX_BODY_BYTES), host(1), &places).await.is_ok());
-        assert!(read_within(&of_length(MAX_BODY_BYTES + 1), host(1), &places).await.is_err());
+        assert!(
+            read_within(&of_length(MAX_BODY_BYTES), host(1), &places)
+                .await
+                .is_ok()
+        );
+        assert!(
+            read_within(&of_length(MAX_BODY_BYTES + 1), host(1), &places)
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn one_address_keeps_no_place_from_others() {
         let places = places(2, 1);
         let (first, second) = (begun(), begun());
-        let slow = async { (read_within(&first, host(1), &places).await.is_err(), read_within(&second, host(1), &places).await.is_err()) };
+        let slow = async {
+            (
+                read_within(&first, host(1), &places).await.is_err(),
+                read_within(&second, host(1), &places).await.is_err(),
+            )
+        };
         let others = async {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            assert!(read_within(&begun(), host(1), &places).await.is_err(), "its share is taken");
-            read_within(&of_length(SMALL_BODY_BYTES.length() + 1), host(2), &places).await.is_ok()
+            assert!(
+                read_within(&begun(), host(1), &places).await.is_err(),
+                "its share is taken"
+            );
+            read_within(&of_length(SMALL_BODY_BYTES.length() + 1), host(2), &places)
+                .await
+                .is_ok()
         };
         assert_eq!(tokio::join!(slow, others), ((true, true), true));
     }
@@ -139,6 +207,10 @@ mod tests {
     async fn a_long_body_arrives_soon_or_gives_its_place_back() {
         let places = places(1, 1);
         assert!(read_within(&begun(), host(1), &places).await.is_err());
-        assert!(read_within(&of_length(SMALL_BODY_BYTES.length() + 1), host(1), &places).await.is_ok());
+        assert!(
+            read_within(&of_length(SMALL_BODY_BYTES.length() + 1), host(1), &places)
+                .await
+                .is_ok()
+        );
     }
 }

@@ -89,21 +89,40 @@ impl Places {
     /// `own_size` of `all` places for each uploader; whoever gets none waits for `patience`.
     pub(crate) fn new(all: usize, own_size: usize, patience: Duration) -> Self {
         let own_size = own_size.clamp(1, Semaphore::MAX_PERMITS);
-        Self { all: Semaphore::new(all.clamp(1, Semaphore::MAX_PERMITS)), own: Mutex::default(), own_size, patience, spared: SPARED, taken: Mutex::default() }
+        Self {
+            all: Semaphore::new(all.clamp(1, Semaphore::MAX_PERMITS)),
+            own: Mutex::default(),
+            own_size,
+            patience,
+            spared: SPARED,
+            taken: Mutex::default(),
+        }
     }
 
     /// A place for this caller's upload. The caller's own share comes first, so that who
     /// waits for it stands in nobody else's way.
-    pub(crate) async fn take(&self, caller: &Caller, body: &Incoming) -> Result<Place<'_>, NoPlace> {
+    pub(crate) async fn take(
+        &self,
+        caller: &Caller,
+        body: &Incoming,
+    ) -> Result<Place<'_>, NoPlace> {
         let uploader = uploader(caller);
         let own = self.of(uploader);
-        let Ok(_waiting) = own.waiting.try_acquire() else { return Err(NoPlace::Own { most: self.own_size }) };
+        let Ok(_waiting) = own.waiting.try_acquire() else {
+            return Err(NoPlace::Own {
+                most: self.own_size,
+            });
+        };
         let Ok(Ok(share)) = timeout(self.patience, own.share.clone().acquire_owned()).await else {
-            return Err(NoPlace::Own { most: self.own_size });
+            return Err(NoPlace::Own {
+                most: self.own_size,
+            });
         };
         let deadline = Instant::now() + self.patience;
         let Ok(Ok(_in_queue)) = timeout(self.patience, own.queue.acquire()).await else {
-            return Err(NoPlace::Own { most: self.held_by(uploader) });
+            return Err(NoPlace::Own {
+                most: self.held_by(uploader),
+            });
         };
         let mut share = Some(share);
         loop {
@@ -127,13 +146,24 @@ impl Places {
             let held = self.held_by(uploader);
             if held == 0 || 2 * held <= self.all.available_permits() {
                 let (number, gives_way) = self.note(uploader, body);
-                return Ok(Place { places: self, number, gives_way, _own: share.take().expect("taken once"), _one_of_all: one_of_all });
+                return Ok(Place {
+                    places: self,
+                    number,
+                    gives_way,
+                    _own: share.take().expect("taken once"),
+                    _one_of_all: one_of_all,
+                });
             }
             drop(one_of_all);
             if Instant::now() >= deadline {
                 return Err(NoPlace::Own { most: held });
             }
-            tokio::time::sleep(deadline.saturating_duration_since(Instant::now()).min(LOOK / 10)).await;
+            tokio::time::sleep(
+                deadline
+                    .saturating_duration_since(Instant::now())
+                    .min(LOOK / 10),
+            )
+            .await;
         }
     }
 
@@ -144,7 +174,11 @@ impl Places {
         own.retain(|_, own| Arc::strong_count(own) > 1 || Arc::strong_count(&own.share) > 1);
         own.entry(uploader)
             .or_insert_with(|| {
-                Arc::new(Own { share: Arc::new(Semaphore::new(self.own_size)), queue: Semaphore::new(1), waiting: Semaphore::new(UPLOADS_WAITING.length()) })
+                Arc::new(Own {
+                    share: Arc::new(Semaphore::new(self.own_size)),
+                    queue: Semaphore::new(1),
+                    waiting: Semaphore::new(UPLOADS_WAITING.length()),
+                })
             })
             .clone()
     }
@@ -154,14 +188,27 @@ impl Places {
     }
 
     fn held_by(&self, uploader: Uuid) -> usize {
-        self.taken().uploads.values().filter(|upload| upload.uploader == uploader).count()
+        self.taken()
+            .uploads
+            .values()
+            .filter(|upload| upload.uploader == uploader)
+            .count()
     }
 
     fn note(&self, uploader: Uuid, body: &Incoming) -> (u64, Arc<Notify>) {
         let mut taken = self.taken();
         let (number, gives_way) = (taken.next, Arc::new(Notify::new()));
         taken.next += 1;
-        taken.uploads.insert(number, Upload { uploader, since: Instant::now(), body: body.clone(), gives_way: gives_way.clone(), has_arrived: false });
+        taken.uploads.insert(
+            number,
+            Upload {
+                uploader,
+                since: Instant::now(),
+                body: body.clone(),
+                gives_way: gives_way.clone(),
+                has_arrived: false,
+            },
+        );
         (number, gives_way)
     }
 
@@ -175,10 +222,27 @@ impl Places {
         }
         let may = |upload: &&Upload| !upload.has_arrived && upload.since.elapsed() >= self.spared;
         // Of those that may: nobody shields the places of others by holding more, all of them spared.
-        let most = taken.uploads.values().filter(may).map(|upload| holds[&upload.uploader]).max().unwrap_or(0);
-        let must = |upload: &Upload| if most > 1 { holds[&upload.uploader] == most } else { upload.is_slow() };
+        let most = taken
+            .uploads
+            .values()
+            .filter(may)
+            .map(|upload| holds[&upload.uploader])
+            .max()
+            .unwrap_or(0);
+        let must = |upload: &Upload| {
+            if most > 1 {
+                holds[&upload.uploader] == most
+            } else {
+                upload.is_slow()
+            }
+        };
         let gives_way = |upload: &Upload| may(&upload) && must(upload);
-        let slowest = taken.uploads.iter().filter(|(_, upload)| gives_way(upload)).min_by_key(|(_, upload)| upload.rate()).map(|(number, _)| *number);
+        let slowest = taken
+            .uploads
+            .iter()
+            .filter(|(_, upload)| gives_way(upload))
+            .min_by_key(|(_, upload)| upload.rate())
+            .map(|(number, _)| *number);
         // Once: whoever looks next finds the next slowest.
         if let Some(upload) = slowest.and_then(|slowest| taken.uploads.remove(&slowest)) {
             upload.gives_way.notify_one();
@@ -189,7 +253,10 @@ impl Places {
 impl Upload {
     /// Bytes a second so far.
     fn rate(&self) -> u64 {
-        self.body.received() * 1000 / u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+        self.body.received() * 1000
+            / u64::try_from(self.since.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1)
     }
 
     fn is_slow(&self) -> bool {
@@ -236,8 +303,18 @@ mod tests {
     use model::{Assurance, CredentialKind};
 
     fn publisher(id: u128) -> Caller {
-        let principal = Principal::Publisher { id: Uuid::from_u128(id), provider: "test".to_owned(), claims: Vec::new() };
-        Caller { credential: CredentialKind::PublisherToken, principal, token: None, session: None, assurance: Assurance::NONE }
+        let principal = Principal::Publisher {
+            id: Uuid::from_u128(id),
+            provider: "test".to_owned(),
+            claims: Vec::new(),
+        };
+        Caller {
+            credential: CredentialKind::PublisherToken,
+            principal,
+            token: None,
+            session: None,
+            assurance: Assurance::NONE,
+        }
     }
 
     /// A body of which nothing has come.
@@ -256,8 +333,15 @@ mod tests {
         let places = Places::new(5, 2, Duration::from_millis(10));
         let first = places.place(1).await.ok().unwrap();
         let _second = places.place(1).await.ok().unwrap();
-        assert_eq!(places.place(1).await.err().unwrap(), NoPlace::Own { most: 2 });
-        let _others = (places.place(2).await.ok().unwrap(), places.place(3).await.ok().unwrap(), places.place(4).await.ok().unwrap());
+        assert_eq!(
+            places.place(1).await.err().unwrap(),
+            NoPlace::Own { most: 2 }
+        );
+        let _others = (
+            places.place(2).await.ok().unwrap(),
+            places.place(3).await.ok().unwrap(),
+            places.place(4).await.ok().unwrap(),
+        );
         assert_eq!(places.place(5).await.err().unwrap(), NoPlace::All);
         drop(first);
         assert!(places.place(5).await.is_ok());
@@ -272,17 +356,29 @@ mod tests {
                 held.extend(places.place(id).await.ok());
             }
         }
-        let each: Vec<usize> = (1..5).map(|id| places.held_by(Uuid::from_u128(id))).collect();
+        let each: Vec<usize> = (1..5)
+            .map(|id| places.held_by(Uuid::from_u128(id)))
+            .collect();
         assert_eq!(each, [6, 4, 2, 2]);
-        assert!(places.place(9).await.is_ok(), "and somebody else has one: {each:?}");
+        assert!(
+            places.place(9).await.is_ok(),
+            "and somebody else has one: {each:?}"
+        );
     }
 
     #[tokio::test]
     async fn an_upload_that_brings_nothing_gives_way_to_one_that_waits() {
         let spared = Places::new(1, 1, Duration::from_millis(10));
         let _slow = spared.place(1).await.ok().unwrap();
-        assert_eq!(spared.place(2).await.err().unwrap(), NoPlace::All, "each is spared for a while");
-        let places = Places { spared: Duration::ZERO, ..Places::new(1, 1, Duration::from_secs(30)) };
+        assert_eq!(
+            spared.place(2).await.err().unwrap(),
+            NoPlace::All,
+            "each is spared for a while"
+        );
+        let places = Places {
+            spared: Duration::ZERO,
+            ..Places::new(1, 1, Duration::from_secs(30))
+        };
         let slow = places.place(1).await.ok().unwrap();
         let (caller, body) = (publisher(2), body());
         let gives_way = async move {
@@ -295,26 +391,52 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_more_places_gives_one_to_somebody_who_has_none() {
-        let places = Places { spared: Duration::ZERO, ..Places::new(5, 2, Duration::from_secs(30)) };
-        let (one, other) = (places.place(1).await.ok().unwrap(), places.place(2).await.ok().unwrap());
+        let places = Places {
+            spared: Duration::ZERO,
+            ..Places::new(5, 2, Duration::from_secs(30))
+        };
+        let (one, other) = (
+            places.place(1).await.ok().unwrap(),
+            places.place(2).await.ok().unwrap(),
+        );
         let second = places.place(1).await.ok().unwrap();
         // However quickly they arrive.
-        places.taken().uploads.values_mut().for_each(|upload| upload.body.set_received(1 << 40));
+        places
+            .taken()
+            .uploads
+            .values_mut()
+            .for_each(|upload| upload.body.set_received(1 << 40));
         places.make_room();
         assert_eq!(places.held_by(Uuid::from_u128(1)), 1);
-        assert_eq!(places.held_by(Uuid::from_u128(2)), 1, "the one upload of somebody else goes on");
+        assert_eq!(
+            places.held_by(Uuid::from_u128(2)),
+            1,
+            "the one upload of somebody else goes on"
+        );
         drop((one, other, second));
     }
 
     #[tokio::test]
     async fn nobody_shields_the_places_of_others_by_holding_more() {
-        let places = Places { spared: Duration::ZERO, ..Places::new(8, 8, Duration::from_secs(30)) };
-        let shield = (places.place(1).await.ok().unwrap(), places.place(1).await.ok().unwrap());
+        let places = Places {
+            spared: Duration::ZERO,
+            ..Places::new(8, 8, Duration::from_secs(30))
+        };
+        let shield = (
+            places.place(1).await.ok().unwrap(),
+            places.place(1).await.ok().unwrap(),
+        );
         let slow = places.place(2).await.ok().unwrap();
         shield.0.arrived();
         shield.1.arrived();
         places.make_room();
-        assert_eq!((places.held_by(Uuid::from_u128(1)), places.held_by(Uuid::from_u128(2))), (2, 0));
+        assert_eq!(
+            (
+                places.held_by(Uuid::from_u128(1)),
+                places.held_by(Uuid::from_u128(2))
+            ),
+            (2, 0)
+        );
         drop((shield, slow));
     }
 
@@ -328,14 +450,24 @@ mod tests {
             started.elapsed()
         }))
         .await;
-        assert_eq!(ended.iter().filter(|ended| ended.is_zero()).count(), 10, "the others wait for their time");
+        assert_eq!(
+            ended.iter().filter(|ended| ended.is_zero()).count(),
+            10,
+            "the others wait for their time"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_an_upload_must_bring_grows_with_its_time() {
         let places = Places::new(1, 1, Duration::from_millis(10));
         let place = places.place(1).await.ok().unwrap();
-        let set_received = |bytes: u64| places.taken().uploads.values_mut().for_each(|upload| upload.body.set_received(bytes));
+        let set_received = |bytes: u64| {
+            places
+                .taken()
+                .uploads
+                .values_mut()
+                .for_each(|upload| upload.body.set_received(bytes))
+        };
         tokio::time::advance(Duration::from_secs(90)).await;
         set_received(90 * SPARED_BYTES_PER_SECOND);
         places.make_room();
@@ -343,7 +475,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(90)).await;
         set_received(180 * SPARED_BYTES_PER_SECOND);
         places.make_room();
-        assert_eq!(places.taken().uploads.len(), 0, "three minutes take three times as much");
+        assert_eq!(
+            places.taken().uploads.len(),
+            0,
+            "three minutes take three times as much"
+        );
         drop(place);
     }
 
@@ -384,6 +520,12 @@ mod tests {
         for id in 0..100 {
             drop(places.place(id).await.ok().unwrap());
         }
-        assert_eq!((places.own.lock().unwrap().len(), places.taken().uploads.len()), (1, 0));
+        assert_eq!(
+            (
+                places.own.lock().unwrap().len(),
+                places.taken().uploads.len()
+            ),
+            (1, 0)
+        );
     }
 }

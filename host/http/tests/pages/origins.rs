@@ -3,7 +3,8 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION,
+    ORIGIN, REFERRER_POLICY, SET_COOKIE, VARY,
 };
 use axum::http::{Request, StatusCode};
 
@@ -12,7 +13,10 @@ use crate::browser::{Answer, Browser, PASSWORD, Site, URL};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 async fn post(browser: &mut Browser<'_>, path: &str, said: &[(&str, &str)], body: &str) -> Answer {
-    let request = said.iter().fold(Request::post(path).header(CONTENT_TYPE, FORM), |request, (name, value)| request.header(*name, *value));
+    let request = said.iter().fold(
+        Request::post(path).header(CONTENT_TYPE, FORM),
+        |request, (name, value)| request.header(*name, *value),
+    );
     browser.send(request, Body::from(body.to_owned())).await
 }
 
@@ -30,17 +34,37 @@ async fn a_form_counts_only_when_it_was_sent_by_a_page_of_this_registry() {
         &[("origin", "https://evil.example")],
         &[("origin", "http://index.example")],
         &[("origin", "https://index.example:8443")],
-        &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+        &[
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "same-origin"),
+        ],
     ] {
         let mut browser = site.browser();
         let answer = post(&mut browser, "/login", said, &login).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{said:?}");
-        assert!(!browser.is_logged_in() && !answer.headers.contains_key(SET_COOKIE), "{said:?}");
-        assert!(answer.body.contains("Open https://index.example in your browser"), "it says what to do: {}", answer.body);
+        assert!(
+            !browser.is_logged_in() && !answer.headers.contains_key(SET_COOKIE),
+            "{said:?}"
+        );
+        assert!(
+            answer
+                .body
+                .contains("Open https://index.example in your browser"),
+            "it says what to do: {}",
+            answer.body
+        );
     }
-    for said in [&[("origin", URL)][..], &[("sec-fetch-site", "same-origin")], &[("origin", URL), ("sec-fetch-site", "same-origin")]] {
+    for said in [
+        &[("origin", URL)][..],
+        &[("sec-fetch-site", "same-origin")],
+        &[("origin", URL), ("sec-fetch-site", "same-origin")],
+    ] {
         let mut browser = site.browser();
-        assert_eq!(post(&mut browser, "/login", said, &login).await.status, StatusCode::SEE_OTHER, "{said:?}");
+        assert_eq!(
+            post(&mut browser, "/login", said, &login).await.status,
+            StatusCode::SEE_OTHER,
+            "{said:?}"
+        );
         assert!(browser.is_logged_in());
     }
 }
@@ -51,30 +75,64 @@ async fn a_session_acts_nowhere_for_a_page_of_another_site() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    for path in ["/account/sessions/end-others", "/logout", "/account/secure", "/legacy/", "/api/projects/demo/releases/1.0/publish"] {
+    for path in [
+        "/account/sessions/end-others",
+        "/logout",
+        "/account/secure",
+        "/legacy/",
+        "/api/projects/demo/releases/1.0/publish",
+    ] {
         for said in [&[][..], &[("origin", "https://evil.example")]] {
             let answer = post(&mut browser, path, said, "").await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {said:?}");
-            assert!(answer.body.contains("another site") || answer.body.contains("did not say which page"), "{path}: {}", answer.body);
+            assert!(
+                answer.body.contains("another site")
+                    || answer.body.contains("did not say which page"),
+                "{path}: {}",
+                answer.body
+            );
         }
     }
-    assert_eq!(browser.get("/account/").await.status, StatusCode::OK, "and nothing happened");
+    assert_eq!(
+        browser.get("/account/").await.status,
+        StatusCode::OK,
+        "and nothing happened"
+    );
 }
 
 #[tokio::test]
 async fn upload_clients_need_not_say_where_they_come_from() {
     let site = Site::new().await;
     let answer = post(&mut site.browser(), "/legacy/", &[], "").await;
-    assert!(!answer.body.contains("did not say which page"), "{}", answer.body);
+    assert!(
+        !answer.body.contains("did not say which page"),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
 async fn a_password_that_the_browser_sends_by_itself_is_no_proof_of_where_a_form_is_from() {
     let site = Site::new().await;
-    for (authorization, is_told) in [("Basic YW5hOnB3", true), ("basic YW5hOnB3", true), ("Bearer pypi-AgEIcHlwaS5vcmc", false)] {
-        let answer = post(&mut site.browser(), "/account/secure", &[("authorization", authorization)], "").await;
+    for (authorization, is_told) in [
+        ("Basic YW5hOnB3", true),
+        ("basic YW5hOnB3", true),
+        ("Bearer pypi-AgEIcHlwaS5vcmc", false),
+    ] {
+        let answer = post(
+            &mut site.browser(),
+            "/account/secure",
+            &[("authorization", authorization)],
+            "",
+        )
+        .await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{authorization}");
-        assert_eq!(answer.body.contains("did not say which page"), is_told, "{authorization}: {}", answer.body);
+        assert_eq!(
+            answer.body.contains("did not say which page"),
+            is_told,
+            "{authorization}: {}",
+            answer.body
+        );
     }
 }
 
@@ -84,7 +142,12 @@ async fn a_header_wins_over_the_cookie() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    let answer = browser.send(Request::get("/account/").header(AUTHORIZATION, "Bearer pypi-AgEIcHlwaS5vcmc"), Body::empty()).await;
+    let answer = browser
+        .send(
+            Request::get("/account/").header(AUTHORIZATION, "Bearer pypi-AgEIcHlwaS5vcmc"),
+            Body::empty(),
+        )
+        .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
     assert!(!answer.body.contains("Log out"), "the header is no session");
     assert_eq!(browser.get("/account/").await.status, StatusCode::OK);
@@ -96,7 +159,9 @@ async fn a_dead_session_is_nobody_and_its_cookie_is_taken_away() {
     site.user("ana").await;
     for value in ["A".repeat(43), "A".to_owned(), "x".repeat(63)] {
         let mut browser = site.browser();
-        browser.cookies.push(("__Host-portcullis-session".to_owned(), value));
+        browser
+            .cookies
+            .push(("__Host-portcullis-session".to_owned(), value));
         let answer = browser.get("/").await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.contains(">Log in</a>") && !browser.is_logged_in());
@@ -106,7 +171,11 @@ async fn a_dead_session_is_nobody_and_its_cookie_is_taken_away() {
     site.clock.advance_seconds(13 * 3600);
     let answer = browser.get("/account/").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    assert!(answer.location().contains("notice=session-ended"), "{}", answer.location());
+    assert!(
+        answer.location().contains("notice=session-ended"),
+        "{}",
+        answer.location()
+    );
 }
 
 #[tokio::test]
@@ -115,16 +184,34 @@ async fn a_cookie_that_was_sent_twice_counts_as_none() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    let session = browser.cookies.iter().find(|(name, _)| name == "__Host-portcullis-session").unwrap().1.clone();
-    let sent = async |cookie: String| site.browser().send(Request::get("/").header(COOKIE, cookie), Body::empty()).await;
-    assert!(sent(format!("a=b; __Host-portcullis-session={session}")).await.body.contains("Log out"));
+    let session = browser
+        .cookies
+        .iter()
+        .find(|(name, _)| name == "__Host-portcullis-session")
+        .unwrap()
+        .1
+        .clone();
+    let sent = async |cookie: String| {
+        site.browser()
+            .send(Request::get("/").header(COOKIE, cookie), Body::empty())
+            .await
+    };
+    assert!(
+        sent(format!("a=b; __Host-portcullis-session={session}"))
+            .await
+            .body
+            .contains("Log out")
+    );
     let other = "A".repeat(43);
     for cookie in [
         format!("__Host-portcullis-session={session}; __Host-portcullis-session={other}"),
         format!("portcullis-session={session}"),
         format!("__Host-portcullis-sessions={session}"),
     ] {
-        assert!(!sent(cookie.clone()).await.body.contains("Log out"), "{cookie}");
+        assert!(
+            !sent(cookie.clone()).await.body.contains("Log out"),
+            "{cookie}"
+        );
     }
 }
 
@@ -132,26 +219,53 @@ async fn a_cookie_that_was_sent_twice_counts_as_none() {
 async fn a_page_under_another_name_leads_to_the_public_address_and_to_no_other() {
     let site = Site::new().await;
     let get = async |path: &str, host: &str, accept: &str| {
-        let request = Request::get(path).header(HOST, host).header("accept", accept);
+        let request = Request::get(path)
+            .header(HOST, host)
+            .header("accept", accept);
         let response = site.browser().send(request, Body::empty()).await;
-        (response.status, response.headers.get(LOCATION).map(|location| location.to_str().unwrap().to_owned()))
+        (
+            response.status,
+            response
+                .headers
+                .get(LOCATION)
+                .map(|location| location.to_str().unwrap().to_owned()),
+        )
     };
-    for host in ["evil.example", "127.0.0.1:8080", "index.example.evil.example", "index.example:8443"] {
+    for host in [
+        "evil.example",
+        "127.0.0.1:8080",
+        "index.example.evil.example",
+        "index.example:8443",
+    ] {
         for path in ["/", "/projects/?q=a%20b", "/login", "/help/"] {
-            assert_eq!(get(path, host, "text/html").await, (StatusCode::TEMPORARY_REDIRECT, Some(format!("{URL}{path}"))), "{host}");
+            assert_eq!(
+                get(path, host, "text/html").await,
+                (StatusCode::TEMPORARY_REDIRECT, Some(format!("{URL}{path}"))),
+                "{host}"
+            );
         }
         // Programs are answered where they ask.
         assert_eq!(get("/", host, "*/*").await.0, StatusCode::OK);
         assert_eq!(get("/simple/", host, "text/html").await.0, StatusCode::OK);
     }
     for host in ["index.example", "INDEX.example", "index.example:443"] {
-        assert_eq!(get("/", host, "text/html").await.0, StatusCode::OK, "{host}");
+        assert_eq!(
+            get("/", host, "text/html").await.0,
+            StatusCode::OK,
+            "{host}"
+        );
     }
     // Behind a proxy that hides the name, nobody goes in circles.
     let mut browser = site.browser();
     let request = || Request::get("/").header(HOST, "backend:8080");
-    assert_eq!(browser.send(request(), Body::empty()).await.status, StatusCode::TEMPORARY_REDIRECT);
-    assert_eq!(browser.send(request(), Body::empty()).await.status, StatusCode::OK);
+    assert_eq!(
+        browser.send(request(), Body::empty()).await.status,
+        StatusCode::TEMPORARY_REDIRECT
+    );
+    assert_eq!(
+        browser.send(request(), Body::empty()).await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -162,26 +276,75 @@ async fn pages_may_do_what_they_need_and_no_more() {
     browser.log_in("ana").await;
     let page = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     let copying = page.replace("img-src 'self';", "img-src 'self'; script-src 'self';");
-    let paths = ["/projects/", "/account/tokens/", "/account/emails/", "/nothing-here"].map(|path| (path, false));
-    for (path, copies) in paths.into_iter().chain(["/", "/help/", "/account/"].map(|path| (path, true))) {
+    let paths = [
+        "/projects/",
+        "/account/tokens/",
+        "/account/emails/",
+        "/nothing-here",
+    ]
+    .map(|path| (path, false));
+    for (path, copies) in paths
+        .into_iter()
+        .chain(["/", "/help/", "/account/"].map(|path| (path, true)))
+    {
         let answer = browser.get(path).await;
-        assert_eq!(answer.headers[CONTENT_SECURITY_POLICY], if copies { &*copying } else { page }, "{path}");
+        assert_eq!(
+            answer.headers[CONTENT_SECURITY_POLICY],
+            if copies { &*copying } else { page },
+            "{path}"
+        );
         // With `no-referrer`, browsers would send `Origin: null` with forms.
         assert_eq!(answer.headers[REFERRER_POLICY], "same-origin", "{path}");
         let scripts = answer.body.matches("<script").count();
-        assert!(scripts == usize::from(copies) && !answer.body.contains(" style="), "{path}");
-        assert_eq!(answer.body.contains("<script src=\"/static/copy.js\" defer></script>"), copies, "{path}");
+        assert!(
+            scripts == usize::from(copies) && !answer.body.contains(" style="),
+            "{path}"
+        );
+        assert_eq!(
+            answer
+                .body
+                .contains("<script src=\"/static/copy.js\" defer></script>"),
+            copies,
+            "{path}"
+        );
         if path != "/help/" {
             assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
         }
     }
     let login = site.browser().get("/login").await;
-    assert!(login.headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("script-src 'self'; connect-src 'self'"));
-    assert!(login.body.contains("<script src=\"/static/webauthn.js\" defer></script>") && login.body.matches("<script").count() == 1);
+    assert!(
+        login.headers[CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .contains("script-src 'self'; connect-src 'self'")
+    );
+    assert!(
+        login
+            .body
+            .contains("<script src=\"/static/webauthn.js\" defer></script>")
+            && login.body.matches("<script").count() == 1
+    );
     let simple = browser.get("/simple/").await;
-    assert!(simple.headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("form-action 'none'"));
-    assert!(simple.headers[CACHE_CONTROL].to_str().unwrap().starts_with("private"), "for whoever has a session");
-    assert!(simple.headers.get_all(VARY).iter().any(|vary| vary.to_str().unwrap().contains("Cookie")));
+    assert!(
+        simple.headers[CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .contains("form-action 'none'")
+    );
+    assert!(
+        simple.headers[CACHE_CONTROL]
+            .to_str()
+            .unwrap()
+            .starts_with("private"),
+        "for whoever has a session"
+    );
+    assert!(
+        simple
+            .headers
+            .get_all(VARY)
+            .iter()
+            .any(|vary| vary.to_str().unwrap().contains("Cookie"))
+    );
 }
 
 #[tokio::test]
@@ -192,11 +355,28 @@ async fn a_refusal_is_a_page_with_the_button_that_mends_it() {
     browser.log_in("ana").await;
     let answer = browser.get("/account/tokens/create").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert!(answer.title().starts_with("One step is missing"), "{}", answer.title());
-    assert!(answer.body.contains("href=\"https://index.example/account/factors/\">Set up a second factor</a>"), "{}", answer.body);
-    assert!(answer.body.contains("Decision <code>") && answer.body.contains("Log out"), "{}", answer.body);
+    assert!(
+        answer.title().starts_with("One step is missing"),
+        "{}",
+        answer.title()
+    );
+    assert!(
+        answer
+            .body
+            .contains("href=\"https://index.example/account/factors/\">Set up a second factor</a>"),
+        "{}",
+        answer.body
+    );
+    assert!(
+        answer.body.contains("Decision <code>") && answer.body.contains("Log out"),
+        "{}",
+        answer.body
+    );
     let answer = site.browser().get("/nothing-here").await;
-    assert_eq!((answer.status, answer.title().as_str()), (StatusCode::NOT_FOUND, "Not found · index.example"));
+    assert_eq!(
+        (answer.status, answer.title().as_str()),
+        (StatusCode::NOT_FOUND, "Not found · index.example")
+    );
     assert!(answer.headers.get(ORIGIN).is_none() && answer.body.contains("/projects/"));
 }
 
@@ -205,14 +385,34 @@ async fn a_refusal_is_a_page_with_the_button_that_mends_it() {
 async fn what_was_done_is_told_on_the_way_from_a_page_of_ours_only() {
     let site = Site::new().await;
     let mut browser = site.browser();
-    for (from, is_told) in [(Some("same-origin"), true), (None, true), (Some("cross-site"), false), (Some("none"), false), (Some("same-site"), false)] {
+    for (from, is_told) in [
+        (Some("same-origin"), true),
+        (None, true),
+        (Some("cross-site"), false),
+        (Some("none"), false),
+        (Some("same-site"), false),
+    ] {
         let request = Request::get("/login?notice=logged-out");
         let request = match from {
             Some(from) => request.header("sec-fetch-site", from),
             None => request,
         };
-        assert_eq!(browser.send(request, Body::empty()).await.body.contains("You are logged out."), is_told, "{from:?}");
+        assert_eq!(
+            browser
+                .send(request, Body::empty())
+                .await
+                .body
+                .contains("You are logged out."),
+            is_told,
+            "{from:?}"
+        );
     }
     let request = Request::get("/login?notice=log-in").header("sec-fetch-site", "cross-site");
-    assert!(browser.send(request, Body::empty()).await.body.contains("Log in to continue."));
+    assert!(
+        browser
+            .send(request, Body::empty())
+            .await
+            .body
+            .contains("Log in to continue.")
+    );
 }

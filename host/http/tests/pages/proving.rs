@@ -22,24 +22,44 @@ async fn somebody<'a>(site: &'a Site) -> (Browser<'a>, String) {
 
 /// The hidden fields of the form that proves with an app.
 fn hidden(page: &Answer) -> Vec<(String, String)> {
-    let form = page.body.split("<form").find(|form| form.contains("value=\"totp\"")).unwrap_or_else(|| panic!("no app is asked for: {}", page.body));
+    let form = page
+        .body
+        .split("<form")
+        .find(|form| form.contains("value=\"totp\""))
+        .unwrap_or_else(|| panic!("no app is asked for: {}", page.body));
     let fields = form.split("<input type=\"hidden\" name=\"").skip(1);
     let field = |field: &str| {
         let (name, rest) = field.split_once("\" value=\"").unwrap();
-        (name.to_owned(), rest.split_once('"').unwrap().0.replace("&#38;", "&"))
+        (
+            name.to_owned(),
+            rest.split_once('"').unwrap().0.replace("&#38;", "&"),
+        )
     };
     fields.map(field).collect()
 }
 
-async fn prove(browser: &mut Browser<'_>, page: &Answer, code: &str) -> (Answer, Vec<(String, String)>) {
+async fn prove(
+    browser: &mut Browser<'_>,
+    page: &Answer,
+    code: &str,
+) -> (Answer, Vec<(String, String)>) {
     let mut fields = hidden(page);
     fields.push(("step-up-code".to_owned(), code.to_owned()));
-    let sent: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let sent: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     (browser.post("/account/step-up", &sent).await, fields)
 }
 
 fn cookie(browser: &Browser<'_>) -> String {
-    browser.cookies.iter().find(|(name, _)| name == "__Host-portcullis-session").unwrap().1.clone()
+    browser
+        .cookies
+        .iter()
+        .find(|(name, _)| name == "__Host-portcullis-session")
+        .unwrap()
+        .1
+        .clone()
 }
 
 #[tokio::test]
@@ -47,39 +67,84 @@ async fn a_page_that_needs_a_proof_asks_for_it_and_is_come_back_to() {
     let site = Site::new().await;
     let (mut browser, secret) = somebody(&site).await;
     let page = browser.get("/account/tokens/create").await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Confirm it’s you · index.example"));
+    assert_eq!(
+        (page.status, page.title().as_str()),
+        (StatusCode::FORBIDDEN, "Confirm it’s you · index.example")
+    );
     let before = cookie(&browser);
     let (answer, _) = prove(&mut browser, &page, &site.code(&secret)).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/account/tokens/create"));
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/account/tokens/create")
+    );
     let mut copy = site.browser();
     copy.cookies = vec![("__Host-portcullis-session".to_owned(), before.clone())];
     assert_ne!(cookie(&browser), before);
-    assert_eq!(copy.get("/account/").await.status, StatusCode::SEE_OTHER, "the cookie from before counts no more");
-    assert_eq!(browser.get("/account/tokens/create").await.status, StatusCode::OK);
+    assert_eq!(
+        copy.get("/account/").await.status,
+        StatusCode::SEE_OTHER,
+        "the cookie from before counts no more"
+    );
+    assert_eq!(
+        browser.get("/account/tokens/create").await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
 async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
     let site = Site::new().await;
     let (mut browser, secret) = somebody(&site).await;
-    let form =
-        [("description", "laptop & \"co\""), ("scope", "project"), ("project", "demo"), ("expires", "30"), ("password", "hush-hush"), ("code", "hush-hush")];
+    let form = [
+        ("description", "laptop & \"co\""),
+        ("scope", "project"),
+        ("project", "demo"),
+        ("expires", "30"),
+        ("password", "hush-hush"),
+        ("code", "hush-hush"),
+    ];
     let page = browser.post("/account/tokens/create", &form).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(!page.body.contains("hush-hush"), "{}", page.body);
     let (wrong, _) = prove(&mut browser, &page, "not-a-code").await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
-    assert!(wrong.body.contains("error-step-up-code") && !wrong.body.contains("not-a-code"), "{}", wrong.body);
-    assert!(wrong.body.contains("<p class=\"what\">This needs a recent second-factor check.</p>"), "why it is asked for is still told: {}", wrong.body);
+    assert!(
+        wrong.body.contains("error-step-up-code") && !wrong.body.contains("not-a-code"),
+        "{}",
+        wrong.body
+    );
+    assert!(
+        wrong
+            .body
+            .contains("<p class=\"what\">This needs a recent second-factor check.</p>"),
+        "why it is asked for is still told: {}",
+        wrong.body
+    );
     site.clock.advance_seconds(30);
     let (answer, fields) = prove(&mut browser, &wrong, &site.code(&secret)).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/tokens/create"));
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::TEMPORARY_REDIRECT, "/account/tokens/create")
+    );
     // What a browser does on 307.
-    let fields: Vec<(String, String)> = fields.into_iter().map(|(name, value)| (name, value.replace("&#34;", "\""))).collect();
-    let again: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fields: Vec<(String, String)> = fields
+        .into_iter()
+        .map(|(name, value)| (name, value.replace("&#34;", "\"")))
+        .collect();
+    let again: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     let created = browser.post(answer.location(), &again).await;
     assert_eq!(created.status, StatusCode::OK, "{}", created.body);
-    assert!(created.body.contains("laptop &amp; &quot;co&quot;") && created.body.contains("aria-label=\"The token\"><code>pypi-"), "{}", created.body);
+    assert!(
+        created.body.contains("laptop &amp; &quot;co&quot;")
+            && created
+                .body
+                .contains("aria-label=\"The token\"><code>pypi-"),
+        "{}",
+        created.body
+    );
 }
 
 #[tokio::test]
@@ -98,14 +163,41 @@ async fn nobody_is_sent_elsewhere_after_a_proof() {
     ] {
         site.clock.advance_seconds(60);
         let code = site.code(&secret);
-        let fields = [("step-up-to", to), ("step-up-method", method), ("step-up-need", "factor"), ("step-up-proof", "totp"), ("step-up-code", &code)];
+        let fields = [
+            ("step-up-to", to),
+            ("step-up-method", method),
+            ("step-up-need", "factor"),
+            ("step-up-proof", "totp"),
+            ("step-up-code", &code),
+        ];
         let answer = browser.post("/account/step-up", &fields).await;
-        assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, expected), "{to} {method}");
+        assert_eq!(
+            (answer.status, answer.location()),
+            (StatusCode::SEE_OTHER, expected),
+            "{to} {method}"
+        );
     }
-    for next in ["//evil.example/", "/\\evil.example", "https://evil.example", "%2F%2Fevil.example", "/static/webauthn.js"] {
+    for next in [
+        "//evil.example/",
+        "/\\evil.example",
+        "https://evil.example",
+        "%2F%2Fevil.example",
+        "/static/webauthn.js",
+    ] {
         let page = browser.get(&format!("/account/step-up?next={next}")).await;
-        assert!(!page.body.contains("evil.example") || page.body.contains("name=\"step-up-to\" value=\"/account/\""), "{next}");
-        assert!(page.body.contains("name=\"step-up-to\" value=\"/account/\""), "{next}: {}", page.body);
+        assert!(
+            !page.body.contains("evil.example")
+                || page
+                    .body
+                    .contains("name=\"step-up-to\" value=\"/account/\""),
+            "{next}"
+        );
+        assert!(
+            page.body
+                .contains("name=\"step-up-to\" value=\"/account/\""),
+            "{next}: {}",
+            page.body
+        );
     }
 }
 
@@ -116,9 +208,22 @@ async fn a_password_is_asked_for_where_there_is_no_factor() {
     let mut browser = site.browser();
     browser.log_in("ana").await;
     site.clock.advance_seconds(LONG);
-    let page = browser.post("/account/emails/", &[("address", "second@example.org")]).await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Confirm it’s you · index.example"), "{}", page.body);
-    assert!(page.body.contains("name=\"address\" value=\"second@example.org\"") && page.body.contains("step-up-password"), "{}", page.body);
+    let page = browser
+        .post("/account/emails/", &[("address", "second@example.org")])
+        .await;
+    assert_eq!(
+        (page.status, page.title().as_str()),
+        (StatusCode::FORBIDDEN, "Confirm it’s you · index.example"),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body
+            .contains("name=\"address\" value=\"second@example.org\"")
+            && page.body.contains("step-up-password"),
+        "{}",
+        page.body
+    );
     let fields = [
         ("step-up-to", "/account/emails/"),
         ("step-up-method", "post"),
@@ -128,19 +233,35 @@ async fn a_password_is_asked_for_where_there_is_no_factor() {
         ("address", "second@example.org"),
     ];
     let answer = browser.post("/account/step-up", &fields).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/emails/"));
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::TEMPORARY_REDIRECT, "/account/emails/")
+    );
     let page = browser.post_and_follow("/account/emails/", &fields).await;
-    assert!(page.body.contains("We have sent a link to the address"), "{}", page.body);
+    assert!(
+        page.body.contains("We have sent a link to the address"),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]
 async fn programs_are_told_what_is_missing_and_where_it_is_proven() {
     let site = Site::new().await;
     let (mut browser, _) = somebody(&site).await;
-    let answer = browser.send(Request::get("/account/tokens/create").header("accept", "application/json"), Body::empty()).await;
+    let answer = browser
+        .send(
+            Request::get("/account/tokens/create").header("accept", "application/json"),
+            Body::empty(),
+        )
+        .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(body["requirements"], json!([{ "second-factor-within": 1800 }]), "{body}");
+    assert_eq!(
+        body["requirements"],
+        json!([{ "second-factor-within": 1800 }]),
+        "{body}"
+    );
     assert_eq!(body["step-up"], "https://index.example/account/step-up");
 }
 
@@ -149,10 +270,26 @@ async fn what_a_form_carries_along_is_text_and_bounded() {
     let site = Site::new().await;
     let (mut browser, _) = somebody(&site).await;
     let long = "x".repeat(1000);
-    let reasons = ["<b>bold</b>", long.as_str(), "third", "fourth"].map(|reason| ("step-up-reason", reason));
-    let page = browser.post("/account/step-up", &[&reasons[..], &[("step-up-proof", "nothing")]].concat()).await;
-    assert!(page.body.contains("<p class=\"what\">&#60;b&#62;bold") && !page.body.contains("<b>bold"), "{}", page.body);
-    assert!(page.body.contains("third") && !page.body.contains("fourth") && !page.body.contains(&"x".repeat(301)), "{}", page.body);
+    let reasons =
+        ["<b>bold</b>", long.as_str(), "third", "fourth"].map(|reason| ("step-up-reason", reason));
+    let page = browser
+        .post(
+            "/account/step-up",
+            &[&reasons[..], &[("step-up-proof", "nothing")]].concat(),
+        )
+        .await;
+    assert!(
+        page.body.contains("<p class=\"what\">&#60;b&#62;bold") && !page.body.contains("<b>bold"),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("third")
+            && !page.body.contains("fourth")
+            && !page.body.contains(&"x".repeat(301)),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]
@@ -161,10 +298,25 @@ async fn an_unknown_way_of_proving_proves_nothing() {
     let (mut browser, _) = somebody(&site).await;
     for proof in ["", "nothing", "key"] {
         let before = cookie(&browser);
-        let answer = browser.post("/account/step-up", &[("step-up-to", "/account/"), ("step-up-proof", proof)]).await;
+        let answer = browser
+            .post(
+                "/account/step-up",
+                &[("step-up-to", "/account/"), ("step-up-proof", proof)],
+            )
+            .await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{proof}");
         assert_eq!(cookie(&browser), before);
     }
-    let answer = site.browser().post("/account/step-up", &[("step-up-proof", "totp"), ("step-up-code", "123456")]).await;
-    assert!(answer.location().starts_with("/login?next="), "{}", answer.location());
+    let answer = site
+        .browser()
+        .post(
+            "/account/step-up",
+            &[("step-up-proof", "totp"), ("step-up-code", "123456")],
+        )
+        .await;
+    assert!(
+        answer.location().starts_with("/login?next="),
+        "{}",
+        answer.location()
+    );
 }

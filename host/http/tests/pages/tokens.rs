@@ -18,36 +18,100 @@ async fn somebody<'a>(site: &'a Site, name: &str) -> Browser<'a> {
     browser
 }
 
-const FORM: [(&str, &str); 4] = [("description", "laptop"), ("scope", "account"), ("project", ""), ("expires", "never")];
+const FORM: [(&str, &str); 4] = [
+    ("description", "laptop"),
+    ("scope", "account"),
+    ("project", ""),
+    ("expires", "never"),
+];
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_listed_until_it_is_revoked() {
     let site = Site::new().await;
     let mut browser = somebody(&site, "ana").await;
-    assert!(browser.get("/account/tokens/").await.body.contains("You have no tokens."));
+    assert!(
+        browser
+            .get("/account/tokens/")
+            .await
+            .body
+            .contains("You have no tokens.")
+    );
     let page = browser.get("/account/tokens/create").await;
-    assert!(page.body.contains("<option value=\"90\" selected>"), "{}", page.body);
+    assert!(
+        page.body.contains("<option value=\"90\" selected>"),
+        "{}",
+        page.body
+    );
     let created = browser.post("/account/tokens/create", &FORM).await;
     assert_eq!(created.status, StatusCode::OK, "{}", created.body);
     let token = created.between("aria-label=\"The token\"><code>", "</code>");
-    assert!(token.starts_with("pypi-") && created.body.matches(token.as_str()).count() == 1, "it stands on the page once: {}", created.body);
-    assert!(created.body.contains("TWINE_PASSWORD=&lt;token&gt;"), "{}", created.body);
+    assert!(
+        token.starts_with("pypi-") && created.body.matches(token.as_str()).count() == 1,
+        "it stands on the page once: {}",
+        created.body
+    );
+    assert!(
+        created.body.contains("TWINE_PASSWORD=&lt;token&gt;"),
+        "{}",
+        created.body
+    );
 
     let list = browser.get("/account/tokens/").await;
-    assert!(list.body.contains("laptop") && list.body.contains("all projects of your account") && list.body.contains("with a second factor"));
+    assert!(
+        list.body.contains("laptop")
+            && list.body.contains("all projects of your account")
+            && list.body.contains("with a second factor")
+    );
     assert!(!list.body.contains(&token));
     let again = browser.post("/account/tokens/create", &FORM).await;
-    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "a page that is loaded anew makes no second one");
-    assert!(again.body.contains("You have a token with this name already"), "{}", again.body);
+    assert_eq!(
+        again.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "a page that is loaded anew makes no second one"
+    );
+    assert!(
+        again
+            .body
+            .contains("You have a token with this name already"),
+        "{}",
+        again.body
+    );
 
-    let revoke = format!("/account/tokens/{}/revoke", list.between("/account/tokens/", "/revoke").rsplit('/').next().unwrap());
-    assert!(browser.get(&revoke).await.body.contains("“<bdi>laptop</bdi>”"));
+    let revoke = format!(
+        "/account/tokens/{}/revoke",
+        list.between("/account/tokens/", "/revoke")
+            .rsplit('/')
+            .next()
+            .unwrap()
+    );
+    assert!(
+        browser
+            .get(&revoke)
+            .await
+            .body
+            .contains("“<bdi>laptop</bdi>”")
+    );
     let mut stranger = somebody(&site, "bob").await;
-    assert_eq!(stranger.get(&revoke).await.status, StatusCode::NOT_FOUND, "another's token does not exist");
-    assert_eq!(stranger.post(&revoke, &[]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        stranger.get(&revoke).await.status,
+        StatusCode::NOT_FOUND,
+        "another's token does not exist"
+    );
+    assert_eq!(
+        stranger.post(&revoke, &[]).await.status,
+        StatusCode::NOT_FOUND
+    );
     let list = browser.post_and_follow(&revoke, &[]).await;
-    assert!(list.body.contains("The token has been revoked") && list.body.contains("You have no tokens."), "{}", list.body);
-    assert_eq!(browser.post(&revoke, &[]).await.status, StatusCode::NOT_FOUND);
+    assert!(
+        list.body.contains("The token has been revoked")
+            && list.body.contains("You have no tokens."),
+        "{}",
+        list.body
+    );
+    assert_eq!(
+        browser.post(&revoke, &[]).await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -64,13 +128,38 @@ async fn what_is_wrong_with_the_form_stands_beside_its_field() {
         ("expires", "36500", "error-expires"),
         ("expires", "-1", "error-expires"),
     ] {
-        let form = FORM.map(|(known, usual)| if known == name { (known, value) } else { (known, usual) });
+        let form = FORM.map(|(known, usual)| {
+            if known == name {
+                (known, value)
+            } else {
+                (known, usual)
+            }
+        });
         let page = browser.post("/account/tokens/create", &form).await;
-        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}={value}");
-        assert!(page.body.contains("<title>Error: New API token"), "{}", page.body);
-        assert!(page.body.contains(&format!("id=\"{error}\"")) && page.body.contains("id=\"what-is-wrong\""), "{name}={value}: {}", page.body);
+        assert_eq!(
+            page.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{name}={value}"
+        );
+        assert!(
+            page.body.contains("<title>Error: New API token"),
+            "{}",
+            page.body
+        );
+        assert!(
+            page.body.contains(&format!("id=\"{error}\""))
+                && page.body.contains("id=\"what-is-wrong\""),
+            "{name}={value}: {}",
+            page.body
+        );
     }
-    assert!(browser.get("/account/tokens/").await.body.contains("You have no tokens."));
+    assert!(
+        browser
+            .get("/account/tokens/")
+            .await
+            .body
+            .contains("You have no tokens.")
+    );
 }
 
 /// So a browser says what is missing before it sends anything.
@@ -79,12 +168,27 @@ async fn the_form_of_a_token_asks_for_nothing_that_it_does_not_need() {
     let site = Site::new().await;
     let mut browser = somebody(&site, "ana").await;
     let project = browser.get("/account/tokens/create").await.body;
-    assert!(project.contains("name=\"scope\" value=\"project\"") && project.contains("name=\"project\" value=\"\" required"), "{project}");
-    let account = browser.get("/account/tokens/create?scope=account").await.body;
-    assert!(account.contains("name=\"scope\" value=\"account\"") && !account.contains("name=\"project\""), "{account}");
+    assert!(
+        project.contains("name=\"scope\" value=\"project\"")
+            && project.contains("name=\"project\" value=\"\" required"),
+        "{project}"
+    );
+    let account = browser
+        .get("/account/tokens/create?scope=account")
+        .await
+        .body;
+    assert!(
+        account.contains("name=\"scope\" value=\"account\"")
+            && !account.contains("name=\"project\""),
+        "{account}"
+    );
     for page in [&project, &account] {
         let fields = page.matches(" required maxlength").count();
-        assert_eq!(page.matches("aria-hidden=\"true\">required</span>").count(), fields, "what must be filled in is marked: {page}");
+        assert_eq!(
+            page.matches("aria-hidden=\"true\">required</span>").count(),
+            fields,
+            "what must be filled in is marked: {page}"
+        );
     }
 }
 
@@ -92,10 +196,26 @@ async fn the_form_of_a_token_asks_for_nothing_that_it_does_not_need() {
 async fn a_token_is_for_one_project_and_has_an_end() {
     let site = Site::new().await;
     let mut browser = somebody(&site, "ana").await;
-    let form = [("description", "ci"), ("scope", "project"), ("project", "My_Demo"), ("expires", "7")];
-    assert!(browser.post("/account/tokens/create", &form).await.body.contains("for <bdi>My_Demo</bdi>"));
+    let form = [
+        ("description", "ci"),
+        ("scope", "project"),
+        ("project", "My_Demo"),
+        ("expires", "7"),
+    ];
+    assert!(
+        browser
+            .post("/account/tokens/create", &form)
+            .await
+            .body
+            .contains("for <bdi>My_Demo</bdi>")
+    );
     let list = browser.get("/account/tokens/").await;
-    assert!(list.body.contains("data-label=\"For\"><bdi>my-demo</bdi></td>"), "{}", list.body);
+    assert!(
+        list.body
+            .contains("data-label=\"For\"><bdi>my-demo</bdi></td>"),
+        "{}",
+        list.body
+    );
     assert!(!list.body.contains("Has ended"));
 }
 
@@ -103,15 +223,34 @@ async fn a_token_is_for_one_project_and_has_an_end() {
 async fn a_token_makes_no_token_and_sees_no_page() {
     let site = Site::new().await;
     let mut browser = somebody(&site, "ana").await;
-    let token = browser.post("/account/tokens/create", &FORM).await.between("aria-label=\"The token\"><code>", "</code>");
+    let token = browser
+        .post("/account/tokens/create", &FORM)
+        .await
+        .between("aria-label=\"The token\"><code>", "</code>");
     let bearer = format!("Bearer {token}");
     for path in ["/account/tokens/", "/account/tokens/create", "/account/"] {
-        let answer = site.browser().send(Request::get(path).header(AUTHORIZATION, &bearer), Body::empty()).await;
+        let answer = site
+            .browser()
+            .send(
+                Request::get(path).header(AUTHORIZATION, &bearer),
+                Body::empty(),
+            )
+            .await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
         assert!(!answer.body.contains("laptop"), "{path}");
     }
-    let request = Request::post("/account/tokens/create").header(AUTHORIZATION, &bearer).header(ORIGIN, URL);
+    let request = Request::post("/account/tokens/create")
+        .header(AUTHORIZATION, &bearer)
+        .header(ORIGIN, URL);
     let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let answer = site.browser().send(request, Body::from("description=")).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN, "refused before the form is looked at: {}", answer.body);
+    let answer = site
+        .browser()
+        .send(request, Body::from("description="))
+        .await;
+    assert_eq!(
+        answer.status,
+        StatusCode::FORBIDDEN,
+        "refused before the form is looked at: {}",
+        answer.body
+    );
 }

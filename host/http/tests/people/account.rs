@@ -14,17 +14,47 @@ async fn an_address_is_added_verified_made_primary_and_the_old_one_removed() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    let page = browser.post("/account/emails/", &[("address", "<b>@x")]).await;
-    assert!(page.status.is_client_error() && page.body.contains("id=\"error-address\"") && !page.body.contains("<b>@x"), "{}", page.body);
-    let page = browser.post_and_follow("/account/emails/", &[("address", "new@example.org")]).await;
-    assert!(page.body.contains("We have sent a link") && !page.body.contains("new@example.org"), "listed once it is known to be hers: {}", page.body);
-    assert!(page.body.contains("<td data-label=\"State\">Primary, verified</td>") && page.body.contains("To change it, add another address"), "{}", page.body);
+    let page = browser
+        .post("/account/emails/", &[("address", "<b>@x")])
+        .await;
+    assert!(
+        page.status.is_client_error()
+            && page.body.contains("id=\"error-address\"")
+            && !page.body.contains("<b>@x"),
+        "{}",
+        page.body
+    );
+    let page = browser
+        .post_and_follow("/account/emails/", &[("address", "new@example.org")])
+        .await;
+    assert!(
+        page.body.contains("We have sent a link") && !page.body.contains("new@example.org"),
+        "listed once it is known to be hers: {}",
+        page.body
+    );
+    assert!(
+        page.body
+            .contains("<td data-label=\"State\">Primary, verified</td>")
+            && page.body.contains("To change it, add another address"),
+        "{}",
+        page.body
+    );
     let link = site.mailed_link(MailKind::EmailVerify).await;
     let secret = site.browser().get(&link).await.field("link");
-    site.browser().post_and_follow("/email/confirm", &[("link", &secret)]).await;
-    let page = browser.post_and_follow("/account/emails/promote", &[("address", "new@example.org")]).await;
-    assert!(page.body.contains("Your primary address is changed."), "{}", page.body);
-    let page = browser.post_and_follow("/account/emails/remove", &[("address", "ana@example.org")]).await;
+    site.browser()
+        .post_and_follow("/email/confirm", &[("link", &secret)])
+        .await;
+    let page = browser
+        .post_and_follow("/account/emails/promote", &[("address", "new@example.org")])
+        .await;
+    assert!(
+        page.body.contains("Your primary address is changed."),
+        "{}",
+        page.body
+    );
+    let page = browser
+        .post_and_follow("/account/emails/remove", &[("address", "ana@example.org")])
+        .await;
     assert!(!page.body.contains("ana@example.org"), "{}", page.body);
 }
 
@@ -36,7 +66,9 @@ async fn factors_come_after_a_verified_address_and_a_recovery_code_that_was_used
     browser.log_in("ana").await;
     let page = browser.get("/account/factors/").await;
     assert!(
-        page.body.contains("Get recovery codes") && page.body.contains("first; then you can add this.") && !page.body.contains("Set up an app"),
+        page.body.contains("Get recovery codes")
+            && page.body.contains("first; then you can add this.")
+            && !page.body.contains("Set up an app"),
         "{}",
         page.body
     );
@@ -48,14 +80,38 @@ async fn factors_come_after_a_verified_address_and_a_recovery_code_that_was_used
     let codes = page.recovery_codes();
     assert_eq!(codes.len(), 8);
     let again = browser.get("/account/factors/recovery-codes").await;
-    assert!(codes.iter().all(|code| !again.body.contains(code.as_str())), "codes are shown once");
-    let page = browser.post("/account/factors/recovery-codes/confirm", &[("code", "aaaa-aaaa-aaaa-aaaa")]).await;
-    assert!(page.status.is_client_error() && page.body.contains("id=\"error-code\""), "{}", page.body);
-    browser.post_and_follow("/account/factors/recovery-codes/confirm", &[("code", &codes[3])]).await;
+    assert!(
+        codes.iter().all(|code| !again.body.contains(code.as_str())),
+        "codes are shown once"
+    );
+    let page = browser
+        .post(
+            "/account/factors/recovery-codes/confirm",
+            &[("code", "aaaa-aaaa-aaaa-aaaa")],
+        )
+        .await;
+    assert!(
+        page.status.is_client_error() && page.body.contains("id=\"error-code\""),
+        "{}",
+        page.body
+    );
+    browser
+        .post_and_follow(
+            "/account/factors/recovery-codes/confirm",
+            &[("code", &codes[3])],
+        )
+        .await;
     let page = browser.get("/account/factors/").await;
-    assert!(page.body.contains("Set up an app") && page.body.contains("data-webauthn=\"create\""), "{}", page.body);
+    assert!(
+        page.body.contains("Set up an app") && page.body.contains("data-webauthn=\"create\""),
+        "{}",
+        page.body
+    );
     let security = page.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(security.contains("script-src 'self'") && !security.contains("unsafe"), "{security}");
+    assert!(
+        security.contains("script-src 'self'") && !security.contains("unsafe"),
+        "{security}"
+    );
 }
 
 #[tokio::test]
@@ -68,9 +124,24 @@ async fn the_secret_of_an_app_is_a_picture_and_text_and_survives_a_wrong_code() 
     let page = browser.get("/account/factors/totp").await;
     let secret = page.between("<code class=\"secret\">", "</code>");
     assert!(secret.split(' ').all(|group| group.len() == 4), "{secret}");
-    assert!(page.body.contains("<svg class=\"qr-code\" role=\"img\" aria-label=\"") && !page.body.contains(" style="), "{}", page.body);
-    let again = browser.post("/account/factors/totp", &[("ceremony", &page.field("ceremony")), ("code", "000")]).await;
-    assert!(again.status.is_client_error() && again.body.contains("id=\"error-code\""), "{}", again.body);
+    assert!(
+        page.body
+            .contains("<svg class=\"qr-code\" role=\"img\" aria-label=\"")
+            && !page.body.contains(" style="),
+        "{}",
+        page.body
+    );
+    let again = browser
+        .post(
+            "/account/factors/totp",
+            &[("ceremony", &page.field("ceremony")), ("code", "000")],
+        )
+        .await;
+    assert!(
+        again.status.is_client_error() && again.body.contains("id=\"error-code\""),
+        "{}",
+        again.body
+    );
     assert_eq!(again.between("<code class=\"secret\">", "</code>"), secret);
 }
 
@@ -83,18 +154,31 @@ async fn the_last_factor_stays_while_something_demands_it_and_the_page_says_what
     browser.keep_recovery_codes().await;
     let secret = browser.set_up_app().await;
     let page = browser.get("/account/factors/totp/remove").await;
-    assert!(page.body.contains("Why you need one") && page.body.contains("require-second-factor"), "{}", page.body);
+    assert!(
+        page.body.contains("Why you need one") && page.body.contains("require-second-factor"),
+        "{}",
+        page.body
+    );
     assert!(!page.body.contains("Remove it</button>"));
     // With the factor, the session asks for it before anything is removed, once a while has
     // gone by since it was set up.
     site.clock.advance_seconds(3600);
     let page = browser.post("/account/factors/totp/remove", &[]).await;
-    assert_eq!((page.status, page.field("step-up-to").as_str()), (StatusCode::FORBIDDEN, "/account/factors/totp/remove"));
+    assert_eq!(
+        (page.status, page.field("step-up-to").as_str()),
+        (StatusCode::FORBIDDEN, "/account/factors/totp/remove")
+    );
     browser.step_up(&secret).await;
     let answer = browser.post("/account/factors/totp/remove", &[]).await;
     assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
     assert!(answer.body.contains("Why you need one"), "{}", answer.body);
-    assert!(browser.get("/account/factors/").await.body.contains("Remove the app"));
+    assert!(
+        browser
+            .get("/account/factors/")
+            .await
+            .body
+            .contains("Remove the app")
+    );
 }
 
 #[tokio::test]
@@ -106,15 +190,35 @@ async fn sessions_are_listed_and_others_ended() {
     second.log_in("ana").await;
     let page = first.get("/account/sessions/").await;
     assert_eq!(
-        (page.body.matches("<span class=\"label\">this browser</span>").count(), page.body.matches("name=\"session\"").count()),
+        (
+            page.body
+                .matches("<span class=\"label\">this browser</span>")
+                .count(),
+            page.body.matches("name=\"session\"").count()
+        ),
         (1, 1),
         "{}",
         page.body
     );
     // The one that asks comes first, although the other one is newer.
-    assert!(page.body.find("this browser</span>").unwrap() < page.body.find("name=\"session\"").unwrap(), "{}", page.body);
-    let page = first.post_and_follow("/account/sessions/end", &[("session", &page.field("session"))]).await;
-    assert!(page.body.contains("The session is ended.") && page.body.contains("There is no other session."), "{}", page.body);
+    assert!(
+        page.body.find("this browser</span>").unwrap()
+            < page.body.find("name=\"session\"").unwrap(),
+        "{}",
+        page.body
+    );
+    let page = first
+        .post_and_follow(
+            "/account/sessions/end",
+            &[("session", &page.field("session"))],
+        )
+        .await;
+    assert!(
+        page.body.contains("The session is ended.")
+            && page.body.contains("There is no other session."),
+        "{}",
+        page.body
+    );
     assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
 }
 
@@ -128,7 +232,8 @@ async fn nobody_ends_a_session_of_somebody_else() {
     other.log_in("ana").await;
     eve.log_in("eve").await;
     let session = ana.get("/account/sessions/").await.field("session");
-    eve.post("/account/sessions/end", &[("session", &session)]).await;
+    eve.post("/account/sessions/end", &[("session", &session)])
+        .await;
     assert_eq!(other.get("/account/").await.status, StatusCode::OK);
 }
 
@@ -137,21 +242,41 @@ async fn the_history_tells_what_happened_filtered_and_as_json() {
     let site = Site::new().await;
     site.user("ana").await;
     let mut browser = site.browser();
-    browser.post("/login", &[("user", "ana"), ("password", "wrong")]).await;
+    browser
+        .post("/login", &[("user", "ana"), ("password", "wrong")])
+        .await;
     browser.log_in("ana").await;
     browser.keep_recovery_codes().await;
     let everything = browser.get("/account/history/").await;
-    assert!(everything.body.contains("<caption") && everything.body.contains("<time datetime=\"20"), "{}", everything.body);
+    assert!(
+        everything.body.contains("<caption") && everything.body.contains("<time datetime=\"20"),
+        "{}",
+        everything.body
+    );
     let refusals = browser.get("/account/history/?show=refusals").await;
-    assert!(refusals.body.contains("<strong aria-current=\"true\">Refusals</strong>") && !refusals.body.contains("ecovery code"), "{}", refusals.body);
+    assert!(
+        refusals
+            .body
+            .contains("<strong aria-current=\"true\">Refusals</strong>")
+            && !refusals.body.contains("ecovery code"),
+        "{}",
+        refusals.body
+    );
     let changes = browser.get("/account/history/?show=changes").await;
     assert!(changes.body.contains("ecovery code"), "{}", changes.body);
     let export = browser.get("/account/history/history.json").await;
     assert_eq!(export.headers["content-type"], "application/json");
-    assert!(export.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));
+    assert!(
+        export.headers["content-disposition"]
+            .to_str()
+            .unwrap()
+            .starts_with("attachment")
+    );
     assert!(
         export.body.contains("\"kind\":\"authentication:failed\"")
-            && export.body.contains("\"kind\":\"account:recovery-codes:generated\"")
+            && export
+                .body
+                .contains("\"kind\":\"account:recovery-codes:generated\"")
             && !export.body.contains(PASSWORD)
     );
 }
@@ -174,13 +299,24 @@ async fn a_long_history_is_exported_in_several_answers() {
     };
     (1..700).for_each(|number| unit.also(&event(number)));
     unit.commit(&event(700)).await.unwrap();
-    let (mut path, mut answers, mut seen) = ("/account/history/history.json".to_owned(), 0, Vec::new());
+    let (mut path, mut answers, mut seen) =
+        ("/account/history/history.json".to_owned(), 0, Vec::new());
     loop {
         let answer = browser.get(&path).await;
-        assert!(answer.body.len() < (1 << 20) + 20_000, "{}", answer.body.len());
+        assert!(
+            answer.body.len() < (1 << 20) + 20_000,
+            "{}",
+            answer.body.len()
+        );
         let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         answers += 1;
-        seen.extend(answer["events"].as_array().unwrap().iter().filter_map(|event| event["detail"]["number"].as_u64()));
+        seen.extend(
+            answer["events"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|event| event["detail"]["number"].as_u64()),
+        );
         match answer["next"].as_str() {
             Some(next) => path = next.strip_prefix(URL).unwrap().to_owned(),
             None => break,
@@ -197,12 +333,27 @@ async fn this_was_not_me_ends_everything_and_mails_a_way_back() {
     let (mut first, mut second) = (site.browser(), site.browser());
     first.log_in("ana").await;
     second.log_in("ana").await;
-    assert!(first.get("/account/secure").await.body.contains("every API token is revoked"));
+    assert!(
+        first
+            .get("/account/secure")
+            .await
+            .body
+            .contains("every API token is revoked")
+    );
     let page = first.post("/account/secure", &[]).await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::OK, "Your account is secured · index.example"));
-    assert!(!first.is_logged_in() && !page.body.contains("Log out"), "{}", page.body);
+    assert_eq!(
+        (page.status, page.title().as_str()),
+        (StatusCode::OK, "Your account is secured · index.example")
+    );
+    assert!(
+        !first.is_logged_in() && !page.body.contains("Log out"),
+        "{}",
+        page.body
+    );
     assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
-    let answer = first.post("/login", &[("user", "ana"), ("password", PASSWORD)]).await;
+    let answer = first
+        .post("/login", &[("user", "ana"), ("password", PASSWORD)])
+        .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     let link = site.mailed_link(MailKind::AccountSecured).await;
     assert!(first.get(&link).await.body.contains("New password"));
@@ -214,12 +365,29 @@ async fn an_account_is_deleted_by_typing_its_name() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    assert!(browser.get("/account/delete").await.body.contains("type it exactly like this: ana"));
-    let page = browser.post("/account/delete", &[("user-name", "bob")]).await;
+    assert!(
+        browser
+            .get("/account/delete")
+            .await
+            .body
+            .contains("type it exactly like this: ana")
+    );
+    let page = browser
+        .post("/account/delete", &[("user-name", "bob")])
+        .await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let page = browser.post_and_follow("/account/delete", &[("user-name", "ana")]).await;
-    assert!(page.body.contains("The account is deleted.") && !browser.is_logged_in(), "{}", page.body);
-    let answer = site.browser().post("/login", &[("user", "ana"), ("password", PASSWORD)]).await;
+    let page = browser
+        .post_and_follow("/account/delete", &[("user-name", "ana")])
+        .await;
+    assert!(
+        page.body.contains("The account is deleted.") && !browser.is_logged_in(),
+        "{}",
+        page.body
+    );
+    let answer = site
+        .browser()
+        .post("/login", &[("user", "ana"), ("password", PASSWORD)])
+        .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
 
@@ -230,32 +398,117 @@ async fn recoveries_are_for_staff_and_the_owner_stops_one_by_mail() {
     site.user_who("root", true).await;
     let (mut ana, mut root) = (site.browser(), site.browser());
     ana.log_in("ana").await;
-    assert_eq!(ana.get("/staff/recoveries/").await.status, StatusCode::FORBIDDEN);
-    assert!(!ana.get("/account/").await.body.contains("/staff/recoveries/"));
-    assert_eq!(ana.post("/staff/recoveries/start", &[("user", "root"), ("reason", "because I would like to")]).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(ana.post("/staff/recoveries/start", &[("user", "nobody"), ("reason", "because I would like to")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        ana.get("/staff/recoveries/").await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert!(
+        !ana.get("/account/")
+            .await
+            .body
+            .contains("/staff/recoveries/")
+    );
+    assert_eq!(
+        ana.post(
+            "/staff/recoveries/start",
+            &[("user", "root"), ("reason", "because I would like to")]
+        )
+        .await
+        .status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        ana.post(
+            "/staff/recoveries/start",
+            &[("user", "nobody"), ("reason", "because I would like to")]
+        )
+        .await
+        .status,
+        StatusCode::FORBIDDEN
+    );
 
     root.log_in("root").await;
     root.keep_recovery_codes().await;
     let secret = root.set_up_app().await;
-    assert!(root.get("/staff/recoveries/").await.body.contains("None yet."), "to set the app up proved it");
+    assert!(
+        root.get("/staff/recoveries/")
+            .await
+            .body
+            .contains("None yet."),
+        "to set the app up proved it"
+    );
     site.clock.advance_seconds(3600);
-    assert!(root.get("/staff/recoveries/").await.body.contains("Confirm it’s you"));
+    assert!(
+        root.get("/staff/recoveries/")
+            .await
+            .body
+            .contains("Confirm it’s you")
+    );
     root.step_up(&secret).await;
-    assert!(root.get("/account/").await.body.contains(&format!("{URL}/staff/recoveries/")));
+    assert!(
+        root.get("/account/")
+            .await
+            .body
+            .contains(&format!("{URL}/staff/recoveries/"))
+    );
     let page = root.get("/staff/recoveries/").await;
     assert!(page.body.contains("None yet."), "{}", page.body);
-    let page = root.post("/staff/recoveries/start", &[("user", "nobody"), ("reason", "called us and knew the address")]).await;
-    assert!(page.status.is_client_error() && page.body.contains("id=\"error-user\""), "{}", page.body);
-    let page = root.post("/staff/recoveries/start", &[("user", "ana"), ("reason", "short")]).await;
-    assert!(page.status.is_client_error() && page.body.contains("id=\"error-reason\""), "{}", page.body);
-    let page = root.post_and_follow("/staff/recoveries/start", &[("user", "ana"), ("reason", "called us and knew the <b>address")]).await;
-    assert!(page.body.contains("knew the &lt;b&gt;address") && page.body.contains("Stop<span"), "{}", page.body);
+    let page = root
+        .post(
+            "/staff/recoveries/start",
+            &[
+                ("user", "nobody"),
+                ("reason", "called us and knew the address"),
+            ],
+        )
+        .await;
+    assert!(
+        page.status.is_client_error() && page.body.contains("id=\"error-user\""),
+        "{}",
+        page.body
+    );
+    let page = root
+        .post(
+            "/staff/recoveries/start",
+            &[("user", "ana"), ("reason", "short")],
+        )
+        .await;
+    assert!(
+        page.status.is_client_error() && page.body.contains("id=\"error-reason\""),
+        "{}",
+        page.body
+    );
+    let page = root
+        .post_and_follow(
+            "/staff/recoveries/start",
+            &[
+                ("user", "ana"),
+                ("reason", "called us and knew the <b>address"),
+            ],
+        )
+        .await;
+    assert!(
+        page.body.contains("knew the &lt;b&gt;address") && page.body.contains("Stop<span"),
+        "{}",
+        page.body
+    );
     let link = site.mailed_link(MailKind::RecoveryStarted).await;
     let page = site.browser().get(&link).await;
-    let stopped = site.browser().post("/recovery/cancel", &[("link", &page.field("link"))]).await;
-    assert!(stopped.body.contains("The recovery is stopped"), "{}", stopped.body);
-    assert!(root.get("/staff/recoveries/").await.body.contains("Cancelled"));
+    let stopped = site
+        .browser()
+        .post("/recovery/cancel", &[("link", &page.field("link"))])
+        .await;
+    assert!(
+        stopped.body.contains("The recovery is stopped"),
+        "{}",
+        stopped.body
+    );
+    assert!(
+        root.get("/staff/recoveries/")
+            .await
+            .body
+            .contains("Cancelled")
+    );
 }
 
 #[tokio::test]
@@ -263,14 +516,31 @@ async fn a_token_opens_no_page_of_a_person() {
     let site = Site::new().await;
     site.user("ana").await;
     let token = site.token("ana").await;
-    let pages = portcullis_http::routes().iter().filter(|route| route.path.starts_with("/account/") || route.path.starts_with("/staff/"));
+    let pages = portcullis_http::routes()
+        .iter()
+        .filter(|route| route.path.starts_with("/account/") || route.path.starts_with("/staff/"));
     let mut seen = 0;
     for route in pages {
-        let path = route.path.replace("{key}", &model::KeyId::new().to_string()).replace("{token}", &model::TokenId::new().to_string());
-        let answer = site.browser().with_token(&token, route.verb.methods()[0], &path).await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{route:?}: {}", answer.body);
+        let path = route
+            .path
+            .replace("{key}", &model::KeyId::new().to_string())
+            .replace("{token}", &model::TokenId::new().to_string());
+        let answer = site
+            .browser()
+            .with_token(&token, route.verb.methods()[0], &path)
+            .await;
+        assert_eq!(
+            answer.status,
+            StatusCode::FORBIDDEN,
+            "{route:?}: {}",
+            answer.body
+        );
         // The core comes before the policies: what is staff's is no token's, whatever they say.
-        let reason = if path.starts_with("/staff/") { "Only the staff of the registry may do this." } else { "API tokens are only valid for uploads." };
+        let reason = if path.starts_with("/staff/") {
+            "Only the staff of the registry may do this."
+        } else {
+            "API tokens are only valid for uploads."
+        };
         assert!(answer.body.contains(reason), "{route:?}: {}", answer.body);
         seen += 1;
     }
@@ -285,9 +555,21 @@ async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
     browser.log_in("ana").await;
     browser.keep_recovery_codes().await;
     site.clock.advance_seconds(3600);
-    let form = [("kind", "passkey"), ("name", "Blue \"key\""), ("ceremony", ""), ("response", "")];
+    let form = [
+        ("kind", "passkey"),
+        ("name", "Blue \"key\""),
+        ("ceremony", ""),
+        ("response", ""),
+    ];
     let page = browser.post("/account/factors/keys", &form).await;
-    assert_eq!((page.status, page.field("step-up-need").as_str(), page.field("kind").as_str()), (StatusCode::FORBIDDEN, "password", "passkey"));
+    assert_eq!(
+        (
+            page.status,
+            page.field("step-up-need").as_str(),
+            page.field("kind").as_str()
+        ),
+        (StatusCode::FORBIDDEN, "password", "passkey")
+    );
     let fields = [
         ("step-up-to", "/account/factors/keys"),
         ("step-up-method", "post"),
@@ -295,11 +577,25 @@ async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
         ("step-up-proof", "password"),
         ("step-up-password", PASSWORD),
     ];
-    let answer = browser.post("/account/step-up", &[&fields[..], &form].concat()).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::TEMPORARY_REDIRECT, "/account/factors/keys"));
+    let answer = browser
+        .post("/account/step-up", &[&fields[..], &form].concat())
+        .await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::TEMPORARY_REDIRECT, "/account/factors/keys")
+    );
     let page = browser.post("/account/factors/keys", &form).await;
-    assert!(page.body.contains("Now press “Add the key” again") && page.body.contains("value=\"Blue &#34;key&#34;\""), "{}", page.body);
-    assert!(page.body.contains("value=\"passkey\" required checked"), "{}", page.body);
+    assert!(
+        page.body.contains("Now press “Add the key” again")
+            && page.body.contains("value=\"Blue &#34;key&#34;\""),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("value=\"passkey\" required checked"),
+        "{}",
+        page.body
+    );
 }
 
 /// A session whose log-in was let through while breached passwords were only counted.
@@ -309,17 +605,27 @@ async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_
     let user = site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    let session = site.storage.sessions_of(user, Timestamp(0), site.clock.now()).await.unwrap()[0].id;
+    let session = site
+        .storage
+        .sessions_of(user, Timestamp(0), site.clock.now())
+        .await
+        .unwrap()[0]
+        .id;
     // SHA-256 of 32 zero bytes, which the cookie below stands for.
     let hash: [u8; 32] = std::array::from_fn(|at| {
         let hex = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925";
         u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()
     });
     let mut unit = site.storage.begin().await.unwrap();
-    unit.change_session_secret(session, &hash, storage::sessions::Proven::Password(site.clock.now(), PasswordState::Breached), site.clock.now())
-        .await
-        .unwrap()
-        .unwrap();
+    unit.change_session_secret(
+        session,
+        &hash,
+        storage::sessions::Proven::Password(site.clock.now(), PasswordState::Breached),
+        site.clock.now(),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     let event = AuditEvent {
         at: site.clock.now(),
         kind: EventKind::SessionStarted,
@@ -338,9 +644,17 @@ async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_
     let page = browser.get("/account/password").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
     let new = "brisk lanterns under seven bridges";
-    let page = browser.post_and_follow("/account/password", &[("current", PASSWORD), ("password", new)]).await;
+    let page = browser
+        .post_and_follow(
+            "/account/password",
+            &[("current", PASSWORD), ("password", new)],
+        )
+        .await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-    let answer = site.browser().post("/login", &[("user", "ana"), ("password", new)]).await;
+    let answer = site
+        .browser()
+        .post("/login", &[("user", "ana"), ("password", new)])
+        .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
 }
 
@@ -350,8 +664,17 @@ async fn all_that_is_wrong_with_a_new_password_is_told_at_once() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    let page = browser.post("/account/password", &[("current", "wrong horse"), ("password", "short")]).await;
-    assert!(page.body.contains("id=\"error-current\"") && page.body.contains("id=\"error-password\""), "{}", page.body);
+    let page = browser
+        .post(
+            "/account/password",
+            &[("current", "wrong horse"), ("password", "short")],
+        )
+        .await;
+    assert!(
+        page.body.contains("id=\"error-current\"") && page.body.contains("id=\"error-password\""),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]
@@ -368,38 +691,107 @@ async fn known_browsers_and_command_lines_are_listed_and_forgotten() {
     let code = site.code(&secret);
     let call = async |code: &str, device: Option<&str>| {
         let proof = serde_json::json!({ "user": "ana", "password": PASSWORD, "totp": code, "device": device, "host": "build-7" });
-        let request = axum::http::Request::post("/api/projects/demo/staged").header("content-type", "application/json").header("accept", "application/json");
-        site.browser().send(request, axum::body::Body::from(proof.to_string())).await
+        let request = axum::http::Request::post("/api/projects/demo/staged")
+            .header("content-type", "application/json")
+            .header("accept", "application/json");
+        site.browser()
+            .send(request, axum::body::Body::from(proof.to_string()))
+            .await
     };
     let code_of = |answer: &crate::browser::Answer| -> serde_json::Value {
         serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default()["reasons"][0]["code"].clone()
     };
     let unknown = call(&code, None).await;
-    assert_eq!((unknown.status, code_of(&unknown).as_str()), (StatusCode::FORBIDDEN, Some("device-unknown")), "{}", unknown.body);
-    let device = serde_json::from_str::<serde_json::Value>(&unknown.body).unwrap()["device"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (unknown.status, code_of(&unknown).as_str()),
+        (StatusCode::FORBIDDEN, Some("device-unknown")),
+        "{}",
+        unknown.body
+    );
+    let device = serde_json::from_str::<serde_json::Value>(&unknown.body).unwrap()["device"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     let link = site.mailed_link(MailKind::CommandLineConfirm).await;
     let page = site.browser().get(&link).await;
-    assert!(page.body.contains("Yes, let this command line in") && !page.body.contains("build-7"), "{}", page.body);
-    assert!(!ana.get("/account/sessions/").await.body.contains("Command line on"), "what was not confirmed is not known");
-    let confirmed = site.browser().post("/login/device", &[("link", &page.field("link"))]).await;
-    assert!(confirmed.status == StatusCode::OK && confirmed.body.contains("The command line is confirmed"), "{}", confirmed.body);
-    assert_ne!(code_of(&call(&code, Some(&device)).await).as_str(), Some("device-unknown"));
+    assert!(
+        page.body.contains("Yes, let this command line in") && !page.body.contains("build-7"),
+        "{}",
+        page.body
+    );
+    assert!(
+        !ana.get("/account/sessions/")
+            .await
+            .body
+            .contains("Command line on"),
+        "what was not confirmed is not known"
+    );
+    let confirmed = site
+        .browser()
+        .post("/login/device", &[("link", &page.field("link"))])
+        .await;
+    assert!(
+        confirmed.status == StatusCode::OK
+            && confirmed.body.contains("The command line is confirmed"),
+        "{}",
+        confirmed.body
+    );
+    assert_ne!(
+        code_of(&call(&code, Some(&device)).await).as_str(),
+        Some("device-unknown")
+    );
 
     let page = ana.get("/account/sessions/").await;
     let rows = page.body.split("id=\"device-list\"").nth(1).unwrap();
-    assert!(rows.contains("Command line on build-7") && rows.matches("name=\"device\"").count() == 2, "{}", page.body);
+    assert!(
+        rows.contains("Command line on build-7") && rows.matches("name=\"device\"").count() == 2,
+        "{}",
+        page.body
+    );
     assert!(!page.body.contains(&device), "its secret is shown nowhere");
-    let row = rows.split("<tr>").find(|row| row.contains("build-7")).unwrap();
-    let mark = row.split_once("name=\"device\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    let row = rows
+        .split("<tr>")
+        .find(|row| row.contains("build-7"))
+        .unwrap();
+    let mark = row
+        .split_once("name=\"device\" value=\"")
+        .unwrap()
+        .1
+        .split_once('"')
+        .unwrap()
+        .0
+        .to_owned();
 
-    eve.post_and_follow("/account/sessions/forget-device", &[("device", &mark)]).await;
-    assert!(ana.get("/account/sessions/").await.body.contains("build-7"), "nobody forgets what is somebody else's");
-    let page = ana.post_and_follow("/account/sessions/forget-device", &[("device", &mark)]).await;
-    assert!(page.body.contains("Forgotten. The next login from there") && !page.body.contains("build-7"), "{}", page.body);
-    assert_eq!(code_of(&call(&code, Some(&device)).await).as_str(), Some("device-unknown"));
+    eve.post_and_follow("/account/sessions/forget-device", &[("device", &mark)])
+        .await;
+    assert!(
+        ana.get("/account/sessions/").await.body.contains("build-7"),
+        "nobody forgets what is somebody else's"
+    );
+    let page = ana
+        .post_and_follow("/account/sessions/forget-device", &[("device", &mark)])
+        .await;
+    assert!(
+        page.body.contains("Forgotten. The next login from there")
+            && !page.body.contains("build-7"),
+        "{}",
+        page.body
+    );
+    assert_eq!(
+        code_of(&call(&code, Some(&device)).await).as_str(),
+        Some("device-unknown")
+    );
     let history = ana.get("/account/history/").await;
-    for sentence in ["from an unknown command line", "A new command line was confirmed by email.", "The command line on build-7 was forgotten"] {
-        assert!(history.body.contains(sentence), "{sentence}: {}", history.body);
+    for sentence in [
+        "from an unknown command line",
+        "A new command line was confirmed by email.",
+        "The command line on build-7 was forgotten",
+    ] {
+        assert!(
+            history.body.contains(sentence),
+            "{sentence}: {}",
+            history.body
+        );
     }
 }

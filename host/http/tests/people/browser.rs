@@ -6,10 +6,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Request, StatusCode};
-use gate::{Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target, break_glass};
+use gate::{
+    Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
+    break_glass,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
-use identity::{CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret, SetPassword};
+use identity::{
+    CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret, SetPassword,
+};
 use model::audit::Actor;
 use model::mail::{MailField, MailKind};
 use model::time::ManualClock;
@@ -41,32 +46,86 @@ impl Site {
     /// With one of the sets that are shipped.
     pub(crate) async fn with_set(set: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("database").display())).await.unwrap();
+        let storage = Storage::connect(&format!(
+            "sqlite:{}",
+            folder.path().join("database").display()
+        ))
+        .await
+        .unwrap();
         storage.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let mut engine = policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess);
         engine.lanes = 1;
         let engine = policy_engine::Engine::new(engine).unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
-        let server = ServerIdentity { id: model::DecisionId::new().0, host: "test".into(), pid: 1, started_at: NOW };
-        let package = package(set, &folder.path().join("set")).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
+        let recorder = Recorder::start(
+            storage.clone(),
+            RecorderConfig {
+                reads_per_second: 1000,
+                ..RecorderConfig::default()
+            },
+        );
+        let server = ServerIdentity {
+            id: model::DecisionId::new().0,
+            host: "test".into(),
+            pid: 1,
+            started_at: NOW,
+        };
+        let package = package(set, &folder.path().join("set"))
+            .verify(&engine)
+            .unwrap_or_else(|error| panic!("{error}"));
         let number = package.store(&storage, &Actor::System, NOW).await.unwrap();
-        let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
+        let gate = Gate::new(GateConfig {
+            storage: storage.clone(),
+            engine,
+            recorder,
+            clock: clock.clone(),
+            server,
+        });
         gate.install(number).await.unwrap();
-        let password_hashing = PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 4, waiting: 64 };
-        let config = IdentityConfig { password_hashing, ..IdentityConfig::for_host("index.example") };
+        let password_hashing = PasswordHashing {
+            memory_kib: 8,
+            iterations: 1,
+            lanes: 1,
+            at_once: 4,
+            waiting: 64,
+        };
+        let config = IdentityConfig {
+            password_hashing,
+            ..IdentityConfig::for_host("index.example")
+        };
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
-        let registry = Registry::new(storage.clone(), clock.clone(), RegistryConfig::new(folder.path().join("blobs"), URL)).unwrap();
-        let app = App::new(AppConfig::new(URL).unwrap(), gate, identity.clone(), registry);
-        Self { router: app.router(), identity, storage, clock, _folder: folder }
+        let registry = Registry::new(
+            storage.clone(),
+            clock.clone(),
+            RegistryConfig::new(folder.path().join("blobs"), URL),
+        )
+        .unwrap();
+        let app = App::new(
+            AppConfig::new(URL).unwrap(),
+            gate,
+            identity.clone(),
+            registry,
+        );
+        Self {
+            router: app.router(),
+            identity,
+            storage,
+            clock,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser { site: self, cookies: Vec::new() }
+        Browser {
+            site: self,
+            cookies: Vec::new(),
+        }
     }
 
     pub(crate) async fn permit<T: Target>(&self, target: T) -> Permit<T> {
-        break_glass(&self.storage, &*self.clock, "operator", target).await.unwrap()
+        break_glass(&self.storage, &*self.clock, "operator", target)
+            .await
+            .unwrap()
     }
 
     /// A user with [`PASSWORD`] and a verified address.
@@ -77,35 +136,79 @@ impl Site {
     pub(crate) async fn user_who(&self, name: &str, staff: bool) -> UserId {
         let name = UserName::parse(name).unwrap();
         let email = Some(format!("{name}@example.org"));
-        let user = self.identity.create_user(self.permit(CreateUser { name, email, email_verified: true, staff }).await).await.unwrap();
-        let target = SetPassword { user, password: Secret::new(PASSWORD.to_owned()) };
-        self.identity.set_password(self.permit(target).await).await.unwrap();
+        let user = self
+            .identity
+            .create_user(
+                self.permit(CreateUser {
+                    name,
+                    email,
+                    email_verified: true,
+                    staff,
+                })
+                .await,
+            )
+            .await
+            .unwrap();
+        let target = SetPassword {
+            user,
+            password: Secret::new(PASSWORD.to_owned()),
+        };
+        self.identity
+            .set_password(self.permit(target).await)
+            .await
+            .unwrap();
         user
     }
 
     /// Whose name it is.
     pub(crate) async fn identity_of(&self, name: &str) -> UserId {
-        self.storage.user_by_name(&UserName::parse(name).unwrap()).await.unwrap().unwrap().id
+        self.storage
+            .user_by_name(&UserName::parse(name).unwrap())
+            .await
+            .unwrap()
+            .unwrap()
+            .id
     }
 
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
         let name = UserName::parse(user).unwrap();
-        let target = self.identity.token_to_create(&name, "laptop", NewTokenScope::Account, None, None).await.unwrap();
-        self.identity.create_token(self.permit(target).await).await.unwrap().text.expose().clone()
+        let target = self
+            .identity
+            .token_to_create(&name, "laptop", NewTokenScope::Account, None, None)
+            .await
+            .unwrap();
+        self.identity
+            .create_token(self.permit(target).await)
+            .await
+            .unwrap()
+            .text
+            .expose()
+            .clone()
     }
 
     /// The mails that were written since the last look, oldest first.
     pub(crate) async fn mails(&self) -> Vec<OutboxRow> {
         let now = self.clock.now();
-        self.storage.lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000).await.unwrap()
+        self.storage
+            .lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000)
+            .await
+            .unwrap()
     }
 
     /// Path and query of the link in the newest mail of a kind.
     pub(crate) async fn mailed_link(&self, kind: MailKind) -> String {
         let mails = self.mails().await;
-        let mail = mails.iter().rev().find(|row| row.mail.kind == kind).unwrap_or_else(|| panic!("no {kind} was mailed"));
-        mail.mail.field(MailField::Link).strip_prefix(URL).expect("a link to this registry").to_owned()
+        let mail = mails
+            .iter()
+            .rev()
+            .find(|row| row.mail.kind == kind)
+            .unwrap_or_else(|| panic!("no {kind} was mailed"));
+        mail.mail
+            .field(MailField::Link)
+            .strip_prefix(URL)
+            .expect("a link to this registry")
+            .to_owned()
     }
 
     /// The code of an app with this secret, now.
@@ -118,7 +221,10 @@ impl Site {
 fn code_at(secret: &str, seconds: i64) -> String {
     let (mut bits, mut held, mut key) = (0u32, 0, Vec::new());
     for character in secret.bytes().filter(|byte| byte.is_ascii_alphanumeric()) {
-        let digit = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == character).unwrap();
+        let digit = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+            .iter()
+            .position(|known| *known == character)
+            .unwrap();
         (bits, held) = (bits << 5 | digit as u32, held + 5);
         if held >= 8 {
             held -= 8;
@@ -137,8 +243,12 @@ fn package(name: &str, folder: &Path) -> SetPackage {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     std::fs::create_dir(folder).unwrap();
     let set = std::fs::read_to_string(policies.join(name).join("set.toml")).unwrap();
-    for module in set.lines().filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"')) {
-        std::fs::copy(policies.join("modules").join(module), folder.join(module)).expect("policy modules are built: cargo xtask build-plugins");
+    for module in set
+        .lines()
+        .filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"'))
+    {
+        std::fs::copy(policies.join("modules").join(module), folder.join(module))
+            .expect("policy modules are built: cargo xtask build-plugins");
     }
     std::fs::write(folder.join("set.toml"), set).unwrap();
     SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
@@ -168,27 +278,52 @@ impl Browser<'_> {
     }
 
     /// Sends a form that a page of this origin made.
-    pub(crate) async fn post_from(&mut self, origin: &str, site: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body = fields.iter().map(|(name, value)| format!("{}={}", quoted(name), quoted(value))).collect::<Vec<_>>().join("&");
-        let request = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded").header(ORIGIN, origin).header("sec-fetch-site", site);
+    pub(crate) async fn post_from(
+        &mut self,
+        origin: &str,
+        site: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let body = fields
+            .iter()
+            .map(|(name, value)| format!("{}={}", quoted(name), quoted(value)))
+            .collect::<Vec<_>>()
+            .join("&");
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ORIGIN, origin)
+            .header("sec-fetch-site", site);
         self.send(request, Body::from(body)).await
     }
 
     /// Sends the form, then looks at the page that it leads to.
     pub(crate) async fn post_and_follow(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let answer = self.post(path, fields).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", answer.body);
+        assert_eq!(
+            answer.status,
+            StatusCode::SEE_OTHER,
+            "{path}: {}",
+            answer.body
+        );
         let location = answer.location().to_owned();
         self.get(&location).await
     }
 
     /// What a program would send that has a token and no browser.
     pub(crate) async fn with_token(&mut self, token: &str, method: &str, path: &str) -> Answer {
-        let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, format!("Bearer {token}"));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(AUTHORIZATION, format!("Bearer {token}"));
         self.send(request, Body::empty()).await
     }
 
-    pub(crate) async fn send(&mut self, mut request: axum::http::request::Builder, body: Body) -> Answer {
+    pub(crate) async fn send(
+        &mut self,
+        mut request: axum::http::request::Builder,
+        body: Body,
+    ) -> Answer {
         let said = request.headers_ref().unwrap();
         let (has_host, has_accept) = (said.contains_key(HOST), said.contains_key("accept"));
         if !has_host {
@@ -198,45 +333,89 @@ impl Browser<'_> {
             request = request.header("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
         }
         if !self.cookies.is_empty() {
-            let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let cookies = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join("; ");
             request = request.header(COOKIE, cookies);
         }
-        let response = self.site.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self
+            .site
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(SET_COOKIE) {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            assert!(name.starts_with("__Host-") && attributes.contains("HttpOnly") && attributes.contains("Secure") && attributes.contains("SameSite"));
+            assert!(
+                name.starts_with("__Host-")
+                    && attributes.contains("HttpOnly")
+                    && attributes.contains("Secure")
+                    && attributes.contains("SameSite")
+            );
             self.cookies.retain(|(known, _)| known != name);
             if !value.is_empty() {
                 self.cookies.push((name.to_owned(), value.to_owned()));
             }
         }
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
     }
 
     /// Logs in with the password alone.
     pub(crate) async fn log_in(&mut self, user: &str) -> Answer {
-        self.post_and_follow("/login", &[("user", user), ("password", PASSWORD), ("next", "/account/")]).await
+        self.post_and_follow(
+            "/login",
+            &[
+                ("user", user),
+                ("password", PASSWORD),
+                ("next", "/account/"),
+            ],
+        )
+        .await
     }
 
     /// Proves the second factor once more, with an app.
     pub(crate) async fn step_up(&mut self, secret: &str) {
         let code = self.site.code(secret);
-        let fields = [("step-up-to", "/account/"), ("step-up-method", "get"), ("step-up-need", "factor"), ("step-up-proof", "totp"), ("step-up-code", &code)];
+        let fields = [
+            ("step-up-to", "/account/"),
+            ("step-up-method", "get"),
+            ("step-up-need", "factor"),
+            ("step-up-proof", "totp"),
+            ("step-up-code", &code),
+        ];
         let page = self.post_and_follow("/account/step-up", &fields).await;
         assert_eq!(page.title(), "Your account · index.example");
     }
 
     pub(crate) fn is_logged_in(&self) -> bool {
-        self.cookies.iter().any(|(name, _)| name == "__Host-portcullis-session")
+        self.cookies
+            .iter()
+            .any(|(name, _)| name == "__Host-portcullis-session")
     }
 
     /// Gets recovery codes and uses the first of them.
     pub(crate) async fn keep_recovery_codes(&mut self) -> Vec<String> {
-        let codes = self.post("/account/factors/recovery-codes", &[]).await.recovery_codes();
-        let page = self.post_and_follow("/account/factors/recovery-codes/confirm", &[("code", &codes[0])]).await;
+        let codes = self
+            .post("/account/factors/recovery-codes", &[])
+            .await
+            .recovery_codes();
+        let page = self
+            .post_and_follow(
+                "/account/factors/recovery-codes/confirm",
+                &[("code", &codes[0])],
+            )
+            .await;
         assert!(page.body.contains("7 of 8 are unused"), "{}", page.body);
         codes
     }
@@ -245,10 +424,21 @@ impl Browser<'_> {
     pub(crate) async fn set_up_app(&mut self) -> String {
         let page = self.get("/account/factors/totp").await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-        let secret: String = page.between("<code class=\"secret\">", "</code>").replace(' ', "");
+        let secret: String = page
+            .between("<code class=\"secret\">", "</code>")
+            .replace(' ', "");
         let code = self.site.code(&secret);
-        let page = self.post_and_follow("/account/factors/totp", &[("ceremony", &page.field("ceremony")), ("code", &code)]).await;
-        assert!(page.body.contains("The second factor is added."), "{}", page.body);
+        let page = self
+            .post_and_follow(
+                "/account/factors/totp",
+                &[("ceremony", &page.field("ceremony")), ("code", &code)],
+            )
+            .await;
+        assert!(
+            page.body.contains("The second factor is added."),
+            "{}",
+            page.body
+        );
         secret
     }
 }
@@ -256,11 +446,21 @@ impl Browser<'_> {
 impl Answer {
     /// Path and query that it leads to.
     pub(crate) fn location(&self) -> &str {
-        self.headers.get(LOCATION).expect("a redirect").to_str().unwrap().strip_prefix(URL).expect("a redirect within the registry")
+        self.headers
+            .get(LOCATION)
+            .expect("a redirect")
+            .to_str()
+            .unwrap()
+            .strip_prefix(URL)
+            .expect("a redirect within the registry")
     }
 
     pub(crate) fn between(&self, start: &str, end: &str) -> String {
-        let rest = self.body.split_once(start).unwrap_or_else(|| panic!("no `{start}` in {}", self.body)).1;
+        let rest = self
+            .body
+            .split_once(start)
+            .unwrap_or_else(|| panic!("no `{start}` in {}", self.body))
+            .1;
         rest.split_once(end).unwrap().0.to_owned()
     }
 
@@ -276,10 +476,23 @@ impl Answer {
     pub(crate) fn recovery_codes(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         let text = self.between("<pre class=\"codes\"", "</pre>");
-        text.lines().skip(2).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        text.lines()
+            .skip(2)
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
 fn quoted(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                (byte as char).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }

@@ -11,16 +11,49 @@ async fn a_wrong_password_and_an_unknown_user_read_the_same() {
     let site = Site::new().await;
     site.user("ana").await;
     let mut answers = Vec::new();
-    for user in ["ana", "ana@example.org", "nobody", "nobody@example.org", "%", "-"] {
-        let answer = site.browser().post("/login", &[("user", user), ("password", "wrong"), ("next", "/account/")]).await;
+    for user in [
+        "ana",
+        "ana@example.org",
+        "nobody",
+        "nobody@example.org",
+        "%",
+        "-",
+    ] {
+        let answer = site
+            .browser()
+            .post(
+                "/login",
+                &[("user", user), ("password", "wrong"), ("next", "/account/")],
+            )
+            .await;
         assert!(!answer.headers.contains_key(SET_COOKIE));
-        answers.push((answer.status, answer.title(), answer.body.replace(&format!("value=\"{user}\""), "value=\"\"")));
+        answers.push((
+            answer.status,
+            answer.title(),
+            answer
+                .body
+                .replace(&format!("value=\"{user}\""), "value=\"\""),
+        ));
     }
-    assert_eq!((answers[0].0, answers[0].1.as_str()), (StatusCode::FORBIDDEN, "Error: Log in · index.example"));
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(
+        (answers[0].0, answers[0].1.as_str()),
+        (StatusCode::FORBIDDEN, "Error: Log in · index.example")
+    );
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
     let page = &answers[0].2;
-    assert!(page.contains("<li>User name or email address and password do not match. Check both. <a href="), "no field is blamed: {page}");
-    assert!(page.contains("/password/forgot\">Set a new password</a></li>"), "{page}");
+    assert!(
+        page.contains(
+            "<li>User name or email address and password do not match. Check both. <a href="
+        ),
+        "no field is blamed: {page}"
+    );
+    assert!(
+        page.contains("/password/forgot\">Set a new password</a></li>"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -29,11 +62,17 @@ async fn asking_for_a_new_password_says_the_same_for_everybody() {
     site.user("ana").await;
     let mut answers = Vec::new();
     for user in ["ana", "ana@example.org", "nobody", "nobody@example.org"] {
-        let answer = site.browser().post("/password/forgot", &[("user", user)]).await;
+        let answer = site
+            .browser()
+            .post("/password/forgot", &[("user", user)])
+            .await;
         answers.push((answer.status, answer.body));
     }
     assert_eq!(answers[0].0, StatusCode::OK);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +80,10 @@ async fn a_login_goes_on_to_pages_of_the_registry_and_nowhere_else() {
     let site = Site::new().await;
     site.user("ana").await;
     for (next, expected) in [
-        ("/account/history/?show=log-ins", "/account/history/?show=log-ins"),
+        (
+            "/account/history/?show=log-ins",
+            "/account/history/?show=log-ins",
+        ),
         ("/account/", "/account/"),
         ("", "/account/"),
         ("//evil.example/", "/account/"),
@@ -52,9 +94,22 @@ async fn a_login_goes_on_to_pages_of_the_registry_and_nowhere_else() {
         ("/account/\r\nSet-Cookie: a=b", "/account/"),
     ] {
         let mut browser = site.browser();
-        let answer = browser.post("/login", &[("user", "ana"), ("password", PASSWORD), ("next", next)]).await;
-        assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, expected), "{next}");
-        assert_eq!(browser.get("/login").await.location(), "/account/", "who is logged in needs no login");
+        let answer = browser
+            .post(
+                "/login",
+                &[("user", "ana"), ("password", PASSWORD), ("next", next)],
+            )
+            .await;
+        assert_eq!(
+            (answer.status, answer.location()),
+            (StatusCode::SEE_OTHER, expected),
+            "{next}"
+        );
+        assert_eq!(
+            browser.get("/login").await.location(),
+            "/account/",
+            "who is logged in needs no login"
+        );
     }
 }
 
@@ -63,14 +118,33 @@ async fn a_page_of_the_account_is_for_who_is_logged_in_and_is_come_back_to() {
     let site = Site::new().await;
     site.user("ana").await;
     let mut browser = site.browser();
-    for path in ["/account/", "/account/emails/", "/account/password", "/account/factors/", "/account/factors/totp", "/account/sessions/", "/account/history/"]
-    {
+    for path in [
+        "/account/",
+        "/account/emails/",
+        "/account/password",
+        "/account/factors/",
+        "/account/factors/totp",
+        "/account/sessions/",
+        "/account/history/",
+    ] {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
-        assert!(answer.location().starts_with(&format!("/login?next={}", path.replace('/', "%2F"))), "{path}: {}", answer.location());
+        assert!(
+            answer
+                .location()
+                .starts_with(&format!("/login?next={}", path.replace('/', "%2F"))),
+            "{path}: {}",
+            answer.location()
+        );
     }
-    let answer = browser.post("/account/delete", &[("user-name", "ana")]).await;
-    assert!(answer.location().starts_with("/login?"), "{}", answer.location());
+    let answer = browser
+        .post("/account/delete", &[("user-name", "ana")])
+        .await;
+    assert!(
+        answer.location().starts_with("/login?"),
+        "{}",
+        answer.location()
+    );
 }
 
 #[tokio::test]
@@ -101,23 +175,60 @@ async fn the_second_step_offers_what_the_user_has_and_a_code_works_once() {
 
     // The same browser: it is known since the login with the password alone.
     first.post("/logout", &[]).await;
-    let page = first.post_and_follow("/login", &[("user", "ana"), ("password", PASSWORD), ("next", "/account/sessions/")]).await;
+    let page = first
+        .post_and_follow(
+            "/login",
+            &[
+                ("user", "ana"),
+                ("password", PASSWORD),
+                ("next", "/account/sessions/"),
+            ],
+        )
+        .await;
     assert_eq!(page.title(), "Second step · index.example");
-    assert!(page.body.contains("autocomplete=\"one-time-code\"") && page.body.contains("Recovery code"), "{}", page.body);
+    assert!(
+        page.body.contains("autocomplete=\"one-time-code\"") && page.body.contains("Recovery code"),
+        "{}",
+        page.body
+    );
     assert!(!page.body.contains("Security key or passkey") && !first.is_logged_in());
 
     // The code that set the app up is used up; so is the recovery code that was shown to be kept.
     let code = site.code(&secret);
-    for fields in [[("factor", "totp"), ("code", &code)], [("factor", "recovery-code"), ("recovery-code", &codes[0])]] {
+    for fields in [
+        [("factor", "totp"), ("code", &code)],
+        [("factor", "recovery-code"), ("recovery-code", &codes[0])],
+    ] {
         let page = first.post("/login/factor", &fields).await;
-        assert_eq!((page.status, page.title().as_str()), (StatusCode::FORBIDDEN, "Error: Second step · index.example"), "{fields:?}");
-        assert!(page.body.contains(&format!("id=\"error-{}\"", fields[1].0)) && !first.is_logged_in());
+        assert_eq!(
+            (page.status, page.title().as_str()),
+            (StatusCode::FORBIDDEN, "Error: Second step · index.example"),
+            "{fields:?}"
+        );
+        assert!(
+            page.body.contains(&format!("id=\"error-{}\"", fields[1].0)) && !first.is_logged_in()
+        );
     }
     site.clock.advance_seconds(60);
     let code = site.code(&secret);
-    let page = first.post_and_follow("/login/factor", &[("factor", "totp"), ("code", &code), ("next", "/account/sessions/")]).await;
+    let page = first
+        .post_and_follow(
+            "/login/factor",
+            &[
+                ("factor", "totp"),
+                ("code", &code),
+                ("next", "/account/sessions/"),
+            ],
+        )
+        .await;
     assert_eq!(page.title(), "Sessions · index.example");
-    assert!(page.body.contains("<span class=\"label\">this browser</span>") && page.body.contains("One-time password app"), "{}", page.body);
+    assert!(
+        page.body
+            .contains("<span class=\"label\">this browser</span>")
+            && page.body.contains("One-time password app"),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]
@@ -132,26 +243,66 @@ async fn an_unknown_browser_is_confirmed_by_mail_before_a_code_lets_it_in() {
     let mut second = site.browser();
     let log_in = async |browser: &mut crate::browser::Browser<'_>| {
         site.clock.advance_seconds(60);
-        browser.post("/login", &[("user", "ana"), ("password", PASSWORD)]).await;
-        browser.post("/login/factor", &[("factor", "totp"), ("code", &site.code(&secret))]).await
+        browser
+            .post("/login", &[("user", "ana"), ("password", PASSWORD)])
+            .await;
+        browser
+            .post(
+                "/login/factor",
+                &[("factor", "totp"), ("code", &site.code(&secret))],
+            )
+            .await
     };
     let page = log_in(&mut second).await;
-    assert!(page.body.contains("<h1>Confirm this browser</h1>") && !second.is_logged_in(), "{}", page.body);
+    assert!(
+        page.body.contains("<h1>Confirm this browser</h1>") && !second.is_logged_in(),
+        "{}",
+        page.body
+    );
     let lost = site.mailed_link(MailKind::DeviceConfirm).await;
     let asked = [("again", page.field("again")), ("next", page.field("next"))];
-    let asked = asked.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let asked = asked
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let page = second.post("/login/device/again", &asked).await;
-    assert!(page.status == StatusCode::OK && page.body.contains("a moment ago"), "{}", page.body);
+    assert!(
+        page.status == StatusCode::OK && page.body.contains("a moment ago"),
+        "{}",
+        page.body
+    );
     site.clock.advance_seconds(120);
     let page = second.post("/login/device/again", &asked).await;
-    assert!(page.status == StatusCode::OK && page.body.contains("We sent a link to your primary email address. "), "{}", page.body);
+    assert!(
+        page.status == StatusCode::OK
+            && page
+                .body
+                .contains("We sent a link to your primary email address. "),
+        "{}",
+        page.body
+    );
     let link = site.mailed_link(MailKind::DeviceConfirm).await;
     assert_ne!(link, lost);
     let page = first.get(&link).await;
-    assert!(page.body.contains("Was this you?") && page.body.contains("<dd><bdi>ana</bdi></dd>"), "{}", page.body);
-    let page = first.post("/login/device", &[("link", &page.field("link"))]).await;
-    assert!(page.body.contains("<h1>The browser is confirmed</h1>"), "{}", page.body);
-    assert!(second.post("/login/device/again", &asked).await.location().starts_with("/login?notice=device-confirmed"));
+    assert!(
+        page.body.contains("Was this you?") && page.body.contains("<dd><bdi>ana</bdi></dd>"),
+        "{}",
+        page.body
+    );
+    let page = first
+        .post("/login/device", &[("link", &page.field("link"))])
+        .await;
+    assert!(
+        page.body.contains("<h1>The browser is confirmed</h1>"),
+        "{}",
+        page.body
+    );
+    assert!(
+        second
+            .post("/login/device/again", &asked)
+            .await
+            .location()
+            .starts_with("/login?notice=device-confirmed")
+    );
     log_in(&mut second).await;
     assert!(second.is_logged_in());
 }
@@ -160,8 +311,20 @@ async fn an_unknown_browser_is_confirmed_by_mail_before_a_code_lets_it_in() {
 async fn a_second_step_without_the_first_leads_back_to_the_first() {
     let site = Site::new().await;
     let mut browser = site.browser();
-    assert_eq!(browser.get("/login/factor?next=/account/history/").await.location(), "/login?notice=login-expired&next=%2Faccount%2Fhistory%2F");
-    assert!(browser.post("/login/factor", &[("factor", "totp"), ("code", "123456")]).await.location().starts_with("/login?notice=login-expired"));
+    assert_eq!(
+        browser
+            .get("/login/factor?next=/account/history/")
+            .await
+            .location(),
+        "/login?notice=login-expired&next=%2Faccount%2Fhistory%2F"
+    );
+    assert!(
+        browser
+            .post("/login/factor", &[("factor", "totp"), ("code", "123456")])
+            .await
+            .location()
+            .starts_with("/login?notice=login-expired")
+    );
 }
 
 #[tokio::test]
@@ -175,9 +338,28 @@ async fn a_new_password_by_mail_ends_every_session() {
     let link = site.mailed_link(MailKind::PasswordResetLink).await;
     let page = second.get(&link).await;
     let secret = page.field("link");
-    let page = second.post("/password/reset", &[("link", &secret), ("password", "short")]).await;
-    assert_eq!((page.status, page.title().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "Error: Set a new password · index.example"));
-    let page = second.post_and_follow("/password/reset", &[("link", &secret), ("password", "seven lanterns under quiet water")]).await;
+    let page = second
+        .post(
+            "/password/reset",
+            &[("link", &secret), ("password", "short")],
+        )
+        .await;
+    assert_eq!(
+        (page.status, page.title().as_str()),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Error: Set a new password · index.example"
+        )
+    );
+    let page = second
+        .post_and_follow(
+            "/password/reset",
+            &[
+                ("link", &secret),
+                ("password", "seven lanterns under quiet water"),
+            ],
+        )
+        .await;
     assert_eq!(page.title(), "Log in · index.example");
     assert_eq!(first.get("/account/").await.status, StatusCode::SEE_OTHER);
     assert_eq!(second.get(&link).await.status, StatusCode::NOT_FOUND);
@@ -191,10 +373,28 @@ async fn changing_the_password_needs_the_old_one_and_ends_the_other_sessions() {
     first.log_in("ana").await;
     second.log_in("ana").await;
     let new = "seven lanterns under quiet water";
-    let page = first.post("/account/password", &[("current", "wrong"), ("password", new)]).await;
-    assert!(page.status.is_client_error() && page.body.contains("id=\"error-current\""), "{}", page.body);
-    let page = first.post_and_follow("/account/password", &[("current", PASSWORD), ("password", new)]).await;
-    assert!(page.body.contains("Your password is changed."), "{}", page.body);
+    let page = first
+        .post(
+            "/account/password",
+            &[("current", "wrong"), ("password", new)],
+        )
+        .await;
+    assert!(
+        page.status.is_client_error() && page.body.contains("id=\"error-current\""),
+        "{}",
+        page.body
+    );
+    let page = first
+        .post_and_follow(
+            "/account/password",
+            &[("current", PASSWORD), ("password", new)],
+        )
+        .await;
+    assert!(
+        page.body.contains("Your password is changed."),
+        "{}",
+        page.body
+    );
     assert_eq!(second.get("/account/").await.status, StatusCode::SEE_OTHER);
 }
 
@@ -205,24 +405,53 @@ async fn challenges_are_told_to_the_script_and_say_nothing_about_accounts() {
     let mut browser = site.browser();
     let page = browser.get("/login").await;
     assert!(
-        page.body.contains("data-options=\"https://index.example/login/passkey/options\"") && page.body.contains("data-webauthn-start disabled"),
+        page.body
+            .contains("data-options=\"https://index.example/login/passkey/options\"")
+            && page.body.contains("data-webauthn-start disabled"),
         "{}",
         page.body
     );
     assert!(
-        page.body.contains("<noscript>") && page.body.contains("<form hidden method=\"post\" action=\"https://index.example/login/passkey\""),
+        page.body.contains("<noscript>")
+            && page.body.contains(
+                "<form hidden method=\"post\" action=\"https://index.example/login/passkey\""
+            ),
         "{}",
         page.body
     );
     let answer = browser.post("/login/passkey/options", &[]).await;
-    assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (StatusCode::OK, "application/json"));
-    assert!(answer.body.contains("\"ceremony\":\"\"") && answer.body.contains("\"challenge\":\"") && !answer.body.contains("\"id\""), "{}", answer.body);
+    assert_eq!(
+        (
+            answer.status,
+            answer.headers["content-type"].to_str().unwrap()
+        ),
+        (StatusCode::OK, "application/json")
+    );
+    assert!(
+        answer.body.contains("\"ceremony\":\"\"")
+            && answer.body.contains("\"challenge\":\"")
+            && !answer.body.contains("\"id\""),
+        "{}",
+        answer.body
+    );
     // What it is answered by stays in this browser.
-    assert!(browser.cookies.iter().any(|(name, value)| name == "__Host-portcullis-passkey" && value.len() == 43), "{:?}", browser.cookies);
+    assert!(
+        browser
+            .cookies
+            .iter()
+            .any(|(name, value)| name == "__Host-portcullis-passkey" && value.len() == 43),
+        "{:?}",
+        browser.cookies
+    );
     let answer = browser.post("/login/factor/options", &[]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
-    let answer = browser.post("/login/passkey", &[("ceremony", "x"), ("response", "{}")]).await;
-    assert_eq!((answer.status, answer.title().as_str()), (StatusCode::FORBIDDEN, "Error: Log in · index.example"));
+    let answer = browser
+        .post("/login/passkey", &[("ceremony", "x"), ("response", "{}")])
+        .await;
+    assert_eq!(
+        (answer.status, answer.title().as_str()),
+        (StatusCode::FORBIDDEN, "Error: Log in · index.example")
+    );
 }
 
 #[tokio::test]
@@ -231,9 +460,27 @@ async fn a_form_of_another_site_does_nothing() {
     site.user("ana").await;
     let mut browser = site.browser();
     browser.log_in("ana").await;
-    for path in ["/logout", "/account/secure", "/account/delete", "/account/factors/recovery-codes", "/account/sessions/end-others"] {
-        let answer = browser.post_from("https://evil.example", "cross-site", path, &[("user-name", "ana")]).await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.body);
+    for path in [
+        "/logout",
+        "/account/secure",
+        "/account/delete",
+        "/account/factors/recovery-codes",
+        "/account/sessions/end-others",
+    ] {
+        let answer = browser
+            .post_from(
+                "https://evil.example",
+                "cross-site",
+                path,
+                &[("user-name", "ana")],
+            )
+            .await;
+        assert_eq!(
+            answer.status,
+            StatusCode::FORBIDDEN,
+            "{path}: {}",
+            answer.body
+        );
     }
     assert_eq!(browser.get("/account/").await.status, StatusCode::OK);
 }

@@ -34,10 +34,19 @@ pub async fn convert_addresses(storage: &Storage, at: Timestamp) -> Result<u64, 
     }
 }
 
-async fn convert(storage: &Storage, old: &EmailRow, form: &str, at: Timestamp) -> Result<bool, StorageError> {
+async fn convert(
+    storage: &Storage,
+    old: &EmailRow,
+    form: &str,
+    at: Timestamp,
+) -> Result<bool, StorageError> {
     let other = storage.email(form).await?;
     let mut unit = storage.begin().await?;
-    let mut users: Vec<UserId> = other.iter().map(|other| other.user).chain([old.user]).collect();
+    let mut users: Vec<UserId> = other
+        .iter()
+        .map(|other| other.user)
+        .chain([old.user])
+        .collect();
     // In one order, so that nobody waits in a circle.
     users.sort_unstable();
     users.dedup();
@@ -46,20 +55,38 @@ async fn convert(storage: &Storage, old: &EmailRow, form: &str, at: Timestamp) -
             return Ok(false);
         }
     }
-    let Some(old) = held(&mut unit, old.user, &old.address).await? else { return Ok(false) };
+    let Some(old) = held(&mut unit, old.user, &old.address).await? else {
+        return Ok(false);
+    };
     let other = match &other {
         Some(other) => held(&mut unit, other.user, form).await?,
         None => None,
     };
-    let event = |kind, user, detail| AuditEvent { at, kind, actor: Actor::System, user: Some(user), project: None, decision: None, detail };
-    let converted = event(EventKind::EmailConverted, old.user, json!({ "before": old.address, "address": form }));
+    let event = |kind, user, detail| AuditEvent {
+        at,
+        kind,
+        actor: Actor::System,
+        user: Some(user),
+        project: None,
+        decision: None,
+        detail,
+    };
+    let converted = event(
+        EventKind::EmailConverted,
+        old.user,
+        json!({ "before": old.address, "address": form }),
+    );
     let Some(other) = other else {
         unit.rewrite_email(old.user, &old.address, form).await?;
         unit.commit(&converted).await?;
         return Ok(true);
     };
     let is_old_first = standing(&old) < standing(&other);
-    let (kept, gone) = if is_old_first { (&old, &other) } else { (&other, &old) };
+    let (kept, gone) = if is_old_first {
+        (&old, &other)
+    } else {
+        (&other, &old)
+    };
     unit.take_email(gone.user, &gone.address).await?;
     if is_old_first {
         unit.rewrite_email(old.user, &old.address, form).await?;
@@ -68,16 +95,36 @@ async fn convert(storage: &Storage, old: &EmailRow, form: &str, at: Timestamp) -
     if kept.user == gone.user && gone.primary {
         unit.promote_email(kept.user, form).await?;
     }
-    let because = if kept.user == gone.user { "it is the same as another address of the account" } else { "it is the same as an address of another account" };
-    unit.commit(&event(EventKind::EmailRemoved, gone.user, json!({ "address": gone.address, "because": because }))).await?;
+    let because = if kept.user == gone.user {
+        "it is the same as another address of the account"
+    } else {
+        "it is the same as an address of another account"
+    };
+    unit.commit(&event(
+        EventKind::EmailRemoved,
+        gone.user,
+        json!({ "address": gone.address, "because": because }),
+    ))
+    .await?;
     Ok(true)
 }
 
-async fn held(unit: &mut UnitOfWork, user: UserId, address: &str) -> Result<Option<EmailRow>, StorageError> {
-    Ok(unit.emails(user).await?.into_iter().find(|email| email.address.eq_ignore_ascii_case(address)))
+async fn held(
+    unit: &mut UnitOfWork,
+    user: UserId,
+    address: &str,
+) -> Result<Option<EmailRow>, StorageError> {
+    Ok(unit
+        .emails(user)
+        .await?
+        .into_iter()
+        .find(|email| email.address.eq_ignore_ascii_case(address)))
 }
 
 /// Less is better.
 fn standing(email: &EmailRow) -> (Timestamp, Timestamp) {
-    (email.verified_at.unwrap_or(Timestamp(i64::MAX)), email.added_at)
+    (
+        email.verified_at.unwrap_or(Timestamp(i64::MAX)),
+        email.added_at,
+    )
 }

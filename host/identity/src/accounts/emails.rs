@@ -86,10 +86,20 @@ impl Identity {
         let AddEmail { user, address } = permit.target();
         let address = EmailAddress::parse(address)?;
         let address = address.as_str();
-        let Actor::Caller { remote_address, .. } = permit.actor() else { return self.add_unverified(&permit, address).await };
-        let row = self.storage().user(*user).await?.filter(|row| is_there(row) && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
+        let Actor::Caller { remote_address, .. } = permit.actor() else {
+            return self.add_unverified(&permit, address).await;
+        };
+        let row = self
+            .storage()
+            .user(*user)
+            .await?
+            .filter(|row| is_there(row) && is_own(&permit, row.id))
+            .ok_or(AccountError::UnknownUser)?;
         let own = self.storage().emails(*user).await?;
-        if own.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
+        if own
+            .iter()
+            .any(|email| email.address.eq_ignore_ascii_case(address))
+        {
             return Err(AccountError::EmailTaken);
         }
         if own.len() >= MAX_EMAILS {
@@ -102,45 +112,84 @@ impl Identity {
             counters.extend(limits.verifications_of_address(address, from));
         }
         self.count_mails(&counters).await?;
-        let is_taken = self.storage().email(address).await?.is_some_and(|email| email.verified_at.is_some());
+        let is_taken = self
+            .storage()
+            .email(address)
+            .await?
+            .is_some_and(|email| email.verified_at.is_some());
         let mut unit = permit.begin(self.storage()).await?;
         let recipient = (!is_taken).then_some(address);
-        self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at()).await?;
-        unit.commit(&event(&permit, EventKind::MailRequested, *user, json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }))).await?;
+        self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at())
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::MailRequested,
+            *user,
+            json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }),
+        ))
+        .await?;
         Ok(())
     }
 
-    async fn add_unverified(&self, permit: &Permit<AddEmail>, address: &str) -> Result<(), AccountError> {
+    async fn add_unverified(
+        &self,
+        permit: &Permit<AddEmail>,
+        address: &str,
+    ) -> Result<(), AccountError> {
         let user = &permit.target().user;
         if self.storage().emails(*user).await?.len() >= MAX_EMAILS {
             return Err(AccountError::TooManyEmails);
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.add_email(*user, address, permit.at()).await?;
-        unit.commit(&event(permit, EventKind::EmailAdded, *user, json!({ "address": address }))).await?;
+        unit.commit(&event(
+            permit,
+            EventKind::EmailAdded,
+            *user,
+            json!({ "address": address }),
+        ))
+        .await?;
         Ok(())
     }
 
     /// Mails a link that verifies an address of the user, to that address.
-    pub async fn send_verification(&self, permit: Permit<SendVerification>) -> Result<(), AccountError> {
+    pub async fn send_verification(
+        &self,
+        permit: Permit<SendVerification>,
+    ) -> Result<(), AccountError> {
         let SendVerification { user, address } = permit.target();
-        let row = self.storage().user(*user).await?.filter(|row| is_there(row) && is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
+        let row = self
+            .storage()
+            .user(*user)
+            .await?
+            .filter(|row| is_there(row) && is_own(&permit, row.id))
+            .ok_or(AccountError::UnknownUser)?;
         let known = self.email_of(*user, address).await?;
         if known.verified_at.is_some() {
             return Ok(());
         }
         let limits = &self.config().limits;
-        self.count_mails(&[limits.verifications_of(&row.name)]).await?;
+        self.count_mails(&[limits.verifications_of(&row.name)])
+            .await?;
         let mut unit = permit.begin(self.storage()).await?;
-        self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at()).await?;
+        self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at())
+            .await?;
         let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
-        unit.commit(&event(&permit, EventKind::MailRequested, *user, detail)).await?;
+        unit.commit(&event(&permit, EventKind::MailRequested, *user, detail))
+            .await?;
         Ok(())
     }
 
     async fn count_mails(&self, counters: &[limits::Counter]) -> Result<(), AccountError> {
-        let too_many = |TooMany { retry_after_seconds }| AccountError::Limited { retry_after_seconds };
-        limits::take(self.storage(), counters, self.now()).await?.map(drop).map_err(too_many)
+        let too_many = |TooMany {
+                            retry_after_seconds,
+                        }| AccountError::Limited {
+            retry_after_seconds,
+        };
+        limits::take(self.storage(), counters, self.now())
+            .await?
+            .map(drop)
+            .map_err(too_many)
     }
 
     /// Mails a link that makes an address the user's own, to that address.
@@ -152,7 +201,8 @@ impl Identity {
         address: &str,
         at: Timestamp,
     ) -> Result<(), StorageError> {
-        self.mail_verification_link(unit, user, name, address, Some(address), at).await
+        self.mail_verification_link(unit, user, name, address, Some(address), at)
+            .await
     }
 
     async fn mail_verification_link(
@@ -171,22 +221,52 @@ impl Identity {
             self.link("/email/confirm", secret.expose()),
             (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
         ];
-        let link = NewLink { secret: &stored, purpose: EMAIL_VERIFY, user: Some(user), data: address, created_at: at, expires_at: at.plus_ms(LINK_MS) };
+        let link = NewLink {
+            secret: &stored,
+            purpose: EMAIL_VERIFY,
+            user: Some(user),
+            data: address,
+            created_at: at,
+            expires_at: at.plus_ms(LINK_MS),
+        };
         unit.create_link(&link).await?;
-        enqueue(unit, &Mail::new(MailKind::EmailVerify, words), Some(user), recipient, at).await
+        enqueue(
+            unit,
+            &Mail::new(MailKind::EmailVerify, words),
+            Some(user),
+            recipient,
+            at,
+        )
+        .await
     }
 
     /// The address that a link would verify, for the page that asks for a confirmation.
     /// Changes nothing.
     pub async fn email_link(&self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
         let pending = self.pending_email(link).await?;
-        Ok(pending.map(|(_, user, address)| UnverifiedEmail { user: user.name, address }))
+        Ok(pending.map(|(_, user, address)| UnverifiedEmail {
+            user: user.name,
+            address,
+        }))
     }
 
-    async fn pending_email(&self, link: &str) -> Result<Option<(SecretHash, UserRow, String)>, StorageError> {
-        let Some(stored) = opaque::hash(link) else { return Ok(None) };
-        let Some(row) = self.storage().link(&stored, EMAIL_VERIFY, self.now()).await? else { return Ok(None) };
-        let Some(user) = row.user else { return Ok(None) };
+    async fn pending_email(
+        &self,
+        link: &str,
+    ) -> Result<Option<(SecretHash, UserRow, String)>, StorageError> {
+        let Some(stored) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let Some(row) = self
+            .storage()
+            .link(&stored, EMAIL_VERIFY, self.now())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some(user) = row.user else {
+            return Ok(None);
+        };
         let user = self.storage().user(user).await?.filter(is_there);
         // A link from before domains had one form has another.
         Ok(user.map(|user| (stored, user, comparable(row.data.expose()).into_owned())))
@@ -194,40 +274,90 @@ impl Identity {
 
     /// Verifies the address of a link, which is then used up. The address; none for a link
     /// that does not count, or an address that is another account's meanwhile.
-    pub async fn confirm_email(&self, gate: &Gate, attempt: &Attempt, link: &str) -> Result<Option<String>, Refusal> {
+    pub async fn confirm_email(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        link: &str,
+    ) -> Result<Option<String>, Refusal> {
         let (pending, caller) = match self.pending_email(link).await {
             Ok(None) => return Ok(None),
             Ok(Some(pending)) => {
                 let caller = person(&pending.1, PasswordState::Unchecked);
                 (pending, caller)
             }
-            Err(error) => return Err(self.refuse(gate, attempt, Action::EmailVerify, Failure::unavailable(CredentialKind::None, &error)).await),
+            Err(error) => {
+                return Err(self
+                    .refuse(
+                        gate,
+                        attempt,
+                        Action::EmailVerify,
+                        Failure::unavailable(CredentialKind::None, &error),
+                    )
+                    .await);
+            }
         };
         let (stored, user, address) = pending;
-        let permit = gate.decide(attempt, &caller, ConfirmEmail { user: user.id, link: stored, address }).await?;
+        let permit = gate
+            .decide(
+                attempt,
+                &caller,
+                ConfirmEmail {
+                    user: user.id,
+                    link: stored,
+                    address,
+                },
+            )
+            .await?;
         match self.own_confirmed_address(&permit).await {
             Ok(true) => Ok(Some(permit.into_target().address)),
             Ok(false) => Ok(None),
             Err(error) if error.conflict() == Some(Conflict::EmailTaken) => Ok(None),
-            Err(error) => Err(self.refuse(gate, attempt, Action::EmailVerify, Failure::unavailable(CredentialKind::None, &error)).await),
+            Err(error) => Err(self
+                .refuse(
+                    gate,
+                    attempt,
+                    Action::EmailVerify,
+                    Failure::unavailable(CredentialKind::None, &error),
+                )
+                .await),
         }
     }
 
-    async fn own_confirmed_address(&self, permit: &Permit<ConfirmEmail>) -> Result<bool, StorageError> {
-        let ConfirmEmail { user, link, address } = permit.target();
+    async fn own_confirmed_address(
+        &self,
+        permit: &Permit<ConfirmEmail>,
+    ) -> Result<bool, StorageError> {
+        let ConfirmEmail {
+            user,
+            link,
+            address,
+        } = permit.target();
         let at = permit.at();
         let emails = self.storage().emails(*user).await?;
-        let own = emails.iter().find(|email| email.address.eq_ignore_ascii_case(address));
+        let own = emails
+            .iter()
+            .find(|email| email.address.eq_ignore_ascii_case(address));
         if own.is_none() && emails.len() >= MAX_EMAILS {
             return Ok(false);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        let Some(row) = unit.hold_user(*user).await?.filter(is_there) else { return Ok(false) };
-        if unit.take_link(link, EMAIL_VERIFY, self.now()).await?.is_none() {
+        let Some(row) = unit.hold_user(*user).await?.filter(is_there) else {
+            return Ok(false);
+        };
+        if unit
+            .take_link(link, EMAIL_VERIFY, self.now())
+            .await?
+            .is_none()
+        {
             return Ok(false);
         }
         let is_new = own.is_none();
-        let mailbox = Mailbox { user: *user, name: row.name, emails };
+        let mailbox = Mailbox {
+            user: *user,
+            name: row.name,
+            emails,
+        };
         if is_new {
             // The link proves whose the address is; whoever only claimed it gives way.
             if let Some(claimant) = unit.release_unverified_email(address).await? {
@@ -235,15 +365,29 @@ impl Identity {
                 unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
             }
             unit.add_email(*user, address, at).await?;
-            let mail = Mail::new(MailKind::EmailAdded, change_words(permit, &mailbox, address));
+            let mail = Mail::new(
+                MailKind::EmailAdded,
+                change_words(permit, &mailbox, address),
+            );
             mailbox.tell(&mut unit, &mail, at).await?;
-            unit.also(&event(permit, EventKind::EmailAdded, *user, json!({ "address": address })));
+            unit.also(&event(
+                permit,
+                EventKind::EmailAdded,
+                *user,
+                json!({ "address": address }),
+            ));
         }
         // Gone meanwhile when it was the user's own and no longer is.
         if !unit.verify_email(*user, address, at).await? {
             return Ok(false);
         }
-        unit.commit(&event(permit, EventKind::EmailVerified, *user, json!({ "address": address }))).await?;
+        unit.commit(&event(
+            permit,
+            EventKind::EmailVerified,
+            *user,
+            json!({ "address": address }),
+        ))
+        .await?;
         Ok(true)
     }
 
@@ -264,10 +408,19 @@ impl Identity {
             return Ok(false);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.verify_email(*user, &known.address, permit.at()).await? {
+        if !unit
+            .verify_email(*user, &known.address, permit.at())
+            .await?
+        {
             return Err(AccountError::UnknownEmail);
         }
-        unit.commit(&event(&permit, EventKind::EmailVerified, *user, json!({ "address": known.address }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::EmailVerified,
+            *user,
+            json!({ "address": known.address }),
+        ))
+        .await?;
         Ok(true)
     }
 
@@ -283,7 +436,12 @@ impl Identity {
         if known.verified_at.is_none() {
             return Err(AccountError::EmailNotVerified);
         }
-        let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
+        let row = self
+            .storage()
+            .user(*user)
+            .await?
+            .filter(|row| is_own(&permit, row.id))
+            .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.promote_email(*user, &known.address).await? {
@@ -293,15 +451,24 @@ impl Identity {
             unit.drop_links(*user, Some(purpose)).await?;
         }
         if let Some(old) = mailbox.primary() {
-            let [name, address_word, from, device, at] = change_words(&permit, &mailbox, &known.address);
-            let words = [name, address_word, (MailField::OtherAddress, old.to_owned()), from, device, at];
+            let [name, address_word, from, device, at] =
+                change_words(&permit, &mailbox, &known.address);
+            let words = [
+                name,
+                address_word,
+                (MailField::OtherAddress, old.to_owned()),
+                from,
+                device,
+                at,
+            ];
             let mail = Mail::new(MailKind::PrimaryEmailChanged, words);
             for recipient in [old, &known.address] {
                 enqueue(&mut unit, &mail, Some(*user), Some(recipient), permit.at()).await?;
             }
         }
         let detail = json!({ "address": known.address, BEFORE: mailbox.primary() });
-        unit.commit(&event(&permit, EventKind::EmailPromoted, *user, detail)).await?;
+        unit.commit(&event(&permit, EventKind::EmailPromoted, *user, detail))
+            .await?;
         Ok(true)
     }
 
@@ -309,7 +476,12 @@ impl Identity {
     pub async fn remove_email(&self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
         let RemoveEmail { user, address } = permit.target();
         let known = self.email_of(*user, address).await?;
-        let row = self.storage().user(*user).await?.filter(|row| is_own(&permit, row.id)).ok_or(AccountError::UnknownUser)?;
+        let row = self
+            .storage()
+            .user(*user)
+            .await?
+            .filter(|row| is_own(&permit, row.id))
+            .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         // The write itself leaves the primary one alone, also one that became it just now.
@@ -318,25 +490,56 @@ impl Identity {
         }
         // Several may have been mailed to it before it was the user's: none brings it back.
         unit.drop_links(*user, Some(EMAIL_VERIFY)).await?;
-        let mail = Mail::new(MailKind::EmailRemoved, change_words(&permit, &mailbox, &known.address));
+        let mail = Mail::new(
+            MailKind::EmailRemoved,
+            change_words(&permit, &mailbox, &known.address),
+        );
         mailbox.tell(&mut unit, &mail, permit.at()).await?;
         if known.verified_at.is_some() {
-            enqueue(&mut unit, &mail, Some(*user), Some(&known.address), permit.at()).await?;
+            enqueue(
+                &mut unit,
+                &mail,
+                Some(*user),
+                Some(&known.address),
+                permit.at(),
+            )
+            .await?;
         }
-        unit.commit(&event(&permit, EventKind::EmailRemoved, *user, json!({ "address": known.address }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::EmailRemoved,
+            *user,
+            json!({ "address": known.address }),
+        ))
+        .await?;
         Ok(())
     }
 
     async fn email_of(&self, user: UserId, address: &str) -> Result<EmailRow, AccountError> {
         // In whatever form it is stored and named.
         let named = comparable(address);
-        let known = self.storage().emails(user).await?.into_iter().find(|email| comparable(&email.address).eq_ignore_ascii_case(&named));
+        let known = self
+            .storage()
+            .emails(user)
+            .await?
+            .into_iter()
+            .find(|email| comparable(&email.address).eq_ignore_ascii_case(&named));
         known.ok_or(AccountError::UnknownEmail)
     }
 }
 
 /// The words that mails about a changed address have in common.
-fn change_words<T>(permit: &Permit<T>, mailbox: &Mailbox, address: &str) -> [(MailField, String); 5] {
+fn change_words<T>(
+    permit: &Permit<T>,
+    mailbox: &Mailbox,
+    address: &str,
+) -> [(MailField, String); 5] {
     let actor = permit.actor();
-    [mailbox.user_name(), (MailField::Address, address.to_owned()), remote_address(actor), device(actor), notices::at(permit.at())]
+    [
+        mailbox.user_name(),
+        (MailField::Address, address.to_owned()),
+        remote_address(actor),
+        device(actor),
+        notices::at(permit.at()),
+    ]
 }

@@ -20,21 +20,35 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     /// The primary address, if it is verified.
     pub(crate) fn primary(&self) -> Option<&str> {
-        self.emails.iter().find(|email| email.primary && email.verified_at.is_some()).map(|email| email.address.as_str())
+        self.emails
+            .iter()
+            .find(|email| email.primary && email.verified_at.is_some())
+            .map(|email| email.address.as_str())
     }
 
     /// Every address, verified or not.
     pub(crate) fn addresses(&self) -> Vec<&str> {
-        self.emails.iter().map(|email| email.address.as_str()).collect()
+        self.emails
+            .iter()
+            .map(|email| email.address.as_str())
+            .collect()
     }
 
     /// Every verified address, the primary one first.
     pub(crate) fn verified(&self) -> impl Iterator<Item = &str> {
-        self.emails.iter().filter(|email| email.verified_at.is_some()).map(|email| email.address.as_str())
+        self.emails
+            .iter()
+            .filter(|email| email.verified_at.is_some())
+            .map(|email| email.address.as_str())
     }
 
     /// Tells the user. Whoever has no verified primary address cannot be told.
-    pub(crate) async fn tell(&self, unit: &mut UnitOfWork, mail: &Mail, at: Timestamp) -> Result<(), StorageError> {
+    pub(crate) async fn tell(
+        &self,
+        unit: &mut UnitOfWork,
+        mail: &Mail,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
         match self.primary() {
             Some(address) => enqueue(unit, mail, Some(self.user), Some(address), at).await,
             None => Ok(()),
@@ -50,18 +64,38 @@ impl Mailbox {
 impl Identity {
     /// Where mails to this user go.
     pub(crate) async fn mailbox(&self, user: &UserRow) -> Result<Mailbox, StorageError> {
-        Ok(Mailbox { user: user.id, name: user.name.clone(), emails: self.storage().emails(user.id).await? })
+        Ok(Mailbox {
+            user: user.id,
+            name: user.name.clone(),
+            emails: self.storage().emails(user.id).await?,
+        })
     }
 
     /// The whole address of a link in a mail.
     pub(crate) fn link(&self, path: &str, secret: &str) -> (MailField, String) {
-        (MailField::Link, format!("{}{path}?link={secret}", self.config().public_url))
+        (
+            MailField::Link,
+            format!("{}{path}?link={secret}", self.config().public_url),
+        )
     }
 }
 
 /// Writes a mail to an address, or with none the same that is never sent.
-pub(crate) async fn enqueue(unit: &mut UnitOfWork, mail: &Mail, user: Option<UserId>, recipient: Option<&str>, at: Timestamp) -> Result<(), StorageError> {
-    unit.enqueue_mail(&NewMail { id: MailId::new(), mail, user, recipient, at }).await
+pub(crate) async fn enqueue(
+    unit: &mut UnitOfWork,
+    mail: &Mail,
+    user: Option<UserId>,
+    recipient: Option<&str>,
+    at: Timestamp,
+) -> Result<(), StorageError> {
+    unit.enqueue_mail(&NewMail {
+        id: MailId::new(),
+        mail,
+        user,
+        recipient,
+        at,
+    })
+    .await
 }
 
 /// Where a change came from, as mails tell it.
@@ -91,7 +125,8 @@ pub(crate) fn at(at: Timestamp) -> (MailField, String) {
 /// RFC 3339 in UTC to the second.
 pub(crate) fn to_the_second(at: Timestamp) -> String {
     let text = at.to_string();
-    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+    text.split_once('.')
+        .map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 #[cfg(test)]
@@ -100,6 +135,9 @@ mod tests {
 
     #[test]
     fn mails_tell_the_time_to_the_second() {
-        assert_eq!(to_the_second(Timestamp(1_800_000_000_999)), "2027-01-15T08:00:00Z");
+        assert_eq!(
+            to_the_second(Timestamp(1_800_000_000_999)),
+            "2027-01-15T08:00:00Z"
+        );
     }
 }

@@ -57,19 +57,37 @@ impl Identity {
     /// for who becomes staff is stopped: those of staff are begun on the command line alone.
     pub async fn set_staff(&self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
         let SetStaff { user, staff } = *permit.target();
-        if self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?.staff == staff {
+        if self
+            .storage()
+            .user(user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?
+            .staff
+            == staff
+        {
             return Ok(false);
         }
         if let Some(recovery) = self.storage().recovery_of(user).await?.filter(|_| staff) {
-            match self.stop_recovery(&permit, &recovery, None, "the account becoming staff").await {
+            match self
+                .stop_recovery(&permit, &recovery, None, "the account becoming staff")
+                .await
+            {
                 Ok(()) | Err(RecoveryError::UnknownRecovery) => {}
                 Err(RecoveryError::Storage(error)) => return Err(error.into()),
-                Err(error) => return Err(AccountError::Storage(StorageError::Unavailable(error.to_string()))),
+                Err(error) => {
+                    return Err(AccountError::Storage(StorageError::Unavailable(
+                        error.to_string(),
+                    )));
+                }
             }
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.set_staff(user, staff).await?;
-        let kind = if staff { EventKind::StaffGranted } else { EventKind::StaffRevoked };
+        let kind = if staff {
+            EventKind::StaffGranted
+        } else {
+            EventKind::StaffRevoked
+        };
         unit.commit(&event(&permit, kind, user, json!({}))).await?;
         Ok(true)
     }
@@ -79,28 +97,45 @@ impl Identity {
     pub async fn disable_user(&self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
         let DisableUser { user, reason } = permit.target();
         let reason = reason.trim();
-        if !(1..=MAX_REASON).contains(&reason.chars().count()) || !model::text::is_plain_line(reason) {
+        if !(1..=MAX_REASON).contains(&reason.chars().count())
+            || !model::text::is_plain_line(reason)
+        {
             return Err(AccountError::InvalidReason);
         }
-        self.storage().user(*user).await?.ok_or(AccountError::UnknownUser)?;
+        self.storage()
+            .user(*user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.disable_user(*user, reason, permit.at()).await? {
             return Err(AccountError::UserDisabled);
         }
-        let ended = self.end_what_was_begun(&mut unit, *user, None, None).await?;
-        unit.commit(&event(&permit, EventKind::AccountDisabled, *user, json!({ "reason": reason, "ended-sessions": ended }))).await?;
+        let ended = self
+            .end_what_was_begun(&mut unit, *user, None, None)
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::AccountDisabled,
+            *user,
+            json!({ "reason": reason, "ended-sessions": ended }),
+        ))
+        .await?;
         Ok(())
     }
 
     /// Enables a user again.
     pub async fn enable_user(&self, permit: Permit<EnableUser>) -> Result<(), AccountError> {
         let EnableUser { user } = *permit.target();
-        self.storage().user(user).await?.ok_or(AccountError::UnknownUser)?;
+        self.storage()
+            .user(user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.enable_user(user).await? {
             return Err(AccountError::UserNotDisabled);
         }
-        unit.commit(&event(&permit, EventKind::AccountEnabled, user, json!({}))).await?;
+        unit.commit(&event(&permit, EventKind::AccountEnabled, user, json!({})))
+            .await?;
         Ok(())
     }
 }

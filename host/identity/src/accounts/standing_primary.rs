@@ -32,18 +32,31 @@ impl Identity {
     /// The verified address that was the primary one for seven days without a break, the last
     /// one that was; or else the first. What operators changed, or the link that was mailed to
     /// an address itself, stands at once.
-    pub(crate) async fn standing_primary(&self, mailbox: &Mailbox, at: Timestamp) -> Result<Option<String>, StorageError> {
+    pub(crate) async fn standing_primary(
+        &self,
+        mailbox: &Mailbox,
+        at: Timestamp,
+    ) -> Result<Option<String>, StorageError> {
         let mut standing = mailbox.primary().map(ToOwned::to_owned);
         let (mut until, mut before) = (at, None);
-        let filter = AuditFilter { user: Some(mailbox.user), project: None, kind: Some(EventKind::EmailPromoted) };
+        let filter = AuditFilter {
+            user: Some(mailbox.user),
+            project: None,
+            kind: Some(EventKind::EmailPromoted),
+        };
         loop {
             let rows = self.storage().events(&filter, before, PAGE).await?;
-            for row in rows.iter().filter(|row| row.event.user == Some(mailbox.user)) {
+            for row in rows
+                .iter()
+                .filter(|row| row.event.user == Some(mailbox.user))
+            {
                 if is_trusted(&row.event) || until.0.saturating_sub(row.event.at.0) >= STANDING_MS {
                     return Ok(standing);
                 }
                 // None: the one from before was not verified, so nobody proved to have it.
-                let Some(earlier) = row.event.detail[BEFORE].as_str() else { return Ok(standing) };
+                let Some(earlier) = row.event.detail[BEFORE].as_str() else {
+                    return Ok(standing);
+                };
                 // An event from before domains had one form has another.
                 standing = Some(comparable(earlier).into_owned());
                 until = row.event.at;
@@ -57,41 +70,74 @@ impl Identity {
 
     /// The address that a link for a new password goes to: the primary one, and while the
     /// account is secured the one that it was secured for.
-    pub(crate) async fn reset_address(&self, user: &UserRow, mailbox: &Mailbox) -> Result<Option<String>, StorageError> {
+    pub(crate) async fn reset_address(
+        &self,
+        user: &UserRow,
+        mailbox: &Mailbox,
+    ) -> Result<Option<String>, StorageError> {
         if !is_secured(user) {
             return Ok(mailbox.primary().map(ToOwned::to_owned));
         }
         // As of then: an intruder's address must not come to stand by waiting.
-        let filter = AuditFilter { user: Some(user.id), project: None, kind: Some(EventKind::AccountSecured) };
+        let filter = AuditFilter {
+            user: Some(user.id),
+            project: None,
+            kind: Some(EventKind::AccountSecured),
+        };
         let secured = self.storage().events(&filter, None, 1).await?;
-        self.standing_primary(mailbox, secured.first().map_or(self.now(), |row| row.event.at)).await
+        self.standing_primary(
+            mailbox,
+            secured.first().map_or(self.now(), |row| row.event.at),
+        )
+        .await
     }
 }
 
 fn is_trusted(promotion: &AuditEvent) -> bool {
-    !matches!(promotion.actor, Actor::Caller { .. }) || promotion.detail[PUT_BACK] == Value::Bool(true)
+    !matches!(promotion.actor, Actor::Caller { .. })
+        || promotion.detail[PUT_BACK] == Value::Bool(true)
 }
 
 /// Makes the address that a link was mailed to the primary one again, in the unit that takes
 /// the link. False if it is another account's by now.
-pub(crate) async fn put_back<T>(unit: &mut UnitOfWork, permit: &Permit<T>, mailbox: &Mailbox, address: &str) -> Result<bool, StorageError> {
+pub(crate) async fn put_back<T>(
+    unit: &mut UnitOfWork,
+    permit: &Permit<T>,
+    mailbox: &Mailbox,
+    address: &str,
+) -> Result<bool, StorageError> {
     let (user, at): (UserId, Timestamp) = (mailbox.user, permit.at());
-    if !mailbox.emails.iter().any(|email| email.address.eq_ignore_ascii_case(address)) {
+    if !mailbox
+        .emails
+        .iter()
+        .any(|email| email.address.eq_ignore_ascii_case(address))
+    {
         if unit.is_verified_email(address).await? {
             return Ok(false);
         }
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(address).await? {
-            let detail = json!({ "address": address, "because": "another account verified the address" });
+            let detail =
+                json!({ "address": address, "because": "another account verified the address" });
             unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
         }
         unit.add_email(user, address, at).await?;
-        unit.also(&event(permit, EventKind::EmailAdded, user, json!({ "address": address })));
+        unit.also(&event(
+            permit,
+            EventKind::EmailAdded,
+            user,
+            json!({ "address": address }),
+        ));
     }
     if !unit.verify_email(user, address, at).await? || !unit.promote_email(user, address).await? {
         return Ok(false);
     }
-    unit.also(&event(permit, EventKind::EmailPromoted, user, json!({ "address": address, PUT_BACK: true })));
+    unit.also(&event(
+        permit,
+        EventKind::EmailPromoted,
+        user,
+        json!({ "address": address, PUT_BACK: true }),
+    ));
     if let Some(replaced) = mailbox.primary() {
         let actor = permit.actor();
         let words = [

@@ -18,7 +18,9 @@ pub(super) struct Fingerprint(Zeroizing<String>);
 
 impl Fingerprint {
     pub(super) fn of(password: &Secret<String>) -> Self {
-        Self(Zeroizing::new(HEXUPPER.encode(&Sha1::digest(password.expose().as_bytes()))))
+        Self(Zeroizing::new(
+            HEXUPPER.encode(&Sha1::digest(password.expose().as_bytes())),
+        ))
     }
 
     /// The part that may leave.
@@ -47,7 +49,8 @@ impl Range {
             }
             let (hex, count) = line.split_at_checked(SUFFIX)?;
             let digits = count.strip_prefix(b":")?;
-            let is_count = (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+            let is_count =
+                (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
             let suffix = suffix(hex).filter(|_| is_count)?;
             if digits.iter().any(|digit| *digit != b'0') {
                 suffixes.push(suffix);
@@ -72,7 +75,9 @@ fn suffix(hex: &[u8]) -> Option<Suffix> {
     let mut even = [b'0'; SUFFIX + 1];
     even[1..].copy_from_slice(hex.get(..SUFFIX)?);
     let mut bytes = Suffix::default();
-    let decoded = data_encoding::HEXUPPER_PERMISSIVE.decode_mut(&even, &mut bytes).ok()?;
+    let decoded = data_encoding::HEXUPPER_PERMISSIVE
+        .decode_mut(&even, &mut bytes)
+        .ok()?;
     (decoded == bytes.len()).then_some(bytes)
 }
 
@@ -90,21 +95,33 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_split_after_five_characters() {
-        assert_eq!((of(PASSWORD).prefix().as_str(), of(PASSWORD).0.as_str()), ("21BD1", SHA1));
+        assert_eq!(
+            (of(PASSWORD).prefix().as_str(), of(PASSWORD).0.as_str()),
+            ("21BD1", SHA1)
+        );
     }
 
     #[test]
     fn an_answer_holds_what_was_seen_at_least_once() {
         let row = &SHA1[5..];
         let other = "0018A45C4D1DEF81644B54AB7F969B88D65";
-        let holds = |body: &str| Range::parse(body.as_bytes()).map(|range| range.holds(&of(PASSWORD)));
+        let holds =
+            |body: &str| Range::parse(body.as_bytes()).map(|range| range.holds(&of(PASSWORD)));
         assert_eq!(holds(&format!("{other}:1\r\n{row}:52579")), Some(true));
         assert_eq!(holds(&format!("{row}:1\n{other}:3\n")), Some(true));
         assert_eq!(holds(&format!("{}:1", row.to_lowercase())), Some(true));
-        assert_eq!(holds(&format!("{other}:1\r\n{row}:0\r\n")), Some(false), "padding");
+        assert_eq!(
+            holds(&format!("{other}:1\r\n{row}:0\r\n")),
+            Some(false),
+            "padding"
+        );
         assert_eq!(holds(&format!("{row}:00")), Some(false), "padding");
         assert_eq!(holds(&format!("{other}:1")), Some(false));
-        assert_eq!(holds(""), Some(false), "a small mirror has prefixes without rows");
+        assert_eq!(
+            holds(""),
+            Some(false),
+            "a small mirror has prefixes without rows"
+        );
     }
 
     #[test]
@@ -124,7 +141,10 @@ mod tests {
             &format!("{row}:99999999999999999999"),
         ] {
             assert!(Range::parse(line.as_bytes()).is_none(), "{line}");
-            assert!(Range::parse(format!("{row}:1\r\n{line}").as_bytes()).is_none(), "{line}");
+            assert!(
+                Range::parse(format!("{row}:1\r\n{line}").as_bytes()).is_none(),
+                "{line}"
+            );
         }
         assert!(Range::parse(&[0xff; 100]).is_none());
     }

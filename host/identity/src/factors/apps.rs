@@ -48,20 +48,29 @@ pub struct ProposedTotp {
 
 impl Target for ProposeTotp {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Totp), ..TargetFacts::of(Action::FactorEnroll) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Totp),
+            ..TargetFacts::of(Action::FactorEnroll)
+        }
     }
 }
 
 impl Target for ConfirmTotp {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Totp), ..TargetFacts::of(Action::FactorEnroll) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Totp),
+            ..TargetFacts::of(Action::FactorEnroll)
+        }
     }
 }
 
 impl Identity {
     /// A fresh secret that stays here until a code of it comes back: what a browser sends can
     /// name a secret, and never choose one.
-    pub async fn propose_totp_for(&self, permit: Permit<ProposeTotp>) -> Result<ProposedTotp, FactorError> {
+    pub async fn propose_totp_for(
+        &self,
+        permit: Permit<ProposeTotp>,
+    ) -> Result<ProposedTotp, FactorError> {
         let ProposeTotp { user, session } = *permit.target();
         self.count_proposal(session).await?;
         let user = self.user_who_may_enroll(user).await?;
@@ -86,51 +95,115 @@ impl Identity {
     }
 
     /// Shows the secret of a running enrollment again, after a wrong code.
-    pub async fn proposed_totp(&self, user: UserId, session: SessionId, ceremony: &str) -> Result<ProposedTotp, FactorError> {
+    pub async fn proposed_totp(
+        &self,
+        user: UserId,
+        session: SessionId,
+        ceremony: &str,
+    ) -> Result<ProposedTotp, FactorError> {
         let running = self.running_enrollment(user, session, ceremony).await?;
-        let user = self.storage().user(user).await?.ok_or(FactorError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(user)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         self.shown(&user.name, Secret::new(ceremony.to_owned()), &running.state)
     }
 
     /// Enrolls the app. A wrong code leaves the secret for another try. The right one is used
     /// up in the same write: it logs nobody in. The session gets another secret, and has proven
     /// the second factor: whoever has the app could prove it with its next code.
-    pub async fn confirm_totp(&self, permit: Permit<ConfirmTotp>) -> Result<Option<StartedSession>, FactorError> {
-        let ConfirmTotp { user, session, ceremony, code } = permit.target();
+    pub async fn confirm_totp(
+        &self,
+        permit: Permit<ConfirmTotp>,
+    ) -> Result<Option<StartedSession>, FactorError> {
+        let ConfirmTotp {
+            user,
+            session,
+            ceremony,
+            code,
+        } = permit.target();
         let user = self.user_who_may_enroll(*user).await?;
         let running = self.running_enrollment(user.id, *session, ceremony).await?;
-        let taken = self.take_attempts(&permit, &user, Action::FactorEnroll, Factor::Totp).await?;
-        let matched = totp::matched_step(&running.state, code, self.now()).map_err(|_| FactorError::UnknownCeremony)?;
+        let taken = self
+            .take_attempts(&permit, &user, Action::FactorEnroll, Factor::Totp)
+            .await?;
+        let matched = totp::matched_step(&running.state, code, self.now())
+            .map_err(|_| FactorError::UnknownCeremony)?;
         let Some(step) = matched else {
-            self.record_wrong(&permit, user.id, Action::FactorEnroll, Factor::Totp, "wrong-code").await?;
+            self.record_wrong(
+                &permit,
+                user.id,
+                Action::FactorEnroll,
+                Factor::Totp,
+                "wrong-code",
+            )
+            .await?;
             return Err(FactorError::WrongCode);
         };
         taken.give_back(self.storage()).await?;
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
-        let taken = self.storage().take_ceremony(&hash, ENROLLMENT, self.now()).await?.ok_or(FactorError::UnknownCeremony)?;
+        let taken = self
+            .storage()
+            .take_ceremony(&hash, ENROLLMENT, self.now())
+            .await?
+            .ok_or(FactorError::UnknownCeremony)?;
 
         let at = permit.at();
         let mut unit = permit.begin(self.storage()).await?;
         // Another app over an enrolled one would be a factor removed unnoticed.
-        let held = unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
+        let held = unit
+            .hold_user(user.id)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         if held.totp_secret.is_some() {
             return Err(FactorError::TotpEnrolled);
         }
-        unit.set_totp(user.id, taken.state.expose(), Some(step), at).await?;
-        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded).await?;
-        let started = self.change_secret_for_factor(&mut unit, &permit, &user, Factor::Totp).await?;
-        unit.commit(&event(&permit, EventKind::TotpEnrolled, user.id, json!({ "code-checked": true }))).await?;
+        unit.set_totp(user.id, taken.state.expose(), Some(step), at)
+            .await?;
+        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
+            .await?;
+        let started = self
+            .change_secret_for_factor(&mut unit, &permit, &user, Factor::Totp)
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::TotpEnrolled,
+            user.id,
+            json!({ "code-checked": true }),
+        ))
+        .await?;
         Ok(started)
     }
 
-    fn shown(&self, name: &UserName, ceremony: Secret<String>, secret: &Secret<String>) -> Result<ProposedTotp, FactorError> {
-        let described = totp::describe(secret, &self.config().totp_issuer, name).map_err(|_| FactorError::UnknownCeremony)?;
-        Ok(ProposedTotp { ceremony, secret: described.secret, url: described.url })
+    fn shown(
+        &self,
+        name: &UserName,
+        ceremony: Secret<String>,
+        secret: &Secret<String>,
+    ) -> Result<ProposedTotp, FactorError> {
+        let described = totp::describe(secret, &self.config().totp_issuer, name)
+            .map_err(|_| FactorError::UnknownCeremony)?;
+        Ok(ProposedTotp {
+            ceremony,
+            secret: described.secret,
+            url: described.url,
+        })
     }
 
-    async fn running_enrollment(&self, user: UserId, session: SessionId, ceremony: &str) -> Result<CeremonyRow, FactorError> {
+    async fn running_enrollment(
+        &self,
+        user: UserId,
+        session: SessionId,
+        ceremony: &str,
+    ) -> Result<CeremonyRow, FactorError> {
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
-        let running = self.storage().ceremony(&hash, ENROLLMENT, self.now()).await?;
-        running.filter(|running| running.user == Some(user) && running.session == Some(session)).ok_or(FactorError::UnknownCeremony)
+        let running = self
+            .storage()
+            .ceremony(&hash, ENROLLMENT, self.now())
+            .await?;
+        running
+            .filter(|running| running.user == Some(user) && running.session == Some(session))
+            .ok_or(FactorError::UnknownCeremony)
     }
 }

@@ -12,8 +12,10 @@ use storage::keys::{KeyKind, KeyRow};
 use storage::users::UserRow;
 use webauthn_rs::Webauthn;
 use webauthn_rs::prelude::{
-    AuthenticationResult, Credential, CredentialID, DiscoverableAuthentication, DiscoverableKey, ParsedAttestation, Passkey, PasskeyRegistration,
-    PublicKeyCredential, RegisterPublicKeyCredential, SecurityKey, SecurityKeyAuthentication, SecurityKeyRegistration, Url, WebauthnBuilder, WebauthnError,
+    AuthenticationResult, Credential, CredentialID, DiscoverableAuthentication, DiscoverableKey,
+    ParsedAttestation, Passkey, PasskeyRegistration, PublicKeyCredential,
+    RegisterPublicKeyCredential, SecurityKey, SecurityKeyAuthentication, SecurityKeyRegistration,
+    Url, WebauthnBuilder, WebauthnError,
 };
 
 /// Longest answer of a browser, in bytes.
@@ -68,7 +70,9 @@ pub(super) struct Proof {
 
 impl RelyingParty {
     pub(crate) fn new(public_url: &str) -> Self {
-        Self { webauthn: relying_party(public_url) }
+        Self {
+            webauthn: relying_party(public_url),
+        }
     }
 
     /// Why keys cannot be used at this address.
@@ -77,21 +81,32 @@ impl RelyingParty {
     }
 
     fn webauthn(&self) -> Result<&Webauthn, Rejected> {
-        self.webauthn.as_ref().map_err(|_| Rejected("keys-unavailable"))
+        self.webauthn
+            .as_ref()
+            .map_err(|_| Rejected("keys-unavailable"))
     }
 
     /// Asks for a new key, and for none of those that the user has.
-    pub(super) fn ask_for_new_key(&self, kind: KeyKind, user: &UserRow, known: &[KeyRow]) -> Result<Asked, Rejected> {
+    pub(super) fn ask_for_new_key(
+        &self,
+        kind: KeyKind,
+        user: &UserRow,
+        known: &[KeyRow],
+    ) -> Result<Asked, Rejected> {
         let webauthn = self.webauthn()?;
         let known: Vec<CredentialID> = known.iter().map(|key| key.credential_id.clone()).collect();
         let name = user.name.as_written();
         let (challenge, state) = match kind {
             KeyKind::SecurityKey => {
-                let (challenge, state) = webauthn.start_securitykey_registration(user.id.0, name, name, Some(known), None, None).map_err(rejected)?;
+                let (challenge, state) = webauthn
+                    .start_securitykey_registration(user.id.0, name, name, Some(known), None, None)
+                    .map_err(rejected)?;
                 (challenge, Enrollment::SecurityKey(state))
             }
             KeyKind::Passkey => {
-                let (challenge, state) = webauthn.start_passkey_registration(user.id.0, name, name, Some(known)).map_err(rejected)?;
+                let (challenge, state) = webauthn
+                    .start_passkey_registration(user.id.0, name, name, Some(known))
+                    .map_err(rejected)?;
                 (challenge, Enrollment::Passkey(state))
             }
         };
@@ -108,7 +123,10 @@ impl RelyingParty {
                 options["authenticatorSelection"]["requireResidentKey"] = json!(true);
             }
         }
-        Ok(Asked { options, state: remembered(&state)? })
+        Ok(Asked {
+            options,
+            state: remembered(&state)?,
+        })
     }
 
     /// The key that the browser made.
@@ -117,11 +135,15 @@ impl RelyingParty {
         let answer: RegisterPublicKeyCredential = read_answer(answer)?;
         let (kind, mut credential) = match recalled(state)? {
             Enrollment::SecurityKey(state) => {
-                let key = webauthn.finish_securitykey_registration(&answer, &state).map_err(rejected)?;
+                let key = webauthn
+                    .finish_securitykey_registration(&answer, &state)
+                    .map_err(rejected)?;
                 (KeyKind::SecurityKey, Credential::from(key))
             }
             Enrollment::Passkey(state) => {
-                let key = webauthn.finish_passkey_registration(&answer, &state).map_err(rejected)?;
+                let key = webauthn
+                    .finish_passkey_registration(&answer, &state)
+                    .map_err(rejected)?;
                 (KeyKind::Passkey, Credential::from(key))
             }
         };
@@ -132,28 +154,56 @@ impl RelyingParty {
         if credential.len() > MAX_CREDENTIAL {
             return Err(Rejected("key-too-long"));
         }
-        Ok(MadeKey { kind, credential_id, credential, counter })
+        Ok(MadeKey {
+            kind,
+            credential_id,
+            credential,
+            counter,
+        })
     }
 
     /// Asks for a passkey of whoever it is, who must verify themself to it.
     pub(super) fn ask_for_passkey(&self) -> Result<Asked, Rejected> {
-        let (challenge, state) = self.webauthn()?.start_discoverable_authentication().map_err(rejected)?;
-        Ok(Asked { options: inside(serde_json::to_value(&challenge))?, state: remembered(&state)? })
+        let (challenge, state) = self
+            .webauthn()?
+            .start_discoverable_authentication()
+            .map_err(rejected)?;
+        Ok(Asked {
+            options: inside(serde_json::to_value(&challenge))?,
+            state: remembered(&state)?,
+        })
     }
 
-    pub(super) fn verify_passkey(&self, state: &str, answer: &Answer, key: &KeyRow) -> Result<Proof, Rejected> {
+    pub(super) fn verify_passkey(
+        &self,
+        state: &str,
+        answer: &Answer,
+        key: &KeyRow,
+    ) -> Result<Proof, Rejected> {
         let state: DiscoverableAuthentication = recalled(state)?;
         let key = DiscoverableKey::from(Passkey::from(credential(key)?));
-        let result = self.webauthn()?.finish_discoverable_authentication_v2(&answer.0, state, &key).map_err(rejected)?;
+        let result = self
+            .webauthn()?
+            .finish_discoverable_authentication_v2(&answer.0, state, &key)
+            .map_err(rejected)?;
         Ok(Proof { result })
     }
 
     /// Asks for one of these keys, as a second factor.
     pub(super) fn ask_for_key(&self, keys: &[KeyRow]) -> Result<Asked, Rejected> {
-        let credentials = keys.iter().map(|key| credential(key).map(SecurityKey::from)).collect::<Result<Vec<_>, _>>()?;
-        let (challenge, state) = self.webauthn()?.start_securitykey_authentication(&credentials).map_err(rejected)?;
+        let credentials = keys
+            .iter()
+            .map(|key| credential(key).map(SecurityKey::from))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (challenge, state) = self
+            .webauthn()?
+            .start_securitykey_authentication(&credentials)
+            .map_err(rejected)?;
         let mut options = inside(serde_json::to_value(&challenge))?;
-        let passkeys = keys.iter().filter(|key| key.kind == KeyKind::Passkey).count();
+        let passkeys = keys
+            .iter()
+            .filter(|key| key.kind == KeyKind::Passkey)
+            .count();
         // The hint would hide the passkeys behind what to do with a device to plug in.
         if passkeys > 0
             && let Some(options) = options.as_object_mut()
@@ -165,12 +215,18 @@ impl RelyingParty {
         if passkeys == keys.len() {
             options["userVerification"] = json!("required");
         }
-        Ok(Asked { options, state: remembered(&state)? })
+        Ok(Asked {
+            options,
+            state: remembered(&state)?,
+        })
     }
 
     pub(super) fn verify_key(&self, state: &str, answer: &Answer) -> Result<Proof, Rejected> {
         let state: SecurityKeyAuthentication = recalled(state)?;
-        let result = self.webauthn()?.finish_securitykey_authentication(&answer.0, &state).map_err(rejected)?;
+        let result = self
+            .webauthn()?
+            .finish_securitykey_authentication(&answer.0, &state)
+            .map_err(rejected)?;
         Ok(Proof { result })
     }
 }
@@ -180,7 +236,8 @@ impl Answer {
         let answer: PublicKeyCredential = read_answer(text)?;
         // The library looks at this in enrollments only. A frame of another site has no
         // business here, whatever the person clicked in it.
-        let client_data: Value = serde_json::from_slice(&answer.response.client_data_json).map_err(|_| Rejected("key-answer-unreadable"))?;
+        let client_data: Value = serde_json::from_slice(&answer.response.client_data_json)
+            .map_err(|_| Rejected("key-answer-unreadable"))?;
         if client_data["crossOrigin"] == json!(true) {
             return Err(Rejected("key-cross-origin"));
         }
@@ -221,7 +278,9 @@ fn relying_party(public_url: &str) -> Result<Webauthn, &'static str> {
     if url.scheme() != "https" && !(url.scheme() == "http" && is_this_machine) {
         return Err(IS_PLAIN);
     }
-    WebauthnBuilder::new(host, &url).and_then(|builder| builder.rp_name(host).build()).map_err(|_| IS_ADDRESS)
+    WebauthnBuilder::new(host, &url)
+        .and_then(|builder| builder.rp_name(host).build())
+        .map_err(|_| IS_ADDRESS)
 }
 
 fn credential(key: &KeyRow) -> Result<Credential, Rejected> {
@@ -239,7 +298,10 @@ fn read_answer<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Rejected> 
 }
 
 fn inside(challenge: serde_json::Result<Value>) -> Result<Value, Rejected> {
-    challenge.ok().and_then(|mut challenge| challenge.get_mut("publicKey").map(Value::take)).ok_or(Rejected("key-state-unwritable"))
+    challenge
+        .ok()
+        .and_then(|mut challenge| challenge.get_mut("publicKey").map(Value::take))
+        .ok_or(Rejected("key-state-unwritable"))
 }
 
 fn remembered<T: Serialize>(state: &T) -> Result<String, Rejected> {
@@ -275,19 +337,43 @@ mod tests {
 
     #[test]
     fn keys_work_where_browsers_let_them() {
-        for url in ["https://pypi.example.org", "https://pypi.example.org:8443", "https://example.org/registry", "http://localhost:8080", "http://a.localhost"]
-        {
+        for url in [
+            "https://pypi.example.org",
+            "https://pypi.example.org:8443",
+            "https://example.org/registry",
+            "http://localhost:8080",
+            "http://a.localhost",
+        ] {
             assert_eq!(RelyingParty::new(url).unavailable(), None, "{url}");
         }
     }
 
     #[test]
     fn where_keys_cannot_work_the_reason_is_told() {
-        for url in ["https://192.0.2.1", "http://127.0.0.1:8080", "https://[2001:db8::1]", "http://[::1]:8080", "nonsense", ""] {
-            assert_eq!(RelyingParty::new(url).unavailable(), Some(IS_ADDRESS), "{url}");
+        for url in [
+            "https://192.0.2.1",
+            "http://127.0.0.1:8080",
+            "https://[2001:db8::1]",
+            "http://[::1]:8080",
+            "nonsense",
+            "",
+        ] {
+            assert_eq!(
+                RelyingParty::new(url).unavailable(),
+                Some(IS_ADDRESS),
+                "{url}"
+            );
         }
-        for url in ["http://pypi.example.org", "http://localhost.example.org", "ftp://localhost"] {
-            assert_eq!(RelyingParty::new(url).unavailable(), Some(IS_PLAIN), "{url}");
+        for url in [
+            "http://pypi.example.org",
+            "http://localhost.example.org",
+            "ftp://localhost",
+        ] {
+            assert_eq!(
+                RelyingParty::new(url).unavailable(),
+                Some(IS_PLAIN),
+                "{url}"
+            );
         }
     }
 }

@@ -59,19 +59,31 @@ pub struct ListedKey {
 
 impl From<KeyRow> for ListedKey {
     fn from(row: KeyRow) -> Self {
-        Self { id: row.id, name: row.name, kind: row.kind, added_at: row.added_at, last_used_at: row.last_used_at }
+        Self {
+            id: row.id,
+            name: row.name,
+            kind: row.kind,
+            added_at: row.added_at,
+            last_used_at: row.last_used_at,
+        }
     }
 }
 
 impl Target for ProposeKey {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Webauthn), ..TargetFacts::of(Action::FactorEnroll) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Webauthn),
+            ..TargetFacts::of(Action::FactorEnroll)
+        }
     }
 }
 
 impl Target for EnrollKey {
     fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts { change: ChangeFacts::Factor(Factor::Webauthn), ..TargetFacts::of(Action::FactorEnroll) }
+        TargetFacts {
+            change: ChangeFacts::Factor(Factor::Webauthn),
+            ..TargetFacts::of(Action::FactorEnroll)
+        }
     }
 }
 
@@ -89,8 +101,15 @@ impl Identity {
 
     /// What the browser is asked so that it makes a key. Answered by [`Self::enroll_key`],
     /// within five minutes and from the same session.
-    pub async fn propose_key(&self, permit: Permit<ProposeKey>) -> Result<KeyChallenge, FactorError> {
-        let ProposeKey { user, session, kind } = *permit.target();
+    pub async fn propose_key(
+        &self,
+        permit: Permit<ProposeKey>,
+    ) -> Result<KeyChallenge, FactorError> {
+        let ProposeKey {
+            user,
+            session,
+            kind,
+        } = *permit.target();
         self.count_proposal(session).await?;
         if let Some(why) = self.webauthn_unavailable() {
             return Err(FactorError::WebauthnUnavailable(why));
@@ -100,32 +119,63 @@ impl Identity {
         if known.len() >= MAX_KEYS {
             return Err(FactorError::TooManyKeys);
         }
-        let asked = self.inner.relying_party.ask_for_new_key(kind, &user, &known).map_err(|_| FactorError::KeyNotAccepted)?;
-        Ok(self.open_challenge(Purpose::Enroll, Some(user.id), Some(session), asked).await?)
+        let asked = self
+            .inner
+            .relying_party
+            .ask_for_new_key(kind, &user, &known)
+            .map_err(|_| FactorError::KeyNotAccepted)?;
+        Ok(self
+            .open_challenge(Purpose::Enroll, Some(user.id), Some(session), asked)
+            .await?)
     }
 
     /// Enrolls the key that the browser made. The challenge is used up by that, whatever comes
     /// of it; a bad name is told before. The session gets another secret, and has proven the
     /// second factor: whoever has the key could prove it at once.
-    pub async fn enroll_key(&self, permit: Permit<EnrollKey>) -> Result<(KeyId, Option<StartedSession>), FactorError> {
-        let EnrollKey { user, session, name, answer } = permit.target();
+    pub async fn enroll_key(
+        &self,
+        permit: Permit<EnrollKey>,
+    ) -> Result<(KeyId, Option<StartedSession>), FactorError> {
+        let EnrollKey {
+            user,
+            session,
+            name,
+            answer,
+        } = permit.target();
         let name = check_name(name)?;
         let user = self.user_who_may_enroll(*user).await?;
         let known = self.storage().keys_of(user.id).await?;
         if known.len() >= MAX_KEYS {
             return Err(FactorError::TooManyKeys);
         }
-        if known.iter().any(|key| key.name.to_lowercase() == name.to_lowercase()) {
+        if known
+            .iter()
+            .any(|key| key.name.to_lowercase() == name.to_lowercase())
+        {
             return Err(FactorError::KeyNameTaken);
         }
-        let ceremony = self.take_challenge(Purpose::Enroll, &answer.ceremony, self.now()).await?.ok_or(FactorError::UnknownCeremony)?;
+        let ceremony = self
+            .take_challenge(Purpose::Enroll, &answer.ceremony, self.now())
+            .await?
+            .ok_or(FactorError::UnknownCeremony)?;
         if ceremony.user != Some(user.id) || ceremony.session != Some(*session) {
             return Err(FactorError::UnknownCeremony);
         }
-        let made = match self.inner.relying_party.new_key(ceremony.state.expose(), &answer.response) {
+        let made = match self
+            .inner
+            .relying_party
+            .new_key(ceremony.state.expose(), &answer.response)
+        {
             Ok(made) => made,
             Err(rejected) => {
-                self.record_wrong(&permit, user.id, Action::FactorEnroll, Factor::Webauthn, rejected.0).await?;
+                self.record_wrong(
+                    &permit,
+                    user.id,
+                    Action::FactorEnroll,
+                    Factor::Webauthn,
+                    rejected.0,
+                )
+                .await?;
                 return Err(FactorError::KeyNotAccepted);
             }
         };
@@ -144,7 +194,9 @@ impl Identity {
             added_at: at,
         };
         // Held, so that keys enrolled at the same time are counted one after the other.
-        unit.hold_user(user.id).await?.ok_or(FactorError::UnknownUser)?;
+        unit.hold_user(user.id)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         if unit.count_keys(user.id).await? >= MAX_KEYS as u64 {
             return Err(FactorError::TooManyKeys);
         }
@@ -161,8 +213,16 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
-        let started = self.change_secret_for_factor(&mut unit, &permit, &user, Factor::Webauthn).await?;
-        unit.commit(&event(&permit, EventKind::KeyEnrolled, user.id, json!({ "key": id, "name": name, "kind": made.kind.as_str() }))).await?;
+        let started = self
+            .change_secret_for_factor(&mut unit, &permit, &user, Factor::Webauthn)
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::KeyEnrolled,
+            user.id,
+            json!({ "key": id, "name": name, "kind": made.kind.as_str() }),
+        ))
+        .await?;
         Ok((id, started))
     }
 
@@ -170,12 +230,24 @@ impl Identity {
     pub async fn rename_key(&self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
         let RenameKey { user, key, name } = permit.target();
         let name = check_name(name)?;
-        let before = self.storage().keys_of(*user).await?.into_iter().find(|known| known.id == *key).ok_or(FactorError::UnknownKey)?;
+        let before = self
+            .storage()
+            .keys_of(*user)
+            .await?
+            .into_iter()
+            .find(|known| known.id == *key)
+            .ok_or(FactorError::UnknownKey)?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.rename_key(*user, *key, name).await? {
             return Err(FactorError::UnknownKey);
         }
-        unit.commit(&event(&permit, EventKind::KeyRenamed, *user, json!({ "key": key, "name": name, "before": before.name }))).await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::KeyRenamed,
+            *user,
+            json!({ "key": key, "name": name, "before": before.name }),
+        ))
+        .await?;
         Ok(())
     }
 }
@@ -194,6 +266,11 @@ impl From<StorageError> for FactorError {
 /// The name without white space around it.
 fn check_name(name: &str) -> Result<&str, FactorError> {
     let name = name.trim();
-    let is_name = (1..=MAX_NAME).contains(&name.chars().count()) && model::text::is_plain_line(name);
-    if is_name { Ok(name) } else { Err(FactorError::InvalidKeyName) }
+    let is_name =
+        (1..=MAX_NAME).contains(&name.chars().count()) && model::text::is_plain_line(name);
+    if is_name {
+        Ok(name)
+    } else {
+        Err(FactorError::InvalidKeyName)
+    }
 }

@@ -55,29 +55,69 @@ impl Target for ConfirmRecoveryCodes {
 
 impl Identity {
     /// Eight fresh codes, to be shown once. They are to be confirmed anew.
-    pub async fn generate_recovery_codes(&self, permit: Permit<GenerateRecoveryCodes>) -> Result<Vec<Secret<String>>, FactorError> {
+    pub async fn generate_recovery_codes(
+        &self,
+        permit: Permit<GenerateRecoveryCodes>,
+    ) -> Result<Vec<Secret<String>>, FactorError> {
         let user = self.user_with_verified_email(permit.target().user).await?;
         let codes: Vec<Secret<String>> = (0..CODES).map(|_| generate()).collect();
-        let hashes = codes.iter().filter_map(|code| stored(user.id, code.expose())).collect::<Vec<_>>();
+        let hashes = codes
+            .iter()
+            .filter_map(|code| stored(user.id, code.expose()))
+            .collect::<Vec<_>>();
         let at = permit.at();
         let mailbox = self.mailbox(&user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         unit.replace_recovery_codes(user.id, &hashes, at).await?;
-        let words = [mailbox.user_name(), notices::remote_address(permit.actor()), notices::device(permit.actor()), notices::at(at)];
-        mailbox.tell(&mut unit, &Mail::new(MailKind::RecoveryCodesGenerated, words), at).await?;
-        unit.commit(&event(&permit, EventKind::RecoveryCodesGenerated, user.id, json!({ "codes": codes.len() }))).await?;
+        let words = [
+            mailbox.user_name(),
+            notices::remote_address(permit.actor()),
+            notices::device(permit.actor()),
+            notices::at(at),
+        ];
+        mailbox
+            .tell(
+                &mut unit,
+                &Mail::new(MailKind::RecoveryCodesGenerated, words),
+                at,
+            )
+            .await?;
+        unit.commit(&event(
+            &permit,
+            EventKind::RecoveryCodesGenerated,
+            user.id,
+            json!({ "codes": codes.len() }),
+        ))
+        .await?;
         Ok(codes)
     }
 
     /// Uses up a code; from now on second factors can be enrolled.
-    pub async fn confirm_recovery_codes(&self, permit: Permit<ConfirmRecoveryCodes>) -> Result<(), FactorError> {
+    pub async fn confirm_recovery_codes(
+        &self,
+        permit: Permit<ConfirmRecoveryCodes>,
+    ) -> Result<(), FactorError> {
         let target = permit.target();
         let user = self.user_with_verified_email(target.user).await?;
-        let taken = self.take_attempts(&permit, &user, Action::RecoveryCodesGenerate, Factor::RecoveryCode).await?;
+        let taken = self
+            .take_attempts(
+                &permit,
+                &user,
+                Action::RecoveryCodesGenerate,
+                Factor::RecoveryCode,
+            )
+            .await?;
         match self.spend_to_confirm(&permit, &user).await? {
             true => taken.give_back(self.storage()).await?,
             false => {
-                self.record_wrong(&permit, user.id, Action::RecoveryCodesGenerate, Factor::RecoveryCode, "recovery-code-unknown-or-used").await?;
+                self.record_wrong(
+                    &permit,
+                    user.id,
+                    Action::RecoveryCodesGenerate,
+                    Factor::RecoveryCode,
+                    "recovery-code-unknown-or-used",
+                )
+                .await?;
                 return Err(FactorError::WrongCode);
             }
         }
@@ -85,11 +125,19 @@ impl Identity {
     }
 
     /// False for a code that is none of the user's, or was used.
-    async fn spend_to_confirm(&self, permit: &Permit<ConfirmRecoveryCodes>, user: &UserRow) -> Result<bool, StorageError> {
-        let Some(hash) = stored(user.id, &permit.target().code) else { return Ok(false) };
+    async fn spend_to_confirm(
+        &self,
+        permit: &Permit<ConfirmRecoveryCodes>,
+        user: &UserRow,
+    ) -> Result<bool, StorageError> {
+        let Some(hash) = stored(user.id, &permit.target().code) else {
+            return Ok(false);
+        };
         let mailbox = self.mailbox(user).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else { return Ok(false) };
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else {
+            return Ok(false);
+        };
         let kind = match unit.confirm_recovery_codes(user.id, permit.at()).await? {
             true => EventKind::RecoveryCodesConfirmed,
             false => {
@@ -97,13 +145,18 @@ impl Identity {
                 EventKind::RecoveryCodeUsed
             }
         };
-        unit.commit(&event(permit, kind, user.id, json!({ "left": left }))).await?;
+        unit.commit(&event(permit, kind, user.id, json!({ "left": left })))
+            .await?;
         Ok(true)
     }
 
     /// Whether it is one of the user's codes and was not used. Uses nothing up, and so proves
     /// nothing.
-    pub(crate) async fn has_recovery_code(&self, user: UserId, code: &str) -> Result<bool, StorageError> {
+    pub(crate) async fn has_recovery_code(
+        &self,
+        user: UserId,
+        code: &str,
+    ) -> Result<bool, StorageError> {
         match stored(user, code) {
             Some(hash) => self.storage().has_recovery_code(user, &hash).await,
             None => Ok(false),
@@ -113,13 +166,27 @@ impl Identity {
     /// Uses up a code in place of a second factor, in the unit of what it is for, with its event
     /// and its mails: it is spent if that is done, and only then. False for one that was used
     /// meanwhile; the unit must not be committed then. Does not count attempts: the login does.
-    pub(crate) async fn spend_recovery_code(&self, unit: &mut UnitOfWork, attempt: &Attempt, user: &UserRow, code: &str) -> Result<bool, StorageError> {
-        let Some(hash) = stored(user.id, code) else { return Ok(false) };
+    pub(crate) async fn spend_recovery_code(
+        &self,
+        unit: &mut UnitOfWork,
+        attempt: &Attempt,
+        user: &UserRow,
+        code: &str,
+    ) -> Result<bool, StorageError> {
+        let Some(hash) = stored(user.id, code) else {
+            return Ok(false);
+        };
         let mailbox = self.mailbox(user).await?;
         let at = self.now();
-        let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else { return Ok(false) };
-        let actor =
-            Actor::Caller { user: Some(user.id), token: None, remote_address: attempt.remote_address.to_string(), user_agent: attempt.user_agent.to_string() };
+        let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else {
+            return Ok(false);
+        };
+        let actor = Actor::Caller {
+            user: Some(user.id),
+            token: None,
+            remote_address: attempt.remote_address.to_string(),
+            user_agent: attempt.user_agent.to_string(),
+        };
         tell_used(unit, &mailbox, &actor, left, at).await?;
         unit.also(&AuditEvent {
             at,
@@ -135,12 +202,35 @@ impl Identity {
 }
 
 /// Mails the owner that a code was used, and that few are left, if so.
-async fn tell_used(unit: &mut UnitOfWork, mailbox: &Mailbox, actor: &Actor, left: u32, at: Timestamp) -> Result<(), StorageError> {
+async fn tell_used(
+    unit: &mut UnitOfWork,
+    mailbox: &Mailbox,
+    actor: &Actor,
+    left: u32,
+    at: Timestamp,
+) -> Result<(), StorageError> {
     let left_word = || (MailField::Left, left.to_string());
-    let words = [mailbox.user_name(), left_word(), notices::remote_address(actor), notices::device(actor), notices::at(at)];
-    mailbox.tell(unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at).await?;
+    let words = [
+        mailbox.user_name(),
+        left_word(),
+        notices::remote_address(actor),
+        notices::device(actor),
+        notices::at(at),
+    ];
+    mailbox
+        .tell(unit, &Mail::new(MailKind::RecoveryCodeUsed, words), at)
+        .await?;
     if left <= FEW {
-        mailbox.tell(unit, &Mail::new(MailKind::RecoveryCodesLow, [mailbox.user_name(), left_word()]), at).await?;
+        mailbox
+            .tell(
+                unit,
+                &Mail::new(
+                    MailKind::RecoveryCodesLow,
+                    [mailbox.user_name(), left_word()],
+                ),
+                at,
+            )
+            .await?;
     }
     Ok(())
 }
@@ -164,7 +254,13 @@ fn generate() -> Secret<String> {
 /// nobody finds out from the table that two users have the same code.
 fn stored(user: UserId, text: &str) -> Option<[u8; 32]> {
     let code = Zeroizing::new(plain(text)?);
-    Some(Sha256::new().chain_update(user.0.as_bytes()).chain_update(code.as_bytes()).finalize().into())
+    Some(
+        Sha256::new()
+            .chain_update(user.0.as_bytes())
+            .chain_update(code.as_bytes())
+            .finalize()
+            .into(),
+    )
 }
 
 /// As it was generated, whatever of `-`, spaces, capitals and look-alikes was typed.
@@ -173,7 +269,10 @@ fn plain(text: &str) -> Option<String> {
         return None;
     }
     let mut code = String::with_capacity(CHARACTERS);
-    for character in text.chars().filter(|character| !character.is_whitespace() && *character != '-') {
+    for character in text
+        .chars()
+        .filter(|character| !character.is_whitespace() && *character != '-')
+    {
         let character = match character.to_ascii_lowercase() {
             'o' => '0',
             'i' | 'l' => '1',
@@ -197,7 +296,14 @@ mod tests {
     fn a_code_has_four_groups_of_four() {
         let code = generate();
         let groups: Vec<&str> = code.expose().split('-').collect();
-        assert!(groups.len() == 4 && groups.iter().all(|group| group.len() == 4 && group.bytes().all(|byte| ALPHABET.contains(&byte))), "{groups:?}");
+        assert!(
+            groups.len() == 4
+                && groups
+                    .iter()
+                    .all(|group| group.len() == 4
+                        && group.bytes().all(|byte| ALPHABET.contains(&byte))),
+            "{groups:?}"
+        );
         assert_ne!(code, generate());
     }
 
@@ -205,7 +311,13 @@ mod tests {
     fn a_code_is_the_same_however_it_is_typed() {
         let user = UserId::new();
         let code = "0123-4567-89ab-cd1z";
-        for typed in [code, "0123456789abcd1z", " 0123 4567 89AB CDIZ ", "O123-4567-89ab-cdLz", "0123\u{2003}4567-89ab-cd1z"] {
+        for typed in [
+            code,
+            "0123456789abcd1z",
+            " 0123 4567 89AB CDIZ ",
+            "O123-4567-89ab-cdLz",
+            "0123\u{2003}4567-89ab-cd1z",
+        ] {
             assert_eq!(stored(user, typed), stored(user, code), "{typed}");
         }
     }
@@ -213,14 +325,25 @@ mod tests {
     #[test]
     fn what_is_no_code_is_not_looked_for() {
         let long = format!("{}0123-4567-89ab-cd1z", " ".repeat(60));
-        for typed in ["", "0123-4567-89ab-cd1", "0123-4567-89ab-cd1zz", "0123-4567-89ab-cduz", "0123-4567-89ab-cd1ä", "0123_4567_89ab_cd1z", &long] {
+        for typed in [
+            "",
+            "0123-4567-89ab-cd1",
+            "0123-4567-89ab-cd1zz",
+            "0123-4567-89ab-cduz",
+            "0123-4567-89ab-cd1ä",
+            "0123_4567_89ab_cd1z",
+            &long,
+        ] {
             assert_eq!(stored(UserId::new(), typed), None, "{typed}");
         }
     }
 
     #[test]
     fn the_same_code_of_another_user_is_stored_differently() {
-        assert_ne!(stored(UserId::new(), "0123-4567-89ab-cd1z"), stored(UserId::new(), "0123-4567-89ab-cd1z"));
+        assert_ne!(
+            stored(UserId::new(), "0123-4567-89ab-cd1z"),
+            stored(UserId::new(), "0123-4567-89ab-cd1z")
+        );
     }
 
     proptest! {

@@ -68,47 +68,98 @@ impl Target for RemoveFactor {
             FactorName::Totp => Factor::Totp,
             FactorName::Key(_) => Factor::Webauthn,
         };
-        TargetFacts { change: ChangeFacts::Factor(factor), ..TargetFacts::of(Action::FactorRemove) }
+        TargetFacts {
+            change: ChangeFacts::Factor(factor),
+            ..TargetFacts::of(Action::FactorRemove)
+        }
     }
 }
 
 impl Identity {
     /// Looks a factor of the caller up and asks what would be lost without it, of the set that
     /// decides this request.
-    pub async fn factor_to_remove(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, which: FactorName) -> Result<RemoveFactor, FactorError> {
+    pub async fn factor_to_remove(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        which: FactorName,
+    ) -> Result<RemoveFactor, FactorError> {
         let caller_facts = caller.user().ok_or(FactorError::UnknownUser)?;
-        let user = self.storage().user(caller_facts.id).await?.ok_or(FactorError::UnknownUser)?;
+        let user = self
+            .storage()
+            .user(caller_facts.id)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         let keys = self.storage().keys_of(user.id).await?;
         let has_totp = user.totp_secret.is_some();
         let (name, word) = match which {
             FactorName::Totp if !has_totp => return Err(FactorError::TotpNotEnrolled),
             FactorName::Totp => (self.config().totp_issuer.clone(), APP),
             FactorName::Key(id) => {
-                let key = keys.iter().find(|key| key.id == id).ok_or(FactorError::UnknownKey)?;
+                let key = keys
+                    .iter()
+                    .find(|key| key.id == id)
+                    .ok_or(FactorError::UnknownKey)?;
                 (key.name.clone(), words(key.kind))
             }
         };
         let demands = self.demands_of(gate, attempt, caller).await?;
-        Ok(RemoveFactor { user: user.id, which, name, word, is_last: keys.len() + usize::from(has_totp) == 1, demands })
+        Ok(RemoveFactor {
+            user: user.id,
+            which,
+            name,
+            word,
+            is_last: keys.len() + usize::from(has_totp) == 1,
+            demands,
+        })
     }
 
     /// Looks a key up that an operator removes, because it was lost or stolen. What demands a
     /// second factor stops nobody here: it is what the owner is asked for at the next login.
-    pub async fn key_to_remove(&self, user: UserId, key: KeyId) -> Result<RemoveFactor, FactorError> {
-        let user = self.storage().user(user).await?.ok_or(FactorError::UnknownUser)?;
+    pub async fn key_to_remove(
+        &self,
+        user: UserId,
+        key: KeyId,
+    ) -> Result<RemoveFactor, FactorError> {
+        let user = self
+            .storage()
+            .user(user)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         let keys = self.storage().keys_of(user.id).await?;
-        let key = keys.iter().find(|row| row.id == key).ok_or(FactorError::UnknownKey)?;
+        let key = keys
+            .iter()
+            .find(|row| row.id == key)
+            .ok_or(FactorError::UnknownKey)?;
         let is_last = keys.len() == 1 && user.totp_secret.is_none();
-        Ok(RemoveFactor { user: user.id, which: FactorName::Key(key.id), name: key.name.clone(), word: words(key.kind), is_last, demands: Vec::new() })
+        Ok(RemoveFactor {
+            user: user.id,
+            which: FactorName::Key(key.id),
+            name: key.name.clone(),
+            word: words(key.kind),
+            is_last,
+            demands: Vec::new(),
+        })
     }
 
     /// What demands a second factor of the caller: for the page that lists the factors.
-    pub async fn demands_of(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<Vec<Demand>, StorageError> {
-        let Some(user) = caller.user() else { return Ok(Vec::new()) };
+    pub async fn demands_of(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+    ) -> Result<Vec<Demand>, StorageError> {
+        let Some(user) = caller.user() else {
+            return Ok(Vec::new());
+        };
         let mut projects = Vec::new();
         for (project, role) in self.storage().projects_of(user.id).await? {
             let chosen = self.storage().project_settings(project.id).await?;
-            let owner_settings: Map<String, Value> = chosen.into_iter().map(|(policy, settings)| (policy, Value::Object(settings))).collect();
+            let owner_settings: Map<String, Value> = chosen
+                .into_iter()
+                .map(|(policy, settings)| (policy, Value::Object(settings)))
+                .collect();
             projects.push((project, role, Value::Object(owner_settings)));
         }
         let facts: Vec<ProjectFacts<'_>> = projects
@@ -126,9 +177,23 @@ impl Identity {
 
     /// Removes a factor. While one is demanded, the write itself leaves one: of two that are
     /// removed at once, one stays.
-    pub async fn remove_factor(&self, permit: Permit<RemoveFactor>) -> Result<Option<StartedSession>, FactorError> {
-        let RemoveFactor { user, which, name, word, demands, .. } = permit.target();
-        let user = self.storage().user(*user).await?.ok_or(FactorError::UnknownUser)?;
+    pub async fn remove_factor(
+        &self,
+        permit: Permit<RemoveFactor>,
+    ) -> Result<Option<StartedSession>, FactorError> {
+        let RemoveFactor {
+            user,
+            which,
+            name,
+            word,
+            demands,
+            ..
+        } = permit.target();
+        let user = self
+            .storage()
+            .user(*user)
+            .await?
+            .ok_or(FactorError::UnknownUser)?;
         let must_leave_factor = !demands.is_empty();
         let at = permit.at();
         let mailbox = self.mailbox(&user).await?;
@@ -145,7 +210,12 @@ impl Identity {
             FactorName::Totp if !removed => return Err(FactorError::TotpNotEnrolled),
             FactorName::Key(_) if !removed => return Err(FactorError::UnknownKey),
             FactorName::Totp => event(&permit, EventKind::TotpRemoved, user.id, json!({})),
-            FactorName::Key(key) => event(&permit, EventKind::KeyRemoved, user.id, json!({ "key": key, "name": name })),
+            FactorName::Key(key) => event(
+                &permit,
+                EventKind::KeyRemoved,
+                user.id,
+                json!({ "key": key, "name": name }),
+            ),
         };
         let mail = Mail::new(
             MailKind::FactorRemoved,
@@ -159,7 +229,9 @@ impl Identity {
             ],
         );
         mailbox.tell(&mut unit, &mail, at).await?;
-        let started = self.change_secret(&mut unit, &permit, &mailbox.name, Proven::Nothing).await?;
+        let started = self
+            .change_secret(&mut unit, &permit, &mailbox.name, Proven::Nothing)
+            .await?;
         unit.commit(&event).await?;
         Ok(started)
     }

@@ -14,10 +14,16 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
+use gate::{
+    Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity,
+    SetPackage, Target, break_glass,
+};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
-use model::{Assurance, Caller, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind, PasswordState, Principal, SessionId, Timestamp, UserId, UserName};
+use model::{
+    Assurance, Caller, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind, PasswordState,
+    Principal, SessionId, Timestamp, UserId, UserName,
+};
 use serde_json::Value;
 use storage::Storage;
 use storage::audit::AuditFilter;
@@ -65,25 +71,62 @@ impl Fixture {
 
     async fn with(public_url: &str, limits: Limits, change: impl Fn(&mut SetPackage)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        let storage = Storage::connect(&format!(
+            "sqlite:{}",
+            folder.path().join("test.sqlite").display()
+        ))
+        .await
+        .unwrap();
         storage.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let mut package = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default")).unwrap_or_else(|error| panic!("{error}"));
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
+            policy_engine::Compiler::InProcess,
+        ))
+        .unwrap();
+        let mut package =
+            SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default"))
+                .unwrap_or_else(|error| panic!("{error}"));
         package.cases.clear();
         change(&mut package);
-        let number = package.verify(&engine).unwrap_or_else(|error| panic!("{error}")).store(&storage, &Actor::System, NOW).await.unwrap();
+        let number = package
+            .verify(&engine)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .store(&storage, &Actor::System, NOW)
+            .await
+            .unwrap();
         let recorder = Recorder::start(storage.clone(), RecorderConfig::default());
-        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
-        let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
+        let server = ServerIdentity {
+            id: uuid::Uuid::now_v7(),
+            host: "test".into(),
+            pid: 1,
+            started_at: NOW,
+        };
+        let gate = Gate::new(GateConfig {
+            storage: storage.clone(),
+            engine,
+            recorder,
+            clock: clock.clone(),
+            server,
+        });
         gate.install(number).await.unwrap();
-        let config = IdentityConfig { public_url: public_url.to_owned(), limits, ..IdentityConfig::for_host("pypi.example.org") };
+        let config = IdentityConfig {
+            public_url: public_url.to_owned(),
+            limits,
+            ..IdentityConfig::for_host("pypi.example.org")
+        };
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
-        Self { gate, identity, storage, clock, _folder: folder }
+        Self {
+            gate,
+            identity,
+            storage,
+            clock,
+            _folder: folder,
+        }
     }
 
     fn attempt(&self) -> Attempt {
-        self.gate.begin("/test", Method::Post, IpAddr::from([192, 0, 2, 1]), "test")
+        self.gate
+            .begin("/test", Method::Post, IpAddr::from([192, 0, 2, 1]), "test")
     }
 
     fn later(&self, seconds: i64) {
@@ -92,10 +135,20 @@ impl Fixture {
 
     /// A user without recovery codes.
     async fn newcomer(&self, name: &str, email_verified: bool) -> Person {
-        let target = CreateUser { name: UserName::parse(name).unwrap(), email: Some(format!("{name}@example.org")), email_verified, staff: false };
-        let permit = break_glass(&self.storage, &*self.clock, "operator", target).await.unwrap();
+        let target = CreateUser {
+            name: UserName::parse(name).unwrap(),
+            email: Some(format!("{name}@example.org")),
+            email_verified,
+            staff: false,
+        };
+        let permit = break_glass(&self.storage, &*self.clock, "operator", target)
+            .await
+            .unwrap();
         let user = self.identity.create_user(permit).await.unwrap();
-        Person { user, session: self.session(user).await }
+        Person {
+            user,
+            session: self.session(user).await,
+        }
     }
 
     /// A live session of a user.
@@ -103,12 +156,32 @@ impl Fixture {
         let (id, at) = (SessionId::new(), self.clock.now());
         let (_, secret) = opaque::generate();
         let expires_at = at.plus_ms(30 * 24 * 3_600_000);
-        let assurance = Assurance { password_at: Some(at), ..Assurance::NONE };
-        let session = NewSession { secret: &secret, id, user, created_at: at, expires_at, remote_address: "192.0.2.1", user_agent: "test", assurance };
+        let assurance = Assurance {
+            password_at: Some(at),
+            ..Assurance::NONE
+        };
+        let session = NewSession {
+            secret: &secret,
+            id,
+            user,
+            created_at: at,
+            expires_at,
+            remote_address: "192.0.2.1",
+            user_agent: "test",
+            assurance,
+        };
         let mut unit = self.storage.begin().await.unwrap();
         unit.create_session(&session).await.unwrap();
         let kind = EventKind::SessionStarted;
-        let event = AuditEvent { at, kind, actor: Actor::System, user: Some(user), project: None, decision: None, detail: serde_json::json!({}) };
+        let event = AuditEvent {
+            at,
+            kind,
+            actor: Actor::System,
+            user: Some(user),
+            project: None,
+            decision: None,
+            detail: serde_json::json!({}),
+        };
         unit.commit(&event).await.unwrap();
         id
     }
@@ -122,12 +195,23 @@ impl Fixture {
     }
 
     async fn codes_of(&self, person: Person) -> Vec<Secret<String>> {
-        self.identity.generate_recovery_codes(self.permit(person, GenerateRecoveryCodes { user: person.user }).await).await.unwrap()
+        self.identity
+            .generate_recovery_codes(
+                self.permit(person, GenerateRecoveryCodes { user: person.user })
+                    .await,
+            )
+            .await
+            .unwrap()
     }
 
     async fn confirm(&self, person: Person, code: &str) -> Result<(), FactorError> {
-        let target = ConfirmRecoveryCodes { user: person.user, code: code.to_owned() };
-        self.identity.confirm_recovery_codes(self.permit(person, target).await).await
+        let target = ConfirmRecoveryCodes {
+            user: person.user,
+            code: code.to_owned(),
+        };
+        self.identity
+            .confirm_recovery_codes(self.permit(person, target).await)
+            .await
     }
 
     async fn user(&self, person: Person) -> UserRow {
@@ -137,41 +221,88 @@ impl Fixture {
     async fn caller(&self, person: Person) -> Caller {
         let user = self.user(person).await.facts();
         let now = self.clock.now();
-        let second_factor = user.factors.any().then_some(FactorUse { factor: Factor::Totp, at: now });
+        let second_factor = user.factors.any().then_some(FactorUse {
+            factor: Factor::Totp,
+            at: now,
+        });
         Caller {
             credential: CredentialKind::Session,
             principal: Principal::User(user),
             token: None,
             session: Some(person.session),
-            assurance: Assurance { password_at: Some(now), second_factor, password_state: PasswordState::Clean },
+            assurance: Assurance {
+                password_at: Some(now),
+                second_factor,
+                password_state: PasswordState::Clean,
+            },
         }
     }
 
     async fn permit<T: Target>(&self, person: Person, target: T) -> Permit<T> {
-        self.gate.decide(&self.attempt(), &self.caller(person).await, target).await.unwrap_or_else(|refusal| panic!("{:?}", refusal.reasons))
+        self.gate
+            .decide(&self.attempt(), &self.caller(person).await, target)
+            .await
+            .unwrap_or_else(|refusal| panic!("{:?}", refusal.reasons))
     }
 
     async fn propose(&self, person: Person, kind: KeyKind) -> Result<KeyChallenge, FactorError> {
-        let target = ProposeKey { user: person.user, session: person.session, kind };
-        self.identity.propose_key(self.permit(person, target).await).await
+        let target = ProposeKey {
+            user: person.user,
+            session: person.session,
+            kind,
+        };
+        self.identity
+            .propose_key(self.permit(person, target).await)
+            .await
     }
 
-    async fn enroll_answer(&self, person: Person, name: &str, ceremony: &str, response: String) -> Result<KeyId, FactorError> {
-        let answer = KeyAnswer { ceremony: ceremony.to_owned(), response };
-        let target = EnrollKey { user: person.user, session: person.session, name: name.to_owned(), answer };
-        self.identity.enroll_key(self.permit(person, target).await).await.map(|(key, _)| key)
+    async fn enroll_answer(
+        &self,
+        person: Person,
+        name: &str,
+        ceremony: &str,
+        response: String,
+    ) -> Result<KeyId, FactorError> {
+        let answer = KeyAnswer {
+            ceremony: ceremony.to_owned(),
+            response,
+        };
+        let target = EnrollKey {
+            user: person.user,
+            session: person.session,
+            name: name.to_owned(),
+            answer,
+        };
+        self.identity
+            .enroll_key(self.permit(person, target).await)
+            .await
+            .map(|(key, _)| key)
     }
 
     /// A whole enrollment.
     async fn enroll(&self, person: Person, kind: KeyKind, name: &str) -> SoftwareKey {
         let mut key = SoftwareKey::at(ORIGIN);
-        self.enroll_with(person, kind, name, &mut key).await.unwrap();
+        self.enroll_with(person, kind, name, &mut key)
+            .await
+            .unwrap();
         key
     }
 
-    async fn enroll_with(&self, person: Person, kind: KeyKind, name: &str, key: &mut SoftwareKey) -> Result<KeyId, FactorError> {
+    async fn enroll_with(
+        &self,
+        person: Person,
+        kind: KeyKind,
+        name: &str,
+        key: &mut SoftwareKey,
+    ) -> Result<KeyId, FactorError> {
         let challenge = self.propose(person, kind).await?;
-        self.enroll_answer(person, name, challenge.ceremony.expose(), key.make(&challenge.options)).await
+        self.enroll_answer(
+            person,
+            name,
+            challenge.ceremony.expose(),
+            key.make(&challenge.options),
+        )
+        .await
     }
 
     /// A login that waits for its second factor, as the password step leaves it.
@@ -191,37 +322,70 @@ impl Fixture {
         pending
     }
 
-    async fn challenge_for_pending(&self, pending: &Secret<String>) -> Result<KeyChallenge, Refusal> {
-        self.identity.challenge_for_pending(&self.gate, &self.attempt(), pending.expose()).await
+    async fn challenge_for_pending(
+        &self,
+        pending: &Secret<String>,
+    ) -> Result<KeyChallenge, Refusal> {
+        self.identity
+            .challenge_for_pending(&self.gate, &self.attempt(), pending.expose())
+            .await
     }
 
     async fn challenge_for_step_up(&self, person: Person) -> Result<KeyChallenge, Refusal> {
-        self.identity.challenge_for_step_up(&self.gate, &self.attempt(), &self.caller(person).await).await
+        self.identity
+            .challenge_for_step_up(&self.gate, &self.attempt(), &self.caller(person).await)
+            .await
     }
 
     async fn challenge_for_passkey(&self) -> Result<KeyChallenge, Refusal> {
-        self.identity.challenge_for_passkey(&self.gate, &self.attempt()).await
+        self.identity
+            .challenge_for_passkey(&self.gate, &self.attempt())
+            .await
     }
 
     /// Every event, oldest first.
     async fn events(&self) -> Vec<AuditEvent> {
-        let rows = self.storage.events(&AuditFilter::default(), None, 1000).await.unwrap();
+        let rows = self
+            .storage
+            .events(&AuditFilter::default(), None, 1000)
+            .await
+            .unwrap();
         rows.into_iter().rev().map(|row| row.event).collect()
     }
 
     async fn details(&self, kind: EventKind) -> Vec<Value> {
-        self.events().await.into_iter().filter(|event| event.kind == kind).map(|event| event.detail).collect()
+        self.events()
+            .await
+            .into_iter()
+            .filter(|event| event.kind == kind)
+            .map(|event| event.detail)
+            .collect()
     }
 
     /// The mails that wait to be sent, oldest first: what they are, and to whom.
     async fn mails(&self) -> Vec<(MailKind, String)> {
         let now = self.clock.now();
-        let mails = self.storage.lease_mails(now, now.plus_ms(1), 100).await.unwrap();
-        mails.into_iter().map(|mail| (mail.mail.kind, mail.recipient)).collect()
+        let mails = self
+            .storage
+            .lease_mails(now, now.plus_ms(1), 100)
+            .await
+            .unwrap();
+        mails
+            .into_iter()
+            .map(|mail| (mail.mail.kind, mail.recipient))
+            .collect()
     }
 }
 
 fn limits(attempts: u32) -> Limits {
-    let some = vec![Limit { attempts, window_seconds: 300 }];
-    Limits { totp_per_user: some.clone(), recovery_code_per_user: some.clone(), challenges_per_address: some, ..Limits::default() }
+    let some = vec![Limit {
+        attempts,
+        window_seconds: 300,
+    }];
+    Limits {
+        totp_per_user: some.clone(),
+        recovery_code_per_user: some.clone(),
+        challenges_per_address: some,
+        ..Limits::default()
+    }
 }

@@ -24,7 +24,9 @@ impl Act {
     }
 
     fn is_near(&self, row: &AuditRow) -> bool {
-        self.rows.last().is_some_and(|oldest| oldest.sequence.saturating_sub(row.sequence) <= REACH)
+        self.rows
+            .last()
+            .is_some_and(|oldest| oldest.sequence.saturating_sub(row.sequence) <= REACH)
     }
 }
 
@@ -33,12 +35,17 @@ impl Act {
 pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::new();
     let mut by_decision: HashMap<DecisionId, usize> = HashMap::new();
-    let (mut second_steps, mut repeated, mut uploads): (Vec<usize>, Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut second_steps, mut repeated, mut uploads): (Vec<usize>, Vec<usize>, Vec<usize>) =
+        (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let event = &row.event;
-        let by_same = event.decision.and_then(|decision| by_decision.get(&decision).copied());
+        let by_same = event
+            .decision
+            .and_then(|decision| by_decision.get(&decision).copied());
         let found = if is_first_step(event) {
-            let second = second_steps.iter().rposition(|&index| acts[index].is_near(&row) && is_soon_after(&acts[index].rows[0].event, event));
+            let second = second_steps.iter().rposition(|&index| {
+                acts[index].is_near(&row) && is_soon_after(&acts[index].rows[0].event, event)
+            });
             second.map(|place| second_steps.swap_remove(place))
         } else if is_use_for_upload(event) {
             // What decided about the file is not always what the token was looked at for.
@@ -48,7 +55,12 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
             });
             upload.map(|place| uploads.remove(place))
         } else if is_repeatable(event) {
-            repeated.iter().rev().copied().find(|&index| acts[index].rows.last().is_some_and(|newer| is_repetition(&newer.event, event)))
+            repeated.iter().rev().copied().find(|&index| {
+                acts[index]
+                    .rows
+                    .last()
+                    .is_some_and(|newer| is_repetition(&newer.event, event))
+            })
         } else {
             None
         };
@@ -61,13 +73,18 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
             }
             None => {
                 let index = acts.len();
-                if matches!(event.kind, EventKind::SessionStarted | EventKind::DeviceUnrecognized) {
+                if matches!(
+                    event.kind,
+                    EventKind::SessionStarted | EventKind::DeviceUnrecognized
+                ) {
                     second_steps.push(index);
                 }
                 if is_repeatable(event) {
                     repeated.push(index);
                 }
-                if matches!(event.kind, EventKind::FileUploaded | EventKind::FileStaged) && token(event).is_some() {
+                if matches!(event.kind, EventKind::FileUploaded | EventKind::FileStaged)
+                    && token(event).is_some()
+                {
                     uploads.push(index);
                 }
                 acts.push(Act { rows: vec![row] });
@@ -88,7 +105,9 @@ fn is_first_step(event: &AuditEvent) -> bool {
 
 /// A token that was accepted for an upload, whatever came of it.
 fn is_use_for_upload(event: &AuditEvent) -> bool {
-    event.kind == EventKind::AuthenticationSucceeded && token(event).is_some() && event.detail["action"] == Action::FileUpload.as_str()
+    event.kind == EventKind::AuthenticationSucceeded
+        && token(event).is_some()
+        && event.detail["action"] == Action::FileUpload.as_str()
 }
 
 fn token(event: &AuditEvent) -> Option<TokenId> {
@@ -103,14 +122,22 @@ fn token(event: &AuditEvent) -> Option<TokenId> {
 fn is_repeatable(event: &AuditEvent) -> bool {
     match event.kind {
         EventKind::AuthenticationFailed => event.detail["reason"] == "password-not-accepted",
-        EventKind::RequestRefused => event.detail["credential"] == "session" && event.detail["requires"].as_array().is_some_and(|demands| !demands.is_empty()),
+        EventKind::RequestRefused => {
+            event.detail["credential"] == "session"
+                && event.detail["requires"]
+                    .as_array()
+                    .is_some_and(|demands| !demands.is_empty())
+        }
         _ => false,
     }
 }
 
 fn is_repetition(newer: &AuditEvent, older: &AuditEvent) -> bool {
     let is_same = |key: &str| newer.detail[key] == older.detail[key];
-    newer.kind == older.kind && is_same("action") && is_same("requires") && is_soon_after(newer, older)
+    newer.kind == older.kind
+        && is_same("action")
+        && is_same("requires")
+        && is_soon_after(newer, older)
 }
 
 /// From the same place, and not much later.
@@ -120,16 +147,28 @@ fn is_soon_after(newer: &AuditEvent, older: &AuditEvent) -> bool {
 
 fn is_same_place(one: &AuditEvent, other: &AuditEvent) -> bool {
     match (&one.actor, &other.actor) {
-        (Actor::Caller { remote_address, user_agent, .. }, Actor::Caller { remote_address: address, user_agent: agent, .. }) => {
-            remote_address == address && user_agent == agent
-        }
+        (
+            Actor::Caller {
+                remote_address,
+                user_agent,
+                ..
+            },
+            Actor::Caller {
+                remote_address: address,
+                user_agent: agent,
+                ..
+            },
+        ) => remote_address == address && user_agent == agent,
         _ => false,
     }
 }
 
 /// Whether it says no more than what another event of the same act says better.
 pub(super) fn is_told_by_others(event: &AuditEvent) -> bool {
-    matches!(event.kind, EventKind::AuthenticationSucceeded | EventKind::MailRequested)
+    matches!(
+        event.kind,
+        EventKind::AuthenticationSucceeded | EventKind::MailRequested
+    )
 }
 
 #[cfg(test)]
@@ -139,24 +178,76 @@ mod tests {
 
     use super::*;
 
-    fn row(sequence: i64, kind: EventKind, token: Option<TokenId>, detail: serde_json::Value) -> AuditRow {
-        let actor = Actor::Caller { user: Some(UserId::new()), token, remote_address: "192.0.2.1".into(), user_agent: "twine".into() };
-        let event = AuditEvent { at: Timestamp(sequence), kind, actor, user: None, project: None, decision: Some(DecisionId::new()), detail };
+    fn row(
+        sequence: i64,
+        kind: EventKind,
+        token: Option<TokenId>,
+        detail: serde_json::Value,
+    ) -> AuditRow {
+        let actor = Actor::Caller {
+            user: Some(UserId::new()),
+            token,
+            remote_address: "192.0.2.1".into(),
+            user_agent: "twine".into(),
+        };
+        let event = AuditEvent {
+            at: Timestamp(sequence),
+            kind,
+            actor,
+            user: None,
+            project: None,
+            decision: Some(DecisionId::new()),
+            detail,
+        };
         AuditRow { sequence, event }
     }
 
     fn sequences(rows: Vec<AuditRow>) -> Vec<Vec<i64>> {
-        acts(rows).iter().map(|act| act.rows.iter().map(|row| row.sequence).collect()).collect()
+        acts(rows)
+            .iter()
+            .map(|act| act.rows.iter().map(|row| row.sequence).collect())
+            .collect()
     }
 
     #[test]
     fn an_upload_and_the_token_that_was_used_for_it_are_one_act() {
         let (one, other) = (Some(TokenId::new()), Some(TokenId::new()));
-        let used = |sequence, token| row(sequence, EventKind::AuthenticationSucceeded, token, json!({ "method": "api-token", "action": "file:upload" }));
-        let uploaded = |sequence, token| row(sequence, EventKind::FileUploaded, token, json!({ "file": "a.whl" }));
-        let rows = vec![uploaded(9, one), uploaded(8, other), used(7, one), used(6, other), uploaded(5, one), used(4, one), used(3, one)];
-        assert_eq!(sequences(rows), [vec![9, 7], vec![8, 6], vec![5, 4], vec![3]], "a use without an upload stays an act of its own");
-        let read = row(1, EventKind::AuthenticationSucceeded, one, json!({ "method": "api-token", "action": "index:read" }));
+        let used = |sequence, token| {
+            row(
+                sequence,
+                EventKind::AuthenticationSucceeded,
+                token,
+                json!({ "method": "api-token", "action": "file:upload" }),
+            )
+        };
+        let uploaded = |sequence, token| {
+            row(
+                sequence,
+                EventKind::FileUploaded,
+                token,
+                json!({ "file": "a.whl" }),
+            )
+        };
+        let rows = vec![
+            uploaded(9, one),
+            uploaded(8, other),
+            used(7, one),
+            used(6, other),
+            uploaded(5, one),
+            used(4, one),
+            used(3, one),
+        ];
+        assert_eq!(
+            sequences(rows),
+            [vec![9, 7], vec![8, 6], vec![5, 4], vec![3]],
+            "a use without an upload stays an act of its own"
+        );
+        let read = row(
+            1,
+            EventKind::AuthenticationSucceeded,
+            one,
+            json!({ "method": "api-token", "action": "index:read" }),
+        );
         assert_eq!(sequences(vec![uploaded(2, one), read]), [vec![2], vec![1]]);
     }
 }

@@ -60,7 +60,12 @@ const MAX_NUMBERS: usize = 3;
 /// header does not write to the owner of an account.
 pub fn device_in_words(user_agent: &str) -> String {
     if let Some(claims) = user_agent.strip_prefix("Mozilla/") {
-        let find = |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| claims.contains(mark)).map(|(_, name)| *name);
+        let find = |known: &[(&str, &'static str)]| {
+            known
+                .iter()
+                .find(|(mark, _)| claims.contains(mark))
+                .map(|(_, name)| *name)
+        };
         let browser = find(&BROWSERS).unwrap_or("an unknown browser");
         return match find(&SYSTEMS) {
             Some(system) => format!("{browser} on {system}"),
@@ -69,11 +74,29 @@ pub fn device_in_words(user_agent: &str) -> String {
     }
     let product = user_agent.split([' ', '\t']).next().unwrap_or_default();
     let (name, version) = product.split_once('/').unwrap_or((product, ""));
-    let Some((_, name)) = PROGRAMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else { return UNKNOWN_PROGRAM.to_owned() };
-    let version: String = version.chars().take_while(|character| character.is_ascii_digit() || *character == '.').take(MAX_VERSION).collect();
+    let Some((_, name)) = PROGRAMS
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+    else {
+        return UNKNOWN_PROGRAM.to_owned();
+    };
+    let version: String = version
+        .chars()
+        .take_while(|character| character.is_ascii_digit() || *character == '.')
+        .take(MAX_VERSION)
+        .collect();
     // Three numbers at most: four could be an address.
-    let version = version.split('.').filter(|number| !number.is_empty()).take(MAX_NUMBERS).collect::<Vec<_>>().join(".");
-    if version.is_empty() { (*name).to_owned() } else { format!("{name} {version}") }
+    let version = version
+        .split('.')
+        .filter(|number| !number.is_empty())
+        .take(MAX_NUMBERS)
+        .collect::<Vec<_>>()
+        .join(".");
+    if version.is_empty() {
+        (*name).to_owned()
+    } else {
+        format!("{name} {version}")
+    }
 }
 
 #[cfg(test)]
@@ -85,18 +108,42 @@ mod tests {
     #[test]
     fn browsers_and_upload_tools_are_named_as_people_name_them() {
         for (user_agent, words) in [
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
-            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36", "Chrome on Linux"),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
-            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15", "Safari on macOS"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox on Windows",
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+                "Safari on macOS",
+            ),
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
                 "Safari on iPhone",
             ),
-            ("Mozilla/5.0 (Linux; Android 16; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),
-            ("Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "Firefox on Android"),
-            ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36", "Chrome on ChromeOS"),
+            (
+                "Mozilla/5.0 (Linux; Android 16; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            (
+                "Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0",
+                "Firefox on Android",
+            ),
+            (
+                "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
+                "Chrome on ChromeOS",
+            ),
             ("Mozilla/5.0 Firefox/140.0", "Firefox"),
             ("Mozilla/5.0 (compatible)", "an unknown browser"),
             ("twine/7.0.0 (keyring/25.6.0) CPython/3.13.5", "twine 7.0.0"),

@@ -23,18 +23,28 @@ pub(super) struct Told {
 }
 
 fn calm(sentence: impl Into<String>) -> Option<Told> {
-    Some(Told { sentence: sentence.into(), alarming: false })
+    Some(Told {
+        sentence: sentence.into(),
+        alarming: false,
+    })
 }
 
 fn alarming(sentence: impl Into<String>) -> Option<Told> {
-    Some(Told { sentence: sentence.into(), alarming: true })
+    Some(Told {
+        sentence: sentence.into(),
+        alarming: true,
+    })
 }
 
 /// The token that an event is about, or that was used.
 pub(super) fn token_of(event: &AuditEvent) -> Option<TokenId> {
     match &event.actor {
-        Actor::Caller { token: Some(token), .. } => Some(*token),
-        _ => event.detail["token"].as_str().and_then(|text| text.parse().ok()),
+        Actor::Caller {
+            token: Some(token), ..
+        } => Some(*token),
+        _ => event.detail["token"]
+            .as_str()
+            .and_then(|text| text.parse().ok()),
     }
 }
 
@@ -51,7 +61,9 @@ pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<
 pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> &'static str {
     match &event.actor {
         _ if event.user.is_some_and(|user| user != reader) => "",
-        Actor::Caller { user: Some(by), .. } if *by != reader => " Another person with the right to do so did this.",
+        Actor::Caller { user: Some(by), .. } if *by != reader => {
+            " Another person with the right to do so did this."
+        }
         Actor::CommandLine { .. } => " An operator of the registry did this.",
         // The reader, or what the sentence says already.
         Actor::Caller { .. } | Actor::System => "",
@@ -62,8 +74,12 @@ pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> &'static str {
 /// noted, did and answered then.
 pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
     let is_there = |kind| events.iter().any(|event| event.kind == kind);
-    let refused = events.iter().find(|event| event.kind == EventKind::RequestRefused)?;
-    let is_mailed = events.iter().any(|event| event.kind == EventKind::MailRequested && event.detail["mail"] == BREACH_MAIL);
+    let refused = events
+        .iter()
+        .find(|event| event.kind == EventKind::RequestRefused)?;
+    let is_mailed = events
+        .iter()
+        .any(|event| event.kind == EventKind::MailRequested && event.detail["mail"] == BREACH_MAIL);
     let is_disabled = is_there(EventKind::PasswordDisabled);
     if !is_there(EventKind::PasswordBreached) && !(is_disabled && is_mailed) {
         return None;
@@ -73,7 +89,10 @@ pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
         (true, false) => "it was disabled, and you can set a new one with a link sent by email",
         (false, _) => "it was not accepted",
     };
-    Some(format!("The correct password was used for {}, but it is known from a breach of another service: {then}.", doing(&refused.detail)))
+    Some(format!(
+        "The correct password was used for {}, but it is known from a breach of another service: {then}.",
+        doing(&refused.detail)
+    ))
 }
 
 /// Every kind is named, so that a new one is thought of here.
@@ -81,52 +100,121 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
     use EventKind::*;
     let detail = &event.detail;
     let word = |key: &str| detail[key].as_str().unwrap_or_default();
-    let quoted = |key: &str| detail[key].as_str().filter(|text| !text.is_empty()).map(|text| format!(" “{text}”")).unwrap_or_default();
-    let project = || event.project.and_then(|id| names.projects.get(&id)).map_or_else(|| "a project".to_owned(), |name| format!("the project {name}"));
+    let quoted = |key: &str| {
+        detail[key]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(|text| format!(" “{text}”"))
+            .unwrap_or_default()
+    };
+    let project = || {
+        event
+            .project
+            .and_then(|id| names.projects.get(&id))
+            .map_or_else(
+                || "a project".to_owned(),
+                |name| format!("the project {name}"),
+            )
+    };
     match event.kind {
         AccountCreated => calm("The account was created."),
         AccountDisabled => alarming("The account was disabled: its credentials no longer work."),
         AccountEnabled => calm("The account was enabled again."),
         AccountDeleted => alarming("The account was deleted."),
-        AccountSecured => alarming("“This wasn’t me”: every session was ended, every API token revoked and the password disabled."),
+        AccountSecured => alarming(
+            "“This wasn’t me”: every session was ended, every API token revoked and the password disabled.",
+        ),
         PasswordSet => calm("A new password was set."),
         PasswordReset => alarming("A new password was set with a link sent by email."),
         PasswordResetRequested => calm("A link to set a new password was requested."),
         PasswordRehashed => None,
-        PasswordDisabled => alarming("The password was disabled: set a new one with a link sent by email."),
-        PasswordBreached => alarming("The password was found in a known breach of another service."),
-        BreachCheckUnavailable => calm("The password could not be checked against known breaches; it will be checked at the next login."),
-        RegistrationRequested => calm("Someone tried to register with an email address of this account."),
-        RegistrationDiscarded => calm("A registration was discarded by the owner of its email address."),
+        PasswordDisabled => {
+            alarming("The password was disabled: set a new one with a link sent by email.")
+        }
+        PasswordBreached => {
+            alarming("The password was found in a known breach of another service.")
+        }
+        BreachCheckUnavailable => calm(
+            "The password could not be checked against known breaches; it will be checked at the next login.",
+        ),
+        RegistrationRequested => {
+            calm("Someone tried to register with an email address of this account.")
+        }
+        RegistrationDiscarded => {
+            calm("A registration was discarded by the owner of its email address.")
+        }
         TotpEnrolled => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
-        RecoveryCodesGenerated => calm("New recovery codes were generated; earlier ones stopped working."),
-        RecoveryCodesConfirmed => calm("A recovery code was entered to confirm that the codes were saved."),
+        RecoveryCodesGenerated => {
+            calm("New recovery codes were generated; earlier ones stopped working.")
+        }
+        RecoveryCodesConfirmed => {
+            calm("A recovery code was entered to confirm that the codes were saved.")
+        }
         RecoveryCodeUsed => alarming("A recovery code was used."),
-        KeyEnrolled => calm(format!("The {}{} was added.", key_in_words(word("kind")), quoted("name"))),
-        KeyRenamed => calm(format!("A security key or passkey was renamed to{}.", quoted("name"))),
-        KeyRemoved => alarming(format!("The {}{} was removed.", key_in_words(word("kind")), quoted("name"))),
+        KeyEnrolled => calm(format!(
+            "The {}{} was added.",
+            key_in_words(word("kind")),
+            quoted("name")
+        )),
+        KeyRenamed => calm(format!(
+            "A security key or passkey was renamed to{}.",
+            quoted("name")
+        )),
+        KeyRemoved => alarming(format!(
+            "The {}{} was removed.",
+            key_in_words(word("kind")),
+            quoted("name")
+        )),
         EmailAdded => calm(format!("The email address {} was added.", word("address"))),
-        EmailVerified => calm(format!("The email address {} was verified.", word("address"))),
-        EmailPromoted => alarming(format!("The email address {} became the primary one.", word("address"))),
-        EmailConverted => calm(format!("The email address {} is now written {}, as mail servers write it.", word("before"), word("address"))),
-        EmailRemoved => calm(format!("The email address {} was removed.", word("address"))),
+        EmailVerified => calm(format!(
+            "The email address {} was verified.",
+            word("address")
+        )),
+        EmailPromoted => alarming(format!(
+            "The email address {} became the primary one.",
+            word("address")
+        )),
+        EmailConverted => calm(format!(
+            "The email address {} is now written {}, as mail servers write it.",
+            word("before"),
+            word("address")
+        )),
+        EmailRemoved => calm(format!(
+            "The email address {} was removed.",
+            word("address")
+        )),
         StaffGranted => calm("The account was added to the registry's staff."),
         StaffRevoked => calm("The account was removed from the registry's staff."),
-        DeviceUnrecognized if word("kind") == "command-line" => {
-            alarming("Someone sent the password and a correct code from an unknown command line; we asked you by email whether it was you.")
+        DeviceUnrecognized if word("kind") == "command-line" => alarming(
+            "Someone sent the password and a correct code from an unknown command line; we asked you by email whether it was you.",
+        ),
+        DeviceUnrecognized => alarming(
+            "Someone with the password tried to log in from an unknown browser; we asked you by email whether it was you.",
+        ),
+        DeviceConfirmed if word("kind") == "command-line" => {
+            calm("A new command line was confirmed by email.")
         }
-        DeviceUnrecognized => alarming("Someone with the password tried to log in from an unknown browser; we asked you by email whether it was you."),
-        DeviceConfirmed if word("kind") == "command-line" => calm("A new command line was confirmed by email."),
         DeviceConfirmed => calm("A new browser was confirmed by email."),
         DeviceForgotten => calm(match (word("kind"), word("host")) {
-            ("command-line", "") => "A command line was forgotten: it has to be confirmed by email again.".to_owned(),
-            ("command-line", host) => format!("The command line on {host} was forgotten: it has to be confirmed by email again."),
+            ("command-line", "") => {
+                "A command line was forgotten: it has to be confirmed by email again.".to_owned()
+            }
+            ("command-line", host) => format!(
+                "The command line on {host} was forgotten: it has to be confirmed by email again."
+            ),
             _ => "A browser was forgotten: it has to be confirmed by email again.".to_owned(),
         }),
-        SessionStarted => calm(logged_in(word("method"), factor(word("second-factor")), word("device") == "new")),
+        SessionStarted => calm(logged_in(
+            word("method"),
+            factor(word("second-factor")),
+            word("device") == "new",
+        )),
         SessionSteppedUp => calm(match factor(word("method")) {
-            Some(factor) => format!("The second factor was confirmed again in a session, with {}.", factor_in_words(factor)),
+            Some(factor) => format!(
+                "The second factor was confirmed again in a session, with {}.",
+                factor_in_words(factor)
+            ),
             None => "The password was confirmed again in a session.".to_owned(),
         }),
         SessionEnded => calm(match detail["sessions"].as_u64() {
@@ -135,12 +223,22 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
             None if detail["own"] == true => "You logged out.".to_owned(),
             None => "A session was ended.".to_owned(),
         }),
-        RecoveryStarted => alarming("The registry's staff started to recover the account; the link in the mail about it stops the recovery."),
+        RecoveryStarted => alarming(
+            "The registry's staff started to recover the account; the link in the mail about it stops the recovery.",
+        ),
         RecoveryCancelled => calm("The recovery of the account was stopped."),
-        RecoveryCompleted => alarming("The account was recovered: its second factors were removed, and a link for a new password was sent by email."),
+        RecoveryCompleted => alarming(
+            "The account was recovered: its second factors were removed, and a link for a new password was sent by email.",
+        ),
         MailRequested => calm(match word("mail") {
-            "email-verify" => format!("A mail with a link to verify the address was sent to {}.", word("address")),
-            BREACH_MAIL => "A mail was sent: the password is known from a breach of another service.".to_owned(),
+            "email-verify" => format!(
+                "A mail with a link to verify the address was sent to {}.",
+                word("address")
+            ),
+            BREACH_MAIL => {
+                "A mail was sent: the password is known from a breach of another service."
+                    .to_owned()
+            }
             _ => "A mail was sent to an address of this account.".to_owned(),
         }),
         MailFailed => alarming("A mail to an address of this account could not be delivered."),
@@ -148,37 +246,104 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
         AuthenticationFailed => failed(event, names),
         AuthenticationSetAside => set_aside(event, names),
         RequestRefused => refused(event, names),
-        TokenCreated => calm(format!("The API token{} was created.", quoted("description"))),
-        TokenRevoked => calm(format!("The API token{} was revoked.", quoted("description"))),
-        RoleGranted => calm(format!("You were given the role {} in {}.", word("after"), project())),
-        RoleRevoked => calm(format!("You no longer have the role {} in {}.", word("before"), project())),
+        TokenCreated => calm(format!(
+            "The API token{} was created.",
+            quoted("description")
+        )),
+        TokenRevoked => calm(format!(
+            "The API token{} was revoked.",
+            quoted("description")
+        )),
+        RoleGranted => calm(format!(
+            "You were given the role {} in {}.",
+            word("after"),
+            project()
+        )),
+        RoleRevoked => calm(format!(
+            "You no longer have the role {} in {}.",
+            word("before"),
+            project()
+        )),
         ProjectCreated => calm(format!("You created {}.", project())),
         ProjectConfigured => calm(format!("You changed the settings of {}.", project())),
         ProjectStatusChanged => calm(format!("You set {} to {}.", project(), word("after"))),
-        FileUploaded => calm(format!("{} was uploaded to {}{}.", word("file"), project(), by_token(event, names))),
-        FileStaged => calm(format!("{} was uploaded to {}{} and waits to be published.", word("file"), project(), by_token(event, names))),
-        ReleasePublished => calm(format!("You published the release {} of {}.", word("version"), project())),
-        ReleaseRejected => calm(format!("You rejected the release {} of {}.", word("version"), project())),
-        ReleaseYanked => calm(format!("You yanked the release {} of {}.", word("version"), project())),
-        ReleaseUnyanked => calm(format!("You took back the yank of the release {} of {}.", word("version"), project())),
-        ReleaseDeleted => calm(format!("You deleted the release {} of {}.", word("version"), project())),
-        FileDeleted => calm(format!("You deleted a file of the release {} of {}.", word("version"), project())),
+        FileUploaded => calm(format!(
+            "{} was uploaded to {}{}.",
+            word("file"),
+            project(),
+            by_token(event, names)
+        )),
+        FileStaged => calm(format!(
+            "{} was uploaded to {}{} and waits to be published.",
+            word("file"),
+            project(),
+            by_token(event, names)
+        )),
+        ReleasePublished => calm(format!(
+            "You published the release {} of {}.",
+            word("version"),
+            project()
+        )),
+        ReleaseRejected => calm(format!(
+            "You rejected the release {} of {}.",
+            word("version"),
+            project()
+        )),
+        ReleaseYanked => calm(format!(
+            "You yanked the release {} of {}.",
+            word("version"),
+            project()
+        )),
+        ReleaseUnyanked => calm(format!(
+            "You took back the yank of the release {} of {}.",
+            word("version"),
+            project()
+        )),
+        ReleaseDeleted => calm(format!(
+            "You deleted the release {} of {}.",
+            word("version"),
+            project()
+        )),
+        FileDeleted => calm(format!(
+            "You deleted a file of the release {} of {}.",
+            word("version"),
+            project()
+        )),
         ProjectDeleted => calm(format!("You deleted {}.", project())),
         PolicySetAdded => calm("You added a policy set."),
         PolicySetActivated => calm("You activated a policy set."),
         PolicySetRolledBack => calm("You rolled the policy set back."),
         PolicyModuleAdded => calm("You added a policy module."),
-        RefusalsCounted | DecisionsCounted | AuthenticationsCounted | PolicySetFailed | OrphansSwept => None,
+        RefusalsCounted
+        | DecisionsCounted
+        | AuthenticationsCounted
+        | PolicySetFailed
+        | OrphansSwept => None,
     }
 }
 
 /// What the reader did to somebody else.
 fn told_of_another(event: &AuditEvent, names: &Names) -> Option<Told> {
     let word = |key: &str| event.detail[key].as_str().unwrap_or_default();
-    let project = || event.project.and_then(|id| names.projects.get(&id)).map_or("a project", String::as_str);
+    let project = || {
+        event
+            .project
+            .and_then(|id| names.projects.get(&id))
+            .map_or("a project", String::as_str)
+    };
     match event.kind {
-        EventKind::RoleGranted => calm(format!("You gave {} the role {} in {}.", word("user"), word("after"), project())),
-        EventKind::RoleRevoked => calm(format!("You removed the role {} in {} from {}.", word("before"), project(), word("user"))),
+        EventKind::RoleGranted => calm(format!(
+            "You gave {} the role {} in {}.",
+            word("user"),
+            word("after"),
+            project()
+        )),
+        EventKind::RoleRevoked => calm(format!(
+            "You removed the role {} in {} from {}.",
+            word("before"),
+            project(),
+            word("user")
+        )),
         EventKind::AccountDisabled => calm("You disabled another account."),
         EventKind::AccountEnabled => calm("You enabled another account."),
         EventKind::StaffGranted => calm("You added another account to the registry's staff."),
@@ -201,13 +366,24 @@ fn logged_in(method: &str, factor: Option<Factor>, is_new: bool) -> String {
 
 fn authenticated(event: &AuditEvent, names: &Names) -> Option<Told> {
     let doing = doing(&event.detail);
-    let method = event.detail["method"].as_str().and_then(CredentialKind::from_word);
+    let method = event.detail["method"]
+        .as_str()
+        .and_then(CredentialKind::from_word);
     match (method, event.detail["second-factor"].as_str()) {
-        (Some(CredentialKind::ApiToken), _) => calm(format!("{} was used for {doing}.", token(event, names))),
-        (Some(CredentialKind::BasicPassword), _) => calm(format!("User name and password were used for {doing}.")),
-        (_, Some("pending")) => calm("The correct password was entered; the second factor was requested."),
+        (Some(CredentialKind::ApiToken), _) => {
+            calm(format!("{} was used for {doing}.", token(event, names)))
+        }
+        (Some(CredentialKind::BasicPassword), _) => {
+            calm(format!("User name and password were used for {doing}."))
+        }
+        (_, Some("pending")) => {
+            calm("The correct password was entered; the second factor was requested.")
+        }
         (_, Some(word)) => match factor(word) {
-            Some(factor) => calm(format!("Password and {} were used for {doing}.", factor_in_words(factor))),
+            Some(factor) => calm(format!(
+                "Password and {} were used for {doing}.",
+                factor_in_words(factor)
+            )),
             None => calm(format!("The password was used for {doing}.")),
         },
         (_, None) => calm(format!("The password was used for {doing}.")),
@@ -217,29 +393,66 @@ fn authenticated(event: &AuditEvent, names: &Names) -> Option<Told> {
 fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
     let doing = doing(&event.detail);
     let reason = event.detail["reason"].as_str().unwrap_or_default();
-    match event.detail["method"].as_str().and_then(CredentialKind::from_word) {
+    match event.detail["method"]
+        .as_str()
+        .and_then(CredentialKind::from_word)
+    {
         Some(CredentialKind::ApiToken) => {
             return alarming(match reason {
-                "revoked-token" => format!("{}, which was revoked, was used for {doing}.", token(event, names)),
-                "disabled-user" => format!("{} was used for {doing} while the account was disabled.", token(event, names)),
-                "invalid-caveat" => format!("{} was used for {doing}, with a restriction that cannot be read; it was not accepted.", token(event, names)),
-                _ => format!("{} was used for {doing} and not accepted.", token(event, names)),
+                "revoked-token" => format!(
+                    "{}, which was revoked, was used for {doing}.",
+                    token(event, names)
+                ),
+                "disabled-user" => format!(
+                    "{} was used for {doing} while the account was disabled.",
+                    token(event, names)
+                ),
+                "invalid-caveat" => format!(
+                    "{} was used for {doing}, with a restriction that cannot be read; it was not accepted.",
+                    token(event, names)
+                ),
+                _ => format!(
+                    "{} was used for {doing} and not accepted.",
+                    token(event, names)
+                ),
             });
         }
-        Some(CredentialKind::None | CredentialKind::Session | CredentialKind::BasicPassword | CredentialKind::PublisherToken) | None => {}
+        Some(
+            CredentialKind::None
+            | CredentialKind::Session
+            | CredentialKind::BasicPassword
+            | CredentialKind::PublisherToken,
+        )
+        | None => {}
     }
     match reason {
         // Pages that were left open, not attempts of anybody.
-        "login-finished-before" | "account-changed" | "no-pending-login" => calm("A login was begun and not finished in time."),
+        "login-finished-before" | "account-changed" | "no-pending-login" => {
+            calm("A login was begun and not finished in time.")
+        }
         "session-ended" => calm("A page of a session that had ended was used."),
-        "breach-check-unavailable" => calm("A login was postponed, because the password could not be checked against known breaches."),
-        "too-many-attempts" | "too-many-codes" => alarming(format!("There were too many failed attempts at {doing}; the next one has to wait.")),
+        "breach-check-unavailable" => calm(
+            "A login was postponed, because the password could not be checked against known breaches.",
+        ),
+        "too-many-attempts" | "too-many-codes" => alarming(format!(
+            "There were too many failed attempts at {doing}; the next one has to wait."
+        )),
         // Programs repeat themselves: what reads the index so is a machine's settings, not an attack.
         "password-not-accepted" => {
             let uploads = event.detail["action"] == Action::FileUpload.as_str();
-            let to_do = if uploads { "to upload".to_owned() } else { format!("for {doing}") };
-            let advice = "If that was a program of yours, take the password out of it and use an API token.";
-            Some(Told { sentence: format!("Someone sent your user name with a password {to_do}; it was refused unread. {advice}"), alarming: uploads })
+            let to_do = if uploads {
+                "to upload".to_owned()
+            } else {
+                format!("for {doing}")
+            };
+            let advice =
+                "If that was a program of yours, take the password out of it and use an API token.";
+            Some(Told {
+                sentence: format!(
+                    "Someone sent your user name with a password {to_do}; it was refused unread. {advice}"
+                ),
+                alarming: uploads,
+            })
         }
         "too-many-device-mails" => alarming(
             "The correct password and second factor were used from an unknown browser; it was not let in, because too many mails about such browsers had been sent.",
@@ -250,51 +463,94 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         "too-many-command-line-mails" => alarming(format!(
             "The correct password and one-time code were used for {doing} from an unknown command line; it was not let in, because too many mails about such devices had been sent."
         )),
-        "unreadable-totp-secret" => calm(format!("The stored data of your one-time password app could not be read, so {doing} failed: tell the operators.")),
+        "unreadable-totp-secret" => calm(format!(
+            "The stored data of your one-time password app could not be read, so {doing} failed: tell the operators."
+        )),
         "wrong-password" => alarming(format!("A wrong password was used for {doing}.")),
-        "password-disabled" | "no-password" => alarming(format!("A password was used for {doing}, although the account has no valid one.")),
-        "disabled-user" => alarming(format!("Someone tried {doing} while the account was disabled.")),
-        "code-used-before" => alarming(format!("A one-time code that had already been used was sent for {doing}.")),
-        "no-code" => alarming(format!("The correct password was used for {doing}, and no one-time code.")),
+        "password-disabled" | "no-password" => alarming(format!(
+            "A password was used for {doing}, although the account has no valid one."
+        )),
+        "disabled-user" => alarming(format!(
+            "Someone tried {doing} while the account was disabled."
+        )),
+        "code-used-before" => alarming(format!(
+            "A one-time code that had already been used was sent for {doing}."
+        )),
+        "no-code" => alarming(format!(
+            "The correct password was used for {doing}, and no one-time code."
+        )),
         "key-counter-went-back" => alarming(format!(
             "A security key or passkey was not accepted for {doing}: its counter went backwards, as it does when a key was copied. Remove the key if you know of no copy."
         )),
-        "busy" | "unavailable" => calm(format!("Because of a fault of the registry, {doing} failed.")),
-        _ => alarming(match event.detail["second-factor"].as_str().and_then(factor) {
-            Some(Factor::Webauthn) => match reason {
-                "no-keys" | "key-unknown" | "key-of-another-user" => format!("A security key or passkey that is none of this account was used for {doing}."),
-                "key-challenge-unknown" | "key-wrong-challenge" => format!("A security key or passkey was used too late, or twice, for {doing}."),
-                "key-wrong-origin" | "key-challenge-elsewhere" | "key-cross-origin" | "key-wrong-registry" => {
-                    format!("A security key or passkey was used for {doing}, but on another site or in another browser than where it was asked for.")
+        "busy" | "unavailable" => calm(format!(
+            "Because of a fault of the registry, {doing} failed."
+        )),
+        _ => alarming(
+            match event.detail["second-factor"].as_str().and_then(factor) {
+                Some(Factor::Webauthn) => match reason {
+                    "no-keys" | "key-unknown" | "key-of-another-user" => format!(
+                        "A security key or passkey that is none of this account was used for {doing}."
+                    ),
+                    "key-challenge-unknown" | "key-wrong-challenge" => format!(
+                        "A security key or passkey was used too late, or twice, for {doing}."
+                    ),
+                    "key-wrong-origin"
+                    | "key-challenge-elsewhere"
+                    | "key-cross-origin"
+                    | "key-wrong-registry" => {
+                        format!(
+                            "A security key or passkey was used for {doing}, but on another site or in another browser than where it was asked for."
+                        )
+                    }
+                    "key-is-no-passkey" => {
+                        format!("A security key that is no passkey was used for {doing}.")
+                    }
+                    _ => format!("A security key or passkey was not accepted for {doing}."),
+                },
+                Some(Factor::RecoveryCode) => {
+                    format!("A wrong recovery code was used for {doing}.")
                 }
-                "key-is-no-passkey" => format!("A security key that is no passkey was used for {doing}."),
-                _ => format!("A security key or passkey was not accepted for {doing}."),
+                Some(Factor::Totp) => format!("A wrong one-time code was used for {doing}."),
+                None if reason == "wrong-code" => {
+                    format!("A wrong one-time code was used for {doing}.")
+                }
+                None => format!("Someone failed at {doing}."),
             },
-            Some(Factor::RecoveryCode) => format!("A wrong recovery code was used for {doing}."),
-            Some(Factor::Totp) => format!("A wrong one-time code was used for {doing}."),
-            None if reason == "wrong-code" => format!("A wrong one-time code was used for {doing}."),
-            None => format!("Someone failed at {doing}."),
-        }),
+        ),
     }
 }
 
 /// What came with a read that anybody may make, and made no difference to it.
 fn set_aside(event: &AuditEvent, names: &Names) -> Option<Told> {
     let doing = doing(&event.detail);
-    match event.detail["method"].as_str().and_then(CredentialKind::from_word) {
-        Some(CredentialKind::ApiToken) => match event.detail["reason"].as_str().unwrap_or_default() {
+    match event.detail["method"]
+        .as_str()
+        .and_then(CredentialKind::from_word)
+    {
+        Some(CredentialKind::ApiToken) => match event.detail["reason"].as_str().unwrap_or_default()
+        {
             // Who else has it, may try it elsewhere.
-            "revoked-token" => alarming(format!("{}, which was revoked, was sent for {doing}, which needs no token.", token(event, names))),
-            "disabled-user" => alarming(format!("{} was sent for {doing}, which needs no token, while the account was disabled.", token(event, names))),
-            _ => calm(format!("{} was sent for {doing}, which needs no token.", token(event, names))),
+            "revoked-token" => alarming(format!(
+                "{}, which was revoked, was sent for {doing}, which needs no token.",
+                token(event, names)
+            )),
+            "disabled-user" => alarming(format!(
+                "{} was sent for {doing}, which needs no token, while the account was disabled.",
+                token(event, names)
+            )),
+            _ => calm(format!(
+                "{} was sent for {doing}, which needs no token.",
+                token(event, names)
+            )),
         },
         Some(CredentialKind::BasicPassword) => calm(format!(
             "Someone sent your user name with a password for {doing}, which needs neither; nobody looked whether it is right. \
              If that was a program of yours, take the password out of it."
         )),
-        Some(CredentialKind::None | CredentialKind::Session | CredentialKind::PublisherToken) | None => {
-            calm(format!("What was sent for {doing} made no difference: everybody may do that."))
-        }
+        Some(CredentialKind::None | CredentialKind::Session | CredentialKind::PublisherToken)
+        | None => calm(format!(
+            "What was sent for {doing} made no difference: everybody may do that."
+        )),
     }
 }
 
@@ -303,11 +559,23 @@ fn set_aside(event: &AuditEvent, names: &Names) -> Option<Told> {
 fn refused(event: &AuditEvent, names: &Names) -> Option<Told> {
     let doing = doing(&event.detail);
     // In the words that the one who was refused read, too; none in old events.
-    let why = event.detail["message"].as_str().filter(|message| !message.is_empty()).map_or_else(|| ".".to_owned(), |message| format!(": {message}"));
-    match event.detail["credential"].as_str().and_then(CredentialKind::from_word) {
-        Some(CredentialKind::ApiToken) => alarming(format!("{} was used for {doing}, which was refused{why}", token(event, names))),
-        Some(CredentialKind::BasicPassword) => alarming(format!("User name and password were used for {doing}, which was refused{why}")),
-        Some(CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken) | None => calm(match demand(&event.detail) {
+    let why = event.detail["message"]
+        .as_str()
+        .filter(|message| !message.is_empty())
+        .map_or_else(|| ".".to_owned(), |message| format!(": {message}"));
+    match event.detail["credential"]
+        .as_str()
+        .and_then(CredentialKind::from_word)
+    {
+        Some(CredentialKind::ApiToken) => alarming(format!(
+            "{} was used for {doing}, which was refused{why}",
+            token(event, names)
+        )),
+        Some(CredentialKind::BasicPassword) => alarming(format!(
+            "User name and password were used for {doing}, which was refused{why}"
+        )),
+        Some(CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken)
+        | None => calm(match demand(&event.detail) {
             Some(demand) => format!("You were asked to {demand} before {doing}."),
             None => format!("The rules of the registry did not allow {doing}{why}"),
         }),
@@ -316,7 +584,10 @@ fn refused(event: &AuditEvent, names: &Names) -> Option<Told> {
 
 /// What has to be done first, where something can be.
 fn demand(detail: &serde_json::Value) -> Option<&'static str> {
-    let demanded: Vec<&str> = detail["requires"].as_array().map(|words| words.iter().filter_map(|word| word.as_str()).collect()).unwrap_or_default();
+    let demanded: Vec<&str> = detail["requires"]
+        .as_array()
+        .map(|words| words.iter().filter_map(|word| word.as_str()).collect())
+        .unwrap_or_default();
     let demands = |word: &str| demanded.contains(&word);
     if demands("enrolled-second-factor") {
         Some("add a second factor")
@@ -367,7 +638,12 @@ fn key_in_words(kind: &str) -> &'static str {
 
 /// What was attempted, as a noun.
 fn doing(detail: &serde_json::Value) -> &'static str {
-    let Some(action) = detail["action"].as_str().and_then(|text| text.parse::<Action>().ok()) else { return "an action" };
+    let Some(action) = detail["action"]
+        .as_str()
+        .and_then(|text| text.parse::<Action>().ok())
+    else {
+        return "an action";
+    };
     match action {
         Action::IndexRead => "reading the index",
         Action::FileDownload => "downloading a file",
@@ -428,20 +704,44 @@ mod tests {
     use super::*;
 
     fn event(kind: EventKind, user: UserId, detail: Value) -> AuditEvent {
-        let actor = Actor::Caller { user: Some(user), token: None, remote_address: "192.0.2.1".into(), user_agent: "test".into() };
-        AuditEvent { at: Timestamp(0), kind, actor, user: Some(user), project: None, decision: None, detail }
+        let actor = Actor::Caller {
+            user: Some(user),
+            token: None,
+            remote_address: "192.0.2.1".into(),
+            user_agent: "test".into(),
+        };
+        AuditEvent {
+            at: Timestamp(0),
+            kind,
+            actor,
+            user: Some(user),
+            project: None,
+            decision: None,
+            detail,
+        }
     }
 
     fn nothing() -> Names {
-        Names { tokens: HashMap::new(), projects: HashMap::new() }
+        Names {
+            tokens: HashMap::new(),
+            projects: HashMap::new(),
+        }
     }
 
     #[test]
     fn every_sentence_is_one_whatever_is_missing() {
         let user = UserId::new();
         for &kind in EventKind::ALL {
-            if let Some(Told { sentence, .. }) = told(user, &event(kind, user, json!({})), &nothing()) {
-                assert!(sentence.ends_with('.') && sentence.starts_with(|first: char| first.is_uppercase() || !first.is_alphabetic()), "{kind}: {sentence}");
+            if let Some(Told { sentence, .. }) =
+                told(user, &event(kind, user, json!({})), &nothing())
+            {
+                assert!(
+                    sentence.ends_with('.')
+                        && sentence.starts_with(
+                            |first: char| first.is_uppercase() || !first.is_alphabetic()
+                        ),
+                    "{kind}: {sentence}"
+                );
             }
         }
     }
@@ -449,70 +749,176 @@ mod tests {
     #[test]
     fn what_a_person_should_look_at_twice_is_alarming() {
         let (user, token) = (UserId::new(), TokenId::new());
-        let names = Names { tokens: HashMap::from([(token, "laptop".to_owned())]), projects: HashMap::new() };
-        let refused =
-            |credential| json!({ "action": "token:create", "code": "token-not-accepted", "message": "Tokens make no tokens.", "credential": credential });
+        let names = Names {
+            tokens: HashMap::from([(token, "laptop".to_owned())]),
+            projects: HashMap::new(),
+        };
+        let refused = |credential| json!({ "action": "token:create", "code": "token-not-accepted", "message": "Tokens make no tokens.", "credential": credential });
         let mut with_token = event(EventKind::RequestRefused, user, refused("api-token"));
-        with_token.actor = Actor::Caller { user: Some(user), token: Some(token), remote_address: String::new(), user_agent: String::new() };
+        with_token.actor = Actor::Caller {
+            user: Some(user),
+            token: Some(token),
+            remote_address: String::new(),
+            user_agent: String::new(),
+        };
         let wrong = |reason, factor: Option<&str>| json!({ "action": "session:start", "method": "session", "reason": reason, "second-factor": factor });
         for (event, is_alarming, expected) in [
-            (with_token, true, "The API token “laptop” was used for creating an API token, which was refused: Tokens make no tokens."),
+            (
+                with_token,
+                true,
+                "The API token “laptop” was used for creating an API token, which was refused: Tokens make no tokens.",
+            ),
             (
                 event(EventKind::RequestRefused, user, refused("session")),
                 false,
                 "The rules of the registry did not allow creating an API token: Tokens make no tokens.",
             ),
             (
-                event(EventKind::AuthenticationFailed, user, json!({ "action": "file:upload", "method": "basic-password", "reason": "password-not-accepted" })),
+                event(
+                    EventKind::AuthenticationFailed,
+                    user,
+                    json!({ "action": "file:upload", "method": "basic-password", "reason": "password-not-accepted" }),
+                ),
                 true,
                 "Someone sent your user name with a password to upload; it was refused unread. \
                  If that was a program of yours, take the password out of it and use an API token.",
             ),
-            (event(EventKind::AuthenticationFailed, user, wrong("wrong-password", None)), true, "A wrong password was used for logging in."),
             (
-                event(EventKind::AuthenticationFailed, user, wrong("unknown-code", Some("recovery-code"))),
+                event(
+                    EventKind::AuthenticationFailed,
+                    user,
+                    wrong("wrong-password", None),
+                ),
+                true,
+                "A wrong password was used for logging in.",
+            ),
+            (
+                event(
+                    EventKind::AuthenticationFailed,
+                    user,
+                    wrong("unknown-code", Some("recovery-code")),
+                ),
                 true,
                 "A wrong recovery code was used for logging in.",
             ),
             (
-                event(EventKind::AuthenticationFailed, user, wrong("code-used-before", Some("totp"))),
+                event(
+                    EventKind::AuthenticationFailed,
+                    user,
+                    wrong("code-used-before", Some("totp")),
+                ),
                 true,
                 "A one-time code that had already been used was sent for logging in.",
             ),
             (
-                event(EventKind::AuthenticationFailed, user, wrong("key-counter-went-back", Some("webauthn"))),
+                event(
+                    EventKind::AuthenticationFailed,
+                    user,
+                    wrong("key-counter-went-back", Some("webauthn")),
+                ),
                 true,
                 "A security key or passkey was not accepted for logging in: its counter went backwards, as it does when a key was copied. Remove the key if you know of no copy.",
             ),
             (
-                event(EventKind::SessionStarted, user, json!({ "method": "password", "second-factor": "totp", "device": "new" })),
+                event(
+                    EventKind::SessionStarted,
+                    user,
+                    json!({ "method": "password", "second-factor": "totp", "device": "new" }),
+                ),
                 false,
                 "You logged in by password and a one-time code, from a new browser.",
             ),
-            (event(EventKind::SessionStarted, user, json!({ "method": "passkey", "second-factor": "webauthn" })), false, "You logged in by a passkey."),
-            (event(EventKind::SessionEnded, user, json!({ "session": "0195", "own": true })), false, "You logged out."),
-            (event(EventKind::SessionEnded, user, json!({ "session": "0195", "own": false })), false, "A session was ended."),
-            (event(EventKind::TotpRemoved, user, json!({})), true, "The one-time password app was removed."),
+            (
+                event(
+                    EventKind::SessionStarted,
+                    user,
+                    json!({ "method": "passkey", "second-factor": "webauthn" }),
+                ),
+                false,
+                "You logged in by a passkey.",
+            ),
+            (
+                event(
+                    EventKind::SessionEnded,
+                    user,
+                    json!({ "session": "0195", "own": true }),
+                ),
+                false,
+                "You logged out.",
+            ),
+            (
+                event(
+                    EventKind::SessionEnded,
+                    user,
+                    json!({ "session": "0195", "own": false }),
+                ),
+                false,
+                "A session was ended.",
+            ),
+            (
+                event(EventKind::TotpRemoved, user, json!({})),
+                true,
+                "The one-time password app was removed.",
+            ),
         ] {
-            assert_eq!(told(user, &event, &names), Some(Told { sentence: expected.to_owned(), alarming: is_alarming }));
+            assert_eq!(
+                told(user, &event, &names),
+                Some(Told {
+                    sentence: expected.to_owned(),
+                    alarming: is_alarming
+                })
+            );
         }
     }
 
     #[test]
     fn who_else_did_it_is_told() {
         let user = UserId::new();
-        let by = |actor| by_whom(user, &AuditEvent { actor, ..event(EventKind::TotpRemoved, user, json!({})) });
-        let caller = |by| Actor::Caller { user: by, token: None, remote_address: String::new(), user_agent: String::new() };
-        assert!(by(caller(Some(UserId::new()))).ends_with("Another person with the right to do so did this."));
-        assert!(by(Actor::CommandLine { system_user: "root".into() }).ends_with("An operator of the registry did this."));
+        let by = |actor| {
+            by_whom(
+                user,
+                &AuditEvent {
+                    actor,
+                    ..event(EventKind::TotpRemoved, user, json!({}))
+                },
+            )
+        };
+        let caller = |by| Actor::Caller {
+            user: by,
+            token: None,
+            remote_address: String::new(),
+            user_agent: String::new(),
+        };
+        assert!(
+            by(caller(Some(UserId::new())))
+                .ends_with("Another person with the right to do so did this.")
+        );
+        assert!(
+            by(Actor::CommandLine {
+                system_user: "root".into()
+            })
+            .ends_with("An operator of the registry did this.")
+        );
         assert_eq!(by(caller(Some(user))), by(caller(None)));
     }
 
     #[test]
     fn of_another_account_only_ones_own_doing_is_told() {
         let (reader, other) = (UserId::new(), UserId::new());
-        let of_other = |kind| told(reader, &AuditEvent { user: Some(other), ..event(kind, reader, json!({ "user": "ben", "after": "owner" })) }, &nothing());
-        assert_eq!(of_other(EventKind::RoleGranted).unwrap().sentence, "You gave ben the role owner in a project.");
+        let of_other = |kind| {
+            told(
+                reader,
+                &AuditEvent {
+                    user: Some(other),
+                    ..event(kind, reader, json!({ "user": "ben", "after": "owner" }))
+                },
+                &nothing(),
+            )
+        };
+        assert_eq!(
+            of_other(EventKind::RoleGranted).unwrap().sentence,
+            "You gave ben the role owner in a project."
+        );
         assert_eq!(of_other(EventKind::PasswordSet), None);
     }
 }

@@ -17,7 +17,12 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(super) fn new(key: &str, limits: &[Limit]) -> Self {
-        Self { windows: limits.iter().map(|limit| (format!("{key}:{}", limit.window_seconds), *limit)).collect() }
+        Self {
+            windows: limits
+                .iter()
+                .map(|limit| (format!("{key}:{}", limit.window_seconds), *limit))
+                .collect(),
+        }
     }
 }
 
@@ -36,9 +41,15 @@ pub(crate) struct Taken {
 }
 
 /// Whether any limit is reached. Only to save work: [`take`] is what holds.
-pub(crate) async fn check(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<(), TooMany>, StorageError> {
+pub(crate) async fn check(
+    storage: &Storage,
+    counters: &[Counter],
+    now: Timestamp,
+) -> Result<Result<(), TooMany>, StorageError> {
     for (key, limit) in windows(counters) {
-        let attempts = storage.attempts_since(key, now.plus_ms(-limit.window_ms())).await?;
+        let attempts = storage
+            .attempts_since(key, now.plus_ms(-limit.window_ms()))
+            .await?;
         if attempts.count >= u64::from(limit.attempts) {
             let free_at = attempts.oldest.unwrap_or(now).plus_ms(limit.window_ms());
             return Ok(Err(TooMany::until(free_at, now)));
@@ -48,10 +59,20 @@ pub(crate) async fn check(storage: &Storage, counters: &[Counter], now: Timestam
 }
 
 /// Counts one attempt in every counter, or in none if a limit is reached.
-pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp) -> Result<Result<Taken, TooMany>, StorageError> {
-    let mut taken = Taken { keys: Vec::new(), at: now };
+pub(crate) async fn take(
+    storage: &Storage,
+    counters: &[Counter],
+    now: Timestamp,
+) -> Result<Result<Taken, TooMany>, StorageError> {
+    let mut taken = Taken {
+        keys: Vec::new(),
+        at: now,
+    };
     for (key, limit) in windows(counters) {
-        match storage.take_attempt(key, now, limit.window_ms(), limit.attempts).await? {
+        match storage
+            .take_attempt(key, now, limit.window_ms(), limit.attempts)
+            .await?
+        {
             Ok(()) => taken.keys.push(key.to_owned()),
             Err(retry) => {
                 taken.give_back(storage).await?;
@@ -65,7 +86,10 @@ pub(crate) async fn take(storage: &Storage, counters: &[Counter], now: Timestamp
 impl Taken {
     /// Where nothing is counted.
     pub(crate) fn nothing(at: Timestamp) -> Self {
-        Self { keys: Vec::new(), at }
+        Self {
+            keys: Vec::new(),
+            at,
+        }
     }
 
     /// Both, to be given back together. They were counted at the same time.
@@ -86,7 +110,9 @@ impl Taken {
 impl TooMany {
     fn until(free_at: Timestamp, now: Timestamp) -> Self {
         let wait_ms = u64::try_from(free_at.0 - now.0).unwrap_or(0);
-        Self { retry_after_seconds: wait_ms.div_ceil(1000).max(1) }
+        Self {
+            retry_after_seconds: wait_ms.div_ceil(1000).max(1),
+        }
     }
 }
 
@@ -97,7 +123,12 @@ impl Limit {
 }
 
 pub(super) fn windows(counters: &[Counter]) -> impl Iterator<Item = (&str, Limit)> {
-    counters.iter().flat_map(|counter| counter.windows.iter().map(|(key, limit)| (key.as_str(), *limit)))
+    counters.iter().flat_map(|counter| {
+        counter
+            .windows
+            .iter()
+            .map(|(key, limit)| (key.as_str(), *limit))
+    })
 }
 
 #[cfg(test)]
@@ -110,10 +141,20 @@ mod tests {
     #[tokio::test]
     async fn counters_that_cannot_be_read_let_nobody_pass() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!("sqlite:{}", folder.path().join("test.sqlite").display())).await.unwrap();
+        let storage = Storage::connect(&format!(
+            "sqlite:{}",
+            folder.path().join("test.sqlite").display()
+        ))
+        .await
+        .unwrap();
         storage.migrate().await.unwrap();
         let counters = [Limits::default().totp_of(&UserName::parse("ana").unwrap())];
-        assert!(take(&storage, &counters, Timestamp(1)).await.unwrap().is_ok());
+        assert!(
+            take(&storage, &counters, Timestamp(1))
+                .await
+                .unwrap()
+                .is_ok()
+        );
         storage.close().await;
         take(&storage, &counters, Timestamp(1)).await.unwrap_err();
         check(&storage, &counters, Timestamp(1)).await.unwrap_err();
@@ -121,7 +162,11 @@ mod tests {
 
     #[test]
     fn the_wait_is_rounded_up_to_whole_seconds() {
-        let until = |free_at| TooMany::until(Timestamp(free_at), Timestamp(10_000)).retry_after_seconds;
-        assert_eq!((until(10_001), until(11_000), until(11_001), until(9_000)), (1, 1, 2, 1));
+        let until =
+            |free_at| TooMany::until(Timestamp(free_at), Timestamp(10_000)).retry_after_seconds;
+        assert_eq!(
+            (until(10_001), until(11_000), until(11_001), until(9_000)),
+            (1, 1, 2, 1)
+        );
     }
 }

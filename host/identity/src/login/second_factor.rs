@@ -47,15 +47,33 @@ impl Offered<'_> {
 
     /// Who gets this far knows the password, and may be a thief: what they do, or others at the
     /// same address, keeps nobody out whose browser or session is known.
-    fn counters(&self, limits: &limits::Limits, attempt: &Attempt, user: &UserRow, known: Option<Known>) -> Vec<Counter> {
+    fn counters(
+        &self,
+        limits: &limits::Limits,
+        attempt: &Attempt,
+        user: &UserRow,
+        known: Option<Known>,
+    ) -> Vec<Counter> {
         let (address, name) = (attempt.remote_address, &user.name);
         if let Some(known) = known {
             return limits.factor_known_by(self.factor(), &known, name).into();
         }
         match self {
-            Self::Totp(_) => vec![limits.totp_from(address), limits.totp_of(name), limits.totp_of_all()],
-            Self::RecoveryCode(_) => vec![limits.recovery_code_from(address), limits.recovery_code_of(name), limits.recovery_code_of_all()],
-            Self::Key(..) => vec![limits.webauthn_from(address), limits.webauthn_of(name), limits.webauthn_of_all()],
+            Self::Totp(_) => vec![
+                limits.totp_from(address),
+                limits.totp_of(name),
+                limits.totp_of_all(),
+            ],
+            Self::RecoveryCode(_) => vec![
+                limits.recovery_code_from(address),
+                limits.recovery_code_of(name),
+                limits.recovery_code_of_all(),
+            ],
+            Self::Key(..) => vec![
+                limits.webauthn_from(address),
+                limits.webauthn_of(name),
+                limits.webauthn_of_all(),
+            ],
         }
     }
 }
@@ -66,15 +84,28 @@ impl Identity {
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly must
     /// not keep an old code alive.
-    pub(crate) async fn look_at(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>, known: Option<Known>) -> Result<Right, Failure> {
+    pub(crate) async fn look_at(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        offered: &Offered<'_>,
+        known: Option<Known>,
+    ) -> Result<Right, Failure> {
         let factor = offered.factor();
-        let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(factor);
+        let unavailable = |error| {
+            Failure::unavailable(CredentialKind::Session, &error)
+                .of(user.id)
+                .with_factor(factor)
+        };
         let wrong = |why| Failure::second_factor(why, factor, user.id);
         let taken = self.count(attempt, user, offered, known).await?;
         let at = self.now();
         let unspent = match offered {
             Offered::Totp(code) => {
-                let secret = user.totp_secret.as_ref().ok_or_else(|| wrong("totp-not-enrolled"))?;
+                let secret = user
+                    .totp_secret
+                    .as_ref()
+                    .ok_or_else(|| wrong("totp-not-enrolled"))?;
                 let step = totp::matched_step(secret, code, at).map_err(|_| {
                     tracing::error!(user = %user.id, "a stored TOTP secret is unreadable; remove it and enroll again");
                     wrong("unreadable-totp-secret")
@@ -90,42 +121,82 @@ impl Identity {
                 Ok(false) => return Err(wrong("recovery-code-unknown-or-used")),
                 Err(error) => return Err(unavailable(error)),
             },
-            Offered::Key(binding, answer) => match self.verify_key(user.id, *binding, answer, at).await {
-                Ok(()) => None,
-                Err(KeyProblem::Wrong { why, .. }) => return Err(wrong(why)),
-                Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
-            },
+            Offered::Key(binding, answer) => {
+                match self.verify_key(user.id, *binding, answer, at).await {
+                    Ok(()) => None,
+                    Err(KeyProblem::Wrong { why, .. }) => return Err(wrong(why)),
+                    Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
+                }
+            }
         };
         taken.give_back(self.storage()).await.map_err(unavailable)?;
-        Ok(Right { factor, at, unspent })
+        Ok(Right {
+            factor,
+            at,
+            unspent,
+        })
     }
 
     /// Counts an attempt, before anything is looked at.
-    async fn count(&self, attempt: &Attempt, user: &UserRow, offered: &Offered<'_>, known: Option<Known>) -> Result<Taken, Failure> {
-        let limited = |too_many| Failure::limited(CredentialKind::Session, too_many).of(user.id).with_factor(offered.factor());
+    async fn count(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        offered: &Offered<'_>,
+        known: Option<Known>,
+    ) -> Result<Taken, Failure> {
+        let limited = |too_many| {
+            Failure::limited(CredentialKind::Session, too_many)
+                .of(user.id)
+                .with_factor(offered.factor())
+        };
         let counters = offered.counters(&self.config().limits, attempt, user, known);
         match limits::take(self.storage(), &counters, self.now()).await {
             Ok(taken) => taken.map_err(limited),
-            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(offered.factor())),
+            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error)
+                .of(user.id)
+                .with_factor(offered.factor())),
         }
     }
 
     /// Uses up a code of an app, once and for all: of any number of requests with one code, one
     /// gets past this. After the decision, so that what a policy refuses costs nobody a code.
-    pub(crate) async fn settle(&self, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<(), Failure> {
-        let Some(Unspent::Totp(code)) = &right.unspent else { return Ok(()) };
+    pub(crate) async fn settle(
+        &self,
+        attempt: &Attempt,
+        user: &UserRow,
+        right: &Right,
+    ) -> Result<(), Failure> {
+        let Some(Unspent::Totp(code)) = &right.unspent else {
+            return Ok(());
+        };
         match self.accept_code(attempt.remote_address, code).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::second_factor("code-used-before", right.factor, user.id)),
-            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error).of(user.id).with_factor(right.factor)),
+            Ok(false) => Err(Failure::second_factor(
+                "code-used-before",
+                right.factor,
+                user.id,
+            )),
+            Err(error) => Err(Failure::unavailable(CredentialKind::Session, &error)
+                .of(user.id)
+                .with_factor(right.factor)),
         }
     }
 
     /// Uses up a recovery code in the unit of what it is for. False for one that was used
     /// meanwhile: the unit must not be committed.
-    pub(crate) async fn settle_in(&self, unit: &mut UnitOfWork, attempt: &Attempt, user: &UserRow, right: &Right) -> Result<bool, StorageError> {
+    pub(crate) async fn settle_in(
+        &self,
+        unit: &mut UnitOfWork,
+        attempt: &Attempt,
+        user: &UserRow,
+        right: &Right,
+    ) -> Result<bool, StorageError> {
         match &right.unspent {
-            Some(Unspent::RecoveryCode(code)) => self.spend_recovery_code(unit, attempt, user, code.expose()).await,
+            Some(Unspent::RecoveryCode(code)) => {
+                self.spend_recovery_code(unit, attempt, user, code.expose())
+                    .await
+            }
             Some(Unspent::Totp(_)) | None => Ok(true),
         }
     }

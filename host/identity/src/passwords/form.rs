@@ -21,7 +21,11 @@ pub(crate) fn normalized(password: &Secret<String>) -> Secret<String> {
         return password.clone();
     }
     let mut form = String::with_capacity(MOST_GROWTH * text.len());
-    form.extend(text.chars().map(|character| if is_space(character) { ' ' } else { character }).nfc());
+    form.extend(
+        text.chars()
+            .map(|character| if is_space(character) { ' ' } else { character })
+            .nfc(),
+    );
     Secret::new(form)
 }
 
@@ -32,7 +36,11 @@ pub fn is_same(one: &Secret<String>, other: &Secret<String>) -> bool {
 
 /// The general category Zs.
 fn is_space(character: char) -> bool {
-    matches!(character, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    matches!(
+        character,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 #[cfg(test)]
@@ -59,12 +67,21 @@ mod tests {
             ("\u{ff50}ass", "\u{ff50}ass"),
             ("\u{fb01}sh", "\u{fb01}sh"),
             // Nothing is lost.
-            ("\u{1f468}\u{200d}\u{1f4bb}\u{fe0f}\t\u{200b}", "\u{1f468}\u{200d}\u{1f4bb}\u{fe0f}\t\u{200b}"),
+            (
+                "\u{1f468}\u{200d}\u{1f4bb}\u{fe0f}\t\u{200b}",
+                "\u{1f468}\u{200d}\u{1f4bb}\u{fe0f}\t\u{200b}",
+            ),
         ] {
             assert_eq!(form(typed), expected, "{}", typed.escape_unicode());
         }
-        assert!(is_same(&Secret::new("cafe\u{301}".to_owned()), &Secret::new("caf\u{e9}".to_owned())));
-        assert!(!is_same(&Secret::new("Cafe".to_owned()), &Secret::new("cafe".to_owned())));
+        assert!(is_same(
+            &Secret::new("cafe\u{301}".to_owned()),
+            &Secret::new("caf\u{e9}".to_owned())
+        ));
+        assert!(!is_same(
+            &Secret::new("Cafe".to_owned()),
+            &Secret::new("cafe".to_owned())
+        ));
     }
 
     proptest! {

@@ -22,7 +22,9 @@ fn verify(text: &str) -> Option<VerifiedToken> {
 
 /// Every caveat, the registry's first.
 fn all(token: &VerifiedToken, stored: &[String]) -> Result<Vec<Caveat>, InvalidCaveat> {
-    token.caveats(stored).map(|TokenCaveats { minted, added }| [minted, added].concat())
+    token
+        .caveats(stored)
+        .map(|TokenCaveats { minted, added }| [minted, added].concat())
 }
 
 fn names(names: &[&str]) -> Caveat {
@@ -34,7 +36,9 @@ fn user() -> Caveat {
 }
 
 fn packet(text: &str) -> Vec<u8> {
-    BASE64URL_NOPAD.decode(text.strip_prefix("pypi-").unwrap().as_bytes()).unwrap()
+    BASE64URL_NOPAD
+        .decode(text.strip_prefix("pypi-").unwrap().as_bytes())
+        .unwrap()
 }
 
 fn text(packet: &[u8]) -> String {
@@ -55,12 +59,18 @@ fn attenuate(token: &str, caveat: &str) -> String {
 
 #[test]
 fn tokens_of_other_implementations_verify() {
-    let expiry = Caveat::Expiration { expires_at: 2_000_000_000, not_before: 1_000_000_000 };
+    let expiry = Caveat::Expiration {
+        expires_at: 2_000_000_000,
+        not_before: 1_000_000_000,
+    };
     let id = Caveat::ProjectIds(vec!["22222222-2222-4222-8222-222222222222".into()]);
     for (token, caveats) in [
         (USER, vec![user()]),
         (PROJECT, vec![names(&["foo-bar"]), id]),
-        (ATTENUATED, vec![user(), names(&["foo-bar", "baz"]), expiry.clone()]),
+        (
+            ATTENUATED,
+            vec![user(), names(&["foo-bar", "baz"]), expiry.clone()],
+        ),
         (EXPIRING, vec![expiry, names(&["foo-bar"])]),
     ] {
         let verified = verify(token).unwrap();
@@ -72,9 +82,19 @@ fn tokens_of_other_implementations_verify() {
 #[test]
 fn a_token_we_write_is_the_one_others_write() {
     let id = ID.parse().unwrap();
-    assert_eq!(mint("pypi", "pypi.org", id, &key(), &[user().to_json()]).expose(), USER);
-    let caveats = [r#"[1,["foo-bar"]]"#, r#"[2,["22222222-2222-4222-8222-222222222222"]]"#].map(str::to_owned);
-    assert_eq!(mint("pypi", "pypi.org", id, &key(), &caveats).expose(), PROJECT);
+    assert_eq!(
+        mint("pypi", "pypi.org", id, &key(), &[user().to_json()]).expose(),
+        USER
+    );
+    let caveats = [
+        r#"[1,["foo-bar"]]"#,
+        r#"[2,["22222222-2222-4222-8222-222222222222"]]"#,
+    ]
+    .map(str::to_owned);
+    assert_eq!(
+        mint("pypi", "pypi.org", id, &key(), &caveats).expose(),
+        PROJECT
+    );
 }
 
 #[test]
@@ -82,23 +102,50 @@ fn a_token_attenuated_offline_in_any_spacing_verifies() {
     let once = attenuate(USER, r#"[1, ["foo-bar", "baz"]]"#);
     assert_eq!(attenuate(&once, "[0, 2000000000, 1000000000]"), ATTENUATED);
     let odd = attenuate(USER, "  [ 1 ,\n[ \"a\"\t] ]  ");
-    assert_eq!(all(&verify(&odd).unwrap(), &[]), Ok(vec![user(), names(&["a"])]));
+    assert_eq!(
+        all(&verify(&odd).unwrap(), &[]),
+        Ok(vec![user(), names(&["a"])])
+    );
 }
 
 #[test]
 fn what_was_stored_is_what_was_minted_and_the_rest_of_the_text_is_the_holders() {
     let stored = [user().to_json()];
     let told = |text: &str, stored: &[String]| verify(text).unwrap().caveats(stored).unwrap();
-    assert_eq!(told(USER, &stored), TokenCaveats { minted: vec![user()], added: vec![] });
+    assert_eq!(
+        told(USER, &stored),
+        TokenCaveats {
+            minted: vec![user()],
+            added: vec![]
+        }
+    );
     let narrowed = attenuate(USER, r#"[1, ["foo-bar"]]"#);
-    assert_eq!(told(&narrowed, &stored), TokenCaveats { minted: vec![user()], added: vec![names(&["foo-bar"])] });
+    assert_eq!(
+        told(&narrowed, &stored),
+        TokenCaveats {
+            minted: vec![user()],
+            added: vec![names(&["foo-bar"])]
+        }
+    );
     // The registry may restrict a token later, and then that is its own word, too.
     let restricted = [user().to_json(), names(&["other"]).to_json()];
-    assert_eq!(told(&narrowed, &restricted), TokenCaveats { minted: vec![user(), names(&["other"])], added: vec![names(&["foo-bar"])] });
+    assert_eq!(
+        told(&narrowed, &restricted),
+        TokenCaveats {
+            minted: vec![user(), names(&["other"])],
+            added: vec![names(&["foo-bar"])]
+        }
+    );
     // Also for a token whose text holds nothing of what it was minted as.
     let bare = mint("pypi", "pypi.org", ID.parse().unwrap(), &key(), &[]);
     let bare = attenuate(bare.expose(), r#"[1, ["foo-bar"]]"#);
-    assert_eq!(told(&bare, &stored), TokenCaveats { minted: vec![user()], added: vec![names(&["foo-bar"])] });
+    assert_eq!(
+        told(&bare, &stored),
+        TokenCaveats {
+            minted: vec![user()],
+            added: vec![names(&["foo-bar"])]
+        }
+    );
 }
 
 #[test]
@@ -108,34 +155,76 @@ fn a_row_without_a_record_is_what_the_text_says_first() {
         let TokenCaveats { minted, added } = verify(text).unwrap().caveats(&stored).unwrap();
         (minted, added)
     };
-    let expiry = Caveat::Expiration { expires_at: 2_000_000_000, not_before: 1_000_000_000 };
+    let expiry = Caveat::Expiration {
+        expires_at: 2_000_000_000,
+        not_before: 1_000_000_000,
+    };
     let id = Caveat::ProjectIds(vec!["22222222-2222-4222-8222-222222222222".into()]);
     assert_eq!(told(USER, &[]), (vec![user()], vec![]));
-    assert_eq!(told(ATTENUATED, &[]), (vec![user()], vec![names(&["foo-bar", "baz"]), expiry.clone()]), "an account token stays one");
-    assert_eq!(told(PROJECT, &[]), (vec![names(&["foo-bar"])], vec![id]), "a project token stays one");
+    assert_eq!(
+        told(ATTENUATED, &[]),
+        (
+            vec![user()],
+            vec![names(&["foo-bar", "baz"]), expiry.clone()]
+        ),
+        "an account token stays one"
+    );
+    assert_eq!(
+        told(PROJECT, &[]),
+        (vec![names(&["foo-bar"])], vec![id]),
+        "a project token stays one"
+    );
     let narrowed = attenuate(EXPIRING, r#"[1, ["baz"]]"#);
-    assert_eq!(told(&narrowed, &[]), (vec![expiry.clone(), names(&["foo-bar"])], vec![names(&["baz"])]));
+    assert_eq!(
+        told(&narrowed, &[]),
+        (
+            vec![expiry.clone(), names(&["foo-bar"])],
+            vec![names(&["baz"])]
+        )
+    );
     // Restricted later, which is no record of the scope, or is one.
-    let later = Caveat::Expiration { expires_at: 9, not_before: 1 };
-    assert_eq!(told(&narrowed, &["[0,9,1]"]), (vec![expiry, names(&["foo-bar"]), later], vec![names(&["baz"])]));
+    let later = Caveat::Expiration {
+        expires_at: 9,
+        not_before: 1,
+    };
+    assert_eq!(
+        told(&narrowed, &["[0,9,1]"]),
+        (
+            vec![expiry, names(&["foo-bar"]), later],
+            vec![names(&["baz"])]
+        )
+    );
     assert_eq!(told(ATTENUATED, &[r#"[1,["baz"]]"#]).0, [names(&["baz"])]);
 }
 
 #[test]
 fn a_caveat_that_is_not_understood_refuses_the_token() {
     let caveats = |caveat| all(&verify(&attenuate(USER, caveat)).unwrap(), &[]);
-    assert_eq!(caveats("[9999999]"), Err(InvalidCaveat::UnknownTag(9_999_999)));
+    assert_eq!(
+        caveats("[9999999]"),
+        Err(InvalidCaveat::UnknownTag(9_999_999))
+    );
     for malformed in ["", "[]", "null", "\"foo\"", "[0,5]", "{\"exp\":1}", "\u{1}"] {
-        assert_eq!(caveats(malformed), Err(InvalidCaveat::Malformed), "{malformed}");
+        assert_eq!(
+            caveats(malformed),
+            Err(InvalidCaveat::Malformed),
+            "{malformed}"
+        );
     }
-    assert_eq!(all(&verify(USER).unwrap(), &["[]".to_owned()]), Err(InvalidCaveat::Malformed));
+    assert_eq!(
+        all(&verify(USER).unwrap(), &["[]".to_owned()]),
+        Err(InvalidCaveat::Malformed)
+    );
 }
 
 #[test]
 fn another_key_does_not_verify() {
     let mut other = *key().expose();
     other[31] ^= 1;
-    assert_eq!(read("pypi", USER).unwrap().verify(&Secret::new(other)), Err(WrongSignature));
+    assert_eq!(
+        read("pypi", USER).unwrap().verify(&Secret::new(other)),
+        Err(WrongSignature)
+    );
 }
 
 #[test]
@@ -157,16 +246,25 @@ fn a_token_has_one_text() {
     }
     for token in VECTORS {
         for ending in ["=", "==", "A", "AAAA", "\n", " "] {
-            assert!(read("pypi", &format!("{token}{ending}")).is_err(), "{ending:?}");
+            assert!(
+                read("pypi", &format!("{token}{ending}")).is_err(),
+                "{ending:?}"
+            );
         }
         let mut longer = packet(token);
         longer.push(0);
-        assert!(read("pypi", &text(&longer)).is_err(), "a byte after the signature");
+        assert!(
+            read("pypi", &text(&longer)).is_err(),
+            "a byte after the signature"
+        );
     }
     let standard = PROJECT.replacen('-', "+", 2).replacen('+', "-", 1);
     assert_ne!(standard, PROJECT);
     assert!(read("pypi", &standard).is_err(), "the standard alphabet");
-    assert!(read("pypi", &USER.replacen('_', "/", 1)).is_err(), "the standard alphabet");
+    assert!(
+        read("pypi", &USER.replacen('_', "/", 1)).is_err(),
+        "the standard alphabet"
+    );
 }
 
 #[test]
@@ -178,7 +276,9 @@ fn other_formats_are_refused_before_anything_parses_them() {
     assert!(read("pypi", &text(&v1.as_bytes()[..3000])).is_err());
     assert!(read("pypi", &text(br#"{"v":2,"i":"a","s64":"AAAA"}"#)).is_err());
     assert!(read("pypi", r#"pypi-{"v":2,"i":"a"}"#).is_err());
-    for token in ["", "pypi", "pypi-", "pypi--", "pypi-A", "pypi-Ag", "-", "pypi-AgE"] {
+    for token in [
+        "", "pypi", "pypi-", "pypi--", "pypi-A", "pypi-Ag", "-", "pypi-AgE",
+    ] {
         assert!(read("pypi", token).is_err(), "{token}");
     }
 }
@@ -191,7 +291,12 @@ fn a_length_has_one_spelling() {
     let spelled = |length: &[u8]| text(&[&packet[..at], length, &packet[at + 1..]].concat());
     let length = packet[at];
     assert_eq!(spelled(&[length]), USER);
-    for padded in [&[length | 128, 0][..], &[length | 128, 128, 0], &[length | 128, 128, 128, 128, 128, 128, 128, 128, 128, 0], &[255; 12]] {
+    for padded in [
+        &[length | 128, 0][..],
+        &[length | 128, 128, 0],
+        &[length | 128, 128, 128, 128, 128, 128, 128, 128, 128, 0],
+        &[255; 12],
+    ] {
         assert!(read("pypi", &spelled(padded)).is_err(), "{padded:?}");
     }
     let long = mint("pypi", "x", TokenId::new(), &key(), &["b".repeat(200)]);
@@ -204,7 +309,10 @@ fn a_token_beyond_the_length_limit_is_refused() {
     let token = mint("pypi", "x", TokenId::new(), &key(), &[caveat(7000)]);
     assert!(token.expose().len() > MAX_LENGTH && read("pypi", token.expose()).is_err());
     let token = mint("pypi", "x", TokenId::new(), &key(), &[caveat(5000)]);
-    assert!(verify(token.expose()).is_some(), "fields of more than 127 bytes are read back");
+    assert!(
+        verify(token.expose()).is_some(),
+        "fields of more than 127 bytes are read back"
+    );
 }
 
 #[test]
@@ -220,7 +328,10 @@ fn third_party_caveats_and_caveats_with_a_location_are_refused() {
         text(&bytes)
     };
     let first_party = head(&|bytes| write_field(bytes, IDENTIFIER, b"[]"));
-    assert!(verify(&first_party).is_some(), "the location of the token itself is optional");
+    assert!(
+        verify(&first_party).is_some(),
+        "the location of the token itself is optional"
+    );
     let with_location = head(&|bytes| {
         write_field(bytes, LOCATION, b"x");
         write_field(bytes, IDENTIFIER, b"[]");
@@ -236,11 +347,20 @@ fn third_party_caveats_and_caveats_with_a_location_are_refused() {
 
 #[test]
 fn an_identifier_that_is_not_the_canonical_text_of_a_token_is_refused() {
-    for identifier in [&b"alice"[..], b"00000000000040008000000000000001", b"{00000000-0000-4000-8000-000000000001}", b"\xff\xfe"] {
+    for identifier in [
+        &b"alice"[..],
+        b"00000000000040008000000000000001",
+        b"{00000000-0000-4000-8000-000000000001}",
+        b"\xff\xfe",
+    ] {
         let mut bytes = vec![VERSION];
         write_field(&mut bytes, IDENTIFIER, identifier);
         bytes.extend([END, END]);
-        write_field(&mut bytes, SIGNATURE, &sign(&key(), identifier, std::iter::empty()));
+        write_field(
+            &mut bytes,
+            SIGNATURE,
+            &sign(&key(), identifier, std::iter::empty()),
+        );
         assert!(read("pypi", &text(&bytes)).is_err());
     }
 }
@@ -249,7 +369,10 @@ fn an_identifier_that_is_not_the_canonical_text_of_a_token_is_refused() {
 fn debug_shows_no_signature_and_no_key() {
     let token = read("pypi", USER).unwrap();
     let signature = format!("{:?}", token.signature);
-    assert!(!signature.contains("128") && !format!("{:?}", key()).contains("31"), "{signature}");
+    assert!(
+        !signature.contains("128") && !format!("{:?}", key()).contains("31"),
+        "{signature}"
+    );
 }
 
 /// Where the location's bytes are; the only ones no signature covers.
@@ -260,7 +383,10 @@ fn location_of(packet: &[u8]) -> std::ops::Range<usize> {
 fn holders_caveat() -> impl Strategy<Value = Caveat> {
     let names = || proptest::collection::vec("foo-bar|baz|[ab]", 0..3);
     prop_oneof![
-        (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration { expires_at, not_before }),
+        (any::<i64>(), any::<i64>()).prop_map(|(expires_at, not_before)| Caveat::Expiration {
+            expires_at,
+            not_before
+        }),
         names().prop_map(Caveat::ProjectNames),
         names().prop_map(Caveat::ProjectIds),
         Just(user()),

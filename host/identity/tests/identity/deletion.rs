@@ -11,7 +11,13 @@ impl Fixture {
     async fn project(&self, name: &str, owners: &[UserId]) {
         let (id, name) = (ProjectId::new(), ProjectName::parse(name).unwrap());
         let mut unit = self.storage.begin().await.unwrap();
-        unit.create_project(&NewProject { id, name: &name, created_at: NOW }).await.unwrap();
+        unit.create_project(&NewProject {
+            id,
+            name: &name,
+            created_at: NOW,
+        })
+        .await
+        .unwrap();
         for owner in owners {
             unit.grant_role(id, *owner, Role::Owner, NOW).await.unwrap();
         }
@@ -19,7 +25,12 @@ impl Fixture {
     }
 
     async fn delete(&self, user: UserId) -> Result<(), AccountError> {
-        self.identity.delete_account(self.permit_person(user, DeleteAccount { user, reason: None }).await).await
+        self.identity
+            .delete_account(
+                self.permit_person(user, DeleteAccount { user, reason: None })
+                    .await,
+            )
+            .await
     }
 }
 
@@ -27,26 +38,80 @@ impl Fixture {
 async fn a_deleted_account_proves_nothing_any_more_and_its_name_stays_taken() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    fixture.project("shared", &[ana, fixture.user("ben").await]).await;
+    fixture
+        .project("shared", &[ana, fixture.user("ben").await])
+        .await;
     let token = fixture.token("ana", NewTokenScope::Account).await;
     let link = {
         fixture.mails().await;
         fixture.reset_link("ana").await
     };
     fixture.delete(ana).await.unwrap();
-    assert_eq!(told(&fixture.mails().await), [("ana@example.org".to_owned(), MailKind::AccountDeleted)]);
+    assert_eq!(
+        told(&fixture.mails().await),
+        [("ana@example.org".to_owned(), MailKind::AccountDeleted)]
+    );
     assert!(fixture.prove("ana", PASSWORD, None).await.is_err());
     assert!(fixture.present_token(&token).await.is_err());
     assert!(fixture.sessions(ana).await.is_empty());
-    assert!(fixture.identity.password_reset(&link).await.unwrap().is_none());
-    assert!(fixture.storage.user_by_name(&user_name("ana")).await.unwrap().is_none());
-    assert!(fixture.storage.is_name_taken(&user_name("ANA")).await.unwrap());
-    let target = identity::CreateUser { name: user_name("ana"), email: Some("ana@example.org".into()), email_verified: true, staff: false };
-    assert!(matches!(fixture.identity.create_user(fixture.permit(target).await).await, Err(AccountError::UserNameTaken)));
-    let target = identity::CreateUser { name: user_name("anna"), email: Some("ana@example.org".into()), email_verified: true, staff: false };
-    assert!(fixture.identity.create_user(fixture.permit(target).await).await.is_ok(), "the address is free");
+    assert!(
+        fixture
+            .identity
+            .password_reset(&link)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        fixture
+            .storage
+            .user_by_name(&user_name("ana"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        fixture
+            .storage
+            .is_name_taken(&user_name("ANA"))
+            .await
+            .unwrap()
+    );
+    let target = identity::CreateUser {
+        name: user_name("ana"),
+        email: Some("ana@example.org".into()),
+        email_verified: true,
+        staff: false,
+    };
+    assert!(matches!(
+        fixture
+            .identity
+            .create_user(fixture.permit(target).await)
+            .await,
+        Err(AccountError::UserNameTaken)
+    ));
+    let target = identity::CreateUser {
+        name: user_name("anna"),
+        email: Some("ana@example.org".into()),
+        email_verified: true,
+        staff: false,
+    };
+    assert!(
+        fixture
+            .identity
+            .create_user(fixture.permit(target).await)
+            .await
+            .is_ok(),
+        "the address is free"
+    );
     let events = fixture.events().await;
-    assert_eq!(events.iter().filter(|event| event.kind == EventKind::AccountDeleted && event.user == Some(ana)).count(), 1);
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event.kind == EventKind::AccountDeleted && event.user == Some(ana))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -58,11 +123,29 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     fixture.project("apple.tree", &[ana]).await;
     let alone = ["apple-tree".to_owned(), "zebra".to_owned()];
     assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap(), alone);
-    let Err(AccountError::SoleOwner(projects)) = fixture.delete(ana).await else { panic!("deleted") };
+    let Err(AccountError::SoleOwner(projects)) = fixture.delete(ana).await else {
+        panic!("deleted")
+    };
     assert_eq!(projects, alone);
-    assert!(fixture.prove("ana", PASSWORD, None).await.is_ok(), "nothing is gone");
+    assert!(
+        fixture.prove("ana", PASSWORD, None).await.is_ok(),
+        "nothing is gone"
+    );
     assert!(fixture.mails().await.is_empty());
     fixture.delete(ben).await.unwrap();
     assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap().len(), 3);
-    assert!(matches!(fixture.identity.delete_account(fixture.permit(DeleteAccount { user: ben, reason: None }).await).await, Err(AccountError::UnknownUser)));
+    assert!(matches!(
+        fixture
+            .identity
+            .delete_account(
+                fixture
+                    .permit(DeleteAccount {
+                        user: ben,
+                        reason: None
+                    })
+                    .await
+            )
+            .await,
+        Err(AccountError::UnknownUser)
+    ));
 }

@@ -11,20 +11,44 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 
 
 impl Fixture {
     /// Both steps, from a browser with this cookie.
-    async fn log_in_with_code(&self, secret: &Secret<String>, steps: i64, device: Option<&str>) -> Result<LoginStep, gate::Refusal> {
-        let attempt = self.gate.begin("/test", gate::Method::Post, "198.51.100.7".parse().unwrap(), FIREFOX);
+    async fn log_in_with_code(
+        &self,
+        secret: &Secret<String>,
+        steps: i64,
+        device: Option<&str>,
+    ) -> Result<LoginStep, gate::Refusal> {
+        let attempt = self.gate.begin(
+            "/test",
+            gate::Method::Post,
+            "198.51.100.7".parse().unwrap(),
+            FIREFOX,
+        );
         let waiting = pending(self.log_in("ana", PASSWORD, device).await.unwrap());
-        self.identity.log_in_with_totp(&self.gate, &attempt, waiting.expose(), &self.code(secret, steps), device).await
+        self.identity
+            .log_in_with_totp(
+                &self.gate,
+                &attempt,
+                waiting.expose(),
+                &self.code(secret, steps),
+                device,
+            )
+            .await
     }
 
     async fn confirm_device(&self, link: &str) -> Result<bool, gate::Refusal> {
-        self.identity.confirm_device(&self.gate, &self.attempt(), link).await
+        self.identity
+            .confirm_device(&self.gate, &self.attempt(), link)
+            .await
     }
 }
 
 fn unknown(step: LoginStep) -> (Secret<String>, bool) {
     match step {
-        LoginStep::ConfirmDevice { device, mailed_before, .. } => (device, mailed_before),
+        LoginStep::ConfirmDevice {
+            device,
+            mailed_before,
+            ..
+        } => (device, mailed_before),
         other => panic!("not asked to confirm: {other:?}"),
     }
 }
@@ -34,35 +58,86 @@ async fn a_login_by_code_from_an_unknown_browser_waits_for_its_mail() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
-    let (device, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
+    let (device, mailed_before) =
+        unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     assert!(!mailed_before);
     assert_eq!(fixture.sessions(ana).await, []);
 
     let mail = fixture.mail().await;
-    assert_eq!((mail.mail.kind, mail.recipient.as_str()), (MailKind::DeviceConfirm, "ana@example.org"));
-    let told = [MailField::RemoteAddress, MailField::Device, MailField::LinkLifetime].map(|field| mail.mail.field(field).to_owned());
+    assert_eq!(
+        (mail.mail.kind, mail.recipient.as_str()),
+        (MailKind::DeviceConfirm, "ana@example.org")
+    );
+    let told = [
+        MailField::RemoteAddress,
+        MailField::Device,
+        MailField::LinkLifetime,
+    ]
+    .map(|field| mail.mail.field(field).to_owned());
     assert_eq!(told, ["198.51.100.7", "Firefox on Linux", "6 hours"]);
     let link = link_in(&mail, "/login/device");
-    assert_ne!(&link, device.expose(), "who has the browser alone cannot confirm it");
-    let shown =
-        DeviceInWords { user: user_name("ana"), kind: DeviceKind::Browser, remote_address: "198.51.100.7".into(), device: "Firefox on Linux".into(), at: NOW };
+    assert_ne!(
+        &link,
+        device.expose(),
+        "who has the browser alone cannot confirm it"
+    );
+    let shown = DeviceInWords {
+        user: user_name("ana"),
+        kind: DeviceKind::Browser,
+        remote_address: "198.51.100.7".into(),
+        device: "Firefox on Linux".into(),
+        at: NOW,
+    };
     for _ in 0..2 {
-        assert_eq!(fixture.identity.device_to_confirm(&link).await.unwrap().as_ref(), Some(&shown), "looking changes nothing");
+        assert_eq!(
+            fixture
+                .identity
+                .device_to_confirm(&link)
+                .await
+                .unwrap()
+                .as_ref(),
+            Some(&shown),
+            "looking changes nothing"
+        );
     }
     fixture.clock.advance_seconds(30);
-    unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
 
     assert!(fixture.confirm_device(&link).await.unwrap());
-    assert!(!fixture.confirm_device(&link).await.unwrap(), "a link counts once");
+    assert!(
+        !fixture.confirm_device(&link).await.unwrap(),
+        "a link counts once"
+    );
     fixture.clock.advance_seconds(30);
-    let session = started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    let session = started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     assert_eq!(session.device, Some(device.clone()));
     fixture.clock.advance_seconds(30);
     unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
 
-    let kinds: Vec<_> = fixture.events().await.into_iter().map(|event| event.kind).collect();
+    let kinds: Vec<_> = fixture
+        .events()
+        .await
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
     let count = |kind| kinds.iter().filter(|found| **found == kind).count();
-    assert_eq!((count(EventKind::DeviceUnrecognized), count(EventKind::DeviceConfirmed)), (3, 1));
+    assert_eq!(
+        (
+            count(EventKind::DeviceUnrecognized),
+            count(EventKind::DeviceConfirmed)
+        ),
+        (3, 1)
+    );
 }
 
 #[tokio::test]
@@ -73,11 +148,25 @@ async fn the_mail_for_one_browser_is_not_repeated_at_once() {
     let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     fixture.mail().await;
     fixture.clock.advance_seconds(60);
-    let (same, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
-    assert_eq!((&same, mailed_before), (&device, true), "the browser stays the one that the mail is about");
+    let (same, mailed_before) = unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        (&same, mailed_before),
+        (&device, true),
+        "the browser stays the one that the mail is about"
+    );
     assert_eq!(fixture.mails().await.len(), 0);
     fixture.clock.advance_seconds(60);
-    let (_, mailed_before) = unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    let (_, mailed_before) = unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     assert!(!mailed_before);
     fixture.mail().await;
 }
@@ -87,24 +176,48 @@ async fn a_browser_that_waits_has_its_mail_sent_again() {
     let fixture = Fixture::with(identity::Limits::default()).await;
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
-    let LoginStep::ConfirmDevice { device, again, .. } = fixture.log_in_with_code(&secret, 0, None).await.unwrap() else { panic!("not asked to confirm") };
+    let LoginStep::ConfirmDevice { device, again, .. } =
+        fixture.log_in_with_code(&secret, 0, None).await.unwrap()
+    else {
+        panic!("not asked to confirm")
+    };
     let first = link_in(&fixture.mail().await, "/login/device");
-    let asked =
-        async |again: &str, cookie: Option<&str>| fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again, cookie).await.unwrap();
+    let asked = async |again: &str, cookie: Option<&str>| {
+        fixture
+            .identity
+            .mail_about_browser_again(&fixture.gate, &fixture.attempt(), again, cookie)
+            .await
+            .unwrap()
+    };
 
-    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::SentBefore, "not at once");
+    assert_eq!(
+        asked(again.expose(), Some(device.expose())).await,
+        MailAgain::SentBefore,
+        "not at once"
+    );
     fixture.clock.advance_seconds(120);
     // What the page sends and what the browser is known by: neither is enough, nor is made up.
     let made_up = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    for (again, cookie) in [(again.expose().as_str(), None), (again.expose(), Some(made_up)), (made_up, Some(device.expose().as_str())), ("", None)] {
+    for (again, cookie) in [
+        (again.expose().as_str(), None),
+        (again.expose(), Some(made_up)),
+        (made_up, Some(device.expose().as_str())),
+        ("", None),
+    ] {
         assert_eq!(asked(again, cookie).await, MailAgain::NotWaiting);
     }
     assert_eq!(fixture.mails().await.len(), 0);
-    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::Sent);
+    assert_eq!(
+        asked(again.expose(), Some(device.expose())).await,
+        MailAgain::Sent
+    );
     let second = link_in(&fixture.mail().await, "/login/device");
     assert_ne!(first, second);
     assert!(fixture.confirm_device(&second).await.unwrap());
-    assert_eq!(asked(again.expose(), Some(device.expose())).await, MailAgain::Confirmed);
+    assert_eq!(
+        asked(again.expose(), Some(device.expose())).await,
+        MailAgain::Confirmed
+    );
 }
 
 #[tokio::test]
@@ -112,24 +225,52 @@ async fn who_waits_for_a_mail_gets_few_and_none_after_a_new_password() {
     let fixture = Fixture::with(identity::Limits::default()).await;
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
-    let LoginStep::ConfirmDevice { device, again, .. } = fixture.log_in_with_code(&secret, 0, None).await.unwrap() else { panic!("not asked to confirm") };
+    let LoginStep::ConfirmDevice { device, again, .. } =
+        fixture.log_in_with_code(&secret, 0, None).await.unwrap()
+    else {
+        panic!("not asked to confirm")
+    };
     let mut mails = fixture.mails().await.len();
     for _ in 0..10 {
         fixture.clock.advance_seconds(121);
-        let _ = fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again.expose(), Some(device.expose())).await;
+        let _ = fixture
+            .identity
+            .mail_about_browser_again(
+                &fixture.gate,
+                &fixture.attempt(),
+                again.expose(),
+                Some(device.expose()),
+            )
+            .await;
         mails += fixture.mails().await.len();
     }
     assert_eq!(mails, 4, "in an hour");
     fixture.clock.advance_seconds(7_200);
-    let target = SetPassword { user: ana, password: Secret::new("another quiet lantern".to_owned()) };
-    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
-    let asked = fixture.identity.mail_about_browser_again(&fixture.gate, &fixture.attempt(), again.expose(), Some(device.expose())).await;
+    let target = SetPassword {
+        user: ana,
+        password: Secret::new("another quiet lantern".to_owned()),
+    };
+    fixture
+        .identity
+        .set_password(fixture.permit(target).await)
+        .await
+        .unwrap();
+    let asked = fixture
+        .identity
+        .mail_about_browser_again(
+            &fixture.gate,
+            &fixture.attempt(),
+            again.expose(),
+            Some(device.expose()),
+        )
+        .await;
     assert_eq!(asked.unwrap(), MailAgain::NotWaiting);
 }
 
 #[tokio::test]
 async fn who_has_asked_for_other_browsers_does_not_keep_one_from_confirming_ones_own() {
-    let fixture = Fixture::configured("", |config| config.limits = identity::Limits::default()).await;
+    let fixture =
+        Fixture::configured("", |config| config.limits = identity::Limits::default()).await;
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
     let mut links = Vec::new();
@@ -140,17 +281,48 @@ async fn who_has_asked_for_other_browsers_does_not_keep_one_from_confirming_ones
     }
     // Where no mail is sent about a browser, nobody says that one was, and no code is used up.
     fixture.clock.advance_seconds(30);
-    let refusal = fixture.log_in_with_code(&secret, 0, None).await.unwrap_err();
-    assert!(matches!(refusal.kind, RefusalKind::Limited { retry_after_seconds: 3400..3600 }), "{refusal:?}");
-    assert!(refusal.reasons[0].message.contains("none was sent for this browser"));
+    let refusal = fixture
+        .log_in_with_code(&secret, 0, None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            refusal.kind,
+            RefusalKind::Limited {
+                retry_after_seconds: 3400..3600
+            }
+        ),
+        "{refusal:?}"
+    );
+    assert!(
+        refusal.reasons[0]
+            .message
+            .contains("none was sent for this browser")
+    );
     assert_eq!(fixture.mails().await.len(), 0);
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     let elsewhere = fixture.attempt_from("203.0.113.9");
-    let step = fixture.identity.log_in_with_totp(&fixture.gate, &elsewhere, waiting.expose(), &fixture.code(&secret, 0), None).await.unwrap();
-    assert!(!unknown(step).1, "from another address its owner is mailed, with the same code");
+    let step = fixture
+        .identity
+        .log_in_with_totp(
+            &fixture.gate,
+            &elsewhere,
+            waiting.expose(),
+            &fixture.code(&secret, 0),
+            None,
+        )
+        .await
+        .unwrap();
+    assert!(
+        !unknown(step).1,
+        "from another address its owner is mailed, with the same code"
+    );
     links.push(link_in(&fixture.mail().await, "/login/device"));
     for link in links {
-        assert!(fixture.confirm_device(&link).await.unwrap(), "one's own link counts whatever came after it");
+        assert!(
+            fixture.confirm_device(&link).await.unwrap(),
+            "one's own link counts whatever came after it"
+        );
     }
 }
 
@@ -165,16 +337,41 @@ async fn a_link_confirms_the_browser_that_asked_and_of_its_user_alone() {
     let (second, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     assert!(fixture.confirm_device(&link).await.unwrap());
     fixture.clock.advance_seconds(30);
-    unknown(fixture.log_in_with_code(&secret, 0, Some(second.expose())).await.unwrap());
+    unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(second.expose()))
+            .await
+            .unwrap(),
+    );
     fixture.clock.advance_seconds(30);
-    started(fixture.log_in_with_code(&secret, 0, Some(first.expose())).await.unwrap());
+    started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(first.expose()))
+            .await
+            .unwrap(),
+    );
 
     // The same browser is unknown to another user.
     let ben = fixture.user("ben").await;
     let secret = fixture.enroll(ben).await;
-    let waiting = pending(fixture.log_in("ben", PASSWORD, Some(first.expose())).await.unwrap());
+    let waiting = pending(
+        fixture
+            .log_in("ben", PASSWORD, Some(first.expose()))
+            .await
+            .unwrap(),
+    );
     let code = fixture.code(&secret, 0);
-    let step = fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &code, Some(first.expose())).await.unwrap();
+    let step = fixture
+        .identity
+        .log_in_with_totp(
+            &fixture.gate,
+            &fixture.attempt(),
+            waiting.expose(),
+            &code,
+            Some(first.expose()),
+        )
+        .await
+        .unwrap();
     assert_ne!(unknown(step).0, first, "and gets a name of its own there");
 }
 
@@ -186,9 +383,19 @@ async fn a_link_counts_six_hours() {
     unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     let link = link_in(&fixture.mail().await, "/login/device");
     fixture.clock.advance_seconds(6 * 3600 - 1);
-    assert!(fixture.identity.device_to_confirm(&link).await.unwrap().is_some());
+    assert!(
+        fixture
+            .identity
+            .device_to_confirm(&link)
+            .await
+            .unwrap()
+            .is_some()
+    );
     fixture.clock.advance_seconds(1);
-    assert_eq!(fixture.identity.device_to_confirm(&link).await.unwrap(), None);
+    assert_eq!(
+        fixture.identity.device_to_confirm(&link).await.unwrap(),
+        None
+    );
     assert!(!fixture.confirm_device(&link).await.unwrap());
     for text in ["", "x", &"A".repeat(43)] {
         assert!(!fixture.confirm_device(text).await.unwrap());
@@ -201,9 +408,18 @@ async fn a_code_that_led_to_the_mail_is_used_up() {
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
     let (device, _) = unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
-    fixture.confirm_device(&link_in(&fixture.mail().await, "/login/device")).await.unwrap();
-    let refusal = fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap_err();
-    assert_eq!((refusal.kind, refusal.reasons[0].code.as_str()), (RefusalKind::Denied, "wrong-code"));
+    fixture
+        .confirm_device(&link_in(&fixture.mail().await, "/login/device"))
+        .await
+        .unwrap();
+    let refusal = fixture
+        .log_in_with_code(&secret, 0, Some(device.expose()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refusal.kind, refusal.reasons[0].code.as_str()),
+        (RefusalKind::Denied, "wrong-code")
+    );
 }
 
 #[tokio::test]
@@ -212,7 +428,12 @@ async fn a_browser_that_logged_in_before_there_was_a_second_factor_is_known() {
     let ana = fixture.user("ana").await;
     let device = fixture.logged_in("ana").await.device.unwrap();
     let secret = fixture.enroll(ana).await;
-    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     assert_eq!(fixture.mails().await.len(), 0);
 }
 
@@ -221,61 +442,145 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let generate = identity::factors::GenerateRecoveryCodes { user: ana };
-    let codes = fixture.identity.generate_recovery_codes(fixture.permit(generate).await).await.unwrap();
+    let codes = fixture
+        .identity
+        .generate_recovery_codes(fixture.permit(generate).await)
+        .await
+        .unwrap();
     fixture.enroll(ana).await;
     fixture.mails().await;
     let log_in = async |code: &str, device: Option<&str>| {
         let waiting = pending(fixture.log_in("ana", PASSWORD, device).await.unwrap());
-        fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), code, device).await
+        fixture
+            .identity
+            .log_in_with_recovery_code(
+                &fixture.gate,
+                &fixture.attempt(),
+                waiting.expose(),
+                code,
+                device,
+            )
+            .await
     };
     let (device, _) = unknown(log_in(codes[0].expose(), None).await.unwrap());
     let link = link_in(&fixture.mail().await, "/login/device");
-    let again = unknown(log_in(codes[0].expose(), Some(device.expose())).await.unwrap());
+    let again = unknown(
+        log_in(codes[0].expose(), Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     assert_eq!(again, (device.clone(), true), "and is still not used up");
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    let once = async || fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), codes[0].expose(), None).await;
+    let once = async || {
+        fixture
+            .identity
+            .log_in_with_recovery_code(
+                &fixture.gate,
+                &fixture.attempt(),
+                waiting.expose(),
+                codes[0].expose(),
+                None,
+            )
+            .await
+    };
     unknown(once().await.unwrap());
-    assert_eq!(once().await.unwrap_err().reasons[0].code, "login-expired", "the login that waited is used up");
+    assert_eq!(
+        once().await.unwrap_err().reasons[0].code,
+        "login-expired",
+        "the login that waited is used up"
+    );
     fixture.mails().await;
     fixture.confirm_device(&link).await.unwrap();
-    let session = started(log_in(codes[0].expose(), Some(device.expose())).await.unwrap());
+    let session = started(
+        log_in(codes[0].expose(), Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     let assurance = fixture.present_session(&session.secret).await.assurance;
-    assert_eq!(assurance.second_factor.map(|used| used.factor), Some(model::Factor::RecoveryCode));
-    let refusal = log_in(codes[0].expose(), Some(device.expose())).await.unwrap_err();
-    assert_eq!(refusal.reasons[0].code, "wrong-recovery-code", "a code counts once");
-    let refusal = log_in("0000-0000-0000-0000", Some(device.expose())).await.unwrap_err();
+    assert_eq!(
+        assurance.second_factor.map(|used| used.factor),
+        Some(model::Factor::RecoveryCode)
+    );
+    let refusal = log_in(codes[0].expose(), Some(device.expose()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal.reasons[0].code, "wrong-recovery-code",
+        "a code counts once"
+    );
+    let refusal = log_in("0000-0000-0000-0000", Some(device.expose()))
+        .await
+        .unwrap_err();
     assert_eq!(refusal.reasons[0].code, "wrong-recovery-code");
 }
 
 #[tokio::test]
 async fn who_knows_only_the_password_has_nobody_asked_about_a_browser() {
-    let limits = identity::Limits { challenges_per_address: Vec::new(), ..crate::fixture::limits(3) };
+    let limits = identity::Limits {
+        challenges_per_address: Vec::new(),
+        ..crate::fixture::limits(3)
+    };
     let fixture = Fixture::with(limits).await;
     let ana = fixture.user("ana").await;
     let generate = identity::factors::GenerateRecoveryCodes { user: ana };
-    let codes = fixture.identity.generate_recovery_codes(fixture.permit(generate).await).await.unwrap();
+    let codes = fixture
+        .identity
+        .generate_recovery_codes(fixture.permit(generate).await)
+        .await
+        .unwrap();
     fixture.enroll(ana).await;
     fixture.mails().await;
     let log_in = async |code: &str| {
         let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-        fixture.identity.log_in_with_recovery_code(&fixture.gate, &fixture.attempt(), waiting.expose(), code, None).await
+        fixture
+            .identity
+            .log_in_with_recovery_code(
+                &fixture.gate,
+                &fixture.attempt(),
+                waiting.expose(),
+                code,
+                None,
+            )
+            .await
     };
     unknown(log_in(codes[0].expose()).await.unwrap());
     fixture.mail().await;
     for wrong in ["x", "0000-0000-0000-0000", ""] {
-        assert_eq!(log_in(wrong).await.unwrap_err().reasons[0].code, "wrong-recovery-code");
+        assert_eq!(
+            log_in(wrong).await.unwrap_err().reasons[0].code,
+            "wrong-recovery-code"
+        );
     }
-    assert!(matches!(log_in(codes[0].expose()).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(matches!(
+        log_in(codes[0].expose()).await.unwrap_err().kind,
+        RefusalKind::Limited { .. }
+    ));
     assert_eq!(fixture.mails().await.len(), 0);
 }
 
 #[tokio::test]
 async fn who_has_no_verified_address_is_not_asked_by_mail() {
     let fixture = Fixture::new().await;
-    let target = identity::CreateUser { name: user_name("ana"), email: None, email_verified: false, staff: false };
-    let ana = fixture.identity.create_user(fixture.permit(target).await).await.unwrap();
-    let target = identity::SetPassword { user: ana, password: Secret::new(PASSWORD.to_owned()) };
-    fixture.identity.set_password(fixture.permit(target).await).await.unwrap();
+    let target = identity::CreateUser {
+        name: user_name("ana"),
+        email: None,
+        email_verified: false,
+        staff: false,
+    };
+    let ana = fixture
+        .identity
+        .create_user(fixture.permit(target).await)
+        .await
+        .unwrap();
+    let target = identity::SetPassword {
+        user: ana,
+        password: Secret::new(PASSWORD.to_owned()),
+    };
+    fixture
+        .identity
+        .set_password(fixture.permit(target).await)
+        .await
+        .unwrap();
     let secret = fixture.enroll(ana).await;
     started(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
 }
@@ -287,13 +592,27 @@ async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     let ana = fixture.user("ana").await;
     let device = fixture.logged_in("ana").await.device.unwrap();
     let secret = fixture.enroll(ana).await;
-    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     fixture.mails().await;
     let link = fixture.reset_link("ana").await;
     let again = Secret::new(PASSWORD.to_owned());
-    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, again).await.unwrap();
+    fixture
+        .identity
+        .reset_password(&fixture.gate, &fixture.attempt(), &link, again)
+        .await
+        .unwrap();
     fixture.clock.advance_seconds(30);
-    unknown(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
 }
 
 /// Somebody fails on purpose, so that all who are not known have to wait.
@@ -305,20 +624,53 @@ async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
     let stranger = fixture.attempt_from("203.0.113.9");
     let fail = async || {
         for _ in 0..5 {
-            fixture.identity.log_in(&fixture.gate, &stranger, "ana", Secret::new("a wrong password".to_owned()), None).await.unwrap_err();
+            fixture
+                .identity
+                .log_in(
+                    &fixture.gate,
+                    &stranger,
+                    "ana",
+                    Secret::new("a wrong password".to_owned()),
+                    None,
+                )
+                .await
+                .unwrap_err();
         }
     };
     fail().await;
-    assert!(fixture.log_in("ana", PASSWORD, None).await.is_err(), "an unknown browser has to wait");
+    assert!(
+        fixture.log_in("ana", PASSWORD, None).await.is_err(),
+        "an unknown browser has to wait"
+    );
     let new = "a new and better horse 7!";
     let link = fixture.reset_link("ana").await;
     let device = fixture.set_by_link(&link, new).await.unwrap();
     fail().await;
-    let waiting = pending(fixture.log_in("ana", new, Some(device.expose())).await.unwrap());
+    let waiting = pending(
+        fixture
+            .log_in("ana", new, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     let code = fixture.code(&secret, 0);
-    started(fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &code, Some(device.expose())).await.unwrap());
+    started(
+        fixture
+            .identity
+            .log_in_with_totp(
+                &fixture.gate,
+                &fixture.attempt(),
+                waiting.expose(),
+                &code,
+                Some(device.expose()),
+            )
+            .await
+            .unwrap(),
+    );
     fixture.clock.advance_seconds(30);
-    assert!(fixture.log_in("ana", new, None).await.is_err(), "and any other still has to");
+    assert!(
+        fixture.log_in("ana", new, None).await.is_err(),
+        "and any other still has to"
+    );
 }
 
 /// Whoever knew the old password may have made browsers of theirs known, each with attempts of its own.
@@ -328,13 +680,37 @@ async fn of_the_browsers_only_the_one_where_the_password_is_changed_stays_known(
     let ana = fixture.user("ana").await;
     let stranger = fixture.logged_in("ana").await.device.unwrap();
     let own = fixture.logged_in("ana").await;
-    let (caller, device) = (fixture.present_session(&own.secret).await, own.device.unwrap());
+    let (caller, device) = (
+        fixture.present_session(&own.secret).await,
+        own.device.unwrap(),
+    );
     let password = || Secret::new(PASSWORD.to_owned());
-    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, password(), password(), Some(device.expose())).await.unwrap();
+    fixture
+        .identity
+        .change_password(
+            &fixture.gate,
+            &fixture.attempt(),
+            &caller,
+            password(),
+            password(),
+            Some(device.expose()),
+        )
+        .await
+        .unwrap();
     let secret = fixture.enroll(ana).await;
-    started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     fixture.clock.advance_seconds(30);
-    unknown(fixture.log_in_with_code(&secret, 0, Some(stranger.expose())).await.unwrap());
+    unknown(
+        fixture
+            .log_in_with_code(&secret, 0, Some(stranger.expose()))
+            .await
+            .unwrap(),
+    );
 }
 
 #[tokio::test]
@@ -345,10 +721,36 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
     unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
     let link = link_in(&fixture.mail().await, "/login/device");
     let address = "ana@example.net".to_owned();
-    let add = identity::AddEmail { user: ana, address: address.clone() };
-    fixture.identity.add_email(fixture.permit(add).await).await.unwrap();
-    fixture.identity.verify_email(fixture.permit(identity::VerifyEmail { user: ana, address: address.clone() }).await).await.unwrap();
-    fixture.identity.promote_email(fixture.permit(identity::PromoteEmail { user: ana, address }).await).await.unwrap();
+    let add = identity::AddEmail {
+        user: ana,
+        address: address.clone(),
+    };
+    fixture
+        .identity
+        .add_email(fixture.permit(add).await)
+        .await
+        .unwrap();
+    fixture
+        .identity
+        .verify_email(
+            fixture
+                .permit(identity::VerifyEmail {
+                    user: ana,
+                    address: address.clone(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
+    fixture
+        .identity
+        .promote_email(
+            fixture
+                .permit(identity::PromoteEmail { user: ana, address })
+                .await,
+        )
+        .await
+        .unwrap();
     assert!(!fixture.confirm_device(&link).await.unwrap());
 }
 
@@ -359,23 +761,65 @@ async fn a_login_uses_up_one_recovery_code() {
     let ana = fixture.user("ana").await;
     let device = fixture.logged_in("ana").await.device.unwrap();
     let generate = identity::factors::GenerateRecoveryCodes { user: ana };
-    let codes = fixture.identity.generate_recovery_codes(fixture.permit(generate).await).await.unwrap();
+    let codes = fixture
+        .identity
+        .generate_recovery_codes(fixture.permit(generate).await)
+        .await
+        .unwrap();
     fixture.enroll(ana).await;
-    let waiting = pending(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap());
+    let waiting = pending(
+        fixture
+            .log_in("ana", PASSWORD, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     let attempt = fixture.attempt();
-    let answer =
-        |code: usize| fixture.identity.log_in_with_recovery_code(&fixture.gate, &attempt, waiting.expose(), codes[code].expose(), Some(device.expose()));
+    let answer = |code: usize| {
+        fixture.identity.log_in_with_recovery_code(
+            &fixture.gate,
+            &attempt,
+            waiting.expose(),
+            codes[code].expose(),
+            Some(device.expose()),
+        )
+    };
     let (one, other) = tokio::join!(answer(0), answer(1));
-    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
-    assert_eq!(fixture.storage.recovery_codes_of(ana).await.unwrap().unused, 7);
+    assert_eq!(
+        [one.is_ok(), other.is_ok()]
+            .into_iter()
+            .filter(|ok| *ok)
+            .count(),
+        1
+    );
+    assert_eq!(
+        fixture.storage.recovery_codes_of(ana).await.unwrap().unused,
+        7
+    );
 
     let session = started(one.or(other).unwrap());
     let caller = fixture.present_session(&session.secret).await;
     let cookie = session.secret.expose();
-    let step_up = |code: usize| fixture.identity.step_up_with_recovery_code(&fixture.gate, &attempt, &caller, cookie, codes[code].expose());
+    let step_up = |code: usize| {
+        fixture.identity.step_up_with_recovery_code(
+            &fixture.gate,
+            &attempt,
+            &caller,
+            cookie,
+            codes[code].expose(),
+        )
+    };
     let (one, other) = tokio::join!(step_up(2), step_up(3));
-    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
-    assert_eq!(fixture.storage.recovery_codes_of(ana).await.unwrap().unused, 6);
+    assert_eq!(
+        [one.is_ok(), other.is_ok()]
+            .into_iter()
+            .filter(|ok| *ok)
+            .count(),
+        1
+    );
+    assert_eq!(
+        fixture.storage.recovery_codes_of(ana).await.unwrap().unused,
+        6
+    );
 }
 
 /// Somebody who knows the password fails on purpose elsewhere.
@@ -388,11 +832,30 @@ async fn wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser() {
     let thief = fixture.attempt_from("203.0.113.9");
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     for _ in 0..4 {
-        fixture.identity.log_in_with_totp(&fixture.gate, &thief, waiting.expose(), "000", None).await.unwrap_err();
+        fixture
+            .identity
+            .log_in_with_totp(&fixture.gate, &thief, waiting.expose(), "000", None)
+            .await
+            .unwrap_err();
     }
-    let session = started(fixture.log_in_with_code(&secret, 0, Some(device.expose())).await.unwrap());
+    let session = started(
+        fixture
+            .log_in_with_code(&secret, 0, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     fixture.clock.advance_seconds(30);
     let caller = fixture.present_session(&session.secret).await;
     let code = fixture.code(&secret, 0);
-    fixture.identity.step_up_with_totp(&fixture.gate, &fixture.attempt(), &caller, session.secret.expose(), &code).await.unwrap();
+    fixture
+        .identity
+        .step_up_with_totp(
+            &fixture.gate,
+            &fixture.attempt(),
+            &caller,
+            session.secret.expose(),
+            &code,
+        )
+        .await
+        .unwrap();
 }

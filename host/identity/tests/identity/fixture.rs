@@ -4,11 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gate::{Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity, SetPackage, Target, break_glass};
+use gate::{
+    Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity,
+    SetPackage, Target, break_glass,
+};
 use identity::limits::Limit;
 use identity::{
-    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, Secret,
-    SetPassword, StartedSession, UnspentCode,
+    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, NotProven,
+    PasswordHashing, PersonalProof, Presented, Secret, SetPassword, StartedSession, UnspentCode,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
@@ -46,7 +49,12 @@ pub(crate) struct Fixture {
 }
 
 pub(crate) fn limits(attempts: u32) -> Limits {
-    let some = || vec![Limit { attempts, window_seconds: 300 }];
+    let some = || {
+        vec![Limit {
+            attempts,
+            window_seconds: 300,
+        }]
+    };
     Limits {
         password_per_user: some(),
         password_per_known: some(),
@@ -68,7 +76,10 @@ pub(crate) fn limits(attempts: u32) -> Limits {
         resets_per_address: some(),
         added_emails_per_address: some(),
         verifications_per_user: some(),
-        device_mails_per_device: vec![Limit { attempts: 1, window_seconds: 300 }],
+        device_mails_per_device: vec![Limit {
+            attempts: 1,
+            window_seconds: 300,
+        }],
         device_mails_per_address: some(),
         device_mails_per_user: some(),
         recoveries_per_user: some(),
@@ -87,56 +98,156 @@ impl Fixture {
     }
 
     /// With further bindings in the policy set, and whatever else an operator chooses.
-    pub(crate) async fn configured(bindings: &str, configure: impl FnOnce(&mut IdentityConfig)) -> Self {
+    pub(crate) async fn configured(
+        bindings: &str,
+        configure: impl FnOnce(&mut IdentityConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
-        Self::at(&url, folder, Arc::new(ManualClock::at(NOW)), bindings, configure).await
+        Self::at(
+            &url,
+            folder,
+            Arc::new(ManualClock::at(NOW)),
+            bindings,
+            configure,
+        )
+        .await
     }
 
     /// A server on a database, for tests with several of both.
-    pub(crate) async fn at(url: &str, folder: tempfile::TempDir, clock: Arc<ManualClock>, bindings: &str, configure: impl FnOnce(&mut IdentityConfig)) -> Self {
+    pub(crate) async fn at(
+        url: &str,
+        folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        bindings: &str,
+        configure: impl FnOnce(&mut IdentityConfig),
+    ) -> Self {
         let storage = Storage::connect(url).await.unwrap();
         storage.migrate().await.unwrap();
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess)).unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
-        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
-        let set = package(folder.path(), bindings).verify(&engine).unwrap_or_else(|error| panic!("{error}"));
+        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
+            policy_engine::Compiler::InProcess,
+        ))
+        .unwrap();
+        let recorder = Recorder::start(
+            storage.clone(),
+            RecorderConfig {
+                reads_per_second: 1000,
+                ..RecorderConfig::default()
+            },
+        );
+        let server = ServerIdentity {
+            id: uuid::Uuid::now_v7(),
+            host: "test".into(),
+            pid: 1,
+            started_at: NOW,
+        };
+        let set = package(folder.path(), bindings)
+            .verify(&engine)
+            .unwrap_or_else(|error| panic!("{error}"));
         let number = set.store(&storage, &Actor::System, NOW).await.unwrap();
-        let gate = Gate::new(GateConfig { storage: storage.clone(), engine, recorder, clock: clock.clone(), server });
+        let gate = Gate::new(GateConfig {
+            storage: storage.clone(),
+            engine,
+            recorder,
+            clock: clock.clone(),
+            server,
+        });
         gate.install(number).await.unwrap();
-        let password_hashing = PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 4, waiting: 256 };
-        let mut config =
-            IdentityConfig { password_hashing, limits: limits(1000), even_answers: Duration::ZERO, ..IdentityConfig::for_host("pypi.example.org") };
+        let password_hashing = PasswordHashing {
+            memory_kib: 8,
+            iterations: 1,
+            lanes: 1,
+            at_once: 4,
+            waiting: 256,
+        };
+        let mut config = IdentityConfig {
+            password_hashing,
+            limits: limits(1000),
+            even_answers: Duration::ZERO,
+            ..IdentityConfig::for_host("pypi.example.org")
+        };
         configure(&mut config);
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
-        Self { gate, identity, storage, clock, command_lines: Mutex::default(), _folder: folder }
+        Self {
+            gate,
+            identity,
+            storage,
+            clock,
+            command_lines: Mutex::default(),
+            _folder: folder,
+        }
     }
 
     pub(crate) async fn permit<T: Target>(&self, target: T) -> Permit<T> {
-        break_glass(&self.storage, &*self.clock, "operator", target).await.unwrap()
+        break_glass(&self.storage, &*self.clock, "operator", target)
+            .await
+            .unwrap()
     }
 
     /// A user with [`PASSWORD`].
     pub(crate) async fn user(&self, name: &str) -> UserId {
-        let target = CreateUser { name: user_name(name), email: Some(format!("{name}@example.org")), email_verified: true, staff: false };
-        let user = self.identity.create_user(self.permit(target).await).await.unwrap();
-        let target = SetPassword { user, password: Secret::new(PASSWORD.to_owned()) };
-        self.identity.set_password(self.permit(target).await).await.unwrap();
+        let target = CreateUser {
+            name: user_name(name),
+            email: Some(format!("{name}@example.org")),
+            email_verified: true,
+            staff: false,
+        };
+        let user = self
+            .identity
+            .create_user(self.permit(target).await)
+            .await
+            .unwrap();
+        let target = SetPassword {
+            user,
+            password: Secret::new(PASSWORD.to_owned()),
+        };
+        self.identity
+            .set_password(self.permit(target).await)
+            .await
+            .unwrap();
         user
     }
 
     /// Enrolls TOTP and returns the secret. The mails until then are forgotten.
     pub(crate) async fn enroll(&self, user: UserId) -> Secret<String> {
-        let target = EnrollTotp { user, secret: None, code: None };
-        let secret = self.identity.enroll_totp(self.permit(target).await).await.unwrap().secret;
+        let target = EnrollTotp {
+            user,
+            secret: None,
+            code: None,
+        };
+        let secret = self
+            .identity
+            .enroll_totp(self.permit(target).await)
+            .await
+            .unwrap()
+            .secret;
         let now = self.clock.now();
-        self.storage.lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000).await.unwrap();
+        self.storage
+            .lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000)
+            .await
+            .unwrap();
         secret
     }
 
     pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {
-        let target = self.identity.token_to_create(&user_name(user), &format!("token {}", uuid::Uuid::new_v4()), scope, None, None).await.unwrap();
-        self.identity.create_token(self.permit(target).await).await.unwrap().text.expose().clone()
+        let target = self
+            .identity
+            .token_to_create(
+                &user_name(user),
+                &format!("token {}", uuid::Uuid::new_v4()),
+                scope,
+                None,
+                None,
+            )
+            .await
+            .unwrap();
+        self.identity
+            .create_token(self.permit(target).await)
+            .await
+            .unwrap()
+            .text
+            .expose()
+            .clone()
     }
 
     pub(crate) fn attempt(&self) -> Attempt {
@@ -144,19 +255,46 @@ impl Fixture {
     }
 
     pub(crate) fn attempt_from(&self, address: &str) -> Attempt {
-        self.gate.begin("/test", Method::Post, address.parse::<IpAddr>().unwrap(), "test")
+        self.gate.begin(
+            "/test",
+            Method::Post,
+            address.parse::<IpAddr>().unwrap(),
+            "test",
+        )
     }
 
-    pub(crate) async fn present(&self, presented: Presented, action: Action) -> Result<Caller, Refusal> {
-        self.identity.authenticate(&self.gate, &self.attempt(), presented, action).await
+    pub(crate) async fn present(
+        &self,
+        presented: Presented,
+        action: Action,
+    ) -> Result<Caller, Refusal> {
+        self.identity
+            .authenticate(&self.gate, &self.attempt(), presented, action)
+            .await
     }
 
     pub(crate) async fn present_token(&self, text: &str) -> Result<Caller, Refusal> {
-        self.present(Presented::Token(Secret::new(text.to_owned())), Action::FileUpload).await
+        self.present(
+            Presented::Token(Secret::new(text.to_owned())),
+            Action::FileUpload,
+        )
+        .await
     }
 
-    pub(crate) async fn present_password(&self, user: &str, password: &str, action: Action) -> Result<Caller, Refusal> {
-        self.present(Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }, action).await
+    pub(crate) async fn present_password(
+        &self,
+        user: &str,
+        password: &str,
+        action: Action,
+    ) -> Result<Caller, Refusal> {
+        self.present(
+            Presented::Basic {
+                user: user.to_owned(),
+                password: Secret::new(password.to_owned()),
+            },
+            action,
+        )
+        .await
     }
 
     /// What somebody sends with a call, from a command line that is known by this.
@@ -167,22 +305,56 @@ impl Fixture {
         device: Option<&str>,
     ) -> Result<(Caller, Option<UnspentCode>), NotProven> {
         let password = Secret::new(password.to_owned());
-        let proof = PersonalProof { user_name, password: &password, totp_code, device, host: Some("laptop") };
-        self.identity.prove_person(&self.gate, attempt, Action::ReleasePublish, proof).await
+        let proof = PersonalProof {
+            user_name,
+            password: &password,
+            totp_code,
+            device,
+            host: Some("laptop"),
+        };
+        self.identity
+            .prove_person(&self.gate, attempt, Action::ReleasePublish, proof)
+            .await
     }
 
     /// The same from the user's own command line, which they confirm where that is asked for: the
     /// code is not used up by that.
-    pub(crate) async fn prove_unspent(&self, attempt: &Attempt, sent: (&str, &str, Option<&str>)) -> Result<(Caller, Option<UnspentCode>), Refusal> {
+    pub(crate) async fn prove_unspent(
+        &self,
+        attempt: &Attempt,
+        sent: (&str, &str, Option<&str>),
+    ) -> Result<(Caller, Option<UnspentCode>), Refusal> {
         let known = self.command_lines.lock().unwrap().get(sent.0).cloned();
-        let text = |device: &Option<Secret<String>>| device.as_ref().map(|device| device.expose().clone());
-        match self.prove_from(attempt, sent, text(&known).as_deref()).await {
+        let text =
+            |device: &Option<Secret<String>>| device.as_ref().map(|device| device.expose().clone());
+        match self
+            .prove_from(attempt, sent, text(&known).as_deref())
+            .await
+        {
             Ok(proven) => Ok(proven),
-            Err(NotProven { device: Some(device), .. }) => {
-                let user = self.storage.user_by_name(&user_name(sent.0)).await.unwrap().unwrap().id;
-                let hash = Sha256::digest(data_encoding::BASE64URL_NOPAD.decode(device.expose().as_bytes()).unwrap()).into();
+            Err(NotProven {
+                device: Some(device),
+                ..
+            }) => {
+                let user = self
+                    .storage
+                    .user_by_name(&user_name(sent.0))
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .id;
+                let hash = Sha256::digest(
+                    data_encoding::BASE64URL_NOPAD
+                        .decode(device.expose().as_bytes())
+                        .unwrap(),
+                )
+                .into();
                 let mut unit = self.storage.begin().await.unwrap();
-                assert!(unit.confirm_device(user, &hash, self.clock.now()).await.unwrap());
+                assert!(
+                    unit.confirm_device(user, &hash, self.clock.now())
+                        .await
+                        .unwrap()
+                );
                 let event = AuditEvent {
                     at: self.clock.now(),
                     kind: EventKind::DeviceConfirmed,
@@ -193,19 +365,35 @@ impl Fixture {
                     detail: serde_json::json!({}),
                 };
                 unit.commit(&event).await.unwrap();
-                self.command_lines.lock().unwrap().insert(sent.0.to_owned(), device.clone());
-                Ok(self.prove_from(attempt, sent, Some(device.expose())).await.map_err(|not_proven| not_proven.refusal)?)
+                self.command_lines
+                    .lock()
+                    .unwrap()
+                    .insert(sent.0.to_owned(), device.clone());
+                Ok(self
+                    .prove_from(attempt, sent, Some(device.expose()))
+                    .await
+                    .map_err(|not_proven| not_proven.refusal)?)
             }
-            Err(NotProven { refusal, device: None }) => Err(refusal),
+            Err(NotProven {
+                refusal,
+                device: None,
+            }) => Err(refusal),
         }
     }
 
     /// Proves a person and spends the code, as an action that is permitted does.
-    pub(crate) async fn prove(&self, user: &str, password: &str, code: Option<&str>) -> Result<Caller, Refusal> {
+    pub(crate) async fn prove(
+        &self,
+        user: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<Caller, Refusal> {
         let attempt = self.attempt();
         let (caller, code) = self.prove_unspent(&attempt, (user, password, code)).await?;
         if let Some(code) = code {
-            self.identity.spend_code(&self.gate, &attempt, Action::ReleasePublish, &code).await?;
+            self.identity
+                .spend_code(&self.gate, &attempt, Action::ReleasePublish, &code)
+                .await?;
         }
         Ok(caller)
     }
@@ -218,12 +406,28 @@ impl Fixture {
     /// Six digits that are no code of the steps around the current one.
     pub(crate) fn wrong_code(&self, secret: &Secret<String>) -> String {
         let near: Vec<String> = (-3..=3).map(|steps| self.code(secret, steps)).collect();
-        (0..=9).map(|digit| digit.to_string().repeat(6)).find(|code| !near.contains(code)).expect("seven steps have at most seven codes")
+        (0..=9)
+            .map(|digit| digit.to_string().repeat(6))
+            .find(|code| !near.contains(code))
+            .expect("seven steps have at most seven codes")
     }
 
     /// Logs in by password, in a browser with this device cookie.
-    pub(crate) async fn log_in(&self, name: &str, password: &str, device: Option<&str>) -> Result<LoginStep, Refusal> {
-        self.identity.log_in(&self.gate, &self.attempt(), name, Secret::new(password.to_owned()), device).await
+    pub(crate) async fn log_in(
+        &self,
+        name: &str,
+        password: &str,
+        device: Option<&str>,
+    ) -> Result<LoginStep, Refusal> {
+        self.identity
+            .log_in(
+                &self.gate,
+                &self.attempt(),
+                name,
+                Secret::new(password.to_owned()),
+                device,
+            )
+            .await
     }
 
     /// The session of a user without a second factor.
@@ -233,21 +437,34 @@ impl Fixture {
 
     /// What the session cookie makes of a request.
     pub(crate) async fn present_session(&self, secret: &Secret<String>) -> Caller {
-        self.present(Presented::None.with_session_cookie(Some(secret.expose())), Action::AccountRead).await.unwrap()
+        self.present(
+            Presented::None.with_session_cookie(Some(secret.expose())),
+            Action::AccountRead,
+        )
+        .await
+        .unwrap()
     }
 
     /// Every event, oldest first.
     pub(crate) async fn events(&self) -> Vec<AuditEvent> {
         // What nobody waits for is there, too.
         self.gate.recorder().flush().await;
-        let rows = self.storage.events(&AuditFilter::default(), None, 1000).await.unwrap();
+        let rows = self
+            .storage
+            .events(&AuditFilter::default(), None, 1000)
+            .await
+            .unwrap();
         rows.into_iter().rev().map(|row| row.event).collect()
     }
 
     /// Why the last authentication failed, as the audit log has it.
     pub(crate) async fn last_failure(&self) -> String {
         let events = self.events().await;
-        let event = events.iter().rev().find(|event| event.kind == EventKind::AuthenticationFailed).expect("an authentication failed");
+        let event = events
+            .iter()
+            .rev()
+            .find(|event| event.kind == EventKind::AuthenticationFailed)
+            .expect("an authentication failed");
         event.detail["reason"].as_str().unwrap().to_owned()
     }
 }
@@ -267,8 +484,14 @@ pub(crate) fn pending(step: LoginStep) -> Secret<String> {
 }
 
 pub(crate) fn code_at(secret: &Secret<String>, seconds: i64) -> String {
-    let bytes = data_encoding::BASE32_NOPAD.decode(secret.expose().as_bytes()).unwrap();
-    let totp = totp_rs::Builder::new().with_secret(bytes).with_account_name("-").build().unwrap();
+    let bytes = data_encoding::BASE32_NOPAD
+        .decode(secret.expose().as_bytes())
+        .unwrap();
+    let totp = totp_rs::Builder::new()
+        .with_secret(bytes)
+        .with_account_name("-")
+        .build()
+        .unwrap();
     totp.generate(seconds as u64).to_string()
 }
 
@@ -279,8 +502,12 @@ pub(crate) fn user_name(text: &str) -> UserName {
 fn package(folder: &Path, bindings: &str) -> SetPackage {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/modules");
     let set = format!("{SET}{bindings}");
-    for module in set.lines().filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"')) {
-        std::fs::copy(modules.join(module), folder.join(module)).expect("policy modules are built: cargo xtask build-plugins");
+    for module in set
+        .lines()
+        .filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"'))
+    {
+        std::fs::copy(modules.join(module), folder.join(module))
+            .expect("policy modules are built: cargo xtask build-plugins");
     }
     std::fs::write(folder.join("set.toml"), set).unwrap();
     SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))

@@ -15,26 +15,96 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
     let ana = fixture.user("ana").await;
     let thief = "thief@example.net".to_owned();
     for address in [&thief, &"other@example.org".to_owned()] {
-        fixture.identity.add_email(fixture.permit(AddEmail { user: ana, address: address.clone() }).await).await.unwrap();
-        fixture.identity.verify_email(fixture.permit(VerifyEmail { user: ana, address: address.clone() }).await).await.unwrap();
+        fixture
+            .identity
+            .add_email(
+                fixture
+                    .permit(AddEmail {
+                        user: ana,
+                        address: address.clone(),
+                    })
+                    .await,
+            )
+            .await
+            .unwrap();
+        fixture
+            .identity
+            .verify_email(
+                fixture
+                    .permit(VerifyEmail {
+                        user: ana,
+                        address: address.clone(),
+                    })
+                    .await,
+            )
+            .await
+            .unwrap();
     }
     fixture.mails().await;
     for _ in 0..60 {
         fixture.token("ana", NewTokenScope::Account).await;
     }
     let flooded = told(&fixture.mails().await);
-    assert_eq!(flooded.iter().filter(|(_, kind)| *kind == MailKind::TokenCreated).count(), AT_ONCE);
+    assert_eq!(
+        flooded
+            .iter()
+            .filter(|(_, kind)| *kind == MailKind::TokenCreated)
+            .count(),
+        AT_ONCE
+    );
     // The flood hides nothing: the owner reads of each of these at once.
-    fixture.identity.promote_email(fixture.permit(PromoteEmail { user: ana, address: thief.clone() }).await).await.unwrap();
+    fixture
+        .identity
+        .promote_email(
+            fixture
+                .permit(PromoteEmail {
+                    user: ana,
+                    address: thief.clone(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
     let mails = told(&fixture.mails().await);
-    assert_eq!(mails, ["ana@example.org", &thief].map(|address| (address.to_owned(), MailKind::PrimaryEmailChanged)));
-    fixture.identity.remove_email(fixture.permit(RemoveEmail { user: ana, address: "ana@example.org".to_owned() }).await).await.unwrap();
+    assert_eq!(
+        mails,
+        ["ana@example.org", &thief]
+            .map(|address| (address.to_owned(), MailKind::PrimaryEmailChanged))
+    );
+    fixture
+        .identity
+        .remove_email(
+            fixture
+                .permit(RemoveEmail {
+                    user: ana,
+                    address: "ana@example.org".to_owned(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
     let mails = told(&fixture.mails().await);
-    assert!(mails.contains(&("ana@example.org".to_owned(), MailKind::EmailRemoved)), "{mails:?}");
+    assert!(
+        mails.contains(&("ana@example.org".to_owned(), MailKind::EmailRemoved)),
+        "{mails:?}"
+    );
     // And of the rest a little later, at the address that the changes were made under.
     fixture.clock.advance_seconds(GATHERING_MS / 1000);
     let now = fixture.clock.now();
-    let gathered: Vec<_> = fixture.storage.lease_mails(now, now.plus_ms(1), 10).await.unwrap();
-    let words: Vec<_> = gathered.iter().map(|mail| (mail.recipient.as_str(), mail.mail.field(MailField::Changes))).collect();
-    assert_eq!(words, [("ana@example.org", &*format!("token-created={}", 60 - AT_ONCE))]);
+    let gathered: Vec<_> = fixture
+        .storage
+        .lease_mails(now, now.plus_ms(1), 10)
+        .await
+        .unwrap();
+    let words: Vec<_> = gathered
+        .iter()
+        .map(|mail| (mail.recipient.as_str(), mail.mail.field(MailField::Changes)))
+        .collect();
+    assert_eq!(
+        words,
+        [(
+            "ana@example.org",
+            &*format!("token-created={}", 60 - AT_ONCE)
+        )]
+    );
 }

@@ -15,34 +15,76 @@ const NEW: &str = "a new and better horse 7!";
 impl Fixture {
     /// Adds an address, verifies it and makes it the primary one, with a session alone.
     async fn take_over(&self, user: UserId, address: &str) {
-        let add = identity::AddEmail { user, address: address.to_owned() };
-        self.identity.add_email(self.permit_person(user, add).await).await.unwrap();
+        let add = identity::AddEmail {
+            user,
+            address: address.to_owned(),
+        };
+        self.identity
+            .add_email(self.permit_person(user, add).await)
+            .await
+            .unwrap();
         let link = link_in(&self.mail().await, "/email/confirm");
-        self.identity.confirm_email(&self.gate, &self.attempt(), &link).await.unwrap().unwrap();
+        self.identity
+            .confirm_email(&self.gate, &self.attempt(), &link)
+            .await
+            .unwrap()
+            .unwrap();
         self.promote(user, address).await;
     }
 
     async fn promote(&self, user: UserId, address: &str) {
-        let promote = PromoteEmail { user, address: address.to_owned() };
-        assert!(self.identity.promote_email(self.permit_person(user, promote).await).await.unwrap());
+        let promote = PromoteEmail {
+            user,
+            address: address.to_owned(),
+        };
+        assert!(
+            self.identity
+                .promote_email(self.permit_person(user, promote).await)
+                .await
+                .unwrap()
+        );
         self.mails().await;
     }
 
     async fn take_away(&self, user: UserId, address: &str) {
-        let remove = RemoveEmail { user, address: address.to_owned() };
-        self.identity.remove_email(self.permit_person(user, remove).await).await.unwrap();
+        let remove = RemoveEmail {
+            user,
+            address: address.to_owned(),
+        };
+        self.identity
+            .remove_email(self.permit_person(user, remove).await)
+            .await
+            .unwrap();
         self.mails().await;
     }
 
     /// "This wasn't me": where the page says the link goes, and who got which mail.
-    async fn not_me(&self, user: UserId) -> (Option<String>, Vec<(String, MailKind)>, Option<String>) {
+    async fn not_me(
+        &self,
+        user: UserId,
+    ) -> (Option<String>, Vec<(String, MailKind)>, Option<String>) {
         let announced = self.identity.secured_through(user).await.unwrap();
-        let said = self.identity.secure_account(self.permit_person(user, SecureAccount { user }).await).await.unwrap();
+        let said = self
+            .identity
+            .secure_account(self.permit_person(user, SecureAccount { user }).await)
+            .await
+            .unwrap();
         assert_eq!(said, announced);
         let mails = self.mails().await;
-        let linked = mails.iter().find(|mail| mail.mail.kind == MailKind::AccountSecured);
-        assert!(mails.iter().filter(|mail| mail.mail.kind != MailKind::AccountSecured).all(|mail| mail.mail.field(MailField::Link).is_empty()));
-        (said, told(&mails), linked.map(|mail| link_in(mail, "/password/reset")))
+        let linked = mails
+            .iter()
+            .find(|mail| mail.mail.kind == MailKind::AccountSecured);
+        assert!(
+            mails
+                .iter()
+                .filter(|mail| mail.mail.kind != MailKind::AccountSecured)
+                .all(|mail| mail.mail.field(MailField::Link).is_empty())
+        );
+        (
+            said,
+            told(&mails),
+            linked.map(|mail| link_in(mail, "/password/reset")),
+        )
     }
 
     async fn primary(&self, user: UserId) -> (String, bool) {
@@ -52,7 +94,15 @@ impl Fixture {
     }
 
     async fn give_back(&self, link: &str) {
-        self.identity.reset_password(&self.gate, &self.attempt(), link, Secret::new(NEW.to_owned())).await.unwrap();
+        self.identity
+            .reset_password(
+                &self.gate,
+                &self.attempt(),
+                link,
+                Secret::new(NEW.to_owned()),
+            )
+            .await
+            .unwrap();
     }
 }
 
@@ -71,23 +121,62 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
         }
         let (said, mails, link) = fixture.not_me(ana).await;
         assert_eq!(said.as_deref(), Some("a…@example.org"));
-        assert_eq!(mails, [mail(THIEF, MailKind::AccountSecuredElsewhere), mail(OWNER, MailKind::AccountSecured)]);
+        assert_eq!(
+            mails,
+            [
+                mail(THIEF, MailKind::AccountSecuredElsewhere),
+                mail(OWNER, MailKind::AccountSecured)
+            ]
+        );
 
         // The thief asks, by name and by address, and waits.
         for (asked, days) in [("ana", 0), (THIEF, 0), ("ana", 8)] {
             fixture.clock.advance_seconds(days * DAY);
-            fixture.identity.request_password_reset(&fixture.gate, &fixture.attempt(), asked).await.unwrap();
+            fixture
+                .identity
+                .request_password_reset(&fixture.gate, &fixture.attempt(), asked)
+                .await
+                .unwrap();
         }
         let asked = fixture.mails().await;
-        assert!(!asked.is_empty() && asked.iter().all(|mail| mail.recipient == OWNER), "{:?}", told(&asked));
+        assert!(
+            !asked.is_empty() && asked.iter().all(|mail| mail.recipient == OWNER),
+            "{:?}",
+            told(&asked)
+        );
 
-        assert!(fixture.identity.password_reset(&link.unwrap()).await.unwrap().is_none(), "its six hours are over");
-        fixture.give_back(&link_in(asked.last().unwrap(), "/password/reset")).await;
+        assert!(
+            fixture
+                .identity
+                .password_reset(&link.unwrap())
+                .await
+                .unwrap()
+                .is_none(),
+            "its six hours are over"
+        );
+        fixture
+            .give_back(&link_in(asked.last().unwrap(), "/password/reset"))
+            .await;
         assert_eq!(fixture.primary(ana).await, (OWNER.to_owned(), true));
         let mails = told(&fixture.mails().await);
-        assert_eq!(mails, [mail(THIEF, MailKind::PrimaryEmailChanged), mail(OWNER, MailKind::PrimaryEmailChanged), mail(OWNER, MailKind::PasswordReset)]);
+        assert_eq!(
+            mails,
+            [
+                mail(THIEF, MailKind::PrimaryEmailChanged),
+                mail(OWNER, MailKind::PrimaryEmailChanged),
+                mail(OWNER, MailKind::PasswordReset)
+            ]
+        );
         // It stands at once.
-        assert_eq!(fixture.identity.secured_through(ana).await.unwrap().as_deref(), Some("a…@example.org"));
+        assert_eq!(
+            fixture
+                .identity
+                .secured_through(ana)
+                .await
+                .unwrap()
+                .as_deref(),
+            Some("a…@example.org")
+        );
     }
 }
 
@@ -118,7 +207,13 @@ async fn no_number_of_changes_within_a_week_makes_an_address_stand() {
     fixture.clock.advance_seconds(6 * DAY);
     fixture.promote(ana, "first@example.net").await;
     let (_, mails, _) = fixture.not_me(ana).await;
-    assert_eq!(mails, [mail("first@example.net", MailKind::AccountSecuredElsewhere), mail(OWNER, MailKind::AccountSecured)]);
+    assert_eq!(
+        mails,
+        [
+            mail("first@example.net", MailKind::AccountSecuredElsewhere),
+            mail(OWNER, MailKind::AccountSecured)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -139,14 +234,53 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
     let (ana, ben) = (fixture.user("ana").await, fixture.user("ben").await);
     fixture.take_over(ana, "ana@example.net").await;
     fixture.clock.advance_seconds(7 * DAY);
-    assert_eq!(fixture.not_me(ana).await.1, [mail("ana@example.net", MailKind::AccountSecured)]);
+    assert_eq!(
+        fixture.not_me(ana).await.1,
+        [mail("ana@example.net", MailKind::AccountSecured)]
+    );
 
     let address = || "ben@example.net".to_owned();
-    fixture.identity.add_email(fixture.permit(identity::AddEmail { user: ben, address: address() }).await).await.unwrap();
-    fixture.identity.verify_email(fixture.permit(identity::VerifyEmail { user: ben, address: address() }).await).await.unwrap();
-    fixture.identity.promote_email(fixture.permit(PromoteEmail { user: ben, address: address() }).await).await.unwrap();
+    fixture
+        .identity
+        .add_email(
+            fixture
+                .permit(identity::AddEmail {
+                    user: ben,
+                    address: address(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
+    fixture
+        .identity
+        .verify_email(
+            fixture
+                .permit(identity::VerifyEmail {
+                    user: ben,
+                    address: address(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
+    fixture
+        .identity
+        .promote_email(
+            fixture
+                .permit(PromoteEmail {
+                    user: ben,
+                    address: address(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
     fixture.mails().await;
-    assert_eq!(fixture.not_me(ben).await.1, [mail("ben@example.net", MailKind::AccountSecured)]);
+    assert_eq!(
+        fixture.not_me(ben).await.1,
+        [mail("ben@example.net", MailKind::AccountSecured)]
+    );
 }
 
 #[tokio::test]
@@ -156,9 +290,27 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
     fixture.take_over(ana, THIEF).await;
     fixture.take_away(ana, OWNER).await;
     let (_, _, link) = fixture.not_me(ana).await;
-    let add = identity::AddEmail { user: ben, address: OWNER.to_owned() };
-    fixture.identity.add_email(fixture.permit(add).await).await.unwrap();
-    fixture.identity.verify_email(fixture.permit(identity::VerifyEmail { user: ben, address: OWNER.to_owned() }).await).await.unwrap();
+    let add = identity::AddEmail {
+        user: ben,
+        address: OWNER.to_owned(),
+    };
+    fixture
+        .identity
+        .add_email(fixture.permit(add).await)
+        .await
+        .unwrap();
+    fixture
+        .identity
+        .verify_email(
+            fixture
+                .permit(identity::VerifyEmail {
+                    user: ben,
+                    address: OWNER.to_owned(),
+                })
+                .await,
+        )
+        .await
+        .unwrap();
     fixture.give_back(&link.unwrap()).await;
     assert_eq!(fixture.primary(ana).await.0, THIEF);
     assert_eq!(fixture.identity.emails_of(ben).await.unwrap().len(), 2);

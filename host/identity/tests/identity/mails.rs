@@ -15,7 +15,10 @@ impl Fixture {
     /// The mails that were written since the last look, oldest first.
     pub(crate) async fn mails(&self) -> Vec<OutboxRow> {
         let now = self.identity_now();
-        self.storage.lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000).await.unwrap()
+        self.storage
+            .lease_mails(now, now.plus_ms(1000 * 24 * 3600 * 1000), 1000)
+            .await
+            .unwrap()
     }
 
     /// The only one of them.
@@ -27,7 +30,11 @@ impl Fixture {
 
     /// How many mails were written to nobody.
     pub(crate) async fn void_mails(&self) -> usize {
-        self.storage.outbox(Some(MailState::Void), 1000).await.unwrap().len()
+        self.storage
+            .outbox(Some(MailState::Void), 1000)
+            .await
+            .unwrap()
+            .len()
     }
 
     /// A session of the user, as a login leaves it.
@@ -43,7 +50,10 @@ impl Fixture {
             expires_at: at.plus_ms(3600 * 1000),
             remote_address: "192.0.2.1",
             user_agent: "test",
-            assurance: Assurance { password_at: Some(at), ..Assurance::NONE },
+            assurance: Assurance {
+                password_at: Some(at),
+                ..Assurance::NONE
+            },
         };
         let mut unit = self.storage.begin().await.unwrap();
         unit.create_session(&session).await.unwrap();
@@ -53,7 +63,13 @@ impl Fixture {
 
     pub(crate) async fn sessions(&self, user: UserId) -> Vec<SessionId> {
         let now = self.identity_now();
-        self.storage.sessions_of(user, now.plus_ms(-3600 * 1000), now).await.unwrap().into_iter().map(|session| session.id).collect()
+        self.storage
+            .sessions_of(user, now.plus_ms(-3600 * 1000), now)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|session| session.id)
+            .collect()
     }
 
     pub(crate) fn some_event(&self) -> model::audit::AuditEvent {
@@ -75,13 +91,18 @@ impl Fixture {
 
 /// To whom, and what.
 pub(crate) fn told(mails: &[OutboxRow]) -> Vec<(String, MailKind)> {
-    mails.iter().map(|mail| (mail.recipient.clone(), mail.mail.kind)).collect()
+    mails
+        .iter()
+        .map(|mail| (mail.recipient.clone(), mail.mail.kind))
+        .collect()
 }
 
 /// The secret of the link in a mail, which leads to this page.
 pub(crate) fn link_in(mail: &OutboxRow, page: &str) -> String {
     let link = mail.mail.field(MailField::Link);
-    link.strip_prefix(&format!("https://pypi.example.org{page}?link=")).unwrap_or_else(|| panic!("{link}")).to_owned()
+    link.strip_prefix(&format!("https://pypi.example.org{page}?link="))
+        .unwrap_or_else(|| panic!("{link}"))
+        .to_owned()
 }
 
 /// What a service answers.
@@ -104,7 +125,10 @@ impl Service {
     pub(crate) async fn start(reply: Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, reply) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(reply)));
+        let (asked, reply) = (
+            Arc::new(Mutex::new(Vec::new())),
+            Arc::new(Mutex::new(reply)),
+        );
         let (log, replies) = (Arc::clone(&asked), Arc::clone(&reply));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -112,7 +136,9 @@ impl Service {
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
-                        let Ok(byte @ 0..) = stream.read_u8().await else { return };
+                        let Ok(byte @ 0..) = stream.read_u8().await else {
+                            return;
+                        };
                         head.push(byte);
                     }
                     log.lock().unwrap().push(String::from_utf8(head).unwrap());

@@ -41,14 +41,34 @@ where
 }
 
 fn form(name: String) -> RegisterForm {
-    RegisterForm { email: format!("{name}@example.org"), user_name: name, password: Secret::new(PASSWORD.to_owned()) }
+    RegisterForm {
+        email: format!("{name}@example.org"),
+        user_name: name,
+        password: Secret::new(PASSWORD.to_owned()),
+    }
 }
 
 async fn one_first_user(servers: &Servers) {
-    let link = servers[0].identity.first_user_link().await.unwrap().unwrap();
+    let link = servers[0]
+        .identity
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
     let made = at_once(servers, |server, number| {
         let link = link.clone();
-        async move { server.identity.create_first_user(&server.gate, &server.attempt(), link.expose(), form(format!("first{number}"))).await.is_ok() }
+        async move {
+            server
+                .identity
+                .create_first_user(
+                    &server.gate,
+                    &server.attempt(),
+                    link.expose(),
+                    form(format!("first{number}")),
+                )
+                .await
+                .is_ok()
+        }
     });
     assert_eq!(made.await, 1);
     assert_eq!(servers[0].storage.user_count().await.unwrap(), 1);
@@ -57,12 +77,27 @@ async fn one_first_user(servers: &Servers) {
 
 async fn one_account_for_a_link(servers: &Servers, round: usize) {
     let server = &servers[0];
-    server.identity.register(&server.gate, &server.attempt(), form(format!("ana{round}"))).await.unwrap();
+    server
+        .identity
+        .register(&server.gate, &server.attempt(), form(format!("ana{round}")))
+        .await
+        .unwrap();
     let link = link_in(&server.mail().await, "/register/confirm");
     let before = server.storage.user_count().await.unwrap();
     let confirmed = at_once(servers, |server, _| {
         let link = link.clone();
-        async move { server.identity.confirm_registration(&server.gate, &server.attempt(), &link, Secret::new(PASSWORD.to_owned())).await.is_ok() }
+        async move {
+            server
+                .identity
+                .confirm_registration(
+                    &server.gate,
+                    &server.attempt(),
+                    &link,
+                    Secret::new(PASSWORD.to_owned()),
+                )
+                .await
+                .is_ok()
+        }
     });
     assert_eq!(confirmed.await, 1);
     assert_eq!(server.storage.user_count().await.unwrap(), before + 1);
@@ -72,12 +107,30 @@ async fn one_password_for_a_link(servers: &Servers, round: usize) {
     let server = &servers[0];
     let link = server.reset_link(&format!("ana{round}")).await;
     let set = at_once(servers, |server, number| {
-        let (link, new) = (link.clone(), Secret::new(format!("battery staple {number}")));
-        async move { server.identity.reset_password(&server.gate, &server.attempt(), &link, new).await.is_ok() }
+        let (link, new) = (
+            link.clone(),
+            Secret::new(format!("battery staple {number}")),
+        );
+        async move {
+            server
+                .identity
+                .reset_password(&server.gate, &server.attempt(), &link, new)
+                .await
+                .is_ok()
+        }
     });
     assert_eq!(set.await, 1);
-    let ana = server.storage.user_by_name(&user_name(&format!("ana{round}"))).await.unwrap().unwrap();
-    let resets = server.events().await.into_iter().filter(|event| event.kind == EventKind::PasswordReset && event.user == Some(ana.id));
+    let ana = server
+        .storage
+        .user_by_name(&user_name(&format!("ana{round}")))
+        .await
+        .unwrap()
+        .unwrap();
+    let resets = server
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event.kind == EventKind::PasswordReset && event.user == Some(ana.id));
     assert_eq!(resets.count(), 1);
     server.mails().await;
 }
@@ -85,9 +138,21 @@ async fn one_password_for_a_link(servers: &Servers, round: usize) {
 /// A recovery whose time has come is completed, or stopped in the last moment, not both.
 async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
     let server = &servers[0];
-    let ana = server.storage.user_by_name(&user_name(&format!("ana{round}"))).await.unwrap().unwrap();
-    let target = RecoverAccount { user: ana.id, reason: "Lost the phone and the codes.".to_owned() };
-    server.identity.start_recovery(server.permit(target).await).await.unwrap();
+    let ana = server
+        .storage
+        .user_by_name(&user_name(&format!("ana{round}")))
+        .await
+        .unwrap()
+        .unwrap();
+    let target = RecoverAccount {
+        user: ana.id,
+        reason: "Lost the phone and the codes.".to_owned(),
+    };
+    server
+        .identity
+        .start_recovery(server.permit(target).await)
+        .await
+        .unwrap();
     let link = link_in(&server.mail().await, "/recovery/cancel");
     server.clock.advance_seconds(72 * 3600 - 1);
     let shown = server.identity.announced_recovery(&link).await.unwrap();
@@ -96,18 +161,45 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
         let link = link.clone();
         async move {
             if number < 3 {
-                return server.identity.cancel_recovery_by_link(&server.gate, &server.attempt(), &link).await.is_ok();
+                return server
+                    .identity
+                    .cancel_recovery_by_link(&server.gate, &server.attempt(), &link)
+                    .await
+                    .is_ok();
             }
             server.clock.advance_seconds(1);
-            server.identity.complete_due_recoveries().await.is_ok_and(|completed| completed == 1)
+            server
+                .identity
+                .complete_due_recoveries()
+                .await
+                .is_ok_and(|completed| completed == 1)
         }
     });
     assert_eq!(ended.await, 1);
-    let about = |kind| move |event: &&model::audit::AuditEvent| event.kind == kind && event.user == Some(ana.id);
+    let about = |kind| {
+        move |event: &&model::audit::AuditEvent| event.kind == kind && event.user == Some(ana.id)
+    };
     let events = server.events().await;
-    let completed = events.iter().filter(about(EventKind::RecoveryCompleted)).count();
-    assert_eq!(completed + events.iter().filter(about(EventKind::RecoveryCancelled)).count(), 1);
-    let is_disabled = server.storage.user(ana.id).await.unwrap().unwrap().password_disabled.is_some();
+    let completed = events
+        .iter()
+        .filter(about(EventKind::RecoveryCompleted))
+        .count();
+    assert_eq!(
+        completed
+            + events
+                .iter()
+                .filter(about(EventKind::RecoveryCancelled))
+                .count(),
+        1
+    );
+    let is_disabled = server
+        .storage
+        .user(ana.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .password_disabled
+        .is_some();
     assert_eq!(is_disabled, completed == 1);
     server.mails().await;
 }
@@ -115,20 +207,37 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
 /// Of the owners of a project, one stays.
 async fn one_owner_stays(servers: &Servers, round: usize) {
     let server = &servers[0];
-    let (project, name) = (ProjectId::new(), ProjectName::parse(&format!("shared{round}")).unwrap());
+    let (project, name) = (
+        ProjectId::new(),
+        ProjectName::parse(&format!("shared{round}")).unwrap(),
+    );
     let mut owners = Vec::new();
     for number in 0..MANY {
         owners.push(server.user(&format!("owner{round}-{number}")).await);
     }
     let mut unit = server.storage.begin().await.unwrap();
-    unit.create_project(&NewProject { id: project, name: &name, created_at: NOW }).await.unwrap();
+    unit.create_project(&NewProject {
+        id: project,
+        name: &name,
+        created_at: NOW,
+    })
+    .await
+    .unwrap();
     for owner in &owners {
-        unit.grant_role(project, *owner, Role::Owner, NOW).await.unwrap();
+        unit.grant_role(project, *owner, Role::Owner, NOW)
+            .await
+            .unwrap();
     }
     unit.commit(&server.some_event()).await.unwrap();
     let left = at_once(servers, |server, number| {
         let user = owners[number];
-        async move { server.identity.delete_account(server.permit(DeleteAccount { user, reason: None }).await).await.is_ok() }
+        async move {
+            server
+                .identity
+                .delete_account(server.permit(DeleteAccount { user, reason: None }).await)
+                .await
+                .is_ok()
+        }
     });
     assert!(left.await < MANY);
     assert!(!server.storage.roles_on(project).await.unwrap().is_empty());
@@ -139,7 +248,12 @@ async fn once(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
         let folder = tempfile::tempdir().unwrap();
-        Arc::new(Fixture::at(url, folder, clock.clone(), "", |config| config.limits = limits(1000)).await)
+        Arc::new(
+            Fixture::at(url, folder, clock.clone(), "", |config| {
+                config.limits = limits(1000)
+            })
+            .await,
+        )
     };
     let servers = [server().await, server().await];
     one_first_user(&servers).await;
@@ -154,8 +268,15 @@ async fn once(url: &str, rounds: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_happens_once_happens_once_through_any_number_of_servers() {
     let folder = tempfile::tempdir().unwrap();
-    once(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 3).await;
-    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+    once(
+        &format!("sqlite:{}", folder.path().join("shared.sqlite").display()),
+        3,
+    )
+    .await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap()
+    {
         once(&database.url, 3).await;
     }
 }

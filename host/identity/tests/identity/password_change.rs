@@ -22,11 +22,32 @@ impl Fixture {
     pub(crate) async fn person_with(&self, user: UserId, session: SessionId) -> Caller {
         let row = self.storage.user(user).await.unwrap().unwrap();
         let principal = Principal::User(row.facts());
-        Caller { credential: CredentialKind::Session, principal, token: None, session: Some(session), assurance: Assurance::NONE }
+        Caller {
+            credential: CredentialKind::Session,
+            principal,
+            token: None,
+            session: Some(session),
+            assurance: Assurance::NONE,
+        }
     }
 
-    async fn change(&self, caller: &Caller, current: &str, new: &str) -> Result<(), PasswordProblem> {
-        self.identity.change_password(&self.gate, &self.attempt(), caller, secret(current), secret(new), None).await.map(drop)
+    async fn change(
+        &self,
+        caller: &Caller,
+        current: &str,
+        new: &str,
+    ) -> Result<(), PasswordProblem> {
+        self.identity
+            .change_password(
+                &self.gate,
+                &self.attempt(),
+                caller,
+                secret(current),
+                secret(new),
+                None,
+            )
+            .await
+            .map(drop)
     }
 }
 
@@ -41,11 +62,29 @@ async fn a_new_password_ends_the_other_sessions_and_leaves_the_links_for_another
     assert_eq!(fixture.sessions(ana).await, [mine], "not {other}");
     assert!(fixture.prove("ana", PASSWORD, None).await.is_err());
     assert!(fixture.prove("ana", NEW, None).await.is_ok());
-    assert!(fixture.identity.password_reset(&link).await.unwrap().is_some(), "whoever knows the password voids no link of its owner");
-    assert_eq!(told(&fixture.mails().await), [("ana@example.org".to_owned(), MailKind::PasswordChanged)]);
+    assert!(
+        fixture
+            .identity
+            .password_reset(&link)
+            .await
+            .unwrap()
+            .is_some(),
+        "whoever knows the password voids no link of its owner"
+    );
+    assert_eq!(
+        told(&fixture.mails().await),
+        [("ana@example.org".to_owned(), MailKind::PasswordChanged)]
+    );
     let events = fixture.events().await;
-    let event = events.iter().rev().find(|event| event.kind == EventKind::PasswordSet).unwrap();
-    assert_eq!((event.user, event.detail["ended-sessions"].as_u64()), (Some(ana), Some(1)));
+    let event = events
+        .iter()
+        .rev()
+        .find(|event| event.kind == EventKind::PasswordSet)
+        .unwrap();
+    assert_eq!(
+        (event.user, event.detail["ended-sessions"].as_u64()),
+        (Some(ana), Some(1))
+    );
 }
 
 #[tokio::test]
@@ -54,11 +93,19 @@ async fn whoever_does_not_know_the_current_password_changes_nothing_and_is_count
     let ana = fixture.user("ana").await;
     let caller = fixture.person_with(ana, fixture.session(ana).await).await;
     for wrong in ["wrong horse", "", NEW] {
-        assert!(matches!(fixture.change(&caller, wrong, NEW).await, Err(PasswordProblem::WrongCurrent)), "{wrong}");
+        assert!(
+            matches!(
+                fixture.change(&caller, wrong, NEW).await,
+                Err(PasswordProblem::WrongCurrent)
+            ),
+            "{wrong}"
+        );
         assert_eq!(fixture.last_failure().await, "wrong-password");
     }
     let limited = fixture.change(&caller, PASSWORD, NEW).await;
-    assert!(matches!(limited, Err(PasswordProblem::Refused(refusal)) if refusal.kind == RefusalKind::Limited { retry_after_seconds: 300 }));
+    assert!(
+        matches!(limited, Err(PasswordProblem::Refused(refusal)) if refusal.kind == RefusalKind::Limited { retry_after_seconds: 300 })
+    );
     fixture.clock.advance_seconds(300);
     assert!(fixture.prove("ana", PASSWORD, None).await.is_ok());
     assert!(fixture.mails().await.is_empty());
@@ -69,11 +116,20 @@ async fn an_unsuitable_password_is_told_why() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let caller = fixture.person_with(ana, fixture.session(ana).await).await;
-    for (unsuitable, why) in
-        [("short", "8 to 1024"), ("ana@example.org", "easy to guess"), ("pypi.example.org", "easy to guess"), ("iloveyou12", "easy to guess")]
-    {
-        let problem = fixture.change(&caller, PASSWORD, unsuitable).await.unwrap_err();
-        assert!(matches!(&problem, PasswordProblem::Unsuitable(_)) && problem.to_string().contains(why), "{unsuitable}: {problem}");
+    for (unsuitable, why) in [
+        ("short", "8 to 1024"),
+        ("ana@example.org", "easy to guess"),
+        ("pypi.example.org", "easy to guess"),
+        ("iloveyou12", "easy to guess"),
+    ] {
+        let problem = fixture
+            .change(&caller, PASSWORD, unsuitable)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&problem, PasswordProblem::Unsuitable(_)) && problem.to_string().contains(why),
+            "{unsuitable}: {problem}"
+        );
     }
 }
 
@@ -84,7 +140,13 @@ async fn a_disabled_password_is_no_current_one() {
     let caller = fixture.person_with(ana, fixture.session(ana).await).await;
     fixture.disable_password(ana).await;
     for password in [PASSWORD, "wrong horse"] {
-        assert!(matches!(fixture.change(&caller, password, NEW).await, Err(PasswordProblem::Disabled)), "{password}");
+        assert!(
+            matches!(
+                fixture.change(&caller, password, NEW).await,
+                Err(PasswordProblem::Disabled)
+            ),
+            "{password}"
+        );
     }
     assert!(fixture.prove("ana", NEW, None).await.is_err());
 }
@@ -97,14 +159,27 @@ async fn only_a_person_who_is_logged_in_changes_a_password() {
     let token = fixture.token("ana", NewTokenScope::Account).await;
     let with_token = fixture.present_token(&token).await.unwrap();
     let mut answers = Vec::new();
-    for (caller, current) in [(&with_token, PASSWORD), (&with_token, "wrong horse"), (&Caller::anonymous(), PASSWORD), (&Caller::anonymous(), "x")] {
+    for (caller, current) in [
+        (&with_token, PASSWORD),
+        (&with_token, "wrong horse"),
+        (&Caller::anonymous(), PASSWORD),
+        (&Caller::anonymous(), "x"),
+    ] {
         match fixture.change(caller, current, NEW).await {
             Err(PasswordProblem::Refused(refusal)) => answers.push((refusal.kind, refusal.reasons)),
             other => panic!("{other:?}"),
         }
     }
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-    assert!(fixture.present_password("ana", PASSWORD, Action::FileUpload).await.is_ok());
+    assert!(
+        answers.windows(2).all(|pair| pair[0] == pair[1]),
+        "{answers:?}"
+    );
+    assert!(
+        fixture
+            .present_password("ana", PASSWORD, Action::FileUpload)
+            .await
+            .is_ok()
+    );
 }
 
 /// Somebody else has the password and is about to change it, when its owner sets a new one.
@@ -112,7 +187,11 @@ async fn only_a_person_who_is_logged_in_changes_a_password() {
 async fn a_reset_that_comes_between_proof_and_change_wins() {
     let until = Arc::new(Semaphore::new(0));
     let service = Service::start(Reply::Late(Arc::clone(&until), String::new())).await;
-    let breaches = BreachConfig { base_url: Some(service.url.clone()), timeout: Duration::from_secs(60), ..BreachConfig::default() };
+    let breaches = BreachConfig {
+        base_url: Some(service.url.clone()),
+        timeout: Duration::from_secs(60),
+        ..BreachConfig::default()
+    };
     let fixture = Arc::new(Fixture::configured("", |config| config.breaches = breaches).await);
     let ana = fixture.user("ana").await;
     let caller = fixture.person_with(ana, fixture.session(ana).await).await;
@@ -126,10 +205,31 @@ async fn a_reset_that_comes_between_proof_and_change_wins() {
         tokio::task::yield_now().await;
     }
     service.answers(Reply::Body(String::new()));
-    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, secret("another password")).await.unwrap();
+    fixture
+        .identity
+        .reset_password(
+            &fixture.gate,
+            &fixture.attempt(),
+            &link,
+            secret("another password"),
+        )
+        .await
+        .unwrap();
     until.add_permits(1);
-    assert!(matches!(changing.await.unwrap(), Err(PasswordProblem::WrongCurrent)));
-    assert!(fixture.storage.user(ana).await.unwrap().unwrap().password_hash.is_some());
+    assert!(matches!(
+        changing.await.unwrap(),
+        Err(PasswordProblem::WrongCurrent)
+    ));
+    assert!(
+        fixture
+            .storage
+            .user(ana)
+            .await
+            .unwrap()
+            .unwrap()
+            .password_hash
+            .is_some()
+    );
     assert!(fixture.prove("ana", "another password", None).await.is_ok());
 }
 
@@ -140,12 +240,31 @@ async fn a_copy_of_the_session_s_cookie_does_not_survive_the_new_password() {
     let session = fixture.logged_in("ana").await;
     fixture.clock.advance_seconds(3600);
     let caller = fixture.present_session(&session.secret).await;
-    let renewed = fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, secret(PASSWORD), secret(NEW), None).await.unwrap().unwrap();
+    let renewed = fixture
+        .identity
+        .change_password(
+            &fixture.gate,
+            &fixture.attempt(),
+            &caller,
+            secret(PASSWORD),
+            secret(NEW),
+            None,
+        )
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(fixture.present_session(&session.secret).await.session, None);
     let caller = fixture.present_session(&renewed.secret).await;
-    assert_eq!((caller.session, renewed.session), (Some(session.session), session.session), "it is the same session");
+    assert_eq!(
+        (caller.session, renewed.session),
+        (Some(session.session), session.session),
+        "it is the same session"
+    );
     assert_eq!(caller.assurance.password_at, Some(fixture.clock.now()));
-    assert_eq!((renewed.expires_at, renewed.device), (session.expires_at, None));
+    assert_eq!(
+        (renewed.expires_at, renewed.device),
+        (session.expires_at, None)
+    );
 }
 
 #[tokio::test]

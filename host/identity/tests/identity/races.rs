@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use identity::{DisableUser, LoginStep, NewTokenScope, Secret, SecureAccount, SetPassword, TokenError};
+use identity::{
+    DisableUser, LoginStep, NewTokenScope, Secret, SecureAccount, SetPassword, TokenError,
+};
 use model::time::ManualClock;
 use storage::Conflict;
 use tokio::sync::Barrier;
@@ -21,13 +23,33 @@ enum Change {
 async fn change(server: &Fixture, user: model::UserId, what: Change) {
     match what {
         Change::Password => {
-            let target = SetPassword { user, password: Secret::new("another horse entirely 7!".to_owned()) };
-            server.identity.set_password(server.permit(target).await).await.unwrap();
+            let target = SetPassword {
+                user,
+                password: Secret::new("another horse entirely 7!".to_owned()),
+            };
+            server
+                .identity
+                .set_password(server.permit(target).await)
+                .await
+                .unwrap();
         }
-        Change::Secured => drop(server.identity.secure_account(server.permit(SecureAccount { user }).await).await.unwrap()),
+        Change::Secured => drop(
+            server
+                .identity
+                .secure_account(server.permit(SecureAccount { user }).await)
+                .await
+                .unwrap(),
+        ),
         Change::Disabled => {
-            let target = DisableUser { user, reason: "test".into() };
-            server.identity.disable_user(server.permit(target).await).await.unwrap();
+            let target = DisableUser {
+                user,
+                reason: "test".into(),
+            };
+            server
+                .identity
+                .disable_user(server.permit(target).await)
+                .await
+                .unwrap();
         }
     }
 }
@@ -37,7 +59,12 @@ async fn no_login_outlives_a_change(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
         let folder = tempfile::tempdir().unwrap();
-        Arc::new(Fixture::at(url, folder, clock.clone(), "", |config| config.limits = limits(1000)).await)
+        Arc::new(
+            Fixture::at(url, folder, clock.clone(), "", |config| {
+                config.limits = limits(1000)
+            })
+            .await,
+        )
     };
     let servers = [server().await, server().await];
     for round in 0..rounds {
@@ -47,7 +74,8 @@ async fn no_login_outlives_a_change(url: &str, rounds: usize) {
             let start = Arc::new(Barrier::new(7));
             let mut logins = Vec::new();
             for number in 0..6 {
-                let (server, start, name) = (servers[number % 2].clone(), start.clone(), name.clone());
+                let (server, start, name) =
+                    (servers[number % 2].clone(), start.clone(), name.clone());
                 logins.push(tokio::spawn(async move {
                     start.wait().await;
                     server.log_in(&name, PASSWORD, None).await
@@ -56,7 +84,9 @@ async fn no_login_outlives_a_change(url: &str, rounds: usize) {
             start.wait().await;
             change(&servers[round % 2], user, what).await;
             for login in logins {
-                let Ok(LoginStep::Started(session)) = login.await.unwrap() else { continue };
+                let Ok(LoginStep::Started(session)) = login.await.unwrap() else {
+                    continue;
+                };
                 let caller = servers[0].present_session(&session.secret).await;
                 assert_eq!(caller.session, None, "{what:?}: a login outlived it");
             }
@@ -67,8 +97,15 @@ async fn no_login_outlives_a_change(url: &str, rounds: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_login_outlives_a_change_of_the_account() {
     let folder = tempfile::tempdir().unwrap();
-    no_login_outlives_a_change(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 6).await;
-    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+    no_login_outlives_a_change(
+        &format!("sqlite:{}", folder.path().join("shared.sqlite").display()),
+        6,
+    )
+    .await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap()
+    {
         no_login_outlives_a_change(&database.url, 6).await;
     }
 }
@@ -78,7 +115,12 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
         let folder = tempfile::tempdir().unwrap();
-        Arc::new(Fixture::at(url, folder, clock.clone(), "", |config| config.limits = limits(1000)).await)
+        Arc::new(
+            Fixture::at(url, folder, clock.clone(), "", |config| {
+                config.limits = limits(1000)
+            })
+            .await,
+        )
     };
     let servers = [server().await, server().await];
     for round in 0..rounds {
@@ -92,38 +134,84 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
             let caller = server.present_session(&session.secret).await;
             makers.push(tokio::spawn(async move {
                 let description = format!("token {number}");
-                let target = server.identity.token_to_create(&user_name(&name), &description, NewTokenScope::Account, None, None).await.unwrap();
+                let target = server
+                    .identity
+                    .token_to_create(
+                        &user_name(&name),
+                        &description,
+                        NewTokenScope::Account,
+                        None,
+                        None,
+                    )
+                    .await
+                    .unwrap();
                 // Decided while the session lives; done whenever it is done.
-                let permit = server.gate.decide(&server.attempt(), &caller, target).await.unwrap();
+                let permit = server
+                    .gate
+                    .decide(&server.attempt(), &caller, target)
+                    .await
+                    .unwrap();
                 start.wait().await;
                 server.identity.create_token(permit).await
             }));
         }
         let caller = servers[0].present_session(&session.secret).await;
         // One is late for sure: permitted while the session lives, done after its end.
-        let late = servers[1].identity.token_to_create(&user_name(&name), "too late", NewTokenScope::Account, None, None).await.unwrap();
-        let late = servers[1].gate.decide(&servers[1].attempt(), &caller, late).await.unwrap();
-        let permit = servers[0].gate.decide(&servers[0].attempt(), &caller, SecureAccount { user }).await.unwrap();
+        let late = servers[1]
+            .identity
+            .token_to_create(
+                &user_name(&name),
+                "too late",
+                NewTokenScope::Account,
+                None,
+                None,
+            )
+            .await
+            .unwrap();
+        let late = servers[1]
+            .gate
+            .decide(&servers[1].attempt(), &caller, late)
+            .await
+            .unwrap();
+        let permit = servers[0]
+            .gate
+            .decide(&servers[0].attempt(), &caller, SecureAccount { user })
+            .await
+            .unwrap();
         start.wait().await;
         servers[0].identity.secure_account(permit).await.unwrap();
-        let Err(TokenError::Storage(error)) = servers[1].identity.create_token(late).await else { panic!("a token was made too late") };
+        let Err(TokenError::Storage(error)) = servers[1].identity.create_token(late).await else {
+            panic!("a token was made too late")
+        };
         assert_eq!(error.conflict(), Some(Conflict::SessionEnded));
         for maker in makers {
             match maker.await.unwrap() {
                 Ok(_) => {}
-                Err(TokenError::Storage(error)) => assert_eq!(error.conflict(), Some(Conflict::SessionEnded)),
+                Err(TokenError::Storage(error)) => {
+                    assert_eq!(error.conflict(), Some(Conflict::SessionEnded))
+                }
                 Err(error) => panic!("{error}"),
             }
         }
-        assert!(servers[1].storage.tokens_of(user).await.unwrap().is_empty(), "a live token was left");
+        assert!(
+            servers[1].storage.tokens_of(user).await.unwrap().is_empty(),
+            "a live token was left"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_token_outlives_this_was_not_me() {
     let folder = tempfile::tempdir().unwrap();
-    nothing_outlives_the_session_that_made_it(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 6).await;
-    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+    nothing_outlives_the_session_that_made_it(
+        &format!("sqlite:{}", folder.path().join("shared.sqlite").display()),
+        6,
+    )
+    .await;
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap()
+    {
         nothing_outlives_the_session_that_made_it(&database.url, 12).await;
     }
 }

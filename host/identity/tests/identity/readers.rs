@@ -25,33 +25,74 @@ fn token(text: &str) -> Result<Presented, InvalidAuthorization> {
 }
 
 fn password(user: &str, password: &str) -> Result<Presented, InvalidAuthorization> {
-    Ok(Presented::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+    Ok(Presented::Basic {
+        user: user.to_owned(),
+        password: Secret::new(password.to_owned()),
+    })
 }
 
 impl Fixture {
     /// Reads as the pipeline does; whether it was permitted without what was presented.
-    async fn read(&self, presented: Result<Presented, InvalidAuthorization>, action: Action) -> Result<bool, Refusal> {
-        let attempt = self.gate.begin("/simple/", gate::Method::Get, "192.0.2.1".parse().unwrap(), "test");
-        let (caller, unaccepted) = self.identity.authenticate_reader(&attempt, presented, action).await;
+    async fn read(
+        &self,
+        presented: Result<Presented, InvalidAuthorization>,
+        action: Action,
+    ) -> Result<bool, Refusal> {
+        let attempt = self.gate.begin(
+            "/simple/",
+            gate::Method::Get,
+            "192.0.2.1".parse().unwrap(),
+            "test",
+        );
+        let (caller, unaccepted) = self
+            .identity
+            .authenticate_reader(&attempt, presented, action)
+            .await;
         match self.gate.decide(&attempt, &caller, Read(action)).await {
             Ok(permit) => {
                 let without = permit.is_without_credential();
-                self.identity.reads(&self.gate, &attempt, action, &caller, without, unaccepted.as_ref()).await?;
+                self.identity
+                    .reads(
+                        &self.gate,
+                        &attempt,
+                        action,
+                        &caller,
+                        without,
+                        unaccepted.as_ref(),
+                    )
+                    .await?;
                 Ok(without)
             }
-            Err(refusal) => Err(self.identity.does_not_read(&self.gate, &attempt, action, &caller, unaccepted.as_ref(), refusal).await),
+            Err(refusal) => Err(self
+                .identity
+                .does_not_read(
+                    &self.gate,
+                    &attempt,
+                    action,
+                    &caller,
+                    unaccepted.as_ref(),
+                    refusal,
+                )
+                .await),
         }
     }
 
     async fn revoked(&self, user: UserId, name: &str) -> String {
         let text = self.token(name, NewTokenScope::Account).await;
         let id = self.present_token(&text).await.unwrap().token_id().unwrap();
-        self.identity.revoke_token(self.permit(RevokeToken { user, token: id }).await).await.unwrap();
+        self.identity
+            .revoke_token(self.permit(RevokeToken { user, token: id }).await)
+            .await
+            .unwrap();
         text
     }
 
     async fn of_kind(&self, kind: EventKind) -> Vec<AuditEvent> {
-        self.events().await.into_iter().filter(|event| event.kind == kind).collect()
+        self.events()
+            .await
+            .into_iter()
+            .filter(|event| event.kind == kind)
+            .collect()
     }
 
     /// The event about a name that came with a password, which nobody waits for.
@@ -90,9 +131,17 @@ async fn what_anybody_may_read_is_read_whatever_comes_with_it() {
     }
     assert_eq!(fixture.read(Ok(Presented::None), OPEN).await, Ok(false));
     let events = fixture.events().await;
-    assert!(events.iter().all(|event| event.kind != EventKind::AuthenticationFailed), "nothing failed");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.kind != EventKind::AuthenticationFailed),
+        "nothing failed"
+    );
     // The limit on refused credentials is as it was.
-    assert_eq!(fixture.present_token("pypi-x").await.unwrap_err().kind, RefusalKind::Denied);
+    assert_eq!(
+        fixture.present_token("pypi-x").await.unwrap_err().kind,
+        RefusalKind::Denied
+    );
 }
 
 #[tokio::test]
@@ -101,28 +150,62 @@ async fn a_token_that_a_read_did_without_was_not_used() {
     fixture.user("ana").await;
     let text = fixture.token("ana", NewTokenScope::Account).await;
     fixture.read(token(&text), OPEN).await.unwrap();
-    assert_eq!(fixture.present_token(&text).await.unwrap().token.unwrap().last_used_at, None);
+    assert_eq!(
+        fixture
+            .present_token(&text)
+            .await
+            .unwrap()
+            .token
+            .unwrap()
+            .last_used_at,
+        None
+    );
 }
 
 #[tokio::test]
 async fn the_owner_of_a_name_or_token_that_came_with_a_read_learns_of_it_once_in_an_hour() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let (valid, revoked) = (fixture.token("ana", NewTokenScope::Account).await, fixture.revoked(ana, "ana").await);
+    let (valid, revoked) = (
+        fixture.token("ana", NewTokenScope::Account).await,
+        fixture.revoked(ana, "ana").await,
+    );
     for _ in 0..3 {
         for presented in [token(&valid), token(&revoked)] {
             fixture.read(presented, OPEN).await.unwrap();
         }
     }
     fixture.set_aside(2).await;
-    fixture.read(password("ANA", "wrong horse"), OPEN).await.unwrap();
+    fixture
+        .read(password("ANA", "wrong horse"), OPEN)
+        .await
+        .unwrap();
     let events = fixture.set_aside(3).await;
-    let told: Vec<_> = events.iter().map(|event| (event.user, event.detail["method"].as_str().unwrap(), event.detail["reason"].as_str().unwrap())).collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event.user,
+                event.detail["method"].as_str().unwrap(),
+                event.detail["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
     assert_eq!(
         told,
-        [(Some(ana), "api-token", "credential-not-allowed"), (Some(ana), "api-token", "revoked-token"), (Some(ana), "basic-password", "password-not-accepted"),]
+        [
+            (Some(ana), "api-token", "credential-not-allowed"),
+            (Some(ana), "api-token", "revoked-token"),
+            (Some(ana), "basic-password", "password-not-accepted"),
+        ]
     );
-    assert!(events.iter().all(|event| event.detail["action"] == "index:read" && !event.detail.to_string().contains("wrong horse")), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.detail["action"] == "index:read"
+                && !event.detail.to_string().contains("wrong horse")),
+        "{events:?}"
+    );
 }
 
 /// Whatever the set says: it would be an oracle, and one hash for each file.
@@ -131,16 +214,27 @@ async fn no_password_is_verified_for_a_read() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
     for action in [OPEN, CLOSED] {
-        let answers = [password("ana", PASSWORD), password("ana", "wrong horse"), password("nobody", PASSWORD)].map(async |presented| {
+        let answers = [
+            password("ana", PASSWORD),
+            password("ana", "wrong horse"),
+            password("nobody", PASSWORD),
+        ]
+        .map(async |presented| {
             let attempt = fixture.attempt();
-            let (caller, _) = fixture.identity.authenticate_reader(&attempt, presented, action).await;
+            let (caller, _) = fixture
+                .identity
+                .authenticate_reader(&attempt, presented, action)
+                .await;
             assert_eq!(caller, Caller::anonymous());
         });
         for answer in answers {
             answer.await;
         }
     }
-    assert_eq!(fixture.of_kind(EventKind::AuthenticationSucceeded).await, []);
+    assert_eq!(
+        fixture.of_kind(EventKind::AuthenticationSucceeded).await,
+        []
+    );
     assert_eq!(fixture.of_kind(EventKind::AuthenticationFailed).await, []);
 }
 
@@ -152,44 +246,133 @@ async fn where_nobody_reads_without_a_credential_a_bad_one_is_told_so_recorded_a
     let mut answers = Vec::new();
     for (presented, code, why, user) in [
         (token(&revoked), "invalid-token", "revoked-token", Some(ana)),
-        (token("pypi-nonsense"), "invalid-token", "unreadable-token", None),
-        (password("ana", PASSWORD), "password-not-accepted", "password-not-accepted", Some(ana)),
-        (password("ana", "wrong horse"), "password-not-accepted", "password-not-accepted", Some(ana)),
-        (password("nobody", "x"), "password-not-accepted", "password-not-accepted", None),
-        (Err(InvalidAuthorization::Malformed), "malformed-authorization", "malformed-authorization", None),
+        (
+            token("pypi-nonsense"),
+            "invalid-token",
+            "unreadable-token",
+            None,
+        ),
+        (
+            password("ana", PASSWORD),
+            "password-not-accepted",
+            "password-not-accepted",
+            Some(ana),
+        ),
+        (
+            password("ana", "wrong horse"),
+            "password-not-accepted",
+            "password-not-accepted",
+            Some(ana),
+        ),
+        (
+            password("nobody", "x"),
+            "password-not-accepted",
+            "password-not-accepted",
+            None,
+        ),
+        (
+            Err(InvalidAuthorization::Malformed),
+            "malformed-authorization",
+            "malformed-authorization",
+            None,
+        ),
     ] {
         let refusal = fixture.read(presented, CLOSED).await.unwrap_err();
-        assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::CredentialRequired, code));
-        let failed = fixture.of_kind(EventKind::AuthenticationFailed).await.pop().unwrap();
-        assert_eq!((failed.detail["reason"].as_str(), failed.user, failed.decision), (Some(why), user, Some(refusal.decision)));
+        assert_eq!(
+            (&refusal.kind, refusal.reasons[0].code.as_str()),
+            (&RefusalKind::CredentialRequired, code)
+        );
+        let failed = fixture
+            .of_kind(EventKind::AuthenticationFailed)
+            .await
+            .pop()
+            .unwrap();
+        assert_eq!(
+            (
+                failed.detail["reason"].as_str(),
+                failed.user,
+                failed.decision
+            ),
+            (Some(why), user, Some(refusal.decision))
+        );
         answers.push(refusal.reasons);
     }
-    assert!(answers[2] == answers[3] && answers[3] == answers[4], "right, wrong and unknown are the same");
-    assert!(matches!(fixture.read(token("pypi-x"), CLOSED).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(
+        answers[2] == answers[3] && answers[3] == answers[4],
+        "right, wrong and unknown are the same"
+    );
+    assert!(matches!(
+        fixture
+            .read(token("pypi-x"), CLOSED)
+            .await
+            .unwrap_err()
+            .kind,
+        RefusalKind::Limited { .. }
+    ));
     // Nothing presented is the first step of every tool, and no failure.
     let nothing = fixture.read(Ok(Presented::None), CLOSED).await.unwrap_err();
-    assert_eq!((&nothing.kind, nothing.reasons[0].code.as_str()), (&RefusalKind::CredentialRequired, "credential-required"));
+    assert_eq!(
+        (&nothing.kind, nothing.reasons[0].code.as_str()),
+        (&RefusalKind::CredentialRequired, "credential-required")
+    );
     let valid = fixture.token("ana", NewTokenScope::Account).await;
     let refusal = fixture.read(token(&valid), CLOSED).await.unwrap_err();
-    assert_eq!((&refusal.kind, refusal.reasons[0].code.as_str()), (&RefusalKind::Denied, "credential-not-allowed"), "a good one that is not enough");
+    assert_eq!(
+        (&refusal.kind, refusal.reasons[0].code.as_str()),
+        (&RefusalKind::Denied, "credential-not-allowed"),
+        "a good one that is not enough"
+    );
 }
 
 #[tokio::test]
 async fn a_history_says_in_words_what_came_with_a_read() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let target = fixture.identity.token_to_create(&user_name("ana"), "laptop", NewTokenScope::Account, None, None).await.unwrap();
-    let text = fixture.identity.create_token(fixture.permit(target).await).await.unwrap().text.expose().clone();
+    let target = fixture
+        .identity
+        .token_to_create(
+            &user_name("ana"),
+            "laptop",
+            NewTokenScope::Account,
+            None,
+            None,
+        )
+        .await
+        .unwrap();
+    let text = fixture
+        .identity
+        .create_token(fixture.permit(target).await)
+        .await
+        .unwrap()
+        .text
+        .expose()
+        .clone();
     fixture.read(token(&text), OPEN).await.unwrap();
     fixture.set_aside(1).await;
     fixture.read(password("ana", "x"), OPEN).await.unwrap();
     fixture.set_aside(2).await;
-    let history = fixture.identity.history(fixture.permit(identity::ReadHistory { user: ana }).await, None, 2).await.unwrap();
-    let told: Vec<_> = history.entries.iter().rev().map(|entry| (entry.sentence.as_str(), entry.alarming)).collect();
+    let history = fixture
+        .identity
+        .history(
+            fixture.permit(identity::ReadHistory { user: ana }).await,
+            None,
+            2,
+        )
+        .await
+        .unwrap();
+    let told: Vec<_> = history
+        .entries
+        .iter()
+        .rev()
+        .map(|entry| (entry.sentence.as_str(), entry.alarming))
+        .collect();
     assert_eq!(
         told,
         [
-            ("The API token “laptop” was sent for reading the index, which needs no token.", false),
+            (
+                "The API token “laptop” was sent for reading the index, which needs no token.",
+                false
+            ),
             (
                 "Someone sent your user name with a password for reading the index, which needs neither; nobody looked whether it is right. \
                  If that was a program of yours, take the password out of it.",

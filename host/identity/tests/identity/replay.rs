@@ -39,9 +39,13 @@ enum Move {
 fn moves() -> impl Strategy<Value = (i64, Vec<Move>)> {
     let wait = prop_oneof![Just(1), Just(29), Just(30), Just(31), 0..120_i64].prop_map(Move::Wait);
     let way = proptest::sample::select(WAYS.as_slice());
-    let send = (-3..=3_i64, way, 0..2_usize).prop_map(|(offset, way, server)| Move::Send(offset, way, server));
+    let send = (-3..=3_i64, way, 0..2_usize)
+        .prop_map(|(offset, way, server)| Move::Send(offset, way, server));
     let at_once = (-1..=1_i64).prop_map(Move::SendAtOnce);
-    (-1..=1_i64, proptest::collection::vec(prop_oneof![2 => wait, 6 => send, 1 => at_once], 1..16))
+    (
+        -1..=1_i64,
+        proptest::collection::vec(prop_oneof![2 => wait, 6 => send, 1 => at_once], 1..16),
+    )
 }
 
 /// Two servers on one database.
@@ -58,7 +62,16 @@ impl Servers {
                 password_per_address: Vec::new(),
                 ..limits(1000)
             };
-            Arc::new(Fixture::at(url, tempfile::tempdir().unwrap(), clock.clone(), "", |config| config.limits = unlimited).await)
+            Arc::new(
+                Fixture::at(
+                    url,
+                    tempfile::tempdir().unwrap(),
+                    clock.clone(),
+                    "",
+                    |config| config.limits = unlimited,
+                )
+                .await,
+            )
         };
         Self([server().await, server().await])
     }
@@ -79,17 +92,50 @@ impl Person {
     async fn enroll(server: &Fixture, name: String, offset: i64) -> Self {
         let user = server.user(&name).await;
         let session = server.logged_in(&name).await;
-        let codes = server.identity.generate_recovery_codes(server.permit(GenerateRecoveryCodes { user }).await).await.unwrap();
-        let confirm = ConfirmRecoveryCodes { user, code: codes[0].expose().clone() };
-        server.identity.confirm_recovery_codes(server.permit(confirm).await).await.unwrap();
-        let propose = ProposeTotp { user, session: session.session };
-        let proposed = server.identity.propose_totp_for(server.permit(propose).await).await.unwrap();
+        let codes = server
+            .identity
+            .generate_recovery_codes(server.permit(GenerateRecoveryCodes { user }).await)
+            .await
+            .unwrap();
+        let confirm = ConfirmRecoveryCodes {
+            user,
+            code: codes[0].expose().clone(),
+        };
+        server
+            .identity
+            .confirm_recovery_codes(server.permit(confirm).await)
+            .await
+            .unwrap();
+        let propose = ProposeTotp {
+            user,
+            session: session.session,
+        };
+        let proposed = server
+            .identity
+            .propose_totp_for(server.permit(propose).await)
+            .await
+            .unwrap();
         let last = step_now(server) + offset;
         let code = code_at(&proposed.secret, last * 30);
-        let confirm = ConfirmTotp { user, session: session.session, ceremony: proposed.ceremony.expose().clone(), code };
-        server.identity.confirm_totp(server.permit(confirm).await).await.unwrap();
+        let confirm = ConfirmTotp {
+            user,
+            session: session.session,
+            ceremony: proposed.ceremony.expose().clone(),
+            code,
+        };
+        server
+            .identity
+            .confirm_totp(server.permit(confirm).await)
+            .await
+            .unwrap();
         let device = session.device.clone().unwrap();
-        Self { name, secret: proposed.secret, session, device, last }
+        Self {
+            name,
+            secret: proposed.secret,
+            session,
+            device,
+            last,
+        }
     }
 
     /// Whether the code was accepted; a session that rose has another cookie.
@@ -98,8 +144,21 @@ impl Person {
         let (identity, gate): (&Identity, _) = (&server.identity, &server.gate);
         match way {
             Way::LogIn => {
-                let waiting = pending(server.log_in(&self.name, PASSWORD, Some(self.device.expose())).await.unwrap());
-                let step = identity.log_in_with_totp(gate, &attempt, waiting.expose(), code, Some(self.device.expose())).await;
+                let waiting = pending(
+                    server
+                        .log_in(&self.name, PASSWORD, Some(self.device.expose()))
+                        .await
+                        .unwrap(),
+                );
+                let step = identity
+                    .log_in_with_totp(
+                        gate,
+                        &attempt,
+                        waiting.expose(),
+                        code,
+                        Some(self.device.expose()),
+                    )
+                    .await;
                 (matches!(accepted(step), Some(LoginStep::Started(_))), None)
             }
             Way::StepUp => {
@@ -108,30 +167,66 @@ impl Person {
                 if caller.session.is_none() {
                     return (false, None);
                 }
-                let risen = accepted(identity.step_up_with_totp(gate, &attempt, &caller, self.session.secret.expose(), code).await);
+                let risen = accepted(
+                    identity
+                        .step_up_with_totp(
+                            gate,
+                            &attempt,
+                            &caller,
+                            self.session.secret.expose(),
+                            code,
+                        )
+                        .await,
+                );
                 (risen.is_some(), risen)
             }
-            Way::Person => (server.prove(&self.name, PASSWORD, Some(code)).await.is_ok(), None),
-            Way::Token => (identity.prove_second_factor(&user_name(&self.name), code).await.is_ok(), None),
+            Way::Person => (
+                server.prove(&self.name, PASSWORD, Some(code)).await.is_ok(),
+                None,
+            ),
+            Way::Token => (
+                identity
+                    .prove_second_factor(&user_name(&self.name), code)
+                    .await
+                    .is_ok(),
+                None,
+            ),
         }
     }
 }
 
 /// A code that was not accepted was called wrong, and nothing else went wrong.
 fn accepted<T>(result: Result<T, Refusal>) -> Option<T> {
-    result.map_err(|refusal| assert!(["wrong-code", "login-expired", "session-ended"].contains(&refusal.reasons[0].code.as_str()), "{refusal:?}")).ok()
+    result
+        .map_err(|refusal| {
+            assert!(
+                ["wrong-code", "login-expired", "session-ended"]
+                    .contains(&refusal.reasons[0].code.as_str()),
+                "{refusal:?}"
+            )
+        })
+        .ok()
 }
 
 fn step_now(server: &Fixture) -> i64 {
     server.clock.now().seconds().div_euclid(30)
 }
 
-async fn play(servers: &Servers, name: String, (enrolled_with, moves): (i64, Vec<Move>)) -> Result<(), TestCaseError> {
+async fn play(
+    servers: &Servers,
+    name: String,
+    (enrolled_with, moves): (i64, Vec<Move>),
+) -> Result<(), TestCaseError> {
     let mut person = Person::enroll(&servers.0[0], name, enrolled_with).await;
     for step in moves {
         let now = step_now(&servers.0[0]);
         // Six digits repeat now and then; leave such a coincidence out.
-        let is_unique = |secret: &Secret<String>, code: &str| (-4..=4).filter(|other| code_at(secret, (now + other) * 30) == code).count() == 1;
+        let is_unique = |secret: &Secret<String>, code: &str| {
+            (-4..=4)
+                .filter(|other| code_at(secret, (now + other) * 30) == code)
+                .count()
+                == 1
+        };
         match step {
             Move::Wait(seconds) => servers.0[0].clock.advance_seconds(seconds),
             Move::Send(offset, way, server) => {
@@ -140,7 +235,14 @@ async fn play(servers: &Servers, name: String, (enrolled_with, moves): (i64, Vec
                     continue;
                 }
                 let (accepted, risen) = person.send(&servers.0[server], way, &code).await;
-                prop_assert_eq!(accepted, offset.abs() <= 1 && now + offset > person.last, "step {} by {:?} after {}", now + offset, way, person.last);
+                prop_assert_eq!(
+                    accepted,
+                    offset.abs() <= 1 && now + offset > person.last,
+                    "step {} by {:?} after {}",
+                    now + offset,
+                    way,
+                    person.last
+                );
                 if accepted {
                     person.last = now + offset;
                 }
@@ -155,7 +257,12 @@ async fn play(servers: &Servers, name: String, (enrolled_with, moves): (i64, Vec
                 let count = send_at_once(servers, &mut person, &code).await;
                 // A login that succeeds voids another that waits, so it may be that only the
                 // loser of both was let in; never more than one.
-                prop_assert!(count <= 1, "step {} was accepted {} times at once", now + offset, count);
+                prop_assert!(
+                    count <= 1,
+                    "step {} was accepted {} times at once",
+                    now + offset,
+                    count
+                );
                 prop_assert!(count == 0 || now + offset > before);
                 // Used up by whoever got it, even if it came of nothing.
                 person.last = before.max(now + offset);
@@ -176,7 +283,11 @@ async fn send_at_once(servers: &Servers, person: &mut Person, code: &str) -> usi
         last: person.last,
     });
     let mut tasks = Vec::new();
-    for (server, way) in servers.0.iter().flat_map(|server| WAYS.map(|way| (server.clone(), way))) {
+    for (server, way) in servers
+        .0
+        .iter()
+        .flat_map(|server| WAYS.map(|way| (server.clone(), way)))
+    {
         let (start, shared, code) = (start.clone(), shared.clone(), code.to_owned());
         tasks.push(tokio::spawn(async move {
             start.wait().await;
@@ -193,7 +304,11 @@ async fn send_at_once(servers: &Servers, person: &mut Person, code: &str) -> usi
 }
 
 fn no_sequence_has_a_step_accepted_twice(url: &str, cases: u32) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let servers = runtime.block_on(Servers::at(url));
     let numbers = std::cell::Cell::new(0);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(cases));
@@ -208,7 +323,10 @@ fn no_sequence_has_a_step_accepted_twice(url: &str, cases: u32) {
 #[test]
 fn no_sequence_of_codes_by_any_way_has_a_step_accepted_twice() {
     let folder = tempfile::tempdir().unwrap();
-    no_sequence_has_a_step_accepted_twice(&format!("sqlite:{}", folder.path().join("shared.sqlite").display()), 24);
+    no_sequence_has_a_step_accepted_twice(
+        &format!("sqlite:{}", folder.path().join("shared.sqlite").display()),
+        24,
+    );
 }
 
 #[test]

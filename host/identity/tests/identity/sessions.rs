@@ -1,5 +1,7 @@
 use gate::RefusalKind;
-use identity::{EndSession, EndSessions, ListSessions, Presented, Secret, SecureAccount, StartedSession};
+use identity::{
+    EndSession, EndSessions, ListSessions, Presented, Secret, SecureAccount, StartedSession,
+};
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
 use model::{Action, Caller, CredentialKind, Factor, FactorUse, Principal, UserId};
@@ -14,20 +16,47 @@ impl Fixture {
         self.present_session(&session.secret).await.session == Some(session.session)
     }
 
-    async fn step_up_with_password(&self, session: &StartedSession, password: &str) -> Result<StartedSession, gate::Refusal> {
+    async fn step_up_with_password(
+        &self,
+        session: &StartedSession,
+        password: &str,
+    ) -> Result<StartedSession, gate::Refusal> {
         let caller = self.present_session(&session.secret).await;
         let password = Secret::new(password.to_owned());
-        self.identity.step_up_with_password(&self.gate, &self.attempt(), &caller, session.secret.expose(), password).await
+        self.identity
+            .step_up_with_password(
+                &self.gate,
+                &self.attempt(),
+                &caller,
+                session.secret.expose(),
+                password,
+            )
+            .await
     }
 
-    async fn step_up_with_totp(&self, session: &StartedSession, code: &str) -> Result<StartedSession, gate::Refusal> {
+    async fn step_up_with_totp(
+        &self,
+        session: &StartedSession,
+        code: &str,
+    ) -> Result<StartedSession, gate::Refusal> {
         let caller = self.present_session(&session.secret).await;
-        self.identity.step_up_with_totp(&self.gate, &self.attempt(), &caller, session.secret.expose(), code).await
+        self.identity
+            .step_up_with_totp(
+                &self.gate,
+                &self.attempt(),
+                &caller,
+                session.secret.expose(),
+                code,
+            )
+            .await
     }
 
     /// What a policy permits to the user's own session.
     async fn list(&self, user: UserId) -> Vec<identity::ListedSession> {
-        self.identity.list_sessions(self.permit(ListSessions { user }).await).await.unwrap()
+        self.identity
+            .list_sessions(self.permit(ListSessions { user }).await)
+            .await
+            .unwrap()
     }
 }
 
@@ -59,10 +88,27 @@ async fn a_session_that_ended_is_nobody_and_no_failure() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let session = fixture.logged_in("ana").await;
-    fixture.identity.end_session(fixture.permit(EndSession { user: ana, session: session.session }).await).await.unwrap();
+    fixture
+        .identity
+        .end_session(
+            fixture
+                .permit(EndSession {
+                    user: ana,
+                    session: session.session,
+                })
+                .await,
+        )
+        .await
+        .unwrap();
     let before = fixture.events().await.len();
     for secret in [session.secret.expose().as_str(), &"A".repeat(43), "x", ""] {
-        let caller = fixture.present(Presented::None.with_session_cookie(Some(secret)), Action::AccountRead).await.unwrap();
+        let caller = fixture
+            .present(
+                Presented::None.with_session_cookie(Some(secret)),
+                Action::AccountRead,
+            )
+            .await
+            .unwrap();
         assert_eq!(caller, Caller::anonymous());
     }
     assert_eq!(fixture.events().await.len(), before);
@@ -73,17 +119,30 @@ async fn a_session_of_a_user_who_was_disabled_counts_no_more() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let session = fixture.logged_in("ana").await;
-    let disable = identity::DisableUser { user: ana, reason: "test".into() };
-    fixture.identity.disable_user(fixture.permit(disable).await).await.unwrap();
+    let disable = identity::DisableUser {
+        user: ana,
+        reason: "test".into(),
+    };
+    fixture
+        .identity
+        .disable_user(fixture.permit(disable).await)
+        .await
+        .unwrap();
     assert!(!fixture.lives(&session).await);
-    fixture.step_up_with_password(&session, PASSWORD).await.unwrap_err();
+    fixture
+        .step_up_with_password(&session, PASSWORD)
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
 async fn each_login_has_a_secret_of_its_own_and_none_is_what_was_presented() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
-    let [first, second] = [fixture.logged_in("ana").await, fixture.logged_in("ana").await];
+    let [first, second] = [
+        fixture.logged_in("ana").await,
+        fixture.logged_in("ana").await,
+    ];
     assert_ne!(first.secret, second.secret);
     assert_ne!(first.session, second.session);
     // Neither a foreign session nor a made-up device cookie becomes one's own.
@@ -101,24 +160,68 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     let [ana, ben] = [fixture.user("ana").await, fixture.user("ben").await];
     let first = fixture.logged_in("ana").await;
     fixture.clock.advance_seconds(1);
-    let [second, third] = [fixture.logged_in("ana").await, fixture.logged_in("ana").await];
+    let [second, third] = [
+        fixture.logged_in("ana").await,
+        fixture.logged_in("ana").await,
+    ];
     let foreign = fixture.logged_in("ben").await;
     let listed = fixture.list(ana).await;
     assert_eq!(listed.len(), 3);
     assert_eq!(listed[2].id, first.session, "the newest is first");
-    assert_eq!((listed[0].remote_address.as_str(), listed[0].device.as_str(), listed[0].factor), ("192.0.2.1", "an unknown program", None));
+    assert_eq!(
+        (
+            listed[0].remote_address.as_str(),
+            listed[0].device.as_str(),
+            listed[0].factor
+        ),
+        ("192.0.2.1", "an unknown program", None)
+    );
 
-    let end =
-        async |user, session: &StartedSession| fixture.identity.end_session(fixture.permit(EndSession { user, session: session.session }).await).await.unwrap();
-    assert!(!end(ben, &first).await, "another one's session does not exist");
+    let end = async |user, session: &StartedSession| {
+        fixture
+            .identity
+            .end_session(
+                fixture
+                    .permit(EndSession {
+                        user,
+                        session: session.session,
+                    })
+                    .await,
+            )
+            .await
+            .unwrap()
+    };
+    assert!(
+        !end(ben, &first).await,
+        "another one's session does not exist"
+    );
     assert!(fixture.lives(&first).await);
     assert!(end(ana, &first).await);
     assert!(!end(ana, &first).await);
     assert!(!fixture.lives(&first).await && fixture.lives(&second).await);
-    let others = EndSessions { user: ana, except: Some(second.session) };
-    assert_eq!(fixture.identity.end_sessions(fixture.permit(others).await).await.unwrap(), 1);
-    assert!(fixture.lives(&second).await && !fixture.lives(&third).await && fixture.lives(&foreign).await);
-    let ended = fixture.events().await.into_iter().filter(|event| event.kind == EventKind::SessionEnded).count();
+    let others = EndSessions {
+        user: ana,
+        except: Some(second.session),
+    };
+    assert_eq!(
+        fixture
+            .identity
+            .end_sessions(fixture.permit(others).await)
+            .await
+            .unwrap(),
+        1
+    );
+    assert!(
+        fixture.lives(&second).await
+            && !fixture.lives(&third).await
+            && fixture.lives(&foreign).await
+    );
+    let ended = fixture
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event.kind == EventKind::SessionEnded)
+        .count();
     assert_eq!(ended, 2, "what ended nothing is no event");
 }
 
@@ -131,18 +234,51 @@ async fn a_step_up_renews_what_was_proven_and_the_secret() {
     fixture.clock.advance_seconds(HOUR);
     let code = fixture.code(&secret, 0);
     let risen = fixture.step_up_with_totp(&session, &code).await.unwrap();
-    assert_eq!((risen.session, risen.expires_at, &risen.device), (session.session, session.expires_at, &None));
+    assert_eq!(
+        (risen.session, risen.expires_at, &risen.device),
+        (session.session, session.expires_at, &None)
+    );
     assert_ne!(risen.secret, session.secret);
-    assert_eq!(fixture.present_session(&session.secret).await, Caller::anonymous(), "the cookie from before counts no more");
+    assert_eq!(
+        fixture.present_session(&session.secret).await,
+        Caller::anonymous(),
+        "the cookie from before counts no more"
+    );
     let assurance = fixture.present_session(&risen.secret).await.assurance;
     let at = NOW.plus_ms(HOUR * 1000);
-    assert_eq!((assurance.password_at, assurance.second_factor), (Some(NOW), Some(FactorUse { factor: Factor::Totp, at })));
+    assert_eq!(
+        (assurance.password_at, assurance.second_factor),
+        (
+            Some(NOW),
+            Some(FactorUse {
+                factor: Factor::Totp,
+                at
+            })
+        )
+    );
     fixture.clock.advance_seconds(60);
-    let again = fixture.step_up_with_password(&risen, PASSWORD).await.unwrap();
+    let again = fixture
+        .step_up_with_password(&risen, PASSWORD)
+        .await
+        .unwrap();
     let assurance = fixture.present_session(&again.secret).await.assurance;
-    assert_eq!((assurance.password_at, assurance.second_factor), (Some(at.plus_ms(60_000)), Some(FactorUse { factor: Factor::Totp, at })));
-    let methods: Vec<_> =
-        fixture.events().await.into_iter().filter(|event| event.kind == EventKind::SessionSteppedUp).map(|event| event.detail["method"].clone()).collect();
+    assert_eq!(
+        (assurance.password_at, assurance.second_factor),
+        (
+            Some(at.plus_ms(60_000)),
+            Some(FactorUse {
+                factor: Factor::Totp,
+                at
+            })
+        )
+    );
+    let methods: Vec<_> = fixture
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| event.kind == EventKind::SessionSteppedUp)
+        .map(|event| event.detail["method"].clone())
+        .collect();
     assert_eq!(methods, ["totp", "password"]);
 }
 
@@ -156,13 +292,38 @@ async fn a_failed_step_up_leaves_the_session_and_is_counted() {
     let risen = fixture.step_up_with_totp(&session, &code).await.unwrap();
     for wrong in ["000", &code, ""] {
         let refusal = fixture.step_up_with_totp(&risen, wrong).await.unwrap_err();
-        assert_eq!((refusal.kind, refusal.reasons[0].code.as_str()), (RefusalKind::Denied, "wrong-code"));
+        assert_eq!(
+            (refusal.kind, refusal.reasons[0].code.as_str()),
+            (RefusalKind::Denied, "wrong-code")
+        );
     }
-    assert!(matches!(fixture.step_up_with_totp(&risen, &fixture.code(&secret, 1)).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(matches!(
+        fixture
+            .step_up_with_totp(&risen, &fixture.code(&secret, 1))
+            .await
+            .unwrap_err()
+            .kind,
+        RefusalKind::Limited { .. }
+    ));
     for _ in 0..3 {
-        assert_eq!(fixture.step_up_with_password(&risen, "wrong horse").await.unwrap_err().reasons[0].code, "wrong-password");
+        assert_eq!(
+            fixture
+                .step_up_with_password(&risen, "wrong horse")
+                .await
+                .unwrap_err()
+                .reasons[0]
+                .code,
+            "wrong-password"
+        );
     }
-    assert!(matches!(fixture.step_up_with_password(&risen, PASSWORD).await.unwrap_err().kind, RefusalKind::Limited { .. }));
+    assert!(matches!(
+        fixture
+            .step_up_with_password(&risen, PASSWORD)
+            .await
+            .unwrap_err()
+            .kind,
+        RefusalKind::Limited { .. }
+    ));
     assert!(fixture.lives(&risen).await);
 }
 
@@ -170,10 +331,19 @@ async fn a_failed_step_up_leaves_the_session_and_is_counted() {
 async fn a_step_up_needs_the_cookie_of_ones_own_session() {
     let fixture = Fixture::new().await;
     let [ana, _] = [fixture.user("ana").await, fixture.user("ben").await];
-    let [session, second, foreign] = [fixture.logged_in("ana").await, fixture.logged_in("ana").await, fixture.logged_in("ben").await];
+    let [session, second, foreign] = [
+        fixture.logged_in("ana").await,
+        fixture.logged_in("ana").await,
+        fixture.logged_in("ben").await,
+    ];
     let caller = fixture.present_session(&session.secret).await;
-    let without = Caller { session: None, ..caller.clone() };
-    let Principal::User(_) = caller.principal else { panic!("nobody") };
+    let without = Caller {
+        session: None,
+        ..caller.clone()
+    };
+    let Principal::User(_) = caller.principal else {
+        panic!("nobody")
+    };
     for (caller, cookie) in [
         (&caller, second.secret.expose().as_str()),
         (&caller, foreign.secret.expose()),
@@ -182,7 +352,11 @@ async fn a_step_up_needs_the_cookie_of_ones_own_session() {
         (&Caller::anonymous(), session.secret.expose()),
     ] {
         let password = Secret::new(PASSWORD.to_owned());
-        let refusal = fixture.identity.step_up_with_password(&fixture.gate, &fixture.attempt(), caller, cookie, password).await.unwrap_err();
+        let refusal = fixture
+            .identity
+            .step_up_with_password(&fixture.gate, &fixture.attempt(), caller, cookie, password)
+            .await
+            .unwrap_err();
         assert_eq!(refusal.reasons[0].code, "session-ended");
     }
     assert_eq!(fixture.list(ana).await.len(), 2);
@@ -196,7 +370,9 @@ async fn of_many_step_ups_at_once_one_has_the_session() {
     let steps: Vec<_> = (0..8)
         .map(|_| {
             let (fixture, session) = (fixture.clone(), session.clone());
-            tokio::spawn(async move { fixture.step_up_with_password(&session, PASSWORD).await.ok() })
+            tokio::spawn(
+                async move { fixture.step_up_with_password(&session, PASSWORD).await.ok() },
+            )
         })
         .collect();
     let mut risen = Vec::new();
@@ -216,46 +392,129 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     let token = fixture.token("ana", identity::NewTokenScope::Account).await;
     fixture.present_token(&token).await.unwrap();
     let secret = fixture.enroll(ana).await;
-    let waiting = pending(fixture.log_in("ana", PASSWORD, Some(device.expose())).await.unwrap());
+    let waiting = pending(
+        fixture
+            .log_in("ana", PASSWORD, Some(device.expose()))
+            .await
+            .unwrap(),
+    );
     fixture.mails().await;
-    fixture.identity.secure_account(fixture.permit(SecureAccount { user: ana }).await).await.unwrap();
+    fixture
+        .identity
+        .secure_account(fixture.permit(SecureAccount { user: ana }).await)
+        .await
+        .unwrap();
 
     assert!(!fixture.lives(&session).await);
     fixture.present_token(&token).await.unwrap_err();
     fixture.log_in("ana", PASSWORD, None).await.unwrap_err();
     assert_eq!(fixture.last_failure().await, "password-disabled");
-    assert_eq!(fixture.identity.pending_login(waiting.expose()).await.unwrap(), None);
-    let refusal = fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &fixture.code(&secret, 0), None).await.unwrap_err();
+    assert_eq!(
+        fixture
+            .identity
+            .pending_login(waiting.expose())
+            .await
+            .unwrap(),
+        None
+    );
+    let refusal = fixture
+        .identity
+        .log_in_with_totp(
+            &fixture.gate,
+            &fixture.attempt(),
+            waiting.expose(),
+            &fixture.code(&secret, 0),
+            None,
+        )
+        .await
+        .unwrap_err();
     assert_eq!(refusal.reasons[0].code, "login-expired");
 
     let mail = fixture.mail().await;
-    assert_eq!((mail.mail.kind, mail.recipient.as_str()), (MailKind::AccountSecured, "ana@example.org"));
+    assert_eq!(
+        (mail.mail.kind, mail.recipient.as_str()),
+        (MailKind::AccountSecured, "ana@example.org")
+    );
     assert_eq!(mail.mail.field(MailField::UserName), "ana");
     let link = link_in(&mail, "/password/reset");
-    let event = fixture.events().await.into_iter().find(|event| event.kind == EventKind::AccountSecured).unwrap();
-    assert_eq!((event.detail["sessions"].as_u64(), event.detail["tokens"].as_u64()), (Some(1), Some(1)));
+    let event = fixture
+        .events()
+        .await
+        .into_iter()
+        .find(|event| event.kind == EventKind::AccountSecured)
+        .unwrap();
+    assert_eq!(
+        (
+            event.detail["sessions"].as_u64(),
+            event.detail["tokens"].as_u64()
+        ),
+        (Some(1), Some(1))
+    );
     assert!(!event.detail.to_string().contains(&link));
 
     // The way back: the mailed link, and a browser that is new again.
     let new = Secret::new("a new and better horse 7!".to_owned());
-    fixture.identity.reset_password(&fixture.gate, &fixture.attempt(), &link, new.clone()).await.unwrap();
-    let waiting = pending(fixture.log_in("ana", new.expose(), Some(device.expose())).await.unwrap());
-    let step = fixture.identity.log_in_with_totp(&fixture.gate, &fixture.attempt(), waiting.expose(), &fixture.code(&secret, 0), Some(device.expose())).await;
-    assert!(matches!(step, Ok(identity::LoginStep::ConfirmDevice { .. })));
+    fixture
+        .identity
+        .reset_password(&fixture.gate, &fixture.attempt(), &link, new.clone())
+        .await
+        .unwrap();
+    let waiting = pending(
+        fixture
+            .log_in("ana", new.expose(), Some(device.expose()))
+            .await
+            .unwrap(),
+    );
+    let step = fixture
+        .identity
+        .log_in_with_totp(
+            &fixture.gate,
+            &fixture.attempt(),
+            waiting.expose(),
+            &fixture.code(&secret, 0),
+            Some(device.expose()),
+        )
+        .await;
+    assert!(matches!(
+        step,
+        Ok(identity::LoginStep::ConfirmDevice { .. })
+    ));
 }
 
 #[tokio::test]
 async fn who_knows_the_password_voids_no_link_for_a_new_one() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
-    fixture.identity.request_password_reset(&fixture.gate, &fixture.attempt(), "ana").await.unwrap();
+    fixture
+        .identity
+        .request_password_reset(&fixture.gate, &fixture.attempt(), "ana")
+        .await
+        .unwrap();
     let link = link_in(&fixture.mail().await, "/password/reset");
-    assert!(fixture.identity.password_reset(&link).await.unwrap().is_some());
+    assert!(
+        fixture
+            .identity
+            .password_reset(&link)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let thief = fixture.logged_in("ana").await;
     let caller = fixture.present_session(&thief.secret).await;
     let [old, new] = [PASSWORD, "a thief's own horse 7!"].map(|text| Secret::new(text.to_owned()));
-    fixture.identity.change_password(&fixture.gate, &fixture.attempt(), &caller, old, new, None).await.unwrap();
-    assert!(fixture.identity.password_reset(&link).await.unwrap().is_some());
+    fixture
+        .identity
+        .change_password(&fixture.gate, &fixture.attempt(), &caller, old, new, None)
+        .await
+        .unwrap();
+    assert!(
+        fixture
+            .identity
+            .password_reset(&link)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -268,7 +527,14 @@ async fn what_ended_is_forgotten_and_what_lives_is_not() {
     assert_eq!(fixture.identity.forget_what_ended().await.unwrap(), 0);
     fixture.clock.advance_seconds(12 * HOUR);
     assert_eq!(fixture.identity.forget_what_ended().await.unwrap(), 2);
-    assert_eq!(fixture.present(Presented::None, Action::AccountRead).await.unwrap().credential, CredentialKind::None);
+    assert_eq!(
+        fixture
+            .present(Presented::None, Action::AccountRead)
+            .await
+            .unwrap()
+            .credential,
+        CredentialKind::None
+    );
 }
 
 #[tokio::test]
@@ -276,15 +542,39 @@ async fn a_log_in_ends_the_session_that_the_browser_had() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
     fixture.user("ben").await;
-    let [first, other] = [fixture.logged_in("ana").await, fixture.logged_in("ana").await];
+    let [first, other] = [
+        fixture.logged_in("ana").await,
+        fixture.logged_in("ana").await,
+    ];
     let had = fixture.present_session(&first.secret).await;
     let second = fixture.logged_in("ben").await;
-    fixture.identity.end_replaced(&fixture.attempt(), &had, &second).await.unwrap();
-    assert!(!fixture.lives(&first).await && fixture.lives(&second).await && fixture.lives(&other).await);
-    fixture.identity.end_replaced(&fixture.attempt(), &Caller::anonymous(), &second).await.unwrap();
+    fixture
+        .identity
+        .end_replaced(&fixture.attempt(), &had, &second)
+        .await
+        .unwrap();
+    assert!(
+        !fixture.lives(&first).await && fixture.lives(&second).await && fixture.lives(&other).await
+    );
+    fixture
+        .identity
+        .end_replaced(&fixture.attempt(), &Caller::anonymous(), &second)
+        .await
+        .unwrap();
     assert!(fixture.lives(&second).await);
-    let event = fixture.events().await.into_iter().rfind(|event| event.kind == EventKind::SessionEnded).unwrap();
-    assert_eq!((event.user, event.detail["session"].as_str()), (had.user().map(|user| user.id), Some(&*first.session.to_string())));
+    let event = fixture
+        .events()
+        .await
+        .into_iter()
+        .rfind(|event| event.kind == EventKind::SessionEnded)
+        .unwrap();
+    assert_eq!(
+        (event.user, event.detail["session"].as_str()),
+        (
+            had.user().map(|user| user.id),
+            Some(&*first.session.to_string())
+        )
+    );
 }
 
 #[tokio::test]
@@ -295,5 +585,8 @@ async fn strangers_who_fail_do_not_keep_anybody_from_a_step_up() {
     for _ in 0..4 {
         fixture.log_in("ana", "guess", None).await.unwrap_err();
     }
-    fixture.step_up_with_password(&session, PASSWORD).await.unwrap();
+    fixture
+        .step_up_with_password(&session, PASSWORD)
+        .await
+        .unwrap();
 }

@@ -80,7 +80,11 @@ fn shortened(text: &str, most: usize) -> String {
     let mut characters = seen.skip_while(|c| c.is_whitespace());
     let start: String = characters.by_ref().take(most).collect();
     let start = start.trim_end();
-    if characters.any(|c| !c.is_whitespace()) { format!("{start} (shortened)") } else { start.to_owned() }
+    if characters.any(|c| !c.is_whitespace()) {
+        format!("{start} (shortened)")
+    } else {
+        start.to_owned()
+    }
 }
 
 /// With what makes a link in brackets, unless it ends a word.
@@ -121,7 +125,10 @@ mod tests {
             ("laptop no. 2: blue", "laptop no. 2: blue"),
             ("www.evil-site.example", "www[.]evil-site[.]example"),
             ("evil.example/login", "evil[.]example/login"),
-            ("https://evil.example:8443/?a=b", "https[:]//evil[.]example[:]8443/?a=b"),
+            (
+                "https://evil.example:8443/?a=b",
+                "https[:]//evil[.]example[:]8443/?a=b",
+            ),
             ("mail ana@example.org.", "mail ana[@]example[.]org."),
             ("tel:+441632960000", "tel[:]+441632960000"),
             ("\\\\evil\\share", "[\\][\\]evil[\\]share"),
@@ -134,14 +141,27 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_gone_and_what_is_long_is_short() {
-        assert_eq!(shortened(" a\u{202e}b\u{2066}\u{200b}\r\nc\u{2028}d\u{0} ", 50), "ab  c d");
-        assert_eq!(shortened(&"a".repeat(51), 50), format!("{} (shortened)", "a".repeat(50)));
-        assert_eq!(shortened(&format!("{}   ", "a".repeat(50)), 50), "a".repeat(50));
+        assert_eq!(
+            shortened(" a\u{202e}b\u{2066}\u{200b}\r\nc\u{2028}d\u{0} ", 50),
+            "ab  c d"
+        );
+        assert_eq!(
+            shortened(&"a".repeat(51), 50),
+            format!("{} (shortened)", "a".repeat(50))
+        );
+        assert_eq!(
+            shortened(&format!("{}   ", "a".repeat(50)), 50),
+            "a".repeat(50)
+        );
         assert_eq!(shortened("e\u{301}\u{5d0}", 50), "e\u{301}\u{5d0}");
     }
 
     fn letter(kind: MailKind, hostile: &str) -> Letter {
-        let registry = Registry { name: "packages.example.org".to_owned(), public_url: "https://packages.example.org".to_owned(), contact: None };
+        let registry = Registry {
+            name: "packages.example.org".to_owned(),
+            public_url: "https://packages.example.org".to_owned(),
+            contact: None,
+        };
         let word = |field: &MailField| match field {
             MailField::Link => "https://packages.example.org/x?link=AAAA".to_owned(),
             MailField::At | MailField::EffectiveAt => "2026-01-05T12:00:00Z".to_owned(),
@@ -149,30 +169,69 @@ mod tests {
             field if most_characters(*field).is_some() => hostile.to_owned(),
             _ => "ours".to_owned(),
         };
-        Letter::new(&Mail { kind, fields: kind.fields().iter().map(|field| (*field, word(field))).collect() }, &registry)
+        Letter::new(
+            &Mail {
+                kind,
+                fields: kind
+                    .fields()
+                    .iter()
+                    .map(|field| (*field, word(field)))
+                    .collect(),
+            },
+            &registry,
+        )
     }
 
     /// Of every mail, whatever its words are.
     #[test]
     fn a_stranger_gets_no_link_into_any_part_of_any_mail() {
-        for hostile in ["www.evil-site.example", "https://evil.example/login", "ana@evil.example", "\u{202e}evil.example\u{200b}/x", "\\\\evil.example\\x"] {
+        for hostile in [
+            "www.evil-site.example",
+            "https://evil.example/login",
+            "ana@evil.example",
+            "\u{202e}evil.example\u{200b}/x",
+            "\\\\evil.example\\x",
+        ] {
             for &kind in MailKind::ALL {
                 let letter = letter(kind, hostile);
-                assert!(!letter.subject.contains("evil"), "{kind}: {}", letter.subject);
+                assert!(
+                    !letter.subject.contains("evil"),
+                    "{kind}: {}",
+                    letter.subject
+                );
                 for part in [letter.text().unwrap(), letter.html().unwrap()] {
-                    let has_word = kind.fields().iter().any(|field| most_characters(*field).is_some());
+                    let has_word = kind
+                        .fields()
+                        .iter()
+                        .any(|field| most_characters(*field).is_some());
                     let shows = has_word && kind != MailKind::ChangesGathered;
                     assert_eq!(part.contains("evil"), shows, "{kind}: {part}");
                     assert_eq!(part.contains("in brackets"), has_word, "{kind}: {part}");
-                    for forbidden in ["evil.", ".evil", "evil-site.", "://evil", "@evil", "\\evil", "\u{202e}", "\u{200b}"] {
+                    for forbidden in [
+                        "evil.",
+                        ".evil",
+                        "evil-site.",
+                        "://evil",
+                        "@evil",
+                        "\\evil",
+                        "\u{202e}",
+                        "\u{200b}",
+                    ] {
                         assert!(!part.contains(forbidden), "{kind} has {forbidden}: {part}");
                     }
                     // All that is a link leads here.
                     for place in part.match_indices("://").map(|(place, _)| place) {
-                        assert!(part[place..].starts_with("://packages.example.org"), "{kind}: {}", &part[place..]);
+                        assert!(
+                            part[place..].starts_with("://packages.example.org"),
+                            "{kind}: {}",
+                            &part[place..]
+                        );
                     }
                     for (place, _) in part.match_indices("href=\"") {
-                        assert!(part[place..].starts_with("href=\"https://packages.example.org/"), "{kind}: {part}");
+                        assert!(
+                            part[place..].starts_with("href=\"https://packages.example.org/"),
+                            "{kind}: {part}"
+                        );
                     }
                 }
             }
@@ -187,7 +246,13 @@ mod tests {
             If this wasn't you, do nothing: without that password no account is\ncreated. On the same page you can discard the registration.\n\n\
             Characters in brackets, as in [.], are part of names and addresses that\npeople chose. The brackets keep mail programs from turning them into\nlinks.\n\n\
             --\npackages.example.org\nhttps://packages.example.org/";
-        assert_eq!(letter(MailKind::RegistrationConfirm, "www.evil-site.example").text().unwrap().trim_end(), expected);
+        assert_eq!(
+            letter(MailKind::RegistrationConfirm, "www.evil-site.example")
+                .text()
+                .unwrap()
+                .trim_end(),
+            expected
+        );
     }
 
     #[test]
@@ -197,6 +262,12 @@ mod tests {
             The history of your account shows each of them: when, from where, and\nwith what.\n\n\
             If something there wasn't you, secure your account: that page has a link\nfor it.\n\n\
             History of your account:\nhttps://packages.example.org/account/history/\n\n--\npackages.example.org\nhttps://packages.example.org/";
-        assert_eq!(letter(MailKind::ChangesGathered, "").text().unwrap().trim_end(), expected);
+        assert_eq!(
+            letter(MailKind::ChangesGathered, "")
+                .text()
+                .unwrap()
+                .trim_end(),
+            expected
+        );
     }
 }

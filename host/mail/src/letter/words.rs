@@ -214,8 +214,16 @@ fn role_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> Stri
         .says_then("If you didn't expect this, contact the project's owners.")
 }
 
-fn collaborator_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> String) -> Draft<'a> {
-    let (project, actor, user) = (word(MailField::Project), word(MailField::Actor), word(MailField::UserName));
+fn collaborator_changed<'a>(
+    to: Draft<'a>,
+    mail: &Mail,
+    word: &dyn Fn(MailField) -> String,
+) -> Draft<'a> {
+    let (project, actor, user) = (
+        word(MailField::Project),
+        word(MailField::Actor),
+        word(MailField::UserName),
+    );
     let what = match &*word(MailField::Role) {
         "none" => format!("{actor} removed {user} from your project {project}."),
         role => format!("{actor} made {user} {role} of your project {project}."),
@@ -228,15 +236,25 @@ fn collaborator_changed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField)
 
 fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
     let changes: Vec<_> = MailKind::gathered_in(mail.field(MailField::Changes)).collect();
-    let total = changes.iter().fold(0_u64, |total, (_, count)| total.saturating_add(*count));
-    let more = if total == 1 { "There was 1 more change".to_owned() } else { format!("There were {total} more changes") };
+    let total = changes
+        .iter()
+        .fold(0_u64, |total, (_, count)| total.saturating_add(*count));
+    let more = if total == 1 {
+        "There was 1 more change".to_owned()
+    } else {
+        format!("There were {total} more changes")
+    };
     let to = to.subject("More changes to your account").says(format!(
         "{more} to your account or to projects that you own, after the mails that you just received. They are summed up in this one mail, so that none is lost among many."
     ));
     let to = to.fact("Since", moment(mail, MailField::At));
-    let to = changes.into_iter().fold(to, |to, (kind, count)| to.fact(changes_in_words(kind), count.to_string()));
+    let to = changes.into_iter().fold(to, |to, (kind, count)| {
+        to.fact(changes_in_words(kind), count.to_string())
+    });
     to.says_then("The history of your account shows each of them: when, from where, and with what.")
-        .says_then("If something there wasn't you, secure your account: that page has a link for it.")
+        .says_then(
+            "If something there wasn't you, secure your account: that page has a link for it.",
+        )
         .page("History of your account", "/account/history/")
 }
 
@@ -264,7 +282,9 @@ fn changes_in_words(kind: MailKind) -> &'static str {
 
 /// A moment as people read it: `2026-01-05 12:00:00 UTC`.
 fn moment(mail: &Mail, field: MailField) -> String {
-    one_line(mail.field(field)).replace('T', " ").replace('Z', " UTC")
+    one_line(mail.field(field))
+        .replace('T', " ")
+        .replace('Z', " UTC")
 }
 
 /// A letter being written.
@@ -277,7 +297,9 @@ impl<'a> Draft<'a> {
     fn new(mail: &'a Mail, registry: &Registry) -> Self {
         let greeting = match mail.kind {
             // It tells owners of somebody else, and others of nobody.
-            MailKind::CollaboratorChanged | MailKind::ChangesGathered | MailKind::Test => "Hello,".to_owned(),
+            MailKind::CollaboratorChanged | MailKind::ChangesGathered | MailKind::Test => {
+                "Hello,".to_owned()
+            }
             _ => format!("Hello {},", spoken(mail, MailField::UserName)),
         };
         let letter = Letter {
@@ -310,12 +332,20 @@ impl<'a> Draft<'a> {
 
     /// When, from where, and with what, as far as the mail knows.
     fn facts(mut self) -> Self {
-        let known: Vec<_> = [(MailField::At, "When"), (MailField::RemoteAddress, "From"), (MailField::Device, "With")]
-            .into_iter()
-            .filter(|(field, _)| self.mail.kind.fields().contains(field))
-            .collect();
+        let known: Vec<_> = [
+            (MailField::At, "When"),
+            (MailField::RemoteAddress, "From"),
+            (MailField::Device, "With"),
+        ]
+        .into_iter()
+        .filter(|(field, _)| self.mail.kind.fields().contains(field))
+        .collect();
         for (field, name) in known {
-            let value = if field == MailField::At { moment(self.mail, field) } else { one_line(self.mail.field(field)) };
+            let value = if field == MailField::At {
+                moment(self.mail, field)
+            } else {
+                one_line(self.mail.field(field))
+            };
             self.letter.facts.push((name, value));
         }
         self
@@ -323,7 +353,10 @@ impl<'a> Draft<'a> {
 
     /// The link, and how long it counts if the mail says so.
     fn link(mut self, label: &str) -> Self {
-        self.letter.link = Some(Link { label: label.to_owned(), address: one_line(self.mail.field(MailField::Link)) });
+        self.letter.link = Some(Link {
+            label: label.to_owned(),
+            address: one_line(self.mail.field(MailField::Link)),
+        });
         if self.mail.kind.fields().contains(&MailField::LinkLifetime) {
             let lifetime = one_line(self.mail.field(MailField::LinkLifetime));
             self = self.says_then(format!("The link works once, within {lifetime}."));
@@ -337,7 +370,10 @@ impl<'a> Draft<'a> {
     }
 
     fn page(mut self, label: &str, path: &str) -> Self {
-        self.letter.page = Some(Link { label: label.to_owned(), address: format!("{}{path}", self.letter.registry.public_url) });
+        self.letter.page = Some(Link {
+            label: label.to_owned(),
+            address: format!("{}{path}", self.letter.registry.public_url),
+        });
         self
     }
 
@@ -372,7 +408,15 @@ impl<'a> Draft<'a> {
     }
 
     fn done(self) -> Letter {
-        let is_marked = self.mail.fields.iter().any(|(field, text)| foreign::is_marked(*field, text));
-        if is_marked { self.says_then(foreign::NOTE).letter } else { self.letter }
+        let is_marked = self
+            .mail
+            .fields
+            .iter()
+            .any(|(field, text)| foreign::is_marked(*field, text));
+        if is_marked {
+            self.says_then(foreign::NOTE).letter
+        } else {
+            self.letter
+        }
     }
 }

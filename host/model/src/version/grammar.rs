@@ -17,7 +17,10 @@ pub fn release(text: &str) -> Option<(usize, usize)> {
         }
         at += digits;
         match text[at..].chars().next() {
-            Some('!') if numbers == 0 && !text[start..at].contains('!') && self::digits(&text[at + 1..]) > 0 => {}
+            Some('!')
+                if numbers == 0
+                    && !text[start..at].contains('!')
+                    && self::digits(&text[at + 1..]) > 0 => {}
             Some('.') => numbers += 1,
             _ => return Some((at, numbers + 1)),
         }
@@ -27,7 +30,11 @@ pub fn release(text: &str) -> Option<(usize, usize)> {
 
 /// What follows a release: pre-, post- and development release, all optional. How many bytes.
 pub fn suffix(text: &str) -> usize {
-    let at = lettered(text, &["alpha", "beta", "preview", "pre", "a", "b", "c", "rc"]).unwrap_or(0);
+    let at = lettered(
+        text,
+        &["alpha", "beta", "preview", "pre", "a", "b", "c", "rc"],
+    )
+    .unwrap_or(0);
     let at = at + post(&text[at..]);
     at + lettered(&text[at..], &["dev"]).unwrap_or(0)
 }
@@ -37,8 +44,15 @@ pub fn local(text: &str) -> usize {
     let mut end = 0;
     let mut at = 0;
     // The plus stands before the first word as separators stand before the others.
-    while text[at..].starts_with(if at == 0 { &['+'][..] } else { &['-', '_', '.'] }) {
-        let word = text[at + 1..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+    while text[at..].starts_with(if at == 0 {
+        &['+'][..]
+    } else {
+        &['-', '_', '.']
+    }) {
+        let word = text[at + 1..]
+            .bytes()
+            .take_while(u8::is_ascii_alphanumeric)
+            .count();
         if word == 0 {
             break;
         }
@@ -69,7 +83,11 @@ fn post(text: &str) -> usize {
 fn lettered(text: &str, words: &[&str]) -> Option<usize> {
     let separator = |text: &str| usize::from(text.starts_with(['-', '_', '.']));
     let start = separator(text);
-    let word = words.iter().find(|word| text[start..].get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))?;
+    let word = words.iter().find(|word| {
+        text[start..]
+            .get(..word.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })?;
     let at = start + word.len();
     let at = at + separator(&text[at..]);
     Some(at + digits(&text[at..]))
@@ -90,15 +108,42 @@ mod tests {
         assert_eq!(release("1.2.3"), Some((5, 3)));
         assert_eq!(release("v1!2.*"), Some((4, 1)));
         assert_eq!(release("1.x"), Some((1, 1)));
-        assert_eq!((release(""), release("v"), release("1!"), release(".1")), (None, None, Some((1, 1)), None));
-        assert_eq!((suffix(".dev1"), suffix("a.post-2.dev"), suffix("-1"), suffix("-x"), suffix("rc"), suffix(".*")), (5, 12, 2, 0, 2, 0));
-        assert_eq!((local("+a.1-b"), local("+a."), local("+"), local("a"), local("+\u{e9}"), local("+a+b")), (6, 2, 0, 0, 0, 2));
+        assert_eq!(
+            (release(""), release("v"), release("1!"), release(".1")),
+            (None, None, Some((1, 1)), None)
+        );
+        assert_eq!(
+            (
+                suffix(".dev1"),
+                suffix("a.post-2.dev"),
+                suffix("-1"),
+                suffix("-x"),
+                suffix("rc"),
+                suffix(".*")
+            ),
+            (5, 12, 2, 0, 2, 0)
+        );
+        assert_eq!(
+            (
+                local("+a.1-b"),
+                local("+a."),
+                local("+"),
+                local("a"),
+                local("+\u{e9}"),
+                local("+a+b")
+            ),
+            (6, 2, 0, 0, 0, 2)
+        );
     }
 
     #[test]
     fn numbers_have_no_end() {
-        assert!(is_version(" 99999999999999999999!99999999999999999999.0rc99999999999999999999 "));
-        assert!(!is_version("1.0 0") && !is_version("1..0") && !is_version("1.0+") && !is_version("x"));
+        assert!(is_version(
+            " 99999999999999999999!99999999999999999999.0rc99999999999999999999 "
+        ));
+        assert!(
+            !is_version("1.0 0") && !is_version("1..0") && !is_version("1.0+") && !is_version("x")
+        );
     }
 
     proptest! {

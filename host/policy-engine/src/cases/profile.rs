@@ -1,8 +1,9 @@
 //! Callers that cases and decision tables start from: each fills in a whole context.
 
 use crate::contract::{
-    Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind, Metadata, Method, PasswordState, Principal, Project,
-    ProjectStatus, Publisher, Release, ReleaseState, Request, Role, Token, TokenScope, User, VersionOrder,
+    Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
+    FileKind, Metadata, Method, PasswordState, Principal, Project, ProjectStatus, Publisher,
+    Release, ReleaseState, Request, Role, Token, TokenScope, User, VersionOrder,
 };
 
 /// Who asks. The people among them are `alice`, an owner of the project `demo` with a
@@ -56,7 +57,10 @@ impl Caller {
 
     /// Reads the word back.
     pub fn from_word(text: &str) -> Option<Self> {
-        Caller::ALL.iter().copied().find(|caller| caller.as_str() == text)
+        Caller::ALL
+            .iter()
+            .copied()
+            .find(|caller| caller.as_str() == text)
     }
 
     /// The whole context of this caller attempting this action on what it is usually
@@ -70,7 +74,11 @@ impl Caller {
             request: Some(Request {
                 id: "019b76da-a800-7000-8000-000000000001".to_owned(),
                 route: "/".to_owned(),
-                method: if about.reads { Method::Get } else { Method::Post },
+                method: if about.reads {
+                    Method::Get
+                } else {
+                    Method::Post
+                },
                 remote_address: "192.0.2.7".to_owned(),
                 user_agent: "twine/7.0.0".to_owned(),
             }),
@@ -88,7 +96,9 @@ impl Caller {
     fn credential(self) -> CredentialKind {
         match self {
             Caller::Anonymous => CredentialKind::None,
-            Caller::SessionWithoutFactor | Caller::Session | Caller::FreshSession => CredentialKind::Session,
+            Caller::SessionWithoutFactor | Caller::Session | Caller::FreshSession => {
+                CredentialKind::Session
+            }
             Caller::BasicPassword => CredentialKind::BasicPassword,
             Caller::AccountToken | Caller::ProjectToken => CredentialKind::ApiToken,
             Caller::PublisherToken => CredentialKind::PublisherToken,
@@ -96,13 +106,25 @@ impl Caller {
     }
 
     fn principal(self) -> Principal {
-        let alice = User { name: "alice".to_owned(), age: 31_536_000, email_verified: true, factors: Factors::TOTP, staff: false };
+        let alice = User {
+            name: "alice".to_owned(),
+            age: 31_536_000,
+            email_verified: true,
+            factors: Factors::TOTP,
+            staff: false,
+        };
         match self {
             Caller::Anonymous => Principal::Anonymous,
-            Caller::SessionWithoutFactor => Principal::User(User { factors: Factors::empty(), ..alice }),
+            Caller::SessionWithoutFactor => Principal::User(User {
+                factors: Factors::empty(),
+                ..alice
+            }),
             Caller::PublisherToken => Principal::Publisher(Publisher {
                 provider: "github".to_owned(),
-                claims: vec![Claim { name: "repository".to_owned(), value: "demo/demo".to_owned() }],
+                claims: vec![Claim {
+                    name: "repository".to_owned(),
+                    value: "demo/demo".to_owned(),
+                }],
             }),
             _ => Principal::User(alice),
         }
@@ -129,14 +151,34 @@ impl Caller {
     }
 
     fn assurance(self) -> Option<Assurance> {
-        let nothing = Assurance { password_age: None, second_factor: None, password_state: PasswordState::Unchecked };
-        let proven = |age| Assurance { password_age: Some(age), second_factor: Some(FactorUse { factor: Factor::Totp, age }), ..nothing.clone() };
+        let nothing = Assurance {
+            password_age: None,
+            second_factor: None,
+            password_state: PasswordState::Unchecked,
+        };
+        let proven = |age| Assurance {
+            password_age: Some(age),
+            second_factor: Some(FactorUse {
+                factor: Factor::Totp,
+                age,
+            }),
+            ..nothing.clone()
+        };
         Some(match self {
-            Caller::SessionWithoutFactor => Assurance { password_age: Some(30), ..nothing },
+            Caller::SessionWithoutFactor => Assurance {
+                password_age: Some(30),
+                ..nothing
+            },
             Caller::Session => proven(7_200),
             Caller::FreshSession => proven(30),
-            Caller::BasicPassword => Assurance { password_age: Some(0), ..nothing },
-            Caller::Anonymous | Caller::AccountToken | Caller::ProjectToken | Caller::PublisherToken => nothing,
+            Caller::BasicPassword => Assurance {
+                password_age: Some(0),
+                ..nothing
+            },
+            Caller::Anonymous
+            | Caller::AccountToken
+            | Caller::ProjectToken
+            | Caller::PublisherToken => nothing,
         })
     }
 
@@ -145,7 +187,13 @@ impl Caller {
             Caller::Anonymous | Caller::PublisherToken => Role::None,
             _ => Role::Owner,
         };
-        Project { name: "demo".to_owned(), exists: true, status: ProjectStatus::Active, role, settings: Vec::new() }
+        Project {
+            name: "demo".to_owned(),
+            exists: true,
+            status: ProjectStatus::Active,
+            role,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -162,13 +210,18 @@ impl About {
         let (noun, _) = action.as_str().split_once(':').unwrap_or_default();
         let release = match action {
             Action::FileUpload => Some(ReleaseState::Absent),
-            Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => Some(ReleaseState::Staged),
+            Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => {
+                Some(ReleaseState::Staged)
+            }
             _ if matches!(noun, "file" | "release") => Some(ReleaseState::Published),
             _ => None,
         };
         About {
             reads: matches!(action, Action::IndexRead | Action::FileDownload),
-            project: matches!(noun, "index" | "file" | "release" | "project" | "role" | "publisher"),
+            project: matches!(
+                noun,
+                "index" | "file" | "release" | "project" | "role" | "publisher"
+            ),
             release,
             file: noun == "file",
         }
@@ -181,11 +234,25 @@ fn release(state: ReleaseState) -> Release {
         ReleaseState::Staged => (60, VersionOrder::First, None),
         ReleaseState::Published => (3_600, VersionOrder::Same, Some("1.0".to_owned())),
     };
-    Release { version: "1.0".to_owned(), state, age, order, newest, staged_by_this_credential: false, staged_by_this_user: false }
+    Release {
+        version: "1.0".to_owned(),
+        state,
+        age,
+        order,
+        newest,
+        staged_by_this_credential: false,
+        staged_by_this_user: false,
+    }
 }
 
 fn file() -> File {
-    File { name: "demo-1.0-py3-none-any.whl".to_owned(), kind: FileKind::Wheel, size: 12_345, sha256: "0a".repeat(32), blake2_256: "0b".repeat(32) }
+    File {
+        name: "demo-1.0-py3-none-any.whl".to_owned(),
+        kind: FileKind::Wheel,
+        size: 12_345,
+        sha256: "0a".repeat(32),
+        blake2_256: "0b".repeat(32),
+    }
 }
 
 fn metadata() -> Metadata {

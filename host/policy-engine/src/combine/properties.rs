@@ -38,7 +38,12 @@ fn obligation() -> impl Strategy<Value = Obligation> {
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
-    "[a-e]".prop_map(|code| Reason { code, message: "m".into(), remedy: String::new(), page: Some(Page::Contact) })
+    "[a-e]".prop_map(|code| Reason {
+        code,
+        message: "m".into(),
+        remedy: String::new(),
+        page: Some(Page::Contact),
+    })
 }
 
 prop_compose! {
@@ -52,7 +57,8 @@ prop_compose! {
 }
 
 fn spoken() -> impl Strategy<Value = Spoken> {
-    let grade = prop_oneof![4 => Just(Grade::Enforce), 1 => Just(Grade::Warn), 1 => Just(Grade::Observe)];
+    let grade =
+        prop_oneof![4 => Just(Grade::Enforce), 1 => Just(Grade::Warn), 1 => Just(Grade::Observe)];
     let result = prop_oneof![9 => verdict().prop_map(Ok), 1 => Just(Err(EvaluateFailure::Stack))];
     (grade, result)
 }
@@ -63,30 +69,50 @@ fn voices() -> impl Strategy<Value = Vec<Spoken>> {
 
 /// A context in which some requirements hold and others do not.
 fn context() -> impl Strategy<Value = Context> {
-    (any::<bool>(), any::<bool>(), any::<bool>(), 0..2000_u64).prop_map(|(session, verified, proven, age)| {
-        let kind = if session { CredentialKind::Session } else { CredentialKind::ApiToken };
-        let mut context = probe::favourable(crate::contract::Action::FileUpload, kind);
-        if let Principal::User(user) = &mut context.principal {
-            user.email_verified = verified;
-        }
-        if let Some(assurance) = &mut context.assurance {
-            assurance.password_age = proven.then_some(age);
-        }
-        if let Some(token) = &mut context.token {
-            token.made_with_second_factor = proven;
-        }
-        context
-    })
+    (any::<bool>(), any::<bool>(), any::<bool>(), 0..2000_u64).prop_map(
+        |(session, verified, proven, age)| {
+            let kind = if session {
+                CredentialKind::Session
+            } else {
+                CredentialKind::ApiToken
+            };
+            let mut context = probe::favourable(crate::contract::Action::FileUpload, kind);
+            if let Principal::User(user) = &mut context.principal {
+                user.email_verified = verified;
+            }
+            if let Some(assurance) = &mut context.assurance {
+                assurance.password_age = proven.then_some(age);
+            }
+            if let Some(token) = &mut context.token {
+                token.made_with_second_factor = proven;
+            }
+            context
+        },
+    )
 }
 
 fn combined(context: &Context, spoken: &[Spoken]) -> Combined {
-    combine(context, spoken.iter().map(|(grade, result)| Voice { policy: "p", grade: *grade, result: result.as_ref() }))
+    combine(
+        context,
+        spoken.iter().map(|(grade, result)| Voice {
+            policy: "p",
+            grade: *grade,
+            result: result.as_ref(),
+        }),
+    )
 }
 
 /// From letting most through to letting nothing through. `None` where nobody permitted.
 fn rank(combined: &Combined) -> Option<u8> {
     match &combined.outcome {
-        DecisionOutcome::Denied if combined.reasons.iter().any(|reason| reason.code == "no-policy-permits") => None,
+        DecisionOutcome::Denied
+            if combined
+                .reasons
+                .iter()
+                .any(|reason| reason.code == "no-policy-permits") =>
+        {
+            None
+        }
         DecisionOutcome::Permitted => Some(0),
         DecisionOutcome::Staged => Some(1),
         DecisionOutcome::Required(_) => Some(2),
@@ -102,7 +128,11 @@ fn sorted<T: std::fmt::Debug>(items: &[T]) -> Vec<String> {
 }
 
 fn enforced(spoken: &[Spoken]) -> Vec<Spoken> {
-    spoken.iter().filter(|(grade, _)| *grade == Grade::Enforce).cloned().collect()
+    spoken
+        .iter()
+        .filter(|(grade, _)| *grade == Grade::Enforce)
+        .cloned()
+        .collect()
 }
 
 proptest! {

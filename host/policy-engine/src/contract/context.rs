@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::{
-    Action, Assurance, CredentialKind, Factor, Factors, File, Metadata, Principal, Project, ProjectStatus, Release, Role, SettingValue, Token, TokenScope,
-    flag_words, words,
+    Action, Assurance, CredentialKind, Factor, Factors, File, Metadata, Principal, Project,
+    ProjectStatus, Release, Role, SettingValue, Token, TokenScope, flag_words, words,
 };
 
 words! {
@@ -200,29 +200,47 @@ pub(crate) struct ProjectView<'a> {
 impl<'a> ContextView<'a> {
     /// What a policy that asked for `sections` is told of `context`; `settings` are what
     /// the project's owners chose for this policy.
-    pub(crate) fn new(context: &'a Context, sections: Sections, settings: &'a [SettingValue]) -> Self {
+    pub(crate) fn new(
+        context: &'a Context,
+        sections: Sections,
+        settings: &'a [SettingValue],
+    ) -> Self {
         fn asked<T>(sections: Sections, section: Sections, value: &Option<T>) -> Option<&T> {
-            if sections.contains(section) { value.as_ref() } else { None }
+            if sections.contains(section) {
+                value.as_ref()
+            } else {
+                None
+            }
         }
         ContextView {
             action: context.action,
             now: context.now,
             credential: context.credential,
             request: asked(sections, Sections::REQUEST, &context.request),
-            principal: if sections.contains(Sections::PRINCIPAL) { &context.principal } else { &Principal::Anonymous },
+            principal: if sections.contains(Sections::PRINCIPAL) {
+                &context.principal
+            } else {
+                &Principal::Anonymous
+            },
             token: asked(sections, Sections::TOKEN, &context.token),
             assurance: asked(sections, Sections::ASSURANCE, &context.assurance),
-            project: asked(sections, Sections::PROJECT, &context.project).map(|project| ProjectView {
-                name: &project.name,
-                exists: project.exists,
-                status: project.status,
-                role: project.role,
-                settings,
+            project: asked(sections, Sections::PROJECT, &context.project).map(|project| {
+                ProjectView {
+                    name: &project.name,
+                    exists: project.exists,
+                    status: project.status,
+                    role: project.role,
+                    settings,
+                }
             }),
             release: asked(sections, Sections::RELEASE, &context.release),
             file: asked(sections, Sections::FILE, &context.file),
             metadata: asked(sections, Sections::METADATA, &context.metadata),
-            change: if sections.contains(Sections::CHANGE) { &context.change } else { &Change::Nothing },
+            change: if sections.contains(Sections::CHANGE) {
+                &context.change
+            } else {
+                &Change::Nothing
+            },
         }
     }
 }

@@ -26,8 +26,13 @@ impl Lane {
     pub(super) fn new(budget: &Budget) -> Result<Lane, EngineError> {
         let mut config = configuration(budget.fuel.is_some());
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(budget)));
-        let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Setup(format!("{error:#}")))?;
-        Ok(Lane { engine, started: AtomicU64::new(0), finished: AtomicU64::new(0) })
+        let engine = wasmtime::Engine::new(&config)
+            .map_err(|error| EngineError::Setup(format!("{error:#}")))?;
+        Ok(Lane {
+            engine,
+            started: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+        })
     }
 
     /// Notes that work begins. Sequentially consistent, because the ticker decides by it

@@ -27,8 +27,13 @@ impl Ticker {
     pub(super) fn start(lanes: Arc<[Lane]>) -> std::io::Result<Ticker> {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("policy-ticker".into()).spawn(move || tick(&lanes, &inner))?;
-        Ok(Ticker { shared, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("policy-ticker".into())
+            .spawn(move || tick(&lanes, &inner))?;
+        Ok(Ticker {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Makes sure the clock runs. Called after [`Lane::started`]: the thread looks at the
@@ -71,13 +76,22 @@ fn tick(lanes: &[Lane], shared: &Shared) {
             lane.engine.increment_epoch();
         }
         let (started, running) = work(lanes);
-        idle = if running || started != last_started { 0 } else { idle + 1 };
+        idle = if running || started != last_started {
+            0
+        } else {
+            idle + 1
+        };
         last_started = started;
     }
 }
 
 fn work(lanes: &[Lane]) -> (u64, bool) {
-    lanes.iter().map(Lane::work).fold((0, false), |(sum, any), (started, running)| (sum + started, any || running))
+    lanes
+        .iter()
+        .map(Lane::work)
+        .fold((0, false), |(sum, any), (started, running)| {
+            (sum + started, any || running)
+        })
 }
 
 #[cfg(test)]
@@ -90,7 +104,10 @@ mod tests {
     fn wait_until(what: &str, happened: impl Fn() -> bool) {
         let begin = Instant::now();
         while !happened() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "{what} never happened");
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "{what} never happened"
+            );
             thread::yield_now();
         }
     }

@@ -45,9 +45,26 @@ fn the_host_is_told_what_a_policy_says() {
         Requirement::TokenMadeWithSecondFactor,
     ];
     assert_eq!(decision.outcome, DecisionOutcome::Required(all));
-    let reasons: Vec<_> = decision.reasons.iter().map(|reason| (reason.code.as_str(), reason.page)).collect();
-    assert_eq!(reasons, [("tokens", Some(Page::Tokens)), ("contact", Some(Page::Contact)), ("none", None)]);
-    assert_eq!(decision.obligations, [Obligation::DisablePassword, Obligation::SendMail("password-breached".into())]);
+    let reasons: Vec<_> = decision
+        .reasons
+        .iter()
+        .map(|reason| (reason.code.as_str(), reason.page))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            ("tokens", Some(Page::Tokens)),
+            ("contact", Some(Page::Contact)),
+            ("none", None)
+        ]
+    );
+    assert_eq!(
+        decision.obligations,
+        [
+            Obligation::DisablePassword,
+            Obligation::SendMail("password-breached".into())
+        ]
+    );
 }
 
 #[test]
@@ -56,15 +73,31 @@ fn what_holds_already_is_no_obstacle_and_no_permission() {
     assert_eq!(alone.outcome, DecisionOutcome::Denied);
     assert_eq!(alone.reasons[0].code, "no-policy-permits");
     let permitted = decide(&set(&["echo", "permit-all"]), &upload());
-    assert_eq!((permitted.outcome, permitted.reasons), (DecisionOutcome::Permitted, vec![]));
+    assert_eq!(
+        (permitted.outcome, permitted.reasons),
+        (DecisionOutcome::Permitted, vec![])
+    );
 }
 
 #[test]
 fn every_word_of_the_contract_is_ours() {
     let wit = include_str!("../../../../wit/policy.wit");
-    let body = wit.split("enum action {").nth(1).unwrap().split('}').next().unwrap();
-    let words: Vec<&str> =
-        body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("///")).map(|line| line.trim_end_matches(',')).collect();
-    let ours: Vec<String> = policy_engine::contract::Action::ALL.iter().map(|action| action.as_str().replace(':', "-")).collect();
+    let body = wit
+        .split("enum action {")
+        .nth(1)
+        .unwrap()
+        .split('}')
+        .next()
+        .unwrap();
+    let words: Vec<&str> = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("///"))
+        .map(|line| line.trim_end_matches(','))
+        .collect();
+    let ours: Vec<String> = policy_engine::contract::Action::ALL
+        .iter()
+        .map(|action| action.as_str().replace(':', "-"))
+        .collect();
     assert_eq!(ours, words);
 }

@@ -19,46 +19,72 @@ fn failure_of(policy: &str) -> EvaluateFailure {
     assert!(decision.obligations.is_empty());
     let failure = decision.policies[1].result.clone().unwrap_err();
     let text = failure.to_string();
-    assert!(!text.contains('\n') && text.len() < 200, "one clear line for the operator: {text}");
+    assert!(
+        !text.contains('\n') && text.len() < 200,
+        "one clear line for the operator: {text}"
+    );
     failure
 }
 
 #[test]
 fn an_endless_loop_runs_out_of_fuel() {
-    assert_eq!(failure_of("endless-loop"), EvaluateFailure::Fuel(20_000_000));
+    assert_eq!(
+        failure_of("endless-loop"),
+        EvaluateFailure::Fuel(20_000_000)
+    );
 }
 
 #[test]
 fn an_endless_loop_runs_out_of_time_where_fuel_is_off() {
     let engine = engine_with(|budget| budget.fuel = None);
     let bindings = vec![binding("endless-loop", Grade::Enforce)];
-    let set = PolicySet::assemble(1, &spec(bindings), &[engine.load(&wasm("endless_loop")).unwrap()]).unwrap();
+    let set = PolicySet::assemble(
+        1,
+        &spec(bindings),
+        &[engine.load(&wasm("endless_loop")).unwrap()],
+    )
+    .unwrap();
     let begin = Instant::now();
     let decision = decide(&set, &read());
     assert_eq!(decision.policies[0].result, Err(EvaluateFailure::Time(10)));
     assert_eq!(decision.policies[0].fuel, 0);
-    assert!(begin.elapsed() >= Duration::from_millis(5), "the whole budget was there to be used");
+    assert!(
+        begin.elapsed() >= Duration::from_millis(5),
+        "the whole budget was there to be used"
+    );
 }
 
 #[test]
 fn an_endless_recursion_overflows_its_own_stack_only() {
     let failure = failure_of("endless-recursion");
-    assert!(matches!(failure, EvaluateFailure::Stack | EvaluateFailure::Trap(_)), "{failure}");
+    assert!(
+        matches!(failure, EvaluateFailure::Stack | EvaluateFailure::Trap(_)),
+        "{failure}"
+    );
 }
 
 #[test]
 fn a_memory_grabber_gets_no_more_than_its_budget() {
-    assert_eq!(failure_of("memory-grabber"), EvaluateFailure::Memory(16 << 20));
+    assert_eq!(
+        failure_of("memory-grabber"),
+        EvaluateFailure::Memory(16 << 20)
+    );
 }
 
 #[test]
 fn a_huge_answer_is_not_taken() {
-    assert_eq!(failure_of("huge-output"), EvaluateFailure::Output("more than 65536 bytes".into()));
+    assert_eq!(
+        failure_of("huge-output"),
+        EvaluateFailure::Output("more than 65536 bytes".into())
+    );
 }
 
 #[test]
 fn a_flood_of_log_lines_is_not_taken() {
-    assert!(matches!(failure_of("log-flood"), EvaluateFailure::Output(_)));
+    assert!(matches!(
+        failure_of("log-flood"),
+        EvaluateFailure::Output(_)
+    ));
 }
 
 #[test]
@@ -68,8 +94,15 @@ fn a_trap_is_a_failure() {
 
 #[test]
 fn staging_what_cannot_be_staged_is_a_failure() {
-    assert!(failure_of("stages-anything").to_string().contains("only file:upload can be staged"));
-    assert_eq!(decide(&set(&["permit-all", "stages-anything"]), &upload()).outcome, DecisionOutcome::Staged);
+    assert!(
+        failure_of("stages-anything")
+            .to_string()
+            .contains("only file:upload can be staged")
+    );
+    assert_eq!(
+        decide(&set(&["permit-all", "stages-anything"]), &upload()).outcome,
+        DecisionOutcome::Staged
+    );
 }
 
 #[test]
@@ -78,7 +111,12 @@ fn an_unknown_obligation_denies() {
     assert_eq!(decision.outcome, DecisionOutcome::Denied);
     assert_eq!(decision.reasons[0].code, "unknown-obligation");
     assert!(decision.reasons[0].message.contains("ask-grandmother"));
-    assert!(!decision.obligations.iter().any(|obligation| matches!(obligation, Obligation::Other(_))));
+    assert!(
+        !decision
+            .obligations
+            .iter()
+            .any(|obligation| matches!(obligation, Obligation::Other(_)))
+    );
 }
 
 #[test]
@@ -96,7 +134,10 @@ fn texts_that_play_with_terminals_are_cleaned() {
     assert_eq!(decision.outcome, DecisionOutcome::Denied);
     assert_eq!(decision.reasons[0].message, "[2Jgone  drawkcab");
     assert_eq!(decision.reasons[0].remedy.chars().count(), 300);
-    assert_eq!(decision.policies[0].result.as_ref().unwrap().notes, ["first ERROR forged second line"]);
+    assert_eq!(
+        decision.policies[0].result.as_ref().unwrap().notes,
+        ["first ERROR forged second line"]
+    );
 }
 
 #[test]
@@ -109,17 +150,34 @@ fn a_refusal_without_a_reason_gets_a_general_one() {
 
 #[test]
 fn hostile_policies_that_only_observe_change_nothing() {
-    let hostile = ["endless-loop", "memory-grabber", "trap", "unknown-obligation", "huge-output", "deny-all"];
+    let hostile = [
+        "endless-loop",
+        "memory-grabber",
+        "trap",
+        "unknown-obligation",
+        "huge-output",
+        "deny-all",
+    ];
     let mut bindings = vec![("permit-all", Grade::Enforce)];
     bindings.extend(hostile.map(|policy| (policy, Grade::Observe)));
     let decision = decide(&graded(&bindings), &read());
-    assert_eq!((decision.outcome, decision.reasons.len(), decision.warnings.len()), (DecisionOutcome::Permitted, 0, 0));
+    assert_eq!(
+        (
+            decision.outcome,
+            decision.reasons.len(),
+            decision.warnings.len()
+        ),
+        (DecisionOutcome::Permitted, 0, 0)
+    );
     assert_eq!(decision.policies.len(), 7);
 }
 
 #[test]
 fn a_warning_tells_the_person_and_lets_through() {
-    let decision = decide(&graded(&[("permit-all", Grade::Enforce), ("deny-all", Grade::Warn)]), &read());
+    let decision = decide(
+        &graded(&[("permit-all", Grade::Enforce), ("deny-all", Grade::Warn)]),
+        &read(),
+    );
     assert_eq!(decision.outcome, DecisionOutcome::Permitted);
     assert_eq!(decision.warnings[0].code, "refused");
 }
@@ -128,28 +186,43 @@ fn a_warning_tells_the_person_and_lets_through() {
 fn a_policy_that_overruns_again_and_again_is_suspended_and_fails_at_once() {
     let set = set(&["permit-all", "endless-loop"]);
     for _ in 0..5 {
-        assert_eq!(decide(&set, &read()).policies[1].result, Err(EvaluateFailure::Fuel(20_000_000)));
+        assert_eq!(
+            decide(&set, &read()).policies[1].result,
+            Err(EvaluateFailure::Fuel(20_000_000))
+        );
     }
     let decision = decide(&set, &read());
-    assert!(matches!(decision.policies[1].result, Err(EvaluateFailure::Suspended(_))));
+    assert!(matches!(
+        decision.policies[1].result,
+        Err(EvaluateFailure::Suspended(_))
+    ));
     // Not skipped: its decisions fail.
     assert_eq!(decision.outcome, DecisionOutcome::Failed);
     let health = set.health();
-    assert_eq!((health[0].suspended, health[1].suspended, health[1].failures), (false, true, 6));
+    assert_eq!(
+        (health[0].suspended, health[1].suspended, health[1].failures),
+        (false, true, 6)
+    );
 }
 
 #[test]
 fn a_policy_that_traps_is_not_suspended() {
     let set = set(&["trap"]);
     for _ in 0..20 {
-        assert!(matches!(decide(&set, &read()).policies[0].result, Err(EvaluateFailure::Trap(_))));
+        assert!(matches!(
+            decide(&set, &read()).policies[0].result,
+            Err(EvaluateFailure::Trap(_))
+        ));
     }
 }
 
 #[test]
 fn what_could_never_be_permitted_is_known_beforehand() {
     assert!(set(&["permit-all"]).may_permit(Action::IndexRead, CredentialKind::BasicPassword));
-    assert!(!set(&["permit-all", "deny-all"]).may_permit(Action::IndexRead, CredentialKind::BasicPassword));
+    assert!(
+        !set(&["permit-all", "deny-all"])
+            .may_permit(Action::IndexRead, CredentialKind::BasicPassword)
+    );
     assert!(!set(&["trap"]).may_permit(Action::IndexRead, CredentialKind::BasicPassword));
     // Requirements that a real request may bring do not count against it.
     assert!(set(&["permit-all", "echo"]).may_permit(Action::FileUpload, CredentialKind::ApiToken));
@@ -159,14 +232,24 @@ fn what_could_never_be_permitted_is_known_beforehand() {
 fn a_decision_survives_storage() {
     let decision = decide(&set(&["permit-all", "trap", "deny-all"]), &read());
     let stored = serde_json::to_string(&decision).unwrap();
-    assert_eq!(serde_json::from_str::<policy_engine::Decision>(&stored).unwrap(), decision);
+    assert_eq!(
+        serde_json::from_str::<policy_engine::Decision>(&stored).unwrap(),
+        decision
+    );
 }
 
 /// While one thread runs a hostile policy over and over, another one's decisions go on:
 /// right, and none but those that lost the processor slower than the budget.
 #[test]
 fn no_hostile_policy_slows_a_decision_on_another_thread() {
-    for hostile in ["endless-loop", "endless-recursion", "memory-grabber", "huge-output", "log-flood", "trap"] {
+    for hostile in [
+        "endless-loop",
+        "endless-recursion",
+        "memory-grabber",
+        "huge-output",
+        "log-flood",
+        "trap",
+    ] {
         let good = set(&["permit-all"]);
         good.warm();
         let bad = set(&[hostile]);
@@ -189,7 +272,10 @@ fn no_hostile_policy_slows_a_decision_on_another_thread() {
         });
         times.sort_unstable();
         let slow = times[times.len() * 9 / 10];
-        assert!(slow < Duration::from_millis(10), "beside {hostile} a tenth of the decisions took {slow:?} or more");
+        assert!(
+            slow < Duration::from_millis(10),
+            "beside {hostile} a tenth of the decisions took {slow:?} or more"
+        );
     }
 }
 
@@ -202,8 +288,14 @@ fn many_threads_decide_rightly_at_once() {
         for _ in 0..6 {
             scope.spawn(|| {
                 for _ in 0..300 {
-                    assert_eq!(permits.decide(&upload(), &OwnerSettings::default()).outcome, DecisionOutcome::Permitted);
-                    assert_eq!(denies.decide(&upload(), &OwnerSettings::default()).outcome, DecisionOutcome::Denied);
+                    assert_eq!(
+                        permits.decide(&upload(), &OwnerSettings::default()).outcome,
+                        DecisionOutcome::Permitted
+                    );
+                    assert_eq!(
+                        denies.decide(&upload(), &OwnerSettings::default()).outcome,
+                        DecisionOutcome::Denied
+                    );
                 }
             });
         }

@@ -5,12 +5,22 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use policy_engine::contract::{Action, Context};
-use policy_engine::{BindingSpec, Budget, Compiler, Decision, Engine, EngineConfig, Grade, LoadError, Module, OwnerSettings, PolicySet, SetError, SetSpec};
+use policy_engine::{
+    BindingSpec, Budget, Compiler, Decision, Engine, EngineConfig, Grade, LoadError, Module,
+    OwnerSettings, PolicySet, SetError, SetSpec,
+};
 
 /// The bytes of a guest.
 pub(crate) fn wasm(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(format!("{name}.wasm"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{} cannot be read ({error}); run `cargo xtask build-guests`", path.display()))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/guests")
+        .join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "{} cannot be read ({error}); run `cargo xtask build-guests`",
+            path.display()
+        )
+    })
 }
 
 /// The engine that most tests share: two lanes, and the default budget with so much time that
@@ -31,7 +41,10 @@ pub(crate) fn engine_with(change: impl FnOnce(&mut Budget)) -> Engine {
 pub(crate) fn module(name: &str) -> Module {
     static MODULES: OnceLock<Mutex<BTreeMap<String, Module>>> = OnceLock::new();
     let mut modules = MODULES.get_or_init(Mutex::default).lock().unwrap();
-    modules.entry(name.to_owned()).or_insert_with(|| engine().load(&wasm(name)).unwrap()).clone()
+    modules
+        .entry(name.to_owned())
+        .or_insert_with(|| engine().load(&wasm(name)).unwrap())
+        .clone()
 }
 
 #[track_caller]
@@ -40,25 +53,50 @@ pub(crate) fn load_error(wasm: &[u8]) -> LoadError {
 }
 
 pub(crate) fn binding(policy: &str, grade: Grade) -> BindingSpec {
-    BindingSpec { policy: policy.to_owned(), module: format!("{policy}.wasm"), digest: None, grade, actions: None, settings: BTreeMap::new() }
+    BindingSpec {
+        policy: policy.to_owned(),
+        module: format!("{policy}.wasm"),
+        digest: None,
+        grade,
+        actions: None,
+        settings: BTreeMap::new(),
+    }
 }
 
 pub(crate) fn spec(bindings: Vec<BindingSpec>) -> SetSpec {
-    SetSpec { name: "test".into(), summary: String::new(), bindings }
+    SetSpec {
+        name: "test".into(),
+        summary: String::new(),
+        bindings,
+    }
 }
 
 pub(crate) fn assemble(bindings: Vec<BindingSpec>) -> Result<PolicySet, SetError> {
-    let modules: Vec<Module> = bindings.iter().map(|binding| module(&binding.policy.replace('-', "_"))).collect();
+    let modules: Vec<Module> = bindings
+        .iter()
+        .map(|binding| module(&binding.policy.replace('-', "_")))
+        .collect();
     PolicySet::assemble(7, &spec(bindings), &modules)
 }
 
 /// A set of guests by policy name, all under `enforce`.
 pub(crate) fn set(policies: &[&str]) -> PolicySet {
-    graded(&policies.iter().map(|policy| (*policy, Grade::Enforce)).collect::<Vec<_>>())
+    graded(
+        &policies
+            .iter()
+            .map(|policy| (*policy, Grade::Enforce))
+            .collect::<Vec<_>>(),
+    )
 }
 
 pub(crate) fn graded(policies: &[(&str, Grade)]) -> PolicySet {
-    assemble(policies.iter().map(|(policy, grade)| binding(policy, *grade)).collect()).unwrap()
+    assemble(
+        policies
+            .iter()
+            .map(|(policy, grade)| binding(policy, *grade))
+            .collect(),
+    )
+    .unwrap()
 }
 
 /// An upload by a user with an API token, with every section filled.
@@ -81,7 +119,10 @@ pub(crate) fn upload() -> Context {
 }
 
 pub(crate) fn read() -> Context {
-    Context { action: Action::IndexRead, ..upload() }
+    Context {
+        action: Action::IndexRead,
+        ..upload()
+    }
 }
 
 pub(crate) fn decide(set: &PolicySet, context: &Context) -> Decision {

@@ -1,8 +1,10 @@
 //! What is refused when it is loaded, and in which words.
 
 use wasm_encoder::{
-    BlockType, CodeSection, Component, ComponentExportKind, ComponentExportSection, ComponentInstanceSection, Function, FunctionSection, InstanceSection,
-    Instruction, MemorySection, MemoryType, Module, ModuleArg, ModuleSection, StartSection, TypeSection, ValType,
+    BlockType, CodeSection, Component, ComponentExportKind, ComponentExportSection,
+    ComponentInstanceSection, Function, FunctionSection, InstanceSection, Instruction,
+    MemorySection, MemoryType, Module, ModuleArg, ModuleSection, StartSection, TypeSection,
+    ValType,
 };
 
 use crate::fixture::{engine, load_error, module, wasm};
@@ -13,29 +15,53 @@ fn check_refused(wasm: &[u8], words: &[&str]) {
     for word in words {
         assert!(error.contains(word), "`{error}` does not say `{word}`");
     }
-    assert!(!error.contains('\n') && !error.contains('\u{1b}'), "one clean line for the operator: {error}");
+    assert!(
+        !error.contains('\n') && !error.contains('\u{1b}'),
+        "one clean line for the operator: {error}"
+    );
 }
 
 #[test]
 fn a_module_of_another_world_is_refused() {
-    check_refused(&wasm("wrong_world"), &["expected an export `portcullis:policy/policy@0.1.0`", "found `elsewhere:greeter/greeter@1.0.0`", "policy-module"]);
+    check_refused(
+        &wasm("wrong_world"),
+        &[
+            "expected an export `portcullis:policy/policy@0.1.0`",
+            "found `elsewhere:greeter/greeter@1.0.0`",
+            "policy-module",
+        ],
+    );
 }
 
 #[test]
 fn a_module_that_imports_anything_is_refused_by_name() {
     check_refused(
         &wasm("imports_wasi"),
-        &["`wasi:clocks/wall-clock@0.2.0`", "`wasi:filesystem/preopens@0.2.0`", "may import nothing", "wasm32-unknown-unknown"],
+        &[
+            "`wasi:clocks/wall-clock@0.2.0`",
+            "`wasi:filesystem/preopens@0.2.0`",
+            "may import nothing",
+            "wasm32-unknown-unknown",
+        ],
     );
-    check_refused(&wasm("imports_network"), &["`wasi:sockets/tcp@0.2.0`", "`tell`", "may import nothing"]);
+    check_refused(
+        &wasm("imports_network"),
+        &["`wasi:sockets/tcp@0.2.0`", "`tell`", "may import nothing"],
+    );
 }
 
 #[test]
 fn what_is_no_component_is_refused() {
     check_refused(b"", &["does not begin like WebAssembly"]);
     check_refused(b"\x7fELF", &["does not begin like WebAssembly"]);
-    check_refused(&Module::new().finish(), &["core module", "`portcullis policy pack`"]);
-    check_refused(&vec![0; (8 << 20) + 1], &["8388609 bytes", "at most 8388608"]);
+    check_refused(
+        &Module::new().finish(),
+        &["core module", "`portcullis policy pack`"],
+    );
+    check_refused(
+        &vec![0; (8 << 20) + 1],
+        &["8388609 bytes", "at most 8388608"],
+    );
     check_refused(&Component::new().finish(), &["found nothing"]);
 }
 
@@ -60,14 +86,26 @@ fn a_module_whose_interface_is_empty_is_refused() {
     instances.export_items::<&str, [(&str, ComponentExportKind, u32); 0]>([]);
     component.section(&instances);
     let mut exports = ComponentExportSection::new();
-    exports.export("portcullis:policy/policy@0.1.0", ComponentExportKind::Instance, 0, None);
+    exports.export(
+        "portcullis:policy/policy@0.1.0",
+        ComponentExportKind::Instance,
+        0,
+        None,
+    );
     component.section(&exports);
     check_refused(&component.finish(), &["has no function `describe`"]);
 }
 
 #[test]
 fn a_description_that_breaks_the_contract_is_refused() {
-    check_refused(&wasm("bad_settings"), &["setting `days`", "the default is wrong", "a whole number from 1 to 7"]);
+    check_refused(
+        &wasm("bad_settings"),
+        &[
+            "setting `days`",
+            "the default is wrong",
+            "a whole number from 1 to 7",
+        ],
+    );
     check_refused(&wasm("bad_name"), &["`name` must be lower-case words"]);
 }
 
@@ -79,18 +117,32 @@ fn a_description_that_never_comes_is_refused() {
 #[test]
 fn start_code_runs_under_the_budget() {
     let module = core_module(true, 0, |code| {
-        code.instruction(&Instruction::Loop(BlockType::Empty)).instruction(&Instruction::Br(0)).instruction(&Instruction::End);
+        code.instruction(&Instruction::Loop(BlockType::Empty))
+            .instruction(&Instruction::Br(0))
+            .instruction(&Instruction::End);
     });
-    check_refused(&with_module(&wasm("permit_all"), &module, true), &["`describe`", "units of fuel"]);
+    check_refused(
+        &with_module(&wasm("permit_all"), &module, true),
+        &["`describe`", "units of fuel"],
+    );
 }
 
 #[test]
 fn a_module_that_starts_with_too_much_memory_is_refused() {
     let mut module = Module::new();
     let mut memories = MemorySection::new();
-    memories.memory(MemoryType { minimum: 1000, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    memories.memory(MemoryType {
+        minimum: 1000,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
     module.section(&memories);
-    check_refused(&with_module(&wasm("permit_all"), &module, true), &["more than a sandbox may have"]);
+    check_refused(
+        &with_module(&wasm("permit_all"), &module, true),
+        &["more than a sandbox may have"],
+    );
 }
 
 #[test]
@@ -124,9 +176,14 @@ pub(crate) fn core_module(start: bool, locals: u32, body: impl FnOnce(&mut Funct
 
 /// A component with one more core module in it, instantiated or not.
 pub(crate) fn with_module(component: &[u8], module: &Module, instantiate: bool) -> Vec<u8> {
-    let modules = wasmparser::Parser::new(0).parse_all(component).filter(|payload| matches!(payload, Ok(wasmparser::Payload::ModuleSection { .. }))).count();
+    let modules = wasmparser::Parser::new(0)
+        .parse_all(component)
+        .filter(|payload| matches!(payload, Ok(wasmparser::Payload::ModuleSection { .. })))
+        .count();
     let mut bytes = component.to_vec();
-    let append = |bytes: &mut Vec<u8>, section: &dyn wasm_encoder::ComponentSection| section.append_to_component(bytes);
+    let append = |bytes: &mut Vec<u8>, section: &dyn wasm_encoder::ComponentSection| {
+        section.append_to_component(bytes)
+    };
     append(&mut bytes, &ModuleSection(module));
     if instantiate {
         let mut instances = InstanceSection::new();

@@ -6,8 +6,17 @@ use std::io::{Cursor, Write};
 pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
-        let method = if content.len() > 100 { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
-        writer.start_file(*name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+        let method = if content.len() > 100 {
+            zip::CompressionMethod::Deflated
+        } else {
+            zip::CompressionMethod::Stored
+        };
+        writer
+            .start_file(
+                *name,
+                zip::write::SimpleFileOptions::default().compression_method(method),
+            )
+            .unwrap();
         writer.write_all(content).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -15,18 +24,23 @@ pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// The smallest wheel of a project.
 pub(crate) fn wheel(name: &str, version: &str, more_metadata: &str) -> Vec<u8> {
-    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more_metadata}");
+    let metadata =
+        format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more_metadata}");
     wheel_with_metadata(name, version, &metadata)
 }
 
 /// A wheel whose `METADATA` says what it likes.
 pub(crate) fn wheel_with_metadata(name: &str, version: &str, metadata: &str) -> Vec<u8> {
     let folder = format!("{}-{version}.dist-info", name.replace('-', "_"));
-    let record = format!("{name}/__init__.py,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n{folder}/RECORD,,\n");
+    let record =
+        format!("{name}/__init__.py,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n{folder}/RECORD,,\n");
     zip(&[
         (&format!("{name}/__init__.py"), b"".as_slice()),
         (&format!("{folder}/METADATA"), metadata.as_bytes()),
-        (&format!("{folder}/WHEEL"), b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+        (
+            &format!("{folder}/WHEEL"),
+            b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        ),
         (&format!("{folder}/RECORD"), record.as_bytes()),
     ])
 }
@@ -58,7 +72,11 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// The smallest source distribution of a project.
 pub(crate) fn sdist(name: &str, version: &str, more_metadata: &str) -> Vec<u8> {
-    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more_metadata}");
+    let metadata =
+        format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more_metadata}");
     let top = format!("{}-{version}", name.replace('-', "_"));
-    tar_gz(&[(&format!("{top}/PKG-INFO"), metadata.as_bytes()), (&format!("{top}/setup.py"), b"")])
+    tar_gz(&[
+        (&format!("{top}/PKG-INFO"), metadata.as_bytes()),
+        (&format!("{top}/setup.py"), b""),
+    ])
 }

@@ -16,13 +16,22 @@ pub(super) fn inspect(mut file: File, file_name: &str) -> Result<Inspected, Arch
     check_not_zip(&mut file, length)?;
     file.seek(SeekFrom::Start(0)).map_err(io_error)?;
     let contents = tar_gz::read(std::io::BufReader::new(file), length)?;
-    let metadata = CoreMetadata::parse(&contents.pkg_info).map_err(|error| ArchiveError::archive(format!("Its PKG-INFO is invalid: {error}.")))?;
+    let metadata = CoreMetadata::parse(&contents.pkg_info)
+        .map_err(|error| ArchiveError::archive(format!("Its PKG-INFO is invalid: {error}.")))?;
     check_license_files(&contents, file_name, &metadata)?;
-    Ok(Inspected { metadata, metadata_file: contents.pkg_info, warnings: Vec::new() })
+    Ok(Inspected {
+        metadata,
+        metadata_file: contents.pkg_info,
+        warnings: Vec::new(),
+    })
 }
 
 /// PEP 639: what `License-File` names lies where it says, seen from the archive's one folder.
-fn check_license_files(contents: &Contents, file_name: &str, metadata: &CoreMetadata) -> Result<(), ArchiveError> {
+fn check_license_files(
+    contents: &Contents,
+    file_name: &str,
+    metadata: &CoreMetadata,
+) -> Result<(), ArchiveError> {
     for license in metadata.promised_license_files() {
         let path = format!("{}/{license}", contents.top);
         if !contents.names.contains(&path) {
@@ -41,13 +50,24 @@ fn check_not_zip(file: &mut File, length: u64) -> Result<(), ArchiveError> {
     let start = length.saturating_sub(ZIP_TAIL);
     file.seek(SeekFrom::Start(start)).map_err(io_error)?;
     let mut tail = Vec::new();
-    file.take(ZIP_TAIL).read_to_end(&mut tail).map_err(io_error)?;
+    file.take(ZIP_TAIL)
+        .read_to_end(&mut tail)
+        .map_err(io_error)?;
     let is_end = |at: usize| {
-        let comment = tail.get(at + 20..at + 22).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+        let comment = tail
+            .get(at + 20..at + 22)
+            .map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
         comment.is_some_and(|comment| at + 22 + comment == tail.len())
     };
-    let is_zip = tail.windows(4).enumerate().any(|(at, window)| window == b"PK\x05\x06" && is_end(at));
-    if is_zip { Err(ArchiveError::archive("The file is a ZIP archive too.")) } else { Ok(()) }
+    let is_zip = tail
+        .windows(4)
+        .enumerate()
+        .any(|(at, window)| window == b"PK\x05\x06" && is_end(at));
+    if is_zip {
+        Err(ArchiveError::archive("The file is a ZIP archive too."))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -65,32 +85,63 @@ mod tests {
 
     #[test]
     fn a_source_distribution_gives_its_metadata() {
-        let inspected = inspect_bytes(&samples::sdist("sample", "1.0", "Requires-Python: >=3.9\n")).unwrap();
+        let inspected =
+            inspect_bytes(&samples::sdist("sample", "1.0", "Requires-Python: >=3.9\n")).unwrap();
         assert_eq!(inspected.metadata.one("requires_python"), Some(">=3.9"));
-        assert!(inspected.metadata_file.starts_with(b"Metadata-Version: 2.1"));
+        assert!(
+            inspected
+                .metadata_file
+                .starts_with(b"Metadata-Version: 2.1")
+        );
     }
 
     #[test]
     fn a_file_that_is_two_archives_is_refused() {
-        let both = [samples::sdist("sample", "1.0", ""), samples::zip(&[("a", b"b")])].concat();
-        assert!(inspect_bytes(&both).unwrap_err().contains("ZIP archive too"));
+        let both = [
+            samples::sdist("sample", "1.0", ""),
+            samples::zip(&[("a", b"b")]),
+        ]
+        .concat();
+        assert!(
+            inspect_bytes(&both)
+                .unwrap_err()
+                .contains("ZIP archive too")
+        );
     }
 
     #[test]
     fn the_license_files_it_names_are_in_it() {
         let with = |version: &str| {
-            let metadata = format!("Metadata-Version: {version}\nName: sample\nVersion: 1.0\nLicense-File: LICENSE\nLicense-File: doc/COPYING\n");
-            move |more: &str| samples::tar_gz(&[("sample-1.0/PKG-INFO", metadata.as_bytes()), ("sample-1.0/LICENSE", b""), (more, b"")])
+            let metadata = format!(
+                "Metadata-Version: {version}\nName: sample\nVersion: 1.0\nLicense-File: LICENSE\nLicense-File: doc/COPYING\n"
+            );
+            move |more: &str| {
+                samples::tar_gz(&[
+                    ("sample-1.0/PKG-INFO", metadata.as_bytes()),
+                    ("sample-1.0/LICENSE", b""),
+                    (more, b""),
+                ])
+            }
         };
         assert!(inspect_bytes(&with("2.4")("sample-1.0/doc/COPYING")).is_ok());
         let error = inspect_bytes(&with("2.4")("sample-1.0/COPYING")).unwrap_err();
-        assert_eq!(error, "License-File doc/COPYING does not exist in distribution file sample-1.0.tar.gz at sample-1.0/doc/COPYING");
+        assert_eq!(
+            error,
+            "License-File doc/COPYING does not exist in distribution file sample-1.0.tar.gz at sample-1.0/doc/COPYING"
+        );
         // Before 2.4 the field was a habit of one tool, and meant nothing.
         assert!(inspect_bytes(&with("2.1")("sample-1.0/COPYING")).is_ok());
     }
 
     #[test]
     fn metadata_that_does_not_parse_is_refused() {
-        assert!(inspect_bytes(&samples::tar_gz(&[("sample-1.0/PKG-INFO", b"Name: sample\n")])).unwrap_err().contains("PKG-INFO is invalid"));
+        assert!(
+            inspect_bytes(&samples::tar_gz(&[(
+                "sample-1.0/PKG-INFO",
+                b"Name: sample\n"
+            )]))
+            .unwrap_err()
+            .contains("PKG-INFO is invalid")
+        );
     }
 }

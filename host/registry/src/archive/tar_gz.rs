@@ -40,16 +40,38 @@ pub(super) struct Contents {
 
 /// Walks the whole archive and checks every entry.
 pub(super) fn read(reader: impl BufRead, packed: u64) -> Result<Contents, ArchiveError> {
-    let mut walk = Walk { input: GzDecoder::new(reader).take(unpacked_limit(packed) + 1), entries: 0, top: None, names: Names::default(), pkg_info: None };
+    let mut walk = Walk {
+        input: GzDecoder::new(reader).take(unpacked_limit(packed) + 1),
+        entries: 0,
+        top: None,
+        names: Names::default(),
+        pkg_info: None,
+    };
     walk.run()?;
     walk.names.check()?;
-    let rest = walk.input.into_inner().into_inner().fill_buf().map_err(super::io_error)?.len();
+    let rest = walk
+        .input
+        .into_inner()
+        .into_inner()
+        .fill_buf()
+        .map_err(super::io_error)?
+        .len();
     if rest > 0 {
-        return Err(ArchiveError::archive("Something follows the gzipped tar archive."));
+        return Err(ArchiveError::archive(
+            "Something follows the gzipped tar archive.",
+        ));
     }
-    let Some(top) = walk.top else { return Err(ArchiveError::archive("The archive is empty.")) };
-    let pkg_info = walk.pkg_info.ok_or_else(|| ArchiveError::archive(format!("PKG-INFO not found at {top}/PKG-INFO.")))?;
-    Ok(Contents { top, pkg_info, names: walk.names })
+    let Some(top) = walk.top else {
+        return Err(ArchiveError::archive("The archive is empty."));
+    };
+    let pkg_info = walk
+        .pkg_info
+        .ok_or_else(|| ArchiveError::archive(format!("PKG-INFO not found at {top}/PKG-INFO.")))?;
+    Ok(Contents {
+        top,
+        pkg_info,
+        names: walk.names,
+    })
 }
 
 struct Walk<R> {
@@ -73,12 +95,24 @@ impl<R: Read> Walk<R> {
             }
             let header = Header::from_byte_slice(&block);
             let damaged = || ArchiveError::archive("The tar archive has a damaged header.");
-            let sum: u32 = block.iter().enumerate().map(|(at, &byte)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(byte) }).sum();
+            let sum: u32 = block
+                .iter()
+                .enumerate()
+                .map(|(at, &byte)| {
+                    if (148..156).contains(&at) {
+                        u32::from(b' ')
+                    } else {
+                        u32::from(byte)
+                    }
+                })
+                .sum();
             if header.cksum().map_err(|_| damaged())? != sum {
                 return Err(damaged());
             }
             if block[124] & 0x80 != 0 {
-                return Err(ArchiveError::archive("The tar archive has an entry of 8 GiB or more, or writes its size as if it had."));
+                return Err(ArchiveError::archive(
+                    "The tar archive has an entry of 8 GiB or more, or writes its size as if it had.",
+                ));
             }
             let size = size_of(&block).ok_or_else(damaged)?;
             check_prefix(header)?;
@@ -100,21 +134,33 @@ impl<R: Read> Walk<R> {
                     let mut global = Extension::default();
                     global.read_pax(&self.read_extension(size)?)?;
                     if !global.is_empty() || !extension.is_empty() {
-                        return Err(ArchiveError::archive("The tar archive renames or resizes all entries at once."));
+                        return Err(ArchiveError::archive(
+                            "The tar archive renames or resizes all entries at once.",
+                        ));
                     }
                 }
                 kind => {
-                    let Extension { path, link, size: stated } = std::mem::take(&mut extension);
+                    let Extension {
+                        path,
+                        link,
+                        size: stated,
+                    } = std::mem::take(&mut extension);
                     let path = match path {
                         Some(path) => path,
                         None => text(header.path_bytes().into_owned())?,
                     };
                     if stated.is_some_and(|stated| stated != size) {
-                        return Err(ArchiveError::archive(format!("The tar archive gives '{}' two different sizes.", excerpt(&path))));
+                        return Err(ArchiveError::archive(format!(
+                            "The tar archive gives '{}' two different sizes.",
+                            excerpt(&path)
+                        )));
                     }
                     let link = match link {
                         Some(link) => Some(link),
-                        None => header.link_name_bytes().map(|link| text(link.into_owned())).transpose()?,
+                        None => header
+                            .link_name_bytes()
+                            .map(|link| text(link.into_owned()))
+                            .transpose()?,
                     };
                     self.entry(kind, &path, link.unwrap_or_default(), size)?;
                 }
@@ -122,65 +168,104 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    fn entry(&mut self, kind: EntryType, path: &str, link: String, size: u64) -> Result<(), ArchiveError> {
+    fn entry(
+        &mut self,
+        kind: EntryType,
+        path: &str,
+        link: String,
+        size: u64,
+    ) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
-            return Err(ArchiveError::archive(format!("The tar archive has more than {MAX_ENTRIES} entries.")));
+            return Err(ArchiveError::archive(format!(
+                "The tar archive has more than {MAX_ENTRIES} entries."
+            )));
         }
         let path = path.strip_prefix("./").unwrap_or(path);
         let is_folder = kind == EntryType::Directory;
         if is_folder && size != 0 {
-            return Err(ArchiveError::archive("The tar archive has a folder with content."));
+            return Err(ArchiveError::archive(
+                "The tar archive has a folder with content.",
+            ));
         }
         if is_folder && (path.is_empty() || path == "." || path == "/") {
             return Ok(());
         }
         check_path(path)?;
         if !is_folder && path.ends_with('/') {
-            return Err(ArchiveError::archive(format!("'{path}' is a file by its kind and a folder by its name.")));
+            return Err(ArchiveError::archive(format!(
+                "'{path}' is a file by its kind and a folder by its name."
+            )));
         }
         let top = path.split('/').next().unwrap_or_default();
         match &self.top {
             None => self.top = Some(top.to_owned()),
             Some(first) if first == top => {}
-            Some(first) => return Err(ArchiveError::archive(format!("Incorrect number of top-level folders: '{first}' and '{top}'; only one is allowed."))),
+            Some(first) => {
+                return Err(ArchiveError::archive(format!(
+                    "Incorrect number of top-level folders: '{first}' and '{top}'; only one is allowed."
+                )));
+            }
         }
         let inside = &path[top.len()..];
         // Where file names have no case, it would take the place of the real one.
-        if inside != "/PKG-INFO" && inside.trim_end_matches('/').eq_ignore_ascii_case("/PKG-INFO") {
-            return Err(ArchiveError::archive(format!("'{path}' is PKG-INFO in other letters.")));
+        if inside != "/PKG-INFO"
+            && inside
+                .trim_end_matches('/')
+                .eq_ignore_ascii_case("/PKG-INFO")
+        {
+            return Err(ArchiveError::archive(format!(
+                "'{path}' is PKG-INFO in other letters."
+            )));
         }
         match kind {
             EntryType::Directory => self.names.add_folder(path)?,
             // A hard link repeats its target's size in some archives, without content.
-            EntryType::Symlink | EntryType::Link if size != 0 => return Err(ArchiveError::archive(format!("The link '{path}' has content."))),
+            EntryType::Symlink | EntryType::Link if size != 0 => {
+                return Err(ArchiveError::archive(format!(
+                    "The link '{path}' has content."
+                )));
+            }
             EntryType::Symlink => self.names.add(path, Node::SymbolicLink(link))?,
             EntryType::Link => self.names.add(path, Node::HardLink(link))?,
             EntryType::Regular | EntryType::Continuous if inside == "/PKG-INFO" => {
                 // Installers read it while they unpack: not even the same is expected twice.
                 if self.names.contains(path) {
-                    return Err(ArchiveError::archive(format!("The tar archive has two entries named '{path}'.")));
+                    return Err(ArchiveError::archive(format!(
+                        "The tar archive has two entries named '{path}'."
+                    )));
                 }
                 if size > MAX_METADATA_BYTES {
-                    return Err(ArchiveError::archive(format!("PKG-INFO is larger than {MAX_METADATA_BYTES} bytes.")));
+                    return Err(ArchiveError::archive(format!(
+                        "PKG-INFO is larger than {MAX_METADATA_BYTES} bytes."
+                    )));
                 }
                 let content = self.read_content(size)?;
-                self.names.add(path, Node::File(Sha256::digest(&content).into()))?;
+                self.names
+                    .add(path, Node::File(Sha256::digest(&content).into()))?;
                 self.pkg_info = Some(content);
             }
             EntryType::Regular | EntryType::Continuous => {
                 let digest = self.digest(size)?;
                 self.names.add(path, Node::File(digest))?;
             }
-            EntryType::GNUSparse => return Err(ArchiveError::archive("The tar archive has sparse files.")),
-            _ => return Err(ArchiveError::archive(format!("'{path}' is neither a file nor a folder."))),
+            EntryType::GNUSparse => {
+                return Err(ArchiveError::archive("The tar archive has sparse files."));
+            }
+            _ => {
+                return Err(ArchiveError::archive(format!(
+                    "'{path}' is neither a file nor a folder."
+                )));
+            }
         }
         Ok(())
     }
 
     fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
         if size > MAX_EXTENSION_BYTES {
-            return Err(ArchiveError::archive(format!("The tar archive has an extension header of more than {MAX_EXTENSION_BYTES} bytes.")));
+            return Err(ArchiveError::archive(format!(
+                "The tar archive has an extension header of more than {MAX_EXTENSION_BYTES} bytes."
+            )));
         }
         self.read_content(size)
     }
@@ -188,7 +273,9 @@ impl<R: Read> Walk<R> {
     /// Reads `size` bytes and the padding behind them. Callers bound `size`.
     fn read_content(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = vec![0u8; usize::try_from(size).map_err(|_| self.ended())?];
-        self.input.read_exact(&mut bytes).map_err(|_| self.ended())?;
+        self.input
+            .read_exact(&mut bytes)
+            .map_err(|_| self.ended())?;
         self.skip_exactly(padding(size))?;
         Ok(bytes)
     }
@@ -200,7 +287,9 @@ impl<R: Read> Walk<R> {
         let mut left = size;
         while left > 0 {
             let wanted = batch.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.input.read_exact(&mut batch[..wanted]).map_err(|_| self.ended())?;
+            self.input
+                .read_exact(&mut batch[..wanted])
+                .map_err(|_| self.ended())?;
             hasher.update(&batch[..wanted]);
             left -= wanted as u64;
         }
@@ -209,8 +298,13 @@ impl<R: Read> Walk<R> {
     }
 
     fn skip_exactly(&mut self, size: u64) -> Result<(), ArchiveError> {
-        let skipped = std::io::copy(&mut (&mut self.input).take(size), &mut std::io::sink()).map_err(|_| self.ended())?;
-        if skipped == size { Ok(()) } else { Err(self.ended()) }
+        let skipped = std::io::copy(&mut (&mut self.input).take(size), &mut std::io::sink())
+            .map_err(|_| self.ended())?;
+        if skipped == size {
+            Ok(())
+        } else {
+            Err(self.ended())
+        }
     }
 
     /// Whether there was a whole block; false at a clean end.
@@ -221,7 +315,11 @@ impl<R: Read> Walk<R> {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(ArchiveError::archive("The file is not a gzipped tar archive, or it is damaged.")),
+                Err(_) => {
+                    return Err(ArchiveError::archive(
+                        "The file is not a gzipped tar archive, or it is damaged.",
+                    ));
+                }
             }
         }
         match filled {
@@ -259,7 +357,8 @@ fn text(mut bytes: Vec<u8>) -> Result<String, ArchiveError> {
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
-    String::from_utf8(bytes).map_err(|_| ArchiveError::archive("The tar archive has a name that is not UTF-8."))
+    String::from_utf8(bytes)
+        .map_err(|_| ArchiveError::archive("The tar archive has a name that is not UTF-8."))
 }
 
 /// A size that was stated is that of the next entry; some readers take it for that of the
@@ -267,7 +366,9 @@ fn text(mut bytes: Vec<u8>) -> Result<String, ArchiveError> {
 fn check_no_size_yet(extension: &Extension) -> Result<(), ArchiveError> {
     match extension.size {
         None => Ok(()),
-        Some(_) => Err(ArchiveError::archive("The tar archive states a size before another extension header.")),
+        Some(_) => Err(ArchiveError::archive(
+            "The tar archive states a size before another extension header.",
+        )),
     }
 }
 
@@ -275,20 +376,37 @@ fn check_no_size_yet(extension: &Extension) -> Result<(), ArchiveError> {
 /// binary form for sizes beyond 8 GiB is read differently by different readers.
 fn size_of(block: &[u8; BLOCK]) -> Option<u64> {
     let field = block[124..136].trim_ascii_start();
-    let digits = field.iter().take_while(|c| matches!(c, b'0'..=b'7')).count();
+    let digits = field
+        .iter()
+        .take_while(|c| matches!(c, b'0'..=b'7'))
+        .count();
     let (digits, padding) = field.split_at(digits);
     if padding.iter().any(|c| !matches!(c, 0 | b' ')) {
         return None;
     }
-    Some(digits.iter().fold(0, |size, digit| size * 8 + u64::from(digit - b'0')))
+    Some(
+        digits
+            .iter()
+            .fold(0, |size, digit| size * 8 + u64::from(digit - b'0')),
+    )
 }
 
 /// Only the format of POSIX has a second half of the name here; GNU's keeps times there, and
 /// some readers take those for a name.
 fn check_prefix(header: &Header) -> Result<(), ArchiveError> {
     let block = header.as_bytes();
-    let is_plain = if header.as_ustar().is_some() { &block[508..] != b"tar\0" } else { block[345..500].iter().all(|&c| c == 0) };
-    if is_plain { Ok(()) } else { Err(ArchiveError::archive("The tar archive has a header that is read differently by different tools.")) }
+    let is_plain = if header.as_ustar().is_some() {
+        &block[508..] != b"tar\0"
+    } else {
+        block[345..500].iter().all(|&c| c == 0)
+    };
+    if is_plain {
+        Ok(())
+    } else {
+        Err(ArchiveError::archive(
+            "The tar archive has a header that is read differently by different tools.",
+        ))
+    }
 }
 
 #[cfg(test)]

@@ -47,8 +47,20 @@ impl ProjectEntry {
         files.sort_by(|a, b| a.version.cmp(&b.version).then_with(|| a.name.cmp(&b.name)));
         let mut versions: Vec<Version> = files.iter().map(|file| file.version.clone()).collect();
         versions.dedup();
-        let by_name = files.iter().enumerate().map(|(position, file)| (file.name.clone(), position)).collect();
-        Self { project, settings, files, versions, by_name, html: OnceLock::new(), json: OnceLock::new() }
+        let by_name = files
+            .iter()
+            .enumerate()
+            .map(|(position, file)| (file.name.clone(), position))
+            .collect();
+        Self {
+            project,
+            settings,
+            files,
+            versions,
+            by_name,
+            html: OnceLock::new(),
+            json: OnceLock::new(),
+        }
     }
 
     /// The newest version, pre-releases included.
@@ -69,10 +81,17 @@ impl ProjectEntry {
     }
 
     /// Makes the page and keeps it: not to be called on the threads that serve.
-    pub(crate) fn make_page(&self, format: PageFormat, urls: &super::Urls, room: &PageFiles) -> io::Result<Page> {
+    pub(crate) fn make_page(
+        &self,
+        format: PageFormat,
+        urls: &super::Urls,
+        room: &PageFiles,
+    ) -> io::Result<Page> {
         let body = match format {
             PageFormat::Html => super::html::project(&self.project, &self.files, urls),
-            PageFormat::Json => super::simple_json::project(&self.project, &self.files, &self.versions, urls),
+            PageFormat::Json => {
+                super::simple_json::project(&self.project, &self.files, &self.versions, urls)
+            }
         };
         let page = Page::new(body, self.project.last_serial, room)?;
         Ok(self.kept(format).get_or_init(|| page).clone())
@@ -86,12 +105,22 @@ impl ProjectEntry {
 
     /// Bytes in memory, roughly.
     fn weight(&self) -> u32 {
-        let texts = |file: &FileRow| 2 * file.name.len() + file.requires_python.as_ref().map_or(0, String::len);
+        let texts = |file: &FileRow| {
+            2 * file.name.len() + file.requires_python.as_ref().map_or(0, String::len)
+        };
         let texts: usize = self.files.iter().map(texts).sum();
         // The pages are not made yet.
         let page = page_weight(texts + 300 * self.files.len());
         let files = texts + 600 * self.files.len();
-        let settings = if self.settings.as_object().is_none_or(|settings| settings.is_empty()) { 0 } else { self.settings.to_string().len() };
+        let settings = if self
+            .settings
+            .as_object()
+            .is_none_or(|settings| settings.is_empty())
+        {
+            0
+        } else {
+            self.settings.to_string().len()
+        };
         u32::try_from(1000 + files + settings + 2 * page).unwrap_or(u32::MAX)
     }
 }
@@ -145,10 +174,16 @@ impl IndexCache {
         let most = u32::try_from(bytes / 2).unwrap_or(u32::MAX);
         let weigher = move |_: &String, entry: &Arc<ProjectEntry>| entry.weight().min(most);
         Self {
-            projects: moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher).build(),
+            projects: moka::sync::Cache::builder()
+                .max_capacity(bytes)
+                .weigher(weigher)
+                .build(),
             json: moka::sync::Cache::builder()
                 .max_capacity(bytes / 4)
-                .weigher(|_: &JsonKey, page: &JsonPage| u32::try_from(page.page.weight() + page.people.weight() + 500).unwrap_or(u32::MAX))
+                .weigher(|_: &JsonKey, page: &JsonPage| {
+                    u32::try_from(page.page.weight() + page.people.weight() + 500)
+                        .unwrap_or(u32::MAX)
+                })
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
             turns: (0..EPOCHS).map(|_| Arc::default()).collect(),
@@ -163,16 +198,24 @@ impl IndexCache {
 
     /// A turn to make what is kept of this project; look again at what is kept once it is here.
     pub(crate) async fn turn(&self, normalized: &str) -> OwnedMutexGuard<()> {
-        self.turns[self.hasher.hash_one(normalized) as usize % EPOCHS].clone().lock_owned().await
+        self.turns[self.hasher.hash_one(normalized) as usize % EPOCHS]
+            .clone()
+            .lock_owned()
+            .await
     }
 
     /// One of the few places to load and make pages in. None if it takes too long until one is
     /// free.
     pub(crate) async fn place(&self, kind: Making) -> Result<OwnedSemaphorePermit, StorageError> {
-        let place = timeout(Duration::from_millis(PAGE_WAIT.milliseconds()), self.places[kind as usize].clone().acquire_owned());
+        let place = timeout(
+            Duration::from_millis(PAGE_WAIT.milliseconds()),
+            self.places[kind as usize].clone().acquire_owned(),
+        );
         match place.await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(StorageError::Unavailable("too many pages are being made".to_owned())),
+            _ => Err(StorageError::Unavailable(
+                "too many pages are being made".to_owned(),
+            )),
         }
     }
 
@@ -209,7 +252,10 @@ impl IndexCache {
     /// since then stays.
     pub(crate) fn changed(&self, normalized: &str, serial: i64) {
         self.epoch_of(normalized).fetch_add(1, Ordering::SeqCst);
-        if self.project(normalized).is_none_or(|entry| entry.project.last_serial < serial) {
+        if self
+            .project(normalized)
+            .is_none_or(|entry| entry.project.last_serial < serial)
+        {
             self.projects.invalidate(normalized);
         }
     }

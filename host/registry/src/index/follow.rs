@@ -16,7 +16,11 @@ const ROUNDS_FOR_SETTINGS: u32 = 10;
 const MAX_FOLLOWED: u32 = 500;
 
 /// Events that change what a cached entry says and that no reader's serial tells of.
-const QUIET_EVENTS: [EventKind; 3] = [EventKind::ProjectConfigured, EventKind::RoleGranted, EventKind::RoleRevoked];
+const QUIET_EVENTS: [EventKind; 3] = [
+    EventKind::ProjectConfigured,
+    EventKind::RoleGranted,
+    EventKind::RoleRevoked,
+];
 
 /// Where the follower stands.
 struct Position {
@@ -37,8 +41,14 @@ impl Registry {
         loop {
             round = round.wrapping_add(1);
             let followed = match &mut position {
-                None => self.start_following().await.map(|start| position = Some(start)),
-                Some(position) => self.follow(position, round.is_multiple_of(ROUNDS_FOR_SETTINGS)).await,
+                None => self
+                    .start_following()
+                    .await
+                    .map(|start| position = Some(start)),
+                Some(position) => {
+                    self.follow(position, round.is_multiple_of(ROUNDS_FOR_SETTINGS))
+                        .await
+                }
             };
             if let Err(error) = followed {
                 tracing::warn!(%error, "cannot follow changes of the index; pages are not kept meanwhile");
@@ -62,18 +72,39 @@ impl Registry {
         // Whatever was kept before may be older than where we start.
         self.inner.cache.forget_all();
         self.inner.list.doubt(false);
-        Ok(Position { serial: marker.serial, revision: marker.revision, sequences })
+        Ok(Position {
+            serial: marker.serial,
+            revision: marker.revision,
+            sequences,
+        })
     }
 
     async fn newest_event(&self, kind: EventKind) -> Result<i64, StorageError> {
-        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-        Ok(self.inner.storage.events(&filter, None, 1).await?.first().map_or(0, |row| row.sequence))
+        let filter = AuditFilter {
+            kind: Some(kind),
+            ..AuditFilter::default()
+        };
+        Ok(self
+            .inner
+            .storage
+            .events(&filter, None, 1)
+            .await?
+            .first()
+            .map_or(0, |row| row.sequence))
     }
 
-    async fn follow(&self, position: &mut Position, with_settings: bool) -> Result<(), StorageError> {
+    async fn follow(
+        &self,
+        position: &mut Position,
+        with_settings: bool,
+    ) -> Result<(), StorageError> {
         let marker = self.inner.storage.change_marker().await?;
         if marker.serial != position.serial {
-            let rows = self.inner.storage.journal(position.serial, MAX_FOLLOWED).await?;
+            let rows = self
+                .inner
+                .storage
+                .journal(position.serial, MAX_FOLLOWED)
+                .await?;
             if rows.len() == MAX_FOLLOWED as usize {
                 self.inner.cache.forget_all();
             }
@@ -96,13 +127,26 @@ impl Registry {
         if newest == *sequence {
             return Ok(());
         }
-        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-        let rows = self.inner.storage.events(&filter, None, MAX_FOLLOWED).await?;
-        if rows.last().is_some_and(|oldest| oldest.sequence > *sequence) && rows.len() == MAX_FOLLOWED as usize {
+        let filter = AuditFilter {
+            kind: Some(kind),
+            ..AuditFilter::default()
+        };
+        let rows = self
+            .inner
+            .storage
+            .events(&filter, None, MAX_FOLLOWED)
+            .await?;
+        if rows
+            .last()
+            .is_some_and(|oldest| oldest.sequence > *sequence)
+            && rows.len() == MAX_FOLLOWED as usize
+        {
             self.inner.cache.forget_all();
         }
         for row in rows.iter().filter(|row| row.sequence > *sequence) {
-            let Some(id) = row.event.project else { continue };
+            let Some(id) = row.event.project else {
+                continue;
+            };
             if let Some(project) = self.inner.storage.project_by_id(id).await? {
                 self.inner.cache.forget(project.name.normalized());
             }

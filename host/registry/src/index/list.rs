@@ -90,7 +90,12 @@ struct Entry<'a> {
 impl<'a> From<&'a IndexEntry> for Entry<'a> {
     fn from(entry: &'a IndexEntry) -> Self {
         let is_hidden = entry.status == ProjectStatus::Quarantined;
-        Self { normalized: &entry.normalized, written: &entry.written, serial: entry.last_serial, is_hidden }
+        Self {
+            normalized: &entry.normalized,
+            written: &entry.written,
+            serial: entry.last_serial,
+            is_hidden,
+        }
     }
 }
 
@@ -115,14 +120,32 @@ impl List {
     fn of(chunks: Vec<Arc<Chunk>>, path: Arc<str>, serial: i64, list_serial: i64) -> Self {
         let form = |format| {
             let length = page::length(&chunks, format, serial, list_serial);
-            let shown_serial = if format == PageFormat::Html { list_serial } else { serial };
+            let shown_serial = if format == PageFormat::Html {
+                list_serial
+            } else {
+                serial
+            };
             // Pages of one form and serial have the same names; the rest is for a database
             // that was put back to an earlier state.
             let text = format!("{format:?} {API_VERSION} {path} {shown_serial} {length}");
-            Form { length, etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..16])).into() }
+            Form {
+                length,
+                etag: format!(
+                    "\"{}\"",
+                    data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..16])
+                )
+                .into(),
+            }
         };
         let (html, json) = (form(PageFormat::Html), form(PageFormat::Json));
-        Self { chunks, path, serial, list_serial, html, json }
+        Self {
+            chunks,
+            path,
+            serial,
+            list_serial,
+            html,
+            json,
+        }
     }
 
     /// The list with these projects after its last one; they are in order, too.
@@ -141,22 +164,36 @@ impl List {
 
     /// Whether a project with this normalized name is in it, hidden or not.
     pub(crate) fn holds(&self, normalized: &str) -> bool {
-        let Some(chunk) = self.chunks.get(self.place_of(normalized)) else { return false };
+        let Some(chunk) = self.chunks.get(self.place_of(normalized)) else {
+            return false;
+        };
         chunk.entries().any(|entry| entry.normalized == normalized)
     }
 
     /// The list after these changes, by normalized name.
-    pub(crate) fn with(&self, changes: &BTreeMap<String, Change>, serial: i64, list_serial: i64) -> Self {
+    pub(crate) fn with(
+        &self,
+        changes: &BTreeMap<String, Change>,
+        serial: i64,
+        list_serial: i64,
+    ) -> Self {
         let mut by_place: BTreeMap<usize, Vec<(&str, &Change)>> = BTreeMap::new();
         for (name, change) in changes {
-            by_place.entry(self.place_of(name)).or_default().push((name, change));
+            by_place
+                .entry(self.place_of(name))
+                .or_default()
+                .push((name, change));
         }
         let mut chunks = Vec::with_capacity(self.chunks.len() + by_place.len());
         for place in 0..self.chunks.len().max(1) {
             let before = self.chunks.get(place);
             match (before, by_place.get(&place)) {
                 (Some(chunk), None) => chunks.push(chunk.clone()),
-                (_, changes) => chunks.extend(changed(before.map(|chunk| &**chunk), changes.map_or(&[], Vec::as_slice), &self.path)),
+                (_, changes) => chunks.extend(changed(
+                    before.map(|chunk| &**chunk),
+                    changes.map_or(&[], Vec::as_slice),
+                    &self.path,
+                )),
             }
         }
         Self::of(chunks, self.path.clone(), serial, list_serial)
@@ -164,7 +201,9 @@ impl List {
 
     /// Position of the chunk that holds this name or would.
     fn place_of(&self, normalized: &str) -> usize {
-        self.chunks.partition_point(|chunk| chunk.first() <= normalized).saturating_sub(1)
+        self.chunks
+            .partition_point(|chunk| chunk.first() <= normalized)
+            .saturating_sub(1)
     }
 }
 
@@ -172,7 +211,10 @@ impl List {
 fn changed(before: Option<&Chunk>, changes: &[(&str, &Change)], path: &str) -> Vec<Arc<Chunk>> {
     let mut entries: Vec<Entry<'_>> = before.into_iter().flat_map(Chunk::entries).collect();
     for (name, change) in changes {
-        match (entries.binary_search_by(|entry| entry.normalized.cmp(name)), change) {
+        match (
+            entries.binary_search_by(|entry| entry.normalized.cmp(name)),
+            change,
+        ) {
             (Ok(at), Change::Touched(serial)) => entries[at].serial = *serial,
             (Ok(at), Change::Is(entry)) => entries[at] = entry.into(),
             (Ok(at), Change::IsNot) => drop(entries.remove(at)),
@@ -181,12 +223,18 @@ fn changed(before: Option<&Chunk>, changes: &[(&str, &Change)], path: &str) -> V
         }
     }
     let parts = entries.len().div_ceil(CHUNK * 2);
-    entries.chunks(entries.len().div_ceil(parts.max(1)).max(1)).map(|entries| Arc::new(Chunk::new(entries, path))).collect()
+    entries
+        .chunks(entries.len().div_ceil(parts.max(1)).max(1))
+        .map(|entries| Arc::new(Chunk::new(entries, path)))
+        .collect()
 }
 
 impl Chunk {
     fn new(entries: &[Entry<'_>], path: &str) -> Self {
-        let (mut normalized, mut written) = (String::with_capacity(entries.len() * 24), String::with_capacity(entries.len()));
+        let (mut normalized, mut written) = (
+            String::with_capacity(entries.len() * 24),
+            String::with_capacity(entries.len()),
+        );
         for entry in entries {
             normalized.push_str(entry.normalized);
             normalized.push('\n');
@@ -195,21 +243,48 @@ impl Chunk {
             }
             written.push('\n');
         }
-        let marks = entries.iter().map(|entry| entry.serial << 1 | i64::from(entry.is_hidden)).collect();
-        let part = |format| Part { length: page::part_length(entries, format, path), deflated: OnceCell::new() };
+        let marks = entries
+            .iter()
+            .map(|entry| entry.serial << 1 | i64::from(entry.is_hidden))
+            .collect();
+        let part = |format| Part {
+            length: page::part_length(entries, format, path),
+            deflated: OnceCell::new(),
+        };
         let grams = search::Grams::of(&normalized);
-        let hidden = entries.iter().filter(|entry| entry.is_hidden).map(|entry| entry.normalized.into()).collect();
-        Self { normalized: normalized.into(), written: written.into(), marks, hidden, grams, html: part(PageFormat::Html), json: part(PageFormat::Json) }
+        let hidden = entries
+            .iter()
+            .filter(|entry| entry.is_hidden)
+            .map(|entry| entry.normalized.into())
+            .collect();
+        Self {
+            normalized: normalized.into(),
+            written: written.into(),
+            marks,
+            hidden,
+            grams,
+            html: part(PageFormat::Html),
+            json: part(PageFormat::Json),
+        }
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let names = self.normalized.split_terminator('\n').zip(self.written.split_terminator('\n'));
-        names.zip(&self.marks).map(|((normalized, written), mark)| Entry {
-            normalized,
-            written: if written.is_empty() { normalized } else { written },
-            serial: mark >> 1,
-            is_hidden: mark & 1 == 1,
-        })
+        let names = self
+            .normalized
+            .split_terminator('\n')
+            .zip(self.written.split_terminator('\n'));
+        names
+            .zip(&self.marks)
+            .map(|((normalized, written), mark)| Entry {
+                normalized,
+                written: if written.is_empty() {
+                    normalized
+                } else {
+                    written
+                },
+                serial: mark >> 1,
+                is_hidden: mark & 1 == 1,
+            })
     }
 
     fn first(&self) -> &str {

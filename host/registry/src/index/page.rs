@@ -48,7 +48,13 @@ impl Page {
     pub(crate) fn new(body: Vec<u8>, last_serial: i64, files: &PageFiles) -> io::Result<Self> {
         let digest = Sha256::digest(&body);
         let etag = format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..16])).into();
-        Ok(Self { body: files.keep(body)?, etag, last_serial, files: files.clone(), gzip: Arc::default() })
+        Ok(Self {
+            body: files.keep(body)?,
+            etag,
+            last_serial,
+            files: files.clone(),
+            gzip: Arc::default(),
+        })
     }
 
     /// Whether the page is worth compressing.
@@ -69,7 +75,13 @@ impl Page {
         let page = self.clone();
         let compressed = tokio::spawn(async move {
             let compress = async {
-                let place = page.files.compressing.clone().acquire_owned().await.map_err(io::Error::other)?;
+                let place = page
+                    .files
+                    .compressing
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .map_err(io::Error::other)?;
                 let (body, files) = (page.body.clone(), page.files.clone());
                 blocking(move || {
                     let _place = place;
@@ -197,7 +209,11 @@ struct Written {
 impl PageFiles {
     pub(crate) fn with_room(folder: PathBuf, bytes: u64) -> Self {
         let compressing = Arc::new(Semaphore::new(PAGES_AT_ONCE.length() / 2));
-        Self { folder: Arc::new(folder), room: Arc::new(Semaphore::new(units(bytes) as usize)), compressing }
+        Self {
+            folder: Arc::new(folder),
+            room: Arc::new(Semaphore::new(units(bytes) as usize)),
+            compressing,
+        }
     }
 
     /// Keeps what is short in memory and writes the rest to a file.
@@ -212,9 +228,18 @@ impl PageFiles {
 
     /// A file for so many bytes, gone once nobody reads it.
     fn create(&self, bytes: u64) -> io::Result<Written> {
-        let no_room = |_| io::Error::other("too many large pages are being read; try again in a minute");
-        let room = self.room.clone().try_acquire_many_owned(units(bytes)).map_err(no_room)?;
-        Ok(Written { file: tempfile::tempfile_in(&*self.folder)?, length: 0, room })
+        let no_room =
+            |_| io::Error::other("too many large pages are being read; try again in a minute");
+        let room = self
+            .room
+            .clone()
+            .try_acquire_many_owned(units(bytes))
+            .map_err(no_room)?;
+        Ok(Written {
+            file: tempfile::tempfile_in(&*self.folder)?,
+            length: 0,
+            room,
+        })
     }
 }
 
@@ -233,9 +258,16 @@ impl Write for Written {
 impl Written {
     /// What got short enough is kept in memory; room that is not needed is given back.
     fn finish(mut self) -> io::Result<PageBytes> {
-        let spare = self.room.num_permits().saturating_sub(units(self.length) as usize);
+        let spare = self
+            .room
+            .num_permits()
+            .saturating_sub(units(self.length) as usize);
         drop(self.room.split(spare));
-        let file = PageFile { file: Arc::new(self.file), length: self.length, _room: Arc::new(self.room) };
+        let file = PageFile {
+            file: Arc::new(self.file),
+            length: self.length,
+            _room: Arc::new(self.room),
+        };
         match file.length <= PAGE_IN_MEMORY.get() {
             true => Ok(PageBytes::Memory(file.read(0, file.length)?)),
             false => Ok(PageBytes::File(file)),
@@ -277,20 +309,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = PageFiles::with_room(folder.path().to_owned(), 64 << 20);
         let bound = PAGE_IN_MEMORY.length();
-        for (length, is_in_memory) in [(0, true), (LARGE, true), (bound, true), (bound + 1, false), (3 * bound, false)] {
+        for (length, is_in_memory) in [
+            (0, true),
+            (LARGE, true),
+            (bound, true),
+            (bound + 1, false),
+            (3 * bound, false),
+        ] {
             let page = page(length, &files).unwrap();
-            assert_eq!(matches!(page.body, PageBytes::Memory(_)), is_in_memory, "{length}");
+            assert_eq!(
+                matches!(page.body, PageBytes::Memory(_)),
+                is_in_memory,
+                "{length}"
+            );
             let plain = sent(&page.body).await;
-            assert_eq!((plain.len(), &plain[..]), (length, &page.body.whole().await.unwrap()[..]));
+            assert_eq!(
+                (plain.len(), &plain[..]),
+                (length, &page.body.whole().await.unwrap()[..])
+            );
             let Some(compressed) = page.gzip().await else {
                 assert!(length < LARGE);
                 continue;
             };
             let mut again = Vec::new();
-            flate2::read::GzDecoder::new(&sent(&compressed).await[..]).read_to_end(&mut again).unwrap();
+            flate2::read::GzDecoder::new(&sent(&compressed).await[..])
+                .read_to_end(&mut again)
+                .unwrap();
             assert!(again == plain, "{length}");
         }
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "files without a name");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "files without a name"
+        );
     }
 
     #[tokio::test]
@@ -298,7 +349,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = PageFiles::with_room(folder.path().to_owned(), 64 << 20);
         let page = page(8 * PAGE_IN_MEMORY.length(), &files).unwrap();
-        let held = files.compressing.clone().acquire_many_owned(PAGES_AT_ONCE.get() / 2).await.unwrap();
+        let held = files
+            .compressing
+            .clone()
+            .acquire_many_owned(PAGES_AT_ONCE.get() / 2)
+            .await
+            .unwrap();
         for _ in 0..20 {
             let wanted = tokio::time::timeout(std::time::Duration::from_millis(1), page.gzip());
             assert!(wanted.await.is_err(), "it is not compressed yet");
@@ -307,7 +363,11 @@ mod tests {
         let compressed = page.gzip().await.unwrap();
         assert_eq!(compressed.length(), page.gzip().await.unwrap().length());
         let taken = units(page.body.length()) + units(compressed.length());
-        assert_eq!(files.room.available_permits(), (64 << 20) / ROOM_UNIT as usize - taken as usize, "once");
+        assert_eq!(
+            files.room.available_permits(),
+            (64 << 20) / ROOM_UNIT as usize - taken as usize,
+            "once"
+        );
     }
 
     #[tokio::test]
@@ -317,9 +377,15 @@ mod tests {
         let files = PageFiles::with_room(folder.path().to_owned(), 4 * PAGE_IN_MEMORY.get());
         let whole = files.room.available_permits();
         let held = page(2 * bound, &files).unwrap();
-        assert!(held.gzip().await.is_none(), "there is no room for it compressed as well");
+        assert!(
+            held.gzip().await.is_none(),
+            "there is no room for it compressed as well"
+        );
         assert!(page(3 * bound, &files).is_err());
-        assert!(page(bound, &files).is_ok(), "what is not large needs no room");
+        assert!(
+            page(bound, &files).is_ok(),
+            "what is not large needs no room"
+        );
         let reader = held.body.clone();
         drop(held);
         assert!(page(3 * bound, &files).is_err(), "somebody reads it still");
@@ -327,7 +393,12 @@ mod tests {
         assert_eq!(files.room.available_permits(), whole);
         assert!(page(3 * bound, &files).is_ok());
         // Of a file that gets shorter only its length stays taken.
-        let blank = Page::new(vec![b' '; 3 * bound], 1, &PageFiles::with_room(folder.path().to_owned(), 16 * bound as u64)).unwrap();
+        let blank = Page::new(
+            vec![b' '; 3 * bound],
+            1,
+            &PageFiles::with_room(folder.path().to_owned(), 16 * bound as u64),
+        )
+        .unwrap();
         let before = blank.files.room.available_permits();
         assert!(matches!(blank.gzip().await, Some(PageBytes::Memory(_))));
         assert_eq!(blank.files.room.available_permits(), before);

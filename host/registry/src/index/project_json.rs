@@ -20,7 +20,10 @@ pub(super) struct Shown<'a> {
 
 /// The release of this version; without one, what stands for the project. None if there is
 /// none that readers see.
-pub(super) fn shown<'a>(releases: &'a [ReleaseRow], version: Option<&Version>) -> Option<&'a ReleaseRow> {
+pub(super) fn shown<'a>(
+    releases: &'a [ReleaseRow],
+    version: Option<&Version>,
+) -> Option<&'a ReleaseRow> {
     match version {
         Some(version) => releases.iter().find(|release| release.version == *version),
         None => latest(releases),
@@ -28,9 +31,23 @@ pub(super) fn shown<'a>(releases: &'a [ReleaseRow], version: Option<&Version>) -
 }
 
 /// The page of a project, `with_all` its releases, or of one release.
-pub(super) fn page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: &Shown<'_>, roles: &[RoleRow], with_all: bool, urls: &Urls) -> Vec<u8> {
+pub(super) fn page(
+    entry: &ProjectEntry,
+    releases: &[ReleaseRow],
+    shown: &Shown<'_>,
+    roles: &[RoleRow],
+    with_all: bool,
+    urls: &Urls,
+) -> Vec<u8> {
     let by_release = by_release(entry, |release| with_all || release == shown.release.id);
-    let files_of = |release: &ReleaseRow| by_release.get(&release.id).into_iter().flatten().map(|row| file(row, urls)).collect::<Vec<_>>();
+    let files_of = |release: &ReleaseRow| {
+        by_release
+            .get(&release.id)
+            .into_iter()
+            .flatten()
+            .map(|row| file(row, urls))
+            .collect::<Vec<_>>()
+    };
     let mut page = Map::new();
     page.insert("info".to_owned(), info(entry, shown, urls));
     page.insert("last_serial".to_owned(), entry.project.last_serial.into());
@@ -38,7 +55,10 @@ pub(super) fn page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: &Shown<
     if with_all {
         let mut sorted: Vec<&ReleaseRow> = releases.iter().collect();
         sorted.sort_by(|a, b| a.version.cmp(&b.version));
-        let all: Map<String, Value> = sorted.into_iter().map(|release| (release.version.to_string(), Value::Array(files_of(release)))).collect();
+        let all: Map<String, Value> = sorted
+            .into_iter()
+            .map(|release| (release.version.to_string(), Value::Array(files_of(release))))
+            .collect();
         page.insert("releases".to_owned(), Value::Object(all));
     }
     page.insert("urls".to_owned(), Value::Array(files_of(shown.release)));
@@ -53,7 +73,13 @@ pub(super) const LISTED: usize = 200;
 /// What people are shown, in the form of [`page`]: of the releases the newest ones only, with
 /// nothing of their files but how many there are and whether they are yanked. A project may
 /// have tens of thousands of files, and this is read again for each look at its page.
-pub(super) fn people_page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: &Shown<'_>, with_all: bool, urls: &Urls) -> Vec<u8> {
+pub(super) fn people_page(
+    entry: &ProjectEntry,
+    releases: &[ReleaseRow],
+    shown: &Shown<'_>,
+    with_all: bool,
+    urls: &Urls,
+) -> Vec<u8> {
     let by_release = by_release(entry, |release| with_all || release == shown.release.id);
     let files = by_release.get(&shown.release.id);
     let mut page = Map::new();
@@ -61,8 +87,21 @@ pub(super) fn people_page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: 
     // Megabytes that the page does not show.
     info.as_object_mut().map(|info| info.remove("description"));
     page.insert("info".to_owned(), info);
-    page.insert("urls".to_owned(), files.into_iter().flatten().take(LISTED).map(|row| file(row, urls)).collect());
-    page.insert("more_files".to_owned(), files.map_or(0, |files| files.len().saturating_sub(LISTED)).into());
+    page.insert(
+        "urls".to_owned(),
+        files
+            .into_iter()
+            .flatten()
+            .take(LISTED)
+            .map(|row| file(row, urls))
+            .collect(),
+    );
+    page.insert(
+        "more_files".to_owned(),
+        files
+            .map_or(0, |files| files.len().saturating_sub(LISTED))
+            .into(),
+    );
     if with_all {
         let mut sorted: Vec<&ReleaseRow> = releases.iter().collect();
         sorted.sort_by(|a, b| b.version.cmp(&a.version));
@@ -70,14 +109,20 @@ pub(super) fn people_page(entry: &ProjectEntry, releases: &[ReleaseRow], shown: 
             let files = by_release.get(&release.id).map_or(&[][..], Vec::as_slice);
             json!({ "version": release.version.to_string(), "files": files.len(), "yanked": release.yanked.is_some() })
         };
-        page.insert("releases".to_owned(), sorted.iter().take(LISTED).map(line).collect());
+        page.insert(
+            "releases".to_owned(),
+            sorted.iter().take(LISTED).map(line).collect(),
+        );
         page.insert("has_more".to_owned(), (sorted.len() > LISTED).into());
     }
     super::simple_json::to_bytes(&page)
 }
 
 /// The files of each release that is wanted, found once for all of them.
-fn by_release(entry: &ProjectEntry, is_wanted: impl Fn(ReleaseId) -> bool) -> HashMap<ReleaseId, Vec<&FileRow>> {
+fn by_release(
+    entry: &ProjectEntry,
+    is_wanted: impl Fn(ReleaseId) -> bool,
+) -> HashMap<ReleaseId, Vec<&FileRow>> {
     let mut releases: HashMap<ReleaseId, Vec<&FileRow>> = HashMap::new();
     for file in entry.files.iter().filter(|file| is_wanted(file.release)) {
         releases.entry(file.release).or_default().push(file);
@@ -88,15 +133,37 @@ fn by_release(entry: &ProjectEntry, is_wanted: impl Fn(ReleaseId) -> bool) -> Ha
 /// The release that stands for the project: the newest that is neither yanked nor a
 /// pre-release; failing that, the newest that is not yanked; failing that, the newest.
 pub(super) fn latest(releases: &[ReleaseRow]) -> Option<&ReleaseRow> {
-    releases.iter().max_by_key(|release| (release.yanked.is_none(), !release.version.is_prerelease(), &release.version))
+    releases.iter().max_by_key(|release| {
+        (
+            release.yanked.is_none(),
+            !release.version.is_prerelease(),
+            &release.version,
+        )
+    })
 }
 
 fn info(entry: &ProjectEntry, shown: &Shown<'_>, urls: &Urls) -> Value {
     let Shown { release, metadata } = *shown;
-    let text = |name: &str| metadata.get(name).filter(|value| value.is_string()).cloned().unwrap_or(Value::Null);
-    let texts = |name: &str| metadata.get(name).filter(|value| value.as_array().is_some_and(|list| !list.is_empty())).cloned().unwrap_or(Value::Null);
+    let text = |name: &str| {
+        metadata
+            .get(name)
+            .filter(|value| value.is_string())
+            .cloned()
+            .unwrap_or(Value::Null)
+    };
+    let texts = |name: &str| {
+        metadata
+            .get(name)
+            .filter(|value| value.as_array().is_some_and(|list| !list.is_empty()))
+            .cloned()
+            .unwrap_or(Value::Null)
+    };
     let written = entry.project.name.as_written();
-    let project_url = format!("{}/project/{}/", urls.public, entry.project.name.normalized());
+    let project_url = format!(
+        "{}/project/{}/",
+        urls.public,
+        entry.project.name.normalized()
+    );
     let project_urls: Map<String, Value> = metadata
         .get("project_urls")
         .and_then(Value::as_array)
@@ -105,8 +172,16 @@ fn info(entry: &ProjectEntry, shown: &Shown<'_>, urls: &Urls) -> Value {
         .filter_map(|line| line.as_str()?.split_once(','))
         .map(|(label, url)| (label.trim().to_owned(), url.trim().into()))
         .collect();
-    let yanked_reason = release.yanked.as_ref().map(|yank| yank.reason.as_str()).filter(|reason| !reason.is_empty());
-    let platform = metadata.get("platform").and_then(Value::as_array).and_then(|list| list.first()).cloned();
+    let yanked_reason = release
+        .yanked
+        .as_ref()
+        .map(|yank| yank.reason.as_str())
+        .filter(|reason| !reason.is_empty());
+    let platform = metadata
+        .get("platform")
+        .and_then(Value::as_array)
+        .and_then(|list| list.first())
+        .cloned();
     json!({
         "author": text("author"),
         "author_email": text("author_email"),

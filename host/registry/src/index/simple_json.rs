@@ -66,19 +66,36 @@ enum Yanked<'a> {
 }
 
 /// `/simple/{project}/`.
-pub(super) fn project(project: &ProjectRow, files: &[FileRow], versions: &[Version], urls: &Urls) -> Vec<u8> {
+pub(super) fn project(
+    project: &ProjectRow,
+    files: &[FileRow],
+    versions: &[Version],
+    urls: &Urls,
+) -> Vec<u8> {
     to_bytes(&Project {
         files: files.iter().map(|row| file(row, urls)).collect(),
-        meta: Meta { last_serial: project.last_serial, api_version: API_VERSION },
+        meta: Meta {
+            last_serial: project.last_serial,
+            api_version: API_VERSION,
+        },
         name: project.name.normalized(),
-        project_status: Status { status: ProjectStatus::as_str(project.status), reason: project.status_reason.as_deref() },
+        project_status: Status {
+            status: ProjectStatus::as_str(project.status),
+            reason: project.status_reason.as_deref(),
+        },
         versions: versions.iter().map(Version::to_string).collect(),
     })
 }
 
 fn file<'a>(row: &'a FileRow, urls: &Urls) -> File<'a> {
-    let metadata =
-        || row.metadata_sha256.map_or(MetadataHashes::None(false), |sha256| MetadataHashes::Sha256 { sha256: data_encoding::HEXLOWER.encode(&sha256) });
+    let metadata = || {
+        row.metadata_sha256
+            .map_or(MetadataHashes::None(false), |sha256| {
+                MetadataHashes::Sha256 {
+                    sha256: data_encoding::HEXLOWER.encode(&sha256),
+                }
+            })
+    };
     File {
         core_metadata: metadata(),
         data_dist_info_metadata: metadata(),

@@ -11,7 +11,8 @@ use super::{CoreMetadata, MetadataError, license};
 /// Longest `Summary`, in characters.
 const MAX_SUMMARY: usize = 512;
 
-const SPECIFICATION: &str = "See https://packaging.python.org/specifications/core-metadata for more information.";
+const SPECIFICATION: &str =
+    "See https://packaging.python.org/specifications/core-metadata for more information.";
 
 /// Checks every field. The error is one sentence for the person who uploads.
 pub(crate) fn check(metadata: &CoreMetadata, older_files: bool) -> Result<(), String> {
@@ -29,22 +30,39 @@ pub(crate) fn check(metadata: &CoreMetadata, older_files: bool) -> Result<(), St
 }
 
 fn check_metadata_version(metadata: &CoreMetadata, older_files: bool) -> Result<(u8, u8), String> {
-    let text =
-        metadata.one("metadata_version").ok_or_else(|| format!("Metadata is missing: {}. {SPECIFICATION}", MetadataError::Missing("Metadata-Version")))?;
+    let text = metadata.one("metadata_version").ok_or_else(|| {
+        format!(
+            "Metadata is missing: {}. {SPECIFICATION}",
+            MetadataError::Missing("Metadata-Version")
+        )
+    })?;
     VERSIONS
         .iter()
         .find(|(known, _)| *known == text)
         .map(|(_, version)| *version)
         // A draft of what became 2.1, which wheels were built with for years.
         .or((older_files && text == "2.0").then_some((2, 0)))
-        .ok_or_else(|| format!("'{text}' is not a valid metadata version. {SPECIFICATION}", text = excerpt(text)))
+        .ok_or_else(|| {
+            format!(
+                "'{text}' is not a valid metadata version. {SPECIFICATION}",
+                text = excerpt(text)
+            )
+        })
 }
 
 fn check_introduction(metadata: &CoreMetadata, version: (u8, u8)) -> Result<(), String> {
     // Tools send `requires_python`, `project_urls` and the like with whatever version they
     // write; only fields that change what the rest means are held to their version.
-    const HELD: &[&str] = &["license_expression", "import_name", "import_namespace", "dynamic"];
-    for field in FIELDS.iter().filter(|field| HELD.contains(&field.form_names[0])) {
+    const HELD: &[&str] = &[
+        "license_expression",
+        "import_name",
+        "import_namespace",
+        "dynamic",
+    ];
+    for field in FIELDS
+        .iter()
+        .filter(|field| HELD.contains(&field.form_names[0]))
+    {
         if version < field.since && !metadata.all(field.form_names[0]).is_empty() {
             let header = field.header.to_ascii_lowercase();
             return Err(format!(
@@ -68,9 +86,13 @@ fn check_release_version(metadata: &CoreMetadata) -> Result<(), String> {
 }
 
 fn check_summary(metadata: &CoreMetadata) -> Result<(), String> {
-    let Some(summary) = metadata.one("summary") else { return Ok(()) };
+    let Some(summary) = metadata.one("summary") else {
+        return Ok(());
+    };
     if summary.chars().count() > MAX_SUMMARY {
-        return Err(format!("'summary' field must be {MAX_SUMMARY} characters or less."));
+        return Err(format!(
+            "'summary' field must be {MAX_SUMMARY} characters or less."
+        ));
     }
     if summary.contains(['\n', '\r']) {
         return Err("'summary' must be a single line.".to_owned());
@@ -80,8 +102,15 @@ fn check_summary(metadata: &CoreMetadata) -> Result<(), String> {
 
 /// `text/plain`, `text/x-rst` or `text/markdown`, UTF-8, and for Markdown a known variant.
 fn check_description_content_type(metadata: &CoreMetadata) -> Result<(), String> {
-    let Some(text) = metadata.one("description_content_type") else { return Ok(()) };
-    let invalid = |why: &str| format!("'{text}' is an invalid value for Description-Content-Type. Error: {why}. {SPECIFICATION}", text = excerpt(text));
+    let Some(text) = metadata.one("description_content_type") else {
+        return Ok(());
+    };
+    let invalid = |why: &str| {
+        format!(
+            "'{text}' is an invalid value for Description-Content-Type. Error: {why}. {SPECIFICATION}",
+            text = excerpt(text)
+        )
+    };
     let mut parts = text.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
     if !matches!(kind.as_str(), "text/plain" | "text/x-rst" | "text/markdown") {
@@ -91,8 +120,12 @@ fn check_description_content_type(metadata: &CoreMetadata) -> Result<(), String>
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
         match name.trim().to_ascii_lowercase().as_str() {
-            "charset" if !value.eq_ignore_ascii_case("utf-8") => return Err(invalid("Use the charset UTF-8")),
-            "variant" if kind == "text/markdown" && !matches!(value, "GFM" | "CommonMark") => return Err(invalid("Use the variant GFM or CommonMark")),
+            "charset" if !value.eq_ignore_ascii_case("utf-8") => {
+                return Err(invalid("Use the charset UTF-8"));
+            }
+            "variant" if kind == "text/markdown" && !matches!(value, "GFM" | "CommonMark") => {
+                return Err(invalid("Use the variant GFM or CommonMark"));
+            }
             _ => {}
         }
     }
@@ -103,33 +136,54 @@ fn check_description_content_type(metadata: &CoreMetadata) -> Result<(), String>
 const CLASSIFIERS: &str = include_str!("classifiers.txt");
 
 fn check_classifiers(metadata: &CoreMetadata) -> Result<(), String> {
-    static KNOWN: std::sync::LazyLock<std::collections::HashSet<&'static str>> = std::sync::LazyLock::new(|| CLASSIFIERS.lines().collect());
+    static KNOWN: std::sync::LazyLock<std::collections::HashSet<&'static str>> =
+        std::sync::LazyLock::new(|| CLASSIFIERS.lines().collect());
     for classifier in metadata.all("classifiers") {
         // `Private :: …` is how a project says that it is not meant for pypi.org; a private
         // registry is just where it belongs. A policy may refuse it.
         if !KNOWN.contains(classifier.as_str()) && !classifier.starts_with("Private :: ") {
-            return Err(format!("'{}' is not a valid classifier. See https://pypi.org/classifiers for the list.", excerpt(classifier)));
+            return Err(format!(
+                "'{}' is not a valid classifier. See https://pypi.org/classifiers for the list.",
+                excerpt(classifier)
+            ));
         }
     }
     Ok(())
 }
 
 fn check_requirements(metadata: &CoreMetadata) -> Result<(), String> {
-    for (name, header) in [("requires_dist", "Requires-Dist"), ("provides_dist", "Provides-Dist"), ("obsoletes_dist", "Obsoletes-Dist")] {
+    for (name, header) in [
+        ("requires_dist", "Requires-Dist"),
+        ("provides_dist", "Provides-Dist"),
+        ("obsoletes_dist", "Obsoletes-Dist"),
+    ] {
         for text in metadata.all(name) {
             requirement::check(text).map_err(|cause| match cause {
-                InvalidRequirement::Direct => format!("Can't have direct dependency: {}. Name a project and versions instead.", excerpt(text)),
-                cause => format!("'{}' is an invalid value for {header}. Error: {cause}. {SPECIFICATION}", excerpt(text)),
+                InvalidRequirement::Direct => format!(
+                    "Can't have direct dependency: {}. Name a project and versions instead.",
+                    excerpt(text)
+                ),
+                cause => format!(
+                    "'{}' is an invalid value for {header}. Error: {cause}. {SPECIFICATION}",
+                    excerpt(text)
+                ),
             })?;
         }
     }
     if let Some(text) = metadata.one("requires_python") {
         let most = model::limit::REQUIRES_PYTHON.length();
         if text.chars().count() > most {
-            return Err(format!("'{}' is an invalid value for Requires-Python. Error: Use at most {most} characters. {SPECIFICATION}", excerpt(text)));
+            return Err(format!(
+                "'{}' is an invalid value for Requires-Python. Error: Use at most {most} characters. {SPECIFICATION}",
+                excerpt(text)
+            ));
         }
-        requirement::specifiers(text)
-            .map_err(|cause| format!("'{}' is an invalid value for Requires-Python. Error: {cause}. {SPECIFICATION}", excerpt(text)))?;
+        requirement::specifiers(text).map_err(|cause| {
+            format!(
+                "'{}' is an invalid value for Requires-Python. Error: {cause}. {SPECIFICATION}",
+                excerpt(text)
+            )
+        })?;
     }
     Ok(())
 }
@@ -137,13 +191,25 @@ fn check_requirements(metadata: &CoreMetadata) -> Result<(), String> {
 fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
     for (name, header) in [("home_page", "Home-Page"), ("download_url", "Download-URL")] {
         if let Some(text) = metadata.one(name) {
-            check_url(text).map_err(|why| format!("'{}' is an invalid value for {header}. Error: {why}. {SPECIFICATION}", excerpt(text)))?;
+            check_url(text).map_err(|why| {
+                format!(
+                    "'{}' is an invalid value for {header}. Error: {why}. {SPECIFICATION}",
+                    excerpt(text)
+                )
+            })?;
         }
     }
     let mut labels = std::collections::HashMap::new();
     for text in metadata.all("project_urls") {
-        let invalid = |why: &str| format!("'{}' is an invalid value for Project-URL. Error: {why}. {SPECIFICATION}", excerpt(text));
-        let (label, url) = text.split_once(',').ok_or_else(|| invalid("Use a label, a comma and an address"))?;
+        let invalid = |why: &str| {
+            format!(
+                "'{}' is an invalid value for Project-URL. Error: {why}. {SPECIFICATION}",
+                excerpt(text)
+            )
+        };
+        let (label, url) = text
+            .split_once(',')
+            .ok_or_else(|| invalid("Use a label, a comma and an address"))?;
         let label = label.trim();
         if label.is_empty() || label.chars().count() > 32 {
             return Err(invalid("Use a label of 1 to 32 characters"));
@@ -151,7 +217,10 @@ fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
         let url = url.trim();
         check_url(url).map_err(|why| invalid(&why))?;
         // Of two addresses with one label, one reader keeps the first and another the last.
-        if labels.insert(label, url).is_some_and(|before| before != url) {
+        if labels
+            .insert(label, url)
+            .is_some_and(|before| before != url)
+        {
             return Err(invalid("Use each label once"));
         }
     }
@@ -160,20 +229,36 @@ fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
 
 /// Only addresses that a page may link to: no `javascript:`, no blanks.
 fn check_url(url: &str) -> Result<(), String> {
-    let rest = ["https://", "http://", "ftp://"]
-        .iter()
-        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]));
+    let rest = ["https://", "http://", "ftp://"].iter().find_map(|scheme| {
+        url.get(..scheme.len())
+            .filter(|start| start.eq_ignore_ascii_case(scheme))
+            .map(|_| &url[scheme.len()..])
+    });
     match rest {
-        Some(rest) if !rest.is_empty() && !url.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')) => Ok(()),
+        Some(rest)
+            if !rest.is_empty()
+                && !url.chars().any(|c| {
+                    c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')
+                }) =>
+        {
+            Ok(())
+        }
         _ => Err("Use an address that starts with https:// or http://".to_owned()),
     }
 }
 
 /// Who one can write to. A list of several is for people to read.
 fn check_addresses(metadata: &CoreMetadata) -> Result<(), String> {
-    for (name, header) in [("author_email", "Author-Email"), ("maintainer_email", "Maintainer-Email")] {
-        let Some(text) = metadata.one(name) else { continue };
-        let Some(address) = only_address(text) else { continue };
+    for (name, header) in [
+        ("author_email", "Author-Email"),
+        ("maintainer_email", "Maintainer-Email"),
+    ] {
+        let Some(text) = metadata.one(name) else {
+            continue;
+        };
+        let Some(address) = only_address(text) else {
+            continue;
+        };
         if !model::email::is_address(address) {
             return Err(format!(
                 "'{}' is an invalid value for {header}. Error: Use an email address as name@example.org or Name <name@example.org>. {SPECIFICATION}",
@@ -202,7 +287,9 @@ fn only_address(text: &str) -> Option<&str> {
 
 fn check_license(metadata: &CoreMetadata) -> Result<(), String> {
     for path in metadata.promised_license_files() {
-        let is_plain = !path.starts_with('/') && !path.contains(['\\', '*']) && path.split('/').all(|part| part != "..");
+        let is_plain = !path.starts_with('/')
+            && !path.contains(['\\', '*'])
+            && path.split('/').all(|part| part != "..");
         if !is_plain {
             return Err(format!(
                 "'{}' is an invalid value for License-File. Error: Use a path below the distribution, with '/'. {SPECIFICATION}",
@@ -210,12 +297,21 @@ fn check_license(metadata: &CoreMetadata) -> Result<(), String> {
             ));
         }
     }
-    let Some(expression) = metadata.one("license_expression") else { return Ok(()) };
+    let Some(expression) = metadata.one("license_expression") else {
+        return Ok(());
+    };
     // A license classifier beside it is redundant: the expression is what counts (PEP 639).
     if metadata.one("license").is_some() {
-        return Err(format!("License is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"));
+        return Err(format!(
+            "License is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"
+        ));
     }
-    license::check(expression).map_err(|why| format!("'{}' is an invalid value for License-Expression. Error: {why}. {SPECIFICATION}", excerpt(expression)))
+    license::check(expression).map_err(|why| {
+        format!(
+            "'{}' is an invalid value for License-Expression. Error: {why}. {SPECIFICATION}",
+            excerpt(expression)
+        )
+    })
 }
 
 fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
@@ -228,8 +324,11 @@ fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
         }
     }
     for name in metadata.all("dynamic") {
-        let is_field = FIELDS.iter().any(|field| field.header.eq_ignore_ascii_case(name))
-            && !["name", "version", "metadata-version"].contains(&name.to_ascii_lowercase().as_str());
+        let is_field = FIELDS
+            .iter()
+            .any(|field| field.header.eq_ignore_ascii_case(name))
+            && !["name", "version", "metadata-version"]
+                .contains(&name.to_ascii_lowercase().as_str());
         if !is_field {
             return Err(format!(
                 "'{}' is an invalid value for Dynamic. Error: Name a field other than Name, Version and Metadata-Version. {SPECIFICATION}",
@@ -242,7 +341,10 @@ fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
 
 /// The beginning of a value, fit for a sentence and for a header line.
 pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(120)
+        .collect()
 }
 
 #[cfg(test)]
@@ -251,7 +353,9 @@ mod tests {
 
     fn message(lines: &str) -> String {
         let text = format!("Metadata-Version: 2.4\nName: sample\nVersion: 1.0\n{lines}\n");
-        check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false).err().unwrap_or_default()
+        check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false)
+            .err()
+            .unwrap_or_default()
     }
 
     #[test]
@@ -267,25 +371,80 @@ mod tests {
     #[test]
     fn each_field_is_held_to_its_form() {
         for (line, part) in [
-            (format!("Summary: {}", "a".repeat(513)), "'summary' field must be 512 characters or less."),
-            ("Classifier: Made :: Up".to_owned(), "'Made :: Up' is not a valid classifier."),
-            ("Requires-Dist: a @ https://example.org/a.whl".to_owned(), "Can't have direct dependency: a @ https://example.org/a.whl"),
-            ("Requires-Dist: a >=".to_owned(), "invalid value for Requires-Dist"),
-            ("Requires-Python: three".to_owned(), "invalid value for Requires-Python"),
-            ("Home-page: javascript:alert(1)".to_owned(), "invalid value for Home-Page"),
-            ("Project-URL: https://example.org".to_owned(), "invalid value for Project-URL"),
-            ("License-Expression: MIT\nLicense: MIT".to_owned(), "License is deprecated when License-Expression is present"),
-            ("License-Expression: Apache 2.0".to_owned(), "'apache' is no license of the SPDX list"),
-            ("License-File: ../LICENSE".to_owned(), "invalid value for License-File"),
-            ("Author-email: nobody".to_owned(), "'nobody' is an invalid value for Author-Email"),
-            ("Maintainer-email: Some Body".to_owned(), "invalid value for Maintainer-Email"),
-            ("Author-email: Ana <ana at example.org>".to_owned(), "invalid value for Author-Email"),
-            ("Project-URL: A, https://example.org/1\nProject-URL: A, https://example.org/2".to_owned(), "Use each label once"),
-            ("Description-Content-Type: text/html".to_owned(), "invalid value for Description-Content-Type"),
-            ("Description-Content-Type: text/markdown; charset=latin-1".to_owned(), "Use the charset UTF-8"),
+            (
+                format!("Summary: {}", "a".repeat(513)),
+                "'summary' field must be 512 characters or less.",
+            ),
+            (
+                "Classifier: Made :: Up".to_owned(),
+                "'Made :: Up' is not a valid classifier.",
+            ),
+            (
+                "Requires-Dist: a @ https://example.org/a.whl".to_owned(),
+                "Can't have direct dependency: a @ https://example.org/a.whl",
+            ),
+            (
+                "Requires-Dist: a >=".to_owned(),
+                "invalid value for Requires-Dist",
+            ),
+            (
+                "Requires-Python: three".to_owned(),
+                "invalid value for Requires-Python",
+            ),
+            (
+                "Home-page: javascript:alert(1)".to_owned(),
+                "invalid value for Home-Page",
+            ),
+            (
+                "Project-URL: https://example.org".to_owned(),
+                "invalid value for Project-URL",
+            ),
+            (
+                "License-Expression: MIT\nLicense: MIT".to_owned(),
+                "License is deprecated when License-Expression is present",
+            ),
+            (
+                "License-Expression: Apache 2.0".to_owned(),
+                "'apache' is no license of the SPDX list",
+            ),
+            (
+                "License-File: ../LICENSE".to_owned(),
+                "invalid value for License-File",
+            ),
+            (
+                "Author-email: nobody".to_owned(),
+                "'nobody' is an invalid value for Author-Email",
+            ),
+            (
+                "Maintainer-email: Some Body".to_owned(),
+                "invalid value for Maintainer-Email",
+            ),
+            (
+                "Author-email: Ana <ana at example.org>".to_owned(),
+                "invalid value for Author-Email",
+            ),
+            (
+                "Project-URL: A, https://example.org/1\nProject-URL: A, https://example.org/2"
+                    .to_owned(),
+                "Use each label once",
+            ),
+            (
+                "Description-Content-Type: text/html".to_owned(),
+                "invalid value for Description-Content-Type",
+            ),
+            (
+                "Description-Content-Type: text/markdown; charset=latin-1".to_owned(),
+                "Use the charset UTF-8",
+            ),
             ("Dynamic: Name".to_owned(), "invalid value for Dynamic"),
-            ("Provides-Extra: -".to_owned(), "invalid value for Provides-Extra"),
-            ("Import-Name: sample".to_owned(), "import-name introduced in metadata version 2.5, not 2.4"),
+            (
+                "Provides-Extra: -".to_owned(),
+                "invalid value for Provides-Extra",
+            ),
+            (
+                "Import-Name: sample".to_owned(),
+                "import-name introduced in metadata version 2.5, not 2.4",
+            ),
         ] {
             assert!(message(&line).contains(part), "{line}: {}", message(&line));
         }
@@ -293,18 +452,29 @@ mod tests {
 
     #[test]
     fn what_stands_beside_every_file_is_short() {
-        let of = |length: usize| message(&format!("Requires-Python: >=3{}", ",".repeat(length - 3)));
+        let of =
+            |length: usize| message(&format!("Requires-Python: >=3{}", ",".repeat(length - 3)));
         assert_eq!(of(512), "");
         assert!(of(513).contains("Use at most 512 characters"));
     }
 
     #[test]
     fn local_versions_and_unknown_metadata_versions_are_refused() {
-        let check_text = |text: &str| check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false).unwrap_err();
-        assert!(check_text("Metadata-Version: 2.1\nName: a\nVersion: 1.0+local\n").starts_with("The use of local versions in '1.0+local' is not allowed."));
-        assert!(check_text("Metadata-Version: 9.9\nName: a\nVersion: 1.0\n").starts_with("'9.9' is not a valid metadata version"));
+        let check_text =
+            |text: &str| check(&CoreMetadata::parse(text.as_bytes()).unwrap(), false).unwrap_err();
+        assert!(
+            check_text("Metadata-Version: 2.1\nName: a\nVersion: 1.0+local\n")
+                .starts_with("The use of local versions in '1.0+local' is not allowed.")
+        );
+        assert!(
+            check_text("Metadata-Version: 9.9\nName: a\nVersion: 1.0\n")
+                .starts_with("'9.9' is not a valid metadata version")
+        );
         let draft = "Metadata-Version: 2.0\nName: a\nVersion: 1.0\nRequires-Python: >=2.7\n";
         assert!(check_text(draft).starts_with("'2.0' is not a valid metadata version"));
-        assert_eq!(check(&CoreMetadata::parse(draft.as_bytes()).unwrap(), true), Ok(()));
+        assert_eq!(
+            check(&CoreMetadata::parse(draft.as_bytes()).unwrap(), true),
+            Ok(())
+        );
     }
 }

@@ -14,16 +14,34 @@ pub(crate) struct Field {
 }
 
 const fn one(header: &'static str, form_names: &'static [&'static str], since: (u8, u8)) -> Field {
-    Field { header, form_names, many: false, since }
+    Field {
+        header,
+        form_names,
+        many: false,
+        since,
+    }
 }
 
 const fn many(header: &'static str, form_names: &'static [&'static str], since: (u8, u8)) -> Field {
-    Field { header, form_names, many: true, since }
+    Field {
+        header,
+        form_names,
+        many: true,
+        since,
+    }
 }
 
 /// Metadata versions that are accepted.
-pub(crate) const VERSIONS: &[(&str, (u8, u8))] =
-    &[("1.0", (1, 0)), ("1.1", (1, 1)), ("1.2", (1, 2)), ("2.1", (2, 1)), ("2.2", (2, 2)), ("2.3", (2, 3)), ("2.4", (2, 4)), ("2.5", (2, 5))];
+pub(crate) const VERSIONS: &[(&str, (u8, u8))] = &[
+    ("1.0", (1, 0)),
+    ("1.1", (1, 1)),
+    ("1.2", (1, 2)),
+    ("2.1", (2, 1)),
+    ("2.2", (2, 2)),
+    ("2.3", (2, 3)),
+    ("2.4", (2, 4)),
+    ("2.5", (2, 5)),
+];
 
 /// The table, in the order of the specification.
 pub(crate) const FIELDS: &[Field] = &[
@@ -32,10 +50,18 @@ pub(crate) const FIELDS: &[Field] = &[
     one("Version", &["version"], (1, 0)),
     many("Dynamic", &["dynamic"], (2, 2)),
     many("Platform", &["platform", "platforms"], (1, 0)),
-    many("Supported-Platform", &["supported_platform", "supported_platforms"], (1, 1)),
+    many(
+        "Supported-Platform",
+        &["supported_platform", "supported_platforms"],
+        (1, 1),
+    ),
     one("Summary", &["summary"], (1, 0)),
     one("Description", &["description"], (1, 0)),
-    one("Description-Content-Type", &["description_content_type"], (2, 1)),
+    one(
+        "Description-Content-Type",
+        &["description_content_type"],
+        (2, 1),
+    ),
     one("Keywords", &["keywords"], (1, 0)),
     one("Home-page", &["home_page"], (1, 0)),
     one("Download-URL", &["download_url"], (1, 1)),
@@ -52,11 +78,19 @@ pub(crate) const FIELDS: &[Field] = &[
     one("Requires-Python", &["requires_python"], (1, 2)),
     many("Requires-External", &["requires_external"], (1, 2)),
     many("Project-URL", &["project_urls", "project_url"], (1, 2)),
-    many("Provides-Extra", &["provides_extra", "provides_extras"], (2, 1)),
+    many(
+        "Provides-Extra",
+        &["provides_extra", "provides_extras"],
+        (2, 1),
+    ),
     many("Provides-Dist", &["provides_dist"], (1, 2)),
     many("Obsoletes-Dist", &["obsoletes_dist"], (1, 2)),
     many("Import-Name", &["import_name", "import_names"], (2, 5)),
-    many("Import-Namespace", &["import_namespace", "import_namespaces"], (2, 5)),
+    many(
+        "Import-Namespace",
+        &["import_namespace", "import_namespaces"],
+        (2, 5),
+    ),
     many("Requires", &["requires"], (1, 1)),
     many("Provides", &["provides"], (1, 1)),
     many("Obsoletes", &["obsoletes"], (1, 1)),

@@ -33,22 +33,36 @@ pub(super) fn read(text: &str) -> Result<Headers<'_>, MetadataError> {
         let line = whole.strip_suffix('\n').unwrap_or(whole);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.contains('\r') || whole.ends_with('\r') {
-            return Err(MetadataError::Characters { line: number, why: "has a carriage return that does not end it" });
+            return Err(MetadataError::Characters {
+                line: number,
+                why: "has a carriage return that does not end it",
+            });
         }
         let next = at + whole.len();
         if line.is_empty() {
-            return Ok(Headers { headers, body: &text[next..] });
+            return Ok(Headers {
+                headers,
+                body: &text[next..],
+            });
         }
         if line.starts_with([' ', '\t']) {
             let last = headers.last_mut().ok_or_else(malformed)?;
             last.value = &text[value_at..next];
         } else {
             let (key, _) = line.split_once(':').ok_or_else(malformed)?;
-            if key.is_empty() || !key.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_')) {
+            if key.is_empty()
+                || !key
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+            {
                 return Err(malformed());
             }
             value_at = at + key.len() + 1;
-            headers.push(Header { key, value: &text[value_at..next], line: number });
+            headers.push(Header {
+                key,
+                value: &text[value_at..next],
+                line: number,
+            });
         }
         at = next;
     }

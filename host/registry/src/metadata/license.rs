@@ -16,9 +16,14 @@ const OWN: &str = "licenseref-";
 /// Checks an expression. The error is a sentence without its full stop.
 pub(crate) fn check(expression: &str) -> Result<(), String> {
     static KNOWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| LICENSES.lines().collect());
-    static KNOWN_EXCEPTIONS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| EXCEPTIONS.lines().collect());
-    let malformed = || "Use SPDX identifiers joined by AND, OR and WITH, as in 'MIT OR Apache-2.0'".to_owned();
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").to_lowercase();
+    static KNOWN_EXCEPTIONS: LazyLock<HashSet<&'static str>> =
+        LazyLock::new(|| EXCEPTIONS.lines().collect());
+    let malformed =
+        || "Use SPDX identifiers joined by AND, OR and WITH, as in 'MIT OR Apache-2.0'".to_owned();
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .to_lowercase();
     let mut open = 0_usize;
     let mut last = Last::Nothing;
     for token in spaced.split_whitespace() {
@@ -33,11 +38,26 @@ pub(crate) fn check(expression: &str) -> Result<(), String> {
             }
             ("and" | "or", Last::License | Last::Whole) => Last::Nothing,
             ("with", Last::License) => Last::With,
-            ("(" | ")" | "and" | "or" | "with", _) | (_, Last::License | Last::Whole) => return Err(malformed()),
+            ("(" | ")" | "and" | "or" | "with", _) | (_, Last::License | Last::Whole) => {
+                return Err(malformed());
+            }
             (exception, Last::With) if KNOWN_EXCEPTIONS.contains(exception) => Last::Whole,
-            (exception, Last::With) => return Err(format!("'{exception}' is no license exception of the SPDX list")),
-            (license, Last::Nothing) if is_own(license) || KNOWN.contains(license.strip_suffix('+').unwrap_or(license)) => Last::License,
-            (license, Last::Nothing) => return Err(format!("'{license}' is no license of the SPDX list; name others 'LicenseRef-…'")),
+            (exception, Last::With) => {
+                return Err(format!(
+                    "'{exception}' is no license exception of the SPDX list"
+                ));
+            }
+            (license, Last::Nothing)
+                if is_own(license)
+                    || KNOWN.contains(license.strip_suffix('+').unwrap_or(license)) =>
+            {
+                Last::License
+            }
+            (license, Last::Nothing) => {
+                return Err(format!(
+                    "'{license}' is no license of the SPDX list; name others 'LicenseRef-…'"
+                ));
+            }
         };
     }
     let is_whole = open == 0 && matches!(last, Last::License | Last::Whole);
@@ -56,7 +76,12 @@ enum Last {
 }
 
 fn is_own(license: &str) -> bool {
-    license.strip_prefix(OWN).is_some_and(|name| !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-')))
+    license.strip_prefix(OWN).is_some_and(|name| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-'))
+    })
 }
 
 #[cfg(test)]
@@ -94,7 +119,11 @@ mod tests {
             ("LicenseRef-a_b", "no license of the SPDX list"),
             ("LicenseRef-a+", "no license of the SPDX list"),
         ] {
-            assert!(check(text).unwrap_err().contains(why), "{text}: {:?}", check(text));
+            assert!(
+                check(text).unwrap_err().contains(why),
+                "{text}: {:?}",
+                check(text)
+            );
         }
     }
 }

@@ -21,7 +21,10 @@ pub(crate) enum InvalidRequirement {
     Specifier(String),
     #[error("its marker is malformed near '{0}'")]
     Marker(String),
-    #[error("its marker has more than {} parentheses inside each other", marker::MAX_DEPTH)]
+    #[error(
+        "its marker has more than {} parentheses inside each other",
+        marker::MAX_DEPTH
+    )]
     Depth,
     #[error("it names an address instead of a version")]
     Direct,
@@ -54,7 +57,11 @@ pub(crate) fn check(text: &str) -> Result<(), InvalidRequirement> {
 /// Checks version specifiers, as in `Requires-Python`: a list with commas, parts of which may
 /// be empty.
 pub(crate) fn specifiers(text: &str) -> Result<(), InvalidRequirement> {
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         if specifier(part) != Some(part.len()) {
             return Err(InvalidRequirement::Specifier(excerpt(part)));
         }
@@ -68,16 +75,22 @@ fn skip(text: &str) -> &str {
 
 /// What follows the name of a project or an extra. It ends in a letter, a digit or `_`.
 fn identifier(text: &str) -> Option<&str> {
-    let run = text.bytes().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-')).count();
+    let run = text
+        .bytes()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+        .count();
     let end = text[..run].trim_end_matches(['.', '-']).len();
     let follows = text[end..].chars().next();
-    let is_whole = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && !follows.is_some_and(char::is_alphanumeric);
+    let is_whole = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !follows.is_some_and(char::is_alphanumeric);
     is_whole.then(|| &text[end..])
 }
 
 /// What follows the extras, if there are any.
 fn extras(text: &str) -> Result<&str, InvalidRequirement> {
-    let Some(inner) = text.strip_prefix('[') else { return Ok(text) };
+    let Some(inner) = text.strip_prefix('[') else {
+        return Ok(text);
+    };
     let mut rest = skip(inner);
     if let Some(first) = identifier(rest) {
         rest = skip(first);
@@ -104,17 +117,25 @@ fn versions(text: &str) -> Result<&str, InvalidRequirement> {
     }
     match inner {
         None => Ok(rest),
-        Some(_) => rest.strip_prefix(')').ok_or_else(|| InvalidRequirement::Specifier(excerpt(rest))),
+        Some(_) => rest
+            .strip_prefix(')')
+            .ok_or_else(|| InvalidRequirement::Specifier(excerpt(rest))),
     }
 }
 
 /// How many bytes at the beginning of a text are a version specifier.
 fn specifier(text: &str) -> Option<usize> {
-    let operator = ["===", "==", "!=", "~=", "<=", ">=", "<", ">"].into_iter().find(|operator| text.starts_with(operator))?;
+    let operator = ["===", "==", "!=", "~=", "<=", ">=", "<", ">"]
+        .into_iter()
+        .find(|operator| text.starts_with(operator))?;
     let rest = text[operator.len()..].trim_start();
     let at = text.len() - rest.len();
     if operator == "===" {
-        return Some(at + rest.find(|c: char| c.is_whitespace() || matches!(c, ';' | ')')).unwrap_or(rest.len()));
+        return Some(
+            at + rest
+                .find(|c: char| c.is_whitespace() || matches!(c, ';' | ')'))
+                .unwrap_or(rest.len()),
+        );
     }
     let (end, numbers) = grammar::release(rest)?;
     if operator == "~=" && numbers < 2 {
@@ -125,7 +146,14 @@ fn specifier(text: &str) -> Option<usize> {
         return Some(at + end + 2);
     }
     let end = end + grammar::suffix(&rest[end..]);
-    Some(at + end + if is_equality { grammar::local(&rest[end..]) } else { 0 })
+    Some(
+        at + end
+            + if is_equality {
+                grammar::local(&rest[end..])
+            } else {
+                0
+            },
+    )
 }
 
 fn excerpt(text: &str) -> String {
@@ -158,7 +186,15 @@ mod tests {
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
-        for text in ["", ">=3.8", ">=3.8,", ",,>=3.8, ,!=3.9.*", ">= 99999999999999999999", "==1.0+local.1", "==="] {
+        for text in [
+            "",
+            ">=3.8",
+            ">=3.8,",
+            ",,>=3.8, ,!=3.9.*",
+            ">= 99999999999999999999",
+            "==1.0+local.1",
+            "===",
+        ] {
             assert_eq!(specifiers(text), Ok(()), "{text}");
         }
     }
@@ -192,14 +228,25 @@ mod tests {
         for text in ["three", "(>=3)", ">=3 <4", ">=3;", "~=3"] {
             assert!(specifiers(text).is_err(), "{text}");
         }
-        assert_eq!(check("a @ https://example.org/a.whl"), Err(InvalidRequirement::Direct));
+        assert_eq!(
+            check("a @ https://example.org/a.whl"),
+            Err(InvalidRequirement::Direct)
+        );
     }
 
     #[test]
     fn a_limit_that_is_hit_is_named() {
         let deep = format!("a; {}os_name == 'x'{}", "(".repeat(1500), ")".repeat(1500));
-        assert_eq!(check(&deep).unwrap_err().to_string(), "its marker has more than 64 parentheses inside each other");
-        assert_eq!(check(&format!("a; os_name == '{}'", "x".repeat(5000))).unwrap_err().to_string(), "it is longer than 4096 bytes");
+        assert_eq!(
+            check(&deep).unwrap_err().to_string(),
+            "its marker has more than 64 parentheses inside each other"
+        );
+        assert_eq!(
+            check(&format!("a; os_name == '{}'", "x".repeat(5000)))
+                .unwrap_err()
+                .to_string(),
+            "it is longer than 4096 bytes"
+        );
     }
 
     /// Texts and what `packaging` says of them: `+` accepted, `-` refused. Written by

@@ -27,15 +27,26 @@ impl RoleChange<'_> {
     /// has no verified primary address cannot be told.
     pub(super) async fn notices(&self, storage: &Storage) -> Result<Notices, StorageError> {
         let actor = match self.actor {
-            Actor::Caller { user: Some(id), .. } => storage.user(*id).await?.map(|user| user.name.to_string()),
+            Actor::Caller { user: Some(id), .. } => {
+                storage.user(*id).await?.map(|user| user.name.to_string())
+            }
             _ => None,
         };
         let actor = actor.unwrap_or_else(|| "An operator of the registry".to_owned());
-        let owners = storage.roles_on(self.project).await?.into_iter().filter(|row| row.role == Role::Owner && row.user != self.user);
+        let owners = storage
+            .roles_on(self.project)
+            .await?
+            .into_iter()
+            .filter(|row| row.role == Role::Owner && row.user != self.user);
         let mut notices = Vec::new();
-        for (user, kind) in std::iter::once((self.user, MailKind::RoleChanged)).chain(owners.map(|row| (row.user, MailKind::CollaboratorChanged))) {
+        for (user, kind) in std::iter::once((self.user, MailKind::RoleChanged))
+            .chain(owners.map(|row| (row.user, MailKind::CollaboratorChanged)))
+        {
             let emails = storage.emails(user).await?;
-            if let Some(email) = emails.into_iter().find(|email| email.primary && email.verified_at.is_some()) {
+            if let Some(email) = emails
+                .into_iter()
+                .find(|email| email.primary && email.verified_at.is_some())
+            {
                 notices.push((user, email.address, self.mail(kind, &actor)));
             }
         }
@@ -48,7 +59,10 @@ impl RoleChange<'_> {
             [
                 (MailField::UserName, self.user_name.to_string()),
                 (MailField::Project, self.project_name.to_owned()),
-                (MailField::Role, self.role.map_or("none", Role::as_str).to_owned()),
+                (
+                    MailField::Role,
+                    self.role.map_or("none", Role::as_str).to_owned(),
+                ),
                 (MailField::Actor, actor.to_owned()),
                 (MailField::At, self.at.to_the_second()),
             ],
@@ -58,9 +72,20 @@ impl RoleChange<'_> {
 
 impl Notices {
     /// Writes them, so that they are sent if the unit is committed.
-    pub(super) async fn enqueue(&self, unit: &mut UnitOfWork, at: Timestamp) -> Result<(), StorageError> {
+    pub(super) async fn enqueue(
+        &self,
+        unit: &mut UnitOfWork,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
         for (user, address, mail) in &self.0 {
-            unit.enqueue_mail(&NewMail { id: MailId::new(), mail, user: Some(*user), recipient: Some(address), at }).await?;
+            unit.enqueue_mail(&NewMail {
+                id: MailId::new(),
+                mail,
+                user: Some(*user),
+                recipient: Some(address),
+                at,
+            })
+            .await?;
         }
         Ok(())
     }

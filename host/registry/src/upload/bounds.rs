@@ -49,8 +49,17 @@ pub(super) struct Stored {
 }
 
 /// Whether the file may stay. `project` is the normalized name.
-pub(super) fn check(config: &RegistryConfig, project: &str, stored: &Stored) -> Result<(), UploadError> {
-    let Stored { usage, is_staged, releases, unpublished } = *stored;
+pub(super) fn check(
+    config: &RegistryConfig,
+    project: &str,
+    stored: &Stored,
+) -> Result<(), UploadError> {
+    let Stored {
+        usage,
+        is_staged,
+        releases,
+        unpublished,
+    } = *stored;
     check_size(config, project, usage.bytes)?;
     if is_staged && usage.staged_bytes > config.max_staged_bytes {
         return Err(UploadError::rejected(
@@ -69,27 +78,50 @@ pub(super) fn check(config: &RegistryConfig, project: &str, stored: &Stored) -> 
             ),
         ));
     }
-    let too_many = |what: &str, most: u64, remedy: &str| Err(UploadError::rejected("too-many-files", format!("Too many {what}. Limit is {most}. {remedy}")));
+    let too_many = |what: &str, most: u64, remedy: &str| {
+        Err(UploadError::rejected(
+            "too-many-files",
+            format!("Too many {what}. Limit is {most}. {remedy}"),
+        ))
+    };
     if usage.files_of_release > MAX_FILES_OF_RELEASE {
-        return too_many("files in this release", MAX_FILES_OF_RELEASE, "Upload a new version.");
+        return too_many(
+            "files in this release",
+            MAX_FILES_OF_RELEASE,
+            "Upload a new version.",
+        );
     }
     if usage.files > MAX_FILES_OF_PROJECT {
-        return too_many(&format!("files in project '{project}'"), MAX_FILES_OF_PROJECT, "Ask the operators of the registry.");
+        return too_many(
+            &format!("files in project '{project}'"),
+            MAX_FILES_OF_PROJECT,
+            "Ask the operators of the registry.",
+        );
     }
     if releases.is_some_and(|releases| releases > MAX_RELEASES_OF_PROJECT) {
-        return too_many(&format!("releases in project '{project}'"), MAX_RELEASES_OF_PROJECT, "Ask the operators of the registry.");
+        return too_many(
+            &format!("releases in project '{project}'"),
+            MAX_RELEASES_OF_PROJECT,
+            "Ask the operators of the registry.",
+        );
     }
     if unpublished.is_some_and(|projects| projects > MAX_UNPUBLISHED_PROJECTS) {
         return Err(UploadError::rejected(
             "too-many-unpublished-projects",
-            format!("You own {MAX_UNPUBLISHED_PROJECTS} projects of which nothing was ever published. Publish a release of one of them first."),
+            format!(
+                "You own {MAX_UNPUBLISHED_PROJECTS} projects of which nothing was ever published. Publish a release of one of them first."
+            ),
         ));
     }
     Ok(())
 }
 
 /// The limit on the size of a project, when all its files cost so much.
-pub(super) fn check_size(config: &RegistryConfig, project: &str, bytes: u64) -> Result<(), UploadError> {
+pub(super) fn check_size(
+    config: &RegistryConfig,
+    project: &str,
+    bytes: u64,
+) -> Result<(), UploadError> {
     if bytes <= config.max_project_bytes {
         return Ok(());
     }
@@ -114,20 +146,47 @@ fn in_words(bytes: u64) -> String {
 impl Registry {
     /// Counts what is about to be kept for the caller, before the disk is used for it: what
     /// fails later is kept for a day at most, and counted all the same.
-    pub(super) async fn take_uploaded_bytes(&self, gate: &Gate, attempt: &Attempt, caller: &Caller, bytes: u64) -> Result<(), UploadError> {
+    pub(super) async fn take_uploaded_bytes(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+        bytes: u64,
+    ) -> Result<(), UploadError> {
         let limit = self.inner.config.max_uploaded_bytes_per_day;
-        let Some(user) = caller.user() else { return Ok(()) };
-        if self.inner.storage.take_uploaded_bytes(user.id, bytes.max(LEAST_UPLOADED), self.inner.clock.now(), limit).await? {
+        let Some(user) = caller.user() else {
+            return Ok(());
+        };
+        if self
+            .inner
+            .storage
+            .take_uploaded_bytes(
+                user.id,
+                bytes.max(LEAST_UPLOADED),
+                self.inner.clock.now(),
+                limit,
+            )
+            .await?
+        {
             return Ok(());
         }
         let reason = Reason {
             code: "too-much-uploaded".to_owned(),
-            message: format!("You uploaded too much today; the limit of one user is {} in 24 hours.", in_words(limit)),
-            remedy: "Try again in some hours, or ask the operators of the registry for more.".to_owned(),
+            message: format!(
+                "You uploaded too much today; the limit of one user is {} in 24 hours.",
+                in_words(limit)
+            ),
+            remedy: "Try again in some hours, or ask the operators of the registry for more."
+                .to_owned(),
             page: None,
         };
-        let kind = RefusalKind::Limited { retry_after_seconds: RETRY_AFTER_SECONDS };
-        Err(gate.refuse_as(attempt, caller, Action::FileUpload, kind, reason).await.into())
+        let kind = RefusalKind::Limited {
+            retry_after_seconds: RETRY_AFTER_SECONDS,
+        };
+        Err(gate
+            .refuse_as(attempt, caller, Action::FileUpload, kind, reason)
+            .await
+            .into())
     }
 }
 
@@ -145,26 +204,62 @@ mod tests {
             staged_files: MAX_STAGED_FILES,
             files_of_release: MAX_FILES_OF_RELEASE,
         };
-        let mut stored = Stored { usage, is_staged: true, releases: Some(MAX_RELEASES_OF_PROJECT), unpublished: Some(MAX_UNPUBLISHED_PROJECTS) };
+        let mut stored = Stored {
+            usage,
+            is_staged: true,
+            releases: Some(MAX_RELEASES_OF_PROJECT),
+            unpublished: Some(MAX_UNPUBLISHED_PROJECTS),
+        };
         change(&mut stored);
-        check(&config, "demo", &stored).err().map(|error| error.to_string())
+        check(&config, "demo", &stored)
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]
     fn what_is_at_its_bound_stays_and_one_more_of_anything_does_not() {
         assert_eq!(check_one(|_| ()), None);
         for (error, expected) in [
-            (check_one(|stored| stored.usage.bytes += 1), "Project size too large. Limit for project 'demo' total size is 2 GB."),
-            (check_one(|stored| stored.usage.staged_bytes += 1), "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MB."),
-            (check_one(|stored| stored.usage.staged_files += 1), "Too many files of project 'demo' wait to be published. Limit is 5000."),
-            (check_one(|stored| stored.usage.files_of_release += 1), "Too many files in this release. Limit is 1000. Upload a new version."),
-            (check_one(|stored| stored.usage.files += 1), "Too many files in project 'demo'. Limit is 50000."),
-            (check_one(|stored| stored.releases = Some(MAX_RELEASES_OF_PROJECT + 1)), "Too many releases in project 'demo'. Limit is 20000."),
-            (check_one(|stored| stored.unpublished = Some(MAX_UNPUBLISHED_PROJECTS + 1)), "You own 100 projects of which nothing was ever published."),
+            (
+                check_one(|stored| stored.usage.bytes += 1),
+                "Project size too large. Limit for project 'demo' total size is 2 GB.",
+            ),
+            (
+                check_one(|stored| stored.usage.staged_bytes += 1),
+                "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MB.",
+            ),
+            (
+                check_one(|stored| stored.usage.staged_files += 1),
+                "Too many files of project 'demo' wait to be published. Limit is 5000.",
+            ),
+            (
+                check_one(|stored| stored.usage.files_of_release += 1),
+                "Too many files in this release. Limit is 1000. Upload a new version.",
+            ),
+            (
+                check_one(|stored| stored.usage.files += 1),
+                "Too many files in project 'demo'. Limit is 50000.",
+            ),
+            (
+                check_one(|stored| stored.releases = Some(MAX_RELEASES_OF_PROJECT + 1)),
+                "Too many releases in project 'demo'. Limit is 20000.",
+            ),
+            (
+                check_one(|stored| stored.unpublished = Some(MAX_UNPUBLISHED_PROJECTS + 1)),
+                "You own 100 projects of which nothing was ever published.",
+            ),
         ] {
-            assert!(error.as_ref().is_some_and(|error| error.starts_with(expected)), "{expected}: {error:?}");
+            assert!(
+                error
+                    .as_ref()
+                    .is_some_and(|error| error.starts_with(expected)),
+                "{expected}: {error:?}"
+            );
         }
         // What is published at once is not held to what may wait.
-        assert_eq!(check_one(|stored| (stored.is_staged, stored.usage.staged_bytes) = (false, 4 << 20)), None);
+        assert_eq!(
+            check_one(|stored| (stored.is_staged, stored.usage.staged_bytes) = (false, 4 << 20)),
+            None
+        );
     }
 }

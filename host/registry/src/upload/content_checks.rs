@@ -11,7 +11,9 @@ use crate::metadata::checks::{self, excerpt};
 /// Row 28.
 pub(super) fn archive(subject: &Subject<'_>) -> Result<Step, UploadError> {
     match &subject.upload.inspected {
-        Some(Err(error @ (ArchiveError::Archive(_) | ArchiveError::Io(_)))) => Err(error.clone().into()),
+        Some(Err(error @ (ArchiveError::Archive(_) | ArchiveError::Io(_)))) => {
+            Err(error.clone().into())
+        }
         _ => Ok(Step::Next),
     }
 }
@@ -20,10 +22,22 @@ pub(super) fn archive(subject: &Subject<'_>) -> Result<Step, UploadError> {
 pub(super) fn name_of_kind(subject: &Subject<'_>) -> Result<Step, UploadError> {
     let (submission, older_files) = (&subject.upload.submission, subject.config.older_files);
     let checked = match submission.kind {
-        FileKind::Sdist => filename::check_sdist(&submission.file_name, &submission.name, &submission.version, older_files),
-        FileKind::Wheel => filename::check_wheel(&submission.file_name, &submission.name, &submission.version, older_files),
+        FileKind::Sdist => filename::check_sdist(
+            &submission.file_name,
+            &submission.name,
+            &submission.version,
+            older_files,
+        ),
+        FileKind::Wheel => filename::check_wheel(
+            &submission.file_name,
+            &submission.name,
+            &submission.version,
+            older_files,
+        ),
     };
-    checked.map(|()| Step::Next).map_err(|message| UploadError::rejected("invalid-filename", message))
+    checked
+        .map(|()| Step::Next)
+        .map_err(|message| UploadError::rejected("invalid-filename", message))
 }
 
 /// The rest of rows 29 and 30.
@@ -32,7 +46,9 @@ pub(super) fn content(subject: &Subject<'_>) -> Result<Step, UploadError> {
         Some(Err(error)) => Err(error.clone().into()),
         Some(Ok(inspected)) => agreement(subject, inspected),
         // Only a file whose name or size was refused before is not looked into.
-        None => Err(UploadError::Unavailable("the file was not inspected".to_owned())),
+        None => Err(UploadError::Unavailable(
+            "the file was not inspected".to_owned(),
+        )),
     }
 }
 
@@ -45,19 +61,35 @@ fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, Uploa
     let submission = &subject.upload.submission;
     let metadata = &inspected.metadata;
     let name = metadata.one("name").unwrap_or_default();
-    if !ProjectName::parse(name).is_ok_and(|name| name.normalized() == submission.name.normalized()) {
+    if !ProjectName::parse(name).is_ok_and(|name| name.normalized() == submission.name.normalized())
+    {
         return Err(contradiction("Name", submission.name.as_written(), name));
     }
     let version = metadata.one("version").unwrap_or_default();
     if !Version::parse(version).is_ok_and(|version| version == submission.version) {
-        return Err(contradiction("Version", &submission.version.to_string(), version));
+        return Err(contradiction(
+            "Version",
+            &submission.version.to_string(),
+            version,
+        ));
     }
-    let (stated, found) = (submission.metadata.one("requires_python"), metadata.one("requires_python"));
+    let (stated, found) = (
+        submission.metadata.one("requires_python"),
+        metadata.one("requires_python"),
+    );
     if specifiers(stated) != specifiers(found) {
-        return Err(contradiction("Requires-Python", stated.unwrap_or_default(), found.unwrap_or_default()));
+        return Err(contradiction(
+            "Requires-Python",
+            stated.unwrap_or_default(),
+            found.unwrap_or_default(),
+        ));
     }
-    checks::check(metadata, subject.config.older_files)
-        .map_err(|message| UploadError::rejected("invalid-metadata", format!("The file's own metadata is invalid: {message}")))?;
+    checks::check(metadata, subject.config.older_files).map_err(|message| {
+        UploadError::rejected(
+            "invalid-metadata",
+            format!("The file's own metadata is invalid: {message}"),
+        )
+    })?;
     Ok(Step::Next)
 }
 
@@ -66,7 +98,11 @@ fn specifiers(text: Option<&str>) -> Vec<String> {
     let mut parts: Vec<String> = text
         .unwrap_or_default()
         .split(',')
-        .map(|part| part.chars().filter(|c| !c.is_whitespace()).collect::<String>())
+        .map(|part| {
+            part.chars()
+                .filter(|c| !c.is_whitespace())
+                .collect::<String>()
+        })
         .filter(|part| !part.is_empty())
         .collect();
     parts.sort();

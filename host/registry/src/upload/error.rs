@@ -40,8 +40,17 @@ impl UploadError {
     /// The message may repeat what was uploaded; it is made fit for a header line here, in
     /// one place.
     pub(crate) fn with_status(status: u16, code: &'static str, message: impl AsRef<str>) -> Self {
-        let message = message.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_MESSAGE).collect();
-        Self::Rejected { status, code, message }
+        let message = message
+            .as_ref()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(Self::MAX_MESSAGE)
+            .collect();
+        Self::Rejected {
+            status,
+            code,
+            message,
+        }
     }
 }
 
@@ -54,7 +63,10 @@ impl From<StorageError> for UploadError {
 impl From<SpoolError> for UploadError {
     fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::FarTooLarge { limit } => Self::rejected("file-too-large", format!("File too large. The limit is {} MB.", limit >> 20)),
+            SpoolError::FarTooLarge { limit } => Self::rejected(
+                "file-too-large",
+                format!("File too large. The limit is {} MB.", limit >> 20),
+            ),
             SpoolError::Io(cause) => Self::Unavailable(cause.to_string()),
         }
     }

@@ -23,17 +23,26 @@ impl Existing {
         let own = upload.project.id();
         // A staged file of another project is nobody's business here, neither its name nor
         // its bytes. Neither can be this project's file: a later row refuses both.
-        let is_visible_here = |file: &FileRow| file.state != ReleaseState::Staged || Some(file.project) == own;
-        let same_content = storage.file_by_blake2(&submission.digests.blake2_256).await?.filter(is_visible_here);
+        let is_visible_here =
+            |file: &FileRow| file.state != ReleaseState::Staged || Some(file.project) == own;
+        let same_content = storage
+            .file_by_blake2(&submission.digests.blake2_256)
+            .await?
+            .filter(is_visible_here);
         // Whatever the spelling: `1.0` and `1.0.0`, `Sample` and `sample` are one file. A name
         // that has no key is no name of a distribution, which a later row says.
         let key = crate::filename::key(&submission.file_name);
         let (same_name, is_burned) = match &key {
-            Some(key) => (storage.file_by_key(key).await?, storage.is_burned(key).await?),
+            Some(key) => (
+                storage.file_by_key(key).await?,
+                storage.is_burned(key).await?,
+            ),
             None => (None, false),
         };
         // A second source distribution of a release has a row of its own.
-        let is_wheel_or_named = |file: &FileRow| submission.kind == FileKind::Wheel || file.name == submission.file_name;
+        let is_wheel_or_named = |file: &FileRow| {
+            submission.kind == FileKind::Wheel || file.name == submission.file_name
+        };
         Ok(Self {
             same_name: same_name.filter(is_visible_here).filter(is_wheel_or_named),
             same_content,
@@ -50,18 +59,32 @@ impl Existing {
 /// bind names to projects, so a name that exists is of this project or is refused as taken.
 pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
     let submission = &subject.upload.submission;
-    let Existing { same_name, same_content, .. } = &subject.existing;
+    let Existing {
+        same_name,
+        same_content,
+        ..
+    } = &subject.existing;
     if let Some(file) = same_name {
-        let is_same = file.name == submission.file_name && file.digests == submission.digests && subject.upload.project.id() == Some(file.project);
+        let is_same = file.name == submission.file_name
+            && file.digests == submission.digests
+            && subject.upload.project.id() == Some(file.project);
         if is_same {
-            return Ok(Step::Unchanged { staged: file.state == ReleaseState::Staged });
+            return Ok(Step::Unchanged {
+                staged: file.state == ReleaseState::Staged,
+            });
         }
     }
-    let exists = |name: &str, digests: &model::Digests| exists(&subject.config.public_url, name, &digests.blake2_256_hex());
+    let exists = |name: &str, digests: &model::Digests| {
+        exists(&subject.config.public_url, name, &digests.blake2_256_hex())
+    };
     match (same_name, same_content) {
         (None, None) => Ok(Step::Next),
-        (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => Err(exists(&other.name, &other.digests)),
-        (Some(other), _) if other.name != submission.file_name => Err(exists(&other.name, &other.digests)),
+        (_, Some(other)) if same_name.as_ref().is_none_or(|file| file.id != other.id) => {
+            Err(exists(&other.name, &other.digests))
+        }
+        (Some(other), _) if other.name != submission.file_name => {
+            Err(exists(&other.name, &other.digests))
+        }
         _ => Err(exists(&submission.file_name, &submission.digests)),
     }
 }
@@ -92,10 +115,16 @@ pub(super) fn burned_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
 
 /// Row 26. Asked once more when what is staged is published (`staging`).
 pub(super) fn release_age(subject: &Subject<'_>) -> Result<Step, UploadError> {
-    match subject.upload.release.closed_after_days(subject.config.max_release_age_days) {
+    match subject
+        .upload
+        .release
+        .closed_after_days(subject.config.max_release_age_days)
+    {
         Some(days) => Err(UploadError::rejected(
             "release-too-old",
-            format!("Uploading new files to releases older than {days} days is not allowed. Upload a new version."),
+            format!(
+                "Uploading new files to releases older than {days} days is not allowed. Upload a new version."
+            ),
         )),
         None => Ok(Step::Next),
     }
@@ -103,8 +132,13 @@ pub(super) fn release_age(subject: &Subject<'_>) -> Result<Step, UploadError> {
 
 /// Row 27.
 pub(super) fn one_source_distribution(subject: &Subject<'_>) -> Result<Step, UploadError> {
-    if subject.upload.submission.kind == FileKind::Sdist && subject.upload.release.source_distribution.is_some() {
-        return Err(UploadError::rejected("second-sdist", "Only one sdist may be uploaded per release."));
+    if subject.upload.submission.kind == FileKind::Sdist
+        && subject.upload.release.source_distribution.is_some()
+    {
+        return Err(UploadError::rejected(
+            "second-sdist",
+            "Only one sdist may be uploaded per release.",
+        ));
     }
     Ok(Step::Next)
 }

@@ -29,7 +29,11 @@ pub(crate) struct Turn {
 impl Inspections {
     pub(crate) fn new(all: usize) -> Self {
         let all = Arc::new(Semaphore::new(all.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { all, own: Mutex::default(), patience: Duration::from_millis(INSPECTION_WAIT.milliseconds()) }
+        Self {
+            all,
+            own: Mutex::default(),
+            patience: Duration::from_millis(INSPECTION_WAIT.milliseconds()),
+        }
     }
 
     /// Waits for a turn, a minute at most; all uploads without a user share one.
@@ -37,14 +41,22 @@ impl Inspections {
         let own = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
             own.retain(|_, turns| Arc::strong_count(turns) > 1);
-            own.entry(uploader).or_insert_with(|| Arc::new(Semaphore::new(INSPECTIONS_PER_UPLOADER.length()))).clone()
+            own.entry(uploader)
+                .or_insert_with(|| Arc::new(Semaphore::new(INSPECTIONS_PER_UPLOADER.length())))
+                .clone()
         };
         let both = async {
             // The own share first: who waits for it stands in nobody else's way.
             let own = own.acquire_owned().await.ok()?;
-            Some(Turn { _own: own, _one_of_all: self.all.clone().acquire_owned().await.ok()? })
+            Some(Turn {
+                _own: own,
+                _one_of_all: self.all.clone().acquire_owned().await.ok()?,
+            })
         };
-        tokio::time::timeout(self.patience, both).await.ok().flatten()
+        tokio::time::timeout(self.patience, both)
+            .await
+            .ok()
+            .flatten()
     }
 }
 
@@ -57,16 +69,27 @@ mod tests {
         let inspections = Inspections::new(2);
         let (one, other) = (Some(UserId::new()), Some(UserId::new()));
         let held = inspections.turn(one).await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(10), inspections.turn(one)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), inspections.turn(one))
+                .await
+                .is_err()
+        );
         let others = inspections.turn(other).await.unwrap();
         drop((held, others));
         assert!(inspections.turn(one).await.is_some());
-        assert_eq!(inspections.own.lock().unwrap().len(), 1, "who has finished is forgotten");
+        assert_eq!(
+            inspections.own.lock().unwrap().len(),
+            1,
+            "who has finished is forgotten"
+        );
     }
 
     #[tokio::test]
     async fn nobody_waits_for_a_turn_for_ever() {
-        let inspections = Inspections { patience: Duration::from_millis(10), ..Inspections::new(1) };
+        let inspections = Inspections {
+            patience: Duration::from_millis(10),
+            ..Inspections::new(1)
+        };
         let _held = inspections.turn(Some(UserId::new())).await.unwrap();
         assert!(inspections.turn(Some(UserId::new())).await.is_none());
     }

@@ -35,9 +35,23 @@ pub enum CreateError {
 
 impl Registry {
     /// What a decision about creating an empty project needs.
-    pub async fn load_create(&self, name: &ProjectName, owner: &UserName) -> Result<CreateProject, CreateError> {
-        let owner = self.inner.storage.user_by_name(owner).await?.ok_or_else(|| CreateError::NoUser(owner.to_string()))?.id;
-        Ok(CreateProject { project: KnownProject::absent(name.normalized()), name: name.clone(), owner })
+    pub async fn load_create(
+        &self,
+        name: &ProjectName,
+        owner: &UserName,
+    ) -> Result<CreateProject, CreateError> {
+        let owner = self
+            .inner
+            .storage
+            .user_by_name(owner)
+            .await?
+            .ok_or_else(|| CreateError::NoUser(owner.to_string()))?
+            .id;
+        Ok(CreateProject {
+            project: KnownProject::absent(name.normalized()),
+            name: name.clone(),
+            owner,
+        })
     }
 
     /// Creates an empty project, whose owner uploads to it later. A reserved name is no
@@ -50,7 +64,10 @@ impl Registry {
                 Some(Conflict::ProjectNameSimilar) => "is too similar to that of another project",
                 _ => return CreateError::Storage(error),
             };
-            CreateError::NameTaken { name: permit.target().name.to_string(), problem }
+            CreateError::NameTaken {
+                name: permit.target().name.to_string(),
+                problem,
+            }
         };
         let mut unit = permit.begin(&self.inner.storage).await?;
         let (_, event) = create_project(&mut unit, &permit).await.map_err(taken)?;
@@ -59,7 +76,11 @@ impl Registry {
     }
 
     /// Row 10 and the rules of row 11 about the name.
-    pub(crate) async fn check_new_project(&self, caller: &Caller, name: &ProjectName) -> Result<(), UploadError> {
+    pub(crate) async fn check_new_project(
+        &self,
+        caller: &Caller,
+        name: &ProjectName,
+    ) -> Result<(), UploadError> {
         if matches!(caller.principal, Principal::Publisher { .. }) {
             return Err(UploadError::rejected(
                 "publisher-creates-project",
@@ -67,13 +88,21 @@ impl Registry {
             ));
         }
         if self.inner.reserved_looks.contains(&name.looks()) {
-            let see = format!("See {}/help/#project-name for more information.", self.inner.config.public_url);
-            return Err(UploadError::rejected("reserved-name", format!("The name '{name}' isn't allowed. Choose another name. {see}")));
+            let see = format!(
+                "See {}/help/#project-name for more information.",
+                self.inner.config.public_url
+            );
+            return Err(UploadError::rejected(
+                "reserved-name",
+                format!("The name '{name}' isn't allowed. Choose another name. {see}"),
+            ));
         }
         if is_standard_library(name) {
             return Err(UploadError::rejected(
                 "standard-library-name",
-                format!("The name '{name}' isn't allowed (conflict with the Python Standard Library module name). Choose another name."),
+                format!(
+                    "The name '{name}' isn't allowed (conflict with the Python Standard Library module name). Choose another name."
+                ),
             ));
         }
         // A constraint of the database decides when two are created at once; then this says
@@ -88,7 +117,10 @@ impl Registry {
                 } else {
                     "an existing project".to_owned()
                 };
-                Err(UploadError::rejected("similar-name", format!("The name '{name}' is too similar to {which}. Choose another name.")))
+                Err(UploadError::rejected(
+                    "similar-name",
+                    format!("The name '{name}' is too similar to {which}. Choose another name."),
+                ))
             }
             None => Ok(()),
         }
@@ -98,34 +130,63 @@ impl Registry {
     /// and for the address. The owner first: somebody beyond their own limit uses up nothing of
     /// those who share the address.
     /// What was counted, to be given back where somebody else created the project.
-    pub(super) async fn take_new_project(&self, gate: &Gate, attempt: &Attempt, caller: &Caller) -> Result<Vec<(String, Timestamp)>, UploadError> {
+    pub(super) async fn take_new_project(
+        &self,
+        gate: &Gate,
+        attempt: &Attempt,
+        caller: &Caller,
+    ) -> Result<Vec<(String, Timestamp)>, UploadError> {
         let config = &self.inner.config;
         let mut taken = Vec::new();
         let address = neighbourhood(attempt.remote_address);
-        let owner = caller.user().map(|user| (format!("project:create:{}", user.id), config.new_projects_per_user, "for one user"));
-        for (key, limit, whose) in owner.into_iter().chain([(format!("project:create:address:{address}"), config.new_projects_per_address, "from one address")])
-        {
+        let owner = caller.user().map(|user| {
+            (
+                format!("project:create:{}", user.id),
+                config.new_projects_per_user,
+                "for one user",
+            )
+        });
+        for (key, limit, whose) in owner.into_iter().chain([(
+            format!("project:create:address:{address}"),
+            config.new_projects_per_address,
+            "from one address",
+        )]) {
             let now = self.inner.clock.now();
-            let Err(retry) = self.inner.storage.take_attempt(&key, now, HOUR_MS, limit).await? else {
+            let Err(retry) = self
+                .inner
+                .storage
+                .take_attempt(&key, now, HOUR_MS, limit)
+                .await?
+            else {
                 taken.push((key, now));
                 continue;
             };
             let retry_after_seconds = now.age_at(retry.at).max(1);
             let reason = Reason {
                 code: "too-many-new-projects".to_owned(),
-                message: format!("Too many new projects created. Limit is {limit} in an hour {whose}."),
+                message: format!(
+                    "Too many new projects created. Limit is {limit} in an hour {whose}."
+                ),
                 remedy: format!("Try again in {} minutes.", retry_after_seconds.div_ceil(60)),
                 page: None,
             };
-            let kind = RefusalKind::Limited { retry_after_seconds };
+            let kind = RefusalKind::Limited {
+                retry_after_seconds,
+            };
             self.give_back_new_project(&mut taken).await?;
-            return Err(gate.refuse_as(attempt, caller, Action::ProjectCreate, kind, reason).await.into());
+            return Err(gate
+                .refuse_as(attempt, caller, Action::ProjectCreate, kind, reason)
+                .await
+                .into());
         }
         Ok(taken)
     }
 
     /// Several uploads to one new project at the same moment are one new project.
-    pub(super) async fn give_back_new_project(&self, taken: &mut Vec<(String, Timestamp)>) -> Result<(), UploadError> {
+    pub(super) async fn give_back_new_project(
+        &self,
+        taken: &mut Vec<(String, Timestamp)>,
+    ) -> Result<(), UploadError> {
         for (key, at) in taken.drain(..) {
             self.inner.storage.give_back_attempt(&key, at).await?;
         }
@@ -134,11 +195,20 @@ impl Registry {
 }
 
 /// Writes a project and its owner; its id, and the event that tells of it.
-pub(super) async fn create_project(unit: &mut UnitOfWork, permit: &Permit<CreateProject>) -> Result<(ProjectId, AuditEvent), StorageError> {
+pub(super) async fn create_project(
+    unit: &mut UnitOfWork,
+    permit: &Permit<CreateProject>,
+) -> Result<(ProjectId, AuditEvent), StorageError> {
     let CreateProject { name, owner, .. } = permit.target();
     let id = ProjectId::new();
-    unit.create_project(&NewProject { id, name, created_at: permit.at() }).await?;
-    unit.grant_role(id, *owner, Role::Owner, permit.at()).await?;
+    unit.create_project(&NewProject {
+        id,
+        name,
+        created_at: permit.at(),
+    })
+    .await?;
+    unit.grant_role(id, *owner, Role::Owner, permit.at())
+        .await?;
     let event = AuditEvent {
         at: permit.at(),
         kind: EventKind::ProjectCreated,
@@ -152,7 +222,12 @@ pub(super) async fn create_project(unit: &mut UnitOfWork, permit: &Permit<Create
 }
 
 fn is_standard_library(name: &ProjectName) -> bool {
-    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| STANDARD_LIBRARY.lines().map(model::name::normalize).collect());
+    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        STANDARD_LIBRARY
+            .lines()
+            .map(model::name::normalize)
+            .collect()
+    });
     NAMES.contains(name.normalized())
 }
 
@@ -162,9 +237,22 @@ mod tests {
 
     #[test]
     fn modules_of_the_standard_library_are_taken() {
-        for name in ["json", "JSON", "asyncio", "distutils", "xml", "unittest", "concurrent"] {
-            assert!(is_standard_library(&ProjectName::parse(name).unwrap()), "{name}");
+        for name in [
+            "json",
+            "JSON",
+            "asyncio",
+            "distutils",
+            "xml",
+            "unittest",
+            "concurrent",
+        ] {
+            assert!(
+                is_standard_library(&ProjectName::parse(name).unwrap()),
+                "{name}"
+            );
         }
-        assert!(!is_standard_library(&ProjectName::parse("requests").unwrap()));
+        assert!(!is_standard_library(
+            &ProjectName::parse("requests").unwrap()
+        ));
     }
 }

@@ -37,12 +37,26 @@ struct Granted {
 }
 
 impl Registry {
-    pub(super) async fn store(&self, permit: Permit<UploadFile>, create: Option<Permit<CreateProject>>) -> Result<Outcome, UploadError> {
+    pub(super) async fn store(
+        &self,
+        permit: Permit<UploadFile>,
+        create: Option<Permit<CreateProject>>,
+    ) -> Result<Outcome, UploadError> {
         let (mut upload, granted) = Granted::of(permit, &self.inner.config.public_url);
-        let Some(Ok(inspected)) = upload.inspected.clone() else { return Err(UploadError::Unavailable("the file was not inspected".to_owned())) };
-        let metadata = Metadata { sha256: Sha256::digest(&inspected.metadata_file).into(), inspected: &inspected };
+        let Some(Ok(inspected)) = upload.inspected.clone() else {
+            return Err(UploadError::Unavailable(
+                "the file was not inspected".to_owned(),
+            ));
+        };
+        let metadata = Metadata {
+            sha256: Sha256::digest(&inspected.metadata_file).into(),
+            inspected: &inspected,
+        };
         self.put_blobs(&mut upload, &metadata).await?;
-        match self.write(&granted, &upload, &metadata, create.as_ref()).await {
+        match self
+            .write(&granted, &upload, &metadata, create.as_ref())
+            .await
+        {
             Ok(Written::Committed) => {}
             Ok(Written::Beyond(error)) => return Err(error),
             Ok(Written::Overtaken) => return Ok(Outcome::Overtaken(Box::new(upload))),
@@ -72,18 +86,30 @@ impl Registry {
     }
 
     /// Invariant: when this returns, the blobs survive a crash. Rows come after them.
-    async fn put_blobs(&self, upload: &mut UploadFile, metadata: &Metadata<'_>) -> Result<(), UploadError> {
+    async fn put_blobs(
+        &self,
+        upload: &mut UploadFile,
+        metadata: &Metadata<'_>,
+    ) -> Result<(), UploadError> {
         // Overtaken uploads come here again; their file is in place. Metadata may be needed
         // now that was not before.
-        let (inner, file, digest) = (self.inner.clone(), upload.file.take(), upload.submission.digests.blake2_256);
-        let metadata = upload.keeps_metadata().then(|| (metadata.inspected.metadata_file.clone(), metadata.sha256));
+        let (inner, file, digest) = (
+            self.inner.clone(),
+            upload.file.take(),
+            upload.submission.digests.blake2_256,
+        );
+        let metadata = upload
+            .keeps_metadata()
+            .then(|| (metadata.inspected.metadata_file.clone(), metadata.sha256));
         let put = move || {
             if let Some((bytes, sha256)) = metadata {
                 inner.blobs.put_metadata(&bytes, &sha256)?;
             }
             file.map_or(Ok(()), |file| inner.blobs.put(file.into_path(), &digest))
         };
-        blocking(put).await.map_err(|error| UploadError::Unavailable(error.to_string()))
+        blocking(put)
+            .await
+            .map_err(|error| UploadError::Unavailable(error.to_string()))
     }
 
     async fn write(
@@ -125,7 +151,8 @@ impl Registry {
         };
         let release = unit.ensure_release(&new).await?;
         let is_new_release = release.id == new.id;
-        let speaks_for_release = is_new_release || release.state == ReleaseState::Staged && granted.state == ReleaseState::Published;
+        let speaks_for_release = is_new_release
+            || release.state == ReleaseState::Staged && granted.state == ReleaseState::Published;
         if speaks_for_release && !upload.keeps_metadata() {
             // The release was rejected in between, and its metadata would be this file's.
             return Ok(Written::Overtaken);
@@ -136,7 +163,8 @@ impl Registry {
         let keeps_metadata = speaks_for_release || upload.submission.kind == FileKind::Wheel;
         let submission = &upload.submission;
         // The checks let no name without a key come this far; its own text is one as well.
-        let name_key = crate::filename::key(&submission.file_name).unwrap_or_else(|| submission.file_name.clone());
+        let name_key = crate::filename::key(&submission.file_name)
+            .unwrap_or_else(|| submission.file_name.clone());
         let usage = unit
             .add_file(&NewFile {
                 id: FileId::new(),
@@ -160,9 +188,16 @@ impl Registry {
         let stored = Stored {
             usage,
             is_staged: granted.state == ReleaseState::Staged,
-            releases: if is_new_release { Some(unit.count_releases(project).await?) } else { None },
+            releases: if is_new_release {
+                Some(unit.count_releases(project).await?)
+            } else {
+                None
+            },
             unpublished: match create {
-                Some(create) => Some(unit.count_unpublished_projects(create.target().owner).await?),
+                Some(create) => Some(
+                    unit.count_unpublished_projects(create.target().owner)
+                        .await?,
+                ),
                 None => None,
             },
         };
@@ -170,24 +205,41 @@ impl Registry {
             return Ok(Written::Beyond(error));
         }
         // Once for each release that waits: clients show nothing of it, and nobody would publish it.
-        if granted.state == ReleaseState::Staged && unit.count_staged_files(release.id).await? == 1 {
-            notices::tell(&mut unit, &owners, |owner| waits(owner, upload, &uploader, granted.at), granted.at).await?;
+        if granted.state == ReleaseState::Staged && unit.count_staged_files(release.id).await? == 1
+        {
+            notices::tell(
+                &mut unit,
+                &owners,
+                |owner| waits(owner, upload, &uploader, granted.at),
+                granted.at,
+            )
+            .await?;
         }
         unit.commit(&file_event(granted, upload, project)).await?;
         Ok(Written::Committed)
     }
 
     /// The owners who are told that a release waits, and the name of who uploaded to it.
-    async fn who_is_told(&self, upload: &UploadFile, create: Option<&Permit<CreateProject>>) -> Result<(Vec<Owner>, String), StorageError> {
+    async fn who_is_told(
+        &self,
+        upload: &UploadFile,
+        create: Option<&Permit<CreateProject>>,
+    ) -> Result<(Vec<Owner>, String), StorageError> {
         let storage = &self.inner.storage;
         let uploader = match upload.uploader {
             Some(user) => storage.user(user).await?,
             None => None,
         };
-        let name = uploader.as_ref().map_or_else(|| "A trusted publisher".to_owned(), |user| user.name.to_string());
+        let name = uploader.as_ref().map_or_else(
+            || "A trusted publisher".to_owned(),
+            |user| user.name.to_string(),
+        );
         let owners = match (create, upload.project.id(), uploader) {
             // The uploader is about to own it.
-            (Some(_), _, Some(user)) => notices::reachable(storage, user.id, user.name).await?.into_iter().collect(),
+            (Some(_), _, Some(user)) => notices::reachable(storage, user.id, user.name)
+                .await?
+                .into_iter()
+                .collect(),
             (None, Some(project), _) => notices::owners(storage, project).await?,
             _ => Vec::new(),
         };
@@ -223,16 +275,49 @@ struct Metadata<'a> {
 
 impl Granted {
     fn of(permit: Permit<UploadFile>, public_url: &str) -> (UploadFile, Self) {
-        let state = if permit.is_staged() { ReleaseState::Staged } else { ReleaseState::Published };
+        let state = if permit.is_staged() {
+            ReleaseState::Staged
+        } else {
+            ReleaseState::Published
+        };
         let mut messages: Vec<String> = Vec::new();
         if permit.is_staged() {
-            messages.push(format!("'{}' is stored and staged: no one can see it until the release is published.", permit.target().submission.file_name));
-            messages.extend(permit.reasons().iter().map(|reason| sentence(reason, public_url)));
+            messages.push(format!(
+                "'{}' is stored and staged: no one can see it until the release is published.",
+                permit.target().submission.file_name
+            ));
+            messages.extend(
+                permit
+                    .reasons()
+                    .iter()
+                    .map(|reason| sentence(reason, public_url)),
+            );
         }
-        messages.extend(permit.warnings().iter().map(|reason| format!("Warning: {}", sentence(reason, public_url))));
+        messages.extend(
+            permit
+                .warnings()
+                .iter()
+                .map(|reason| format!("Warning: {}", sentence(reason, public_url))),
+        );
         let (upload, permit) = permit.split();
-        let (decision, set_number, at, actor) = (permit.decision(), permit.set_number(), permit.at(), permit.actor().clone());
-        (upload, Self { decision, set_number, at, state, actor, messages, permit })
+        let (decision, set_number, at, actor) = (
+            permit.decision(),
+            permit.set_number(),
+            permit.at(),
+            permit.actor().clone(),
+        );
+        (
+            upload,
+            Self {
+                decision,
+                set_number,
+                at,
+                state,
+                actor,
+                messages,
+                permit,
+            },
+        )
     }
 }
 
@@ -252,7 +337,11 @@ fn file_event(granted: &Granted, upload: &UploadFile, project: ProjectId) -> Aud
     let submission = &upload.submission;
     AuditEvent {
         at: granted.at,
-        kind: if granted.state == ReleaseState::Staged { EventKind::FileStaged } else { EventKind::FileUploaded },
+        kind: if granted.state == ReleaseState::Staged {
+            EventKind::FileStaged
+        } else {
+            EventKind::FileUploaded
+        },
         actor: granted.actor.clone(),
         user: upload.uploader,
         project: Some(project),

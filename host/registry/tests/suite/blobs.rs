@@ -14,7 +14,11 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files_below(&path))
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
     found
@@ -22,7 +26,12 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 fn make_old(path: &Path) {
     let long_ago = SystemTime::now() - Duration::from_secs(25 * 3600);
-    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
 }
 
 #[tokio::test]
@@ -56,7 +65,10 @@ async fn far_beyond_the_limit_reading_stops() {
     let fixture = Fixture::with(|config| config.max_file_bytes = 1000).await;
     let mut spool = Spool::create(&fixture.registry).await.unwrap();
     spool.write(Bytes::from(vec![1; 2000])).await.unwrap();
-    assert!(matches!(spool.write(Bytes::from_static(b"x")).await, Err(SpoolError::FarTooLarge { limit: 1000 })));
+    assert!(matches!(
+        spool.write(Bytes::from_static(b"x")).await,
+        Err(SpoolError::FarTooLarge { limit: 1000 })
+    ));
 }
 
 #[tokio::test]
@@ -64,7 +76,11 @@ async fn only_so_many_uploads_are_received_at_once() {
     let fixture = Fixture::with(|config| config.max_concurrent_uploads = 1).await;
     let first = Spool::create(&fixture.registry).await.unwrap();
     let mut second = Box::pin(Spool::create(&fixture.registry));
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut second).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut second)
+            .await
+            .is_err()
+    );
     drop(first);
     second.await.unwrap();
 }
@@ -76,10 +92,24 @@ async fn the_sweeper_takes_old_orphans_and_nothing_else() {
     let kept = File::wheel("sample", "1.0");
     fixture.upload(&ana.token(), kept.clone()).await.unwrap();
     fixture.hold_back("sample").await;
-    fixture.upload(&ana.token(), File::wheel("sample", "2.0")).await.unwrap();
-    fixture.upload(&ana.token(), File::wheel("sample", "3.0")).await.unwrap();
-    let target = fixture.registry.load_reject(None, "sample", &model::Version::parse("3.0").unwrap()).await.unwrap();
-    fixture.registry.reject_release(fixture.permit(target).await).await.unwrap();
+    fixture
+        .upload(&ana.token(), File::wheel("sample", "2.0"))
+        .await
+        .unwrap();
+    fixture
+        .upload(&ana.token(), File::wheel("sample", "3.0"))
+        .await
+        .unwrap();
+    let target = fixture
+        .registry
+        .load_reject(None, "sample", &model::Version::parse("3.0").unwrap())
+        .await
+        .unwrap();
+    fixture
+        .registry
+        .reject_release(fixture.permit(target).await)
+        .await
+        .unwrap();
     let blobs = fixture.folder.path().join("blobs");
     let all = files_below(&blobs);
     assert_eq!(all.len(), 6);
@@ -101,19 +131,33 @@ async fn the_sweeper_takes_old_orphans_and_nothing_else() {
     assert_eq!(files_below(&blobs).len(), 5);
     assert_eq!(fixture.download(&kept, "").await.unwrap(), kept.bytes);
     assert_eq!(fixture.events(EventKind::OrphansSwept).await.len(), 1);
-    assert_eq!(fixture.registry.sweep_orphans().await.unwrap(), Default::default());
+    assert_eq!(
+        fixture.registry.sweep_orphans().await.unwrap(),
+        Default::default()
+    );
 }
 
 #[tokio::test]
 async fn an_old_orphan_that_is_uploaded_again_is_young() {
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
-    fixture.upload(&ana.token(), File::wheel("sample", "1.0")).await.unwrap();
+    fixture
+        .upload(&ana.token(), File::wheel("sample", "1.0"))
+        .await
+        .unwrap();
     fixture.hold_back("sample").await;
     let file = File::wheel("sample", "2.0");
     fixture.upload(&ana.token(), file.clone()).await.unwrap();
-    let target = fixture.registry.load_reject(None, "sample", &model::Version::parse("2.0").unwrap()).await.unwrap();
-    fixture.registry.reject_release(fixture.permit(target).await).await.unwrap();
+    let target = fixture
+        .registry
+        .load_reject(None, "sample", &model::Version::parse("2.0").unwrap())
+        .await
+        .unwrap();
+    fixture
+        .registry
+        .reject_release(fixture.permit(target).await)
+        .await
+        .unwrap();
     let blobs = fixture.folder.path().join("blobs");
     for path in files_below(&blobs) {
         make_old(&path);
@@ -122,7 +166,9 @@ async fn an_old_orphan_that_is_uploaded_again_is_young() {
     fixture.upload(&ana.token(), file.clone()).await.unwrap();
     let hex = file.field("blake2_256_digest");
     let blob = blobs.join(&hex[..2]).join(&hex[2..4]).join(&hex);
-    let age = SystemTime::now().duration_since(fs::metadata(blob).unwrap().modified().unwrap()).unwrap();
+    let age = SystemTime::now()
+        .duration_since(fs::metadata(blob).unwrap().modified().unwrap())
+        .unwrap();
     assert!(age < Duration::from_secs(3600));
 }
 
@@ -131,9 +177,15 @@ async fn blobs_are_readable_by_the_registry_alone() {
     use std::os::unix::fs::PermissionsExt;
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
-    fixture.upload(&ana.token(), File::wheel("sample", "1.0")).await.unwrap();
+    fixture
+        .upload(&ana.token(), File::wheel("sample", "1.0"))
+        .await
+        .unwrap();
     let blobs = fixture.folder.path().join("blobs");
-    assert_eq!(fs::metadata(&blobs).unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(
+        fs::metadata(&blobs).unwrap().permissions().mode() & 0o077,
+        0
+    );
     for path in files_below(&blobs) {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o077, 0);
     }

@@ -6,11 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gate::package::VerifiedPackage;
-use gate::{Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target};
+use gate::{
+    Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
+};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
-    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal, Timestamp, TokenFacts, TokenId, UserFacts, UserId, UserName,
+    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
+    Timestamp, TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
 use policy_engine::{Compiler, Engine, EngineConfig};
 use registry::form::FormBuilder;
@@ -35,13 +38,21 @@ pub(crate) struct Read {
 impl Read {
     pub(crate) async fn of(page: SimplePage) -> Self {
         match page {
-            SimplePage::Project(page) => Self { body: page.body.whole().await.unwrap(), etag: page.etag.to_string(), last_serial: page.last_serial },
+            SimplePage::Project(page) => Self {
+                body: page.body.whole().await.unwrap(),
+                etag: page.etag.to_string(),
+                last_serial: page.last_serial,
+            },
             SimplePage::List(page) => {
                 let (mut body, mut parts) = (Vec::new(), page.parts(false));
                 while let Some(part) = parts.next().await.unwrap() {
                     body.extend_from_slice(&part);
                 }
-                Self { body: body.into(), etag: page.etag().to_owned(), last_serial: page.last_serial() }
+                Self {
+                    body: body.into(),
+                    etag: page.etag().to_owned(),
+                    last_serial: page.last_serial(),
+                }
             }
         }
     }
@@ -50,14 +61,18 @@ impl Read {
 /// Compiling the modules takes longest; every test shares the engine.
 fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(EngineConfig::new(Compiler::InProcess)).unwrap()).clone()
+    ENGINE
+        .get_or_init(|| Engine::new(EngineConfig::new(Compiler::InProcess)).unwrap())
+        .clone()
 }
 
 /// The set `default`, verified once. As long as it is kept, the engine keeps its modules.
 fn default_set() -> &'static VerifiedPackage {
     static SET: OnceLock<VerifiedPackage> = OnceLock::new();
     SET.get_or_init(|| {
-        let package = SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default")).unwrap();
+        let package =
+            SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default"))
+                .unwrap();
         package.verify(&engine()).unwrap()
     })
 }
@@ -79,22 +94,57 @@ pub(crate) struct Person {
 
 impl Person {
     fn principal(&self) -> Principal {
-        let factors = Factors { totp: true, webauthn: false };
-        Principal::User(UserFacts { id: self.id, name: self.name.clone(), created_at: Timestamp(0), email_verified: true, factors, staff: false })
+        let factors = Factors {
+            totp: true,
+            webauthn: false,
+        };
+        Principal::User(UserFacts {
+            id: self.id,
+            name: self.name.clone(),
+            created_at: Timestamp(0),
+            email_verified: true,
+            factors,
+            staff: false,
+        })
     }
 
     /// As an upload client with an API token.
     pub(crate) fn token(&self) -> Caller {
         let (minted, added) = (Vec::new(), Vec::new());
-        let token = TokenFacts { id: self.token, created_at: NOW, last_used_at: None, made_with_second_factor: true, minted, added };
-        Caller { credential: CredentialKind::ApiToken, principal: self.principal(), token: Some(token), session: None, assurance: Assurance::NONE }
+        let token = TokenFacts {
+            id: self.token,
+            created_at: NOW,
+            last_used_at: None,
+            made_with_second_factor: true,
+            minted,
+            added,
+        };
+        Caller {
+            credential: CredentialKind::ApiToken,
+            principal: self.principal(),
+            token: Some(token),
+            session: None,
+            assurance: Assurance::NONE,
+        }
     }
 
     /// As a person who has just proven password and second factor.
     pub(crate) fn session(&self) -> Caller {
-        let assurance =
-            Assurance { password_at: Some(NOW), second_factor: Some(FactorUse { factor: Factor::Totp, at: NOW }), password_state: PasswordState::Unchecked };
-        Caller { credential: CredentialKind::Session, principal: self.principal(), token: None, session: None, assurance }
+        let assurance = Assurance {
+            password_at: Some(NOW),
+            second_factor: Some(FactorUse {
+                factor: Factor::Totp,
+                at: NOW,
+            }),
+            password_state: PasswordState::Unchecked,
+        };
+        Caller {
+            credential: CredentialKind::Session,
+            principal: self.principal(),
+            token: None,
+            session: None,
+            assurance,
+        }
     }
 }
 
@@ -108,22 +158,53 @@ impl Fixture {
         let clock = Arc::new(ManualClock::at(NOW));
         let storage = connect(folder.path()).await;
         storage.migrate().await.unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig { reads_per_second: 1000, ..RecorderConfig::default() });
-        let server = ServerIdentity { id: uuid::Uuid::now_v7(), host: "test".into(), pid: 1, started_at: NOW };
-        let gate = Gate::new(GateConfig { storage: storage.clone(), engine: engine(), recorder, clock: clock.clone(), server });
-        let number = default_set().store(&storage, &Actor::System, NOW).await.unwrap();
+        let recorder = Recorder::start(
+            storage.clone(),
+            RecorderConfig {
+                reads_per_second: 1000,
+                ..RecorderConfig::default()
+            },
+        );
+        let server = ServerIdentity {
+            id: uuid::Uuid::now_v7(),
+            host: "test".into(),
+            pid: 1,
+            started_at: NOW,
+        };
+        let gate = Gate::new(GateConfig {
+            storage: storage.clone(),
+            engine: engine(),
+            recorder,
+            clock: clock.clone(),
+            server,
+        });
+        let number = default_set()
+            .store(&storage, &Actor::System, NOW)
+            .await
+            .unwrap();
         gate.install(number).await.unwrap();
-        let mut config = RegistryConfig::new(folder.path().join("blobs"), "https://example.org/pypi/");
+        let mut config =
+            RegistryConfig::new(folder.path().join("blobs"), "https://example.org/pypi/");
         // Everybody here comes from one address.
         config.new_projects_per_address = 10_000;
         change(&mut config);
         let registry = Registry::new(storage, clock.clone(), config).unwrap();
-        Self { registry, gate, clock, folder }
+        Self {
+            registry,
+            gate,
+            clock,
+            folder,
+        }
     }
 
     /// Another process on the same database and the same folder.
     pub(crate) async fn other_process(&self) -> Registry {
-        Registry::new(connect(self.folder.path()).await, self.clock.clone(), self.registry.config().clone()).unwrap()
+        Registry::new(
+            connect(self.folder.path()).await,
+            self.clock.clone(),
+            self.registry.config().clone(),
+        )
+        .unwrap()
     }
 
     /// Gives a person a primary address.
@@ -134,14 +215,33 @@ impl Fixture {
             unit.verify_email(person.id, address, NOW).await.unwrap();
         }
         let (kind, user) = (EventKind::EmailAdded, Some(person.id));
-        let event = AuditEvent { at: NOW, kind, actor: Actor::System, user, project: None, decision: None, detail: serde_json::json!({}) };
+        let event = AuditEvent {
+            at: NOW,
+            kind,
+            actor: Actor::System,
+            user,
+            project: None,
+            decision: None,
+            detail: serde_json::json!({}),
+        };
         unit.commit(&event).await.unwrap();
     }
 
     pub(crate) async fn person(&self, name: &str) -> Person {
-        let (id, token, name) = (UserId::new(), TokenId::new(), UserName::parse(name).unwrap());
+        let (id, token, name) = (
+            UserId::new(),
+            TokenId::new(),
+            UserName::parse(name).unwrap(),
+        );
         let mut unit = self.registry.storage().begin().await.unwrap();
-        unit.create_user(&NewUser { id, name: &name, created_at: NOW, staff: false }).await.unwrap();
+        unit.create_user(&NewUser {
+            id,
+            name: &name,
+            created_at: NOW,
+            staff: false,
+        })
+        .await
+        .unwrap();
         let key = Secret::new([7u8; 32]);
         unit.create_token(&NewToken {
             id: token,
@@ -167,38 +267,68 @@ impl Fixture {
         Person { id, name, token }
     }
 
-    pub(crate) async fn decide<T: Target>(&self, caller: &Caller, target: T) -> Result<Permit<T>, gate::Refusal> {
-        let attempt = self.gate.begin("/test", Method::Get, IpAddr::V4(Ipv4Addr::LOCALHOST), "test");
+    pub(crate) async fn decide<T: Target>(
+        &self,
+        caller: &Caller,
+        target: T,
+    ) -> Result<Permit<T>, gate::Refusal> {
+        let attempt = self.gate.begin(
+            "/test",
+            Method::Get,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            "test",
+        );
         self.gate.decide(&attempt, caller, target).await
     }
 
     /// A permit of the command line.
     pub(crate) async fn permit<T: Target>(&self, target: T) -> Permit<T> {
-        gate::break_glass(self.registry.storage(), &*self.clock, "root", target).await.unwrap()
+        gate::break_glass(self.registry.storage(), &*self.clock, "root", target)
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn upload(&self, caller: &Caller, file: File) -> Result<Uploaded, UploadError> {
-        let attempt = self.gate.begin("/legacy/", Method::Post, IpAddr::V4(Ipv4Addr::LOCALHOST), "test");
+    pub(crate) async fn upload(
+        &self,
+        caller: &Caller,
+        file: File,
+    ) -> Result<Uploaded, UploadError> {
+        let attempt = self.gate.begin(
+            "/legacy/",
+            Method::Post,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            "test",
+        );
         let mut form = FormBuilder::new();
         for (name, value) in &file.fields {
             form.text(name, value.as_bytes())?;
         }
-        self.registry.check_uploader(&self.gate, &attempt, caller, &form).await?;
+        self.registry
+            .check_uploader(&self.gate, &attempt, caller, &form)
+            .await?;
         if let Some(name) = &file.name {
             form.file_part("content")?;
             let mut spool = Spool::create(&self.registry).await?;
             for chunk in file.bytes.chunks(1000) {
                 spool.write(Bytes::copy_from_slice(chunk)).await?;
             }
-            form.content(Some(name), file.content_type.as_deref(), spool.finish().await?)?;
+            form.content(
+                Some(name),
+                file.content_type.as_deref(),
+                spool.finish().await?,
+            )?;
         }
-        self.registry.upload(&self.gate, &attempt, caller, form.finish()).await
+        self.registry
+            .upload(&self.gate, &attempt, caller, form.finish())
+            .await
     }
 
     /// What `upload` was rejected with: status and message.
     pub(crate) async fn rejected(&self, caller: &Caller, file: File) -> (u16, String) {
         match self.upload(caller, file).await {
-            Err(UploadError::Rejected { status, message, .. }) => (status, message),
+            Err(UploadError::Rejected {
+                status, message, ..
+            }) => (status, message),
             other => panic!("{other:?}"),
         }
     }
@@ -213,37 +343,80 @@ impl Fixture {
 
     /// Holds back what tokens upload to a project.
     pub(crate) async fn hold_back(&self, project: &str) {
-        let settings = serde_json::json!({ "mode": "automation" }).as_object().unwrap().clone();
-        let target = self.registry.load_configure(None, project, "staged-release", settings).await.unwrap();
+        let settings = serde_json::json!({ "mode": "automation" })
+            .as_object()
+            .unwrap()
+            .clone();
+        let target = self
+            .registry
+            .load_configure(None, project, "staged-release", settings)
+            .await
+            .unwrap();
         let gate = self.gate.clone();
-        let check = move |policy: &str, chosen: &serde_json::Value| gate.check_owner_settings(policy, chosen).map_err(|errors| format!("{errors:?}"));
-        self.registry.configure_project(self.permit(target).await, check).await.unwrap();
+        let check = move |policy: &str, chosen: &serde_json::Value| {
+            gate.check_owner_settings(policy, chosen)
+                .map_err(|errors| format!("{errors:?}"))
+        };
+        self.registry
+            .configure_project(self.permit(target).await, check)
+            .await
+            .unwrap();
     }
 
     /// A page of the Simple API as anybody reads it; none is a 404.
     pub(crate) async fn simple(&self, project: Option<&str>, format: PageFormat) -> Option<Read> {
         let caller = Caller::anonymous();
-        let target = self.registry.load_read_index(&caller, project).await.unwrap();
-        let page = self.registry.simple_page(self.decide(&caller, target).await.unwrap(), format).await.unwrap()?;
+        let target = self
+            .registry
+            .load_read_index(&caller, project)
+            .await
+            .unwrap();
+        let page = self
+            .registry
+            .simple_page(self.decide(&caller, target).await.unwrap(), format)
+            .await
+            .unwrap()?;
         Some(Read::of(page).await)
     }
 
     /// The same in JSON, parsed.
     pub(crate) async fn simple_json(&self, project: &str) -> Option<serde_json::Value> {
-        self.simple(Some(project), PageFormat::Json).await.map(|page| serde_json::from_slice(&page.body).unwrap())
+        self.simple(Some(project), PageFormat::Json)
+            .await
+            .map(|page| serde_json::from_slice(&page.body).unwrap())
     }
 
     /// Names of the files that anybody sees on a project's page.
     pub(crate) async fn visible(&self, project: &str) -> Vec<String> {
         let page = self.simple_json(project).await;
-        page.map(|page| page["files"].as_array().unwrap().iter().map(|file| file["filename"].as_str().unwrap().to_owned()).collect()).unwrap_or_default()
+        page.map(|page| {
+            page["files"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|file| file["filename"].as_str().unwrap().to_owned())
+                .collect()
+        })
+        .unwrap_or_default()
     }
 
     /// A page of the JSON API as anybody reads it.
-    pub(crate) async fn json(&self, project: &str, version: Option<&str>) -> Option<serde_json::Value> {
+    pub(crate) async fn json(
+        &self,
+        project: &str,
+        version: Option<&str>,
+    ) -> Option<serde_json::Value> {
         let caller = Caller::anonymous();
-        let target = self.registry.load_read_index(&caller, Some(project)).await.unwrap();
-        let page = self.registry.json_page(self.decide(&caller, target).await.unwrap(), version).await.unwrap();
+        let target = self
+            .registry
+            .load_read_index(&caller, Some(project))
+            .await
+            .unwrap();
+        let page = self
+            .registry
+            .json_page(self.decide(&caller, target).await.unwrap(), version)
+            .await
+            .unwrap();
         Some(serde_json::from_slice(&page?.body.whole().await.unwrap()).unwrap())
     }
 
@@ -252,19 +425,42 @@ impl Fixture {
         let caller = Caller::anonymous();
         let hex = &file.field("blake2_256_digest");
         let name = format!("{}{suffix}", file.name.as_ref().unwrap());
-        let target = self.registry.load_download(&caller, (&hex[..2], &hex[2..4], &hex[4..]), &name).await.unwrap();
-        let found = self.registry.open_file(self.decide(&caller, target).await.unwrap()).await.unwrap()?;
+        let target = self
+            .registry
+            .load_download(&caller, (&hex[..2], &hex[2..4], &hex[4..]), &name)
+            .await
+            .unwrap();
+        let found = self
+            .registry
+            .open_file(self.decide(&caller, target).await.unwrap())
+            .await
+            .unwrap()?;
         Some(std::fs::read(found.path).unwrap())
     }
 
     pub(crate) async fn events(&self, kind: EventKind) -> Vec<AuditEvent> {
-        let filter = storage::audit::AuditFilter { kind: Some(kind), ..Default::default() };
-        self.registry.storage().events(&filter, None, 100).await.unwrap().into_iter().map(|row| row.event).collect()
+        let filter = storage::audit::AuditFilter {
+            kind: Some(kind),
+            ..Default::default()
+        };
+        self.registry
+            .storage()
+            .events(&filter, None, 100)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| row.event)
+            .collect()
     }
 }
 
 async fn connect(folder: &Path) -> Storage {
-    Storage::connect(&format!("sqlite:{}", folder.join("registry.sqlite").display())).await.unwrap()
+    Storage::connect(&format!(
+        "sqlite:{}",
+        folder.join("registry.sqlite").display()
+    ))
+    .await
+    .unwrap()
 }
 
 /// Something to upload.
@@ -277,7 +473,14 @@ pub(crate) struct File {
 }
 
 impl File {
-    fn new(project: &str, version: &str, file_name: String, bytes: Vec<u8>, filetype: &str, pyversion: &str) -> Self {
+    fn new(
+        project: &str,
+        version: &str,
+        file_name: String,
+        bytes: Vec<u8>,
+        filetype: &str,
+        pyversion: &str,
+    ) -> Self {
         let fields = [
             (":action", "file_upload"),
             ("protocol_version", "1"),
@@ -287,8 +490,17 @@ impl File {
             ("filetype", filetype),
             ("pyversion", pyversion),
         ];
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { name: Some(file_name), bytes: Vec::new(), content_type: None, fields }.bytes(bytes)
+        let fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            name: Some(file_name),
+            bytes: Vec::new(),
+            content_type: None,
+            fields,
+        }
+        .bytes(bytes)
     }
 
     /// The smallest wheel.
@@ -299,13 +511,27 @@ impl File {
     /// A wheel with more in its metadata, which also makes its content another.
     pub(crate) fn wheel_with(project: &str, version: &str, metadata: &str) -> Self {
         let name = format!("{}-{version}-py3-none-any.whl", project.replace('-', "_"));
-        Self::new(project, version, name, crate::samples::wheel(project, version, metadata), "bdist_wheel", "py3")
+        Self::new(
+            project,
+            version,
+            name,
+            crate::samples::wheel(project, version, metadata),
+            "bdist_wheel",
+            "py3",
+        )
     }
 
     /// The smallest source distribution.
     pub(crate) fn sdist(project: &str, version: &str) -> Self {
         let name = format!("{}-{version}.tar.gz", project.replace('-', "_"));
-        Self::new(project, version, name, crate::samples::sdist(project, version, ""), "sdist", "source")
+        Self::new(
+            project,
+            version,
+            name,
+            crate::samples::sdist(project, version, ""),
+            "sdist",
+            "source",
+        )
     }
 
     /// Other bytes, and the digests that go with them.
@@ -314,7 +540,9 @@ impl File {
         use sha2::Digest;
         let sha256 = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(&bytes));
         let blake2 = data_encoding::HEXLOWER.encode(&blake2::Blake2b::<U32>::digest(&bytes));
-        Self { bytes, ..self }.with("sha256_digest", &sha256).with("blake2_256_digest", &blake2)
+        Self { bytes, ..self }
+            .with("sha256_digest", &sha256)
+            .with("blake2_256_digest", &blake2)
     }
 
     /// Another value for a field; empty takes the field away.
@@ -325,10 +553,18 @@ impl File {
     }
 
     pub(crate) fn named(self, name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..self }
+        Self {
+            name: Some(name.to_owned()),
+            ..self
+        }
     }
 
     pub(crate) fn field(&self, name: &str) -> String {
-        self.fields.iter().find(|(known, _)| known == name).unwrap().1.clone()
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+            .clone()
     }
 }

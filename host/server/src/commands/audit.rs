@@ -34,7 +34,16 @@ pub(crate) struct AuditArguments {
 }
 
 fn event_kind(text: &str) -> Result<EventKind, String> {
-    EventKind::from_word(text).ok_or_else(|| format!("write one of {}", EventKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")))
+    EventKind::from_word(text).ok_or_else(|| {
+        format!(
+            "write one of {}",
+            EventKind::ALL
+                .iter()
+                .map(|kind| kind.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    })
 }
 
 pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow::Result<Answer> {
@@ -43,25 +52,49 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
         None => None,
     };
     let project = match &arguments.project {
-        Some(name) => Some(line.storage.project(&model::name::normalize(name)).await?.with_context(|| format!("there is no project `{name}`"))?.id),
+        Some(name) => Some(
+            line.storage
+                .project(&model::name::normalize(name))
+                .await?
+                .with_context(|| format!("there is no project `{name}`"))?
+                .id,
+        ),
         None => None,
     };
-    let filter = AuditFilter { user, project, kind: arguments.kind };
+    let filter = AuditFilter {
+        user,
+        project,
+        kind: arguments.kind,
+    };
     let events = collect(line, &filter, arguments.since, arguments.limit).await?;
 
     if events.is_empty() {
         let is_filtered = filter != AuditFilter::default() || arguments.since.is_some();
-        let text =
-            if is_filtered { "no audit event matches; leave out a filter to see more" } else { "no audit event is recorded yet; every change leaves one" };
+        let text = if is_filtered {
+            "no audit event matches; leave out a filter to see more"
+        } else {
+            "no audit event is recorded yet; every change leaves one"
+        };
         return Ok(Answer::new(text, json!([])));
     }
 
-    let mut rows = vec![["number", "time", "event", "by", "about", "detail"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["number", "time", "event", "by", "about", "detail"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     let mut values = Vec::with_capacity(events.len());
     for AuditRow { sequence, event } in &events {
         let by = actor(line, &event.actor).await?;
         let about = about(line, event).await?;
-        rows.push(vec![sequence.to_string(), moment(event.at), event.kind.to_string(), printable(&by), about.clone(), printable(&event.detail.to_string())]);
+        rows.push(vec![
+            sequence.to_string(),
+            moment(event.at),
+            event.kind.to_string(),
+            printable(&by),
+            about.clone(),
+            printable(&event.detail.to_string()),
+        ]);
         values.push(json!({
             "sequence": sequence, "time": event.at.to_string(), "event": event.kind.as_str(), "by": by, "about": about,
             "decision": event.decision.map(|decision| decision.to_string()), "detail": event.detail,
@@ -72,7 +105,12 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
     Ok(Answer::new(columns(&rows), Value::Array(values)))
 }
 
-async fn collect(line: &CommandLine, filter: &AuditFilter, since: Option<Timestamp>, limit: usize) -> anyhow::Result<Vec<AuditRow>> {
+async fn collect(
+    line: &CommandLine,
+    filter: &AuditFilter,
+    since: Option<Timestamp>,
+    limit: usize,
+) -> anyhow::Result<Vec<AuditRow>> {
     const PAGE: u32 = 500;
     let mut events: Vec<AuditRow> = Vec::new();
     let mut before = None;
@@ -94,12 +132,23 @@ pub(crate) async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<S
     Ok(match actor {
         Actor::System => "the server".to_owned(),
         Actor::CommandLine { system_user } => format!("{system_user} on the command line"),
-        Actor::Caller { user, token, remote_address, .. } => {
+        Actor::Caller {
+            user,
+            token,
+            remote_address,
+            ..
+        } => {
             let name = match user {
-                Some(id) => line.storage.user(*id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string()),
+                Some(id) => line
+                    .storage
+                    .user(*id)
+                    .await?
+                    .map_or_else(|| id.to_string(), |user| user.name.to_string()),
                 None => "unknown".to_owned(),
             };
-            let token = token.map(|token| format!(" with token {token}")).unwrap_or_default();
+            let token = token
+                .map(|token| format!(" with token {token}"))
+                .unwrap_or_default();
             format!("{name}{token} from {remote_address}")
         }
     })
@@ -108,10 +157,18 @@ pub(crate) async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<S
 async fn about(line: &CommandLine, event: &AuditEvent) -> anyhow::Result<String> {
     let mut parts = Vec::new();
     if let Some(id) = event.user {
-        parts.push(line.storage.user(id).await?.map_or_else(|| id.to_string(), |user| format!("user {}", user.name)));
+        parts.push(
+            line.storage
+                .user(id)
+                .await?
+                .map_or_else(|| id.to_string(), |user| format!("user {}", user.name)),
+        );
     }
     if let Some(id) = event.project {
-        parts.push(line.storage.project_by_id(id).await?.map_or_else(|| id.to_string(), |project| format!("project {}", project.name)));
+        parts.push(line.storage.project_by_id(id).await?.map_or_else(
+            || id.to_string(),
+            |project| format!("project {}", project.name),
+        ));
     }
     Ok(parts.join(", "))
 }

@@ -23,7 +23,10 @@ pub(crate) fn show(configuration: &Configuration) -> Answer {
         let value = format!("v = {value}").parse::<toml::Table>().ok().and_then(|table| serde_json::to_value(&table["v"]).ok()).unwrap_or(value.into());
         (key.name().to_owned(), serde_json::json!({ "value": value, "origin": configuration.layers.origin(key).to_string() }))
     });
-    Answer::new(effective(configuration), serde_json::Value::Object(keys.collect()))
+    Answer::new(
+        effective(configuration),
+        serde_json::Value::Object(keys.collect()),
+    )
 }
 
 /// A file to start from.

@@ -42,9 +42,21 @@ pub(crate) struct DecisionsArguments {
 
 /// Outcomes that let nothing through.
 const REFUSED: [&str; 4] = ["denied", "required", "failed", "limited"];
-const OUTCOMES: [&str; 8] = ["permitted", "staged", "denied", "required", "failed", "limited", "break-glass", "refused"];
+const OUTCOMES: [&str; 8] = [
+    "permitted",
+    "staged",
+    "denied",
+    "required",
+    "failed",
+    "limited",
+    "break-glass",
+    "refused",
+];
 
-pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> anyhow::Result<Answer> {
+pub(crate) async fn run(
+    arguments: DecisionsArguments,
+    line: &CommandLine,
+) -> anyhow::Result<Answer> {
     let user = match &arguments.user {
         Some(name) => Some(line.user(name).await?),
         None => None,
@@ -57,7 +69,14 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
         user: user.map(|user| user.id),
         would_refuse: arguments.would_refuse,
     };
-    let decisions = collect(line, &filter, only_refused, arguments.since, arguments.limit).await?;
+    let decisions = collect(
+        line,
+        &filter,
+        only_refused,
+        arguments.since,
+        arguments.limit,
+    )
+    .await?;
 
     if decisions.is_empty() {
         return Ok(Answer::new(nothing_found(&arguments), json!([])));
@@ -66,24 +85,51 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
     let mut names = std::collections::HashMap::new();
     for id in decisions.iter().filter_map(|decision| decision.user) {
         if let std::collections::hash_map::Entry::Vacant(entry) = names.entry(id) {
-            let user = line.storage.user(id).await.context("cannot look up a user")?;
+            let user = line
+                .storage
+                .user(id)
+                .await
+                .context("cannot look up a user")?;
             entry.insert(user.map_or_else(|| id.to_string(), |user| user.name.to_string()));
         }
     }
     let mut system_users = std::collections::HashMap::new();
-    for decision in decisions.iter().filter(|decision| decision.outcome == "break-glass") {
+    for decision in decisions
+        .iter()
+        .filter(|decision| decision.outcome == "break-glass")
+    {
         // Lists come without the record, and only that knows who it was.
-        let record = line.storage.decision(decision.id).await?.map(|whole| whole.record).unwrap_or_default();
+        let record = line
+            .storage
+            .decision(decision.id)
+            .await?
+            .map(|whole| whole.record)
+            .unwrap_or_default();
         let record: Value = serde_json::from_str(&record).unwrap_or(Value::Null);
         if let Some(system_user) = record["system-user"].as_str() {
-            system_users.insert(decision.id, format!("{} on the command line", printable(system_user)));
+            system_users.insert(
+                decision.id,
+                format!("{} on the command line", printable(system_user)),
+            );
         }
     }
-    let name = |decision: &DecisionRow| decision.user.and_then(|id| names.get(&id).cloned()).or_else(|| system_users.get(&decision.id).cloned());
+    let name = |decision: &DecisionRow| {
+        decision
+            .user
+            .and_then(|id| names.get(&id).cloned())
+            .or_else(|| system_users.get(&decision.id).cloned())
+    };
 
     // A column that is empty in most lists is shown only where somebody looks for it.
-    let tells_would_refuse = arguments.would_refuse || decisions.iter().any(|decision| decision.would_refuse.is_some());
-    let mut heading = ["time", "outcome", "action", "user", "project", "set", "µs", "decision"].map(str::to_owned).to_vec();
+    let tells_would_refuse = arguments.would_refuse
+        || decisions
+            .iter()
+            .any(|decision| decision.would_refuse.is_some());
+    let mut heading = [
+        "time", "outcome", "action", "user", "project", "set", "µs", "decision",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     heading.extend(tells_would_refuse.then(|| "would refuse".to_owned()));
     let mut rows = vec![heading];
     rows.extend(decisions.iter().map(|decision| {
@@ -93,28 +139,46 @@ pub(crate) async fn run(arguments: DecisionsArguments, line: &CommandLine) -> an
             decision.action.clone(),
             name(decision).unwrap_or_else(|| "-".to_owned()),
             printable(decision.project_name.as_deref().unwrap_or("-")),
-            decision.set_number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            decision
+                .set_number
+                .map_or_else(|| "-".to_owned(), |number| number.to_string()),
             decision.microseconds.to_string(),
             decision.id.to_string(),
         ];
-        row.extend(tells_would_refuse.then(|| printable(decision.would_refuse.as_deref().unwrap_or("-"))));
+        row.extend(
+            tells_would_refuse.then(|| printable(decision.would_refuse.as_deref().unwrap_or("-"))),
+        );
         row
     }));
-    let json: Value = decisions.iter().map(|decision| summary(decision, name(decision))).collect();
+    let json: Value = decisions
+        .iter()
+        .map(|decision| summary(decision, name(decision)))
+        .collect();
     Ok(Answer::new(columns(&rows), json))
 }
 
 fn nothing_found(arguments: &DecisionsArguments) -> &'static str {
-    let is_filtered =
-        arguments.outcome.is_some() || arguments.action.is_some() || arguments.project.is_some() || arguments.user.is_some() || arguments.since.is_some();
+    let is_filtered = arguments.outcome.is_some()
+        || arguments.action.is_some()
+        || arguments.project.is_some()
+        || arguments.user.is_some()
+        || arguments.since.is_some();
     match (arguments.would_refuse, is_filtered) {
-        (true, false) => "no policy in grade observe or warn would have refused anything; `portcullis policy status` shows which grades are bound",
+        (true, false) => {
+            "no policy in grade observe or warn would have refused anything; `portcullis policy status` shows which grades are bound"
+        }
         (_, true) => "no decision matches; leave out a filter to see more",
         (false, false) => "no decision is recorded yet; requests to the running server leave them",
     }
 }
 
-async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool, since: Option<Timestamp>, limit: usize) -> anyhow::Result<Vec<DecisionRow>> {
+async fn collect(
+    line: &CommandLine,
+    filter: &DecisionFilter,
+    only_refused: bool,
+    since: Option<Timestamp>,
+    limit: usize,
+) -> anyhow::Result<Vec<DecisionRow>> {
     const PAGE: u32 = 200;
     let is_of_time = |decision: &DecisionRow| since.is_none_or(|since| decision.at >= since);
     let mut decisions = Vec::new();
@@ -123,7 +187,9 @@ async fn collect(line: &CommandLine, filter: &DecisionFilter, only_refused: bool
         let page = line.storage.decisions(filter, before, PAGE).await?;
         let is_last = page.len() < PAGE as usize || !page.last().is_none_or(is_of_time);
         before = page.last().map(|last| (last.at, last.id));
-        let is_wanted = |decision: &DecisionRow| is_of_time(decision) && (!only_refused || REFUSED.contains(&decision.outcome.as_str()));
+        let is_wanted = |decision: &DecisionRow| {
+            is_of_time(decision) && (!only_refused || REFUSED.contains(&decision.outcome.as_str()))
+        };
         decisions.extend(page.into_iter().filter(is_wanted));
         if is_last {
             break;

@@ -20,7 +20,9 @@ use crate::answer::{Answer, columns, printable};
 use crate::command_line::CommandLine;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision.")]
+#[command(
+    after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision."
+)]
 pub(crate) struct ExplainArguments {
     /// The decision's id, or as much of its beginning as no other decision has.
     #[arg(value_parser = decision_id)]
@@ -49,24 +51,46 @@ pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyh
     json["record"] = record.clone();
     let settings = settings::of(line, &row, &record).await?;
     json["settings"] = settings.as_ref().map_or(Value::Null, Settings::to_json);
-    Ok(Answer::new(layout(&row, user.as_deref(), set_name.as_deref(), set_aside.as_deref(), &record, settings.as_ref()), json))
+    Ok(Answer::new(
+        layout(
+            &row,
+            user.as_deref(),
+            set_name.as_deref(),
+            set_aside.as_deref(),
+            &record,
+            settings.as_ref(),
+        ),
+        json,
+    ))
 }
 
 /// The name of a user; the id of one whose name is gone.
 async fn name_of(line: &CommandLine, id: Option<UserId>) -> anyhow::Result<Option<String>> {
     let Some(id) = id else { return Ok(None) };
-    Ok(Some(line.storage.user(id).await?.map_or_else(|| id.to_string(), |user| user.name.to_string())))
+    Ok(Some(line.storage.user(id).await?.map_or_else(
+        || id.to_string(),
+        |user| user.name.to_string(),
+    )))
 }
 
 /// What was presented and made no difference, in words.
 async fn set_aside(line: &CommandLine, record: &Value) -> anyhow::Result<Option<String>> {
-    let Some(presented) = record.get("set-aside").and_then(Value::as_object) else { return Ok(None) };
+    let Some(presented) = record.get("set-aside").and_then(Value::as_object) else {
+        return Ok(None);
+    };
     let word = |key: &str| presented.get(key).and_then(Value::as_str).map(printable);
     let user = name_of(line, word("user").and_then(|id| id.parse().ok())).await?;
-    let (credential, why) = (word("credential").unwrap_or_default(), word("why").unwrap_or_default());
+    let (credential, why) = (
+        word("credential").unwrap_or_default(),
+        word("why").unwrap_or_default(),
+    );
     let whose = user.map(|user| format!(" of {user}")).unwrap_or_default();
-    let which = word("token").map(|token| format!(" ({token})")).unwrap_or_default();
-    Ok(Some(format!("{credential}{whose}{which}, which made no difference: {why}")))
+    let which = word("token")
+        .map(|token| format!(" ({token})"))
+        .unwrap_or_default();
+    Ok(Some(format!(
+        "{credential}{whose}{which}, which made no difference: {why}"
+    )))
 }
 
 /// Ids that are listed where several begin alike.
@@ -74,22 +98,39 @@ const LISTED: u32 = 10;
 
 /// The one decision whose id begins like this.
 async fn find(line: &CommandLine, beginning: &str) -> anyhow::Result<Option<DecisionRow>> {
-    let found = line.storage.decisions_beginning(beginning, LISTED + 1).await?;
+    let found = line
+        .storage
+        .decisions_beginning(beginning, LISTED + 1)
+        .await?;
     match found.as_slice() {
         [] => Ok(None),
         [id] => Ok(line.storage.decision(*id).await?),
         several => {
-            let mut ids: Vec<String> = several.iter().take(LISTED as usize).map(ToString::to_string).collect();
+            let mut ids: Vec<String> = several
+                .iter()
+                .take(LISTED as usize)
+                .map(ToString::to_string)
+                .collect();
             if several.len() > ids.len() {
                 ids.push("and more".to_owned());
             }
-            bail!("several decisions begin with {beginning}; give more of the id: {}", ids.join(", "))
+            bail!(
+                "several decisions begin with {beginning}; give more of the id: {}",
+                ids.join(", ")
+            )
         }
     }
 }
 
 /// The whole decision for people.
-fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, set_aside: Option<&str>, record: &Value, settings: Option<&Settings>) -> String {
+fn layout(
+    row: &DecisionRow,
+    user: Option<&str>,
+    set_name: Option<&str>,
+    set_aside: Option<&str>,
+    record: &Value,
+    settings: Option<&Settings>,
+) -> String {
     let mut head = vec![
         vec!["decision".to_owned(), row.id.to_string()],
         vec!["time".into(), row.at.to_string()],
@@ -97,14 +138,32 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, set_asi
         vec!["outcome".into(), row.outcome.clone()],
         vec!["route".into(), row.route.clone()],
     ];
-    if let Some(request) = record.get("request").and_then(Value::as_str).filter(|request| *request != row.id.to_string()) {
+    if let Some(request) = record
+        .get("request")
+        .and_then(Value::as_str)
+        .filter(|request| *request != row.id.to_string())
+    {
         head.push(vec!["request".into(), printable(request)]);
     }
     if let Some(system_user) = record.get("system-user").and_then(Value::as_str) {
-        head.push(vec!["by".into(), format!("{} on the command line; no policy was asked", printable(system_user))]);
+        head.push(vec![
+            "by".into(),
+            format!(
+                "{} on the command line; no policy was asked",
+                printable(system_user)
+            ),
+        ]);
     }
     if let Some(number) = row.set_number {
-        head.push(vec!["policy set".into(), format!("{number}{}", set_name.map(|name| format!(" ({name})")).unwrap_or_default())]);
+        head.push(vec![
+            "policy set".into(),
+            format!(
+                "{number}{}",
+                set_name
+                    .map(|name| format!(" ({name})"))
+                    .unwrap_or_default()
+            ),
+        ]);
     }
     if let Some(user) = user {
         head.push(vec!["user".into(), user.to_owned()]);
@@ -128,11 +187,20 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, set_asi
     }
     let mut text = columns(&head);
 
-    if let Some(core) = record.get("core").and_then(|core| serde_json::from_value::<Reason>(core.clone()).ok()) {
-        let _ = writeln!(text, "\nrefused by a rule of the registry itself, before any policy was asked");
+    if let Some(core) = record
+        .get("core")
+        .and_then(|core| serde_json::from_value::<Reason>(core.clone()).ok())
+    {
+        let _ = writeln!(
+            text,
+            "\nrefused by a rule of the registry itself, before any policy was asked"
+        );
         write_reason(&mut text, &core);
     }
-    if let Some(decision) = record.get("decision").and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok()) {
+    if let Some(decision) = record
+        .get("decision")
+        .and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok())
+    {
         write_decision(&mut text, &decision);
     }
     if let Some(settings) = settings {
@@ -146,8 +214,18 @@ fn layout(row: &DecisionRow, user: Option<&str>, set_name: Option<&str>, set_asi
 }
 
 fn write_decision(text: &mut String, decision: &Decision) {
-    let _ = writeln!(text, "\npolicies ({} µs in all)", decision.nanoseconds / 1000);
-    let mut rows = vec![["policy", "version", "grade", "verdict", "µs", "fuel", "module"].map(str::to_owned).to_vec()];
+    let _ = writeln!(
+        text,
+        "\npolicies ({} µs in all)",
+        decision.nanoseconds / 1000
+    );
+    let mut rows = vec![
+        [
+            "policy", "version", "grade", "verdict", "µs", "fuel", "module",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     rows.extend(decision.policies.iter().map(|policy| {
         vec![
             policy.policy.clone(),
@@ -163,8 +241,19 @@ fn write_decision(text: &mut String, decision: &Decision) {
         let _ = writeln!(text, "  {line}");
     }
     // What no policy said itself, for example that none of them permitted.
-    let said_by_policy = |reason: &Reason| decision.policies.iter().any(|policy| policy.result.as_ref().is_ok_and(|said| said.reasons.contains(reason)));
-    for reason in decision.reasons.iter().filter(|reason| !said_by_policy(reason)) {
+    let said_by_policy = |reason: &Reason| {
+        decision.policies.iter().any(|policy| {
+            policy
+                .result
+                .as_ref()
+                .is_ok_and(|said| said.reasons.contains(reason))
+        })
+    };
+    for reason in decision
+        .reasons
+        .iter()
+        .filter(|reason| !said_by_policy(reason))
+    {
         let _ = writeln!(text, "  the registry says");
         write_reason(text, reason);
     }
@@ -175,7 +264,12 @@ fn write_decision(text: &mut String, decision: &Decision) {
             write_reason(text, reason);
         }
         for obligation in &said.obligations {
-            let _ = writeln!(text, "  {} obliges: {}", policy.policy, printable(&json!(obligation).to_string()));
+            let _ = writeln!(
+                text,
+                "  {} obliges: {}",
+                policy.policy,
+                printable(&json!(obligation).to_string())
+            );
         }
         for note in &said.notes {
             let _ = writeln!(text, "  {} notes: {}", policy.policy, printable(note));
@@ -206,7 +300,12 @@ fn verdict(policy: &PolicyRecord) -> String {
 }
 
 fn write_reason(text: &mut String, reason: &Reason) {
-    let _ = writeln!(text, "    {}: {}", printable(&reason.code), printable(&reason.message));
+    let _ = writeln!(
+        text,
+        "    {}: {}",
+        printable(&reason.code),
+        printable(&reason.message)
+    );
     if !reason.remedy.is_empty() {
         let _ = writeln!(text, "    {}", printable(&reason.remedy));
     }
@@ -314,13 +413,27 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(!text.contains('\u{1b}'));
-        assert!(!text.contains("request  "), "a request's first decision has its id");
+        assert!(
+            !text.contains("request  "),
+            "a request's first decision has its id"
+        );
     }
 
     #[test]
     fn a_refusal_of_the_core_says_that_no_policy_was_asked() {
         let record = json!({ "core": { "code": "invalid-token", "message": "The token is unknown.", "remedy": "Make another one." } });
-        let text = layout(&row(), None, None, Some("api-token of alice, which made no difference: revoked-token"), &record, None);
-        assert!(text.contains("before any policy was asked") && text.contains("invalid-token: The token is unknown."), "{text}");
+        let text = layout(
+            &row(),
+            None,
+            None,
+            Some("api-token of alice, which made no difference: revoked-token"),
+            &record,
+            None,
+        );
+        assert!(
+            text.contains("before any policy was asked")
+                && text.contains("invalid-token: The token is unknown."),
+            "{text}"
+        );
     }
 }

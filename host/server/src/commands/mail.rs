@@ -14,7 +14,9 @@ use crate::wiring;
 #[derive(Debug, Subcommand)]
 pub(crate) enum MailCommand {
     /// List mails of the last thirty days, newest first, without what they say.
-    #[command(after_help = "Examples:\n  portcullis mail list --state failed\n  portcullis mail list --limit 500 --json")]
+    #[command(
+        after_help = "Examples:\n  portcullis mail list --state failed\n  portcullis mail list --limit 500 --json"
+    )]
     List {
         /// Only mails in this state.
         #[arg(long, value_name = "state")]
@@ -65,15 +67,39 @@ pub(crate) async fn run(command: MailCommand, line: &CommandLine) -> anyhow::Res
 }
 
 async fn list(line: &CommandLine, state: Option<State>, limit: u32) -> anyhow::Result<Answer> {
-    let mails = line.storage.outbox(state.map(State::in_storage), limit).await?;
+    let mails = line
+        .storage
+        .outbox(state.map(State::in_storage), limit)
+        .await?;
     if mails.is_empty() {
-        let text = if state.is_some() { "no mail is in this state" } else { "no mail was written in the last thirty days" };
+        let text = if state.is_some() {
+            "no mail is in this state"
+        } else {
+            "no mail was written in the last thirty days"
+        };
         return Ok(Answer::new(text, json!([])));
     }
-    let mut rows = vec![["id", "written", "mail", "to", "state", "tries", "since or next", "last error"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "id",
+            "written",
+            "mail",
+            "to",
+            "state",
+            "tries",
+            "since or next",
+            "last error",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     let mut values = Vec::with_capacity(mails.len());
     for mail in &mails {
-        let next = if mail.state == MailState::Waiting { moment(mail.due_at) } else { moment_or(mail.ended_at, "") };
+        let next = if mail.state == MailState::Waiting {
+            moment(mail.due_at)
+        } else {
+            moment_or(mail.ended_at, "")
+        };
         let error = mail.last_error.as_deref().unwrap_or_default();
         rows.push(vec![
             mail.id.to_string(),
@@ -96,16 +122,33 @@ async fn list(line: &CommandLine, state: Option<State>, limit: u32) -> anyhow::R
 }
 
 async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
-    let mailer = wiring::mailer(&line.configuration, &line.public_url, &line.folder, line.storage.clone(), line.clock.clone())?;
-    record(line, json!({ "mail": "test", "recipient": address.chars().take(320).collect::<String>() })).await?;
+    let mailer = wiring::mailer(
+        &line.configuration,
+        &line.public_url,
+        &line.folder,
+        line.storage.clone(),
+        line.clock.clone(),
+    )?;
+    record(
+        line,
+        json!({ "mail": "test", "recipient": address.chars().take(320).collect::<String>() }),
+    )
+    .await?;
     let way = wiring::mail_transport(&line.configuration, &line.folder);
-    let delivery = mailer.send_test(address).await.with_context(|| format!("the mail did not leave through {way}"))?;
+    let delivery = mailer
+        .send_test(address)
+        .await
+        .with_context(|| format!("the mail did not leave through {way}"))?;
     let answer = match delivery {
-        Delivery::Smtp => {
-            Answer::new(format!("{way} has taken the mail; look whether it arrives"), json!({ "recipient": address, "taken-by": way.to_string() }))
-        }
+        Delivery::Smtp => Answer::new(
+            format!("{way} has taken the mail; look whether it arrives"),
+            json!({ "recipient": address, "taken-by": way.to_string() }),
+        ),
         Delivery::File(file) => Answer::new(
-            format!("the mail is in {}: no smtp-url is configured, so mails leave no further than that", file.display()),
+            format!(
+                "the mail is in {}: no smtp-url is configured, so mails leave no further than that",
+                file.display()
+            ),
             json!({ "recipient": address, "file": file.display().to_string() }),
         ),
     };
@@ -113,7 +156,11 @@ async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
 }
 
 async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
-    record(line, json!({ "because": "what was put off is to be sent now" })).await?;
+    record(
+        line,
+        json!({ "because": "what was put off is to be sent now" }),
+    )
+    .await?;
     let mails = line.storage.hurry_mails(line.now()).await?;
     let text = match mails {
         0 => "no mail was put off".to_owned(),
@@ -124,8 +171,18 @@ async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
 
 /// No change to anybody's account, but on the record, and before it is done.
 async fn record(line: &CommandLine, detail: Value) -> anyhow::Result<()> {
-    let event = AuditEvent { at: line.now(), kind: EventKind::MailRequested, actor: line.actor(), user: None, project: None, decision: None, detail };
+    let event = AuditEvent {
+        at: line.now(),
+        kind: EventKind::MailRequested,
+        actor: line.actor(),
+        user: None,
+        project: None,
+        decision: None,
+        detail,
+    };
     let unit = line.storage.begin().await?;
-    unit.commit(&event).await.context("cannot record what is about to be done, so it is not done")?;
+    unit.commit(&event)
+        .await
+        .context("cannot record what is about to be done, so it is not done")?;
     Ok(())
 }

@@ -106,11 +106,21 @@ pub(crate) enum PolicyCommand {
 }
 
 /// Commands that need no database: they work in a folder that may be no server's.
-pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
+pub(crate) fn run_alone(
+    command: &PolicyCommand,
+    configuration: &Configuration,
+) -> Option<anyhow::Result<Answer>> {
     match command {
-        PolicyCommand::Check { folder, allow_lockout } | PolicyCommand::Apply { folder, dry_run: true, allow_lockout, .. } => {
-            Some(modules::check(folder, *allow_lockout, configuration))
+        PolicyCommand::Check {
+            folder,
+            allow_lockout,
         }
+        | PolicyCommand::Apply {
+            folder,
+            dry_run: true,
+            allow_lockout,
+            ..
+        } => Some(modules::check(folder, *allow_lockout, configuration)),
         PolicyCommand::Pack { core, output } => Some(modules::pack(core, output, configuration)),
         PolicyCommand::Inspect { module } => Some(modules::inspect(module, configuration)),
         _ => None,
@@ -119,14 +129,31 @@ pub(crate) fn run_alone(command: &PolicyCommand, configuration: &Configuration) 
 
 pub(crate) async fn run(command: PolicyCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
-        PolicyCommand::Apply { folder, allow_lockout, wait, reason, .. } => {
-            apply::apply(line, &folder, allow_lockout, Duration::from_secs(wait), &reason).await
+        PolicyCommand::Apply {
+            folder,
+            allow_lockout,
+            wait,
+            reason,
+            ..
+        } => {
+            apply::apply(
+                line,
+                &folder,
+                allow_lockout,
+                Duration::from_secs(wait),
+                &reason,
+            )
+            .await
         }
-        PolicyCommand::Rollback { to, wait, reason } => apply::rollback(line, to, Duration::from_secs(wait), &reason).await,
+        PolicyCommand::Rollback { to, wait, reason } => {
+            apply::rollback(line, to, Duration::from_secs(wait), &reason).await
+        }
         PolicyCommand::Status => report::status(line).await,
         PolicyCommand::History { limit } => report::history(line, limit).await,
         PolicyCommand::Forms => report::forms(line).await,
-        PolicyCommand::Check { .. } | PolicyCommand::Pack { .. } | PolicyCommand::Inspect { .. } => unreachable!("`run_alone` runs these"),
+        PolicyCommand::Check { .. }
+        | PolicyCommand::Pack { .. }
+        | PolicyCommand::Inspect { .. } => unreachable!("`run_alone` runs these"),
     }
 }
 
@@ -137,5 +164,9 @@ const SHIPPED: &str = "/usr/share/portcullis";
 fn set_folder(folder: &Path) -> PathBuf {
     let shipped = Path::new(SHIPPED).join(folder);
     let holds_set = |folder: &Path| folder.join("set.toml").is_file();
-    if folder.is_relative() && !holds_set(folder) && holds_set(&shipped) { shipped } else { folder.to_owned() }
+    if folder.is_relative() && !holds_set(folder) && holds_set(&shipped) {
+        shipped
+    } else {
+        folder.to_owned()
+    }
 }

@@ -44,7 +44,9 @@ pub(crate) enum ProjectCommand {
         why: Deletion,
     },
     /// Give a user a role on a project, or take it away.
-    #[command(after_help = "Examples:\n  portcullis project role my-project alice owner\n  portcullis project role my-project alice none")]
+    #[command(
+        after_help = "Examples:\n  portcullis project role my-project alice owner\n  portcullis project role my-project alice none"
+    )]
     Role {
         /// The project.
         project: String,
@@ -117,7 +119,9 @@ fn project_name(text: &str) -> Result<ProjectName, String> {
 }
 
 fn assignment(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no setting; write name=value"))?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is no setting; write name=value"))?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((name.to_owned(), value))
 }
@@ -128,35 +132,76 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
         ProjectCommand::Show { project } => show(line, &project).await,
         ProjectCommand::Create { project, owner } => {
             let target = line.registry.load_create(&project, &owner).await?;
-            line.registry.create_project(line.permit(target).await?).await?;
+            line.registry
+                .create_project(line.permit(target).await?)
+                .await?;
             let json = json!({ "project": project.normalized(), "owner": owner.as_written() });
-            Ok(Answer::new(format!("{project} is created, and {owner} owns it; readers see it once something is published"), json))
+            Ok(Answer::new(
+                format!(
+                    "{project} is created, and {owner} owns it; readers see it once something is published"
+                ),
+                json,
+            ))
         }
-        ProjectCommand::Delete { project, why } => removal::delete_project(line, project, why).await,
-        ProjectCommand::Role { project, user, role } => change_role(line, &project, &user, role).await,
-        ProjectCommand::Settings { project, policy: None, .. } => show_settings(line, &project).await,
-        ProjectCommand::Settings { project, policy: Some(policy), settings, clear } => {
+        ProjectCommand::Delete { project, why } => {
+            removal::delete_project(line, project, why).await
+        }
+        ProjectCommand::Role {
+            project,
+            user,
+            role,
+        } => change_role(line, &project, &user, role).await,
+        ProjectCommand::Settings {
+            project,
+            policy: None,
+            ..
+        } => show_settings(line, &project).await,
+        ProjectCommand::Settings {
+            project,
+            policy: Some(policy),
+            settings,
+            clear,
+        } => {
             if settings.is_empty() && !clear {
-                bail!("say what to set as name=value, or --clear to take everything back; `portcullis project settings {project}` shows what is set");
+                bail!(
+                    "say what to set as name=value, or --clear to take everything back; `portcullis project settings {project}` shows what is set"
+                );
             }
             let mut chosen = Map::new();
             for (name, value) in settings {
-                ensure!(chosen.insert(name.clone(), value).is_none(), "setting `{name}` is given twice");
+                ensure!(
+                    chosen.insert(name.clone(), value).is_none(),
+                    "setting `{name}` is given twice"
+                );
             }
             configure(line, &project, &policy, chosen, clear).await
         }
-        ProjectCommand::Status { project, status, reason } => {
-            let target = line.registry.load_set_status(None, &project, status.into(), reason.as_deref()).await?;
-            line.registry.set_project_status(line.permit(target).await?).await?;
+        ProjectCommand::Status {
+            project,
+            status,
+            reason,
+        } => {
+            let target = line
+                .registry
+                .load_set_status(None, &project, status.into(), reason.as_deref())
+                .await?;
+            line.registry
+                .set_project_status(line.permit(target).await?)
+                .await?;
             let status = ProjectStatus::from(status);
-            Ok(Answer::new(format!("{project} is {status}"), json!({ "project": project, "status": status.as_str() })))
+            Ok(Answer::new(
+                format!("{project} is {status}"),
+                json!({ "project": project, "status": status.as_str() }),
+            ))
         }
     }
 }
 
 async fn find(line: &CommandLine, project: &str) -> anyhow::Result<ProjectRow> {
     let normalized = model::name::normalize(project);
-    line.storage.project(&normalized).await?.with_context(|| format!("there is no project `{project}`; the first upload creates a project"))
+    line.storage.project(&normalized).await?.with_context(|| {
+        format!("there is no project `{project}`; the first upload creates a project")
+    })
 }
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
@@ -171,10 +216,19 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
         projects.extend(page);
     }
     if projects.is_empty() {
-        return Ok(Answer::new("there is no public project yet; the first upload creates a project, which is public once a release is published", json!([])));
+        return Ok(Answer::new(
+            "there is no public project yet; the first upload creates a project, which is public once a release is published",
+            json!([]),
+        ));
     }
     let mut rows = vec![["name", "status", "serial"].map(str::to_owned).to_vec()];
-    rows.extend(projects.iter().map(|project| vec![project.written.clone(), project.status.to_string(), project.last_serial.to_string()]));
+    rows.extend(projects.iter().map(|project| {
+        vec![
+            project.written.clone(),
+            project.status.to_string(),
+            project.last_serial.to_string(),
+        ]
+    }));
     let json = projects
         .iter()
         .map(|project| json!({ "name": project.written, "normalized": project.normalized, "status": project.status.as_str(), "serial": project.last_serial }));
@@ -198,24 +252,57 @@ async fn show(line: &CommandLine, project: &str) -> anyhow::Result<Answer> {
         vec!["name".to_owned(), project.name.to_string()],
         vec!["status".into(), status],
         vec!["created".into(), moment(project.created_at)],
-        vec!["published".into(), moment_or(project.published_at, "nothing yet")],
+        vec![
+            "published".into(),
+            moment_or(project.published_at, "nothing yet"),
+        ],
         vec!["size".into(), format!("{size} bytes")],
     ];
-    rows.extend(roles.iter().map(|role| vec![role.role.to_string(), role.user_name.to_string()]));
-    rows.extend(settings.iter().map(|(policy, chosen)| vec!["settings".into(), format!("{policy} {}", printable(&Value::Object(chosen.clone()).to_string()))]));
     rows.extend(
-        staged.iter().map(|staged| {
-            vec!["staged".into(), format!("{} ({} files since {})", staged.release.version, staged.files.len(), moment(staged.release.created_at))]
-        }),
+        roles
+            .iter()
+            .map(|role| vec![role.role.to_string(), role.user_name.to_string()]),
     );
+    rows.extend(settings.iter().map(|(policy, chosen)| {
+        vec![
+            "settings".into(),
+            format!(
+                "{policy} {}",
+                printable(&Value::Object(chosen.clone()).to_string())
+            ),
+        ]
+    }));
+    rows.extend(staged.iter().map(|staged| {
+        vec![
+            "staged".into(),
+            format!(
+                "{} ({} files since {})",
+                staged.release.version,
+                staged.files.len(),
+                moment(staged.release.created_at)
+            ),
+        ]
+    }));
     rows.extend(published.iter().take(10).map(|release| {
         vec![
             "release".into(),
-            format!("{} {}{}", release.version, moment_or(release.published_at, ""), if release.yanked.is_some() { " (yanked)" } else { "" }),
+            format!(
+                "{} {}{}",
+                release.version,
+                moment_or(release.published_at, ""),
+                if release.yanked.is_some() {
+                    " (yanked)"
+                } else {
+                    ""
+                }
+            ),
         ]
     }));
     if published.len() > 10 {
-        rows.push(vec![String::new(), format!("and {} more", published.len() - 10)]);
+        rows.push(vec![
+            String::new(),
+            format!("and {} more", published.len() - 10),
+        ]);
     }
     let json = json!({
         "name": project.name.as_written(), "normalized": project.name.normalized(), "id": project.id.to_string(), "status": project.status.as_str(),
@@ -228,7 +315,12 @@ async fn show(line: &CommandLine, project: &str) -> anyhow::Result<Answer> {
     Ok(Answer::new(columns(&rows), json))
 }
 
-async fn change_role(line: &CommandLine, project: &str, user: &UserName, role: RoleChoice) -> anyhow::Result<Answer> {
+async fn change_role(
+    line: &CommandLine,
+    project: &str,
+    user: &UserName,
+    role: RoleChoice,
+) -> anyhow::Result<Answer> {
     let role = match role {
         RoleChoice::Owner => Some(Role::Owner),
         RoleChoice::Maintainer => Some(Role::Maintainer),
@@ -236,12 +328,19 @@ async fn change_role(line: &CommandLine, project: &str, user: &UserName, role: R
     };
     let before = match role {
         Some(role) => {
-            let target = line.registry.load_grant_role(None, project, user, role).await?;
+            let target = line
+                .registry
+                .load_grant_role(None, project, user, role)
+                .await?;
             line.registry.grant_role(line.permit(target).await?).await?
         }
         None => {
             let target = line.registry.load_revoke_role(None, project, user).await?;
-            Some(line.registry.revoke_role(line.permit(target).await?).await?)
+            Some(
+                line.registry
+                    .revoke_role(line.permit(target).await?)
+                    .await?,
+            )
         }
     };
     let word = |role: Option<Role>| role.map_or("none", Role::as_str);
@@ -254,51 +353,122 @@ async fn change_role(line: &CommandLine, project: &str, user: &UserName, role: R
 async fn show_settings(line: &CommandLine, project: &str) -> anyhow::Result<Answer> {
     let project = find(line, project).await?;
     let settings = line.storage.project_settings(project.id).await?;
-    let offered = if settings.is_empty() { None } else { offered(line).await? };
+    let offered = if settings.is_empty() {
+        None
+    } else {
+        offered(line).await?
+    };
     let mut rows = Vec::new();
     for (policy, chosen) in &settings {
         for (name, value) in chosen {
             // Chosen when another set was active, or another version of the policy.
-            let is_offered = offered.as_ref().is_none_or(|offered| offered.contains(&(policy.clone(), name.clone())));
-            let remark = if is_offered { "" } else { "without effect: the active set does not offer it" };
-            rows.push(vec![policy.clone(), name.clone(), printable(&value.to_string()), remark.to_owned()]);
+            let is_offered = offered
+                .as_ref()
+                .is_none_or(|offered| offered.contains(&(policy.clone(), name.clone())));
+            let remark = if is_offered {
+                ""
+            } else {
+                "without effect: the active set does not offer it"
+            };
+            rows.push(vec![
+                policy.clone(),
+                name.clone(),
+                printable(&value.to_string()),
+                remark.to_owned(),
+            ]);
         }
     }
-    let text = if rows.is_empty() { format!("nothing is chosen for {}; `portcullis policy forms` lists what can be", project.name) } else { columns(&rows) };
-    Ok(Answer::new(text, Value::Object(settings.into_iter().map(|(policy, chosen)| (policy, Value::Object(chosen))).collect())))
+    let text = if rows.is_empty() {
+        format!(
+            "nothing is chosen for {}; `portcullis policy forms` lists what can be",
+            project.name
+        )
+    } else {
+        columns(&rows)
+    };
+    Ok(Answer::new(
+        text,
+        Value::Object(
+            settings
+                .into_iter()
+                .map(|(policy, chosen)| (policy, Value::Object(chosen)))
+                .collect(),
+        ),
+    ))
 }
 
 /// Policy and name of each setting that the active set offers to owners; none without a set.
 async fn offered(line: &CommandLine) -> anyhow::Result<Option<HashSet<(String, String)>>> {
-    let Some(active) = line.storage.active_set().await? else { return Ok(None) };
-    let set = gate::load_set(&line.storage, &line.engine()?, u64::try_from(active.set_number)?).await?;
-    let names = |form: policy_engine::OwnerForm| form.settings.into_iter().map(move |setting| (form.policy.clone(), setting.name)).collect::<Vec<_>>();
-    Ok(Some(set.owner_forms().into_iter().flat_map(names).collect()))
+    let Some(active) = line.storage.active_set().await? else {
+        return Ok(None);
+    };
+    let set = gate::load_set(
+        &line.storage,
+        &line.engine()?,
+        u64::try_from(active.set_number)?,
+    )
+    .await?;
+    let names = |form: policy_engine::OwnerForm| {
+        form.settings
+            .into_iter()
+            .map(move |setting| (form.policy.clone(), setting.name))
+            .collect::<Vec<_>>()
+    };
+    Ok(Some(
+        set.owner_forms().into_iter().flat_map(names).collect(),
+    ))
 }
 
-async fn configure(line: &CommandLine, project: &str, policy: &str, chosen: Map<String, Value>, clear: bool) -> anyhow::Result<Answer> {
+async fn configure(
+    line: &CommandLine,
+    project: &str,
+    policy: &str,
+    chosen: Map<String, Value>,
+    clear: bool,
+) -> anyhow::Result<Answer> {
     // The form is the active set's: what it does not offer cannot be chosen, here as over HTTP.
     let active =
         line.storage.active_set().await?.context("no policy set is active, so no policy offers settings; `portcullis policy apply` makes one active")?;
     let engine = line.engine()?;
     let set = gate::load_set(&line.storage, &engine, u64::try_from(active.set_number)?).await?;
-    let chosen = if clear { Map::new() } else { with_earlier(line, &set, project, policy, chosen).await? };
-    let target = line.registry.load_configure(None, project, policy, chosen.clone()).await?;
+    let chosen = if clear {
+        Map::new()
+    } else {
+        with_earlier(line, &set, project, policy, chosen).await?
+    };
+    let target = line
+        .registry
+        .load_configure(None, project, policy, chosen.clone())
+        .await?;
     let check = |policy: &str, form: &Value| {
         set.check_owner_settings(policy, form)
             .map(|_| ())
-            .map_err(|errors| errors.iter().map(|error| problem(&error.setting, &error.message)).collect::<Vec<_>>().join("; "))
+            .map_err(|errors| {
+                errors
+                    .iter()
+                    .map(|error| problem(&error.setting, &error.message))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            })
     };
-    line.registry.configure_project(line.permit(target).await?, check).await?;
+    line.registry
+        .configure_project(line.permit(target).await?, check)
+        .await?;
     let text = match chosen.is_empty() {
         true => format!("{policy} has no settings on {project} now; its defaults apply"),
         false => {
-            let chosen: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let chosen: Vec<String> = chosen
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!("{policy} on {project}: {}", printable(&chosen.join(" ")))
         }
     };
     let chosen = Value::Object(chosen);
-    Ok(Answer::new(text, json!({ "project": project, "policy": policy, "settings": chosen })))
+    Ok(Answer::new(
+        text,
+        json!({ "project": project, "policy": policy, "settings": chosen }),
+    ))
 }
 
 /// Puts what is chosen now over what was chosen before, as far as the policy still offers it.
@@ -311,9 +481,27 @@ async fn with_earlier(
 ) -> anyhow::Result<Map<String, Value>> {
     let project = find(line, project).await?;
     let forms = set.owner_forms();
-    let offered: Vec<&str> = forms.iter().filter(|form| form.policy == policy).flat_map(|form| &form.settings).map(|setting| setting.name.as_str()).collect();
-    let earlier = line.storage.project_settings(project.id).await?.into_iter().find(|(name, _)| name == policy).map(|(_, chosen)| chosen).unwrap_or_default();
-    Ok(laid_over(earlier.into_iter().filter(|(name, _)| offered.contains(&name.as_str())).collect(), now))
+    let offered: Vec<&str> = forms
+        .iter()
+        .filter(|form| form.policy == policy)
+        .flat_map(|form| &form.settings)
+        .map(|setting| setting.name.as_str())
+        .collect();
+    let earlier = line
+        .storage
+        .project_settings(project.id)
+        .await?
+        .into_iter()
+        .find(|(name, _)| name == policy)
+        .map(|(_, chosen)| chosen)
+        .unwrap_or_default();
+    Ok(laid_over(
+        earlier
+            .into_iter()
+            .filter(|(name, _)| offered.contains(&name.as_str()))
+            .collect(),
+        now,
+    ))
 }
 
 fn laid_over(mut earlier: Map<String, Value>, now: Map<String, Value>) -> Map<String, Value> {
@@ -329,7 +517,11 @@ fn laid_over(mut earlier: Map<String, Value>, now: Map<String, Value>) -> Map<St
 
 /// What is wrong with one setting, or with all of them when no name is given.
 fn problem(setting: &str, message: &str) -> String {
-    if setting.is_empty() { message.to_owned() } else { format!("{setting}: {message}") }
+    if setting.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{setting}: {message}")
+    }
 }
 
 #[cfg(test)]
@@ -341,7 +533,10 @@ mod tests {
         let map = |value: Value| value.as_object().unwrap().clone();
         let earlier = map(json!({ "second-factor": true, "fresh-within": 900 }));
         let now = map(json!({ "project-tokens-only": true, "fresh-within": null }));
-        assert_eq!(laid_over(earlier, now), map(json!({ "second-factor": true, "project-tokens-only": true })));
+        assert_eq!(
+            laid_over(earlier, now),
+            map(json!({ "second-factor": true, "project-tokens-only": true }))
+        );
     }
 
     #[test]
@@ -352,10 +547,22 @@ mod tests {
 
     #[test]
     fn a_setting_is_json_or_else_text() {
-        assert_eq!(assignment("on=true"), Ok(("on".to_owned(), Value::Bool(true))));
-        assert_eq!(assignment("within=900"), Ok(("within".to_owned(), json!(900))));
-        assert_eq!(assignment("mode=maintainers"), Ok(("mode".to_owned(), json!("maintainers"))));
-        assert_eq!(assignment("list=[\"a\"]"), Ok(("list".to_owned(), json!(["a"]))));
+        assert_eq!(
+            assignment("on=true"),
+            Ok(("on".to_owned(), Value::Bool(true)))
+        );
+        assert_eq!(
+            assignment("within=900"),
+            Ok(("within".to_owned(), json!(900)))
+        );
+        assert_eq!(
+            assignment("mode=maintainers"),
+            Ok(("mode".to_owned(), json!("maintainers")))
+        );
+        assert_eq!(
+            assignment("list=[\"a\"]"),
+            Ok(("list".to_owned(), json!(["a"])))
+        );
         assert!(assignment("on").unwrap_err().contains("name=value"));
     }
 }

@@ -46,12 +46,16 @@ pub(crate) enum ReleaseCommand {
     ///
     /// On the server's host, like the two below; the owners are told by mail, and readers see
     /// the reason (PEP 592).
-    #[command(after_help = "Example:\n  portcullis release yank my-project 1.0 --reason 'breaks on Python 3.14'")]
+    #[command(
+        after_help = "Example:\n  portcullis release yank my-project 1.0 --reason 'breaks on Python 3.14'"
+    )]
     Yank(ReleaseAndReason),
     /// Take a yank back.
     Unyank(ReleaseAndReason),
     /// Delete a release with all its files. Their names can never be used again.
-    #[command(after_help = "Example:\n  portcullis release delete my-project 1.0 --reason 'contains a private key'")]
+    #[command(
+        after_help = "Example:\n  portcullis release delete my-project 1.0 --reason 'contains a private key'"
+    )]
     Delete(ReleaseToDelete),
 }
 
@@ -80,17 +84,32 @@ pub(crate) struct PersonArguments {
 fn expected_file(text: &str) -> Result<(String, String), String> {
     let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
     match text.rsplit_once('=') {
-        Some((name, sha256)) if !name.is_empty() && is_digest(sha256) => Ok((name.to_owned(), sha256.to_ascii_lowercase())),
-        _ => Err("give the file name, =, and the SHA-256 of the file in 64 hexadecimal digits".to_owned()),
+        Some((name, sha256)) if !name.is_empty() && is_digest(sha256) => {
+            Ok((name.to_owned(), sha256.to_ascii_lowercase()))
+        }
+        _ => Err(
+            "give the file name, =, and the SHA-256 of the file in 64 hexadecimal digits"
+                .to_owned(),
+        ),
     }
 }
 
 /// Commands that speak to the running registry and need no database.
-pub(crate) async fn run_remote(command: &ReleaseCommand, configuration: &Configuration) -> Option<anyhow::Result<Answer>> {
+pub(crate) async fn run_remote(
+    command: &ReleaseCommand,
+    configuration: &Configuration,
+) -> Option<anyhow::Result<Answer>> {
     match command {
-        ReleaseCommand::List { .. } | ReleaseCommand::Yank(_) | ReleaseCommand::Unyank(_) | ReleaseCommand::Delete(_) => None,
-        ReleaseCommand::Publish(arguments) => Some(remote::run(arguments, Verb::Publish, configuration).await),
-        ReleaseCommand::Reject(arguments) => Some(remote::run(arguments, Verb::Reject, configuration).await),
+        ReleaseCommand::List { .. }
+        | ReleaseCommand::Yank(_)
+        | ReleaseCommand::Unyank(_)
+        | ReleaseCommand::Delete(_) => None,
+        ReleaseCommand::Publish(arguments) => {
+            Some(remote::run(arguments, Verb::Publish, configuration).await)
+        }
+        ReleaseCommand::Reject(arguments) => {
+            Some(remote::run(arguments, Verb::Reject, configuration).await)
+        }
     }
 }
 
@@ -100,37 +119,72 @@ pub(crate) async fn run(command: ReleaseCommand, line: &CommandLine) -> anyhow::
         ReleaseCommand::Yank(of) => removal::yank(line, of).await,
         ReleaseCommand::Unyank(of) => removal::unyank(line, of).await,
         ReleaseCommand::Delete(of) => removal::delete_release(line, of).await,
-        ReleaseCommand::Publish(_) | ReleaseCommand::Reject(_) => unreachable!("`run_remote` runs these"),
+        ReleaseCommand::Publish(_) | ReleaseCommand::Reject(_) => {
+            unreachable!("`run_remote` runs these")
+        }
     }
 }
 
 async fn list(line: &CommandLine, project: Option<&str>) -> anyhow::Result<Answer> {
     let target = line.registry.load_preview(None, project).await?;
-    let releases = line.registry.staged_releases(line.permit(target).await?).await?;
+    let releases = line
+        .registry
+        .staged_releases(line.permit(target).await?)
+        .await?;
     if releases.is_empty() {
-        return Ok(Answer::new("nothing is staged; uploads wait here once a policy stages them", json!([])));
+        return Ok(Answer::new(
+            "nothing is staged; uploads wait here once a policy stages them",
+            json!([]),
+        ));
     }
-    let mut rows = vec![["project", "version", "file", "bytes", "since", "staged by", "sha256"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "project",
+            "version",
+            "file",
+            "bytes",
+            "since",
+            "staged by",
+            "sha256",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     for staged in &releases {
-        rows.extend(staged.files.iter().zip(&staged.staged_by).map(|(file, by)| {
-            let with = file.uploaded_with.map(|id| id.to_string());
-            vec![
-                staged.project_name.to_string(),
-                staged.release.version.to_string(),
-                file.name.clone(),
-                file.size.to_string(),
-                moment(file.uploaded_at),
-                by_whom(by.user.as_deref(), by.token_description.as_deref(), with.as_deref()),
-                file.digests.sha256_hex(),
-            ]
-        }));
+        rows.extend(
+            staged
+                .files
+                .iter()
+                .zip(&staged.staged_by)
+                .map(|(file, by)| {
+                    let with = file.uploaded_with.map(|id| id.to_string());
+                    vec![
+                        staged.project_name.to_string(),
+                        staged.release.version.to_string(),
+                        file.name.clone(),
+                        file.size.to_string(),
+                        moment(file.uploaded_at),
+                        by_whom(
+                            by.user.as_deref(),
+                            by.token_description.as_deref(),
+                            with.as_deref(),
+                        ),
+                        file.digests.sha256_hex(),
+                    ]
+                }),
+        );
     }
-    Ok(Answer::new(columns(&rows), releases.iter().map(as_json).collect()))
+    Ok(Answer::new(
+        columns(&rows),
+        releases.iter().map(as_json).collect(),
+    ))
 }
 
 fn as_json(staged: &StagedRelease) -> Value {
     let file = |(file, by): (&storage::files::FileRow, &StagedBy)| {
-        let token = file.uploaded_with.map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
+        let token = file
+            .uploaded_with
+            .map(|id| json!({ "id": id.to_string(), "description": by.token_description }));
         json!({
             "name": file.name, "bytes": file.size, "sha256": file.digests.sha256_hex(), "uploaded": file.uploaded_at.to_string(),
             "staged-by": { "user": by.user, "token": token },
@@ -146,7 +200,11 @@ fn as_json(staged: &StagedRelease) -> Value {
 fn by_whom(user: Option<&str>, token_description: Option<&str>, token: Option<&str>) -> String {
     let user = user.map_or_else(|| "an unknown caller".to_owned(), printable);
     match (token_description, token) {
-        (Some(description), Some(id)) => format!("{user}, token \"{}\" ({})", printable(description), printable(id)),
+        (Some(description), Some(id)) => format!(
+            "{user}, token \"{}\" ({})",
+            printable(description),
+            printable(id)
+        ),
         (None, Some(id)) => format!("{user}, token {}", printable(id)),
         (_, None) => format!("{user}, no token"),
     }
@@ -159,16 +217,30 @@ mod tests {
     #[test]
     fn a_file_that_was_looked_at_is_a_name_and_a_digest() {
         let digest = "Ab".repeat(32);
-        assert_eq!(expected_file(&format!("a-1.0.whl={digest}")), Ok(("a-1.0.whl".to_owned(), digest.to_lowercase())));
-        for text in ["a-1.0.whl", "a-1.0.whl=", "a-1.0.whl=abc", &format!("={digest}")] {
+        assert_eq!(
+            expected_file(&format!("a-1.0.whl={digest}")),
+            Ok(("a-1.0.whl".to_owned(), digest.to_lowercase()))
+        );
+        for text in [
+            "a-1.0.whl",
+            "a-1.0.whl=",
+            "a-1.0.whl=abc",
+            &format!("={digest}"),
+        ] {
             assert!(expected_file(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn who_staged_a_file_is_a_user_and_a_credential() {
-        assert_eq!(by_whom(Some("ana"), Some("ci\u{1b}[2J"), Some("0189")), "ana, token \"ci\u{fffd}[2J\" (0189)");
+        assert_eq!(
+            by_whom(Some("ana"), Some("ci\u{1b}[2J"), Some("0189")),
+            "ana, token \"ci\u{fffd}[2J\" (0189)"
+        );
         assert_eq!(by_whom(Some("ana"), None, None), "ana, no token");
-        assert_eq!(by_whom(None, None, Some("0189")), "an unknown caller, token 0189");
+        assert_eq!(
+            by_whom(None, None, Some("0189")),
+            "an unknown caller, token 0189"
+        );
     }
 }

@@ -14,7 +14,9 @@ use crate::terminal;
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileCommand {
     /// Delete one file. Its name can never be used again.
-    #[command(after_help = "Example:\n  portcullis file delete demo-1.0-py3-none-any.whl --reason 'contains a private key'")]
+    #[command(
+        after_help = "Example:\n  portcullis file delete demo-1.0-py3-none-any.whl --reason 'contains a private key'"
+    )]
     Delete {
         /// The file's name.
         file: String,
@@ -70,56 +72,129 @@ impl Deletion {
         if self.yes {
             return Ok(());
         }
-        ensure!(terminal::is_interactive(), "nobody can be asked here; to delete {what} all the same, add --yes");
-        if terminal::ask_yes(&format!("Delete {what}? This cannot be undone."))? { Ok(()) } else { bail!("nothing was deleted") }
+        ensure!(
+            terminal::is_interactive(),
+            "nobody can be asked here; to delete {what} all the same, add --yes"
+        );
+        if terminal::ask_yes(&format!("Delete {what}? This cannot be undone."))? {
+            Ok(())
+        } else {
+            bail!("nothing was deleted")
+        }
     }
 }
 
 pub(crate) async fn run(command: FileCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
         FileCommand::Delete { file, why } => {
-            let target = line.registry.load_delete_file(None, &file, &why.reason).await?;
+            let target = line
+                .registry
+                .load_delete_file(None, &file, &why.reason)
+                .await?;
             why.confirm(&format!("the file {file}"))?;
-            let removed = line.registry.delete_file(line.permit(target).await?).await?;
+            let removed = line
+                .registry
+                .delete_file(line.permit(target).await?)
+                .await?;
             let file = removed.files.first().cloned().unwrap_or(file);
-            Ok(Answer::new(format!("{file} is deleted; a file of this name can never be uploaded again"), as_json(&removed)))
+            Ok(Answer::new(
+                format!("{file} is deleted; a file of this name can never be uploaded again"),
+                as_json(&removed),
+            ))
         }
     }
 }
 
 pub(crate) async fn yank(line: &CommandLine, of: ReleaseAndReason) -> anyhow::Result<Answer> {
-    let ReleaseAndReason { project, version, why } = of;
-    let target = line.registry.load_yank(None, &project, &version, &why.reason).await?;
-    line.registry.yank_release(line.permit(target).await?).await?;
-    let text = format!("release {version} of {project} is yanked: installers pass it over unless it is asked for by its exact version");
-    Ok(Answer::new(text, json!({ "project": project, "version": version.to_string(), "yanked": true })))
+    let ReleaseAndReason {
+        project,
+        version,
+        why,
+    } = of;
+    let target = line
+        .registry
+        .load_yank(None, &project, &version, &why.reason)
+        .await?;
+    line.registry
+        .yank_release(line.permit(target).await?)
+        .await?;
+    let text = format!(
+        "release {version} of {project} is yanked: installers pass it over unless it is asked for by its exact version"
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "project": project, "version": version.to_string(), "yanked": true }),
+    ))
 }
 
 pub(crate) async fn unyank(line: &CommandLine, of: ReleaseAndReason) -> anyhow::Result<Answer> {
-    let ReleaseAndReason { project, version, why } = of;
-    let target = line.registry.load_unyank(None, &project, &version, &why.reason).await?;
-    line.registry.unyank_release(line.permit(target).await?).await?;
+    let ReleaseAndReason {
+        project,
+        version,
+        why,
+    } = of;
+    let target = line
+        .registry
+        .load_unyank(None, &project, &version, &why.reason)
+        .await?;
+    line.registry
+        .unyank_release(line.permit(target).await?)
+        .await?;
     Ok(Answer::new(
         format!("release {version} of {project} is no longer yanked"),
         json!({ "project": project, "version": version.to_string(), "yanked": false }),
     ))
 }
 
-pub(crate) async fn delete_release(line: &CommandLine, of: ReleaseToDelete) -> anyhow::Result<Answer> {
-    let ReleaseToDelete { project, version, why } = of;
-    let target = line.registry.load_delete_release(None, &project, &version, &why.reason).await?;
+pub(crate) async fn delete_release(
+    line: &CommandLine,
+    of: ReleaseToDelete,
+) -> anyhow::Result<Answer> {
+    let ReleaseToDelete {
+        project,
+        version,
+        why,
+    } = of;
+    let target = line
+        .registry
+        .load_delete_release(None, &project, &version, &why.reason)
+        .await?;
     why.confirm(&format!("release {version} of {project}"))?;
-    let removed = line.registry.delete_release(line.permit(target).await?).await?;
-    let text = format!("release {version} of {project} is deleted with {}; no file of these names can ever be uploaded again", files(&removed));
+    let removed = line
+        .registry
+        .delete_release(line.permit(target).await?)
+        .await?;
+    let text = format!(
+        "release {version} of {project} is deleted with {}; no file of these names can ever be uploaded again",
+        files(&removed)
+    );
     Ok(Answer::new(text, as_json(&removed)))
 }
 
-pub(crate) async fn delete_project(line: &CommandLine, project: String, why: Deletion) -> anyhow::Result<Answer> {
-    let target = line.registry.load_delete_project(None, &project, &why.reason).await?;
+pub(crate) async fn delete_project(
+    line: &CommandLine,
+    project: String,
+    why: Deletion,
+) -> anyhow::Result<Answer> {
+    let target = line
+        .registry
+        .load_delete_project(None, &project, &why.reason)
+        .await?;
     why.confirm(&format!("the project {project} with all its releases"))?;
-    let removed = line.registry.delete_project(line.permit(target).await?).await?;
-    let text = format!("{} is deleted with {}; nobody can take its name, unless you give it to someone", removed.project, files(&removed));
-    let remark = format!("To give the name to someone: {} project role {} <user> owner\n", line.program(), removed.project);
+    let removed = line
+        .registry
+        .delete_project(line.permit(target).await?)
+        .await?;
+    let text = format!(
+        "{} is deleted with {}; nobody can take its name, unless you give it to someone",
+        removed.project,
+        files(&removed)
+    );
+    let remark = format!(
+        "To give the name to someone: {} project role {} <user> owner\n",
+        line.program(),
+        removed.project
+    );
     Ok(Answer::new(text, as_json(&removed)).with_remarks(remark))
 }
 

@@ -26,7 +26,11 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_name = "text")]
         description: String,
         /// It may be used for all projects of the user, future ones included.
-        #[arg(long, required_unless_present = "projects", conflicts_with = "projects")]
+        #[arg(
+            long,
+            required_unless_present = "projects",
+            conflicts_with = "projects"
+        )]
         account: bool,
         /// It may be used for this project only; may be given several times.
         #[arg(long = "project", value_name = "project", value_parser = project_name)]
@@ -61,16 +65,33 @@ fn project_name(text: &str) -> Result<ProjectName, String> {
 
 pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
-        TokenCommand::Create { user, description, account: _, projects, expires, second_factor_code } => {
-            let scope = if projects.is_empty() { NewTokenScope::Account } else { NewTokenScope::Projects(projects.clone()) };
+        TokenCommand::Create {
+            user,
+            description,
+            account: _,
+            projects,
+            expires,
+            second_factor_code,
+        } => {
+            let scope = if projects.is_empty() {
+                NewTokenScope::Account
+            } else {
+                NewTokenScope::Projects(projects.clone())
+            };
             let expires_at = expires.map(|span| expiry(line.now(), span));
             let user = line.user(&user).await?.name;
             let proof = match &second_factor_code {
                 Some(code) => Some(line.identity.prove_second_factor(&user, code).await?),
                 None => None,
             };
-            let target = line.identity.token_to_create(&user, &description, scope, expires_at, proof).await?;
-            let created = line.identity.create_token(line.permit(target).await?).await?;
+            let target = line
+                .identity
+                .token_to_create(&user, &description, scope, expires_at, proof)
+                .await?;
+            let created = line
+                .identity
+                .create_token(line.permit(target).await?)
+                .await?;
             let names: Vec<&str> = projects.iter().map(ProjectName::normalized).collect();
             let mut missing = String::new();
             for name in &names {
@@ -81,8 +102,15 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let remarks = format!(
                 "{missing}Token {} of {user}, for {}, {}. It is shown this one time only.\nUse it as the password of the user __token__: TWINE_USERNAME=__token__ TWINE_PASSWORD=<token>",
                 created.id,
-                if names.is_empty() { "all projects of the account".to_owned() } else { names.join(", ") },
-                expires_at.map_or_else(|| "without expiry".to_owned(), |at| format!("until {}", moment(at))),
+                if names.is_empty() {
+                    "all projects of the account".to_owned()
+                } else {
+                    names.join(", ")
+                },
+                expires_at.map_or_else(
+                    || "without expiry".to_owned(),
+                    |at| format!("until {}", moment(at))
+                ),
             );
             let json = json!({
                 "id": created.id.to_string(), "token": created.text.expose(), "user": user.as_written(), "description": description,
@@ -92,26 +120,53 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
         }
         TokenCommand::List { user } => {
             let user = line.user(&user).await?;
-            let tokens = line.identity.list_tokens(line.permit(ListTokens { user: user.id }).await?).await?;
+            let tokens = line
+                .identity
+                .list_tokens(line.permit(ListTokens { user: user.id }).await?)
+                .await?;
             if tokens.is_empty() {
-                let text = format!("{0} has no token; `portcullis token create {0} --description laptop --account` makes one", user.name);
+                let text = format!(
+                    "{0} has no token; `portcullis token create {0} --description laptop --account` makes one",
+                    user.name
+                );
                 return Ok(Answer::new(text, json!([])));
             }
             let mut restrictions = Vec::with_capacity(tokens.len());
             for token in &tokens {
                 restrictions.push(in_words(line, &token.caveats).await?);
             }
-            let mut rows = vec![["id", "description", "created", "last used", "second factor", "restrictions"].map(str::to_owned).to_vec()];
-            rows.extend(tokens.iter().zip(&restrictions).map(|(token, restrictions)| {
-                vec![
-                    token.id.to_string(),
-                    printable(&token.description),
-                    moment(token.created_at),
-                    moment_or(token.last_used_at, "never"),
-                    if token.made_with_second_factor { "yes" } else { "no" }.to_owned(),
-                    printable(restrictions),
+            let mut rows = vec![
+                [
+                    "id",
+                    "description",
+                    "created",
+                    "last used",
+                    "second factor",
+                    "restrictions",
                 ]
-            }));
+                .map(str::to_owned)
+                .to_vec(),
+            ];
+            rows.extend(
+                tokens
+                    .iter()
+                    .zip(&restrictions)
+                    .map(|(token, restrictions)| {
+                        vec![
+                            token.id.to_string(),
+                            printable(&token.description),
+                            moment(token.created_at),
+                            moment_or(token.last_used_at, "never"),
+                            if token.made_with_second_factor {
+                                "yes"
+                            } else {
+                                "no"
+                            }
+                            .to_owned(),
+                            printable(restrictions),
+                        ]
+                    }),
+            );
             let json = tokens.iter().zip(&restrictions).map(|(token, restrictions)| {
                 json!({
                     "id": token.id.to_string(), "description": token.description, "created": token.created_at.to_string(),
@@ -123,8 +178,19 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
         }
         TokenCommand::Revoke { user, id } => {
             let user = line.user(&user).await?;
-            line.identity.revoke_token(line.permit(RevokeToken { user: user.id, token: id }).await?).await?;
-            Ok(Answer::new(format!("token {id} of {} is revoked", user.name), json!({ "id": id.to_string(), "user": user.name.as_written() })))
+            line.identity
+                .revoke_token(
+                    line.permit(RevokeToken {
+                        user: user.id,
+                        token: id,
+                    })
+                    .await?,
+                )
+                .await?;
+            Ok(Answer::new(
+                format!("token {id} of {} is revoked", user.name),
+                json!({ "id": id.to_string(), "user": user.name.as_written() }),
+            ))
         }
     }
 }
@@ -137,7 +203,10 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
         match Caveat::parse(text.as_bytes()) {
             // Every token has this: it stands for the user whose list this is.
             Ok(Caveat::RequestUser(_) | Caveat::LegacyUser) => {}
-            Ok(Caveat::Expiration { expires_at, .. }) => parts.push(format!("until {}", moment(Timestamp(expires_at.saturating_mul(1000))))),
+            Ok(Caveat::Expiration { expires_at, .. }) => parts.push(format!(
+                "until {}",
+                moment(Timestamp(expires_at.saturating_mul(1000)))
+            )),
             Ok(Caveat::ProjectNames(names)) => {
                 to_projects = true;
                 parts.push(only_projects(&names));
@@ -150,11 +219,16 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
                         Ok(id) => line.storage.project_by_id(id).await?,
                         Err(_) => None,
                     };
-                    names.push(project.map_or_else(|| format!("{id} (gone)"), |project| project.name.to_string()));
+                    names.push(project.map_or_else(
+                        || format!("{id} (gone)"),
+                        |project| project.name.to_string(),
+                    ));
                 }
                 parts.push(only_projects(&names));
             }
-            Ok(Caveat::Publisher { id }) => parts.push(format!("only for the trusted publisher {id}")),
+            Ok(Caveat::Publisher { id }) => {
+                parts.push(format!("only for the trusted publisher {id}"))
+            }
             Err(_) => parts.push(format!("never valid, because of {text}")),
         }
     }
@@ -167,14 +241,20 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
 /// When a token expires by what is stored for it: the earliest moment counts.
 fn expires_of(caveats: &[String]) -> Option<Timestamp> {
     let expiry = |text: &String| match Caveat::parse(text.as_bytes()) {
-        Ok(Caveat::Expiration { expires_at, .. }) => Some(Timestamp(expires_at.saturating_mul(1000))),
+        Ok(Caveat::Expiration { expires_at, .. }) => {
+            Some(Timestamp(expires_at.saturating_mul(1000)))
+        }
         _ => None,
     };
     caveats.iter().filter_map(expiry).min()
 }
 
 fn only_projects(names: &[String]) -> String {
-    if names.is_empty() { "no project".to_owned() } else { format!("only {}", names.join(", ")) }
+    if names.is_empty() {
+        "no project".to_owned()
+    } else {
+        format!("only {}", names.join(", "))
+    }
 }
 
 fn expiry(now: Timestamp, span: Duration) -> Timestamp {

@@ -9,7 +9,10 @@ mod show;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
-use identity::{BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret, SetPassword, SetStaff};
+use identity::{
+    BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret,
+    SetPassword, SetStaff,
+};
 use model::{Factors, UserName};
 use serde_json::json;
 
@@ -114,7 +117,9 @@ pub(crate) enum UserCommand {
         staff: bool,
     },
     /// Delete an account. Its name stays taken, and what it published stays.
-    #[command(after_help = "Example:\n  portcullis user delete alice --reason 'asked for it by mail'")]
+    #[command(
+        after_help = "Example:\n  portcullis user delete alice --reason 'asked for it by mail'"
+    )]
     Delete {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -140,7 +145,9 @@ pub(crate) enum UserCommand {
     /// `recovery-wait` a running server removes the second factors and the recovery codes,
     /// ends the sessions, disables the password, and mails a link to set a new one. No one
     /// else sees a secret.
-    #[command(after_help = "Example:\n  portcullis user recover alice --reason 'lost the phone, identity checked in a video call'")]
+    #[command(
+        after_help = "Example:\n  portcullis user recover alice --reason 'lost the phone, identity checked in a video call'"
+    )]
     Recover {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -189,27 +196,73 @@ pub(crate) enum Switch {
 
 pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Result<Answer> {
     match command {
-        UserCommand::Create { name, email, verified, staff, password_stdin, no_password, allow_breached } => {
+        UserCommand::Create {
+            name,
+            email,
+            verified,
+            staff,
+            password_stdin,
+            no_password,
+            allow_breached,
+        } => {
             let password = match (password_stdin, no_password || !terminal::is_interactive()) {
                 (true, _) => Some(terminal::secret_from_stdin()?),
                 (false, true) => None,
-                (false, false) => Some(terminal::ask_new_secret("Password", "give --password-stdin")?),
+                (false, false) => Some(terminal::ask_new_secret(
+                    "Password",
+                    "give --password-stdin",
+                )?),
             };
-            create(line, CreateUser { name, email, email_verified: verified, staff }, password, allow_breached).await
+            create(
+                line,
+                CreateUser {
+                    name,
+                    email,
+                    email_verified: verified,
+                    staff,
+                },
+                password,
+                allow_breached,
+            )
+            .await
         }
-        UserCommand::SetPassword { name, password_stdin, allow_breached } => {
+        UserCommand::SetPassword {
+            name,
+            password_stdin,
+            allow_breached,
+        } => {
             let user = line.user(&name).await?;
-            let password = if password_stdin { terminal::secret_from_stdin()? } else { terminal::ask_new_secret("New password", "give --password-stdin")? };
+            let password = if password_stdin {
+                terminal::secret_from_stdin()?
+            } else {
+                terminal::ask_new_secret("New password", "give --password-stdin")?
+            };
             let remark = look_for_breach(line, &password, allow_breached).await?;
-            line.identity.set_password(line.permit(SetPassword { user: user.id, password }).await?).await?;
-            let answer = Answer::new(format!("the password of {} is set", user.name), json!({ "user": user.name.as_written() }));
+            line.identity
+                .set_password(
+                    line.permit(SetPassword {
+                        user: user.id,
+                        password,
+                    })
+                    .await?,
+                )
+                .await?;
+            let answer = Answer::new(
+                format!("the password of {} is set", user.name),
+                json!({ "user": user.name.as_written() }),
+            );
             Ok(answer.with_remarks(remark.to_owned()))
         }
         UserCommand::Totp(TotpCommand::Enroll { name }) => enroll_totp(line, &name).await,
         UserCommand::Totp(TotpCommand::Remove { name }) => {
             let user = line.user(&name).await?;
-            line.identity.remove_totp(line.permit(RemoveTotp { user: user.id }).await?).await?;
-            Ok(Answer::new(format!("{} no longer has a one-time password app", user.name), json!({ "user": user.name.as_written() })))
+            line.identity
+                .remove_totp(line.permit(RemoveTotp { user: user.id }).await?)
+                .await?;
+            Ok(Answer::new(
+                format!("{} no longer has a one-time password app", user.name),
+                json!({ "user": user.name.as_written() }),
+            ))
         }
         UserCommand::Keys(command) => keys::run(command, line).await,
         UserCommand::Email(command) => email::run(command, line).await,
@@ -217,9 +270,14 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
         UserCommand::Disable { name, reason } => disable(line, &name, reason).await,
         UserCommand::Enable { name } => {
             let user = line.user(&name).await?;
-            line.identity.enable_user(line.permit(EnableUser { user: user.id }).await?).await?;
+            line.identity
+                .enable_user(line.permit(EnableUser { user: user.id }).await?)
+                .await?;
             Ok(Answer::new(
-                format!("{} is enabled; their tokens and password work again", user.name),
+                format!(
+                    "{} is enabled; their tokens and password work again",
+                    user.name
+                ),
                 json!({ "user": user.name.as_written(), "disabled": null }),
             ))
         }
@@ -235,18 +293,31 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
 }
 
 /// Refuses a password that policies may switch off at its first use. What to remark otherwise.
-async fn look_for_breach(line: &CommandLine, password: &Secret<String>, allowed: bool) -> anyhow::Result<&'static str> {
+async fn look_for_breach(
+    line: &CommandLine,
+    password: &Secret<String>,
+    allowed: bool,
+) -> anyhow::Result<&'static str> {
     if allowed {
         return Ok("");
     }
     match line.identity.breach_state(password).await {
-        BreachOutcome::Breached => bail!("the password is known from a breach of another service; choose another one, or give --allow-breached"),
-        BreachOutcome::Unavailable => Ok("The password could not be checked against known breaches; the next login checks it again.\n"),
+        BreachOutcome::Breached => bail!(
+            "the password is known from a breach of another service; choose another one, or give --allow-breached"
+        ),
+        BreachOutcome::Unavailable => Ok(
+            "The password could not be checked against known breaches; the next login checks it again.\n",
+        ),
         BreachOutcome::Clean | BreachOutcome::Off => Ok(""),
     }
 }
 
-async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<String>>, allow_breached: bool) -> anyhow::Result<Answer> {
+async fn create(
+    line: &CommandLine,
+    user: CreateUser,
+    password: Option<Secret<String>>,
+    allow_breached: bool,
+) -> anyhow::Result<Answer> {
     let name = user.name.clone();
     let mut remarks = String::new();
     if let Some(password) = &password {
@@ -258,12 +329,17 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
     let id = line.identity.create_user(line.permit(user).await?).await?;
     let has_password = password.is_some();
     if let Some(password) = password {
-        let set = line.identity.set_password(line.permit(SetPassword { user: id, password }).await?).await;
+        let set = line
+            .identity
+            .set_password(line.permit(SetPassword { user: id, password }).await?)
+            .await;
         set.with_context(|| format!("user {name} is created, but has no password yet; use `portcullis user set-password {name}`"))?;
     }
     let program = line.program();
     if !has_password {
-        remarks.push_str(&format!("No password is set. Set one: {program} user set-password {name}\n"));
+        remarks.push_str(&format!(
+            "No password is set. Set one: {program} user set-password {name}\n"
+        ));
     }
     match &email {
         None => remarks.push_str(&format!("No email address is set; policies may ask for a verified one: {program} user email add {name} <address>\n")),
@@ -272,58 +348,138 @@ async fn create(line: &CommandLine, user: CreateUser, password: Option<Secret<St
         }
         Some((_, true)) => {}
     }
-    remarks.push_str(&format!("Enroll a second factor: {program} user totp enroll {name}\n"));
-    remarks.push_str(&format!("Create an API token: {program} token create {name} --description laptop --account\n"));
-    Ok(Answer::new(format!("user {name} is created"), json!({ "user": name.as_written(), "id": id.to_string(), "has-password": has_password }))
-        .with_remarks(remarks))
+    remarks.push_str(&format!(
+        "Enroll a second factor: {program} user totp enroll {name}\n"
+    ));
+    remarks.push_str(&format!(
+        "Create an API token: {program} token create {name} --description laptop --account\n"
+    ));
+    Ok(Answer::new(
+        format!("user {name} is created"),
+        json!({ "user": name.as_written(), "id": id.to_string(), "has-password": has_password }),
+    )
+    .with_remarks(remarks))
 }
 
 async fn set_staff(line: &CommandLine, name: &UserName, staff: bool) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    let changed = line.identity.set_staff(line.permit(SetStaff { user: user.id, staff }).await?).await?;
+    let changed = line
+        .identity
+        .set_staff(
+            line.permit(SetStaff {
+                user: user.id,
+                staff,
+            })
+            .await?,
+        )
+        .await?;
     let before = if changed { "" } else { ", and was so before" };
-    let text = format!("{} is {}staff of the registry{before}", user.name, if staff { "" } else { "not " });
-    Ok(Answer::new(text, json!({ "user": user.name.as_written(), "staff": staff, "changed": changed })))
+    let text = format!(
+        "{} is {}staff of the registry{before}",
+        user.name,
+        if staff { "" } else { "not " }
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "user": user.name.as_written(), "staff": staff, "changed": changed }),
+    ))
 }
 
 async fn disable(line: &CommandLine, name: &UserName, reason: String) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    line.identity.disable_user(line.permit(DisableUser { user: user.id, reason: reason.clone() }).await?).await?;
+    line.identity
+        .disable_user(
+            line.permit(DisableUser {
+                user: user.id,
+                reason: reason.clone(),
+            })
+            .await?,
+        )
+        .await?;
     let mut remarks = String::new();
     for (project, role) in line.storage.projects_of(user.id).await? {
-        if role == model::Role::Owner && line.storage.roles_on(project.id).await?.iter().all(|other| other.role != model::Role::Owner || other.user == user.id)
+        if role == model::Role::Owner
+            && line
+                .storage
+                .roles_on(project.id)
+                .await?
+                .iter()
+                .all(|other| other.role != model::Role::Owner || other.user == user.id)
         {
             let program = line.program();
-            remarks.push_str(&format!("{0} has no other owner now: {program} project role {0} <user> owner\n", project.name));
+            remarks.push_str(&format!(
+                "{0} has no other owner now: {program} project role {0} <user> owner\n",
+                project.name
+            ));
         }
     }
     let json = json!({ "user": user.name.as_written(), "reason": reason.trim() });
-    Ok(Answer::new(format!("{} is disabled; their tokens and password are not accepted", user.name), json).with_remarks(remarks))
+    Ok(Answer::new(
+        format!(
+            "{} is disabled; their tokens and password are not accepted",
+            user.name
+        ),
+        json,
+    )
+    .with_remarks(remarks))
 }
 
 async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    ensure!(user.totp_secret.is_none(), "{} has a one-time password app already; `portcullis user totp remove {}` removes it", user.name, user.name);
+    ensure!(
+        user.totp_secret.is_none(),
+        "{} has a one-time password app already; `portcullis user totp remove {}` removes it",
+        user.name,
+        user.name
+    );
     let proposed = line.identity.propose_totp(&user.name)?;
     // Somebody at a terminal shows that the app works before it counts; a script enrolls
     // for somebody else and prints the secret for them.
     let code = if terminal::is_interactive() {
-        eprintln!("Add this account to the app:\n  secret  {}\n  URL     {}", proposed.secret.expose(), proposed.url.expose());
+        eprintln!(
+            "Add this account to the app:\n  secret  {}\n  URL     {}",
+            proposed.secret.expose(),
+            proposed.url.expose()
+        );
         Some(terminal::ask_line("Code that the app shows")?)
     } else {
         None
     };
-    let target = EnrollTotp { user: user.id, secret: Some(proposed.secret.clone()), code };
-    let enrolled = line.identity.enroll_totp(line.permit(target).await?).await?;
+    let target = EnrollTotp {
+        user: user.id,
+        secret: Some(proposed.secret.clone()),
+        code,
+    };
+    let enrolled = line
+        .identity
+        .enroll_totp(line.permit(target).await?)
+        .await?;
     Ok(Answer::new(
-        format!("{} has a one-time password app now\nsecret  {}\nURL     {}", user.name, enrolled.secret.expose(), enrolled.url.expose()),
+        format!(
+            "{} has a one-time password app now\nsecret  {}\nURL     {}",
+            user.name,
+            enrolled.secret.expose(),
+            enrolled.url.expose()
+        ),
         json!({ "user": user.name.as_written(), "secret": enrolled.secret.expose(), "url": enrolled.url.expose() }),
     ))
 }
 
 async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
     const PAGE: u32 = 500;
-    let mut rows = vec![["name", "created", "password", "second factor", "email", "staff", "standing"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "name",
+            "created",
+            "password",
+            "second factor",
+            "email",
+            "staff",
+            "standing",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     let mut values = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -335,15 +491,43 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
                 (Some(_), None) => "set",
             };
             let factor = match user.facts().factors {
-                Factors { totp: true, webauthn: true } => "totp, webauthn",
-                Factors { totp: true, webauthn: false } => "totp",
-                Factors { totp: false, webauthn: true } => "webauthn",
-                Factors { totp: false, webauthn: false } => "none",
+                Factors {
+                    totp: true,
+                    webauthn: true,
+                } => "totp, webauthn",
+                Factors {
+                    totp: true,
+                    webauthn: false,
+                } => "totp",
+                Factors {
+                    totp: false,
+                    webauthn: true,
+                } => "webauthn",
+                Factors {
+                    totp: false,
+                    webauthn: false,
+                } => "none",
             };
-            let email = if user.email_verified { "verified" } else { "unverified" };
+            let email = if user.email_verified {
+                "verified"
+            } else {
+                "unverified"
+            };
             let staff = if user.staff { "staff" } else { "" };
-            let standing = if user.disabled_at.is_some() { "disabled" } else { "" };
-            rows.push(vec![user.name.to_string(), moment(user.created_at), password.into(), factor.into(), email.into(), staff.into(), standing.into()]);
+            let standing = if user.disabled_at.is_some() {
+                "disabled"
+            } else {
+                ""
+            };
+            rows.push(vec![
+                user.name.to_string(),
+                moment(user.created_at),
+                password.into(),
+                factor.into(),
+                email.into(),
+                staff.into(),
+                standing.into(),
+            ]);
             values.push(json!({
                 "name": user.name.as_written(), "id": user.id.to_string(), "created": user.created_at.to_string(), "password": password,
                 "second-factor": factor, "email-verified": user.email_verified, "staff": user.staff,
@@ -351,12 +535,17 @@ async fn list(line: &CommandLine) -> anyhow::Result<Answer> {
             }));
         }
         match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = Some(last.name.folded().to_owned()),
+            Some(last) if page.len() == PAGE as usize => {
+                after = Some(last.name.folded().to_owned())
+            }
             _ => break,
         }
     }
     if values.is_empty() {
-        return Ok(Answer::new("there is no user yet; `portcullis user create <name>` creates one", json!([])));
+        return Ok(Answer::new(
+            "there is no user yet; `portcullis user create <name>` creates one",
+            json!([]),
+        ));
     }
     Ok(Answer::new(columns(&rows), values.into()))
 }

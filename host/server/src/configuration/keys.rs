@@ -10,7 +10,9 @@ use portcullis_http::Network;
 use toml::Value;
 
 use super::services::{BreachUrl, OperatorContact, RegistryName, Sender, SmtpUrl, Unreachable};
-use super::value::{ByteSize, DatabaseUrl, FileSize, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix};
+use super::value::{
+    ByteSize, DatabaseUrl, FileSize, LogFilter, LogFormat, Number, PublicUrl, Setting, TokenPrefix,
+};
 use super::{ConfigurationError, Layers, Origin};
 
 macro_rules! keys {
@@ -67,13 +69,20 @@ fn read_one<T: Setting>(key: Key, layers: &Layers) -> Result<T, ConfigurationErr
             (&fallback, &Origin::Default)
         }
     };
-    T::read(value).map_err(|problem| ConfigurationError::Invalid { key: key.name(), origin: origin.clone(), problem })
+    T::read(value).map_err(|problem| ConfigurationError::Invalid {
+        key: key.name(),
+        origin: origin.clone(),
+        problem,
+    })
 }
 
 impl Key {
     /// The environment variable that sets it.
     pub(crate) fn variable(self) -> String {
-        format!("PORTCULLIS_{}", self.name().to_ascii_uppercase().replace('-', "_"))
+        format!(
+            "PORTCULLIS_{}",
+            self.name().to_ascii_uppercase().replace('-', "_")
+        )
     }
 }
 

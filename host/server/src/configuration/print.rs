@@ -18,13 +18,27 @@ impl Configuration {
 
 /// Every value in force with its origin, as a configuration file. Without secrets.
 pub(crate) fn effective(configuration: &Configuration) -> String {
-    let lines: Vec<(String, String)> =
-        Key::ALL.iter().map(|&key| (format!("{} = {}", key.name(), configuration.shown(key)), configuration.layers.origin(key).to_string())).collect();
-    let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0).min(60);
-    lines.iter().fold(String::new(), |mut text, (line, origin)| {
-        let _ = writeln!(text, "{line:width$}  # {origin}");
-        text
-    })
+    let lines: Vec<(String, String)> = Key::ALL
+        .iter()
+        .map(|&key| {
+            (
+                format!("{} = {}", key.name(), configuration.shown(key)),
+                configuration.layers.origin(key).to_string(),
+            )
+        })
+        .collect();
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.len())
+        .max()
+        .unwrap_or(0)
+        .min(60);
+    lines
+        .iter()
+        .fold(String::new(), |mut text, (line, origin)| {
+            let _ = writeln!(text, "{line:width$}  # {origin}");
+            text
+        })
 }
 
 /// A file with every key explained and set to its default, commented out.

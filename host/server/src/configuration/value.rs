@@ -19,7 +19,9 @@ pub(crate) trait Setting: Sized {
 }
 
 pub(super) fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("is {}, but a text in quotes is needed", value.type_str()))
+    value
+        .as_str()
+        .ok_or_else(|| format!("is {}, but a text in quotes is needed", value.type_str()))
 }
 
 pub(super) fn quoted(text: &str) -> String {
@@ -77,7 +79,9 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Setting for Number<MINIMUM, MAXIMUM
         };
         match number {
             Some(number) if (MINIMUM..=MAXIMUM).contains(&number) => Ok(Self(number)),
-            _ => Err(format!("is {value}; write a whole number from {MINIMUM} to {MAXIMUM}")),
+            _ => Err(format!(
+                "is {value}; write a whole number from {MINIMUM} to {MAXIMUM}"
+            )),
         }
     }
 
@@ -90,25 +94,47 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Setting for Number<MINIMUM, MAXIMUM
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ByteSize(pub(crate) u64);
 
-const BYTE_UNITS: [(&str, u64); 7] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+const BYTE_UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
 
 impl Setting for ByteSize {
     fn read(value: &Value) -> Result<Self, String> {
-        let wrong = || format!("is {value}; write a number of bytes, or a text like \"100 MiB\" or \"2 GB\"");
+        let wrong = || {
+            format!("is {value}; write a number of bytes, or a text like \"100 MiB\" or \"2 GB\"")
+        };
         match value {
             Value::Integer(bytes) => u64::try_from(*bytes).map(Self).map_err(|_| wrong()),
             Value::String(text) => {
                 let text = text.trim();
-                let (number, unit) = BYTE_UNITS.iter().find_map(|(unit, size)| text.strip_suffix(unit).map(|number| (number, *size))).unwrap_or((text, 1));
-                number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).map(Self).ok_or_else(wrong)
+                let (number, unit) = BYTE_UNITS
+                    .iter()
+                    .find_map(|(unit, size)| text.strip_suffix(unit).map(|number| (number, *size)))
+                    .unwrap_or((text, 1));
+                number
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+                    .and_then(|number| number.checked_mul(unit))
+                    .map(Self)
+                    .ok_or_else(wrong)
             }
             _ => Err(wrong()),
         }
     }
 
     fn show(&self) -> String {
-        let (unit, size) =
-            BYTE_UNITS.iter().filter(|(unit, _)| unit.len() != 2).find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size)).unwrap_or(&("B", 1));
+        let (unit, size) = BYTE_UNITS
+            .iter()
+            .filter(|(unit, _)| unit.len() != 2)
+            .find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size))
+            .unwrap_or(&("B", 1));
         quoted(&format!("{} {unit}", self.0 / size))
     }
 }
@@ -126,7 +152,10 @@ impl Setting for FileSize {
     fn read(value: &Value) -> Result<Self, String> {
         let ByteSize(bytes) = ByteSize::read(value)?;
         if bytes > Self::LARGEST {
-            return Err(format!("is more than {}, the largest file that can be read", ByteSize(Self::LARGEST).show()));
+            return Err(format!(
+                "is more than {}, the largest file that can be read",
+                ByteSize(Self::LARGEST).show()
+            ));
         }
         Ok(Self(bytes))
     }
@@ -152,7 +181,10 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
             Some('s') => 1,
             _ => return Err(wrong()),
         };
-        seconds = number.checked_mul(unit).and_then(|more| seconds.checked_add(more)).ok_or_else(wrong)?;
+        seconds = number
+            .checked_mul(unit)
+            .and_then(|more| seconds.checked_add(more))
+            .ok_or_else(wrong)?;
         rest = &rest[digits + 1..];
     }
     // A hundred years: more is a typing error, and would overflow times in milliseconds.
@@ -165,14 +197,19 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
 impl Setting for Duration {
     fn read(value: &Value) -> Result<Self, String> {
         let Value::String(text) = value else {
-            return Err(format!("is {value}; write a span of time in quotes, for example \"90d\", \"12h\", \"15m\" or \"30s\""));
+            return Err(format!(
+                "is {value}; write a span of time in quotes, for example \"90d\", \"12h\", \"15m\" or \"30s\""
+            ));
         };
         parse_span(text).map_err(|problem| format!("is wrong: {problem}"))
     }
 
     fn show(&self) -> String {
         let seconds = self.as_secs();
-        let (unit, size) = [("d", 86_400), ("h", 3_600), ("m", 60)].into_iter().find(|(_, size)| seconds.is_multiple_of(*size)).unwrap_or(("s", 1));
+        let (unit, size) = [("d", 86_400), ("h", 3_600), ("m", 60)]
+            .into_iter()
+            .find(|(_, size)| seconds.is_multiple_of(*size))
+            .unwrap_or(("s", 1));
         quoted(&format!("{}{unit}", seconds / size))
     }
 }
@@ -190,7 +227,11 @@ impl Setting for SocketAddr {
 /// A value that may be left open; empty text means open.
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Value) -> Result<Self, String> {
-        if value.as_str() == Some("") { Ok(None) } else { T::read(value).map(Some) }
+        if value.as_str() == Some("") {
+            Ok(None)
+        } else {
+            T::read(value).map(Some)
+        }
     }
 
     fn show(&self) -> String {
@@ -212,7 +253,11 @@ impl PublicUrl {
 
 impl Setting for PublicUrl {
     fn read(value: &Value) -> Result<Self, String> {
-        let wrong = |why: &str| format!("is {value}, {why}; write scheme and host, for example \"https://packages.example.org\"");
+        let wrong = |why: &str| {
+            format!(
+                "is {value}, {why}; write scheme and host, for example \"https://packages.example.org\""
+            )
+        };
         let url = reqwest::Url::parse(text(value)?).map_err(|_| wrong("which is no URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("which is neither http nor https"));
@@ -221,7 +266,9 @@ impl Setting for PublicUrl {
             return Err(wrong("which names a user"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("which has a path; the registry lives at the root of its host"));
+            return Err(wrong(
+                "which has a path; the registry lives at the root of its host",
+            ));
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
@@ -250,7 +297,10 @@ impl DatabaseUrl {
 impl Setting for DatabaseUrl {
     fn read(value: &Value) -> Result<Self, String> {
         let url = text(value)?;
-        if url.starts_with("sqlite:") || url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if url.starts_with("sqlite:")
+            || url.starts_with("postgres://")
+            || url.starts_with("postgresql://")
+        {
             return Ok(Self(url.to_owned()));
         }
         // The value is not repeated: it may hold a password.
@@ -258,9 +308,13 @@ impl Setting for DatabaseUrl {
     }
 
     fn show(&self) -> String {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return quoted(&self.0) };
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return quoted(&self.0);
+        };
         // A query may hold `password=` too.
-        let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
+        let (rest, query) = rest
+            .split_once('?')
+            .map_or((rest, ""), |(rest, _)| (rest, "?***"));
         match rest.rsplit_once('@') {
             Some((user, host)) => match user.split_once(':') {
                 Some((name, _)) => quoted(&format!("{scheme}://{name}:***@{host}{query}")),
@@ -284,10 +338,16 @@ pub(crate) struct TokenPrefix(pub(crate) String);
 impl Setting for TokenPrefix {
     fn read(value: &Value) -> Result<Self, String> {
         let prefix = text(value)?;
-        if (1..=32).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if (1..=32).contains(&prefix.len())
+            && prefix
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
             return Ok(Self(prefix.to_owned()));
         }
-        Err(format!("is {value}; write 1 to 32 ASCII letters, digits or \"_\", for example \"pypi\""))
+        Err(format!(
+            "is {value}; write 1 to 32 ASCII letters, digits or \"_\", for example \"pypi\""
+        ))
     }
 
     fn show(&self) -> String {
@@ -299,11 +359,21 @@ impl Setting for TokenPrefix {
 impl Setting for Vec<Network> {
     fn read(value: &Value) -> Result<Self, String> {
         let parts = parts(value, "[\"10.0.0.0/8\"]")?;
-        parts.into_iter().map(str::parse).collect::<Result<_, _>>().map_err(|problem: portcullis_http::InvalidNetwork| format!("is wrong: {problem}"))
+        parts
+            .into_iter()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|problem: portcullis_http::InvalidNetwork| format!("is wrong: {problem}"))
     }
 
     fn show(&self) -> String {
-        format!("[{}]", self.iter().map(|network| quoted(&network.to_string())).collect::<Vec<_>>().join(", "))
+        format!(
+            "[{}]",
+            self.iter()
+                .map(|network| quoted(&network.to_string()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
     }
 }
 
@@ -313,12 +383,25 @@ impl Setting for Vec<ProjectName> {
         let names = parts(value, "[\"pip\", \"our-own-package\"]")?;
         names
             .into_iter()
-            .map(|name| ProjectName::parse(name).map_err(|problem| format!("holds {}, which is no project name: {problem}", quoted(name))))
+            .map(|name| {
+                ProjectName::parse(name).map_err(|problem| {
+                    format!(
+                        "holds {}, which is no project name: {problem}",
+                        quoted(name)
+                    )
+                })
+            })
             .collect()
     }
 
     fn show(&self) -> String {
-        format!("[{}]", self.iter().map(|name| quoted(name.as_written())).collect::<Vec<_>>().join(", "))
+        format!(
+            "[{}]",
+            self.iter()
+                .map(|name| quoted(name.as_written()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
     }
 }
 
@@ -326,7 +409,11 @@ impl Setting for Vec<ProjectName> {
 fn parts<'a>(value: &'a Value, example: &str) -> Result<Vec<&'a str>, String> {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),
-        Value::String(text) => Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()),
+        Value::String(text) => Ok(text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect()),
         other => Err(format!("is {other}; write a list like {example}")),
     }
 }
@@ -364,7 +451,9 @@ impl Setting for LogFilter {
         let filter = text(value)?;
         match tracing_subscriber::EnvFilter::try_new(filter) {
             Ok(_) => Ok(Self(filter.to_owned())),
-            Err(problem) => Err(format!("is {value} ({problem}); write a level (error, warn, info, debug, trace), or a list like \"info,request=warn\"")),
+            Err(problem) => Err(format!(
+                "is {value} ({problem}); write a level (error, warn, info, debug, trace), or a list like \"info,request=warn\""
+            )),
         }
     }
 
@@ -386,7 +475,18 @@ mod tests {
         assert_eq!(parse_span("90d"), Ok(Duration::from_secs(90 * 86_400)));
         assert_eq!(parse_span("1d12h"), Ok(Duration::from_secs(36 * 3_600)));
         assert_eq!(parse_span("15m"), Ok(Duration::from_secs(900)));
-        for wrong in ["", "0s", "90", "d", "-1d", "1y", "1.5h", "99999999999999999999d", "200000d", "5 d"] {
+        for wrong in [
+            "",
+            "0s",
+            "90",
+            "d",
+            "-1d",
+            "1y",
+            "1.5h",
+            "99999999999999999999d",
+            "200000d",
+            "5 d",
+        ] {
             assert!(parse_span(wrong).unwrap_err().contains("90d"), "{wrong:?}");
         }
     }
@@ -404,7 +504,10 @@ mod tests {
         assert_eq!(ByteSize::read(&Value::Integer(17)), Ok(ByteSize(17)));
         assert_eq!(ByteSize(100 << 20).show(), "\"100 MiB\"");
         for size in [0, 1, 1000, 1024, 5 << 30] {
-            assert_eq!(from_text::<ByteSize>(ByteSize(size).show().trim_matches('"')), Ok(ByteSize(size)));
+            assert_eq!(
+                from_text::<ByteSize>(ByteSize(size).show().trim_matches('"')),
+                Ok(ByteSize(size))
+            );
         }
         assert!(from_text::<ByteSize>("99999999999 GiB").is_err());
         assert!(ByteSize::read(&Value::Integer(-1)).is_err());
@@ -413,24 +516,50 @@ mod tests {
     #[test]
     fn no_file_may_be_larger_than_what_can_be_read() {
         assert_eq!(from_text::<FileSize>("8 GiB"), Ok(FileSize(8 << 30)));
-        assert_eq!(from_text::<FileSize>("8589934593").unwrap_err(), "is more than \"8 GiB\", the largest file that can be read");
+        assert_eq!(
+            from_text::<FileSize>("8589934593").unwrap_err(),
+            "is more than \"8 GiB\", the largest file that can be read"
+        );
     }
 
     #[test]
     fn a_database_password_is_never_shown() {
-        for url in ["postgres://me:hunter2@host/db", "postgres://me@host/db?password=hunter2", "postgresql://me:hun@ter2@host/db?sslmode=require"] {
+        for url in [
+            "postgres://me:hunter2@host/db",
+            "postgres://me@host/db?password=hunter2",
+            "postgresql://me:hun@ter2@host/db?sslmode=require",
+        ] {
             let shown = from_text::<DatabaseUrl>(url).unwrap().show();
             assert!(!shown.contains("ter2"), "{shown}");
             assert!(shown.contains("me") && shown.contains("host/db"), "{shown}");
         }
-        assert!(!from_text::<DatabaseUrl>("mysql://me:hunter2@host/db").unwrap_err().contains("hunter2"));
+        assert!(
+            !from_text::<DatabaseUrl>("mysql://me:hunter2@host/db")
+                .unwrap_err()
+                .contains("hunter2")
+        );
     }
 
     #[test]
     fn a_public_url_is_a_root() {
-        assert_eq!(from_text::<PublicUrl>("https://packages.example.org/"), Ok(PublicUrl("https://packages.example.org".to_owned())));
-        for wrong in ["packages.example.org", "ftp://host", "https://host/path", "https://me@host", "https://host/?q", "https://host/#x"] {
-            assert!(from_text::<PublicUrl>(wrong).unwrap_err().contains("https://packages.example.org"), "{wrong}");
+        assert_eq!(
+            from_text::<PublicUrl>("https://packages.example.org/"),
+            Ok(PublicUrl("https://packages.example.org".to_owned()))
+        );
+        for wrong in [
+            "packages.example.org",
+            "ftp://host",
+            "https://host/path",
+            "https://me@host",
+            "https://host/?q",
+            "https://host/#x",
+        ] {
+            assert!(
+                from_text::<PublicUrl>(wrong)
+                    .unwrap_err()
+                    .contains("https://packages.example.org"),
+                "{wrong}"
+            );
         }
     }
 
@@ -448,13 +577,21 @@ mod tests {
         let names = from_text::<Vec<ProjectName>>("pip, Our.Package").unwrap();
         assert_eq!(names.show(), "[\"pip\", \"Our.Package\"]");
         assert_eq!(from_text::<Vec<ProjectName>>(""), Ok(Vec::new()));
-        assert!(from_text::<Vec<ProjectName>>("pip, -x").unwrap_err().contains("\"-x\", which is no project name"));
+        assert!(
+            from_text::<Vec<ProjectName>>("pip, -x")
+                .unwrap_err()
+                .contains("\"-x\", which is no project name")
+        );
         assert!(Vec::<ProjectName>::read(&Value::Integer(1)).is_err());
     }
 
     #[test]
     fn a_number_outside_its_range_is_refused_with_the_range() {
-        assert!(from_text::<Number<1, 64>>("0").unwrap_err().contains("from 1 to 64"));
+        assert!(
+            from_text::<Number<1, 64>>("0")
+                .unwrap_err()
+                .contains("from 1 to 64")
+        );
         assert!(Number::<1, 64>::read(&Value::Integer(65)).is_err());
         assert_eq!(from_text::<Number<1, 64>>("64"), Ok(Number(64)));
     }

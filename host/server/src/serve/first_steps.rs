@@ -12,13 +12,26 @@ use crate::configuration::{CALLED_AS, Configuration, Key, Origin, PublicUrl};
 /// What leads from nothing to a first upload, in a browser and without one. `link` is the
 /// secret of the first user's link: whoever reads this output may become staff. Without it,
 /// where the policies let nobody register, there is the command line alone.
-pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, link: Option<&Secret<String>>, outbox: &Path) -> String {
-    let called = std::env::var(CALLED_AS).ok().filter(|called| is_one_word(called)).map(Into::into);
-    let mut portcullis = called
-        .or_else(|| std::env::args_os().next())
-        .map_or_else(|| "portcullis".to_owned(), |program: std::ffi::OsString| shell_word(&program.to_string_lossy()));
+pub(super) fn in_words(
+    configuration: &Configuration,
+    public_url: &PublicUrl,
+    link: Option<&Secret<String>>,
+    outbox: &Path,
+) -> String {
+    let called = std::env::var(CALLED_AS)
+        .ok()
+        .filter(|called| is_one_word(called))
+        .map(Into::into);
+    let mut portcullis = called.or_else(|| std::env::args_os().next()).map_or_else(
+        || "portcullis".to_owned(),
+        |program: std::ffi::OsString| shell_word(&program.to_string_lossy()),
+    );
     // What was said on this command line must be said on those, too.
-    for key in Key::ALL.iter().copied().filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix)) {
+    for key in Key::ALL
+        .iter()
+        .copied()
+        .filter(|key| matches!(key, Key::data | Key::database | Key::token_prefix))
+    {
         if configuration.layers.origin(key) == Origin::Flag {
             let value = match configuration.layers.get(key) {
                 Some((toml::Value::String(value), _)) if key != Key::database => shell_word(value),
@@ -34,12 +47,17 @@ pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, li
          \x20 {portcullis} token create alice --description laptop --account\n"
     );
     let Some(link) = link else {
-        return format!("\nThis registry has no staff yet, and its policies let nobody register. In another terminal:\n{commands}");
+        return format!(
+            "\nThis registry has no staff yet, and its policies let nobody register. In another terminal:\n{commands}"
+        );
     };
     let link = format!("{url}/first-user?link={}", link.expose());
     let mails = match &configuration.values.smtp_url {
         Some(_) => "Confirm the address with the link that is mailed to it".to_owned(),
-        None => format!("Confirm the address with the link in the mail, a file in {}", shell_word(&outbox.display().to_string())),
+        None => format!(
+            "Confirm the address with the link in the mail, a file in {}",
+            shell_word(&outbox.display().to_string())
+        ),
     };
     format!(
         "\nThis registry has no staff yet. Whoever fills in the form at this address first makes the first\n\
@@ -56,8 +74,14 @@ pub(super) fn in_words(configuration: &Configuration, public_url: &PublicUrl, li
 
 /// A word as a shell reads it.
 fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+');
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+')
+    };
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_word_for_the_shell_stays_one_word() {
-        assert_eq!(shell_word("target/debug/portcullis"), "target/debug/portcullis");
+        assert_eq!(
+            shell_word("target/debug/portcullis"),
+            "target/debug/portcullis"
+        );
         assert_eq!(shell_word("my data"), "'my data'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");

@@ -23,7 +23,12 @@ const MAILS_KEPT_MS: i64 = 30 * 86_400_000;
 const DEVICES_KEPT_MS: i64 = 400 * 86_400_000;
 
 /// Tidies up once an hour until `stop`.
-pub(super) async fn run(registry: Registry, identity: Identity, decision_retention: Duration, stop: CancellationToken) {
+pub(super) async fn run(
+    registry: Registry,
+    identity: Identity,
+    decision_retention: Duration,
+    stop: CancellationToken,
+) {
     let mut pause = FIRST_AFTER;
     loop {
         tokio::select! {
@@ -42,7 +47,12 @@ pub(super) async fn run(registry: Registry, identity: Identity, decision_retenti
 async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: Duration) {
     match registry.sweep_orphans().await {
         Ok(swept) if swept != Default::default() => {
-            tracing::info!(blobs = swept.blobs, incoming = swept.incoming, bytes = swept.bytes, "removed files that nothing refers to")
+            tracing::info!(
+                blobs = swept.blobs,
+                incoming = swept.incoming,
+                bytes = swept.bytes,
+                "removed files that nothing refers to"
+            )
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "cannot look for files that nothing refers to"),
@@ -50,16 +60,30 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     let now = registry.clock().now();
     match forget_decisions(registry, before(now, decision_retention)).await {
         Ok(0) => {}
-        Ok(decisions) => tracing::info!(decisions, "forgot decisions older than decision-retention"),
+        Ok(decisions) => {
+            tracing::info!(decisions, "forgot decisions older than decision-retention")
+        }
         Err(error) => tracing::warn!(%error, "cannot forget old decisions"),
     }
-    if let Err(error) = registry.storage().forget_attempts(now.plus_ms(-ATTEMPTS_KEPT_MS)).await {
+    if let Err(error) = registry
+        .storage()
+        .forget_attempts(now.plus_ms(-ATTEMPTS_KEPT_MS))
+        .await
+    {
         tracing::warn!(%error, "cannot forget old attempts");
     }
-    if let Err(error) = registry.storage().forget_uploaded_bytes(now.plus_ms(-ATTEMPTS_KEPT_MS)).await {
+    if let Err(error) = registry
+        .storage()
+        .forget_uploaded_bytes(now.plus_ms(-ATTEMPTS_KEPT_MS))
+        .await
+    {
         tracing::warn!(%error, "cannot forget how much was uploaded");
     }
-    if let Err(error) = registry.storage().remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS)).await {
+    if let Err(error) = registry
+        .storage()
+        .remove_stale_servers(now.plus_ms(-SERVERS_KEPT_MS))
+        .await
+    {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }
     // A server of the version before may have added some.
@@ -72,16 +96,27 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
 }
 
 /// What counts no more since it ended, and what nobody came back to.
-async fn forget_ended(storage: &Storage, identity: &Identity, now: Timestamp) -> Result<(), StorageError> {
+async fn forget_ended(
+    storage: &Storage,
+    identity: &Identity,
+    now: Timestamp,
+) -> Result<(), StorageError> {
     identity.forget_what_ended().await?;
-    storage.forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS)).await?;
-    storage.forget_ended_mails(now.plus_ms(-MAILS_KEPT_MS)).await?;
+    storage
+        .forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS))
+        .await?;
+    storage
+        .forget_ended_mails(now.plus_ms(-MAILS_KEPT_MS))
+        .await?;
     storage.forget_mail_rates(now).await?;
     Ok(())
 }
 
 fn before(now: Timestamp, span: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    Timestamp(
+        now.0
+            .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+    )
 }
 
 async fn forget_decisions(registry: &Registry, before: Timestamp) -> Result<u64, StorageError> {

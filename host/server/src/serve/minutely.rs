@@ -15,7 +15,9 @@ pub(super) async fn run(identity: Identity, storage: Storage, stop: Cancellation
         match identity.complete_due_recoveries().await {
             Ok(0) => {}
             Ok(accounts) => tracing::info!(accounts, "completed the recovery of accounts"),
-            Err(error) => tracing::warn!(%error, "cannot complete recoveries of accounts; trying again in a minute"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot complete recoveries of accounts; trying again in a minute")
+            }
         }
         match storage.outbox_depth().await {
             Ok(depth) => {

@@ -24,7 +24,9 @@ pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::
         notify_manager(NotifyState::Stopping);
         stop.cancel();
         tokio::time::sleep(SAME_WISH).await;
-        let Ok(mut second) = Wish::listen() else { return };
+        let Ok(mut second) = Wish::listen() else {
+            return;
+        };
         let code = tokio::select! {
             code = second.heard() => code,
             () = tokio::time::sleep(deadline + REST) => {
@@ -56,7 +58,10 @@ impl Wish {
     fn listen() -> anyhow::Result<Self> {
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate })
+        Ok(Self {
+            interrupt,
+            terminate,
+        })
     }
 
     /// What a process that the signal ends would exit with.

@@ -54,7 +54,12 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(folder: &Path, gate: &Gate, engine: &Engine) -> Self {
-        let found = WatchedFolder { folder: folder.display().to_string(), looked_at: gate.clock().now(), set_number: None, error: None };
+        let found = WatchedFolder {
+            folder: folder.display().to_string(),
+            looked_at: gate.clock().now(),
+            set_number: None,
+            error: None,
+        };
         metrics::gauge!(REFUSED).set(0.0);
         Self {
             folder: folder.to_owned(),
@@ -86,7 +91,9 @@ impl Watch {
 
     async fn look(&mut self) {
         let folder = self.folder.clone();
-        let Ok(looks) = tokio::task::spawn_blocking(move || Looks::of(&folder)).await else { return };
+        let Ok(looks) = tokio::task::spawn_blocking(move || Looks::of(&folder)).await else {
+            return;
+        };
         let is_quiet = self.looks.as_ref() == Some(&looks);
         self.looks = Some(looks);
         let is_due = match self.read_at {
@@ -104,7 +111,8 @@ impl Watch {
             drop(self.read().await);
         } else {
             if self.quiet_at.elapsed() >= READ_EVERY {
-                self.found.error = Some("its files keep changing; a set is read once they are still".to_owned());
+                self.found.error =
+                    Some("its files keep changing; a set is read once they are still".to_owned());
             }
             self.tell().await;
         }
@@ -117,7 +125,9 @@ impl Watch {
         let before = self.found.clone();
         let read = match self.try_read().await {
             Ok(Some(number)) => Ok(number),
-            Ok(None) => return Err("its files change while they are read; they are read again".to_owned()),
+            Ok(None) => {
+                return Err("its files change while they are read; they are read again".to_owned());
+            }
             Err(error) => Err(error),
         };
         self.found.error = read.as_ref().err().map(|error| format!("{error:#}"));
@@ -126,7 +136,9 @@ impl Watch {
                 self.found.set_number = i64::try_from(*number).ok();
                 self.say_whether_it_serves(*number);
             }
-            (Ok(_), Some(_)) => tracing::info!(folder = %self.found.folder, "the watched policies can be read again"),
+            (Ok(_), Some(_)) => {
+                tracing::info!(folder = %self.found.folder, "the watched policies can be read again")
+            }
             // Told once, and not every time.
             (Err(_), error) if self.found.error != *error => {
                 let error = self.found.error.as_deref().unwrap_or_default();
@@ -160,16 +172,25 @@ impl Watch {
     /// None where the files changed while they were read.
     async fn try_read(&mut self) -> anyhow::Result<Option<u64>> {
         let folder = self.folder.clone();
-        let (package, looks) = tokio::task::spawn_blocking(move || (SetPackage::read(&folder), Looks::of(&folder))).await?;
+        let (package, looks) =
+            tokio::task::spawn_blocking(move || (SetPackage::read(&folder), Looks::of(&folder)))
+                .await?;
         // Half of one set and half of another may be a set, too.
         if self.looks.as_ref().is_some_and(|before| *before != looks) {
             self.read_at = None;
             return Ok(None);
         }
         let package = package?;
-        if self.content.as_ref().is_none_or(|(before, _)| *before != package) {
+        if self
+            .content
+            .as_ref()
+            .is_none_or(|(before, _)| *before != package)
+        {
             let newest = self.gate.storage().activation_marker().await?;
-            self.other_seen_at = self.content.replace((package.clone(), newest)).map(|(_, seen_at)| seen_at);
+            self.other_seen_at = self
+                .content
+                .replace((package.clone(), newest))
+                .map(|(_, seen_at)| seen_at);
             self.is_accepted = false;
         }
         if let (Some(number), true) = (self.found.set_number, self.is_accepted) {
@@ -184,7 +205,10 @@ impl Watch {
     /// Refuses what `portcullis policy apply` refuses: nobody is there to insist. A set that
     /// serves already was insisted on.
     async fn verify(&self, package: SetPackage) -> anyhow::Result<VerifiedPackage> {
-        let serves = self.gate.active_spec().is_some_and(|spec| spec == package.spec);
+        let serves = self
+            .gate
+            .active_spec()
+            .is_some_and(|spec| spec == package.spec);
         let engine = self.engine.clone();
         let (verified, judgement) = tokio::task::spawn_blocking(move || {
             package.verify(&engine).map(|verified| {
@@ -194,7 +218,10 @@ impl Watch {
         })
         .await??;
         if judgement.refuses() && !serves {
-            bail!("{judgement}if this is what you want, `portcullis policy apply {} --allow-lockout`", self.found.folder);
+            bail!(
+                "{judgement}if this is what you want, `portcullis policy apply {} --allow-lockout`",
+                self.found.folder
+            );
         }
         Ok(verified)
     }
@@ -204,33 +231,53 @@ impl Watch {
     /// (`policy rollback` in an emergency) meant it.
     async fn apply(&self, verified: &VerifiedPackage) -> anyhow::Result<u64> {
         let storage = self.gate.storage();
-        let number = verified.store(storage, &Actor::System, self.gate.clock().now()).await?;
+        let number = verified
+            .store(storage, &Actor::System, self.gate.clock().now())
+            .await?;
         for _ in 0..TRIES {
             let activations = storage.activations(None, LOOK_BACK).await?;
             let active = activations.first();
-            let from_folder = activations.iter().find(|activation| activation.kind == ActivationKind::Watch);
+            let from_folder = activations
+                .iter()
+                .find(|activation| activation.kind == ActivationKind::Watch);
             let is_its = |set_number: i64| u64::try_from(set_number) == Ok(number);
             let is_active = active.is_some_and(|active| is_its(active.set_number));
             // Not of this change, if something else was in the folder since.
-            let is_of_this_change = |sequence: i64| self.other_seen_at.is_none_or(|seen_at| sequence > seen_at);
-            if from_folder.is_some_and(|last| is_its(last.set_number) && (is_active || is_of_this_change(last.sequence))) {
+            let is_of_this_change =
+                |sequence: i64| self.other_seen_at.is_none_or(|seen_at| sequence > seen_at);
+            if from_folder.is_some_and(|last| {
+                is_its(last.set_number) && (is_active || is_of_this_change(last.sequence))
+            }) {
                 if let Some(active) = active.filter(|_| is_active) {
                     self.gate.install_for(active.sequence, number).await?;
                 }
                 return Ok(number);
             }
             let expected = active.map_or(0, |active| active.sequence);
-            match gate::request_watched_activation(storage, number, self.gate.clock().now(), &self.found.folder, expected).await {
+            match gate::request_watched_activation(
+                storage,
+                number,
+                self.gate.clock().now(),
+                &self.found.folder,
+                expected,
+            )
+            .await
+            {
                 Ok(sequence) => {
                     self.gate.install_for(sequence, number).await?;
                     return Ok(number);
                 }
                 // Another server that watches the folder was first, or somebody on a command line.
                 Err(StorageError::Conflict(Conflict::Raced)) => {}
-                Err(error) => return Err(error).context("cannot make the watched set the active one"),
+                Err(error) => {
+                    return Err(error).context("cannot make the watched set the active one");
+                }
             }
         }
-        bail!("other sets are made active all the time; the folder is read again in {} seconds", READ_EVERY.as_secs())
+        bail!(
+            "other sets are made active all the time; the folder is read again in {} seconds",
+            READ_EVERY.as_secs()
+        )
     }
 }
 
@@ -245,13 +292,40 @@ impl Looks {
         let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let modules = place.parent().map(|parent| parent.join("modules"));
         let mut files = Vec::new();
-        for folder in [Some(place.clone()), Some(place.join("cases")), modules].into_iter().flatten() {
-            for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-                let is_of_a_set = path.extension().is_some_and(|extension| extension == "toml" || extension == "wasm");
+        for folder in [Some(place.clone()), Some(place.join("cases")), modules]
+            .into_iter()
+            .flatten()
+        {
+            for path in fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+            {
+                let is_of_a_set = path
+                    .extension()
+                    .is_some_and(|extension| extension == "toml" || extension == "wasm");
                 if let Some(file) = fs::metadata(&path).ok().filter(|_| is_of_a_set) {
-                    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()].map(i128::from);
+                    let times = [
+                        file.mtime(),
+                        file.mtime_nsec(),
+                        file.ctime(),
+                        file.ctime_nsec(),
+                    ]
+                    .map(i128::from);
                     let [modified, modified_ns, changed, changed_ns] = times;
-                    files.push((path, [file.dev().into(), file.ino().into(), file.len().into(), modified, modified_ns, changed, changed_ns]));
+                    files.push((
+                        path,
+                        [
+                            file.dev().into(),
+                            file.ino().into(),
+                            file.len().into(),
+                            modified,
+                            modified_ns,
+                            changed,
+                            changed_ns,
+                        ],
+                    ));
                 }
             }
         }
@@ -298,7 +372,11 @@ mod tests {
     #[test]
     fn a_folder_that_is_replaced_by_an_equal_one_looks_different() {
         let top = tempfile::tempdir().unwrap();
-        let (one, two, current) = (top.path().join("one"), top.path().join("two"), top.path().join("current"));
+        let (one, two, current) = (
+            top.path().join("one"),
+            top.path().join("two"),
+            top.path().join("current"),
+        );
         for folder in [&one, &two] {
             write(folder, "the same");
         }

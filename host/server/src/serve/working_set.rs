@@ -26,7 +26,12 @@ impl Source {
     /// The folder to begin with where no set was ever active.
     fn first_folder(&self) -> Option<PathBuf> {
         let named = self.policies.clone().or_else(|| self.watched.clone());
-        named.or_else(|| Path::new(DEFAULT_FOLDER).join("set.toml").is_file().then(|| PathBuf::from(DEFAULT_FOLDER)))
+        named.or_else(|| {
+            Path::new(DEFAULT_FOLDER)
+                .join("set.toml")
+                .is_file()
+                .then(|| PathBuf::from(DEFAULT_FOLDER))
+        })
     }
 }
 
@@ -42,9 +47,17 @@ pub(super) enum WorkingSet {
     /// The active set.
     Active { number: u64, name: String },
     /// An earlier set, because the active one could not be loaded.
-    Earlier { number: u64, name: String, broken: i64 },
+    Earlier {
+        number: u64,
+        name: String,
+        broken: i64,
+    },
     /// A set read from a folder, active from now on.
-    First { number: u64, name: String, folder: PathBuf },
+    First {
+        number: u64,
+        name: String,
+        folder: PathBuf,
+    },
     /// Nothing, and why.
     None(String),
 }
@@ -53,19 +66,37 @@ impl WorkingSet {
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Active { number, name } => format!("set {number} ({name})"),
-            Self::Earlier { number, name, broken } => format!("set {number} ({name}), because the active set {broken} is broken, see the log"),
-            Self::First { number, name, folder } => format!("set {number} ({name}), from {}", folder.display()),
+            Self::Earlier {
+                number,
+                name,
+                broken,
+            } => format!(
+                "set {number} ({name}), because the active set {broken} is broken, see the log"
+            ),
+            Self::First {
+                number,
+                name,
+                folder,
+            } => format!("set {number} ({name}), from {}", folder.display()),
             Self::None(why) => format!("NONE: {why}"),
         }
     }
 }
 
 /// Installs the set to begin with.
-pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source, watch: Option<&mut Watch>) -> anyhow::Result<WorkingSet> {
+pub(super) async fn install(
+    gate: &Gate,
+    engine: &Engine,
+    source: &Source,
+    watch: Option<&mut Watch>,
+) -> anyhow::Result<WorkingSet> {
     if let Some(active) = gate.storage().active_set().await? {
         let working = install_active(gate, &active).await?;
         if let Some(folder) = &source.policies {
-            tracing::warn!("--policies {} is for a first start only; `portcullis policy apply` replaces the active set", folder.display());
+            tracing::warn!(
+                "--policies {} is for a first start only; `portcullis policy apply` replaces the active set",
+                folder.display()
+            );
         }
         return Ok(working);
     }
@@ -83,12 +114,19 @@ pub(super) async fn install(gate: &Gate, engine: &Engine, source: &Source, watch
         (_, None) => return Ok(WorkingSet::None("no policy set was ever active; make one active with `portcullis policy apply <folder>`".to_owned())),
     };
     let name = gate.active_spec().map(|spec| spec.name).unwrap_or_default();
-    Ok(WorkingSet::First { number, name, folder })
+    Ok(WorkingSet::First {
+        number,
+        name,
+        folder,
+    })
 }
 
 async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<WorkingSet> {
     let Err(error) = try_install(gate, active, active.set_number).await else {
-        return Ok(WorkingSet::Active { number: u64::try_from(active.set_number)?, name: active.set_name.clone() });
+        return Ok(WorkingSet::Active {
+            number: u64::try_from(active.set_number)?,
+            name: active.set_name.clone(),
+        });
     };
     tracing::error!(set = active.set_number, %error, "THE ACTIVE POLICY SET CANNOT BE LOADED; looking for the newest earlier one that can");
     let mut tried = vec![active.set_number];
@@ -103,16 +141,27 @@ async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<W
                 active = active.set_number,
                 "SERVING AN EARLIER POLICY SET; apply a working one with `portcullis policy apply` or `policy rollback`"
             );
-            return Ok(WorkingSet::Earlier { number: u64::try_from(earlier.set_number)?, name: earlier.set_name, broken: active.set_number });
+            return Ok(WorkingSet::Earlier {
+                number: u64::try_from(earlier.set_number)?,
+                name: earlier.set_name,
+                broken: active.set_number,
+            });
         }
     }
-    Ok(WorkingSet::None(format!("neither the active set {} nor any earlier one can be loaded: {error}", active.set_number)))
+    Ok(WorkingSet::None(format!(
+        "neither the active set {} nor any earlier one can be loaded: {error}",
+        active.set_number
+    )))
 }
 
 /// Serves a set in answer to the activation that is in force.
 async fn try_install(gate: &Gate, active: &ActivationRow, number: i64) -> Result<(), String> {
-    let number = u64::try_from(number).map_err(|_| format!("{number} is no number of a policy set"))?;
-    gate.install_for(active.sequence, number).await.map(|_| ()).map_err(|error| error.to_string())
+    let number =
+        u64::try_from(number).map_err(|_| format!("{number} is no number of a policy set"))?;
+    gate.install_for(active.sequence, number)
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// Validates the set in a folder, stores it, makes it the active one, and serves it, all
@@ -131,8 +180,18 @@ async fn begin_with(gate: &Gate, engine: &Engine, folder: &Path) -> anyhow::Resu
     for line in judgement.to_string().lines() {
         tracing::warn!(folder = %folder.display(), "`portcullis policy apply` would refuse this set: {line}");
     }
-    let number = verified.store(gate.storage(), &Actor::System, gate.clock().now()).await?;
-    let activation = gate::request_activation(gate.storage(), number, &Actor::System, gate.clock().now(), ActivationKind::Start, "").await?;
+    let number = verified
+        .store(gate.storage(), &Actor::System, gate.clock().now())
+        .await?;
+    let activation = gate::request_activation(
+        gate.storage(),
+        number,
+        &Actor::System,
+        gate.clock().now(),
+        ActivationKind::Start,
+        "",
+    )
+    .await?;
     gate.install_for(activation, number).await?;
     Ok(number)
 }

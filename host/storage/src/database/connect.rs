@@ -30,7 +30,9 @@ pub(crate) async fn connect(url: &str) -> Result<Database> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.is_empty() || path == ":memory:" || path.contains('?') {
-            return Err(StorageError::Unavailable("a SQLite URL is sqlite:<path of a file>".to_owned()));
+            return Err(StorageError::Unavailable(
+                "a SQLite URL is sqlite:<path of a file>".to_owned(),
+            ));
         }
         return connect_sqlite(Path::new(path)).await;
     }
@@ -38,7 +40,9 @@ pub(crate) async fn connect(url: &str) -> Result<Database> {
         return connect_postgres(url).await;
     }
     // The URL itself stays out of the message: it may hold a password.
-    Err(StorageError::Unavailable("the URL of a database starts with sqlite: or postgres://".to_owned()))
+    Err(StorageError::Unavailable(
+        "the URL of a database starts with sqlite: or postgres://".to_owned(),
+    ))
 }
 
 async fn connect_sqlite(path: &Path) -> Result<Database> {
@@ -55,30 +59,62 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
     // FULL: an upload that was answered must survive a power cut.
-    let writer = patiently(|| pool().max_connections(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full))).await;
+    let writer = patiently(|| {
+        pool()
+            .max_connections(1)
+            .connect_with(options.clone().synchronous(SqliteSynchronous::Full))
+    })
+    .await;
     let writer = writer.map_err(|error| match StorageError::from(error) {
         // SQLite says "unable to open database file" of everything that keeps it from doing so.
         StorageError::Unavailable(message) if message.contains("unable to open") => {
-            StorageError::Unavailable(format!("{message}: {}; does it belong to the user that runs this?", path.display()))
+            StorageError::Unavailable(format!(
+                "{message}: {}; does it belong to the user that runs this?",
+                path.display()
+            ))
         }
         other => other,
     })?;
-    let readers = std::thread::available_parallelism().map_or(4, |cores| cores.get() as u32 * 2).clamp(4, 32);
-    let options = options.synchronous(SqliteSynchronous::Normal).pragma("query_only", "on");
-    let reader = patiently(|| pool().max_connections(readers).connect_with(options.clone())).await?;
-    Ok(Database::Sqlite { writer, reader, path: path.to_owned() })
+    let readers = std::thread::available_parallelism()
+        .map_or(4, |cores| cores.get() as u32 * 2)
+        .clamp(4, 32);
+    let options = options
+        .synchronous(SqliteSynchronous::Normal)
+        .pragma("query_only", "on");
+    let reader = patiently(|| {
+        pool()
+            .max_connections(readers)
+            .connect_with(options.clone())
+    })
+    .await?;
+    Ok(Database::Sqlite {
+        writer,
+        reader,
+        path: path.to_owned(),
+    })
 }
 
 /// Tries to connect for a while where the file is locked. SQLite waits for locks by itself, but
 /// not for that under which a new file gets its write-ahead log: of servers that start together
 /// with one, some would end there.
-async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(connect: impl Fn() -> F) -> sqlx::Result<T> {
+async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(
+    connect: impl Fn() -> F,
+) -> sqlx::Result<T> {
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
         match connect().await {
-            Err(sqlx::Error::Database(error)) if error.message().contains("database is locked") && tokio::time::Instant::now() < deadline => {
+            Err(sqlx::Error::Database(error))
+                if error.message().contains("database is locked")
+                    && tokio::time::Instant::now() < deadline =>
+            {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             connected => return connected,
@@ -90,15 +126,28 @@ async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(connect: impl Fn() ->
 /// beside it the same mode. A file that exists is not even opened: closing it would drop
 /// the locks that other connections of this process hold on it (POSIX).
 fn create_private(path: &Path) -> Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-                tracing::warn!("others than its owner may open {}, which holds the keys of tokens; run chmod 600 on it", path.display());
+            if std::fs::metadata(path)
+                .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+            {
+                tracing::warn!(
+                    "others than its owner may open {}, which holds the keys of tokens; run chmod 600 on it",
+                    path.display()
+                );
             }
             Ok(())
         }
-        Err(error) => Err(StorageError::Unavailable(format!("cannot create or open {}: {error}", path.display()))),
+        Err(error) => Err(StorageError::Unavailable(format!(
+            "cannot create or open {}: {error}",
+            path.display()
+        ))),
     }
 }
 
@@ -107,7 +156,11 @@ async fn connect_postgres(url: &str) -> Result<Database> {
         .parse::<PgConnectOptions>()?
         .application_name("portcullis")
         .statement_cache_capacity(STATEMENT_CACHE)
-        .options([("lock_timeout", "30s"), ("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "60s")])
+        .options([
+            ("lock_timeout", "30s"),
+            ("statement_timeout", "60s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ])
         .disable_statement_logging()
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
     // A pool hides for long why it gets no connection; one by itself says so at once.
@@ -116,9 +169,18 @@ async fn connect_postgres(url: &str) -> Result<Database> {
         // It is starting up, and the pool waits for it.
         Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("57P03") => {}
         Ok(Err(error)) => return Err(error.into()),
-        Err(_) => return Err(StorageError::Unavailable(format!("no answer within {} seconds", ACQUIRE_TIMEOUT.as_secs()))),
+        Err(_) => {
+            return Err(StorageError::Unavailable(format!(
+                "no answer within {} seconds",
+                ACQUIRE_TIMEOUT.as_secs()
+            )));
+        }
     }
-    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await?;
     Ok(Database::Postgres(pool))
 }
 
@@ -140,24 +202,31 @@ async fn lock_beside(path: &Path) -> Result<File> {
     name.push("-migrate");
     let path = PathBuf::from(name);
     let locked = tokio::task::spawn_blocking(move || {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         file.lock()?;
         Ok::<_, std::io::Error>(file)
     });
     locked
         .await
         .map_err(|error| StorageError::Unavailable(error.to_string()))?
-        .map_err(|error| StorageError::Unavailable(format!("cannot lock the database for migration: {error}")))
+        .map_err(|error| {
+            StorageError::Unavailable(format!("cannot lock the database for migration: {error}"))
+        })
 }
 
 fn explain(error: MigrateError) -> StorageError {
     match error {
-        MigrateError::VersionMissing(version) => {
-            StorageError::Unavailable(format!("the database was migrated by a newer version of Portcullis (step {version}); run that one"))
-        }
-        MigrateError::VersionMismatch(version) => {
-            StorageError::Unavailable(format!("step {version} of the migration is not the one that was applied to this database"))
-        }
+        MigrateError::VersionMissing(version) => StorageError::Unavailable(format!(
+            "the database was migrated by a newer version of Portcullis (step {version}); run that one"
+        )),
+        MigrateError::VersionMismatch(version) => StorageError::Unavailable(format!(
+            "step {version} of the migration is not the one that was applied to this database"
+        )),
         MigrateError::Execute(error) => error.into(),
         other => StorageError::Unavailable(format!("the migration failed: {other}")),
     }

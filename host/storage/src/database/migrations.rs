@@ -42,6 +42,14 @@ pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| 
 pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.postgres));
 
 fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
-    let migration = |step: &Step| Migration::new(step.number, Cow::Borrowed(step.name), MigrationType::Simple, text(step).into_sql_str(), false);
+    let migration = |step: &Step| {
+        Migration::new(
+            step.number,
+            Cow::Borrowed(step.name),
+            MigrationType::Simple,
+            text(step).into_sql_str(),
+            false,
+        )
+    };
     Migrator::with_migrations(STEPS.iter().map(migration).collect())
 }

@@ -23,7 +23,10 @@ impl Row {
 
     fn get<'r, T>(&'r self, column: &str) -> Result<T>
     where
-        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite> + Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+        T: Decode<'r, sqlx::Sqlite>
+            + Type<sqlx::Sqlite>
+            + Decode<'r, sqlx::Postgres>
+            + Type<sqlx::Postgres>,
         for<'c> &'c str: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>,
     {
         match self {
@@ -49,7 +52,9 @@ impl Row {
 
     /// The same, of a column that may be null.
     pub(crate) fn optional_count(&self, column: &str) -> Result<Option<u64>> {
-        self.optional_integer(column)?.map(|integer| u64::try_from(integer).map_err(|_| unexpected(column))).transpose()
+        self.optional_integer(column)?
+            .map(|integer| u64::try_from(integer).map_err(|_| unexpected(column)))
+            .transpose()
     }
 
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp> {
@@ -78,20 +83,28 @@ impl Row {
 
     /// Bytes of a fixed length, a digest or a key.
     pub(crate) fn array<const N: usize>(&self, column: &str) -> Result<[u8; N]> {
-        self.get::<&[u8]>(column)?.try_into().map_err(|_| unexpected(column))
+        self.get::<&[u8]>(column)?
+            .try_into()
+            .map_err(|_| unexpected(column))
     }
 
     pub(crate) fn optional_array<const N: usize>(&self, column: &str) -> Result<Option<[u8; N]>> {
-        self.get::<Option<&[u8]>>(column)?.map(|bytes| bytes.try_into().map_err(|_| unexpected(column))).transpose()
+        self.get::<Option<&[u8]>>(column)?
+            .map(|bytes| bytes.try_into().map_err(|_| unexpected(column)))
+            .transpose()
     }
 
     /// An identifier, or another type that is read from text.
     pub(crate) fn parsed<T: FromStr>(&self, column: &str) -> Result<T> {
-        self.get::<&str>(column)?.parse().map_err(|_| unexpected(column))
+        self.get::<&str>(column)?
+            .parse()
+            .map_err(|_| unexpected(column))
     }
 
     pub(crate) fn optional_parsed<T: FromStr>(&self, column: &str) -> Result<Option<T>> {
-        self.get::<Option<&str>>(column)?.map(|text| text.parse().map_err(|_| unexpected(column))).transpose()
+        self.get::<Option<&str>>(column)?
+            .map(|text| text.parse().map_err(|_| unexpected(column)))
+            .transpose()
     }
 
     /// A text that `read` understands: a word of a closed set, a name, a version, JSON.
@@ -100,12 +113,20 @@ impl Row {
     }
 
     /// The same, of a column that may be null.
-    pub(crate) fn optional_read<T>(&self, column: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
-        self.get::<Option<&str>>(column)?.map(|text| read(text).ok_or_else(|| unexpected(column))).transpose()
+    pub(crate) fn optional_read<T>(
+        &self,
+        column: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        self.get::<Option<&str>>(column)?
+            .map(|text| read(text).ok_or_else(|| unexpected(column)))
+            .transpose()
     }
 }
 
 /// Names the column only: its content may be a secret.
 fn unexpected(column: &str) -> StorageError {
-    StorageError::Corrupt(format!("column {column} holds what this version cannot read"))
+    StorageError::Corrupt(format!(
+        "column {column} holds what this version cannot read"
+    ))
 }

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use model::{DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId, Timestamp, TokenId, UserId};
+use model::{
+    DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId,
+    Timestamp, TokenId, UserId,
+};
 use uuid::Uuid;
 
 /// A value for a `$N`. Nulls are typed, because PostgreSQL asks. No `Debug`: it may be a secret.
@@ -65,6 +68,13 @@ values! {
 /// The text as a log can keep it: NULs replaced, at most `length` characters. For what the
 /// outside wrote and what must be remembered anyway; everywhere else a NUL is refused.
 pub(crate) fn fitting(text: &str, length: usize) -> Cow<'_, str> {
-    let cut = text.char_indices().nth(length).map_or(text, |(end, _)| &text[..end]);
-    if cut.contains('\0') { Cow::Owned(cut.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(cut) }
+    let cut = text
+        .char_indices()
+        .nth(length)
+        .map_or(text, |(end, _)| &text[..end]);
+    if cut.contains('\0') {
+        Cow::Owned(cut.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(cut)
+    }
 }

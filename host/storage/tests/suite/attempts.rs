@@ -8,13 +8,42 @@ const WINDOW_MS: i64 = 60_000;
 #[tokio::test]
 async fn a_window_moves() {
     on_both(async |fixture| {
-        let take = async |seconds| fixture.storage.take_attempt("login:ada", at(seconds), WINDOW_MS, 3).await.unwrap();
+        let take = async |seconds| {
+            fixture
+                .storage
+                .take_attempt("login:ada", at(seconds), WINDOW_MS, 3)
+                .await
+                .unwrap()
+        };
         assert_eq!([take(0).await, take(10).await, take(20).await], [Ok(()); 3]);
-        assert_eq!(take(30).await, Err(RetryAfter { at: at(60) }), "when the oldest of three leaves the window");
+        assert_eq!(
+            take(30).await,
+            Err(RetryAfter { at: at(60) }),
+            "when the oldest of three leaves the window"
+        );
         assert_eq!(take(60).await, Ok(()));
-        assert_eq!(take(61).await, Err(RetryAfter { at: at(70) }), "what was refused did not count");
-        assert_eq!(fixture.storage.take_attempt("login:bob", at(30), WINDOW_MS, 3).await.unwrap(), Ok(()), "another key");
-        assert_eq!(fixture.storage.take_attempt("login:cleo", at(30), WINDOW_MS, 0).await.unwrap(), Err(RetryAfter { at: at(90) }));
+        assert_eq!(
+            take(61).await,
+            Err(RetryAfter { at: at(70) }),
+            "what was refused did not count"
+        );
+        assert_eq!(
+            fixture
+                .storage
+                .take_attempt("login:bob", at(30), WINDOW_MS, 3)
+                .await
+                .unwrap(),
+            Ok(()),
+            "another key"
+        );
+        assert_eq!(
+            fixture
+                .storage
+                .take_attempt("login:cleo", at(30), WINDOW_MS, 0)
+                .await
+                .unwrap(),
+            Err(RetryAfter { at: at(90) })
+        );
     })
     .await;
 }
@@ -26,12 +55,27 @@ async fn attempts_are_counted_cleared_and_forgotten() {
         for seconds in [5, 1, 3] {
             storage.count_attempt("k", at(seconds)).await.unwrap();
         }
-        assert_eq!(storage.attempts_since("k", at(1)).await.unwrap(), Attempts { count: 2, oldest: Some(at(3)) });
-        assert_eq!(storage.attempts_since("other", at(1)).await.unwrap(), Attempts { count: 0, oldest: None });
+        assert_eq!(
+            storage.attempts_since("k", at(1)).await.unwrap(),
+            Attempts {
+                count: 2,
+                oldest: Some(at(3))
+            }
+        );
+        assert_eq!(
+            storage.attempts_since("other", at(1)).await.unwrap(),
+            Attempts {
+                count: 0,
+                oldest: None
+            }
+        );
         assert_eq!(storage.forget_attempts(at(5)).await.unwrap(), 2);
         storage.clear_attempts("k").await.unwrap();
         assert_eq!(storage.attempts_since("k", at(0)).await.unwrap().count, 0);
-        assert_eq!(conflict(storage.count_attempt(&"k".repeat(201), at(1)).await), Conflict::TextRefused);
+        assert_eq!(
+            conflict(storage.count_attempt(&"k".repeat(201), at(1)).await),
+            Conflict::TextRefused
+        );
     })
     .await;
 }
@@ -45,7 +89,10 @@ async fn one_attempt_is_given_back_at_a_time() {
         }
         for left in [1, 0, 0] {
             storage.give_back_attempt("k", at(5)).await.unwrap();
-            assert_eq!(storage.attempts_since("k", at(0)).await.unwrap().count, left);
+            assert_eq!(
+                storage.attempts_since("k", at(0)).await.unwrap().count,
+                left
+            );
         }
     })
     .await;
@@ -60,7 +107,12 @@ async fn never_more_than_the_limit_pass_at_once() {
             let requests: Vec<_> = (0..24)
                 .map(|number| {
                     let storage = storages[number % 2].clone();
-                    tokio::spawn(async move { storage.take_attempt(&format!("login:{round}"), at(100), WINDOW_MS, 7).await.unwrap() })
+                    tokio::spawn(async move {
+                        storage
+                            .take_attempt(&format!("login:{round}"), at(100), WINDOW_MS, 7)
+                            .await
+                            .unwrap()
+                    })
                 })
                 .collect();
             let mut passed = 0;

@@ -32,13 +32,29 @@ fn sql_is_written_nowhere_but_in_the_statements_macro() {
             files += 1;
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(&source).unwrap().to_str().unwrap();
-            assert!(!text.contains("written_by_the_macro") || name == "statement.rs", "{name} makes a statement by hand");
-            assert!(!text.contains("AssertSqlSafe"), "{name} builds SQL at run time");
-            assert!(!text.contains("sqlx") || ["database.rs", "error.rs", "lib.rs"].contains(&name) || name.starts_with("database/"), "{name} names sqlx");
+            assert!(
+                !text.contains("written_by_the_macro") || name == "statement.rs",
+                "{name} makes a statement by hand"
+            );
+            assert!(
+                !text.contains("AssertSqlSafe"),
+                "{name} builds SQL at run time"
+            );
+            assert!(
+                !text.contains("sqlx")
+                    || ["database.rs", "error.rs", "lib.rs"].contains(&name)
+                    || name.starts_with("database/"),
+                "{name} names sqlx"
+            );
             let noun = name.trim_end_matches(".rs");
             let declares = text.lines().any(|line| line.starts_with("statements! {"));
-            let listed = std::fs::read_to_string(source.join("statement.rs")).unwrap().contains(&format!("crate::{noun}::STATEMENTS"));
-            assert_eq!(declares, listed, "{name} and the list in statement.rs disagree");
+            let listed = std::fs::read_to_string(source.join("statement.rs"))
+                .unwrap()
+                .contains(&format!("crate::{noun}::STATEMENTS"));
+            assert_eq!(
+                declares, listed,
+                "{name} and the list in statement.rs disagree"
+            );
         }
     }
     assert!(files > 25);
@@ -48,7 +64,9 @@ fn sql_is_written_nowhere_but_in_the_statements_macro() {
 async fn several_servers_may_start_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut urls = vec![format!("sqlite:{}/registry.db", folder.path().display())];
-    let database = tokio::task::spawn_blocking(postgres::new_database).await.unwrap();
+    let database = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap();
     urls.extend(database.iter().map(|database| database.url.clone()));
     for url in urls {
         let starts = (0..4).map(|_| {
@@ -69,9 +87,15 @@ async fn several_servers_may_start_at_once() {
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
     on_both(async |fixture| {
-        fixture.by_hand("UPDATE _sqlx_migrations SET version = 9000 WHERE version = 1").await.unwrap();
+        fixture
+            .by_hand("UPDATE _sqlx_migrations SET version = 9000 WHERE version = 1")
+            .await
+            .unwrap();
         let error = fixture.storage.migrate().await.unwrap_err();
-        assert!(error.to_string().contains("newer version of Portcullis"), "{error}");
+        assert!(
+            error.to_string().contains("newer version of Portcullis"),
+            "{error}"
+        );
     })
     .await;
 }
@@ -95,7 +119,10 @@ async fn the_sqlite_file_is_readable_by_its_owner_only() {
             user(&fixture.storage, "ada").await;
             let path = fixture.url.strip_prefix("sqlite:").unwrap();
             for suffix in ["", "-wal", "-shm", "-migrate"] {
-                let mode = std::fs::metadata(format!("{path}{suffix}")).unwrap().permissions().mode();
+                let mode = std::fs::metadata(format!("{path}{suffix}"))
+                    .unwrap()
+                    .permissions()
+                    .mode();
                 assert_eq!(mode & 0o777, 0o600, "{suffix}");
             }
         }
@@ -105,9 +132,13 @@ async fn the_sqlite_file_is_readable_by_its_owner_only() {
 
 #[tokio::test]
 async fn a_url_is_never_part_of_an_error() {
-    for url in
-        ["mysql://u:hunter2@localhost/x", "postgres://u:hunter2@localhost/x?host=/nonexistent", "postgres://u:hunter2@[bad", "sqlite::memory:", "sqlite:"]
-    {
+    for url in [
+        "mysql://u:hunter2@localhost/x",
+        "postgres://u:hunter2@localhost/x?host=/nonexistent",
+        "postgres://u:hunter2@[bad",
+        "sqlite::memory:",
+        "sqlite:",
+    ] {
         let error = Storage::connect(url).await.unwrap_err();
         assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -119,11 +150,25 @@ async fn a_unit_that_is_dropped_changes_nothing() {
     on_both(async |fixture| {
         let name = UserName::parse("ada").unwrap();
         let mut unit = fixture.storage.begin().await.unwrap();
-        unit.create_user(&NewUser { id: model::UserId::new(), name: &name, created_at: at(1), staff: false }).await.unwrap();
+        unit.create_user(&NewUser {
+            id: model::UserId::new(),
+            name: &name,
+            created_at: at(1),
+            staff: false,
+        })
+        .await
+        .unwrap();
         unit.also(&event(EventKind::AccountCreated));
         drop(unit);
         assert_eq!(fixture.storage.user_count().await.unwrap(), 0);
-        assert_eq!(fixture.storage.events(&AuditFilter::default(), None, 10).await.unwrap(), []);
+        assert_eq!(
+            fixture
+                .storage
+                .events(&AuditFilter::default(), None, 10)
+                .await
+                .unwrap(),
+            []
+        );
     })
     .await;
 }
@@ -132,13 +177,31 @@ async fn a_unit_that_is_dropped_changes_nothing() {
 async fn a_unit_that_failed_cannot_be_committed() {
     on_both(async |fixture| {
         user(&fixture.storage, "ada").await;
-        let (ada, bob) = (UserName::parse("Ada").unwrap(), UserName::parse("bob").unwrap());
-        let new = |name| NewUser { id: model::UserId::new(), name, created_at: at(1), staff: false };
+        let (ada, bob) = (
+            UserName::parse("Ada").unwrap(),
+            UserName::parse("bob").unwrap(),
+        );
+        let new = |name| NewUser {
+            id: model::UserId::new(),
+            name,
+            created_at: at(1),
+            staff: false,
+        };
         let mut unit = fixture.storage.begin().await.unwrap();
         unit.create_user(&new(&bob)).await.unwrap();
-        assert_eq!(conflict(unit.create_user(&new(&ada)).await), Conflict::UserNameTaken);
-        assert_eq!(conflict(unit.set_staff(model::UserId::new(), true).await), Conflict::UserNameTaken, "it stays failed");
-        assert_eq!(conflict(unit.commit(&event(EventKind::AccountCreated)).await), Conflict::UserNameTaken);
+        assert_eq!(
+            conflict(unit.create_user(&new(&ada)).await),
+            Conflict::UserNameTaken
+        );
+        assert_eq!(
+            conflict(unit.set_staff(model::UserId::new(), true).await),
+            Conflict::UserNameTaken,
+            "it stays failed"
+        );
+        assert_eq!(
+            conflict(unit.commit(&event(EventKind::AccountCreated)).await),
+            Conflict::UserNameTaken
+        );
         assert_eq!(fixture.storage.user_count().await.unwrap(), 1);
     })
     .await;
@@ -151,7 +214,10 @@ async fn a_text_with_a_nul_finds_nothing_and_is_refused_when_written() {
         assert_eq!(fixture.storage.file("a\0b").await.unwrap(), None);
         let ada = user(&fixture.storage, "ada").await;
         let mut unit = fixture.storage.begin().await.unwrap();
-        assert_eq!(conflict(unit.add_email(ada, "a\0@example.org", at(1)).await), Conflict::TextRefused);
+        assert_eq!(
+            conflict(unit.add_email(ada, "a\0@example.org", at(1)).await),
+            Conflict::TextRefused
+        );
     })
     .await;
 }
@@ -160,8 +226,14 @@ async fn a_text_with_a_nul_finds_nothing_and_is_refused_when_written() {
 async fn after_close_everything_is_unavailable() {
     on_both(async |fixture| {
         fixture.storage.close().await;
-        assert!(matches!(fixture.storage.ping().await, Err(StorageError::Unavailable(_))));
-        assert!(matches!(fixture.storage.begin().await, Err(StorageError::Unavailable(_))));
+        assert!(matches!(
+            fixture.storage.ping().await,
+            Err(StorageError::Unavailable(_))
+        ));
+        assert!(matches!(
+            fixture.storage.begin().await,
+            Err(StorageError::Unavailable(_))
+        ));
     })
     .await;
 }

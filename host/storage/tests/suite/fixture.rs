@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp, TokenId, UserId, UserName, Version};
+use model::{
+    Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp,
+    TokenId, UserId, UserName, Version,
+};
 use serde_json::json;
 use sqlx::{Connection, Executor};
 use storage::files::NewFile;
@@ -41,9 +44,17 @@ impl Fixture {
     pub(crate) async fn by_hand(&self, statement: &'static str) -> std::result::Result<(), String> {
         let run = async {
             if self.storage.kind() == DatabaseKind::Sqlite {
-                sqlx::SqliteConnection::connect(&self.url).await?.execute(statement).await.map(drop)
+                sqlx::SqliteConnection::connect(&self.url)
+                    .await?
+                    .execute(statement)
+                    .await
+                    .map(drop)
             } else {
-                sqlx::PgConnection::connect(&self.url).await?.execute(statement).await.map(drop)
+                sqlx::PgConnection::connect(&self.url)
+                    .await?
+                    .execute(statement)
+                    .await
+                    .map(drop)
             }
         };
         run.await.map_err(|error| error.to_string())
@@ -54,13 +65,20 @@ impl Fixture {
 pub(crate) async fn on_both(test: impl AsyncFn(Fixture)) {
     let folder = tempfile::tempdir().unwrap();
     test(Fixture::at(format!("sqlite:{}/registry.db", folder.path().display())).await).await;
-    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap()
+    {
         test(Fixture::at(database.url.clone()).await).await;
     }
 }
 
 /// Has `count` tasks do the same at the same time, through two servers; what each came to.
-pub(crate) async fn at_once<T, F>(fixture: &Fixture, count: usize, work: impl Fn(Storage, usize) -> F) -> Vec<T>
+pub(crate) async fn at_once<T, F>(
+    fixture: &Fixture,
+    count: usize,
+    work: impl Fn(Storage, usize) -> F,
+) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -96,7 +114,15 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn event(kind: EventKind) -> AuditEvent {
-    AuditEvent { at: at(1000), kind, actor: Actor::System, user: None, project: None, decision: None, detail: json!({}) }
+    AuditEvent {
+        at: at(1000),
+        kind,
+        actor: Actor::System,
+        user: None,
+        project: None,
+        decision: None,
+        detail: json!({}),
+    }
 }
 
 /// What a result failed with.
@@ -105,7 +131,10 @@ pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T>) -> Conflict {
 }
 
 /// Runs one unit of work and commits it.
-pub(crate) async fn commit<T>(storage: &Storage, work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<T>) -> Result<T> {
+pub(crate) async fn commit<T>(
+    storage: &Storage,
+    work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<T>,
+) -> Result<T> {
     let mut unit = storage.begin().await?;
     let value = work(&mut unit).await?;
     unit.commit(&event(EventKind::ProjectConfigured)).await?;
@@ -113,23 +142,46 @@ pub(crate) async fn commit<T>(storage: &Storage, work: impl AsyncFnOnce(&mut Uni
 }
 
 /// The same, for what the commit says.
-pub(crate) async fn committed(storage: &Storage, work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<()>) -> Committed {
+pub(crate) async fn committed(
+    storage: &Storage,
+    work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<()>,
+) -> Committed {
     let mut unit = storage.begin().await.unwrap();
     work(&mut unit).await.unwrap();
-    unit.commit(&event(EventKind::ProjectConfigured)).await.unwrap()
+    unit.commit(&event(EventKind::ProjectConfigured))
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn user(storage: &Storage, name: &str) -> UserId {
     let id = UserId::new();
     let name = UserName::parse(name).unwrap();
-    commit(storage, async |unit| unit.create_user(&NewUser { id, name: &name, created_at: at(1), staff: false }).await).await.unwrap();
+    commit(storage, async |unit| {
+        unit.create_user(&NewUser {
+            id,
+            name: &name,
+            created_at: at(1),
+            staff: false,
+        })
+        .await
+    })
+    .await
+    .unwrap();
     id
 }
 
 pub(crate) async fn try_project(storage: &Storage, name: &str) -> Result<ProjectId> {
     let id = ProjectId::new();
     let name = ProjectName::parse(name).unwrap();
-    commit(storage, async |unit| unit.create_project(&NewProject { id, name: &name, created_at: at(2) }).await).await?;
+    commit(storage, async |unit| {
+        unit.create_project(&NewProject {
+            id,
+            name: &name,
+            created_at: at(2),
+        })
+        .await
+    })
+    .await?;
     Ok(id)
 }
 
@@ -137,15 +189,35 @@ pub(crate) async fn project(storage: &Storage, name: &str) -> ProjectId {
     try_project(storage, name).await.unwrap()
 }
 
-pub(crate) async fn grant(storage: &Storage, project: ProjectId, user: UserId, role: Role) -> Result<Option<Role>> {
-    commit(storage, async |unit| unit.grant_role(project, user, role, at(3)).await).await
+pub(crate) async fn grant(
+    storage: &Storage,
+    project: ProjectId,
+    user: UserId,
+    role: Role,
+) -> Result<Option<Role>> {
+    commit(storage, async |unit| {
+        unit.grant_role(project, user, role, at(3)).await
+    })
+    .await
 }
 
-pub(crate) async fn try_token(storage: &Storage, user: UserId, description: &str) -> Result<TokenId> {
+pub(crate) async fn try_token(
+    storage: &Storage,
+    user: UserId,
+    description: &str,
+) -> Result<TokenId> {
     let id = TokenId::new();
     let key = Secret::new([7; 32]);
     let stored_caveats = [r#"[1,["sample"]]"#.to_owned()];
-    let token = NewToken { id, user, description, key: &key, stored_caveats: &stored_caveats, created_at: at(4), made_with_second_factor: true };
+    let token = NewToken {
+        id,
+        user,
+        description,
+        key: &key,
+        stored_caveats: &stored_caveats,
+        created_at: at(4),
+        made_with_second_factor: true,
+    };
     commit(storage, async |unit| unit.create_token(&token).await).await?;
     Ok(id)
 }
@@ -156,7 +228,11 @@ pub(crate) fn digests(content: &str) -> Digests {
     for (position, byte) in content.bytes().enumerate() {
         bytes[position % 32] ^= byte.rotate_left(position as u32 / 32);
     }
-    Digests { md5: bytes[..16].try_into().unwrap(), sha256: bytes, blake2_256: bytes }
+    Digests {
+        md5: bytes[..16].try_into().unwrap(),
+        sha256: bytes,
+        blake2_256: bytes,
+    }
 }
 
 /// A wheel whose content is its name, unless said otherwise.
@@ -171,12 +247,26 @@ pub(crate) struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     pub(crate) fn published(project: ProjectId, version: &'a str, name: &'a str) -> Self {
-        let kind = if name.ends_with(".tar.gz") { FileKind::Sdist } else { FileKind::Wheel };
-        Self { project, version, name, content: name, kind, state: ReleaseState::Published }
+        let kind = if name.ends_with(".tar.gz") {
+            FileKind::Sdist
+        } else {
+            FileKind::Wheel
+        };
+        Self {
+            project,
+            version,
+            name,
+            content: name,
+            kind,
+            state: ReleaseState::Published,
+        }
     }
 
     pub(crate) fn staged(project: ProjectId, version: &'a str, name: &'a str) -> Self {
-        Self { state: ReleaseState::Staged, ..Self::published(project, version, name) }
+        Self {
+            state: ReleaseState::Staged,
+            ..Self::published(project, version, name)
+        }
     }
 
     /// What the registry does with an upload.
@@ -191,7 +281,13 @@ impl<'a> Upload<'a> {
 
     async fn write(&self, unit: &mut UnitOfWork) -> Result<(ReleaseId, Usage)> {
         let version = Version::parse(self.version).unwrap();
-        let release = NewRelease { id: ReleaseId::new(), project: self.project, version: &version, metadata_sha256: Some([3; 32]), created_at: at(10) };
+        let release = NewRelease {
+            id: ReleaseId::new(),
+            project: self.project,
+            version: &version,
+            metadata_sha256: Some([3; 32]),
+            created_at: at(10),
+        };
         let release = unit.ensure_release(&release).await?.id;
         let file = NewFile {
             id: FileId::new(),

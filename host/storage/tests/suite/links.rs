@@ -6,7 +6,14 @@ use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
 
 async fn create(storage: &Storage, secret: u8, purpose: &str, user: Option<UserId>) -> Result<()> {
     let secret = hash(secret);
-    let link = NewLink { secret: &secret, purpose, user, data: "ada@example.org", created_at: at(10), expires_at: at(70) };
+    let link = NewLink {
+        secret: &secret,
+        purpose,
+        user,
+        data: "ada@example.org",
+        created_at: at(10),
+        expires_at: at(70),
+    };
     commit(storage, async |unit| unit.create_link(&link).await).await
 }
 
@@ -16,16 +23,43 @@ async fn a_link_is_taken_once_for_its_purpose_before_it_ends() {
         let storage = &fixture.storage;
         let ada = user(storage, "ada").await;
         create(storage, 1, "email-verify", Some(ada)).await.unwrap();
-        let seen = storage.link(&hash(1), "email-verify", at(20)).await.unwrap().unwrap();
-        assert_eq!((seen.user, seen.data.expose().as_str(), seen.created_at, seen.expires_at), (Some(ada), "ada@example.org", at(10), at(70)));
-        assert!(!format!("{seen:?}").contains("example"), "the data may be a secret");
-        let take = async |secret, purpose, now| commit(storage, async |unit| unit.take_link(&hash(secret), purpose, at(now)).await).await.unwrap();
+        let seen = storage
+            .link(&hash(1), "email-verify", at(20))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (
+                seen.user,
+                seen.data.expose().as_str(),
+                seen.created_at,
+                seen.expires_at
+            ),
+            (Some(ada), "ada@example.org", at(10), at(70))
+        );
+        assert!(
+            !format!("{seen:?}").contains("example"),
+            "the data may be a secret"
+        );
+        let take = async |secret, purpose, now| {
+            commit(storage, async |unit| {
+                unit.take_link(&hash(secret), purpose, at(now)).await
+            })
+            .await
+            .unwrap()
+        };
         assert!(take(2, "email-verify", 20).await.is_none());
         assert!(take(1, "password-reset", 20).await.is_none());
         assert!(take(1, "email-verify", 70).await.is_none(), "it has ended");
         assert_eq!(take(1, "email-verify", 69).await.unwrap().user, Some(ada));
         assert!(take(1, "email-verify", 69).await.is_none());
-        assert!(storage.link(&hash(1), "email-verify", at(20)).await.unwrap().is_none());
+        assert!(
+            storage
+                .link(&hash(1), "email-verify", at(20))
+                .await
+                .unwrap()
+                .is_none()
+        );
     })
     .await;
 }
@@ -36,9 +70,21 @@ async fn a_link_taken_in_a_unit_that_fails_is_there_again() {
         let storage = &fixture.storage;
         create(storage, 1, "first-user", None).await.unwrap();
         let mut unit = storage.begin().await.unwrap();
-        assert!(unit.take_link(&hash(1), "first-user", at(20)).await.unwrap().is_some());
+        assert!(
+            unit.take_link(&hash(1), "first-user", at(20))
+                .await
+                .unwrap()
+                .is_some()
+        );
         drop(unit);
-        assert!(commit(storage, async |unit| unit.take_link(&hash(1), "first-user", at(20)).await).await.unwrap().is_some());
+        assert!(
+            commit(storage, async |unit| unit
+                .take_link(&hash(1), "first-user", at(20))
+                .await)
+            .await
+            .unwrap()
+            .is_some()
+        );
     })
     .await;
 }
@@ -47,9 +93,16 @@ async fn a_link_taken_in_a_unit_that_fails_is_there_again() {
 async fn of_several_who_take_a_link_at_once_one_gets_it() {
     on_both(async |fixture| {
         for round in 1..=10 {
-            create(&fixture.storage, round, "password-reset", None).await.unwrap();
+            create(&fixture.storage, round, "password-reset", None)
+                .await
+                .unwrap();
             let taken = at_once(&fixture, 8, |storage, _| async move {
-                commit(&storage, async |unit| unit.take_link(&hash(round), "password-reset", at(20)).await).await.unwrap().is_some()
+                commit(&storage, async |unit| {
+                    unit.take_link(&hash(round), "password-reset", at(20)).await
+                })
+                .await
+                .unwrap()
+                .is_some()
             })
             .await;
             assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
@@ -63,23 +116,54 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
         let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
-        let all =
-            [(1, "reset", Some(ada)), (2, "verify", Some(ada)), (3, "reset", Some(bob)), (4, "reset", None), (5, "first-user", None), (6, "verify", None)];
+        let all = [
+            (1, "reset", Some(ada)),
+            (2, "verify", Some(ada)),
+            (3, "reset", Some(bob)),
+            (4, "reset", None),
+            (5, "first-user", None),
+            (6, "verify", None),
+        ];
         for (secret, purpose, user) in all {
             create(storage, secret, purpose, user).await.unwrap();
         }
         let left = async || {
             let mut left = Vec::new();
             for (secret, purpose, _) in all {
-                left.extend(storage.link(&hash(secret), purpose, at(20)).await.unwrap().map(|_| secret));
+                left.extend(
+                    storage
+                        .link(&hash(secret), purpose, at(20))
+                        .await
+                        .unwrap()
+                        .map(|_| secret),
+                );
             }
             left
         };
-        assert_eq!(commit(storage, async |unit| unit.drop_links(ada, Some("reset")).await).await.unwrap(), 1);
+        assert_eq!(
+            commit(storage, async |unit| unit
+                .drop_links(ada, Some("reset"))
+                .await)
+            .await
+            .unwrap(),
+            1
+        );
         assert_eq!(left().await, [2, 3, 4, 5, 6]);
-        assert_eq!(commit(storage, async |unit| unit.drop_links(ada, None).await).await.unwrap(), 1);
+        assert_eq!(
+            commit(storage, async |unit| unit.drop_links(ada, None).await)
+                .await
+                .unwrap(),
+            1
+        );
         assert_eq!(left().await, [3, 4, 5, 6]);
-        assert_eq!(commit(storage, async |unit| unit.drop_links_for("first-user").await).await.unwrap(), 1);
+        assert_eq!(
+            commit(storage, async |unit| unit
+                .drop_links_for("first-user")
+                .await)
+            .await
+            .unwrap(),
+            1
+        );
         assert_eq!(left().await, [3, 4, 6]);
         assert_eq!(storage.forget_ended_links(at(69)).await.unwrap(), 0);
         assert_eq!(storage.forget_ended_links(at(70)).await.unwrap(), 3);
@@ -98,7 +182,15 @@ async fn of_several_who_find_no_link_one_does() {
                     return Ok(false);
                 }
                 let secret = [u8::try_from(number).unwrap(); 32];
-                unit.create_link(&NewLink { secret: &secret, purpose: "reset", user: Some(ada), data: "", created_at: at(10), expires_at: at(70) }).await?;
+                unit.create_link(&NewLink {
+                    secret: &secret,
+                    purpose: "reset",
+                    user: Some(ada),
+                    data: "",
+                    created_at: at(10),
+                    expires_at: at(70),
+                })
+                .await?;
                 Ok(true)
             })
             .await
@@ -106,9 +198,25 @@ async fn of_several_who_find_no_link_one_does() {
         })
         .await;
         assert_eq!(created.into_iter().filter(|created| *created).count(), 1);
-        let live = async |purpose: &str, now| commit(&fixture.storage, async |unit| unit.live_links(ada, purpose, at(now)).await).await.unwrap();
-        assert_eq!((live("reset", 69).await, live("reset", 70).await, live("verify", 69).await), (1, 0, 0));
-        let nobody = commit(&fixture.storage, async |unit| unit.live_links(model::UserId::new(), "reset", at(10)).await).await;
+        let live = async |purpose: &str, now| {
+            commit(&fixture.storage, async |unit| {
+                unit.live_links(ada, purpose, at(now)).await
+            })
+            .await
+            .unwrap()
+        };
+        assert_eq!(
+            (
+                live("reset", 69).await,
+                live("reset", 70).await,
+                live("verify", 69).await
+            ),
+            (1, 0, 0)
+        );
+        let nobody = commit(&fixture.storage, async |unit| {
+            unit.live_links(model::UserId::new(), "reset", at(10)).await
+        })
+        .await;
         assert_eq!(nobody.unwrap(), 0);
     })
     .await;
@@ -118,12 +226,28 @@ async fn of_several_who_find_no_link_one_does() {
 async fn a_link_has_a_known_user_a_new_secret_and_bounded_data() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
-        assert_eq!(conflict(create(storage, 1, "reset", Some(UserId::new())).await), Conflict::ReferenceGone);
+        assert_eq!(
+            conflict(create(storage, 1, "reset", Some(UserId::new())).await),
+            Conflict::ReferenceGone
+        );
         create(storage, 1, "reset", None).await.unwrap();
-        assert_eq!(conflict(create(storage, 1, "verify", None).await), Conflict::IdTaken);
+        assert_eq!(
+            conflict(create(storage, 1, "verify", None).await),
+            Conflict::IdTaken
+        );
         let data = "x".repeat(16_385);
-        let long = NewLink { secret: &hash(2), purpose: "reset", user: None, data: &data, created_at: at(10), expires_at: at(70) };
-        assert_eq!(conflict(commit(storage, async |unit| unit.create_link(&long).await).await), Conflict::TextRefused);
+        let long = NewLink {
+            secret: &hash(2),
+            purpose: "reset",
+            user: None,
+            data: &data,
+            created_at: at(10),
+            expires_at: at(70),
+        };
+        assert_eq!(
+            conflict(commit(storage, async |unit| unit.create_link(&long).await).await),
+            Conflict::TextRefused
+        );
     })
     .await;
 }

@@ -9,15 +9,34 @@ use storage::{Result, Storage};
 use crate::fixture::{Fixture, at, at_once, commit, on_both};
 
 fn mail(kind: MailKind) -> Mail {
-    Mail { kind, fields: kind.fields().iter().map(|field| (*field, "word".to_owned())).collect() }
+    Mail {
+        kind,
+        fields: kind
+            .fields()
+            .iter()
+            .map(|field| (*field, "word".to_owned()))
+            .collect(),
+    }
 }
 
-async fn tell_all(storage: &Storage, kinds: &[MailKind], recipients: &[&str], now: i64) -> Result<()> {
+async fn tell_all(
+    storage: &Storage,
+    kinds: &[MailKind],
+    recipients: &[&str],
+    now: i64,
+) -> Result<()> {
     let mails: Vec<Mail> = kinds.iter().map(|kind| mail(*kind)).collect();
     commit(storage, async |unit| {
         for mail in &mails {
             for recipient in recipients {
-                unit.enqueue_mail(&NewMail { id: MailId::new(), mail, user: Some(UserId::new()), recipient: Some(recipient), at: at(now) }).await?;
+                unit.enqueue_mail(&NewMail {
+                    id: MailId::new(),
+                    mail,
+                    user: Some(UserId::new()),
+                    recipient: Some(recipient),
+                    at: at(now),
+                })
+                .await?;
             }
         }
         Ok(())
@@ -31,15 +50,34 @@ async fn tell(storage: &Storage, kind: MailKind, recipient: &str, now: i64) {
 
 impl Fixture {
     async fn waiting(&self, recipient: &str, kind: MailKind) -> Vec<OutboxListing> {
-        let all = self.storage.outbox(Some(MailState::Waiting), 1000).await.unwrap();
-        all.into_iter().filter(|mail| mail.recipient == recipient && mail.kind == kind).collect()
+        let all = self
+            .storage
+            .outbox(Some(MailState::Waiting), 1000)
+            .await
+            .unwrap();
+        all.into_iter()
+            .filter(|mail| mail.recipient == recipient && mail.kind == kind)
+            .collect()
     }
 
     /// What the mails that gather say, as they are sent at this time.
     async fn gathered(&self, now: i64) -> Vec<(String, String)> {
-        let leased = self.storage.lease_mails(at(now), at(now + 60), 1000).await.unwrap();
-        let gathered = leased.iter().filter(|row| row.mail.kind == MailKind::ChangesGathered);
-        gathered.map(|row| (row.recipient.clone(), row.mail.field(MailField::Changes).to_owned())).collect()
+        let leased = self
+            .storage
+            .lease_mails(at(now), at(now + 60), 1000)
+            .await
+            .unwrap();
+        let gathered = leased
+            .iter()
+            .filter(|row| row.mail.kind == MailKind::ChangesGathered);
+        gathered
+            .map(|row| {
+                (
+                    row.recipient.clone(),
+                    row.mail.field(MailField::Changes).to_owned(),
+                )
+            })
+            .collect()
     }
 }
 
@@ -55,12 +93,27 @@ async fn a_flood_of_changes_is_a_few_mails_and_one_that_counts_the_rest() {
             tell(storage, MailKind::TokenCreated, ADA, 10 + number % 3).await;
         }
         tell(storage, MailKind::TokenCreated, "ben@example.org", 12).await;
-        assert_eq!(fixture.waiting(ADA, MailKind::TokenCreated).await.len(), AT_ONCE);
-        assert_eq!(fixture.waiting("ben@example.org", MailKind::TokenCreated).await.len(), 1, "each address by itself");
-        let [gathering] = &fixture.waiting(ADA, MailKind::ChangesGathered).await[..] else { panic!("one mail") };
+        assert_eq!(
+            fixture.waiting(ADA, MailKind::TokenCreated).await.len(),
+            AT_ONCE
+        );
+        assert_eq!(
+            fixture
+                .waiting("ben@example.org", MailKind::TokenCreated)
+                .await
+                .len(),
+            1,
+            "each address by itself"
+        );
+        let [gathering] = &fixture.waiting(ADA, MailKind::ChangesGathered).await[..] else {
+            panic!("one mail")
+        };
         assert_eq!(gathering.due_at.0 - gathering.created_at.0, GATHERING_MS);
         assert_eq!(fixture.gathered(100).await, [], "not yet");
-        assert_eq!(fixture.gathered(12 + GATHERING).await, [(ADA.to_owned(), "token-created=55".to_owned())]);
+        assert_eq!(
+            fixture.gathered(12 + GATHERING).await,
+            [(ADA.to_owned(), "token-created=55".to_owned())]
+        );
     })
     .await;
 }
@@ -73,7 +126,11 @@ async fn the_first_mail_of_each_kind_goes_at_once_after_any_flood() {
         for _ in 0..20 {
             tell(storage, MailKind::TokenCreated, ADA, 10).await;
         }
-        let kinds = || MailKind::ALL.iter().copied().filter(|kind| *kind != MailKind::TokenCreated && *kind != MailKind::ChangesGathered);
+        let kinds = || {
+            MailKind::ALL.iter().copied().filter(|kind| {
+                *kind != MailKind::TokenCreated && *kind != MailKind::ChangesGathered
+            })
+        };
         for kind in kinds() {
             tell(storage, kind, ADA, 11).await;
             tell(storage, kind, ADA, 11).await;
@@ -83,9 +140,15 @@ async fn the_first_mail_of_each_kind_goes_at_once_after_any_flood() {
             assert_eq!(fixture.waiting(ADA, kind).await.len(), expected, "{kind}");
         }
         let gathered = fixture.gathered(11 + GATHERING).await;
-        let counts: u64 = MailKind::gathered_in(&gathered[0].1).map(|(_, count)| count).sum();
+        let counts: u64 = MailKind::gathered_in(&gathered[0].1)
+            .map(|(_, count)| count)
+            .sum();
         let gatherable = kinds().filter(|kind| kind.can_be_gathered()).count();
-        assert_eq!((gathered.len(), counts), (1, 15 + gatherable as u64), "{gathered:?}");
+        assert_eq!(
+            (gathered.len(), counts),
+            (1, 15 + gatherable as u64),
+            "{gathered:?}"
+        );
     })
     .await;
 }
@@ -99,10 +162,25 @@ async fn after_a_quiet_hour_mails_go_at_once_again() {
         }
         assert_eq!(storage.forget_mail_rates(at(9 + WINDOW)).await.unwrap(), 0);
         tell(storage, MailKind::EmailAdded, "ada@EXAMPLE.org", 9 + WINDOW).await;
-        assert!(fixture.waiting("ada@EXAMPLE.org", MailKind::EmailAdded).await.is_empty(), "one address in any case of its letters");
+        assert!(
+            fixture
+                .waiting("ada@EXAMPLE.org", MailKind::EmailAdded)
+                .await
+                .is_empty(),
+            "one address in any case of its letters"
+        );
         tell(storage, MailKind::EmailAdded, ADA, 10 + WINDOW).await;
-        assert_eq!(fixture.waiting(ADA, MailKind::EmailAdded).await.len(), AT_ONCE + 1);
-        assert_eq!(storage.forget_mail_rates(at(10 + 2 * WINDOW)).await.unwrap(), 1);
+        assert_eq!(
+            fixture.waiting(ADA, MailKind::EmailAdded).await.len(),
+            AT_ONCE + 1
+        );
+        assert_eq!(
+            storage
+                .forget_mail_rates(at(10 + 2 * WINDOW))
+                .await
+                .unwrap(),
+            1
+        );
     })
     .await;
 }
@@ -115,10 +193,19 @@ async fn what_comes_after_a_gathering_mail_was_taken_is_in_the_next_one() {
         for _ in 0..AT_ONCE + 2 {
             tell(storage, MailKind::FactorAdded, ADA, 10).await;
         }
-        assert_eq!(fixture.gathered(10 + GATHERING).await, [(ADA.to_owned(), "factor-added=2".to_owned())]);
+        assert_eq!(
+            fixture.gathered(10 + GATHERING).await,
+            [(ADA.to_owned(), "factor-added=2".to_owned())]
+        );
         tell(storage, MailKind::FactorAdded, ADA, 11 + GATHERING).await;
-        assert_eq!(fixture.waiting(ADA, MailKind::ChangesGathered).await.len(), 2);
-        assert_eq!(fixture.gathered(20 + 2 * GATHERING).await.last(), Some(&(ADA.to_owned(), "factor-added=1".to_owned())));
+        assert_eq!(
+            fixture.waiting(ADA, MailKind::ChangesGathered).await.len(),
+            2
+        );
+        assert_eq!(
+            fixture.gathered(20 + 2 * GATHERING).await.last(),
+            Some(&(ADA.to_owned(), "factor-added=1".to_owned()))
+        );
     })
     .await;
 }
@@ -129,7 +216,15 @@ async fn changes_of_a_unit_that_failed_are_counted_nowhere() {
         for _ in 0..20 {
             let mut unit = fixture.storage.begin().await.unwrap();
             let mail = mail(MailKind::TokenCreated);
-            unit.enqueue_mail(&NewMail { id: MailId::new(), mail: &mail, user: None, recipient: Some(ADA), at: at(10) }).await.unwrap();
+            unit.enqueue_mail(&NewMail {
+                id: MailId::new(),
+                mail: &mail,
+                user: None,
+                recipient: Some(ADA),
+                at: at(10),
+            })
+            .await
+            .unwrap();
             drop(unit);
         }
         tell(&fixture.storage, MailKind::TokenCreated, ADA, 10).await;
@@ -146,16 +241,35 @@ async fn however_many_change_something_at_once_the_mails_are_bounded() {
             for round in 0..5 {
                 let mut recipients = [ADA, "ben@example.org", "carl@example.org"];
                 recipients.rotate_left((number + round) % 3);
-                tell_all(&storage, &[MailKind::TokenCreated, MailKind::RoleChanged], &recipients, 10).await.unwrap();
+                tell_all(
+                    &storage,
+                    &[MailKind::TokenCreated, MailKind::RoleChanged],
+                    &recipients,
+                    10,
+                )
+                .await
+                .unwrap();
             }
         })
         .await;
         assert_eq!(done.len(), 6);
         for recipient in [ADA, "ben@example.org", "carl@example.org"] {
-            let [tokens, roles] = [MailKind::TokenCreated, MailKind::RoleChanged].map(|kind| fixture.waiting(recipient, kind));
+            let [tokens, roles] = [MailKind::TokenCreated, MailKind::RoleChanged]
+                .map(|kind| fixture.waiting(recipient, kind));
             let (tokens, roles) = (tokens.await.len(), roles.await.len());
-            assert_eq!((tokens + roles, tokens > 0, roles > 0), (AT_ONCE, true, true), "{recipient}");
-            assert_eq!(fixture.waiting(recipient, MailKind::ChangesGathered).await.len(), 1, "{recipient}");
+            assert_eq!(
+                (tokens + roles, tokens > 0, roles > 0),
+                (AT_ONCE, true, true),
+                "{recipient}"
+            );
+            assert_eq!(
+                fixture
+                    .waiting(recipient, MailKind::ChangesGathered)
+                    .await
+                    .len(),
+                1,
+                "{recipient}"
+            );
         }
         let total: u64 = fixture
             .gathered(10 + GATHERING)
@@ -164,7 +278,11 @@ async fn however_many_change_something_at_once_the_mails_are_bounded() {
             .flat_map(|(_, changes)| MailKind::gathered_in(changes).collect::<Vec<_>>())
             .map(|(_, count)| count)
             .sum();
-        assert_eq!(total as usize, 6 * 5 * 2 * 3 - 3 * AT_ONCE, "each is told of");
+        assert_eq!(
+            total as usize,
+            6 * 5 * 2 * 3 - 3 * AT_ONCE,
+            "each is told of"
+        );
     })
     .await;
 }

@@ -14,10 +14,23 @@ use crate::postgres;
 
 /// The steps up to and with this one, read from the folder that the code's list names.
 async fn until(version: i64, folder: &str) -> Migrator {
-    let all = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder)).await.unwrap();
-    let steps = all.iter().filter(|step| step.version <= version).cloned().collect::<Vec<_>>();
+    let all = Migrator::new(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("migrations")
+            .join(folder),
+    )
+    .await
+    .unwrap();
+    let steps = all
+        .iter()
+        .filter(|step| step.version <= version)
+        .cloned()
+        .collect::<Vec<_>>();
     assert!(!steps.is_empty());
-    Migrator { migrations: Cow::Owned(steps), ..Migrator::DEFAULT }
+    Migrator {
+        migrations: Cow::Owned(steps),
+        ..Migrator::DEFAULT
+    }
 }
 
 /// A registry in use, as the first version wrote it.
@@ -58,13 +71,27 @@ async fn on_both_from(version: i64, data: &str, test: impl AsyncFn(Storage)) {
     let url = format!("sqlite:{}/registry.db", folder.path().display());
     let storage = Storage::connect(&url).await.unwrap();
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    until(version, "sqlite").await.run(&mut connection).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(data.to_owned())).execute(&mut connection).await.unwrap();
+    until(version, "sqlite")
+        .await
+        .run(&mut connection)
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(data.to_owned()))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
     test(storage).await;
-    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database).await.unwrap() {
+    if let Some(database) = tokio::task::spawn_blocking(postgres::new_database)
+        .await
+        .unwrap()
+    {
         let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
-        until(version, "postgres").await.run(&mut connection).await.unwrap();
+        until(version, "postgres")
+            .await
+            .run(&mut connection)
+            .await
+            .unwrap();
         // The one thing that PostgreSQL writes in another way.
         let data = sqlx::AssertSqlSafe(data.replace("x'07", "'\\x07"));
         sqlx::raw_sql(data).execute(&mut connection).await.unwrap();
@@ -76,20 +103,84 @@ async fn on_both_from(version: i64, data: &str, test: impl AsyncFn(Storage)) {
 #[tokio::test]
 async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
     on_both(async |storage| {
-        assert!(storage.user(ADA.parse().unwrap()).await.is_err(), "it waits for the migration");
+        assert!(
+            storage.user(ADA.parse().unwrap()).await.is_err(),
+            "it waits for the migration"
+        );
         storage.migrate().await.unwrap();
         storage.migrate().await.unwrap();
-        let ada = storage.user_by_name(&UserName::parse("ada").unwrap()).await.unwrap().unwrap();
-        assert_eq!((ada.id.to_string().as_str(), ada.name.as_written(), ada.staff, ada.email_verified), (ADA, "Ada", true, true));
-        assert_eq!((ada.password_hash.as_ref().unwrap().expose().as_str(), ada.totp_last_step), ("$argon2id$one", Some(7)));
-        assert_eq!((ada.deleted_at, ada.recovery_confirmed_at, ada.webauthn_enrolled), (None, None, false));
-        assert!(!storage.accept_totp_step(ada.id, 7).await.unwrap() && storage.accept_totp_step(ada.id, 8).await.unwrap());
-        assert_eq!(storage.user_by_email("ada@EXAMPLE.org").await.unwrap().unwrap().id, ada.id);
-        assert_eq!(storage.user(BOB.parse().unwrap()).await.unwrap().unwrap().disabled_reason.as_deref(), Some("left"));
-        assert_eq!(storage.tokens_of(ada.id).await.unwrap()[0].key.expose(), &[7; 32]);
+        let ada = storage
+            .user_by_name(&UserName::parse("ada").unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (
+                ada.id.to_string().as_str(),
+                ada.name.as_written(),
+                ada.staff,
+                ada.email_verified
+            ),
+            (ADA, "Ada", true, true)
+        );
+        assert_eq!(
+            (
+                ada.password_hash.as_ref().unwrap().expose().as_str(),
+                ada.totp_last_step
+            ),
+            ("$argon2id$one", Some(7))
+        );
+        assert_eq!(
+            (
+                ada.deleted_at,
+                ada.recovery_confirmed_at,
+                ada.webauthn_enrolled
+            ),
+            (None, None, false)
+        );
+        assert!(
+            !storage.accept_totp_step(ada.id, 7).await.unwrap()
+                && storage.accept_totp_step(ada.id, 8).await.unwrap()
+        );
+        assert_eq!(
+            storage
+                .user_by_email("ada@EXAMPLE.org")
+                .await
+                .unwrap()
+                .unwrap()
+                .id,
+            ada.id
+        );
+        assert_eq!(
+            storage
+                .user(BOB.parse().unwrap())
+                .await
+                .unwrap()
+                .unwrap()
+                .disabled_reason
+                .as_deref(),
+            Some("left")
+        );
+        assert_eq!(
+            storage.tokens_of(ada.id).await.unwrap()[0].key.expose(),
+            &[7; 32]
+        );
         let projects = storage.projects_of(ada.id).await.unwrap();
-        assert_eq!(projects.iter().map(|(project, role)| (project.name.as_written(), *role)).collect::<Vec<_>>(), [("Sample", Role::Owner)]);
-        assert_eq!(storage.events(&Default::default(), None, 10).await.unwrap().len(), 1);
+        assert_eq!(
+            projects
+                .iter()
+                .map(|(project, role)| (project.name.as_written(), *role))
+                .collect::<Vec<_>>(),
+            [("Sample", Role::Owner)]
+        );
+        assert_eq!(
+            storage
+                .events(&Default::default(), None, 10)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
         let session = NewSession {
             secret: &hash(1),
             id: SessionId::new(),
@@ -100,15 +191,54 @@ async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
             user_agent: "",
             assurance: model::Assurance::NONE,
         };
-        commit(&storage, async |unit| unit.create_session(&session).await).await.unwrap();
-        assert!(storage.session(&hash(1), at(0), at(200)).await.unwrap().is_some());
+        commit(&storage, async |unit| unit.create_session(&session).await)
+            .await
+            .unwrap();
+        assert!(
+            storage
+                .session(&hash(1), at(0), at(200))
+                .await
+                .unwrap()
+                .is_some()
+        );
         // What is not ASCII is found, to be converted by the program.
         let beyond = storage.emails_beyond_ascii("", 10).await.unwrap();
-        assert_eq!(beyond.iter().map(|email| (email.user.to_string(), email.address.as_str())).collect::<Vec<_>>(), [(BOB.to_owned(), "Bob@exämple.org")]);
-        assert!(storage.emails_beyond_ascii("bob@exämple.org", 10).await.unwrap().is_empty());
-        commit(&storage, async |unit| unit.rewrite_email(beyond[0].user, "BOB@exämple.org", "Bob@xn--exmple-cua.org").await).await.unwrap();
-        assert_eq!(storage.email("bob@xn--exmple-cua.ORG").await.unwrap().unwrap().verified_at, Some(model::Timestamp(2000)));
-        assert!(storage.emails_beyond_ascii("", 10).await.unwrap().is_empty());
+        assert_eq!(
+            beyond
+                .iter()
+                .map(|email| (email.user.to_string(), email.address.as_str()))
+                .collect::<Vec<_>>(),
+            [(BOB.to_owned(), "Bob@exämple.org")]
+        );
+        assert!(
+            storage
+                .emails_beyond_ascii("bob@exämple.org", 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        commit(&storage, async |unit| {
+            unit.rewrite_email(beyond[0].user, "BOB@exämple.org", "Bob@xn--exmple-cua.org")
+                .await
+        })
+        .await
+        .unwrap();
+        assert_eq!(
+            storage
+                .email("bob@xn--exmple-cua.ORG")
+                .await
+                .unwrap()
+                .unwrap()
+                .verified_at,
+            Some(model::Timestamp(2000))
+        );
+        assert!(
+            storage
+                .emails_beyond_ascii("", 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     })
     .await;
 }
@@ -117,11 +247,28 @@ async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
 async fn a_malformed_wheel_of_before_no_longer_blocks_the_right_name() {
     on_both(async |storage| {
         storage.migrate().await.unwrap();
-        for (key, is_taken) in [("dotty/2.0", false), ("x/2.0", false), ("y/2.0", false), ("a-b/2.0", true), ("a-c/2.0", true), ("d/2.0", true)] {
+        for (key, is_taken) in [
+            ("dotty/2.0", false),
+            ("x/2.0", false),
+            ("y/2.0", false),
+            ("a-b/2.0", true),
+            ("a-c/2.0", true),
+            ("d/2.0", true),
+        ] {
             assert_eq!(storage.is_burned(key).await.unwrap(), is_taken, "{key}");
         }
-        for name in [".dotty-2.0-py3-none-any.whl", "x_-2.0-py3-none-any.whl", "_y-2.0-1-py3-none-any.whl"] {
-            assert!(storage.is_burned(&format!("malformed/{name}")).await.unwrap(), "{name}: its own name stays taken");
+        for name in [
+            ".dotty-2.0-py3-none-any.whl",
+            "x_-2.0-py3-none-any.whl",
+            "_y-2.0-1-py3-none-any.whl",
+        ] {
+            assert!(
+                storage
+                    .is_burned(&format!("malformed/{name}"))
+                    .await
+                    .unwrap(),
+                "{name}: its own name stays taken"
+            );
         }
     })
     .await;
@@ -138,7 +285,10 @@ async fn a_browser_that_was_known_stays_a_known_browser() {
         storage.migrate().await.unwrap();
         let devices = storage.known_devices(ADA.parse().unwrap()).await.unwrap();
         assert_eq!(
-            devices.iter().map(|device| (device.secret, device.kind, device.last_seen_at)).collect::<Vec<_>>(),
+            devices
+                .iter()
+                .map(|device| (device.secret, device.kind, device.last_seen_at))
+                .collect::<Vec<_>>(),
             [([7; 32], DeviceKind::Browser, Timestamp(20))]
         );
     })

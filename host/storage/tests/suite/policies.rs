@@ -3,7 +3,9 @@ use std::time::Duration;
 use model::audit::EventKind;
 use model::{ModuleDigest, ProjectId, ProjectName};
 use storage::Conflict;
-use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet, ServerRow, WatchedFolder};
+use storage::policies::{
+    ActivationKind, NewActivation, NewModule, NewPolicySet, ServerRow, WatchedFolder,
+};
 use storage::projects::NewProject;
 use storage::{Result, Storage, UnitOfWork};
 use uuid::Uuid;
@@ -11,12 +13,35 @@ use uuid::Uuid;
 use crate::fixture::{at, commit, conflict, event, on_both};
 
 async fn add_set(storage: &Storage, name: &str) -> Result<i64> {
-    commit(storage, async |unit| unit.add_policy_set(&NewPolicySet { name, spec: "{}", created_at: at(5), created_by: None }).await).await
+    commit(storage, async |unit| {
+        unit.add_policy_set(&NewPolicySet {
+            name,
+            spec: "{}",
+            created_at: at(5),
+            created_by: None,
+        })
+        .await
+    })
+    .await
 }
 
-async fn activate(storage: &Storage, set_number: i64, kind: ActivationKind, expected: Option<i64>) -> Result<i64> {
-    let activation = NewActivation { set_number, at: at(6), by: None, kind, reason: "because" };
-    commit(storage, async |unit| unit.activate_policy_set(&activation, expected).await).await
+async fn activate(
+    storage: &Storage,
+    set_number: i64,
+    kind: ActivationKind,
+    expected: Option<i64>,
+) -> Result<i64> {
+    let activation = NewActivation {
+        set_number,
+        at: at(6),
+        by: None,
+        kind,
+        reason: "because",
+    };
+    commit(storage, async |unit| {
+        unit.activate_policy_set(&activation, expected).await
+    })
+    .await
 }
 
 #[tokio::test]
@@ -26,16 +51,30 @@ async fn a_module_is_kept_once_under_its_digest() {
         let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let digest = ModuleDigest([9; 32]);
         let add = async |name| {
-            let module = NewModule { digest, name, version: "1.0.0", bytes: &bytes, added_at: at(5) };
-            commit(storage, async |unit| unit.add_module(&module).await).await.unwrap()
+            let module = NewModule {
+                digest,
+                name,
+                version: "1.0.0",
+                bytes: &bytes,
+                added_at: at(5),
+            };
+            commit(storage, async |unit| unit.add_module(&module).await)
+                .await
+                .unwrap()
         };
         assert!(add("restrict-routes").await);
         assert!(!add("something else").await);
         let row = storage.module(digest).await.unwrap().unwrap();
         assert_eq!((row.name.as_str(), row.size), ("restrict-routes", 100_000));
-        assert_eq!(storage.module_bytes(digest).await.unwrap(), Some(bytes.clone()));
+        assert_eq!(
+            storage.module_bytes(digest).await.unwrap(),
+            Some(bytes.clone())
+        );
         assert_eq!(storage.modules().await.unwrap(), [row]);
-        assert_eq!(storage.module_bytes(ModuleDigest([1; 32])).await.unwrap(), None);
+        assert_eq!(
+            storage.module_bytes(ModuleDigest([1; 32])).await.unwrap(),
+            None
+        );
     })
     .await;
 }
@@ -52,9 +91,16 @@ async fn a_set_that_several_look_for_and_add_at_once_is_added_once() {
                     if let Some(there) = unit.same_policy_set("{\"a\":1}").await.unwrap() {
                         return there;
                     }
-                    let set = NewPolicySet { name: "same", spec: "{\"a\":1}", created_at: at(5), created_by: None };
+                    let set = NewPolicySet {
+                        name: "same",
+                        spec: "{\"a\":1}",
+                        created_at: at(5),
+                        created_by: None,
+                    };
                     let added = unit.add_policy_set(&set).await.unwrap();
-                    unit.commit(&event(EventKind::PolicySetAdded)).await.unwrap();
+                    unit.commit(&event(EventKind::PolicySetAdded))
+                        .await
+                        .unwrap();
                     added
                 })
             })
@@ -74,7 +120,9 @@ async fn sets_that_are_added_at_once_are_numbered_without_gaps() {
         let additions: Vec<_> = (0..6)
             .map(|number| {
                 let storage = storages[number % 2].clone();
-                tokio::spawn(async move { add_set(&storage, &format!("set {number}")).await.unwrap() })
+                tokio::spawn(
+                    async move { add_set(&storage, &format!("set {number}")).await.unwrap() },
+                )
             })
             .collect();
         let mut numbers = Vec::new();
@@ -84,8 +132,14 @@ async fn sets_that_are_added_at_once_are_numbered_without_gaps() {
         numbers.sort_unstable();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
         let page = storages[0].policy_sets(Some(4), 2).await.unwrap();
-        assert_eq!(page.iter().map(|set| set.number).collect::<Vec<_>>(), [3, 2]);
-        assert_eq!(storages[0].policy_set(3).await.unwrap().as_ref(), page.first());
+        assert_eq!(
+            page.iter().map(|set| set.number).collect::<Vec<_>>(),
+            [3, 2]
+        );
+        assert_eq!(
+            storages[0].policy_set(3).await.unwrap().as_ref(),
+            page.first()
+        );
     })
     .await;
 }
@@ -94,18 +148,55 @@ async fn sets_that_are_added_at_once_are_numbered_without_gaps() {
 async fn the_last_activation_is_in_force() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
-        assert_eq!((storage.activation_marker().await.unwrap(), storage.active_set().await.unwrap()), (0, None));
-        let (first, second) = (add_set(storage, "default").await.unwrap(), add_set(storage, "strict").await.unwrap());
-        activate(storage, first, ActivationKind::Start, None).await.unwrap();
-        activate(storage, second, ActivationKind::Apply, None).await.unwrap();
-        assert_eq!(activate(storage, first, ActivationKind::Rollback, Some(2)).await.unwrap(), 3);
+        assert_eq!(
+            (
+                storage.activation_marker().await.unwrap(),
+                storage.active_set().await.unwrap()
+            ),
+            (0, None)
+        );
+        let (first, second) = (
+            add_set(storage, "default").await.unwrap(),
+            add_set(storage, "strict").await.unwrap(),
+        );
+        activate(storage, first, ActivationKind::Start, None)
+            .await
+            .unwrap();
+        activate(storage, second, ActivationKind::Apply, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            activate(storage, first, ActivationKind::Rollback, Some(2))
+                .await
+                .unwrap(),
+            3
+        );
         let active = storage.active_set().await.unwrap().unwrap();
-        assert_eq!((active.sequence, active.set_number, active.set_name.as_str(), active.kind), (3, first, "default", ActivationKind::Rollback));
+        assert_eq!(
+            (
+                active.sequence,
+                active.set_number,
+                active.set_name.as_str(),
+                active.kind
+            ),
+            (3, first, "default", ActivationKind::Rollback)
+        );
         assert_eq!(storage.activation_marker().await.unwrap(), 3);
         let page = storage.activations(Some(3), 5).await.unwrap();
-        assert_eq!(page.iter().map(|row| (row.sequence, row.kind)).collect::<Vec<_>>(), [(2, ActivationKind::Apply), (1, ActivationKind::Start)]);
-        assert_eq!(conflict(activate(storage, first, ActivationKind::Apply, Some(2)).await), Conflict::Raced);
-        assert_eq!(conflict(activate(storage, 99, ActivationKind::Apply, None).await), Conflict::ReferenceGone);
+        assert_eq!(
+            page.iter()
+                .map(|row| (row.sequence, row.kind))
+                .collect::<Vec<_>>(),
+            [(2, ActivationKind::Apply), (1, ActivationKind::Start)]
+        );
+        assert_eq!(
+            conflict(activate(storage, first, ActivationKind::Apply, Some(2)).await),
+            Conflict::Raced
+        );
+        assert_eq!(
+            conflict(activate(storage, 99, ActivationKind::Apply, None).await),
+            Conflict::ReferenceGone
+        );
         assert_eq!(storage.activation_marker().await.unwrap(), 3);
     })
     .await;
@@ -113,7 +204,12 @@ async fn the_last_activation_is_in_force() {
 
 /// A change as a use case makes one.
 async fn create(unit: &mut UnitOfWork, name: &str) -> Result<()> {
-    unit.create_project(&NewProject { id: ProjectId::new(), name: &ProjectName::parse(name).unwrap(), created_at: at(2) }).await
+    unit.create_project(&NewProject {
+        id: ProjectId::new(),
+        name: &ProjectName::parse(name).unwrap(),
+        created_at: at(2),
+    })
+    .await
 }
 
 #[tokio::test]
@@ -122,21 +218,39 @@ async fn nothing_is_kept_that_a_replaced_set_decided() {
         let storage = &fixture.storage;
         let under = async |name: &str, activations: &[i64]| {
             commit(storage, async |unit| {
-                activations.iter().for_each(|activation| unit.decided_under(*activation));
+                activations
+                    .iter()
+                    .for_each(|activation| unit.decided_under(*activation));
                 create(unit, name).await
             })
             .await
         };
         under("before-any", &[0]).await.unwrap();
         let set = add_set(storage, "default").await.unwrap();
-        activate(storage, set, ActivationKind::Start, None).await.unwrap();
-        assert_eq!(conflict(under("by-none", &[0]).await), Conflict::PoliciesReplaced);
+        activate(storage, set, ActivationKind::Start, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            conflict(under("by-none", &[0]).await),
+            Conflict::PoliciesReplaced
+        );
         under("by-the-first", &[1]).await.unwrap();
         // The same set once more is another activation: what lies between is not known here.
-        activate(storage, set, ActivationKind::Apply, None).await.unwrap();
-        assert_eq!(conflict(under("by-the-one-before", &[1]).await), Conflict::PoliciesReplaced);
-        assert_eq!(conflict(under("by-both", &[1, 2]).await), Conflict::PoliciesReplaced);
-        assert_eq!(conflict(under("by-both", &[2, 1]).await), Conflict::PoliciesReplaced);
+        activate(storage, set, ActivationKind::Apply, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            conflict(under("by-the-one-before", &[1]).await),
+            Conflict::PoliciesReplaced
+        );
+        assert_eq!(
+            conflict(under("by-both", &[1, 2]).await),
+            Conflict::PoliciesReplaced
+        );
+        assert_eq!(
+            conflict(under("by-both", &[2, 1]).await),
+            Conflict::PoliciesReplaced
+        );
         under("by-the-second", &[2, 2]).await.unwrap();
         for name in ["by-none", "by-the-one-before", "by-both"] {
             assert_eq!(storage.project(name).await.unwrap(), None);
@@ -154,9 +268,15 @@ async fn of_a_change_and_an_activation_at_once_the_change_is_first_or_not_made()
         changing.decided_under(0);
         create(&mut changing, "meanwhile").await.unwrap();
         let other = fixture.again().await;
-        let mut activating = tokio::spawn(async move { activate(&other, set, ActivationKind::Start, None).await.unwrap() });
+        let mut activating = tokio::spawn(async move {
+            activate(&other, set, ActivationKind::Start, None)
+                .await
+                .unwrap()
+        });
         // SQLite has one writer; on PostgreSQL the activation overtakes what is not committed yet.
-        let is_overtaken = tokio::time::timeout(Duration::from_millis(300), &mut activating).await.is_ok();
+        let is_overtaken = tokio::time::timeout(Duration::from_millis(300), &mut activating)
+            .await
+            .is_ok();
         let committed = changing.commit(&event(EventKind::ProjectCreated)).await;
         if is_overtaken {
             assert_eq!(conflict(committed), Conflict::PoliciesReplaced);
@@ -164,7 +284,10 @@ async fn of_a_change_and_an_activation_at_once_the_change_is_first_or_not_made()
             committed.unwrap();
             activating.await.unwrap();
         }
-        assert_eq!(storage.project("meanwhile").await.unwrap().is_none(), is_overtaken);
+        assert_eq!(
+            storage.project("meanwhile").await.unwrap().is_none(),
+            is_overtaken
+        );
         assert_eq!(storage.activation_marker().await.unwrap(), 1);
     })
     .await;
@@ -188,10 +311,24 @@ async fn servers_report_until_they_leave_or_fall_silent() {
         for row in [server(1, 10), server(2, 20), server(3, 30)] {
             storage.report_server(&row).await.unwrap();
         }
-        let watched = WatchedFolder { folder: "/srv/policies/ours".into(), looked_at: at(39), set_number: None, error: Some("no set.toml".into()) };
-        let now = ServerRow { set_number: Some(3), last_error: None, last_error_set: None, watched: Some(watched), ..server(2, 40) };
+        let watched = WatchedFolder {
+            folder: "/srv/policies/ours".into(),
+            looked_at: at(39),
+            set_number: None,
+            error: Some("no set.toml".into()),
+        };
+        let now = ServerRow {
+            set_number: Some(3),
+            last_error: None,
+            last_error_set: None,
+            watched: Some(watched),
+            ..server(2, 40)
+        };
         storage.report_server(&now).await.unwrap();
-        assert_eq!(storage.servers().await.unwrap(), [server(1, 10), now.clone(), server(3, 30)]);
+        assert_eq!(
+            storage.servers().await.unwrap(),
+            [server(1, 10), now.clone(), server(3, 30)]
+        );
         storage.remove_server(Uuid::from_u128(3)).await.unwrap();
         assert_eq!(storage.remove_stale_servers(at(40)).await.unwrap(), 1);
         assert_eq!(storage.servers().await.unwrap(), [now]);

@@ -40,8 +40,9 @@ const COMMANDS: usize = 7;
 const SEARCHES: [&str; 6] = ["data", "py", "-x77", "parser-x", "qqqq", "x"];
 
 const WORDS: [&str; 24] = [
-    "async", "data", "flask", "django", "numpy", "torch", "parser", "client", "server", "python", "tools", "utils", "http", "json", "yaml", "graph", "image",
-    "audio", "cloud", "test", "mock", "cache", "queue", "stats",
+    "async", "data", "flask", "django", "numpy", "torch", "parser", "client", "server", "python",
+    "tools", "utils", "http", "json", "yaml", "graph", "image", "audio", "cloud", "test", "mock",
+    "cache", "queue", "stats",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -60,7 +61,10 @@ fn main() -> anyhow::Result<()> {
         );
     }
     if arguments.as_json {
-        println!("{}", json!({ "bench": "scale", "at_most": { "others": MOST, "search": MOST_SEARCH, "memory_mb": MOST_MB }, "measured": results }));
+        println!(
+            "{}",
+            json!({ "bench": "scale", "at_most": { "others": MOST, "search": MOST_SEARCH, "memory_mb": MOST_MB }, "measured": results })
+        );
     }
     ensure!(broken.is_empty(), "{}", broken.join("; "));
     Ok(())
@@ -74,15 +78,27 @@ struct Arguments {
 
 impl Arguments {
     fn parse() -> anyhow::Result<Self> {
-        let mut read = Self { as_json: false, sizes: vec![1_000, 100_000, 1_000_000], databases: vec!["sqlite", "postgres"] };
+        let mut read = Self {
+            as_json: false,
+            sizes: vec![1_000, 100_000, 1_000_000],
+            databases: vec!["sqlite", "postgres"],
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--json" => read.as_json = true,
                 "--projects" => {
-                    let sizes = arguments.next().context("--projects needs sizes, as in 1000,20000")?;
-                    read.sizes = sizes.split(',').map(|size| size.parse().context("a size is a number")).collect::<anyhow::Result<_>>()?;
-                    ensure!(read.sizes.is_sorted() && read.sizes.first() > Some(&0), "sizes grow, and none is 0");
+                    let sizes = arguments
+                        .next()
+                        .context("--projects needs sizes, as in 1000,20000")?;
+                    read.sizes = sizes
+                        .split(',')
+                        .map(|size| size.parse().context("a size is a number"))
+                        .collect::<anyhow::Result<_>>()?;
+                    ensure!(
+                        read.sizes.is_sorted() && read.sizes.first() > Some(&0),
+                        "sizes grow, and none is 0"
+                    );
                 }
                 "--database" => match arguments.next().as_deref() {
                     Some("sqlite") => read.databases = vec!["sqlite"],
@@ -123,12 +139,21 @@ fn measure(database: &str, sizes: &[usize], clients: &Clients) -> anyhow::Result
         setup = setup.database(&postgres.url);
     }
     // The first start makes the tables.
-    ensure!(setup.clone().start().stop().success(), "the server does not stop");
+    ensure!(
+        setup.clone().start().stop().success(),
+        "the server does not stop"
+    );
     let mut measured = Vec::new();
     let mut size_before = 0;
     for (number, size) in sizes.iter().enumerate() {
         eprintln!("{database}: growing to {size} projects");
-        grow(&setup, postgres.as_ref().map(|postgres| postgres.url.as_str()), clients, size_before, *size)?;
+        grow(
+            &setup,
+            postgres.as_ref().map(|postgres| postgres.url.as_str()),
+            clients,
+            size_before,
+            *size,
+        )?;
         size_before = *size;
         eprintln!("{database}: measuring");
         measured.push((*size, measure_one(&setup, *size, number)?));
@@ -136,9 +161,17 @@ fn measure(database: &str, sizes: &[usize], clients: &Clients) -> anyhow::Result
     Ok(measured)
 }
 
-fn grow(setup: &Setup, postgres: Option<&str>, clients: &Clients, from: usize, to: usize) -> anyhow::Result<()> {
+fn grow(
+    setup: &Setup,
+    postgres: Option<&str>,
+    clients: &Clients,
+    from: usize,
+    to: usize,
+) -> anyhow::Result<()> {
     let folder = setup.folder.path();
-    let mut script = String::from("CREATE TEMPORARY TABLE words (place BIGINT, word TEXT);\nCREATE TEMPORARY TABLE batch (n BIGINT, tail TEXT, name TEXT);\n");
+    let mut script = String::from(
+        "CREATE TEMPORARY TABLE words (place BIGINT, word TEXT);\nCREATE TEMPORARY TABLE batch (n BIGINT, tail TEXT, name TEXT);\n",
+    );
     for (place, word) in WORDS.iter().enumerate() {
         writeln!(script, "INSERT INTO words VALUES ({place}, '{word}');")?;
     }
@@ -146,7 +179,9 @@ fn grow(setup: &Setup, postgres: Option<&str>, clients: &Clients, from: usize, t
     let filler = "a context as it is kept, ".repeat(16);
     for start in (from..to).step_by(BATCH) {
         let end = (start + BATCH).min(to) - 1;
-        let text = include_str!("grow.sql").replace("{from}", &start.to_string()).replace("{to}", &end.to_string());
+        let text = include_str!("grow.sql")
+            .replace("{from}", &start.to_string())
+            .replace("{to}", &end.to_string());
         script.push_str(&text.replace("{bytes}", bytes).replace("{filler}", &filler));
     }
     script.push_str("ANALYZE;\n");
@@ -156,7 +191,13 @@ fn grow(setup: &Setup, postgres: Option<&str>, clients: &Clients, from: usize, t
         let run = "import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1], isolation_level=None)\nconnection.execute('PRAGMA synchronous = OFF')\nconnection.executescript(open(sys.argv[2]).read())\n";
         let database = setup.data().join("portcullis.sqlite");
         ensure!(database.exists(), "{} is not there", database.display());
-        clients.python(folder, run, &[&database.display().to_string(), &path.display().to_string()]).ok();
+        clients
+            .python(
+                folder,
+                run,
+                &[&database.display().to_string(), &path.display().to_string()],
+            )
+            .ok();
         return Ok(());
     };
     let output = Command::new("psql")
@@ -166,7 +207,11 @@ fn grow(setup: &Setup, postgres: Option<&str>, clients: &Clients, from: usize, t
         .stdin(Stdio::null())
         .output()
         .context("psql does not start")?;
-    ensure!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "psql: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -182,10 +227,16 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     let user = server.user(&format!("owner-{number}"));
     let authorization = basic_token(&server.setup.token(&user, &["--account"]));
     let upload = |name: &str, version: &str| -> anyhow::Result<f64> {
-        let request = tests::upload_request(&Package::new(name, version).wheel(), Some(&authorization));
+        let request =
+            tests::upload_request(&Package::new(name, version).wheel(), Some(&authorization));
         let begin = Instant::now();
         let answer = server.try_send(&request)?;
-        ensure!(answer.status == 200, "an upload: {} {}", answer.status, answer.text());
+        ensure!(
+            answer.status == 200,
+            "an upload: {} {}",
+            answer.status,
+            answer.text()
+        );
         Ok(milliseconds(begin))
     };
     // So that nothing is measured that happens once.
@@ -193,7 +244,9 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     let mut connection = Connection::to(server.address);
     let mut fetch = |path: &str| -> anyhow::Result<(f64, usize)> {
         // Browsers are sent to the address that is configured; this one has been.
-        let request = Request::get(path).header("Accept", "text/html").header("Cookie", "portcullis-moved=1");
+        let request = Request::get(path)
+            .header("Accept", "text/html")
+            .header("Cookie", "portcullis-moved=1");
         let begin = Instant::now();
         let answer = connection.send(&request)?;
         ensure!(answer.status == 200, "{path}: {}", answer.status);
@@ -212,11 +265,20 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
             list_bytes = bytes;
         }
     }
-    let existing = (0..UPLOADS).map(|version| upload(&format!("warm-up-{number}"), &format!("2.{version}"))).collect::<anyhow::Result<Vec<f64>>>()?;
+    let existing = (0..UPLOADS)
+        .map(|version| upload(&format!("warm-up-{number}"), &format!("2.{version}")))
+        .collect::<anyhow::Result<Vec<f64>>>()?;
 
-    let mut times = |paths: &mut dyn Iterator<Item = String>| -> anyhow::Result<Vec<f64>> { paths.map(|path| Ok(fetch(&path)?.0)).collect() };
+    let mut times = |paths: &mut dyn Iterator<Item = String>| -> anyhow::Result<Vec<f64>> {
+        paths.map(|path| Ok(fetch(&path)?.0)).collect()
+    };
     // Each asked for the first time: read from the database.
-    let mut pages = (0..REQUESTS).map(|request| format!("/simple/{}/", project_name(request * (size / REQUESTS).max(1) % size)));
+    let mut pages = (0..REQUESTS).map(|request| {
+        format!(
+            "/simple/{}/",
+            project_name(request * (size / REQUESTS).max(1) % size)
+        )
+    });
     let pages = times(&mut pages)?;
     let kept = times(&mut (0..REQUESTS).map(|_| format!("/simple/{}/", project_name(0))))?;
     let lists_for_people = times(&mut (0..REQUESTS).map(|request| match request % 2 {
@@ -225,11 +287,17 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     }))?;
     let mut searches = Vec::new();
     for text in SEARCHES {
-        searches.push(median(times(&mut (0..REQUESTS / 4).map(|_| format!("/projects/?q={text}")))?));
+        searches.push(median(times(
+            &mut (0..REQUESTS / 4).map(|_| format!("/projects/?q={text}")),
+        )?));
     }
     let searched = searches.into_iter().fold(0.0, f64::max);
     let mut commands = Vec::new();
-    for filter in [&["--limit", "50"][..], &["--outcome", "denied"], &["--project", "data-data-x25"]] {
+    for filter in [
+        &["--limit", "50"][..],
+        &["--outcome", "denied"],
+        &["--project", "data-data-x25"],
+    ] {
         for _ in 0..COMMANDS {
             let begin = Instant::now();
             server.command_line(&[&["decisions"], filter].concat()).ok();
@@ -239,7 +307,12 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     let memory = server.memory() as f64 / 1e6;
     ensure!(server.stop().success(), "the server does not stop");
 
-    let flat = |what, value| Cost { what, unit: "ms", value, most: Some(MOST) };
+    let flat = |what, value| Cost {
+        what,
+        unit: "ms",
+        value,
+        most: Some(MOST),
+    };
     Ok(vec![
         flat("start", median(starts)),
         flat("upload of a new project", median(creations)),
@@ -247,17 +320,41 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
         flat("project page, from the database", median(pages)),
         flat("project page, from memory", median(kept)),
         flat("list of projects for people", median(lists_for_people)),
-        Cost { what: "search, first page of the slowest", unit: "ms", value: searched, most: Some(MOST_SEARCH) },
+        Cost {
+            what: "search, first page of the slowest",
+            unit: "ms",
+            value: searched,
+            most: Some(MOST_SEARCH),
+        },
         flat("decision log, by command", median(commands)),
-        Cost { what: "/simple/ after an upload, a megabyte", unit: "ms", value: median(lists) / list_bytes as f64 * 1e6, most: Some(MOST) },
-        Cost { what: "/simple/, the first after a start", unit: "ms", value: first_list, most: None },
-        Cost { what: "memory", unit: "MB", value: memory, most: None },
+        Cost {
+            what: "/simple/ after an upload, a megabyte",
+            unit: "ms",
+            value: median(lists) / list_bytes as f64 * 1e6,
+            most: Some(MOST),
+        },
+        Cost {
+            what: "/simple/, the first after a start",
+            unit: "ms",
+            value: first_list,
+            most: None,
+        },
+        Cost {
+            what: "memory",
+            unit: "MB",
+            value: memory,
+            most: None,
+        },
     ])
 }
 
 /// As grow.sql makes it.
 fn project_name(number: usize) -> String {
-    format!("{}-{}-x{number}", WORDS[number % WORDS.len()], WORDS[number / WORDS.len() % WORDS.len()])
+    format!(
+        "{}-{}-x{number}",
+        WORDS[number % WORDS.len()],
+        WORDS[number / WORDS.len() % WORDS.len()]
+    )
 }
 
 fn milliseconds(since: Instant) -> f64 {
@@ -271,17 +368,28 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// The bounds that do not hold.
 fn judge(database: &str, measured: &Measured) -> Vec<String> {
-    let (Some((_, first)), Some((_, last))) = (measured.first(), measured.last()) else { return Vec::new() };
+    let (Some((_, first)), Some((_, last))) = (measured.first(), measured.last()) else {
+        return Vec::new();
+    };
     let mut broken = Vec::new();
     for (before, after) in first.iter().zip(last) {
         let ratio = after.value / before.value;
         if after.most.is_some_and(|most| ratio > most) {
-            broken.push(format!("{database}: {}: {ratio:.2} times as much", after.what));
+            broken.push(format!(
+                "{database}: {}: {ratio:.2} times as much",
+                after.what
+            ));
         }
     }
     for (size, costs) in measured {
-        for cost in costs.iter().filter(|cost| cost.unit == "MB" && cost.value > MOST_MB) {
-            broken.push(format!("{database}: memory at {size} projects: {:.0} MB", cost.value));
+        for cost in costs
+            .iter()
+            .filter(|cost| cost.unit == "MB" && cost.value > MOST_MB)
+        {
+            broken.push(format!(
+                "{database}: memory at {size} projects: {:.0} MB",
+                cost.value
+            ));
         }
     }
     broken
@@ -300,7 +408,16 @@ fn show(database: &str, measured: &Measured) {
         let mut row = vec![format!("{}, {}", first.what, first.unit)];
         row.extend(costs.iter().map(|cost| format!("{:.2}", cost.value)));
         row.push(format!("{:.2}", last.value / first.value));
-        row.push(first.most.map_or_else(|| if first.unit == "MB" { format!("{MOST_MB:.0} MB") } else { String::new() }, |most| most.to_string()));
+        row.push(first.most.map_or_else(
+            || {
+                if first.unit == "MB" {
+                    format!("{MOST_MB:.0} MB")
+                } else {
+                    String::new()
+                }
+            },
+            |most| most.to_string(),
+        ));
         rows.push(row);
     }
     print_table(&rows);

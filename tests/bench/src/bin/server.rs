@@ -33,39 +33,75 @@ fn main() -> anyhow::Result<()> {
     let clients = Clients::find().context("the Python clients are not set up")?;
     let folder = tempfile::tempdir()?;
 
-    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
+    let server = Setup::default()
+        .flag("--trusted-proxies", "127.0.0.1")
+        .start();
     let idle_mb = megabytes(&server);
     // Nobody may create hundreds of projects in an hour, so there are several owners.
-    let owners: Vec<Owner> = (0..PROJECTS.div_ceil(PROJECTS_OF_ONE)).map(|number| Owner::new(&server, number)).collect();
+    let owners: Vec<Owner> = (0..PROJECTS.div_ceil(PROJECTS_OF_ONE))
+        .map(|number| Owner::new(&server, number))
+        .collect();
     let theirs = PypiServer::start(&clients, folder.path())?;
 
     eprintln!("filling both with {} files", PROJECTS * FILES);
     let files: Vec<Distribution> = (0..PROJECTS).flat_map(files_of).collect();
     files.iter().try_for_each(|file| theirs.put(file))?;
     // The first file of each project creates it; the others come when it is there.
-    let numbered = || files.iter().enumerate().map(|(number, file)| (number, owners[number / FILES / PROJECTS_OF_ONE].upload(file)));
-    let first: Vec<Request> = numbered().filter(|(number, _)| number % FILES == 0).map(|(_, request)| request).collect();
+    let numbered = || {
+        files.iter().enumerate().map(|(number, file)| {
+            (
+                number,
+                owners[number / FILES / PROJECTS_OF_ONE].upload(file),
+            )
+        })
+    };
+    let first: Vec<Request> = numbered()
+        .filter(|(number, _)| number % FILES == 0)
+        .map(|(_, request)| request)
+        .collect();
     send_all(server.address, UPLOADERS, &first)?;
-    let others: Vec<Request> = numbered().filter(|(number, _)| number % FILES != 0).map(|(_, request)| request).collect();
+    let others: Vec<Request> = numbered()
+        .filter(|(number, _)| number % FILES != 0)
+        .map(|(_, request)| request)
+        .collect();
     send_all(server.address, UPLOADERS, &others)?;
     drop((first, others));
     // Their cache has seen the new files when it lists the last one.
     let last = format!("/simple/{}/", project_name(PROJECTS - 1));
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while !tests::Connection::to(theirs.address).send(&Request::get(&last))?.text().contains(&files[files.len() - 1].file_name) {
-        ensure!(std::time::Instant::now() < deadline, "pypiserver does not list what it was given");
+    while !tests::Connection::to(theirs.address)
+        .send(&Request::get(&last))?
+        .text()
+        .contains(&files[files.len() - 1].file_name)
+    {
+        ensure!(
+            std::time::Instant::now() < deadline,
+            "pypiserver does not list what it was given"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
 
-    let pages: Vec<String> = (0..PROJECTS).map(|project| format!("/simple/{}/", project_name(project))).collect();
+    let pages: Vec<String> = (0..PROJECTS)
+        .map(|project| format!("/simple/{}/", project_name(project)))
+        .collect();
     let our_downloads: Vec<String> = files.iter().map(Distribution::path).collect();
-    let their_downloads: Vec<String> = files.iter().map(|file| format!("/packages/{}", file.file_name)).collect();
+    let their_downloads: Vec<String> = files
+        .iter()
+        .map(|file| format!("/packages/{}", file.file_name))
+        .collect();
     let html = [("Accept", "text/html")];
 
     eprintln!("project pages, {SECONDS} s each");
     // Both warm: each page was asked for once.
     for address in [server.address, theirs.address] {
-        send_all(address, 4, &pages.iter().map(|path| Request::get(path)).collect::<Vec<_>>())?;
+        send_all(
+            address,
+            4,
+            &pages
+                .iter()
+                .map(|path| Request::get(path))
+                .collect::<Vec<_>>(),
+        )?;
     }
     let their_pages = load(theirs.address, &pages, &html, SECONDS, folder.path())?;
     let log_before = server.log().len();
@@ -73,25 +109,60 @@ fn main() -> anyhow::Result<()> {
     let gate_us = gate_share(&server, log_before)?;
 
     eprintln!("downloads, {SECONDS} s each");
-    let their_files = load(theirs.address, &their_downloads, &[], SECONDS, folder.path())?;
+    let their_files = load(
+        theirs.address,
+        &their_downloads,
+        &[],
+        SECONDS,
+        folder.path(),
+    )?;
     let our_files = load(server.address, &our_downloads, &[], SECONDS, folder.path())?;
 
     eprintln!("uploads, {UPLOADS} each over {UPLOADERS} connections");
     let new: Vec<Distribution> = (0..UPLOADS)
-        .map(|number| Package::new(&project_name(number % PROJECTS), &format!("2.{}", number / PROJECTS)).with_payload(20_000 + number).wheel())
+        .map(|number| {
+            Package::new(
+                &project_name(number % PROJECTS),
+                &format!("2.{}", number / PROJECTS),
+            )
+            .with_payload(20_000 + number)
+            .wheel()
+        })
         .collect();
-    let their_uploads = send_all(theirs.address, UPLOADERS, &new.iter().map(to_pypiserver).collect::<Vec<_>>())?;
+    let their_uploads = send_all(
+        theirs.address,
+        UPLOADERS,
+        &new.iter().map(to_pypiserver).collect::<Vec<_>>(),
+    )?;
     let our_uploads = send_all(
         server.address,
         UPLOADERS,
-        &new.iter().enumerate().map(|(number, file)| owners[number % PROJECTS / PROJECTS_OF_ONE].upload(file)).collect::<Vec<_>>(),
+        &new.iter()
+            .enumerate()
+            .map(|(number, file)| owners[number % PROJECTS / PROJECTS_OF_ONE].upload(file))
+            .collect::<Vec<_>>(),
     )?;
     let loaded_mb = megabytes(&server);
 
     let rows = [
-        ("project pages (10 files) /s", our_pages, their_pages, LEAST_PAGES),
-        ("small file downloads /s", our_files, their_files, LEAST_DOWNLOADS),
-        ("durable uploads /s", our_uploads, their_uploads, LEAST_UPLOADS),
+        (
+            "project pages (10 files) /s",
+            our_pages,
+            their_pages,
+            LEAST_PAGES,
+        ),
+        (
+            "small file downloads /s",
+            our_files,
+            their_files,
+            LEAST_DOWNLOADS,
+        ),
+        (
+            "durable uploads /s",
+            our_uploads,
+            their_uploads,
+            LEAST_UPLOADS,
+        ),
     ];
     let limits = [
         ("gate's share of a page, µs (p50)", gate_us, MOST_GATE_US),
@@ -103,25 +174,57 @@ fn main() -> anyhow::Result<()> {
             .iter()
             .map(|(what, ours, theirs, least)| json!({"what": what, "portcullis": ours, "pypiserver": theirs, "ratio": ours / theirs, "at_least": least}))
             .collect();
-        let bounded: Vec<_> = limits.iter().map(|(what, value, most)| json!({"what": what, "value": value, "at_most": most})).collect();
-        println!("{}", json!({"bench": "server", "files": files.len(), "compared": compared, "bounded": bounded}));
+        let bounded: Vec<_> = limits
+            .iter()
+            .map(|(what, value, most)| json!({"what": what, "value": value, "at_most": most}))
+            .collect();
+        println!(
+            "{}",
+            json!({"bench": "server", "files": files.len(), "compared": compared, "bounded": bounded})
+        );
     } else {
-        println!("\nportcullis with policies/default beside pypiserver (gunicorn, 4 workers), {} files", files.len());
-        let mut table = vec![["", "portcullis", "pypiserver", "ratio", "at least"].map(str::to_owned).to_vec()];
+        println!(
+            "\nportcullis with policies/default beside pypiserver (gunicorn, 4 workers), {} files",
+            files.len()
+        );
+        let mut table = vec![
+            ["", "portcullis", "pypiserver", "ratio", "at least"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
         table.extend(rows.iter().map(|(what, ours, theirs, least)| {
-            vec![(*what).to_owned(), format!("{ours:.0}"), format!("{theirs:.0}"), format!("{:.1}", ours / theirs), format!("{least:.0}")]
+            vec![
+                (*what).to_owned(),
+                format!("{ours:.0}"),
+                format!("{theirs:.0}"),
+                format!("{:.1}", ours / theirs),
+                format!("{least:.0}"),
+            ]
         }));
         print_table(&table);
         let mut table = vec![["", "measured", "at most"].map(str::to_owned).to_vec()];
-        table.extend(limits.iter().map(|(what, value, most)| vec![(*what).to_owned(), format!("{value:.1}"), format!("{most:.0}")]));
+        table.extend(limits.iter().map(|(what, value, most)| {
+            vec![
+                (*what).to_owned(),
+                format!("{value:.1}"),
+                format!("{most:.0}"),
+            ]
+        }));
         print_table(&table);
     }
     let mut broken: Vec<String> = rows
         .iter()
         .filter(|(_, ours, theirs, least)| ours / theirs < *least)
-        .map(|(what, ours, theirs, least)| format!("{what}: {:.1} times, not {least}", ours / theirs))
+        .map(|(what, ours, theirs, least)| {
+            format!("{what}: {:.1} times, not {least}", ours / theirs)
+        })
         .collect();
-    broken.extend(limits.iter().filter(|(_, value, most)| value > most).map(|(what, value, most)| format!("{what}: {value:.1}, not below {most}")));
+    broken.extend(
+        limits
+            .iter()
+            .filter(|(_, value, most)| value > most)
+            .map(|(what, value, most)| format!("{what}: {value:.1}, not below {most}")),
+    );
     ensure!(broken.is_empty(), "{}", broken.join("; "));
     Ok(())
 }
@@ -138,7 +241,10 @@ struct Owner {
 impl Owner {
     fn new(server: &Server, number: usize) -> Self {
         let user = server.user(&format!("owner-{number}"));
-        Self { authorization: basic_token(&server.setup.token(&user, &["--account"])), address: format!("10.0.0.{}", number + 1) }
+        Self {
+            authorization: basic_token(&server.setup.token(&user, &["--account"])),
+            address: format!("10.0.0.{}", number + 1),
+        }
     }
 
     fn upload(&self, file: &Distribution) -> Request {
@@ -156,9 +262,20 @@ fn gate_share(server: &Server, log_before: usize) -> anyhow::Result<f64> {
     let mut found: Vec<f64> = log
         .lines()
         .filter(|line| line.contains("/simple/sample-"))
-        .filter_map(|line| line.split("deciding_us=").nth(1)?.split_whitespace().next()?.parse().ok())
+        .filter_map(|line| {
+            line.split("deciding_us=")
+                .nth(1)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
         .collect();
-    ensure!(found.len() > 1000, "the log tells of only {} pages", found.len());
+    ensure!(
+        found.len() > 1000,
+        "the log tells of only {} pages",
+        found.len()
+    );
     found.sort_by(f64::total_cmp);
     Ok(found[found.len() / 2])
 }

@@ -23,25 +23,39 @@ const CHANCE: f64 = 0.001;
 fn main() -> anyhow::Result<()> {
     let as_json = std::env::args().any(|argument| argument == "--json");
     // One stranger is told to wait after a few attempts; so many come from as many places.
-    let server = Setup::default().flag("--trusted-proxies", "127.0.0.1").start();
+    let server = Setup::default()
+        .flag("--trusted-proxies", "127.0.0.1")
+        .start();
     eprintln!("creating {RUNS} users");
     for number in 0..RUNS {
         server.setup.user_without_factor(&known(number));
     }
     let mut asked = Vec::new();
     for question in [
-        Question { what: "log in, wrong password", path: "/login", form: |account| format!("user={account}&password=not-the-right-one") },
+        Question {
+            what: "log in, wrong password",
+            path: "/login",
+            form: |account| format!("user={account}&password=not-the-right-one"),
+        },
         // In another form than passwords are compared in: one hash more, for known and unknown alike.
         Question {
             what: "log in, wrong password, decomposed letters",
             path: "/login",
             form: |account| format!("user={account}&password=not-the-right-one-cre%CC%80me"),
         },
-        Question { what: "ask for a new password", path: "/password/forgot", form: |account| format!("user={account}%40example.org") },
+        Question {
+            what: "ask for a new password",
+            path: "/password/forgot",
+            form: |account| format!("user={account}%40example.org"),
+        },
         Question {
             what: "register an address",
             path: "/register",
-            form: |account| format!("user-name=new-{account}&email={account}%40example.org&password=seven+lamps+under+the+bridge"),
+            form: |account| {
+                format!(
+                    "user-name=new-{account}&email={account}%40example.org&password=seven+lamps+under+the+bridge"
+                )
+            },
         },
     ] {
         eprintln!("{}: {} runs", question.what, 2 * RUNS);
@@ -55,10 +69,19 @@ fn main() -> anyhow::Result<()> {
                 json!({"what": what, "known_ms": known_ms, "unknown_ms": unknown_ms, "difference_ms": difference_ms, "noise_ms": noise_ms})
             })
             .collect();
-        println!("{}", json!({"bench": "timing", "runs": RUNS, "compared": rows}));
+        println!(
+            "{}",
+            json!({"bench": "timing", "runs": RUNS, "compared": rows})
+        );
     } else {
-        println!("\nanswers for known and unknown accounts, {RUNS} runs each, medians in milliseconds");
-        let mut table = vec![["", "known", "unknown", "difference", "noise"].map(str::to_owned).to_vec()];
+        println!(
+            "\nanswers for known and unknown accounts, {RUNS} runs each, medians in milliseconds"
+        );
+        let mut table = vec![
+            ["", "known", "unknown", "difference", "noise"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
         table.extend(asked.iter().map(|(what, told)| {
             vec![
                 (*what).to_owned(),
@@ -70,8 +93,16 @@ fn main() -> anyhow::Result<()> {
         }));
         print_table(&table);
     }
-    let telling: Vec<&str> = asked.iter().filter(|(_, told)| told.difference_ms > told.noise_ms).map(|(what, _)| *what).collect();
-    ensure!(telling.is_empty(), "the time tells known from unknown accounts: {}", telling.join(", "));
+    let telling: Vec<&str> = asked
+        .iter()
+        .filter(|(_, told)| told.difference_ms > told.noise_ms)
+        .map(|(what, _)| *what)
+        .collect();
+    ensure!(
+        telling.is_empty(),
+        "the time tells known from unknown accounts: {}",
+        telling.join(", ")
+    );
     Ok(())
 }
 
@@ -110,19 +141,31 @@ impl Question {
             // Who comes first changes, so that neither profits from the other.
             for turn in 0..2 {
                 let side = (turn + number) % 2;
-                let account = if side == 0 { known(number) } else { unknown(number) };
+                let account = if side == 0 {
+                    known(number)
+                } else {
+                    unknown(number)
+                };
                 let place = format!("10.{}.{}.{}", 1 + self.what.len(), number % 250, 1 + side);
                 let request = Request::new("POST", self.path)
                     .header("Origin", &origin)
                     .header("Sec-Fetch-Site", "same-origin")
                     .header("Accept", "text/html")
                     .header("X-Forwarded-For", &place)
-                    .body("application/x-www-form-urlencoded", (self.form)(&account).into_bytes());
+                    .body(
+                        "application/x-www-form-urlencoded",
+                        (self.form)(&account).into_bytes(),
+                    );
                 let start = Instant::now();
                 let answer = connection.send(&request)?;
                 times[side].push(start.elapsed());
                 let text = without_names(&answer, &account);
-                ensure!(said.get_or_insert_with(|| text.clone()) == &text, "{}: answers differ:\n{}\n{text}", self.what, said.unwrap_or_default());
+                ensure!(
+                    said.get_or_insert_with(|| text.clone()) == &text,
+                    "{}: answers differ:\n{}\n{text}",
+                    self.what,
+                    said.unwrap_or_default()
+                );
             }
         }
         Ok(Told::of(&times))
@@ -132,13 +175,32 @@ impl Question {
 /// Status and page, without what was typed and without the ids of decisions.
 fn without_names(answer: &Response, account: &str) -> String {
     let text = answer.text().replace(account, "…");
-    let words: Vec<&str> = text.split_whitespace().map(|word| if word.matches('-').count() >= 4 && word.len() > 30 { "…" } else { word }).collect();
-    format!("{} {} {}", answer.status, answer.header("Location").unwrap_or(""), words.join(" "))
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .map(|word| {
+            if word.matches('-').count() >= 4 && word.len() > 30 {
+                "…"
+            } else {
+                word
+            }
+        })
+        .collect();
+    format!(
+        "{} {} {}",
+        answer.status,
+        answer.header("Location").unwrap_or(""),
+        words.join(" ")
+    )
 }
 
 impl Told {
     fn of([known, unknown]: &[Vec<Duration>; 2]) -> Self {
-        let milliseconds = |times: &[Duration]| -> Vec<f64> { times.iter().map(|time| time.as_secs_f64() * 1000.0).collect() };
+        let milliseconds = |times: &[Duration]| -> Vec<f64> {
+            times
+                .iter()
+                .map(|time| time.as_secs_f64() * 1000.0)
+                .collect()
+        };
         let (known, unknown) = (milliseconds(known), milliseconds(unknown));
         let mut together = [known.clone(), unknown.clone()].concat();
         let mut random = Shuffle(0x9e37_79b9_7f4a_7c15);
@@ -152,7 +214,12 @@ impl Told {
         differences.sort_by(f64::total_cmp);
         let noise_ms = differences[((SHUFFLES as f64) * (1.0 - CHANCE)) as usize];
         let (known_ms, unknown_ms) = (median(&known), median(&unknown));
-        Self { known_ms, unknown_ms, difference_ms: (known_ms - unknown_ms).abs(), noise_ms }
+        Self {
+            known_ms,
+            unknown_ms,
+            difference_ms: (known_ms - unknown_ms).abs(),
+            noise_ms,
+        }
     }
 }
 

@@ -5,7 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
-use cedar_policy::{Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression};
+use cedar_policy::{
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    RestrictedExpression,
+};
 use policy_engine::contract::{self, Principal, TokenScope};
 
 use super::Objections;
@@ -196,10 +199,24 @@ const GROUPS: &[(&str, &[&str])] = &[
             "policy-set:activate",
         ],
     ),
-    ("open", &["index:read", "file:download", "session:start", "account:create", "password:reset", "email:verify", "token:mint"]),
+    (
+        "open",
+        &[
+            "index:read",
+            "file:download",
+            "session:start",
+            "account:create",
+            "password:reset",
+            "email:verify",
+            "token:mint",
+        ],
+    ),
     ("uploads", &["file:upload", "project:create"]),
     ("releases", &["release:publish", "release:reject"]),
-    ("not-for-sessions", &["file:upload", "project:create", "token:mint"]),
+    (
+        "not-for-sessions",
+        &["file:upload", "project:create", "token:mint"],
+    ),
 ];
 
 /// Cedar with the rules loaded.
@@ -219,7 +236,15 @@ impl Cedar {
     /// Parses the rules.
     pub fn new() -> anyhow::Result<Self> {
         let policies = PolicySet::from_str(RULES)?;
-        let names = policies.policies().map(|policy| (policy.id().to_string(), policy.annotation("id").unwrap_or_default().to_owned())).collect();
+        let names = policies
+            .policies()
+            .map(|policy| {
+                (
+                    policy.id().to_string(),
+                    policy.annotation("id").unwrap_or_default().to_owned(),
+                )
+            })
+            .collect();
         Ok(Self {
             authorizer: Authorizer::new(),
             policies,
@@ -235,39 +260,68 @@ impl Cedar {
     /// Converts and decides.
     pub fn decide(&self, case: &Case) -> anyhow::Result<Objections> {
         let request = self.convert(case)?;
-        let response = self.authorizer.is_authorized(&request, &self.policies, &self.entities);
+        let response = self
+            .authorizer
+            .is_authorized(&request, &self.policies, &self.entities);
         if let Some(error) = response.diagnostics().errors().next() {
             anyhow::bail!("cedar: {error}");
         }
         if response.decision() == cedar_policy::Decision::Allow {
             return Ok(Objections::new());
         }
-        Ok(response.diagnostics().reason().filter_map(|id| self.names.get::<str>(id.as_ref()).cloned()).collect())
+        Ok(response
+            .diagnostics()
+            .reason()
+            .filter_map(|id| self.names.get::<str>(id.as_ref()).cloned())
+            .collect())
     }
 
     fn convert(&self, case: &Case) -> anyhow::Result<Request> {
         let context = &case.context;
         let principal = match &context.principal {
-            Principal::User(user) => EntityUid::from_type_name_and_id(self.user.clone(), EntityId::new(&user.name)),
+            Principal::User(user) => {
+                EntityUid::from_type_name_and_id(self.user.clone(), EntityId::new(&user.name))
+            }
             _ => EntityUid::from_type_name_and_id(self.nobody.clone(), EntityId::new("nobody")),
         };
-        let action = EntityUid::from_type_name_and_id(self.action.clone(), EntityId::new(context.action.as_str()));
-        let project = context.project.as_ref().map_or("", |project| project.name.as_str());
-        let resource = EntityUid::from_type_name_and_id(self.project.clone(), EntityId::new(project));
-        Ok(Request::new(principal, action, resource, Context::from_pairs(facts(case))?, None)?)
+        let action = EntityUid::from_type_name_and_id(
+            self.action.clone(),
+            EntityId::new(context.action.as_str()),
+        );
+        let project = context
+            .project
+            .as_ref()
+            .map_or("", |project| project.name.as_str());
+        let resource =
+            EntityUid::from_type_name_and_id(self.project.clone(), EntityId::new(project));
+        Ok(Request::new(
+            principal,
+            action,
+            resource,
+            Context::from_pairs(facts(case))?,
+            None,
+        )?)
     }
 }
 
 /// Every action that is in a group, with its groups.
 fn actions() -> anyhow::Result<Vec<Entity>> {
-    let uid = |name: &str| -> anyhow::Result<EntityUid> { Ok(EntityUid::from_type_name_and_id("Action".parse()?, EntityId::new(name))) };
+    let uid = |name: &str| -> anyhow::Result<EntityUid> {
+        Ok(EntityUid::from_type_name_and_id(
+            "Action".parse()?,
+            EntityId::new(name),
+        ))
+    };
     let mut parents: HashMap<&str, HashSet<EntityUid>> = HashMap::new();
     for (group, actions) in GROUPS {
         for action in *actions {
             parents.entry(action).or_default().insert(uid(group)?);
         }
     }
-    parents.into_iter().map(|(action, groups)| Ok(Entity::new_no_attrs(uid(action)?, groups))).collect()
+    parents
+        .into_iter()
+        .map(|(action, groups)| Ok(Entity::new_no_attrs(uid(action)?, groups)))
+        .collect()
 }
 
 fn text(value: &str) -> RestrictedExpression {
@@ -279,14 +333,30 @@ fn number(value: u64) -> RestrictedExpression {
 }
 
 fn record(fields: Vec<(&str, RestrictedExpression)>) -> anyhow::Result<RestrictedExpression> {
-    Ok(RestrictedExpression::new_record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)))?)
+    Ok(RestrictedExpression::new_record(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    )?)
 }
 
 /// The facts that the policies ask for, and no others.
 fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
     let flag = RestrictedExpression::new_bool;
-    let contract::Context { now, credential, principal, token, assurance, project, release, .. } = &case.context;
-    let mut facts = vec![("now", number(*now)), ("credential", text(credential.as_str()))];
+    let contract::Context {
+        now,
+        credential,
+        principal,
+        token,
+        assurance,
+        project,
+        release,
+        ..
+    } = &case.context;
+    let mut facts = vec![
+        ("now", number(*now)),
+        ("credential", text(credential.as_str())),
+    ];
     let mut add = |name, fields| facts.push((name, record(fields).expect("field names differ")));
     if let Principal::User(user) = principal {
         add(
@@ -296,25 +366,60 @@ fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
                 ("age", number(user.age)),
                 ("email_verified", flag(user.email_verified)),
                 ("totp", flag(user.factors.contains(contract::Factors::TOTP))),
-                ("webauthn", flag(user.factors.contains(contract::Factors::WEBAUTHN))),
+                (
+                    "webauthn",
+                    flag(user.factors.contains(contract::Factors::WEBAUTHN)),
+                ),
                 ("staff", flag(user.staff)),
             ],
         );
     }
     if let Some(token) = token {
-        let mut fields = vec![("id", text(&token.id)), ("age", number(token.age)), ("made_with_second_factor", flag(token.made_with_second_factor))];
-        fields.extend(token.expires_in.map(|seconds| ("expires_in", number(seconds))));
-        fields.extend(token.last_used.map(|seconds| ("last_used", number(seconds))));
+        let mut fields = vec![
+            ("id", text(&token.id)),
+            ("age", number(token.age)),
+            (
+                "made_with_second_factor",
+                flag(token.made_with_second_factor),
+            ),
+        ];
+        fields.extend(
+            token
+                .expires_in
+                .map(|seconds| ("expires_in", number(seconds))),
+        );
+        fields.extend(
+            token
+                .last_used
+                .map(|seconds| ("last_used", number(seconds))),
+        );
         if let TokenScope::Projects(projects) = &token.scope {
-            fields.push(("projects", RestrictedExpression::new_set(projects.iter().map(|name| text(name)))));
+            fields.push((
+                "projects",
+                RestrictedExpression::new_set(projects.iter().map(|name| text(name))),
+            ));
         }
         add("token", fields);
     }
     if let Some(assurance) = assurance {
         let mut fields = vec![("password_state", text(assurance.password_state.as_str()))];
-        fields.extend(assurance.password_age.map(|seconds| ("password_age", number(seconds))));
-        fields.extend(assurance.second_factor.as_ref().map(|proof| ("second_factor", text(proof.factor.as_str()))));
-        fields.extend(assurance.second_factor.as_ref().map(|proof| ("second_factor_age", number(proof.age))));
+        fields.extend(
+            assurance
+                .password_age
+                .map(|seconds| ("password_age", number(seconds))),
+        );
+        fields.extend(
+            assurance
+                .second_factor
+                .as_ref()
+                .map(|proof| ("second_factor", text(proof.factor.as_str()))),
+        );
+        fields.extend(
+            assurance
+                .second_factor
+                .as_ref()
+                .map(|proof| ("second_factor_age", number(proof.age))),
+        );
         add("assurance", fields);
     }
     if let Some(project) = project {
@@ -334,9 +439,17 @@ fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
             ("state", text(release.state.as_str())),
             ("age", number(release.age)),
             ("order", text(release.order.as_str())),
-            ("staged_by_this_credential", flag(release.staged_by_this_credential)),
+            (
+                "staged_by_this_credential",
+                flag(release.staged_by_this_credential),
+            ),
         ];
-        fields.extend(release.newest.as_ref().map(|version| ("newest", text(version))));
+        fields.extend(
+            release
+                .newest
+                .as_ref()
+                .map(|version| ("newest", text(version))),
+        );
         add("release", fields);
     }
     let owner = &case.owner;
@@ -350,5 +463,8 @@ fn facts(case: &Case) -> Vec<(String, RestrictedExpression)> {
             ("staging", text(STAGING[owner.staging])),
         ],
     );
-    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    facts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

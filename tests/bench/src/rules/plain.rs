@@ -35,13 +35,29 @@ fn user(context: &Context) -> Option<&User> {
 }
 
 fn proven_within(context: &Context, seconds: u64) -> bool {
-    context.assurance.as_ref().and_then(|assurance| assurance.second_factor.as_ref()).is_some_and(|proof| proof.age <= seconds)
+    context
+        .assurance
+        .as_ref()
+        .and_then(|assurance| assurance.second_factor.as_ref())
+        .is_some_and(|proof| proof.age <= seconds)
 }
 
 fn restrict_routes(context: &Context, found: &mut Vec<&'static str>) {
-    use Action::{AccountCreate, EmailVerify, FileDownload, FileUpload, IndexRead, PasswordReset, SessionStart, TokenMint};
+    use Action::{
+        AccountCreate, EmailVerify, FileDownload, FileUpload, IndexRead, PasswordReset,
+        SessionStart, TokenMint,
+    };
     let action = context.action;
-    let open = matches!(action, IndexRead | FileDownload | SessionStart | AccountCreate | PasswordReset | EmailVerify | TokenMint);
+    let open = matches!(
+        action,
+        IndexRead
+            | FileDownload
+            | SessionStart
+            | AccountCreate
+            | PasswordReset
+            | EmailVerify
+            | TokenMint
+    );
     let allowed = match context.credential {
         CredentialKind::None => open,
         CredentialKind::Session => !uploads(action) && action != TokenMint,
@@ -50,7 +66,11 @@ fn restrict_routes(context: &Context, found: &mut Vec<&'static str>) {
         CredentialKind::PublisherToken => action == FileUpload,
     };
     if !allowed {
-        found.push(if context.credential == CredentialKind::None { "restrict-routes/credential-required" } else { "restrict-routes/credential-not-allowed" });
+        found.push(if context.credential == CredentialKind::None {
+            "restrict-routes/credential-required"
+        } else {
+            "restrict-routes/credential-not-allowed"
+        });
     }
 }
 
@@ -85,7 +105,9 @@ fn require_second_factor(context: &Context, found: &mut Vec<&'static str>) {
             | A::DecisionRead
             | A::AuditRead
     );
-    let Some(user) = user(context).filter(|_| guarded) else { return };
+    let Some(user) = user(context).filter(|_| guarded) else {
+        return;
+    };
     if !user.email_verified {
         found.push("require-second-factor/verified-email-required");
     }
@@ -122,8 +144,15 @@ fn require_recent_proof(context: &Context, found: &mut Vec<&'static str>) {
             | A::RecoveryCodesGenerate
             | A::PolicySetActivate
     );
-    let Some(user) = user(context).filter(|_| sensitive && context.credential == CredentialKind::Session) else { return };
-    let password_age = context.assurance.as_ref().and_then(|assurance| assurance.password_age);
+    let Some(user) =
+        user(context).filter(|_| sensitive && context.credential == CredentialKind::Session)
+    else {
+        return;
+    };
+    let password_age = context
+        .assurance
+        .as_ref()
+        .and_then(|assurance| assurance.password_age);
     if user.factors.is_empty() {
         if password_age.is_none_or(|age| age > PROOF_WITHIN) {
             found.push("require-recent-proof/recent-password-required");
@@ -166,12 +195,18 @@ fn owner_mandate(context: &Context, owner: &OwnerChoices, found: &mut Vec<&'stat
         found.push("owner-mandate/second-factor-required");
     }
     let looking = matches!(context.action, A::ReleasePreview | A::ProjectManage);
-    if context.credential == CredentialKind::Session && !looking && owner.fresh_within > 0 && !proven_within(context, owner.fresh_within.into()) {
+    if context.credential == CredentialKind::Session
+        && !looking
+        && owner.fresh_within > 0
+        && !proven_within(context, owner.fresh_within.into())
+    {
         found.push("owner-mandate/fresh-second-factor-required");
     }
     if context.credential == CredentialKind::ApiToken && uploads(context.action) {
         let token = context.token.as_ref();
-        if owner.project_tokens_only && !token.is_some_and(|token| matches!(token.scope, TokenScope::Projects(_))) {
+        if owner.project_tokens_only
+            && !token.is_some_and(|token| matches!(token.scope, TokenScope::Projects(_)))
+        {
             found.push("owner-mandate/project-token-required");
         }
         if owner.strong_tokens_only && !token.is_some_and(|token| token.made_with_second_factor) {
@@ -183,13 +218,20 @@ fn owner_mandate(context: &Context, owner: &OwnerChoices, found: &mut Vec<&'stat
 fn staged_release(context: &Context, owner: &OwnerChoices, found: &mut Vec<&'static str>) {
     match context.action {
         Action::FileUpload => {
-            let automation = matches!(context.credential, CredentialKind::ApiToken | CredentialKind::PublisherToken);
+            let automation = matches!(
+                context.credential,
+                CredentialKind::ApiToken | CredentialKind::PublisherToken
+            );
             if owner.staging == 2 || owner.staging == 1 && automation {
                 found.push("staged-release/staged");
             }
         }
         Action::ReleasePublish | Action::ReleaseReject => {
-            if context.release.as_ref().is_some_and(|release| release.staged_by_this_credential) {
+            if context
+                .release
+                .as_ref()
+                .is_some_and(|release| release.staged_by_this_credential)
+            {
                 found.push("staged-release/staged-by-this-credential");
             } else if context.credential != CredentialKind::Session || user(context).is_none() {
                 found.push("staged-release/person-required");

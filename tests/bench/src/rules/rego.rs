@@ -88,12 +88,21 @@ impl Rego {
     pub fn decide(&mut self, case: &Case) -> anyhow::Result<Objections> {
         self.machine.set_input(convert(case));
         let found = self.machine.execute()?;
-        found.as_set()?.iter().map(|value| Ok(value.as_string()?.to_string())).collect()
+        found
+            .as_set()?
+            .iter()
+            .map(|value| Ok(value.as_string()?.to_string()))
+            .collect()
     }
 }
 
 fn object(fields: Vec<(&str, Value)>) -> Value {
-    Value::from(fields.into_iter().map(|(name, value)| (Value::from(name), value)).collect::<BTreeMap<Value, Value>>())
+    Value::from(
+        fields
+            .into_iter()
+            .map(|(name, value)| (Value::from(name), value))
+            .collect::<BTreeMap<Value, Value>>(),
+    )
 }
 
 fn text(value: &str) -> Value {
@@ -102,8 +111,22 @@ fn text(value: &str) -> Value {
 
 /// The facts that the policies ask for, and no others.
 fn convert(case: &Case) -> Value {
-    let contract::Context { action, now, credential, principal, token, assurance, project, release, .. } = &case.context;
-    let mut facts = vec![("action", text(action.as_str())), ("now", Value::from(*now)), ("credential", text(credential.as_str()))];
+    let contract::Context {
+        action,
+        now,
+        credential,
+        principal,
+        token,
+        assurance,
+        project,
+        release,
+        ..
+    } = &case.context;
+    let mut facts = vec![
+        ("action", text(action.as_str())),
+        ("now", Value::from(*now)),
+        ("credential", text(credential.as_str())),
+    ];
     if let Principal::User(user) = principal {
         facts.push((
             "user",
@@ -111,27 +134,64 @@ fn convert(case: &Case) -> Value {
                 ("name", text(&user.name)),
                 ("age", Value::from(user.age)),
                 ("email_verified", Value::from(user.email_verified)),
-                ("totp", Value::from(user.factors.contains(contract::Factors::TOTP))),
-                ("webauthn", Value::from(user.factors.contains(contract::Factors::WEBAUTHN))),
+                (
+                    "totp",
+                    Value::from(user.factors.contains(contract::Factors::TOTP)),
+                ),
+                (
+                    "webauthn",
+                    Value::from(user.factors.contains(contract::Factors::WEBAUTHN)),
+                ),
                 ("staff", Value::from(user.staff)),
             ]),
         ));
     }
     if let Some(token) = token {
-        let mut fields =
-            vec![("id", text(&token.id)), ("age", Value::from(token.age)), ("made_with_second_factor", Value::from(token.made_with_second_factor))];
-        fields.extend(token.expires_in.map(|seconds| ("expires_in", Value::from(seconds))));
-        fields.extend(token.last_used.map(|seconds| ("last_used", Value::from(seconds))));
+        let mut fields = vec![
+            ("id", text(&token.id)),
+            ("age", Value::from(token.age)),
+            (
+                "made_with_second_factor",
+                Value::from(token.made_with_second_factor),
+            ),
+        ];
+        fields.extend(
+            token
+                .expires_in
+                .map(|seconds| ("expires_in", Value::from(seconds))),
+        );
+        fields.extend(
+            token
+                .last_used
+                .map(|seconds| ("last_used", Value::from(seconds))),
+        );
         if let TokenScope::Projects(projects) = &token.scope {
-            fields.push(("projects", Value::from(projects.iter().map(|name| text(name)).collect::<Vec<_>>())));
+            fields.push((
+                "projects",
+                Value::from(projects.iter().map(|name| text(name)).collect::<Vec<_>>()),
+            ));
         }
         facts.push(("token", object(fields)));
     }
     if let Some(assurance) = assurance {
         let mut fields = vec![("password_state", text(assurance.password_state.as_str()))];
-        fields.extend(assurance.password_age.map(|seconds| ("password_age", Value::from(seconds))));
-        fields.extend(assurance.second_factor.as_ref().map(|proof| ("second_factor", text(proof.factor.as_str()))));
-        fields.extend(assurance.second_factor.as_ref().map(|proof| ("second_factor_age", Value::from(proof.age))));
+        fields.extend(
+            assurance
+                .password_age
+                .map(|seconds| ("password_age", Value::from(seconds))),
+        );
+        fields.extend(
+            assurance
+                .second_factor
+                .as_ref()
+                .map(|proof| ("second_factor", text(proof.factor.as_str()))),
+        );
+        fields.extend(
+            assurance
+                .second_factor
+                .as_ref()
+                .map(|proof| ("second_factor_age", Value::from(proof.age))),
+        );
         facts.push(("assurance", object(fields)));
     }
     if let Some(project) = project {
@@ -151,9 +211,17 @@ fn convert(case: &Case) -> Value {
             ("state", text(release.state.as_str())),
             ("age", Value::from(release.age)),
             ("order", text(release.order.as_str())),
-            ("staged_by_this_credential", Value::from(release.staged_by_this_credential)),
+            (
+                "staged_by_this_credential",
+                Value::from(release.staged_by_this_credential),
+            ),
         ];
-        fields.extend(release.newest.as_ref().map(|version| ("newest", text(version))));
+        fields.extend(
+            release
+                .newest
+                .as_ref()
+                .map(|version| ("newest", text(version))),
+        );
         facts.push(("release", object(fields)));
     }
     let owner = &case.owner;
@@ -162,7 +230,10 @@ fn convert(case: &Case) -> Value {
         object(vec![
             ("second_factor", Value::from(owner.second_factor)),
             ("fresh_within", Value::from(owner.fresh_within)),
-            ("project_tokens_only", Value::from(owner.project_tokens_only)),
+            (
+                "project_tokens_only",
+                Value::from(owner.project_tokens_only),
+            ),
             ("strong_tokens_only", Value::from(owner.strong_tokens_only)),
             ("staging", text(STAGING[owner.staging])),
         ]),

@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::factors::{EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, ProposeKey, RenameKey};
+use identity::factors::{
+    EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, ProposeKey, RenameKey,
+};
 use model::{Action, KeyId};
 
 use super::super::{Look, challenge, form_layout, renewed, session};
@@ -27,7 +29,13 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let session = session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
-    let permit = exchange.decide(ProposeKey { user, session, kind: kind(&form) }).await?;
+    let permit = exchange
+        .decide(ProposeKey {
+            user,
+            session,
+            kind: kind(&form),
+        })
+        .await?;
     match exchange.app.identity.propose_key(permit).await {
         Ok(proposed) => json(&challenge(&proposed)),
         Err(error) => {
@@ -50,9 +58,22 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let session = session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let (kind, name) = (form.text("kind"), form.text("name").trim());
-    let answer = KeyAnswer { ceremony: form.text("ceremony").to_owned(), response: form.text("response").to_owned() };
+    let answer = KeyAnswer {
+        ceremony: form.text("ceremony").to_owned(),
+        response: form.text("response").to_owned(),
+    };
     let unanswered = answer.response.is_empty();
-    let permit = exchange.decide_page(EnrollKey { user, session, name: name.to_owned(), answer }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            EnrollKey {
+                user,
+                session,
+                name: name.to_owned(),
+                answer,
+            },
+            &form,
+        )
+        .await?;
     if unanswered {
         // Back from a step-up that came before the key was asked for.
         return super::show_proven(&exchange, kind, name).await;
@@ -60,7 +81,14 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     match exchange.app.identity.enroll_key(permit).await {
         Ok((_, session)) => renewed(&exchange, session, "/account/factors/?notice=key-added"),
         Err(error) => {
-            let field = if matches!(error, FactorError::InvalidKeyName | FactorError::KeyNameTaken) { "name" } else { "" };
+            let field = if matches!(
+                error,
+                FactorError::InvalidKeyName | FactorError::KeyNameTaken
+            ) {
+                "name"
+            } else {
+                ""
+            };
             super::again(&exchange, error, field, kind, name).await
         }
     }
@@ -70,37 +98,67 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
 async fn listed(exchange: &Exchange) -> Result<(KeyId, String), Problem> {
     let user = exchange.person()?.id;
     let wanted: Option<KeyId> = exchange.parameters.get("key").parse().ok();
-    let overview = exchange.app.identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?;
+    let overview = exchange
+        .app
+        .identity
+        .factors_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?;
     let known = overview.keys.into_iter().find(|key| Some(key.id) == wanted);
-    known.map(|key| (key.id, key.name)).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such key."))
+    known
+        .map(|key| (key.id, key.name))
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such key."))
 }
 
 /// `GET /account/factors/keys/{key}/rename`
 pub(crate) async fn rename_page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     let (key, name) = listed(&exchange).await?;
     show_rename(&exchange, Errors::new(), key, &name)
 }
 
 fn show_rename(exchange: &Exchange, errors: Errors, key: KeyId, name: &str) -> Answer {
     let layout = form_layout(exchange, "Rename a key", &errors);
-    exchange.render(&RenamePage { layout, errors, key, key_name: name })
+    exchange.render(&RenamePage {
+        layout,
+        errors,
+        key,
+        key_name: name,
+    })
 }
 
 /// `POST /account/factors/keys/{key}/rename`
 pub(crate) async fn rename(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::AccountUpdate), &form).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountUpdate), &form)
+        .await?;
     let (key, _) = listed(&exchange).await?;
     let name = form.text("name").trim();
-    let permit = exchange.decide_page(RenameKey { user, key, name: name.to_owned() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            RenameKey {
+                user,
+                key,
+                name: name.to_owned(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.rename_key(permit).await {
         Ok(()) => exchange.see_other("/account/factors/?notice=key-renamed"),
         Err(error) => {
             let (status, text) = super::told(&exchange, error)?;
-            status.of(show_rename(&exchange, Errors::of_field("name", text), key, name))
+            status.of(show_rename(
+                &exchange,
+                Errors::of_field("name", text),
+                key,
+                name,
+            ))
         }
     }
 }
@@ -108,7 +166,9 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
 /// `GET /account/factors/keys/{key}/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     let (key, name) = listed(&exchange).await?;
     super::removal(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
 }
@@ -116,7 +176,9 @@ pub(crate) async fn removal(exchange: Exchange) -> Answer {
 /// `POST /account/factors/keys/{key}/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::FactorRemove), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::FactorRemove), &Form::none())
+        .await?;
     let (key, name) = listed(&exchange).await?;
     super::remove(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
 }

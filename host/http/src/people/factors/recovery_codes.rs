@@ -28,12 +28,25 @@ pages!(CodesPage<'_>);
 /// `GET /account/factors/recovery-codes`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
-    let recovery = exchange.app.identity.factors_of(user).await.map_err(|error| exchange.unavailable(error))?.recovery;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
+    let recovery = exchange
+        .app
+        .identity
+        .factors_of(user)
+        .await
+        .map_err(|error| exchange.unavailable(error))?
+        .recovery;
     if recovery.total == 0 {
         return exchange.see_other("/account/factors/");
     }
-    show(&exchange, Errors::new(), Vec::new(), recovery.confirmed_at.is_some())
+    show(
+        &exchange,
+        Errors::new(),
+        Vec::new(),
+        recovery.confirmed_at.is_some(),
+    )
 }
 
 fn show(exchange: &Exchange, errors: Errors, codes: Vec<&str>, confirmed: bool) -> Answer {
@@ -41,18 +54,35 @@ fn show(exchange: &Exchange, errors: Errors, codes: Vec<&str>, confirmed: bool) 
     if !codes.is_empty() {
         layout = layout.with_copying();
     }
-    let (registry, user) = (exchange.app.public_url(), exchange.person()?.name.as_written());
-    exchange.render(&CodesPage { layout, errors, registry, user, codes, confirmed })
+    let (registry, user) = (
+        exchange.app.public_url(),
+        exchange.person()?.name.as_written(),
+    );
+    exchange.render(&CodesPage {
+        layout,
+        errors,
+        registry,
+        user,
+        codes,
+        confirmed,
+    })
 }
 
 /// `POST /account/factors/recovery-codes`
 pub(crate) async fn generate(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let permit = exchange.decide_page(GenerateRecoveryCodes { user }, &form).await?;
+    let permit = exchange
+        .decide_page(GenerateRecoveryCodes { user }, &form)
+        .await?;
     match exchange.app.identity.generate_recovery_codes(permit).await {
         // In this answer and nowhere else.
-        Ok(codes) => show(&exchange, Errors::new(), codes.iter().map(|code| code.expose().as_str()).collect(), false),
+        Ok(codes) => show(
+            &exchange,
+            Errors::new(),
+            codes.iter().map(|code| code.expose().as_str()).collect(),
+            false,
+        ),
         Err(error) => super::again(&exchange, error, "", "", "").await,
     }
 }
@@ -61,12 +91,30 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let form = exchange.form().await?;
-    let _ = exchange.decide_page(Look(Action::RecoveryCodesGenerate), &form).await?;
+    let _ = exchange
+        .decide_page(Look(Action::RecoveryCodesGenerate), &form)
+        .await?;
     if form.text("code").is_empty() {
         // Also who comes back from a step-up: codes are not kept for them.
-        return with_status(StatusCode::UNPROCESSABLE_ENTITY, show(&exchange, Errors::of_field("code", "Type one of your recovery codes"), Vec::new(), false));
+        return with_status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            show(
+                &exchange,
+                Errors::of_field("code", "Type one of your recovery codes"),
+                Vec::new(),
+                false,
+            ),
+        );
     }
-    let permit = exchange.decide_page(ConfirmRecoveryCodes { user, code: form.text("code").to_owned() }, &form).await?;
+    let permit = exchange
+        .decide_page(
+            ConfirmRecoveryCodes {
+                user,
+                code: form.text("code").to_owned(),
+            },
+            &form,
+        )
+        .await?;
     match exchange.app.identity.confirm_recovery_codes(permit).await {
         Ok(()) => exchange.see_other("/account/factors/?notice=codes-confirmed"),
         Err(error) => {
@@ -76,7 +124,12 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             if wrong {
                 text = "This is not one of your unused recovery codes".to_owned();
             }
-            status.of(show(&exchange, Errors::of_field("code", text), Vec::new(), false))
+            status.of(show(
+                &exchange,
+                Errors::of_field("code", text),
+                Vec::new(),
+                false,
+            ))
         }
     }
 }

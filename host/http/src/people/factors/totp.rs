@@ -29,7 +29,9 @@ pages!(TotpPage<'_>);
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let session = session(&exchange, Action::FactorEnroll).await?;
-    let permit = exchange.decide_page(ProposeTotp { user, session }, &Form::none()).await?;
+    let permit = exchange
+        .decide_page(ProposeTotp { user, session }, &Form::none())
+        .await?;
     match exchange.app.identity.propose_totp_for(permit).await {
         Ok(proposed) => show(&exchange, Errors::new(), &proposed),
         Err(error) => super::again(&exchange, error, "", "", "").await,
@@ -40,7 +42,10 @@ fn show(exchange: &Exchange, errors: Errors, proposed: &ProposedTotp) -> Answer 
     let page = TotpPage {
         layout: form_layout(exchange, "Set up a one-time password app", &errors).with_copying(),
         errors,
-        picture: qr_code::svg(proposed.url.expose(), "QR code with the key for your app; the same as the text below it"),
+        picture: qr_code::svg(
+            proposed.url.expose(),
+            "QR code with the key for your app; the same as the text below it",
+        ),
         secret: in_groups(proposed.secret.expose()),
         url: proposed.url.expose(),
         ceremony: proposed.ceremony.expose(),
@@ -51,7 +56,11 @@ fn show(exchange: &Exchange, errors: Errors, proposed: &ProposedTotp) -> Answer 
 /// `abcd efgh ij`: easier to type from one screen into another.
 fn in_groups(secret: &str) -> String {
     let characters: Vec<char> = secret.chars().collect();
-    characters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+    characters
+        .chunks(4)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// `POST /account/factors/totp`
@@ -59,15 +68,30 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let user = exchange.person()?.id;
     let session = session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
-    let (ceremony, code) = (form.text("ceremony").to_owned(), form.text("code").to_owned());
-    let target = ConfirmTotp { user, session, ceremony: ceremony.clone(), code };
+    let (ceremony, code) = (
+        form.text("ceremony").to_owned(),
+        form.text("code").to_owned(),
+    );
+    let target = ConfirmTotp {
+        user,
+        session,
+        ceremony: ceremony.clone(),
+        code,
+    };
     let permit = exchange.decide_page(target, &form).await?;
     match exchange.app.identity.confirm_totp(permit).await {
         Ok(session) => renewed(&exchange, session, "/account/factors/?notice=factor-added"),
         Err(error @ (FactorError::WrongCode | FactorError::Limited { .. })) => {
             let (status, text) = super::told(&exchange, error)?;
-            match exchange.app.identity.proposed_totp(user, session, &ceremony).await {
-                Ok(proposed) => status.of(show(&exchange, Errors::of_field("code", text), &proposed)),
+            match exchange
+                .app
+                .identity
+                .proposed_totp(user, session, &ceremony)
+                .await
+            {
+                Ok(proposed) => {
+                    status.of(show(&exchange, Errors::of_field("code", text), &proposed))
+                }
                 Err(error) => super::again(&exchange, error, "", "", "").await,
             }
         }
@@ -78,7 +102,9 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
 /// `GET /account/factors/totp/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let _ = exchange.decide_page(Look(Action::AccountRead), &Form::none()).await?;
+    let _ = exchange
+        .decide_page(Look(Action::AccountRead), &Form::none())
+        .await?;
     super::removal(&exchange, FactorName::Totp, WHAT, REMOVE).await
 }
 

@@ -10,13 +10,33 @@ impl Fixture {
     /// In place of a second factor in a login; how many are left, or none if it was not spent.
     async fn spend(&self, person: Person, code: &str) -> Option<u32> {
         let mut unit = self.storage.begin().await.unwrap();
-        if !self.identity.spend_recovery_code(&mut unit, &self.attempt(), &self.user(person).await, code).await.unwrap() {
+        if !self
+            .identity
+            .spend_recovery_code(&mut unit, &self.attempt(), &self.user(person).await, code)
+            .await
+            .unwrap()
+        {
             return None;
         }
         let (at, kind) = (self.clock.now(), EventKind::SessionStarted);
-        let event = AuditEvent { at, kind, actor: Actor::System, user: Some(person.user), project: None, decision: None, detail: serde_json::json!({}) };
+        let event = AuditEvent {
+            at,
+            kind,
+            actor: Actor::System,
+            user: Some(person.user),
+            project: None,
+            decision: None,
+            detail: serde_json::json!({}),
+        };
         unit.commit(&event).await.unwrap();
-        Some(self.identity.factors_of(person.user).await.unwrap().recovery.unused)
+        Some(
+            self.identity
+                .factors_of(person.user)
+                .await
+                .unwrap()
+                .recovery
+                .unused,
+        )
     }
 }
 
@@ -25,18 +45,52 @@ async fn there_are_eight_codes_and_the_database_has_none_of_them() {
     let fixture = Fixture::new().await;
     let ana = fixture.newcomer("ana", true).await;
     let codes = fixture.codes_of(ana).await;
-    assert_eq!(codes.iter().map(|code| code.expose().clone()).collect::<HashSet<_>>().len(), 8);
-    let recovery = fixture.identity.factors_of(ana.user).await.unwrap().recovery;
-    assert_eq!((recovery.total, recovery.unused, recovery.generated_at, recovery.confirmed_at), (8, 8, Some(NOW), None));
-    assert_eq!(fixture.mails().await, [(MailKind::RecoveryCodesGenerated, "ana@example.org".to_owned())]);
+    assert_eq!(
+        codes
+            .iter()
+            .map(|code| code.expose().clone())
+            .collect::<HashSet<_>>()
+            .len(),
+        8
+    );
+    let recovery = fixture
+        .identity
+        .factors_of(ana.user)
+        .await
+        .unwrap()
+        .recovery;
+    assert_eq!(
+        (
+            recovery.total,
+            recovery.unused,
+            recovery.generated_at,
+            recovery.confirmed_at
+        ),
+        (8, 8, Some(NOW), None)
+    );
+    assert_eq!(
+        fixture.mails().await,
+        [(
+            MailKind::RecoveryCodesGenerated,
+            "ana@example.org".to_owned()
+        )]
+    );
 
     let database = std::fs::read(fixture._folder.path().join("test.sqlite")).unwrap();
     let log = std::fs::read(fixture._folder.path().join("test.sqlite-wal")).unwrap_or_default();
     for code in &codes {
         let plain = code.expose().replace('-', "");
         for bytes in [&database, &log] {
-            assert!(!bytes.windows(plain.len()).any(|window| window == plain.as_bytes()));
-            assert!(!bytes.windows(code.expose().len()).any(|window| window == code.expose().as_bytes()));
+            assert!(
+                !bytes
+                    .windows(plain.len())
+                    .any(|window| window == plain.as_bytes())
+            );
+            assert!(
+                !bytes
+                    .windows(code.expose().len())
+                    .any(|window| window == code.expose().as_bytes())
+            );
         }
     }
 }
@@ -50,11 +104,34 @@ async fn a_code_burns_once_and_its_owner_is_told() {
     assert_eq!(fixture.spend(ana, codes[0].expose()).await, Some(7));
     assert_eq!(fixture.spend(ana, codes[0].expose()).await, None);
     // The same code typed otherwise is the same code.
-    assert_eq!(fixture.spend(ana, &codes[0].expose().to_uppercase().replace('-', " ")).await, None);
-    assert_eq!(fixture.spend(ana, &codes[1].expose().to_uppercase().replace('-', " ")).await, Some(6));
-    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::RecoveryCodeUsed; 2]);
+    assert_eq!(
+        fixture
+            .spend(ana, &codes[0].expose().to_uppercase().replace('-', " "))
+            .await,
+        None
+    );
+    assert_eq!(
+        fixture
+            .spend(ana, &codes[1].expose().to_uppercase().replace('-', " "))
+            .await,
+        Some(6)
+    );
+    assert_eq!(
+        fixture
+            .mails()
+            .await
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect::<Vec<_>>(),
+        [MailKind::RecoveryCodeUsed; 2]
+    );
     let used = fixture.details(EventKind::RecoveryCodeUsed).await;
-    assert_eq!(used.iter().map(|detail| detail["left"].as_u64()).collect::<Vec<_>>(), [Some(7), Some(6)]);
+    assert_eq!(
+        used.iter()
+            .map(|detail| detail["left"].as_u64())
+            .collect::<Vec<_>>(),
+        [Some(7), Some(6)]
+    );
 }
 
 #[tokio::test]
@@ -65,9 +142,21 @@ async fn who_has_few_codes_left_is_told_so() {
     for code in &codes[..5] {
         fixture.spend(ana, code.expose()).await.unwrap();
     }
-    assert!(!fixture.mails().await.iter().any(|(kind, _)| *kind == MailKind::RecoveryCodesLow));
+    assert!(
+        !fixture
+            .mails()
+            .await
+            .iter()
+            .any(|(kind, _)| *kind == MailKind::RecoveryCodesLow)
+    );
     assert_eq!(fixture.spend(ana, codes[5].expose()).await, Some(2));
-    assert!(fixture.mails().await.iter().any(|(kind, _)| *kind == MailKind::RecoveryCodesLow));
+    assert!(
+        fixture
+            .mails()
+            .await
+            .iter()
+            .any(|(kind, _)| *kind == MailKind::RecoveryCodesLow)
+    );
 }
 
 #[tokio::test]
@@ -86,7 +175,16 @@ async fn a_code_sent_many_times_at_once_counts_once() {
         counted += usize::from(one.await.unwrap());
     }
     assert_eq!(counted, 1);
-    assert_eq!(fixture.identity.factors_of(ana.user).await.unwrap().recovery.unused, 7);
+    assert_eq!(
+        fixture
+            .identity
+            .factors_of(ana.user)
+            .await
+            .unwrap()
+            .recovery
+            .unused,
+        7
+    );
 }
 
 #[tokio::test]
@@ -97,7 +195,16 @@ async fn new_codes_end_the_old_ones() {
     for code in &old {
         assert_eq!(fixture.spend(ana, code.expose()).await, None);
     }
-    assert_eq!(fixture.identity.factors_of(ana.user).await.unwrap().recovery.confirmed_at, None);
+    assert_eq!(
+        fixture
+            .identity
+            .factors_of(ana.user)
+            .await
+            .unwrap()
+            .recovery
+            .confirmed_at,
+        None
+    );
     assert_eq!(fixture.spend(ana, new[0].expose()).await, Some(7));
 }
 
@@ -115,29 +222,72 @@ async fn a_code_of_one_user_is_none_of_another() {
 async fn using_one_confirms_that_they_were_kept() {
     let fixture = Fixture::new().await;
     let ana = fixture.newcomer("ana", true).await;
-    assert!(matches!(fixture.confirm(ana, "0000-0000-0000-0000").await, Err(FactorError::WrongCode)));
+    assert!(matches!(
+        fixture.confirm(ana, "0000-0000-0000-0000").await,
+        Err(FactorError::WrongCode)
+    ));
     let codes = fixture.codes_of(ana).await;
     fixture.later(60);
-    assert!(matches!(fixture.confirm(ana, "0000-0000-0000-0000").await, Err(FactorError::WrongCode)));
+    assert!(matches!(
+        fixture.confirm(ana, "0000-0000-0000-0000").await,
+        Err(FactorError::WrongCode)
+    ));
     fixture.confirm(ana, codes[2].expose()).await.unwrap();
-    let recovery = fixture.identity.factors_of(ana.user).await.unwrap().recovery;
-    assert_eq!((recovery.unused, recovery.confirmed_at), (7, Some(fixture.clock.now())));
-    assert!(matches!(fixture.confirm(ana, codes[2].expose()).await, Err(FactorError::WrongCode)));
-    assert_eq!(fixture.details(EventKind::RecoveryCodesConfirmed).await.len(), 1);
+    let recovery = fixture
+        .identity
+        .factors_of(ana.user)
+        .await
+        .unwrap()
+        .recovery;
+    assert_eq!(
+        (recovery.unused, recovery.confirmed_at),
+        (7, Some(fixture.clock.now()))
+    );
+    assert!(matches!(
+        fixture.confirm(ana, codes[2].expose()).await,
+        Err(FactorError::WrongCode)
+    ));
+    assert_eq!(
+        fixture
+            .details(EventKind::RecoveryCodesConfirmed)
+            .await
+            .len(),
+        1
+    );
     let wrong = fixture.details(EventKind::AuthenticationFailed).await;
     assert_eq!(wrong.len(), 3, "each that was wrong is on record");
-    assert!(wrong.iter().all(|detail| detail["second-factor"] == "recovery-code" && detail["action"] == "recovery-codes:generate"), "{wrong:?}");
+    assert!(
+        wrong
+            .iter()
+            .all(|detail| detail["second-factor"] == "recovery-code"
+                && detail["action"] == "recovery-codes:generate"),
+        "{wrong:?}"
+    );
     fixture.mails().await;
     fixture.confirm(ana, codes[3].expose()).await.unwrap();
-    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::RecoveryCodeUsed], "none burns unnoticed");
+    assert_eq!(
+        fixture
+            .mails()
+            .await
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect::<Vec<_>>(),
+        [MailKind::RecoveryCodeUsed],
+        "none burns unnoticed"
+    );
 }
 
 #[tokio::test]
 async fn codes_take_a_verified_address() {
     let fixture = Fixture::new().await;
     let una = fixture.newcomer("una", false).await;
-    let permit = fixture.permit(una, GenerateRecoveryCodes { user: una.user }).await;
-    assert!(matches!(fixture.identity.generate_recovery_codes(permit).await, Err(FactorError::EmailNotVerified)));
+    let permit = fixture
+        .permit(una, GenerateRecoveryCodes { user: una.user })
+        .await;
+    assert!(matches!(
+        fixture.identity.generate_recovery_codes(permit).await,
+        Err(FactorError::EmailNotVerified)
+    ));
 }
 
 #[tokio::test]
@@ -149,12 +299,25 @@ async fn guesses_are_limited_and_right_codes_do_not_count() {
         fixture.confirm(ana, code.expose()).await.unwrap();
     }
     for _ in 0..3 {
-        assert!(matches!(fixture.confirm(ana, "0000-0000-0000-0000").await, Err(FactorError::WrongCode)));
+        assert!(matches!(
+            fixture.confirm(ana, "0000-0000-0000-0000").await,
+            Err(FactorError::WrongCode)
+        ));
     }
     for _ in 0..3 {
-        assert!(matches!(fixture.confirm(ana, codes[5].expose()).await, Err(FactorError::Limited { retry_after_seconds: 300 })));
+        assert!(matches!(
+            fixture.confirm(ana, codes[5].expose()).await,
+            Err(FactorError::Limited {
+                retry_after_seconds: 300
+            })
+        ));
     }
-    let waited = fixture.details(EventKind::AuthenticationFailed).await.into_iter().filter(|detail| detail["reason"] == "too-many-attempts").count();
+    let waited = fixture
+        .details(EventKind::AuthenticationFailed)
+        .await
+        .into_iter()
+        .filter(|detail| detail["reason"] == "too-many-attempts")
+        .count();
     assert_eq!(waited, 1, "on record once a minute");
     fixture.later(300);
     fixture.confirm(ana, codes[5].expose()).await.unwrap();

@@ -12,21 +12,41 @@ use crate::factors::{FactorName, RemoveFactor};
 async fn lenient() -> Fixture {
     Fixture::with(ORIGIN, Limits::default(), |package| {
         let keeps = ["restrict-routes", "owner-mandate"];
-        let (bindings, modules) = (std::mem::take(&mut package.spec.bindings), std::mem::take(&mut package.modules));
-        let kept = bindings.into_iter().zip(modules).filter(|(binding, _)| keeps.contains(&binding.policy.as_str()));
+        let (bindings, modules) = (
+            std::mem::take(&mut package.spec.bindings),
+            std::mem::take(&mut package.modules),
+        );
+        let kept = bindings
+            .into_iter()
+            .zip(modules)
+            .filter(|(binding, _)| keeps.contains(&binding.policy.as_str()));
         (package.spec.bindings, package.modules) = kept.unzip();
     })
     .await
 }
 
 impl Fixture {
-    async fn to_remove(&self, person: Person, which: FactorName) -> Result<RemoveFactor, FactorError> {
-        self.identity.factor_to_remove(&self.gate, &self.attempt(), &self.caller(person).await, which).await
+    async fn to_remove(
+        &self,
+        person: Person,
+        which: FactorName,
+    ) -> Result<RemoveFactor, FactorError> {
+        self.identity
+            .factor_to_remove(
+                &self.gate,
+                &self.attempt(),
+                &self.caller(person).await,
+                which,
+            )
+            .await
     }
 
     async fn remove(&self, person: Person, which: FactorName) -> Result<(), FactorError> {
         let target = self.to_remove(person, which).await?;
-        self.identity.remove_factor(self.permit(person, target).await).await.map(drop)
+        self.identity
+            .remove_factor(self.permit(person, target).await)
+            .await
+            .map(drop)
     }
 
     async fn key(&self, person: Person, name: &str) -> FactorName {
@@ -36,14 +56,34 @@ impl Fixture {
 
     /// A project that demands a second factor of everyone on it.
     async fn demanding_project(&self, owner: Person, name: &str) {
-        let (id, name) = (model::ProjectId::new(), model::ProjectName::parse(name).unwrap());
+        let (id, name) = (
+            model::ProjectId::new(),
+            model::ProjectName::parse(name).unwrap(),
+        );
         let mut unit = self.storage.begin().await.unwrap();
-        unit.create_project(&NewProject { id, name: &name, created_at: NOW }).await.unwrap();
-        unit.grant_role(id, owner.user, Role::Owner, NOW).await.unwrap();
+        unit.create_project(&NewProject {
+            id,
+            name: &name,
+            created_at: NOW,
+        })
+        .await
+        .unwrap();
+        unit.grant_role(id, owner.user, Role::Owner, NOW)
+            .await
+            .unwrap();
         let chosen = json!({ "second-factor": true });
-        unit.set_project_settings(id, "owner-mandate", chosen.as_object().unwrap(), NOW).await.unwrap();
-        let event =
-            AuditEvent { at: NOW, kind: EventKind::ProjectCreated, actor: Actor::System, user: None, project: Some(id), decision: None, detail: json!({}) };
+        unit.set_project_settings(id, "owner-mandate", chosen.as_object().unwrap(), NOW)
+            .await
+            .unwrap();
+        let event = AuditEvent {
+            at: NOW,
+            kind: EventKind::ProjectCreated,
+            actor: Actor::System,
+            user: None,
+            project: Some(id),
+            decision: None,
+            detail: json!({}),
+        };
         unit.commit(&event).await.unwrap();
     }
 }
@@ -56,7 +96,12 @@ fn demanded(result: Result<(), FactorError>) -> Vec<Demand> {
 }
 
 fn by_project(name: &str) -> Demand {
-    Demand { by: DemandedBy::Project { name: name.to_owned(), policy: "owner-mandate".to_owned() } }
+    Demand {
+        by: DemandedBy::Project {
+            name: name.to_owned(),
+            policy: "owner-mandate".to_owned(),
+        },
+    }
 }
 
 #[tokio::test]
@@ -68,16 +113,42 @@ async fn a_factor_that_nobody_demands_is_removed_even_as_the_last_one() {
     fixture.mails().await;
     let phone = fixture.key(ana, "phone").await;
     let target = fixture.to_remove(ana, phone).await.unwrap();
-    assert_eq!((target.name(), target.is_last(), target.demands()), ("phone", false, &[][..]));
+    assert_eq!(
+        (target.name(), target.is_last(), target.demands()),
+        ("phone", false, &[][..])
+    );
     fixture.remove(ana, phone).await.unwrap();
-    assert!(fixture.to_remove(ana, FactorName::Totp).await.unwrap().is_last());
+    assert!(
+        fixture
+            .to_remove(ana, FactorName::Totp)
+            .await
+            .unwrap()
+            .is_last()
+    );
     fixture.remove(ana, FactorName::Totp).await.unwrap();
     assert!(!fixture.user(ana).await.facts().factors.any());
-    assert_eq!(fixture.details(EventKind::KeyRemoved).await[0]["name"], "phone");
+    assert_eq!(
+        fixture.details(EventKind::KeyRemoved).await[0]["name"],
+        "phone"
+    );
     assert_eq!(fixture.details(EventKind::TotpRemoved).await.len(), 1);
-    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::FactorRemoved; 2]);
-    assert!(matches!(fixture.remove(ana, FactorName::Totp).await, Err(FactorError::TotpNotEnrolled)));
-    assert!(matches!(fixture.remove(ana, phone).await, Err(FactorError::UnknownKey)));
+    assert_eq!(
+        fixture
+            .mails()
+            .await
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect::<Vec<_>>(),
+        [MailKind::FactorRemoved; 2]
+    );
+    assert!(matches!(
+        fixture.remove(ana, FactorName::Totp).await,
+        Err(FactorError::TotpNotEnrolled)
+    ));
+    assert!(matches!(
+        fixture.remove(ana, phone).await,
+        Err(FactorError::UnknownKey)
+    ));
 }
 
 #[tokio::test]
@@ -86,15 +157,48 @@ async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
     let (ana, eve) = (fixture.person("ana").await, fixture.person("eve").await);
     fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
     fixture.mails().await;
-    let FactorName::Key(blue) = fixture.key(ana, "blue").await else { panic!("a key") };
-    assert!(matches!(fixture.identity.key_to_remove(eve.user, blue).await, Err(FactorError::UnknownKey)), "each has their own keys");
-    let target = fixture.identity.key_to_remove(ana.user, blue).await.unwrap();
+    let FactorName::Key(blue) = fixture.key(ana, "blue").await else {
+        panic!("a key")
+    };
+    assert!(
+        matches!(
+            fixture.identity.key_to_remove(eve.user, blue).await,
+            Err(FactorError::UnknownKey)
+        ),
+        "each has their own keys"
+    );
+    let target = fixture
+        .identity
+        .key_to_remove(ana.user, blue)
+        .await
+        .unwrap();
     assert!(target.is_last());
-    let permit = gate::break_glass(&fixture.storage, &*fixture.clock, "operator", target).await.unwrap();
-    assert!(fixture.identity.remove_factor(permit).await.unwrap().is_none(), "no session of the operator's");
+    let permit = gate::break_glass(&fixture.storage, &*fixture.clock, "operator", target)
+        .await
+        .unwrap();
+    assert!(
+        fixture
+            .identity
+            .remove_factor(permit)
+            .await
+            .unwrap()
+            .is_none(),
+        "no session of the operator's"
+    );
     assert!(!fixture.user(ana).await.facts().factors.any());
-    assert_eq!(fixture.details(EventKind::KeyRemoved).await[0]["name"], "blue");
-    assert_eq!(fixture.mails().await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [MailKind::FactorRemoved]);
+    assert_eq!(
+        fixture.details(EventKind::KeyRemoved).await[0]["name"],
+        "blue"
+    );
+    assert_eq!(
+        fixture
+            .mails()
+            .await
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect::<Vec<_>>(),
+        [MailKind::FactorRemoved]
+    );
 }
 
 #[tokio::test]
@@ -104,9 +208,14 @@ async fn the_last_factor_stays_while_a_policy_demands_one() {
     fixture.enroll_app(ana).await;
     let target = fixture.to_remove(ana, FactorName::Totp).await.unwrap();
     assert!(target.is_last());
-    let of_all = Demand { by: DemandedBy::Policy("require-second-factor".to_owned()) };
+    let of_all = Demand {
+        by: DemandedBy::Policy("require-second-factor".to_owned()),
+    };
     assert_eq!(target.demands(), std::slice::from_ref(&of_all));
-    assert_eq!(demanded(fixture.remove(ana, FactorName::Totp).await), [of_all]);
+    assert_eq!(
+        demanded(fixture.remove(ana, FactorName::Totp).await),
+        [of_all]
+    );
     assert!(fixture.user(ana).await.totp_secret.is_some());
     assert!(fixture.details(EventKind::TotpRemoved).await.is_empty());
 }
@@ -118,9 +227,15 @@ async fn the_last_factor_stays_while_a_project_demands_one_and_the_project_is_na
     fixture.demanding_project(ana, "Tower").await;
     fixture.enroll(ana, KeyKind::Passkey, "phone").await;
     fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
-    let (phone, blue) = (fixture.key(ana, "phone").await, fixture.key(ana, "blue").await);
+    let (phone, blue) = (
+        fixture.key(ana, "phone").await,
+        fixture.key(ana, "blue").await,
+    );
     fixture.remove(ana, phone).await.unwrap();
-    assert_eq!(demanded(fixture.remove(ana, blue).await), [by_project("tower")]);
+    assert_eq!(
+        demanded(fixture.remove(ana, blue).await),
+        [by_project("tower")]
+    );
     assert!(fixture.user(ana).await.facts().factors.webauthn);
 }
 
@@ -129,7 +244,9 @@ async fn of_two_factors_removed_at_once_one_stays_while_one_is_demanded() {
     let fixture = Arc::new(lenient().await);
     for round in 0..5 {
         let ana = fixture.person(&format!("ana{round}")).await;
-        fixture.demanding_project(ana, &format!("tower-{round}")).await;
+        fixture
+            .demanding_project(ana, &format!("tower-{round}"))
+            .await;
         fixture.enroll_app(ana).await;
         fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
         // Both are looked up and permitted while there are two.
@@ -164,6 +281,20 @@ async fn nobody_removes_the_key_of_somebody_else() {
     let (ana, bob) = (fixture.person("ana").await, fixture.person("bob").await);
     fixture.enroll(ana, KeyKind::SecurityKey, "blue").await;
     let blue = fixture.key(ana, "blue").await;
-    assert!(matches!(fixture.remove(bob, blue).await, Err(FactorError::UnknownKey)));
-    assert!(matches!(fixture.identity.factor_to_remove(&fixture.gate, &fixture.attempt(), &Caller::anonymous(), blue).await, Err(FactorError::UnknownUser)));
+    assert!(matches!(
+        fixture.remove(bob, blue).await,
+        Err(FactorError::UnknownKey)
+    ));
+    assert!(matches!(
+        fixture
+            .identity
+            .factor_to_remove(
+                &fixture.gate,
+                &fixture.attempt(),
+                &Caller::anonymous(),
+                blue
+            )
+            .await,
+        Err(FactorError::UnknownUser)
+    ));
 }

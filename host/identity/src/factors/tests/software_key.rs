@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use webauthn_authenticator_rs::WebauthnAuthenticator;
-use webauthn_authenticator_rs::prelude::{CreationChallengeResponse, RequestChallengeResponse, Url};
+use webauthn_authenticator_rs::prelude::{
+    CreationChallengeResponse, RequestChallengeResponse, Url,
+};
 use webauthn_authenticator_rs::softpasskey::SoftPasskey;
 
 /// A key in the browser of somebody who looks at a page of this origin.
@@ -20,12 +22,19 @@ pub(super) struct SoftwareKey {
 
 impl SoftwareKey {
     pub(super) fn at(origin: &str) -> Self {
-        Self { authenticator: SoftPasskey::new(true), origin: Url::parse(origin).unwrap(), made: HashMap::new() }
+        Self {
+            authenticator: SoftPasskey::new(true),
+            origin: Url::parse(origin).unwrap(),
+            made: HashMap::new(),
+        }
     }
 
     /// The same key, on a page of another origin.
     pub(super) fn moved_to(self, origin: &str) -> Self {
-        Self { origin: Url::parse(origin).unwrap(), ..self }
+        Self {
+            origin: Url::parse(origin).unwrap(),
+            ..self
+        }
     }
 
     /// What `navigator.credentials.create` says, as JSON.
@@ -40,17 +49,25 @@ impl SoftwareKey {
         options["authenticatorSelection"]["requireResidentKey"] = json!(false);
         verify_if_preferred(&mut options["authenticatorSelection"]["userVerification"]);
         change(&mut options);
-        let challenge: CreationChallengeResponse = serde_json::from_value(json!({ "publicKey": options })).unwrap();
-        let answer = self.authenticator.do_registration(self.origin.clone(), challenge).unwrap();
+        let challenge: CreationChallengeResponse =
+            serde_json::from_value(json!({ "publicKey": options })).unwrap();
+        let answer = self
+            .authenticator
+            .do_registration(self.origin.clone(), challenge)
+            .unwrap();
         let mut answer = serde_json::to_value(answer).unwrap();
-        self.made.insert(answer["id"].as_str().unwrap().to_owned(), handle);
+        self.made
+            .insert(answer["id"].as_str().unwrap().to_owned(), handle);
         answer["response"]["transports"] = json!(["usb", "smart-card"]);
         as_browsers_say(answer, json!({ "credProps": { "rk": true } }))
     }
 
     /// Every key it made, as a list of allowed credentials.
     pub(super) fn ids(&self) -> Value {
-        self.made.keys().map(|id| json!({ "type": "public-key", "id": id })).collect()
+        self.made
+            .keys()
+            .map(|id| json!({ "type": "public-key", "id": id }))
+            .collect()
     }
 
     /// What `navigator.credentials.get` says, as JSON.
@@ -60,20 +77,29 @@ impl SoftwareKey {
 
     pub(super) fn answer_told(&mut self, options: &Value, change: impl Fn(&mut Value)) -> Value {
         let mut options = options.clone();
-        let is_usernameless = options["allowCredentials"].as_array().is_none_or(Vec::is_empty);
+        let is_usernameless = options["allowCredentials"]
+            .as_array()
+            .is_none_or(Vec::is_empty);
         if is_usernameless {
             options["allowCredentials"] = self.ids();
         }
         verify_if_preferred(&mut options["userVerification"]);
         change(&mut options);
-        let challenge: RequestChallengeResponse = serde_json::from_value(json!({ "publicKey": options })).unwrap();
-        let answer = self.authenticator.do_authentication(self.origin.clone(), challenge).unwrap();
+        let challenge: RequestChallengeResponse =
+            serde_json::from_value(json!({ "publicKey": options })).unwrap();
+        let answer = self
+            .authenticator
+            .do_authentication(self.origin.clone(), challenge)
+            .unwrap();
         let mut answer = serde_json::to_value(answer).unwrap();
         if is_usernameless {
             answer["response"]["userHandle"] = json!(self.made[answer["id"].as_str().unwrap()]);
         } else {
             // Left out, as browsers do for keys that do not say whose they are.
-            answer["response"].as_object_mut().unwrap().remove("userHandle");
+            answer["response"]
+                .as_object_mut()
+                .unwrap()
+                .remove("userHandle");
         }
         serde_json::from_str(&as_browsers_say(answer, json!({}))).unwrap()
     }
@@ -91,6 +117,9 @@ fn as_browsers_say(mut answer: Value, extensions: Value) -> String {
     let members = answer.as_object_mut().unwrap();
     members.remove("extensions");
     members.insert("clientExtensionResults".to_owned(), extensions);
-    members.insert("authenticatorAttachment".to_owned(), json!("cross-platform"));
+    members.insert(
+        "authenticatorAttachment".to_owned(),
+        json!("cross-platform"),
+    );
     answer.to_string()
 }

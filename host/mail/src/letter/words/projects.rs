@@ -4,9 +4,20 @@ use model::mail::{Mail, MailField};
 
 use super::{Draft, moment};
 
-pub(super) fn release_staged<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> String) -> Draft<'a> {
-    let (project, version, actor) = (word(MailField::Project), word(MailField::Version), word(MailField::Actor));
-    let command = format!("portcullis release publish {project} {}", typed(mail.field(MailField::Version)));
+pub(super) fn release_staged<'a>(
+    to: Draft<'a>,
+    mail: &Mail,
+    word: &dyn Fn(MailField) -> String,
+) -> Draft<'a> {
+    let (project, version, actor) = (
+        word(MailField::Project),
+        word(MailField::Version),
+        word(MailField::Actor),
+    );
+    let command = format!(
+        "portcullis release publish {project} {}",
+        typed(mail.field(MailField::Version))
+    );
     let url = to.letter.registry.public_url.clone();
     to.subject("A release waits to be published")
         .says(format!("{actor} uploaded files of release {version} of your project {project}. They are stored, and nobody can install them until someone publishes the release."))
@@ -19,11 +30,17 @@ pub(super) fn release_staged<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailF
 
 /// A version as it is typed, where no program makes a link of it; else what stands for it.
 fn typed(version: &str) -> &str {
-    let is_plain = version.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'a' | b'b' | b'r' | b'c'));
+    let is_plain = version
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'a' | b'b' | b'r' | b'c'));
     if is_plain { version } else { "VERSION" }
 }
 
-pub(super) fn content_removed<'a>(to: Draft<'a>, mail: &Mail, word: &dyn Fn(MailField) -> String) -> Draft<'a> {
+pub(super) fn content_removed<'a>(
+    to: Draft<'a>,
+    mail: &Mail,
+    word: &dyn Fn(MailField) -> String,
+) -> Draft<'a> {
     let (project, what) = (word(MailField::Project), word(MailField::What));
     let registry = to.letter.registry.name.clone();
     to.subject("The operators changed what your project offers")

@@ -36,9 +36,17 @@ impl Extension {
     pub(super) fn read_pax(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         let damaged = || ArchiveError::archive("The tar archive has a damaged PAX header.");
         while !bytes.is_empty() {
-            let blank = bytes.iter().take(8).position(|&c| c == b' ').ok_or_else(damaged)?;
-            let length = usize::try_from(decimal(&bytes[..blank]).ok_or_else(damaged)?).map_err(|_| damaged())?;
-            let record = bytes.get(blank + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(damaged)?;
+            let blank = bytes
+                .iter()
+                .take(8)
+                .position(|&c| c == b' ')
+                .ok_or_else(damaged)?;
+            let length = usize::try_from(decimal(&bytes[..blank]).ok_or_else(damaged)?)
+                .map_err(|_| damaged())?;
+            let record = bytes
+                .get(blank + 1..length)
+                .and_then(|record| record.strip_suffix(b"\n"))
+                .ok_or_else(damaged)?;
             let equals = record.iter().position(|&c| c == b'=').ok_or_else(damaged)?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
@@ -46,8 +54,14 @@ impl Extension {
                 b"path" => self.set_path(super::text(value.to_vec())?)?,
                 b"linkpath" => self.set_link(super::text(value.to_vec())?)?,
                 b"size" => set(&mut self.size, decimal(value).ok_or_else(damaged)?, "sizes")?,
-                b"hdrcharset" if value != UTF8_CHARSET => return Err(ArchiveError::archive("The tar archive has names in an encoding of its own.")),
-                key if key.starts_with(b"GNU.sparse") => return Err(ArchiveError::archive("The tar archive has sparse files.")),
+                b"hdrcharset" if value != UTF8_CHARSET => {
+                    return Err(ArchiveError::archive(
+                        "The tar archive has names in an encoding of its own.",
+                    ));
+                }
+                key if key.starts_with(b"GNU.sparse") => {
+                    return Err(ArchiveError::archive("The tar archive has sparse files."));
+                }
                 _ => {}
             }
             bytes = &bytes[length..];
@@ -59,7 +73,9 @@ impl Extension {
 /// Readers differ in which of two values they take; of two that are the same there is one.
 fn set<T: PartialEq>(place: &mut Option<T>, value: T, what: &str) -> Result<(), ArchiveError> {
     if place.as_ref().is_some_and(|before| *before != value) {
-        return Err(ArchiveError::archive(format!("The tar archive gives an entry two different {what}.")));
+        return Err(ArchiveError::archive(format!(
+            "The tar archive gives an entry two different {what}."
+        )));
     }
     *place = Some(value);
     Ok(())
@@ -68,5 +84,9 @@ fn set<T: PartialEq>(place: &mut Option<T>, value: T, what: &str) -> Result<(), 
 /// Digits and nothing else: no sign, no blanks, no other spelling of a number.
 fn decimal(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+    std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_number)?
+        .parse()
+        .ok()
 }

@@ -48,7 +48,10 @@ impl Names {
         self.bytes += text.len() as u64;
         match self.bytes <= ARCHIVE_NAMES.get() {
             true => Ok(()),
-            false => Err(ArchiveError::archive(format!("The names in the tar archive are longer than {} together.", Bound::from(ARCHIVE_NAMES)))),
+            false => Err(ArchiveError::archive(format!(
+                "The names in the tar archive are longer than {} together.",
+                Bound::from(ARCHIVE_NAMES)
+            ))),
         }
     }
 
@@ -57,7 +60,10 @@ impl Names {
     pub(super) fn add(&mut self, path: &str, node: Node) -> Result<(), ArchiveError> {
         match self.nodes.get(path) {
             Some(before) if *before == node => Ok(()),
-            Some(_) => Err(ArchiveError::archive(format!("The tar archive has two entries named '{}' that differ.", excerpt(path)))),
+            Some(_) => Err(ArchiveError::archive(format!(
+                "The tar archive has two entries named '{}' that differ.",
+                excerpt(path)
+            ))),
             None => {
                 if let Node::SymbolicLink(target) | Node::HardLink(target) = &node {
                     check_target(path, target)?;
@@ -75,11 +81,24 @@ impl Names {
 
     /// Checks what only the whole archive can tell.
     pub(super) fn check(&self) -> Result<(), ArchiveError> {
-        if let Some(both) = self.folders.iter().find(|folder| self.nodes.contains_key(folder.as_str())) {
-            return Err(ArchiveError::archive(format!("'{}' is a file and a folder.", excerpt(both))));
+        if let Some(both) = self
+            .folders
+            .iter()
+            .find(|folder| self.nodes.contains_key(folder.as_str()))
+        {
+            return Err(ArchiveError::archive(format!(
+                "'{}' is a file and a folder.",
+                excerpt(both)
+            )));
         }
         let files: HashSet<&str> = self.nodes.keys().map(String::as_str).collect();
-        check_no_file_is_a_folder(files.iter().copied().chain(self.folders.iter().map(String::as_str)), &files)?;
+        check_no_file_is_a_folder(
+            files
+                .iter()
+                .copied()
+                .chain(self.folders.iter().map(String::as_str)),
+            &files,
+        )?;
         self.check_links_without_case()?;
         let mut followed = HashSet::new();
         for (path, node) in &self.nodes {
@@ -94,9 +113,13 @@ impl Names {
     /// letters, or lies behind it, may be written to what the link leads to.
     fn check_links_without_case<'a>(&'a self) -> Result<(), ArchiveError> {
         // Some have a file and a link to it that differ in nothing else.
-        let is_itself = |path: &str, target: &str| without_case(last_part(path)) == without_case(last_part(target));
+        let is_itself = |path: &str, target: &str| {
+            without_case(last_part(path)) == without_case(last_part(target))
+        };
         let link = |(path, node): (&'a String, &'a Node)| match node {
-            Node::SymbolicLink(target) | Node::HardLink(target) => Some((path.as_str(), is_itself(path, target))),
+            Node::SymbolicLink(target) | Node::HardLink(target) => {
+                Some((path.as_str(), is_itself(path, target)))
+            }
             Node::File(_) => None,
         };
         let links: Vec<(&str, bool)> = self.nodes.iter().filter_map(link).collect();
@@ -104,17 +127,28 @@ impl Names {
             return Ok(());
         }
         let paths = self.nodes.keys().chain(&self.folders);
-        let mut sorted: Vec<(String, &str)> = paths.map(|path| (without_case(path), path.as_str())).collect();
+        let mut sorted: Vec<(String, &str)> = paths
+            .map(|path| (without_case(path), path.as_str()))
+            .collect();
         sorted.sort_unstable();
         for (link, is_itself) in links {
             let name = without_case(link);
             let from = |name: &str| sorted.partition_point(|(path, _)| path.as_str() < name);
-            let same = sorted[from(&name)..].iter().take_while(|(path, _)| *path == name).find(|(_, path)| *path != link && !is_itself);
+            let same = sorted[from(&name)..]
+                .iter()
+                .take_while(|(path, _)| *path == name)
+                .find(|(_, path)| *path != link && !is_itself);
             let behind = format!("{name}/");
-            let behind = || sorted[from(&behind)..].first().filter(|(path, _)| path.starts_with(&behind));
+            let behind = || {
+                sorted[from(&behind)..]
+                    .first()
+                    .filter(|(path, _)| path.starts_with(&behind))
+            };
             if let Some((_, path)) = same.or_else(behind) {
                 let (path, link) = (excerpt(path), excerpt(link));
-                return Err(ArchiveError::archive(format!("'{path}' is, but for the case of letters, the link '{link}' or behind it.")));
+                return Err(ArchiveError::archive(format!(
+                    "'{path}' is, but for the case of letters, the link '{link}' or behind it."
+                )));
             }
         }
         Ok(())
@@ -123,7 +157,12 @@ impl Names {
     /// A hard link is a further name of a file of the archive. `followed` are the links that an
     /// earlier call followed: they lead to a file, or it would have been the last call. So each
     /// link is followed once, however long the chains are that an archive makes of them.
-    fn check_hard_link<'a>(&'a self, path: &'a str, target: &'a str, followed: &mut HashSet<&'a str>) -> Result<(), ArchiveError> {
+    fn check_hard_link<'a>(
+        &'a self,
+        path: &'a str,
+        target: &'a str,
+        followed: &mut HashSet<&'a str>,
+    ) -> Result<(), ArchiveError> {
         let (mut chain, mut at) = (vec![path], target);
         // A chain that is longer than the archive has entries leads round in a circle.
         while chain.len() <= self.nodes.len() {
@@ -142,9 +181,15 @@ impl Names {
         }
         let why = match target.split('/').any(|part| part == "..") || target.starts_with('/') {
             true => "leads out of the archive".to_owned(),
-            false => format!("names '{}', which is no file of the archive", excerpt(target)),
+            false => format!(
+                "names '{}', which is no file of the archive",
+                excerpt(target)
+            ),
         };
-        Err(ArchiveError::archive(format!("The hard link '{}' {why}.", excerpt(path))))
+        Err(ArchiveError::archive(format!(
+            "The hard link '{}' {why}.",
+            excerpt(path)
+        )))
     }
 }
 
@@ -161,7 +206,10 @@ fn check_target(path: &str, target: &str) -> Result<(), ArchiveError> {
         target if target.chars().any(char::is_control) => "has control characters in its target",
         _ => return Ok(()),
     };
-    Err(ArchiveError::archive(format!("The link '{}' {why}.", excerpt(path))))
+    Err(ArchiveError::archive(format!(
+        "The link '{}' {why}.",
+        excerpt(path)
+    )))
 }
 
 /// A symbolic link stays inside the archive's one folder. As no entry lies behind a link, the
@@ -179,5 +227,8 @@ fn check_symbolic_link(path: &str, target: &str) -> Result<(), ArchiveError> {
     } else {
         return Ok(());
     };
-    Err(ArchiveError::archive(format!("The link '{}' {why}.", excerpt(path))))
+    Err(ArchiveError::archive(format!(
+        "The link '{}' {why}.",
+        excerpt(path)
+    )))
 }

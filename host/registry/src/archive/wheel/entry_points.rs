@@ -31,18 +31,29 @@ struct Entry<'a> {
 pub(super) fn check(text: &str) -> Result<(), String> {
     let mut seen = HashSet::new();
     for entry in read(text)? {
-        let Entry { group, name, value, line } = entry;
+        let Entry {
+            group,
+            name,
+            value,
+            line,
+        } = entry;
         if !seen.insert((group, name)) {
-            return Err(format!("line {line} has '{name}' a second time in the group '{group}'"));
+            return Err(format!(
+                "line {line} has '{name}' a second time in the group '{group}'"
+            ));
         }
         if !is_of_scripts(group) {
             continue;
         }
         if !is_script_name(name) {
-            return Err(format!("line {line} has the command '{name}'; use letters, digits, '_', '.' and '-'"));
+            return Err(format!(
+                "line {line} has the command '{name}'; use letters, digits, '_', '.' and '-'"
+            ));
         }
         if !matches!(value[..], [reference] if is_object_reference(reference)) {
-            return Err(format!("line {line} has the command '{name}' without 'module:object' behind '='"));
+            return Err(format!(
+                "line {line} has the command '{name}' without 'module:object' behind '='"
+            ));
         }
     }
     Ok(())
@@ -51,7 +62,10 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 /// Whether installers may make commands of what is in this group: some compare its name without
 /// blanks or case.
 fn is_of_scripts(group: &str) -> bool {
-    SCRIPTS.iter().any(|scripts| scripts.eq_ignore_ascii_case(group.trim())) || group == DEFAULTS
+    SCRIPTS
+        .iter()
+        .any(|scripts| scripts.eq_ignore_ascii_case(group.trim()))
+        || group == DEFAULTS
 }
 
 /// Ends a line, or is a blank at its end, for Python and not for others.
@@ -69,24 +83,39 @@ fn read(text: &str) -> Result<Vec<Entry<'_>>, String> {
     let mut indent = 0;
     for (index, whole) in text.split('\n').enumerate() {
         let line = index + 1;
-        if whole.strip_suffix('\r').unwrap_or(whole).contains(is_read_differently) {
-            return Err(format!("line {line} holds a control character, which ends a line for some readers only"));
+        if whole
+            .strip_suffix('\r')
+            .unwrap_or(whole)
+            .contains(is_read_differently)
+        {
+            return Err(format!(
+                "line {line} holds a control character, which ends a line for some readers only"
+            ));
         }
         let content = whole.trim();
         if content.starts_with(';') && content.contains('=') && group.is_some_and(is_of_scripts) {
-            return Err(format!("line {line} is a comment to some readers and a command to others; begin comments with '#'"));
+            return Err(format!(
+                "line {line} is a comment to some readers and a command to others; begin comments with '#'"
+            ));
         }
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
         }
         let indent_here = whole.chars().take_while(|c| c.is_whitespace()).count();
-        let name_of_group = content.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|name| !name.is_empty() && !name.contains(['[', ']']));
+        let name_of_group = content
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .filter(|name| !name.is_empty() && !name.contains(['[', ']']));
         if content.starts_with('[') && name_of_group.is_none() {
-            return Err(format!("line {line} begins a group for some readers only; write '[group]' and nothing else"));
+            return Err(format!(
+                "line {line} begins a group for some readers only; write '[group]' and nothing else"
+            ));
         }
         if in_entry && indent_here > indent {
             if name_of_group.is_some() {
-                return Err(format!("line {line} begins a group for some readers only; do not indent it"));
+                return Err(format!(
+                    "line {line} begins a group for some readers only; do not indent it"
+                ));
             }
             if let Some(entry) = entries.last_mut() {
                 entry.value.push(content);
@@ -96,19 +125,28 @@ fn read(text: &str) -> Result<Vec<Entry<'_>>, String> {
         indent = indent_here;
         if let Some(name) = name_of_group {
             if name != DEFAULTS && !groups.insert(name) {
-                return Err(format!("line {line} begins the group '{name}' a second time"));
+                return Err(format!(
+                    "line {line} begins the group '{name}' a second time"
+                ));
             }
             group = Some(name);
             in_entry = false;
             continue;
         }
         let group = group.ok_or_else(|| format!("line {line} is in no group"))?;
-        let (name, value) = content.split_once('=').ok_or_else(|| format!("line {line} is neither a group nor 'name = value'"))?;
+        let (name, value) = content
+            .split_once('=')
+            .ok_or_else(|| format!("line {line} is neither a group nor 'name = value'"))?;
         let name = name.trim_end();
         if name.is_empty() {
             return Err(format!("line {line} has no name before '='"));
         }
-        entries.push(Entry { group, name, value: vec![value.trim()], line });
+        entries.push(Entry {
+            group,
+            name,
+            value: vec![value.trim()],
+            line,
+        });
         in_entry = true;
     }
     Ok(entries)
@@ -116,19 +154,26 @@ fn read(text: &str) -> Result<Vec<Entry<'_>>, String> {
 
 /// A file name that stays where commands are put.
 fn is_script_name(name: &str) -> bool {
-    let is_plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    let is_plain = name
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
     is_plain && !matches!(name, "." | "..")
 }
 
 /// `module:object`, both dotted names, and extras between brackets, which installers ignore.
 fn is_object_reference(text: &str) -> bool {
-    let is_name = |text: &str| text.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_'));
+    let is_name = |text: &str| {
+        text.split('.')
+            .all(|part| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
     let reference = match text.split_once('[') {
         Some((reference, extras)) if extras.trim_end().ends_with(']') => reference,
         Some(_) => return false,
         None => text,
     };
-    reference.split_once(':').is_some_and(|(module, object)| is_name(module.trim()) && is_name(object.trim()))
+    reference
+        .split_once(':')
+        .is_some_and(|(module, object)| is_name(module.trim()) && is_name(object.trim()))
 }
 
 #[cfg(test)]
@@ -156,7 +201,11 @@ mod tests {
         // Each compared with all before it, they would take a minute.
         let many: String = (0..130_000).map(|number| format!("[{number}]\n")).collect();
         assert_eq!(check(&many), Ok(()));
-        assert!(check(&format!("{many}[7]\n")).unwrap_err().contains("a second time"));
+        assert!(
+            check(&format!("{many}[7]\n"))
+                .unwrap_err()
+                .contains("a second time")
+        );
     }
 
     #[test]
@@ -178,7 +227,10 @@ mod tests {
             assert!(check(text).is_err(), "{text:?}");
         }
         for group in [" console_scripts ", "Console_Scripts", "gui_scripts"] {
-            assert!(check(&format!("[{group}]\n../../sh = a:b\n")).is_err(), "{group}");
+            assert!(
+                check(&format!("[{group}]\n../../sh = a:b\n")).is_err(),
+                "{group}"
+            );
         }
     }
 
@@ -201,7 +253,10 @@ mod tests {
             "a = b:c\n  d",
         ] {
             for group in ["console_scripts", "gui_scripts", "DEFAULT"] {
-                assert!(check(&format!("[{group}]\n{line}\n")).is_err(), "[{group}] {line}");
+                assert!(
+                    check(&format!("[{group}]\n{line}\n")).is_err(),
+                    "[{group}] {line}"
+                );
             }
         }
     }
@@ -210,17 +265,35 @@ mod tests {
     fn what_is_there_twice_is_refused_in_every_group() {
         assert_eq!(check("[x]\na = 1\n[y]\na = 1\n"), Ok(()));
         assert_eq!(check("[x]\na = 1\nA = 1\n"), Ok(()), "names have a case");
-        assert_eq!(check("[x]\na = 1\na = 1\n").unwrap_err(), "line 3 has 'a' a second time in the group 'x'");
-        assert_eq!(check("[console_scripts]\na = b:c\na = evil:c\n").unwrap_err(), "line 3 has 'a' a second time in the group 'console_scripts'");
-        assert_eq!(check("[x]\na = 1\n[y]\nb = 1\n[x]\nc = 1\n").unwrap_err(), "line 5 begins the group 'x' a second time");
+        assert_eq!(
+            check("[x]\na = 1\na = 1\n").unwrap_err(),
+            "line 3 has 'a' a second time in the group 'x'"
+        );
+        assert_eq!(
+            check("[console_scripts]\na = b:c\na = evil:c\n").unwrap_err(),
+            "line 3 has 'a' a second time in the group 'console_scripts'"
+        );
+        assert_eq!(
+            check("[x]\na = 1\n[y]\nb = 1\n[x]\nc = 1\n").unwrap_err(),
+            "line 5 begins the group 'x' a second time"
+        );
     }
 
     #[test]
     fn what_configparser_cannot_read_is_refused() {
         assert_eq!(check("a = b:c\n").unwrap_err(), "line 1 is in no group");
-        assert_eq!(check("[x]\nrm -rf\n").unwrap_err(), "line 2 is neither a group nor 'name = value'");
-        assert_eq!(check("[x]\n= b\n").unwrap_err(), "line 2 has no name before '='");
-        assert_eq!(check("[]\na = b\n").unwrap_err(), "line 1 begins a group for some readers only; write '[group]' and nothing else");
+        assert_eq!(
+            check("[x]\nrm -rf\n").unwrap_err(),
+            "line 2 is neither a group nor 'name = value'"
+        );
+        assert_eq!(
+            check("[x]\n= b\n").unwrap_err(),
+            "line 2 has no name before '='"
+        );
+        assert_eq!(
+            check("[]\na = b\n").unwrap_err(),
+            "line 1 begins a group for some readers only; write '[group]' and nothing else"
+        );
         assert!(check("\u{feff}[x]\na = b\n").is_err());
     }
 

@@ -54,7 +54,9 @@ pub(super) fn check<'a>(name: &str, mut bytes: &'a [u8]) -> Result<Option<&'a [u
             id => !CHANGING.contains(&id),
         };
         if !is_harmless {
-            return Err(ArchiveError::archive(format!("'{name}' has an extra field (0x{id:04x}) that readers may understand differently.")));
+            return Err(ArchiveError::archive(format!(
+                "'{name}' has an extra field (0x{id:04x}) that readers may understand differently."
+            )));
         }
     }
     Ok(zip64)
@@ -65,5 +67,8 @@ pub(super) fn check<'a>(name: &str, mut bytes: &'a [u8]) -> Result<Option<&'a [u
 fn says(content: &[u8], text: &str, plain: &[u8]) -> bool {
     let mut crc = Crc::new();
     crc.update(plain);
-    content.len() >= 5 && content[0] == 1 && u32_at(content, 1) == crc.sum() && &content[5..] == text.as_bytes()
+    content.len() >= 5
+        && content[0] == 1
+        && u32_at(content, 1) == crc.sum()
+        && &content[5..] == text.as_bytes()
 }

@@ -8,17 +8,34 @@ use crate::archive::samples::zip;
 mod zip64;
 
 fn why(bytes: Vec<u8>) -> String {
-    ZipFrame::open(Cursor::new(bytes)).err().map(|error| error.to_string()).unwrap_or_default()
+    ZipFrame::open(Cursor::new(bytes))
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
 }
 
 fn find(bytes: &[u8], signature: u32) -> usize {
-    bytes.windows(4).position(|window| window == signature.to_le_bytes()).unwrap()
+    bytes
+        .windows(4)
+        .position(|window| window == signature.to_le_bytes())
+        .unwrap()
 }
 
 #[test]
 fn an_ordinary_archive_reads_back() {
-    let mut frame = ZipFrame::open(Cursor::new(zip(&[("a.txt", b"one"), ("b/c.txt", &[b'x'; 5000])]))).unwrap();
-    assert_eq!(frame.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a.txt", "b/c.txt"]);
+    let mut frame = ZipFrame::open(Cursor::new(zip(&[
+        ("a.txt", b"one"),
+        ("b/c.txt", &[b'x'; 5000]),
+    ])))
+    .unwrap();
+    assert_eq!(
+        frame
+            .entries
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .collect::<Vec<_>>(),
+        ["a.txt", "b/c.txt"]
+    );
     assert_eq!(frame.read(0, 10).unwrap(), b"one");
     assert_eq!(frame.read(1, 5000).unwrap(), vec![b'x'; 5000]);
     assert!(frame.read(1, 4999).is_err());
@@ -26,8 +43,13 @@ fn an_ordinary_archive_reads_back() {
 
 #[test]
 fn names_are_bounded_together() {
-    let names: Vec<String> = (0..34_000).map(|number| format!("{number}/{}", "n".repeat(1000))).collect();
-    let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
+    let names: Vec<String> = (0..34_000)
+        .map(|number| format!("{number}/{}", "n".repeat(1000)))
+        .collect();
+    let entries: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), b"".as_slice()))
+        .collect();
     assert_eq!(why(zip(&entries[..1000])), "");
     assert!(why(zip(&entries)).contains("longer than 32 MiB together"));
 }
@@ -35,7 +57,9 @@ fn names_are_bounded_together() {
 #[test]
 fn nothing_may_lie_before_between_or_behind_the_entries() {
     let plain = zip(&[("a", b"one"), ("b", b"two")]);
-    assert!(why([b"#!/bin/sh\n".as_slice(), &plain].concat()).contains("not where its end record says"));
+    assert!(
+        why([b"#!/bin/sh\n".as_slice(), &plain].concat()).contains("not where its end record says")
+    );
     assert!(why([plain.as_slice(), b"more"].concat()).contains("something follows it"));
     let mut between = plain.clone();
     let directory = find(&between, CENTRAL);
@@ -61,7 +85,10 @@ fn an_entry_listed_twice_is_refused() {
     let plain = zip(&[("a", b"one"), ("b", b"two")]);
     let doubled: Vec<u8> = {
         let mut bytes = plain;
-        for at in (0..bytes.len() - 1).filter(|&at| bytes[at] == b'b').collect::<Vec<_>>() {
+        for at in (0..bytes.len() - 1)
+            .filter(|&at| bytes[at] == b'b')
+            .collect::<Vec<_>>()
+        {
             bytes[at] = b'a';
         }
         bytes
@@ -90,7 +117,10 @@ fn encryption_odd_compression_and_links_are_refused() {
     assert!(patched(8, &1u16.to_le_bytes()).contains("is encrypted or uses a feature"));
     assert!(patched(10, &14u16.to_le_bytes()).contains("compressed by method 14"));
     assert!(patched(38, &(0o120_777u32 << 16).to_le_bytes()).contains("symbolic link"));
-    assert!(patched(24, &u32::MAX.to_le_bytes()).contains("The ZIP64 field of 'a' does not say what its header says"));
+    assert!(
+        patched(24, &u32::MAX.to_le_bytes())
+            .contains("The ZIP64 field of 'a' does not say what its header says")
+    );
 }
 
 #[test]
@@ -138,7 +168,11 @@ impl Raw {
     fn sums(&self) -> [u32; 3] {
         let mut crc = Crc::new();
         crc.update(&self.content);
-        [crc.sum(), self.packed().len() as u32, self.content.len() as u32]
+        [
+            crc.sum(),
+            self.packed().len() as u32,
+            self.content.len() as u32,
+        ]
     }
 
     fn method(&self) -> u16 {
@@ -148,16 +182,36 @@ impl Raw {
     fn local(&self) -> Vec<u8> {
         let flags = self.local_flags.unwrap_or(self.flags);
         let mut out = shorts(&[0x4b50, 0x0403, 20, flags, self.method(), 0, 33]);
-        let sums = if self.descriptor.is_empty() { self.sums() } else { [0; 3] };
+        let sums = if self.descriptor.is_empty() {
+            self.sums()
+        } else {
+            [0; 3]
+        };
         out.extend(sums.iter().flat_map(|sum| sum.to_le_bytes()));
-        out.extend(shorts(&[self.name.len() as u16, self.local_extra.len() as u16]));
-        [&out, self.name.as_bytes(), &self.local_extra, self.packed(), &self.descriptor].concat()
+        out.extend(shorts(&[
+            self.name.len() as u16,
+            self.local_extra.len() as u16,
+        ]));
+        [
+            &out,
+            self.name.as_bytes(),
+            &self.local_extra,
+            self.packed(),
+            &self.descriptor,
+        ]
+        .concat()
     }
 
     fn central(&self, offset: usize) -> Vec<u8> {
         let mut out = shorts(&[0x4b50, 0x0201, 0x0314, 20, self.flags, self.method(), 0, 33]);
         out.extend(self.sums().iter().flat_map(|sum| sum.to_le_bytes()));
-        out.extend(shorts(&[self.name.len() as u16, self.extra.len() as u16, self.comment.len() as u16, 0, 0]));
+        out.extend(shorts(&[
+            self.name.len() as u16,
+            self.extra.len() as u16,
+            self.comment.len() as u16,
+            0,
+            0,
+        ]));
         out.extend((self.mode << 16).to_le_bytes());
         out.extend((offset as u32).to_le_bytes());
         [&out, self.name.as_bytes(), &self.extra, &self.comment].concat()
@@ -165,7 +219,10 @@ impl Raw {
 }
 
 fn shorts(values: &[u16]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 fn end_of(count: usize, size: usize, offset: usize) -> Vec<u8> {
@@ -198,17 +255,42 @@ fn deflated(content: &[u8]) -> Vec<u8> {
 
 fn with_descriptor(mut entry: Raw) -> Raw {
     entry.flags |= FLAG_DESCRIPTOR;
-    entry.descriptor = [DESCRIPTOR.to_le_bytes().to_vec(), entry.sums().iter().flat_map(|sum| sum.to_le_bytes()).collect()].concat();
+    entry.descriptor = [
+        DESCRIPTOR.to_le_bytes().to_vec(),
+        entry
+            .sums()
+            .iter()
+            .flat_map(|sum| sum.to_le_bytes())
+            .collect(),
+    ]
+    .concat();
     entry
 }
 
 #[test]
 fn what_build_tools_write_is_accepted() {
-    let times = Raw { extra: field(0x5455, &[1, 0, 0, 0, 0]), local_extra: field(0x5455, &[3, 0, 0, 0, 0, 0, 0, 0, 0]), ..raw("a", b"one") };
-    let jar = Raw { extra: field(0xcafe, b""), local_extra: field(0xcafe, b""), ..raw("b", b"") };
-    let named = Raw { flags: FLAG_UTF8, ..raw("\u{e4}", b"x") };
-    let folder = Raw { mode: 0o040_755, ..raw("d/", b"") };
-    let streamed = with_descriptor(Raw { packed: Some(deflated(b"hello")), ..raw("d/e", b"hello") });
+    let times = Raw {
+        extra: field(0x5455, &[1, 0, 0, 0, 0]),
+        local_extra: field(0x5455, &[3, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ..raw("a", b"one")
+    };
+    let jar = Raw {
+        extra: field(0xcafe, b""),
+        local_extra: field(0xcafe, b""),
+        ..raw("b", b"")
+    };
+    let named = Raw {
+        flags: FLAG_UTF8,
+        ..raw("\u{e4}", b"x")
+    };
+    let folder = Raw {
+        mode: 0o040_755,
+        ..raw("d/", b"")
+    };
+    let streamed = with_descriptor(Raw {
+        packed: Some(deflated(b"hello")),
+        ..raw("d/e", b"hello")
+    });
     assert_eq!(why(archive(&[times, jar, named, folder, streamed])), "");
 }
 
@@ -224,7 +306,12 @@ fn no_second_directory_hides_in_a_comment() {
     let start = locals.len();
     let second = raw("a", b"evil").central(hidden_at);
     let second_at = start + first.len() + carrier.central(carrier_at).len();
-    let mut record = [0x0606_4b50u32.to_le_bytes().to_vec(), 44u64.to_le_bytes().to_vec(), shorts(&[45, 45, 0, 0, 0, 0])].concat();
+    let mut record = [
+        0x0606_4b50u32.to_le_bytes().to_vec(),
+        44u64.to_le_bytes().to_vec(),
+        shorts(&[45, 45, 0, 0, 0, 0]),
+    ]
+    .concat();
     for number in [1, 1, second.len() as u64, second_at as u64] {
         record.extend(number.to_le_bytes());
     }
@@ -232,11 +319,19 @@ fn no_second_directory_hides_in_a_comment() {
     locator.extend(((second_at + second.len()) as u64).to_le_bytes());
     locator.extend(1u32.to_le_bytes());
     // At the very end of the directory, and a byte before it, where only some readers look.
-    for (behind, part) in
-        [(b"".as_slice(), "end record and its ZIP64 end record differ"), (b".", "what another reader takes for its end, or for that of ZIP64")]
-    {
+    for (behind, part) in [
+        (b"".as_slice(), "end record and its ZIP64 end record differ"),
+        (
+            b".",
+            "what another reader takes for its end, or for that of ZIP64",
+        ),
+    ] {
         let comment = [second.as_slice(), &record, &locator, behind].concat();
-        let last = Raw { comment, ..carrier.clone() }.central(carrier_at);
+        let last = Raw {
+            comment,
+            ..carrier.clone()
+        }
+        .central(carrier_at);
         let directory = [first.as_slice(), &last].concat();
         let end = end_of(2, directory.len(), start);
         let refused = why([locals.as_slice(), &directory, &end].concat());
@@ -246,7 +341,13 @@ fn no_second_directory_hides_in_a_comment() {
 
 #[test]
 fn comments_are_refused() {
-    assert!(why(archive(&[Raw { comment: b"hello".to_vec(), ..raw("a", b"one") }])).contains("'a' has a comment"));
+    assert!(
+        why(archive(&[Raw {
+            comment: b"hello".to_vec(),
+            ..raw("a", b"one")
+        }]))
+        .contains("'a' has a comment")
+    );
     let mut commented = archive(&[raw("a", b"one")]);
     let at = commented.len() - 2;
     commented[at] = 2;
@@ -256,8 +357,14 @@ fn comments_are_refused() {
 
 /// Both headers of an entry with one extra field, one after the other.
 fn with_extra(extra: &[u8]) -> [String; 2] {
-    let central = Raw { extra: extra.to_vec(), ..raw("a", b"one") };
-    let local = Raw { local_extra: extra.to_vec(), ..raw("a", b"one") };
+    let central = Raw {
+        extra: extra.to_vec(),
+        ..raw("a", b"one")
+    };
+    let local = Raw {
+        local_extra: extra.to_vec(),
+        ..raw("a", b"one")
+    };
     [why(archive(&[central])), why(archive(&[local]))]
 }
 
@@ -288,9 +395,16 @@ fn times_owners_alignment_and_padding_are_accepted_whoever_wrote_them() {
     ] {
         assert_eq!(with_extra(&field(id, content)), ["", ""], "{id:x}");
     }
-    assert_eq!(with_extra(&[0; 3]), ["", ""], "fewer zeros than a field has");
+    assert_eq!(
+        with_extra(&[0; 3]),
+        ["", ""],
+        "fewer zeros than a field has"
+    );
     assert_eq!(with_extra(&[0; 15]), ["", ""]);
-    assert_eq!(with_extra(&[field(0xcafe, b""), field(0xcafe, b"")].concat()), ["", ""]);
+    assert_eq!(
+        with_extra(&[field(0xcafe, b""), field(0xcafe, b"")].concat()),
+        ["", ""]
+    );
 }
 
 #[test]
@@ -311,11 +425,21 @@ fn extra_fields_that_rename_resize_or_encrypt_are_refused() {
         (0x9901, b"AE"),
     ] {
         for refused in with_extra(&field(id, content)) {
-            assert!(refused.contains(&format!("extra field (0x{id:04x})")), "{id:x}: {refused}");
+            assert!(
+                refused.contains(&format!("extra field (0x{id:04x})")),
+                "{id:x}: {refused}"
+            );
         }
     }
-    for damaged in [vec![0, 0, 1], field(0x5455, &[0; 9])[..10].to_vec(), vec![1; 3]] {
-        assert!(with_extra(&damaged)[0].contains("damaged extra field"), "{damaged:?}");
+    for damaged in [
+        vec![0, 0, 1],
+        field(0x5455, &[0; 9])[..10].to_vec(),
+        vec![1; 3],
+    ] {
+        assert!(
+            with_extra(&damaged)[0].contains("damaged extra field"),
+            "{damaged:?}"
+        );
     }
 }
 
@@ -332,34 +456,87 @@ fn names_that_readers_spell_differently_are_refused() {
         assert!(!why(archive(&[raw(name, b"x")])).is_empty(), "{name:?}");
     }
     assert!(why(archive(&[raw("a", b"x"), raw("a/", b"")])).contains("two entries named 'a'"));
-    assert!(why(archive(&[raw("a/b", b"x"), raw("a-b", b"x"), raw("a", b"x")])).contains("'a' is a file and a folder"));
+    assert!(
+        why(archive(&[
+            raw("a/b", b"x"),
+            raw("a-b", b"x"),
+            raw("a", b"x")
+        ]))
+        .contains("'a' is a file and a folder")
+    );
     assert!(why(archive(&[raw("a/", b"x")])).contains("folder 'a' has content"));
 }
 
 #[test]
 fn flags_must_agree_and_be_known() {
-    assert!(why(archive(&[Raw { local_flags: Some(FLAG_UTF8), ..raw("a", b"one") }])).contains("differ in the method or flags"));
+    assert!(
+        why(archive(&[Raw {
+            local_flags: Some(FLAG_UTF8),
+            ..raw("a", b"one")
+        }]))
+        .contains("differ in the method or flags")
+    );
     for bit in [0, 4, 5, 6, 13] {
-        assert!(why(archive(&[Raw { flags: 1 << bit, ..raw("a", b"one") }])).contains("encrypted or uses a feature"), "{bit}");
+        assert!(
+            why(archive(&[Raw {
+                flags: 1 << bit,
+                ..raw("a", b"one")
+            }]))
+            .contains("encrypted or uses a feature"),
+            "{bit}"
+        );
     }
-    assert!(why(archive(&[Raw { mode: 0o010_644, ..raw("a", b"one") }])).contains("neither a file nor a folder"));
+    assert!(
+        why(archive(&[Raw {
+            mode: 0o010_644,
+            ..raw("a", b"one")
+        }]))
+        .contains("neither a file nor a folder")
+    );
 }
 
 /// A streaming reader goes on where the compressed data ends, others where the lists say.
 #[test]
 fn compressed_data_ends_where_its_entry_does() {
     let behind = [deflated(b"hello"), raw("evil", b"x").local()].concat();
-    assert!(why(archive(&[Raw { packed: Some(behind.clone()), ..raw("a", b"hello") }])).contains("does not match"));
-    assert!(why(archive(&[with_descriptor(Raw { packed: Some(behind), ..raw("a", b"hello") })])).contains("does not match"));
+    assert!(
+        why(archive(&[Raw {
+            packed: Some(behind.clone()),
+            ..raw("a", b"hello")
+        }]))
+        .contains("does not match")
+    );
+    assert!(
+        why(archive(&[with_descriptor(Raw {
+            packed: Some(behind),
+            ..raw("a", b"hello")
+        })]))
+        .contains("does not match")
+    );
     // More comes out than the lists say: some readers stop there, some do not.
-    assert!(why(archive(&[Raw { packed: Some(deflated(b"hello and more")), ..raw("a", b"hello") }])).contains("does not match"));
-    assert!(why(archive(&[with_descriptor(raw("a", b"one"))])).contains("neither compressed nor told its size"));
+    assert!(
+        why(archive(&[Raw {
+            packed: Some(deflated(b"hello and more")),
+            ..raw("a", b"hello")
+        }]))
+        .contains("does not match")
+    );
+    assert!(
+        why(archive(&[with_descriptor(raw("a", b"one"))]))
+            .contains("neither compressed nor told its size")
+    );
 }
 
 #[test]
 fn a_data_descriptor_is_whole_and_true() {
-    let entry = with_descriptor(Raw { packed: Some(deflated(b"hello")), ..raw("a", b"hello") });
-    let short = Raw { descriptor: entry.descriptor[4..].to_vec(), ..entry.clone() };
+    let entry = with_descriptor(Raw {
+        packed: Some(deflated(b"hello")),
+        ..raw("a", b"hello")
+    });
+    let short = Raw {
+        descriptor: entry.descriptor[4..].to_vec(),
+        ..entry.clone()
+    };
     assert!(why(archive(&[short])).contains("data descriptor"));
     let mut lying = entry;
     lying.descriptor[12] ^= 1;

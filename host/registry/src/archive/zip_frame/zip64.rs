@@ -24,25 +24,42 @@ pub(super) struct Numbers {
 }
 
 /// What the plain fields and the extra field of one header say together.
-pub(super) fn resolve(name: &str, plain: Numbers, field: Option<&[u8]>) -> Result<Numbers, ArchiveError> {
-    let differs = || ArchiveError::archive(format!("The ZIP64 field of '{name}' does not say what its header says."));
+pub(super) fn resolve(
+    name: &str,
+    plain: Numbers,
+    field: Option<&[u8]>,
+) -> Result<Numbers, ArchiveError> {
+    let differs = || {
+        ArchiveError::archive(format!(
+            "The ZIP64 field of '{name}' does not say what its header says."
+        ))
+    };
     let plain = [plain.unpacked, plain.packed, plain.offset];
     let Some(field) = field else {
         // With a number that happens to be the largest one, readers would look for ZIP64.
-        return if plain.contains(&ELSEWHERE) { Err(differs()) } else { Ok(named(plain)) };
+        return if plain.contains(&ELSEWHERE) {
+            Err(differs())
+        } else {
+            Ok(named(plain))
+        };
     };
     // As the format has it, only what is missing is in the field, one after the other.
     let mut numbers = plain;
     let mut used = 0;
     for number in numbers.iter_mut().filter(|number| **number == ELSEWHERE) {
-        *number = field.get(used..used + 8).map(|bytes| u64_at(bytes, 0)).ok_or_else(differs)?;
+        *number = field
+            .get(used..used + 8)
+            .map(|bytes| u64_at(bytes, 0))
+            .ok_or_else(differs)?;
         used += 8;
     }
     if used == field.len() {
         return Ok(named(numbers));
     }
     // Some tools write all numbers, each in its place: then both ways to read it must agree.
-    let places = field.chunks(8).map(|bytes| <[u8; 8]>::try_from(bytes).map(u64::from_le_bytes));
+    let places = field
+        .chunks(8)
+        .map(|bytes| <[u8; 8]>::try_from(bytes).map(u64::from_le_bytes));
     let is_disk = |at: usize| at == 3 && field.len() == 28 && field[24..] == [0; 4];
     for (at, place) in places.enumerate() {
         let agrees = match (place, numbers.get(at)) {
@@ -57,7 +74,11 @@ pub(super) fn resolve(name: &str, plain: Numbers, field: Option<&[u8]>) -> Resul
 }
 
 fn named([unpacked, packed, offset]: [u64; 3]) -> Numbers {
-    Numbers { unpacked, packed, offset }
+    Numbers {
+        unpacked,
+        packed,
+        offset,
+    }
 }
 
 /// Whether these are the last bytes before an end record that has a locator of ZIP64.
@@ -67,17 +88,32 @@ pub(super) fn is_locator(bytes: &[u8]) -> bool {
 
 /// What record, locator and plain end record, which lie one behind the other at the end of the
 /// file, say together. `record_at` is where the record begins.
-pub(super) fn resolve_ends(record: &[u8; RECORD_BYTES], locator: &[u8], end: &[u8; END_BYTES], record_at: u64) -> Result<Ends, ArchiveError> {
+pub(super) fn resolve_ends(
+    record: &[u8; RECORD_BYTES],
+    locator: &[u8],
+    end: &[u8; END_BYTES],
+    record_at: u64,
+) -> Result<Ends, ArchiveError> {
     let damaged = || ArchiveError::archive("The ZIP archive has a damaged ZIP64 end record.");
     // Signature; the size of what follows; versions; this disk and the first one.
-    let is_plain = u32_at(record, 0) == RECORD && u64_at(record, 4) == RECORD_BYTES as u64 - 12 && u32_at(record, 16) == 0 && u32_at(record, 20) == 0;
+    let is_plain = u32_at(record, 0) == RECORD
+        && u64_at(record, 4) == RECORD_BYTES as u64 - 12
+        && u32_at(record, 16) == 0
+        && u32_at(record, 20) == 0;
     // The disk that the record is on; where it begins; how many disks there are. Some tools
     // write none, some one.
-    let leads_here = u32_at(locator, 4) == 0 && u64_at(locator, 8) == record_at && u32_at(locator, 16) <= 1;
+    let leads_here =
+        u32_at(locator, 4) == 0 && u64_at(locator, 8) == record_at && u32_at(locator, 16) <= 1;
     if !is_plain || !leads_here {
         return Err(damaged());
     }
-    let wide = Ends { here: u64_at(record, 24), total: u64_at(record, 32), size: u64_at(record, 40), offset: u64_at(record, 48), end_at: record_at };
+    let wide = Ends {
+        here: u64_at(record, 24),
+        total: u64_at(record, 32),
+        size: u64_at(record, 40),
+        offset: u64_at(record, 48),
+        end_at: record_at,
+    };
     let plain = Ends::plain(end, record_at);
     let agrees = |plain: u64, wide: u64, elsewhere: u64| plain == wide || plain == elsewhere;
     let all_agree = agrees(plain.here, wide.here, COUNT_ELSEWHERE)
@@ -86,7 +122,9 @@ pub(super) fn resolve_ends(record: &[u8; RECORD_BYTES], locator: &[u8], end: &[u
         && agrees(plain.offset, wide.offset, ELSEWHERE);
     let disks = [u16_at(end, 4), u16_at(end, 6)];
     if !all_agree || disks.iter().any(|disk| !matches!(*disk, 0 | u16::MAX)) {
-        return Err(ArchiveError::archive("The ZIP archive's end record and its ZIP64 end record differ."));
+        return Err(ArchiveError::archive(
+            "The ZIP archive's end record and its ZIP64 end record differ.",
+        ));
     }
     Ok(wide)
 }

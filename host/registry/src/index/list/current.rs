@@ -69,7 +69,9 @@ impl Registry {
             (None, Err(_)) => current.turn.clone().lock_owned().await,
         };
         // Somebody may have been faster.
-        let Some(list) = current.get() else { return Ok(current.set(self.load_list().await?)) };
+        let Some(list) = current.get() else {
+            return Ok(current.set(self.load_list().await?));
+        };
         if is_fresh(&list) {
             return Ok(list);
         }
@@ -110,7 +112,13 @@ impl Registry {
         loop {
             let rows = self.inner.storage.journal(serial, FOLLOWED).await?;
             let is_last = rows.len() < FOLLOWED as usize;
-            for JournalRow { serial: at, project_name, action, .. } in rows {
+            for JournalRow {
+                serial: at,
+                project_name,
+                action,
+                ..
+            } in rows
+            {
                 serial = at;
                 if action == STATUS || !list.holds(&project_name) {
                     list_serial = at;
@@ -124,8 +132,14 @@ impl Registry {
             }
         }
         let names: Vec<&str> = unknown.iter().map(String::as_str).collect();
-        let mut found: BTreeMap<String, Change> =
-            self.inner.storage.index_of(&names).await?.into_iter().map(|entry| (entry.normalized.clone(), Change::Is(entry))).collect();
+        let mut found: BTreeMap<String, Change> = self
+            .inner
+            .storage
+            .index_of(&names)
+            .await?
+            .into_iter()
+            .map(|entry| (entry.normalized.clone(), Change::Is(entry)))
+            .collect();
         for name in unknown {
             let change = found.remove(&name).unwrap_or(Change::IsNot);
             changes.insert(name, change);
@@ -137,7 +151,10 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use model::audit::{Actor, AuditEvent, EventKind};
-    use model::{Digests, FileId, FileKind, ProjectId, ProjectName, ProjectStatus, ReleaseId, ReleaseState, SystemClock, Timestamp, Version};
+    use model::{
+        Digests, FileId, FileKind, ProjectId, ProjectName, ProjectStatus, ReleaseId, ReleaseState,
+        SystemClock, Timestamp, Version,
+    };
     use storage::files::NewFile;
     use storage::projects::NewProject;
     use storage::releases::NewRelease;
@@ -163,7 +180,11 @@ mod tests {
             storage.migrate().await.unwrap();
             let config = RegistryConfig::new(folder.path().join("blobs"), "https://example.org");
             let registry = Registry::new(storage, Arc::new(SystemClock), config).unwrap();
-            Self { registry, elsewhere: Storage::connect(&url).await.unwrap(), _folder: folder }
+            Self {
+                registry,
+                elsewhere: Storage::connect(&url).await.unwrap(),
+                _folder: folder,
+            }
         }
 
         async fn names(&self) -> Vec<String> {
@@ -175,21 +196,48 @@ mod tests {
         let mut unit = storage.begin().await.unwrap();
         work(&mut unit).await;
         let detail = serde_json::json!({});
-        let event = AuditEvent { at: AT, kind: EventKind::FileUploaded, actor: Actor::System, user: None, project: None, decision: None, detail };
+        let event = AuditEvent {
+            at: AT,
+            kind: EventKind::FileUploaded,
+            actor: Actor::System,
+            user: None,
+            project: None,
+            decision: None,
+            detail,
+        };
         unit.commit(&event).await.unwrap();
     }
 
     async fn publish(storage: &Storage, name: &str, version: &str) {
         let parsed = ProjectName::parse(name).unwrap();
         let known = storage.project(parsed.normalized()).await.unwrap();
-        let project = known.as_ref().map_or_else(ProjectId::new, |project| project.id);
-        let (version, file_name) = (Version::parse(version).unwrap(), format!("{name}-{version}-py3-none-any.whl"));
-        let digest: [u8; 32] = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&file_name)).into();
+        let project = known
+            .as_ref()
+            .map_or_else(ProjectId::new, |project| project.id);
+        let (version, file_name) = (
+            Version::parse(version).unwrap(),
+            format!("{name}-{version}-py3-none-any.whl"),
+        );
+        let digest: [u8; 32] =
+            sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&file_name))
+                .into();
         commit(storage, async |unit| {
             if known.is_none() {
-                unit.create_project(&NewProject { id: project, name: &parsed, created_at: AT }).await.unwrap();
+                unit.create_project(&NewProject {
+                    id: project,
+                    name: &parsed,
+                    created_at: AT,
+                })
+                .await
+                .unwrap();
             }
-            let release = NewRelease { id: ReleaseId::new(), project, version: &version, metadata_sha256: None, created_at: AT };
+            let release = NewRelease {
+                id: ReleaseId::new(),
+                project,
+                version: &version,
+                metadata_sha256: None,
+                created_at: AT,
+            };
             let release = unit.ensure_release(&release).await.unwrap().id;
             let file = NewFile {
                 id: FileId::new(),
@@ -198,7 +246,11 @@ mod tests {
                 name_key: &file_name,
                 kind: FileKind::Wheel,
                 size: 1,
-                digests: Digests { md5: [0; 16], sha256: digest, blake2_256: digest },
+                digests: Digests {
+                    md5: [0; 16],
+                    sha256: digest,
+                    blake2_256: digest,
+                },
                 requires_python: None,
                 metadata_sha256: None,
                 metadata_size: None,
@@ -223,23 +275,48 @@ mod tests {
         publish(&storage, "sample-b", "1.0").await;
         assert_eq!(fixture.names().await, ["sample", "sample-b"]);
         let before = fixture.registry.list().await.unwrap();
-        assert!(Arc::ptr_eq(&before, &fixture.registry.list().await.unwrap()), "nothing changed");
+        assert!(
+            Arc::ptr_eq(&before, &fixture.registry.list().await.unwrap()),
+            "nothing changed"
+        );
         // A file more of a project that is listed: the same names.
         publish(&storage, "Sample", "2.0").await;
         let after = fixture.registry.list().await.unwrap();
-        assert_eq!((before.list_serial, after.list_serial, after.serial), (2, 2, 3));
+        assert_eq!(
+            (before.list_serial, after.list_serial, after.serial),
+            (2, 2, 3)
+        );
         // A status takes a project from the pages and from what people find.
         let project = storage.project("sample-b").await.unwrap().unwrap().id;
-        for (status, is_listed) in [(ProjectStatus::Quarantined, false), (ProjectStatus::Archived, true)] {
-            commit(&storage, async |unit| unit.set_project_status(project, status, None).await.unwrap()).await;
+        for (status, is_listed) in [
+            (ProjectStatus::Quarantined, false),
+            (ProjectStatus::Archived, true),
+        ] {
+            commit(&storage, async |unit| {
+                unit.set_project_status(project, status, None)
+                    .await
+                    .unwrap()
+            })
+            .await;
             let list = fixture.registry.list().await.unwrap();
-            assert_eq!(list.chunks[0].entries().any(|entry| entry.normalized == "sample-b" && !entry.is_hidden), is_listed);
-            assert_eq!((list.list_serial, fixture.names().await.len()), (list.serial, 1 + usize::from(is_listed)));
+            assert_eq!(
+                list.chunks[0]
+                    .entries()
+                    .any(|entry| entry.normalized == "sample-b" && !entry.is_hidden),
+                is_listed
+            );
+            assert_eq!(
+                (list.list_serial, fixture.names().await.len()),
+                (list.serial, 1 + usize::from(is_listed))
+            );
         }
         // A list that begins with the database says the same of itself.
         let list = fixture.registry.list().await.unwrap();
         let loaded = fixture.registry.load_list().await.unwrap();
-        assert_eq!((list.html.etag.clone(), list.json.etag.clone()), (loaded.html.etag, loaded.json.etag));
+        assert_eq!(
+            (list.html.etag.clone(), list.json.etag.clone()),
+            (loaded.html.etag, loaded.json.etag)
+        );
     }
 
     #[tokio::test]
@@ -273,7 +350,11 @@ mod tests {
     async fn a_list_that_is_far_behind_is_shown_until_it_is_loaded_again() {
         let fixture = Fixture::new().await;
         publish(fixture.registry.storage(), "sample", "1.0").await;
-        let old = fixture.registry.inner.list.set(List::new(&fixture.registry.urls(), -MAX_BEHIND, 0).finished());
+        let old = fixture
+            .registry
+            .inner
+            .list
+            .set(List::new(&fixture.registry.urls(), -MAX_BEHIND, 0).finished());
         assert!(Arc::ptr_eq(&old, &fixture.registry.list().await.unwrap()));
         // The one who loads it holds the turn.
         drop(fixture.registry.inner.list.turn.lock().await);

@@ -41,7 +41,12 @@ impl ListPage {
 
     /// The page in parts, compressed with gzip if asked for.
     pub fn parts(&self, compressed: bool) -> Parts {
-        Parts { page: self.clone(), next: 0, comma_due: false, gzip: compressed.then(Crc::new) }
+        Parts {
+            page: self.clone(),
+            next: 0,
+            comma_due: false,
+            gzip: compressed.then(Crc::new),
+        }
     }
 
     fn form(&self) -> &super::Form {
@@ -105,7 +110,9 @@ impl Parts {
 
     /// Adds a few bytes that belong to no chunk.
     fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
-        let Some(checksum) = &mut self.gzip else { return out.extend_from_slice(bytes) };
+        let Some(checksum) = &mut self.gzip else {
+            return out.extend_from_slice(bytes);
+        };
         if checksum.amount() == 0 {
             // RFC 1952: deflate, no name, no time, an unknown system.
             out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
@@ -140,39 +147,66 @@ fn deflated(bytes: &[u8]) -> Deflated {
     let mut out = Vec::with_capacity(bytes.len() / 3 + 64);
     loop {
         let done = usize::try_from(compress.total_in()).unwrap_or(bytes.len());
-        compress.compress_vec(&bytes[done..], &mut out, FlushCompress::Full).expect("compressing into memory does not fail");
+        compress
+            .compress_vec(&bytes[done..], &mut out, FlushCompress::Full)
+            .expect("compressing into memory does not fail");
         // With room left, all of it is out.
         if compress.total_in() == bytes.len() as u64 && out.len() < out.capacity() {
             out.shrink_to_fit();
-            return Deflated { bytes: out.into(), checksum };
+            return Deflated {
+                bytes: out.into(),
+                checksum,
+            };
         }
         out.reserve(out.capacity().max(64));
     }
 }
 
 impl Chunk {
-    async fn deflated(self: &Arc<Self>, format: PageFormat, path: &Arc<str>) -> io::Result<Arc<Deflated>> {
+    async fn deflated(
+        self: &Arc<Self>,
+        format: PageFormat,
+        path: &Arc<str>,
+    ) -> io::Result<Arc<Deflated>> {
         let compress = async || {
             let (chunk, path) = (self.clone(), path.clone());
-            Ok::<_, io::Error>(Arc::new(tokio::task::spawn_blocking(move || deflated(&chunk.write(format, &path))).await?))
+            Ok::<_, io::Error>(Arc::new(
+                tokio::task::spawn_blocking(move || deflated(&chunk.write(format, &path))).await?,
+            ))
         };
-        self.part(format).deflated.get_or_try_init(compress).await.cloned()
+        self.part(format)
+            .deflated
+            .get_or_try_init(compress)
+            .await
+            .cloned()
     }
 
     /// Its part of a page.
     fn write(&self, format: PageFormat, path: &str) -> Vec<u8> {
-        let mut out = String::with_capacity(usize::try_from(self.part(format).length).unwrap_or_default());
+        let mut out =
+            String::with_capacity(usize::try_from(self.part(format).length).unwrap_or_default());
         for entry in self.entries().filter(|entry| !entry.is_hidden) {
             // Names hold letters, digits, `.`, `_` and `-`: nothing to escape in either form.
             match format {
                 PageFormat::Html => {
-                    for text in [HTML[0], path, entry.normalized, HTML[1], entry.written, HTML[2]] {
+                    for text in [
+                        HTML[0],
+                        path,
+                        entry.normalized,
+                        HTML[1],
+                        entry.written,
+                        HTML[2],
+                    ] {
                         out.push_str(text);
                     }
                 }
                 PageFormat::Json => {
                     let comma = if out.is_empty() { "" } else { "," };
-                    let _ = write!(out, "{comma}{}{}{}{}{}", JSON[0], entry.serial, JSON[1], entry.written, JSON[2]);
+                    let _ = write!(
+                        out,
+                        "{comma}{}{}{}{}{}",
+                        JSON[0], entry.serial, JSON[1], entry.written, JSON[2]
+                    );
                 }
             }
         }
@@ -198,7 +232,9 @@ fn before(format: PageFormat, serial: i64) -> String {
         PageFormat::Html => format!(
             "<!DOCTYPE html>\n<html>\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n    <title>Simple index</title>\n  </head>\n  <body>\n"
         ),
-        PageFormat::Json => format!("{{\"meta\":{{\"_last-serial\":{serial},\"api-version\":\"{API_VERSION}\"}},\"projects\":["),
+        PageFormat::Json => format!(
+            "{{\"meta\":{{\"_last-serial\":{serial},\"api-version\":\"{API_VERSION}\"}},\"projects\":["
+        ),
     }
 }
 
@@ -211,10 +247,22 @@ fn after(format: PageFormat, list_serial: i64) -> String {
 }
 
 /// Bytes of a whole page.
-pub(super) fn length(chunks: &[Arc<Chunk>], format: PageFormat, serial: i64, list_serial: i64) -> u64 {
-    let parts = chunks.iter().map(|chunk| chunk.part(format).length).filter(|length| *length > 0);
+pub(super) fn length(
+    chunks: &[Arc<Chunk>],
+    format: PageFormat,
+    serial: i64,
+    list_serial: i64,
+) -> u64 {
+    let parts = chunks
+        .iter()
+        .map(|chunk| chunk.part(format).length)
+        .filter(|length| *length > 0);
     let (count, sum) = parts.fold((0_u64, 0), |(count, sum), length| (count + 1, sum + length));
-    let commas = if format == PageFormat::Json { count.saturating_sub(1) } else { 0 };
+    let commas = if format == PageFormat::Json {
+        count.saturating_sub(1)
+    } else {
+        0
+    };
     (before(format, serial).len() + after(format, list_serial).len()) as u64 + sum + commas
 }
 
@@ -222,12 +270,22 @@ pub(super) fn length(chunks: &[Arc<Chunk>], format: PageFormat, serial: i64, lis
 pub(super) fn part_length(entries: &[Entry<'_>], format: PageFormat, path: &str) -> u64 {
     let around = |words: &[&str; 3]| words.iter().map(|word| word.len()).sum::<usize>();
     let one = |entry: &Entry<'_>| match format {
-        PageFormat::Html => around(&HTML) + path.len() + entry.normalized.len() + entry.written.len(),
+        PageFormat::Html => {
+            around(&HTML) + path.len() + entry.normalized.len() + entry.written.len()
+        }
         // With its comma, which the first does without.
         PageFormat::Json => around(&JSON) + digits(entry.serial) + entry.written.len() + 1,
     };
-    let sum: usize = entries.iter().filter(|entry| !entry.is_hidden).map(one).sum();
-    (if format == PageFormat::Json { sum.saturating_sub(1) } else { sum }) as u64
+    let sum: usize = entries
+        .iter()
+        .filter(|entry| !entry.is_hidden)
+        .map(one)
+        .sum();
+    (if format == PageFormat::Json {
+        sum.saturating_sub(1)
+    } else {
+        sum
+    }) as u64
 }
 
 /// Characters of a serial, which is never negative.

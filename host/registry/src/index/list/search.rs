@@ -28,14 +28,17 @@ impl Grams {
     fn may_hold(&self, text: &str) -> bool {
         match text.as_bytes() {
             // A run of two goes on with any third.
-            [first, second] => (0..SYMBOLS).any(|third| self.has((symbol(*first) * SYMBOLS + symbol(*second)) * SYMBOLS + third)),
+            [first, second] => (0..SYMBOLS).any(|third| {
+                self.has((symbol(*first) * SYMBOLS + symbol(*second)) * SYMBOLS + third)
+            }),
             text => text.windows(3).all(|gram| self.has(position(gram))),
         }
     }
 }
 
 fn position(gram: &[u8]) -> usize {
-    gram.iter().fold(0, |position, byte| position * SYMBOLS + symbol(*byte))
+    gram.iter()
+        .fold(0, |position, byte| position * SYMBOLS + symbol(*byte))
 }
 
 fn symbol(byte: u8) -> usize {
@@ -58,11 +61,23 @@ impl List {
         // The name itself is the first of those that begin with it.
         let beginning = self.chunks[self.place_of(text).min(self.chunks.len())..]
             .iter()
-            .flat_map(|chunk| chunk.normalized.split_terminator('\n').map(move |name| (chunk, name)))
+            .flat_map(|chunk| {
+                chunk
+                    .normalized
+                    .split_terminator('\n')
+                    .map(move |name| (chunk, name))
+            })
             .skip_while(|(_, name)| *name < text)
             .take_while(|(_, name)| name.starts_with(text));
-        let elsewhere = self.chunks.iter().filter(|chunk| chunk.grams.may_hold(text)).flat_map(|chunk| chunk.holding(text).map(move |name| (chunk, name)));
-        let listed = beginning.chain(elsewhere).filter(|(chunk, name)| !chunk.hides(name)).map(|(_, name)| name);
+        let elsewhere = self
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.grams.may_hold(text))
+            .flat_map(|chunk| chunk.holding(text).map(move |name| (chunk, name)));
+        let listed = beginning
+            .chain(elsewhere)
+            .filter(|(chunk, name)| !chunk.hides(name))
+            .map(|(_, name)| name);
         listed.skip(skip).take(limit).map(str::to_owned).collect()
     }
 }
@@ -81,7 +96,9 @@ impl Chunk {
                 return None;
             }
             let start = lines[..at].rfind('\n').map_or(0, |before| before + 1);
-            let end = lines[at..].find('\n').map_or(lines.len(), |length| at + length);
+            let end = lines[at..]
+                .find('\n')
+                .map_or(lines.len(), |length| at + length);
             end_of_last = end;
             (at > start).then(|| &lines[start..end])
         })

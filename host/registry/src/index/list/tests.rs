@@ -11,17 +11,35 @@ use super::*;
 const URLS: &str = "https://example.org/pypi";
 
 fn entry(name: &str, serial: i64, status: ProjectStatus) -> IndexEntry {
-    IndexEntry { normalized: model::name::normalize(name), written: name.to_owned(), status, last_serial: serial }
+    IndexEntry {
+        normalized: model::name::normalize(name),
+        written: name.to_owned(),
+        status,
+        last_serial: serial,
+    }
 }
 
 fn list(entries: &BTreeMap<String, IndexEntry>, serial: i64, list_serial: i64) -> List {
     let entries: Vec<IndexEntry> = entries.values().cloned().collect();
-    List::new(&Urls { public: URLS.to_owned() }, serial, list_serial).extended(&entries).finished()
+    List::new(
+        &Urls {
+            public: URLS.to_owned(),
+        },
+        serial,
+        list_serial,
+    )
+    .extended(&entries)
+    .finished()
 }
 
 fn body(list: &Arc<List>, format: PageFormat, compressed: bool) -> Vec<u8> {
-    let page = ListPage { list: list.clone(), format };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let page = ListPage {
+        list: list.clone(),
+        format,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let mut parts = page.parts(compressed);
     let mut sent = Vec::new();
     while let Some(part) = runtime.block_on(parts.next()).unwrap() {
@@ -30,7 +48,11 @@ fn body(list: &Arc<List>, format: PageFormat, compressed: bool) -> Vec<u8> {
     let mut body = Vec::new();
     match compressed {
         // A decoder of one member, as many clients have it.
-        true => drop(flate2::read::GzDecoder::new(&*sent).read_to_end(&mut body).unwrap()),
+        true => drop(
+            flate2::read::GzDecoder::new(&*sent)
+                .read_to_end(&mut body)
+                .unwrap(),
+        ),
         false => body = sent,
     }
     assert_eq!(body.len() as u64, page.length());
@@ -45,7 +67,10 @@ fn pages(list: List) -> (String, serde_json::Value) {
         assert_eq!(plain, body(&list, format, true));
         plain
     });
-    (String::from_utf8(html).unwrap(), serde_json::from_slice(&json).unwrap())
+    (
+        String::from_utf8(html).unwrap(),
+        serde_json::from_slice(&json).unwrap(),
+    )
 }
 
 /// Names that are close together and apart, some of them written in another way.
@@ -59,8 +84,11 @@ fn status() -> impl Strategy<Value = ProjectStatus> {
 
 /// What a search of every name by itself finds.
 fn found(entries: &BTreeMap<String, IndexEntry>, text: &str) -> Vec<String> {
-    let mut names: Vec<&String> =
-        entries.iter().filter(|(name, entry)| name.contains(text) && entry.status != ProjectStatus::Quarantined).map(|(name, _)| name).collect();
+    let mut names: Vec<&String> = entries
+        .iter()
+        .filter(|(name, entry)| name.contains(text) && entry.status != ProjectStatus::Quarantined)
+        .map(|(name, _)| name)
+        .collect();
     names.sort_by_key(|name| (*name != text, !name.starts_with(text), *name));
     names.into_iter().cloned().collect()
 }
@@ -118,9 +146,13 @@ proptest! {
 
 #[test]
 fn the_page_in_html_holds_names_and_that_in_json_their_serials() {
-    let entries: BTreeMap<_, _> = [("Foo.Bar", ProjectStatus::Active), ("hidden", ProjectStatus::Quarantined), ("zoo", ProjectStatus::Archived)]
-        .map(|(name, status)| (model::name::normalize(name), entry(name, 12, status)))
-        .into();
+    let entries: BTreeMap<_, _> = [
+        ("Foo.Bar", ProjectStatus::Active),
+        ("hidden", ProjectStatus::Quarantined),
+        ("zoo", ProjectStatus::Archived),
+    ]
+    .map(|(name, status)| (model::name::normalize(name), entry(name, 12, status)))
+    .into();
     let before = list(&entries, 20, 10);
     let (html, json) = pages(list(&entries, 20, 10));
     assert!(
@@ -132,26 +164,59 @@ fn the_page_in_html_holds_names_and_that_in_json_their_serials() {
         "projects": [{"_last-serial": 12, "name": "Foo.Bar"}, {"_last-serial": 12, "name": "zoo"}]});
     assert_eq!(json, expected);
     // A file more: the same page in HTML, another number in JSON.
-    let touched = before.with(&BTreeMap::from([("zoo".to_owned(), Change::Touched(21))]), 21, 10);
-    assert_eq!((&touched.html.etag, touched.html.length), (&before.html.etag, before.html.length));
+    let touched = before.with(
+        &BTreeMap::from([("zoo".to_owned(), Change::Touched(21))]),
+        21,
+        10,
+    );
+    assert_eq!(
+        (&touched.html.etag, touched.html.length),
+        (&before.html.etag, before.html.length)
+    );
     assert_ne!(touched.json.etag, before.json.etag);
     let (html_after, json) = pages(touched);
-    assert_eq!((html_after, &json["projects"][1]["_last-serial"]), (html, &serde_json::json!(21)));
+    assert_eq!(
+        (html_after, &json["projects"][1]["_last-serial"]),
+        (html, &serde_json::json!(21))
+    );
 }
 
 #[test]
 fn a_change_leaves_all_chunks_but_its_own_alone() {
-    let entries: BTreeMap<_, _> =
-        (0..5000).map(|number| format!("sample-{number:05}")).map(|name| (name.clone(), entry(&name, 1, ProjectStatus::Active))).collect();
+    let entries: BTreeMap<_, _> = (0..5000)
+        .map(|number| format!("sample-{number:05}"))
+        .map(|name| (name.clone(), entry(&name, 1, ProjectStatus::Active)))
+        .collect();
     let before = list(&entries, 1, 1);
-    let after = before.with(&BTreeMap::from([("sample-02000-b".to_owned(), Change::Is(entry("sample-02000-b", 2, ProjectStatus::Active)))]), 2, 2);
-    let shared = after.chunks.iter().filter(|chunk| before.chunks.iter().any(|other| Arc::ptr_eq(chunk, other))).count();
-    assert_eq!((before.chunks.len(), after.chunks.len(), shared), (10, 10, 9));
+    let after = before.with(
+        &BTreeMap::from([(
+            "sample-02000-b".to_owned(),
+            Change::Is(entry("sample-02000-b", 2, ProjectStatus::Active)),
+        )]),
+        2,
+        2,
+    );
+    let shared = after
+        .chunks
+        .iter()
+        .filter(|chunk| before.chunks.iter().any(|other| Arc::ptr_eq(chunk, other)))
+        .count();
+    assert_eq!(
+        (before.chunks.len(), after.chunks.len(), shared),
+        (10, 10, 9)
+    );
 }
 
 #[test]
 fn an_empty_list_is_a_page_too() {
-    let empty = List::new(&Urls { public: URLS.to_owned() }, 0, 0).finished();
+    let empty = List::new(
+        &Urls {
+            public: URLS.to_owned(),
+        },
+        0,
+        0,
+    )
+    .finished();
     assert_eq!((empty.holds("a"), empty.search("a", 0, 5)), (false, vec![]));
     let (html, json) = pages(empty);
     assert!(html.contains("<body>\n  </body>"));

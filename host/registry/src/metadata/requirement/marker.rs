@@ -31,7 +31,11 @@ const VARIABLES: &[&str] = &[
 pub(super) fn check(text: &str) -> Result<(), InvalidRequirement> {
     let mut marker = Marker { rest: skip(text) };
     marker.expression(0)?;
-    if marker.rest.is_empty() { Ok(()) } else { Err(marker.error()) }
+    if marker.rest.is_empty() {
+        Ok(())
+    } else {
+        Err(marker.error())
+    }
 }
 
 /// What is left to read; never begins with a blank.
@@ -59,7 +63,11 @@ impl Marker<'_> {
                 return Err(InvalidRequirement::Depth);
             }
             self.expression(depth + 1)?;
-            return if self.symbol(")") { Ok(()) } else { Err(self.error()) };
+            return if self.symbol(")") {
+                Ok(())
+            } else {
+                Err(self.error())
+            };
         }
         self.operand()?;
         self.operator()?;
@@ -67,31 +75,54 @@ impl Marker<'_> {
     }
 
     fn operator(&mut self) -> Result<(), InvalidRequirement> {
-        if ["===", "==", "~=", "!=", "<=", ">=", "<", ">"].iter().any(|operator| self.symbol(operator)) || self.word("in") {
+        if ["===", "==", "~=", "!=", "<=", ">=", "<", ">"]
+            .iter()
+            .any(|operator| self.symbol(operator))
+            || self.word("in")
+        {
             return Ok(());
         }
-        let has_blank = self.rest.strip_prefix("not").is_some_and(|rest| rest.starts_with(super::BLANKS));
-        if has_blank && self.word("not") && self.word("in") { Ok(()) } else { Err(self.error()) }
+        let has_blank = self
+            .rest
+            .strip_prefix("not")
+            .is_some_and(|rest| rest.starts_with(super::BLANKS));
+        if has_blank && self.word("not") && self.word("in") {
+            Ok(())
+        } else {
+            Err(self.error())
+        }
     }
 
     fn operand(&mut self) -> Result<(), InvalidRequirement> {
         for quote in ['"', '\''] {
             if let Some(inner) = self.rest.strip_prefix(quote) {
-                let (_, rest) = inner.split_once(quote).filter(|(text, _)| is_string(text)).ok_or_else(|| self.error())?;
+                let (_, rest) = inner
+                    .split_once(quote)
+                    .filter(|(text, _)| is_string(text))
+                    .ok_or_else(|| self.error())?;
                 self.rest = skip(rest);
                 return Ok(());
             }
         }
-        if VARIABLES.iter().any(|name| self.word(name)) { Ok(()) } else { Err(self.error()) }
+        if VARIABLES.iter().any(|name| self.word(name)) {
+            Ok(())
+        } else {
+            Err(self.error())
+        }
     }
 
     fn symbol(&mut self, symbol: &str) -> bool {
-        self.rest.strip_prefix(symbol).map(|rest| self.rest = skip(rest)).is_some()
+        self.rest
+            .strip_prefix(symbol)
+            .map(|rest| self.rest = skip(rest))
+            .is_some()
     }
 
     /// A word that ends where no letter, digit or `_` follows.
     fn word(&mut self, word: &str) -> bool {
-        let Some(rest) = self.rest.strip_prefix(word) else { return false };
+        let Some(rest) = self.rest.strip_prefix(word) else {
+            return false;
+        };
         if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
             return false;
         }
@@ -105,7 +136,9 @@ impl Marker<'_> {
 fn is_string(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find(['\\', '\n', '\r', '\0']) {
-        let Some(escape) = rest[at..].strip_prefix('\\') else { return false };
+        let Some(escape) = rest[at..].strip_prefix('\\') else {
+            return false;
+        };
         let digits = match escape.chars().next() {
             None | Some('N') => return false,
             Some('x') => 2,
@@ -116,8 +149,13 @@ fn is_string(text: &str) -> bool {
                 continue;
             }
         };
-        let number = escape.get(1..=digits).filter(|number| number.bytes().all(|c| c.is_ascii_hexdigit()));
-        if !number.and_then(|number| u32::from_str_radix(number, 16).ok()).is_some_and(|number| number <= 0x10_ffff) {
+        let number = escape
+            .get(1..=digits)
+            .filter(|number| number.bytes().all(|c| c.is_ascii_hexdigit()));
+        if !number
+            .and_then(|number| u32::from_str_radix(number, 16).ok())
+            .is_some_and(|number| number <= 0x10_ffff)
+        {
             return false;
         }
         rest = &escape[1 + digits..];

@@ -44,12 +44,28 @@ struct Shown {
 }
 
 /// Finds out all about the settings of a decision that policies made; none where none did.
-pub(super) async fn of(line: &CommandLine, row: &DecisionRow, record: &Value) -> anyhow::Result<Option<Settings>> {
-    let Some(number) = row.set_number else { return Ok(None) };
-    let Some(decision) = record.get("decision").and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok()) else { return Ok(None) };
+pub(super) async fn of(
+    line: &CommandLine,
+    row: &DecisionRow,
+    record: &Value,
+) -> anyhow::Result<Option<Settings>> {
+    let Some(number) = row.set_number else {
+        return Ok(None);
+    };
+    let Some(decision) = record
+        .get("decision")
+        .and_then(|decision| serde_json::from_value::<Decision>(decision.clone()).ok())
+    else {
+        return Ok(None);
+    };
     let nothing = json!({});
     let chosen_by_owners = record.get("owner-settings").unwrap_or(&nothing);
-    let mut settings = Settings { of_set: of_set(line, row, number).await?, operators: Vec::new(), owners: Vec::new(), remarks: Vec::new() };
+    let mut settings = Settings {
+        of_set: of_set(line, row, number).await?,
+        operators: Vec::new(),
+        owners: Vec::new(),
+        remarks: Vec::new(),
+    };
 
     let set = match gate::read_set(&line.storage, &line.engine()?, u64::try_from(number)?).await {
         Ok(set) => set,
@@ -59,7 +75,12 @@ pub(super) async fn of(line: &CommandLine, row: &DecisionRow, record: &Value) ->
         }
     };
     let owner = set.resolve_owner_settings(chosen_by_owners);
-    settings.remarks.extend(owner.problems().iter().map(|problem| format!("chosen, and not what the set offers: {problem}")));
+    settings.remarks.extend(
+        owner
+            .problems()
+            .iter()
+            .map(|problem| format!("chosen, and not what the set offers: {problem}")),
+    );
     let is_about_a_project = row.project_name.is_some();
     for (identity, in_force) in heard(&set, &decision, &owner) {
         let shown = |setting: &SettingInForce, chosen| Shown {
@@ -70,13 +91,23 @@ pub(super) async fn of(line: &CommandLine, row: &DecisionRow, record: &Value) ->
             value: value_json(&setting.kind, &setting.value),
             chosen,
         };
-        settings.operators.extend(in_force.operator.iter().map(|setting| shown(setting, setting.is_chosen.then(|| format!("set {number}")))));
+        settings.operators.extend(
+            in_force
+                .operator
+                .iter()
+                .map(|setting| shown(setting, setting.is_chosen.then(|| format!("set {number}")))),
+        );
         if in_force.owner.is_empty() || !is_about_a_project {
             continue;
         }
         let choices = choices(line, row, &identity.policy, chosen_by_owners).await?;
         for setting in &in_force.owner {
-            let chosen = setting.is_chosen.then(|| choices.get(&setting.name).cloned().unwrap_or_else(|| "by whom is not on record".to_owned()));
+            let chosen = setting.is_chosen.then(|| {
+                choices
+                    .get(&setting.name)
+                    .cloned()
+                    .unwrap_or_else(|| "by whom is not on record".to_owned())
+            });
             settings.owners.push(shown(setting, chosen));
         }
     }
@@ -88,41 +119,84 @@ fn heard<'a>(
     set: &'a PolicySet,
     decision: &'a Decision,
     owner: &policy_engine::OwnerSettings,
-) -> impl Iterator<Item = (&'a policy_engine::PolicyIdentity, policy_engine::BoundSettings)> + 'a {
-    let bound: Vec<_> = set.policies().map(|policy| &**policy).zip(set.settings(owner)).collect();
-    bound.into_iter().filter(|(identity, _)| decision.policies.iter().any(|record| *record.identity == **identity))
+) -> impl Iterator<
+    Item = (
+        &'a policy_engine::PolicyIdentity,
+        policy_engine::BoundSettings,
+    ),
+> + 'a {
+    let bound: Vec<_> = set
+        .policies()
+        .map(|policy| &**policy)
+        .zip(set.settings(owner))
+        .collect();
+    bound.into_iter().filter(|(identity, _)| {
+        decision
+            .policies
+            .iter()
+            .any(|record| *record.identity == **identity)
+    })
 }
 
 /// Who stored the set, and who made it active before it decided.
 async fn of_set(line: &CommandLine, row: &DecisionRow, number: i64) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     if let Some(set) = line.storage.policy_set(number).await? {
-        let by = author(line, &[EventKind::PolicySetAdded], |event| event.detail["set"].as_i64() == Some(number)).await?;
-        lines.push(format!("set {number} ({}) was stored {} by {by}", printable(&set.name), moment(set.created_at)));
+        let by = author(line, &[EventKind::PolicySetAdded], |event| {
+            event.detail["set"].as_i64() == Some(number)
+        })
+        .await?;
+        lines.push(format!(
+            "set {number} ({}) was stored {} by {by}",
+            printable(&set.name),
+            moment(set.created_at)
+        ));
     }
     let mut before = None;
     let activation = loop {
         let page = line.storage.activations(before, PAGE).await?;
         before = page.last().map(|last| last.sequence);
         let is_last = page.len() < PAGE as usize;
-        let found = page.into_iter().find(|activation| activation.set_number == number && activation.at <= row.at);
+        let found = page
+            .into_iter()
+            .find(|activation| activation.set_number == number && activation.at <= row.at);
         if found.is_some() || is_last {
             break found;
         }
     };
     if let Some(activation) = activation {
-        let kinds = [EventKind::PolicySetActivated, EventKind::PolicySetRolledBack];
-        let by = author(line, &kinds, |event| event.at == activation.at && event.detail["set"].as_i64() == Some(number)).await?;
-        let reason = if activation.reason.is_empty() { String::new() } else { format!(": {}", printable(&activation.reason)) };
-        lines.push(format!("it was activated {} by {by}{reason}", moment(activation.at)));
+        let kinds = [
+            EventKind::PolicySetActivated,
+            EventKind::PolicySetRolledBack,
+        ];
+        let by = author(line, &kinds, |event| {
+            event.at == activation.at && event.detail["set"].as_i64() == Some(number)
+        })
+        .await?;
+        let reason = if activation.reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", printable(&activation.reason))
+        };
+        lines.push(format!(
+            "it was activated {} by {by}{reason}",
+            moment(activation.at)
+        ));
     }
     Ok(lines)
 }
 
 /// Who did what such an event tells of, by the newest one.
-async fn author(line: &CommandLine, kinds: &[EventKind], is_it: impl Fn(&AuditEvent) -> bool) -> anyhow::Result<String> {
+async fn author(
+    line: &CommandLine,
+    kinds: &[EventKind],
+    is_it: impl Fn(&AuditEvent) -> bool,
+) -> anyhow::Result<String> {
     for kind in kinds {
-        let filter = AuditFilter { kind: Some(*kind), ..AuditFilter::default() };
+        let filter = AuditFilter {
+            kind: Some(*kind),
+            ..AuditFilter::default()
+        };
         let mut before = None;
         loop {
             let page = line.storage.events(&filter, before, PAGE).await?;
@@ -140,11 +214,24 @@ async fn author(line: &CommandLine, kinds: &[EventKind], is_it: impl Fn(&AuditEv
 
 /// When and by whom each setting of this policy was given the value that it had when the
 /// decision was made.
-async fn choices(line: &CommandLine, row: &DecisionRow, policy: &str, chosen: &Value) -> anyhow::Result<HashMap<String, String>> {
+async fn choices(
+    line: &CommandLine,
+    row: &DecisionRow,
+    policy: &str,
+    chosen: &Value,
+) -> anyhow::Result<HashMap<String, String>> {
     let mut choices = HashMap::new();
-    let (Some(name), Some(chosen)) = (&row.project_name, chosen.get(policy)) else { return Ok(choices) };
-    let Some(project) = line.storage.project(name).await? else { return Ok(choices) };
-    let filter = AuditFilter { project: Some(project.id), kind: Some(EventKind::ProjectConfigured), ..AuditFilter::default() };
+    let (Some(name), Some(chosen)) = (&row.project_name, chosen.get(policy)) else {
+        return Ok(choices);
+    };
+    let Some(project) = line.storage.project(name).await? else {
+        return Ok(choices);
+    };
+    let filter = AuditFilter {
+        project: Some(project.id),
+        kind: Some(EventKind::ProjectConfigured),
+        ..AuditFilter::default()
+    };
     let made_at = row.at;
     let mut changes: Vec<AuditEvent> = Vec::new();
     let mut before = None;
@@ -152,13 +239,24 @@ async fn choices(line: &CommandLine, row: &DecisionRow, policy: &str, chosen: &V
         let page = line.storage.events(&filter, before, PAGE).await?;
         before = page.last().map(|last| last.sequence);
         let is_last = page.len() < PAGE as usize;
-        changes.extend(page.into_iter().map(|row| row.event).filter(|event| event.detail["policy"] == policy && event.at <= made_at));
+        changes.extend(
+            page.into_iter()
+                .map(|row| row.event)
+                .filter(|event| event.detail["policy"] == policy && event.at <= made_at),
+        );
         if is_last {
             break;
         }
     }
     for (setting, event) in chosen_by(&changes, chosen) {
-        choices.insert(setting, format!("chosen {} by {}", moment(event.at), printable(&actor(line, &event.actor).await?)));
+        choices.insert(
+            setting,
+            format!(
+                "chosen {} by {}",
+                moment(event.at),
+                printable(&actor(line, &event.actor).await?)
+            ),
+        );
     }
     Ok(choices)
 }
@@ -166,19 +264,30 @@ async fn choices(line: &CommandLine, row: &DecisionRow, policy: &str, chosen: &V
 /// For each setting of `chosen` the change that gave it its value. `changes` are those of one
 /// policy's settings, newest first; a change that repeats a value chose nothing.
 fn chosen_by<'a>(changes: &'a [AuditEvent], chosen: &Value) -> Vec<(String, &'a AuditEvent)> {
-    let Some(start) = changes.iter().position(|event| event.detail["settings"] == *chosen) else { return Vec::new() };
+    let Some(start) = changes
+        .iter()
+        .position(|event| event.detail["settings"] == *chosen)
+    else {
+        return Vec::new();
+    };
     let of_setting = |(name, value): (&String, &Value)| {
-        let alike = changes[start..].iter().take_while(|event| event.detail["settings"].get(name) == Some(value));
+        let alike = changes[start..]
+            .iter()
+            .take_while(|event| event.detail["settings"].get(name) == Some(value));
         alike.last().map(|event| (name.clone(), event))
     };
-    chosen.as_object().into_iter().flatten().filter_map(of_setting).collect()
+    chosen
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(of_setting)
+        .collect()
 }
 
 impl Settings {
     pub(super) fn to_json(&self) -> Value {
         let list = |shown: &[Shown]| -> Value {
-            let one =
-                |shown: &Shown| json!({ "policy": shown.policy, "grade": shown.grade, "setting": shown.setting, "value": shown.value, "chosen": shown.chosen });
+            let one = |shown: &Shown| json!({ "policy": shown.policy, "grade": shown.grade, "setting": shown.setting, "value": shown.value, "chosen": shown.chosen });
             shown.iter().map(one).collect()
         };
         json!({ "set": self.of_set, "operators": list(&self.operators), "owners": list(&self.owners), "remarks": self.remarks })
@@ -191,7 +300,10 @@ impl Settings {
         }
         write_rows(text, &self.operators);
         if !self.owners.is_empty() {
-            let _ = writeln!(text, "\nsettings of the project's owners, as they were then");
+            let _ = writeln!(
+                text,
+                "\nsettings of the project's owners, as they were then"
+            );
             write_rows(text, &self.owners);
         }
         for remark in &self.remarks {
@@ -202,8 +314,17 @@ impl Settings {
 
 fn write_rows(text: &mut String, shown: &[Shown]) {
     let row = |shown: &Shown| {
-        let policy = if shown.grade == "enforce" { shown.policy.clone() } else { format!("{} ({})", shown.policy, shown.grade) };
-        vec![policy, shown.setting.clone(), shown.chosen.clone().unwrap_or_else(|| "default".to_owned()), shown.text.clone()]
+        let policy = if shown.grade == "enforce" {
+            shown.policy.clone()
+        } else {
+            format!("{} ({})", shown.policy, shown.grade)
+        };
+        vec![
+            policy,
+            shown.setting.clone(),
+            shown.chosen.clone().unwrap_or_else(|| "default".to_owned()),
+            shown.text.clone(),
+        ]
     };
     for line in columns(&shown.iter().map(row).collect::<Vec<_>>()).lines() {
         let _ = writeln!(text, "  {line}");
@@ -213,13 +334,18 @@ fn write_rows(text: &mut String, shown: &[Shown]) {
 /// A value as people write it in a set or on the command line.
 fn value_json(kind: &SettingKind, value: &SettingValue) -> Value {
     match (kind, value) {
-        (SettingKind::Choice(words), SettingValue::Choice(position)) => json!(words.get(*position as usize)),
+        (SettingKind::Choice(words), SettingValue::Choice(position)) => {
+            json!(words.get(*position as usize))
+        }
         (_, SettingValue::Choice(position)) => json!(position),
         (_, SettingValue::Boolean(value)) => json!(value),
         (_, SettingValue::Integer(value)) => json!(value),
         (_, SettingValue::Text(text)) => json!(text),
         (_, SettingValue::Texts(texts)) => json!(texts),
-        (_, SettingValue::Actions(actions)) => actions.iter().map(|action| json!(action.as_str())).collect(),
+        (_, SettingValue::Actions(actions)) => actions
+            .iter()
+            .map(|action| json!(action.as_str()))
+            .collect(),
     }
 }
 
@@ -232,7 +358,15 @@ mod tests {
 
     fn change(at: i64, settings: Value) -> AuditEvent {
         let detail = json!({ "policy": "owner-mandate", "settings": settings });
-        AuditEvent { at: Timestamp(at), kind: EventKind::ProjectConfigured, actor: Actor::System, user: None, project: None, decision: None, detail }
+        AuditEvent {
+            at: Timestamp(at),
+            kind: EventKind::ProjectConfigured,
+            actor: Actor::System,
+            user: None,
+            project: None,
+            decision: None,
+            detail,
+        }
     }
 
     #[test]
@@ -245,12 +379,21 @@ mod tests {
             change(1, json!({ "second-factor": true })),
         ];
         let check = |chosen: Value, expected: &[(&str, i64)]| {
-            let mut found: Vec<_> = chosen_by(&changes, &chosen).into_iter().map(|(name, event)| (name, event.at.0)).collect();
+            let mut found: Vec<_> = chosen_by(&changes, &chosen)
+                .into_iter()
+                .map(|(name, event)| (name, event.at.0))
+                .collect();
             found.sort();
-            let expected: Vec<_> = expected.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(name, at)| ((*name).to_owned(), *at))
+                .collect();
             assert_eq!(found, expected, "{chosen}");
         };
-        check(json!({ "second-factor": true, "fresh-within": 900 }), &[("fresh-within", 4), ("second-factor", 3)]);
+        check(
+            json!({ "second-factor": true, "fresh-within": 900 }),
+            &[("fresh-within", 4), ("second-factor", 3)],
+        );
         check(json!({ "second-factor": false }), &[("second-factor", 5)]);
         check(json!({}), &[]);
         check(json!({ "second-factor": "never chosen" }), &[]);

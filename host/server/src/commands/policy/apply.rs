@@ -22,12 +22,21 @@ const TELL_AFTER: Duration = Duration::from_secs(1);
 /// Activations to look back through at most for the set to go back to.
 const LOOK_BACK: u32 = 1000;
 
-pub(super) async fn apply(line: &CommandLine, folder: &Path, allow_lockout: bool, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
+pub(super) async fn apply(
+    line: &CommandLine,
+    folder: &Path,
+    allow_lockout: bool,
+    wait: Duration,
+    reason: &str,
+) -> anyhow::Result<Answer> {
     let (verified, judgement) = verify(line, folder).await?;
     if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
         return Ok(refusal);
     }
-    let number = verified.store(&line.storage, &line.actor(), line.now()).await.context("cannot store the set")?;
+    let number = verified
+        .store(&line.storage, &line.actor(), line.now())
+        .await
+        .context("cannot store the set")?;
     let answer = activate(line, number, ActivationKind::Apply, wait, reason).await?;
     let remarks = judged::remarks(&judgement) + &answer.remarks;
     Ok(answer.with_remarks(remarks))
@@ -43,11 +52,25 @@ async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<(VerifiedPa
             (verified, judgement)
         })
     });
-    verified.await?.with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))
+    verified.await?.with_context(|| {
+        format!(
+            "{} is refused; nothing was stored and nothing changes",
+            folder.display()
+        )
+    })
 }
 
-pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
-    let active = line.storage.active_set().await?.context("no policy set was ever active, so there is nothing to roll back to")?;
+pub(super) async fn rollback(
+    line: &CommandLine,
+    to: Option<u64>,
+    wait: Duration,
+    reason: &str,
+) -> anyhow::Result<Answer> {
+    let active = line
+        .storage
+        .active_set()
+        .await?
+        .context("no policy set was ever active, so there is nothing to roll back to")?;
     let number = match to {
         Some(number) => number,
         None => {
@@ -61,12 +84,21 @@ pub(super) async fn rollback(line: &CommandLine, to: Option<u64>, wait: Duration
             u64::try_from(earlier)?
         }
     };
-    if line.storage.policy_set(i64::try_from(number)?).await?.is_none() {
-        bail!("there is no policy set {number}; `portcullis policy history` lists those that were active");
+    if line
+        .storage
+        .policy_set(i64::try_from(number)?)
+        .await?
+        .is_none()
+    {
+        bail!(
+            "there is no policy set {number}; `portcullis policy history` lists those that were active"
+        );
     }
     // An old set need not load in this version: better to know before every server tries.
     let engine = line.engine()?;
-    gate::load_set(&line.storage, &engine, number).await.with_context(|| format!("set {number} cannot be loaded; nothing changes"))?;
+    gate::load_set(&line.storage, &engine, number)
+        .await
+        .with_context(|| format!("set {number} cannot be loaded; nothing changes"))?;
     activate(line, number, ActivationKind::Rollback, wait, reason).await
 }
 
@@ -77,7 +109,10 @@ fn set_before(activations: &[ActivationRow]) -> Option<i64> {
     let mut steps: Vec<i64> = Vec::new();
     for activation in activations.iter().rev() {
         let number = activation.set_number;
-        match (activation.kind, steps.iter().rposition(|step| *step == number)) {
+        match (
+            activation.kind,
+            steps.iter().rposition(|step| *step == number),
+        ) {
             (ActivationKind::Rollback, Some(position)) => steps.truncate(position + 1),
             _ if steps.last() == Some(&number) => {}
             _ => steps.push(number),
@@ -86,13 +121,29 @@ fn set_before(activations: &[ActivationRow]) -> Option<i64> {
     steps.iter().rev().nth(1).copied()
 }
 
-async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: Duration, reason: &str) -> anyhow::Result<Answer> {
+async fn activate(
+    line: &CommandLine,
+    number: u64,
+    kind: ActivationKind,
+    wait: Duration,
+    reason: &str,
+) -> anyhow::Result<Answer> {
     let before = line.storage.active_set().await?;
     let asked_at = line.now();
     let sequence =
-        gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason).await.context("cannot ask the servers for the set")?;
-    let Waited { servers, silent, overtaken } = wait_for_servers(line, number, sequence, asked_at, wait).await?;
-    let set = line.storage.policy_set(i64::try_from(number)?).await?.context("the set vanished")?;
+        gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason)
+            .await
+            .context("cannot ask the servers for the set")?;
+    let Waited {
+        servers,
+        silent,
+        overtaken,
+    } = wait_for_servers(line, number, sequence, asked_at, wait).await?;
+    let set = line
+        .storage
+        .policy_set(i64::try_from(number)?)
+        .await?
+        .context("the set vanished")?;
 
     if let Some(by) = overtaken {
         let text = format!(
@@ -103,7 +154,10 @@ async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: D
     }
     let mut text = format!("set {number} ({}) is the active one", set.name);
     if let Some(before) = before.filter(|before| u64::try_from(before.set_number) != Ok(number)) {
-        text.push_str(&format!("; before it was set {} ({})", before.set_number, before.set_name));
+        text.push_str(&format!(
+            "; before it was set {} ({})",
+            before.set_number, before.set_name
+        ));
     }
     text.push('\n');
     let mut code = 0;
@@ -111,7 +165,12 @@ async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: D
         if matches!(state, State::Failed | State::Waiting) {
             code = 2;
         }
-        text.push_str(&format!("  {} (process {}): {}\n", printable(&server.host), server.pid, state.in_words(server)));
+        text.push_str(&format!(
+            "  {} (process {}): {}\n",
+            printable(&server.host),
+            server.pid,
+            state.in_words(server)
+        ));
     }
     let mut remarks: String = silent
         .iter()
@@ -137,7 +196,9 @@ async fn activate(line: &CommandLine, number: u64, kind: ActivationKind, wait: D
         })).collect::<Vec<_>>(),
         "silent": silent.iter().map(|server| json!({ "host": server.host, "pid": server.pid, "heartbeat": server.heartbeat_at.to_string() })).collect::<Vec<_>>(),
     });
-    Ok(Answer::new(text, json).with_remarks(remarks).with_code(code))
+    Ok(Answer::new(text, json)
+        .with_remarks(remarks)
+        .with_code(code))
 }
 
 /// What one server made of the activation.
@@ -162,10 +223,16 @@ impl State {
     }
 
     fn in_words(self, server: &ServerRow) -> String {
-        let still = server.set_number.map_or_else(|| "serves no set".to_owned(), |number| format!("still serves set {number}"));
+        let still = server.set_number.map_or_else(
+            || "serves no set".to_owned(),
+            |number| format!("still serves set {number}"),
+        );
         match self {
             State::Serving => "serves it".to_owned(),
-            State::Failed => format!("could not load it, {still}: {}", printable(server.last_error.as_deref().unwrap_or("no reason given"))),
+            State::Failed => format!(
+                "could not load it, {still}: {}",
+                printable(server.last_error.as_deref().unwrap_or("no reason given"))
+            ),
             State::Waiting => format!("has not answered, {still}"),
             State::Gone => "is gone: no such process runs on this machine".to_owned(),
         }
@@ -174,7 +241,9 @@ impl State {
 
 /// What a server's latest report says about set `number`, asked for at `asked_at`.
 fn state_of(server: &ServerRow, number: u64, asked_at: Timestamp) -> State {
-    let is = |reported: Option<i64>| reported.and_then(|reported| u64::try_from(reported).ok()) == Some(number);
+    let is = |reported: Option<i64>| {
+        reported.and_then(|reported| u64::try_from(reported).ok()) == Some(number)
+    };
     if is(server.set_number) {
         return State::Serving;
     }
@@ -195,13 +264,25 @@ struct Waited {
     overtaken: Option<ActivationRow>,
 }
 
-async fn wait_for_servers(line: &CommandLine, number: u64, sequence: i64, asked_at: Timestamp, wait: Duration) -> anyhow::Result<Waited> {
+async fn wait_for_servers(
+    line: &CommandLine,
+    number: u64,
+    sequence: i64,
+    asked_at: Timestamp,
+    wait: Duration,
+) -> anyhow::Result<Waited> {
     let begin = Instant::now();
     let mut told = false;
     loop {
         let alive_since = gate::silent_since(line.now());
-        let servers = line.storage.servers().await.context("cannot ask what the servers serve")?;
-        let (heard_of, silent): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| server.heartbeat_at > alive_since);
+        let servers = line
+            .storage
+            .servers()
+            .await
+            .context("cannot ask what the servers serve")?;
+        let (heard_of, silent): (Vec<_>, Vec<_>) = servers
+            .into_iter()
+            .partition(|server| server.heartbeat_at > alive_since);
         let servers: Vec<_> = heard_of
             .into_iter()
             .map(|server| match state_of(&server, number, asked_at) {
@@ -215,15 +296,29 @@ async fn wait_for_servers(line: &CommandLine, number: u64, sequence: i64, asked_
             .map(|(server, _)| format!("{} (process {})", printable(&server.host), server.pid))
             .collect();
         if waiting.is_empty() || begin.elapsed() >= wait {
-            return Ok(Waited { servers, silent, overtaken: None });
+            return Ok(Waited {
+                servers,
+                silent,
+                overtaken: None,
+            });
         }
         let active = line.storage.active_set().await?;
-        if let Some(later) = active.filter(|active| active.sequence > sequence && u64::try_from(active.set_number) != Ok(number)) {
-            return Ok(Waited { servers, silent, overtaken: Some(later) });
+        if let Some(later) = active.filter(|active| {
+            active.sequence > sequence && u64::try_from(active.set_number) != Ok(number)
+        }) {
+            return Ok(Waited {
+                servers,
+                silent,
+                overtaken: Some(later),
+            });
         }
         if !told && begin.elapsed() >= TELL_AFTER {
             told = true;
-            eprintln!("waiting for {}, for at most {} seconds …", waiting.join(", "), wait.as_secs());
+            eprintln!(
+                "waiting for {}, for at most {} seconds …",
+                waiting.join(", "),
+                wait.as_secs()
+            );
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -232,7 +327,9 @@ async fn wait_for_servers(line: &CommandLine, number: u64, sequence: i64, asked_
 /// Whether a server of this very machine ended without signing off. Of another machine's
 /// processes nothing is known.
 fn is_gone(server: &ServerRow) -> bool {
-    server.host == crate::serve::host_name() && Path::new("/proc/self").exists() && !Path::new("/proc").join(server.pid.to_string()).exists()
+    server.host == crate::serve::host_name()
+        && Path::new("/proc/self").exists()
+        && !Path::new("/proc").join(server.pid.to_string()).exists()
 }
 
 #[cfg(test)]
@@ -260,14 +357,32 @@ mod tests {
             (&[(1, Start)], None),
             (&[(1, Start), (2, Apply)], Some(1)),
             (&[(1, Start), (2, Apply), (3, Apply)], Some(2)),
-            (&[(1, Start), (2, Apply), (3, Apply), (2, Rollback)], Some(1)),
-            (&[(1, Start), (2, Apply), (3, Apply), (2, Rollback), (1, Rollback)], None),
+            (
+                &[(1, Start), (2, Apply), (3, Apply), (2, Rollback)],
+                Some(1),
+            ),
+            (
+                &[
+                    (1, Start),
+                    (2, Apply),
+                    (3, Apply),
+                    (2, Rollback),
+                    (1, Rollback),
+                ],
+                None,
+            ),
             // What was taken back is not gone back to; what is applied after it is.
-            (&[(1, Start), (2, Apply), (1, Rollback), (3, Apply)], Some(1)),
+            (
+                &[(1, Start), (2, Apply), (1, Rollback), (3, Apply)],
+                Some(1),
+            ),
             // The same set applied twice in a row is one step.
             (&[(1, Start), (2, Apply), (2, Apply)], Some(1)),
             // To a set that was taken back before: a step forward.
-            (&[(1, Start), (2, Apply), (1, Rollback), (2, Rollback)], Some(1)),
+            (
+                &[(1, Start), (2, Apply), (1, Rollback), (2, Rollback)],
+                Some(1),
+            ),
         ];
         for (chronicle, before) in cases {
             assert_eq!(set_before(&activations(chronicle)), before, "{chronicle:?}");
@@ -277,7 +392,11 @@ mod tests {
     #[test]
     fn a_server_of_this_machine_without_a_process_is_gone() {
         let here = crate::serve::host_name();
-        let of = |host: &str, pid: u32| ServerRow { host: host.to_owned(), pid, ..server(None, None, 0) };
+        let of = |host: &str, pid: u32| ServerRow {
+            host: host.to_owned(),
+            pid,
+            ..server(None, None, 0)
+        };
         assert!(!is_gone(&of(&here, std::process::id())));
         // No process has this number: it is above every kernel's limit.
         assert!(is_gone(&of(&here, u32::MAX)));
@@ -301,10 +420,26 @@ mod tests {
     #[test]
     fn a_server_is_believed_about_this_activation_only() {
         let asked_at = Timestamp(100);
-        assert_eq!(state_of(&server(Some(4), None, 50), 4, asked_at), State::Serving);
-        assert_eq!(state_of(&server(Some(3), None, 150), 4, asked_at), State::Waiting);
-        assert_eq!(state_of(&server(Some(3), Some(4), 150), 4, asked_at), State::Failed);
-        assert_eq!(state_of(&server(Some(3), Some(4), 50), 4, asked_at), State::Waiting, "tells of an earlier attempt");
-        assert_eq!(state_of(&server(Some(3), Some(2), 150), 4, asked_at), State::Waiting);
+        assert_eq!(
+            state_of(&server(Some(4), None, 50), 4, asked_at),
+            State::Serving
+        );
+        assert_eq!(
+            state_of(&server(Some(3), None, 150), 4, asked_at),
+            State::Waiting
+        );
+        assert_eq!(
+            state_of(&server(Some(3), Some(4), 150), 4, asked_at),
+            State::Failed
+        );
+        assert_eq!(
+            state_of(&server(Some(3), Some(4), 50), 4, asked_at),
+            State::Waiting,
+            "tells of an earlier attempt"
+        );
+        assert_eq!(
+            state_of(&server(Some(3), Some(2), 150), 4, asked_at),
+            State::Waiting
+        );
     }
 }

@@ -24,12 +24,24 @@ pub(super) fn refusal(folder: &Path, judgement: &Judgement, allow_lockout: bool)
 
 /// What the author of an accepted set is told.
 pub(super) fn remarks(judgement: &Judgement) -> String {
-    let allowed = if judgement.refuses() { format!("Accepted because of --allow-lockout:\n{}", lines(judgement)) } else { String::new() };
-    let notes: String = judgement.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    let allowed = if judgement.refuses() {
+        format!("Accepted because of --allow-lockout:\n{}", lines(judgement))
+    } else {
+        String::new()
+    };
+    let notes: String = judgement
+        .notes
+        .iter()
+        .map(|note| format!("note: {note}\n"))
+        .collect();
     allowed + &notes
 }
 
 /// What stands against the set, below its headline. Policies name themselves and their failures.
 fn lines(judgement: &Judgement) -> String {
-    judgement.to_string().lines().map(|line| format!("  {}\n", printable(line))).collect()
+    judgement
+        .to_string()
+        .lines()
+        .map(|line| format!("  {}\n", printable(line)))
+        .collect()
 }

@@ -19,17 +19,28 @@ const LARGEST: u64 = 256 << 20;
 
 /// An engine without a cache: nothing is written anywhere.
 fn engine(configuration: &Configuration) -> anyhow::Result<Engine> {
-    let compiler = Compiler::Process { program: wiring::this_program()?, arguments: vec![wiring::COMPILE_MODULE.to_owned()] };
+    let compiler = Compiler::Process {
+        program: wiring::this_program()?,
+        arguments: vec![wiring::COMPILE_MODULE.to_owned()],
+    };
     let mut config = EngineConfig::new(compiler);
     config.lanes = 1;
     config.budget = wiring::budget(configuration)?;
     Ok(Engine::new(config)?)
 }
 
-pub(super) fn check(folder: &Path, allow_lockout: bool, configuration: &Configuration) -> anyhow::Result<Answer> {
+pub(super) fn check(
+    folder: &Path,
+    allow_lockout: bool,
+    configuration: &Configuration,
+) -> anyhow::Result<Answer> {
     let package = SetPackage::read(&super::set_folder(folder))?;
-    let verified =
-        package.verify(&engine(configuration)?).with_context(|| format!("{} is refused; nothing was stored and nothing changes", folder.display()))?;
+    let verified = package.verify(&engine(configuration)?).with_context(|| {
+        format!(
+            "{} is refused; nothing was stored and nothing changes",
+            folder.display()
+        )
+    })?;
     let judgement = verified.judge();
     if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
         return Ok(refusal);
@@ -40,10 +51,19 @@ pub(super) fn check(folder: &Path, allow_lockout: bool, configuration: &Configur
         1 => "the cases of 1 file hold".to_owned(),
         files => format!("the cases of {files} files hold"),
     };
-    let policies = if spec.bindings.len() == 1 { "1 policy".to_owned() } else { format!("{} policies", spec.bindings.len()) };
+    let policies = if spec.bindings.len() == 1 {
+        "1 policy".to_owned()
+    } else {
+        format!("{} policies", spec.bindings.len())
+    };
     let mut text = format!("set {} is valid: {policies}, {cases}\n", spec.name);
     for policy in verified.set().policies() {
-        text.push_str(&format!("  {} {} in grade {}\n", policy.policy, policy.version, policy.grade.as_str()));
+        text.push_str(&format!(
+            "  {} {} in grade {}\n",
+            policy.policy,
+            policy.version,
+            policy.grade.as_str()
+        ));
     }
     let mut json = json!({
         "name": spec.name, "case-files": verified.case_files(), "refused": false,
@@ -56,21 +76,45 @@ pub(super) fn check(folder: &Path, allow_lockout: bool, configuration: &Configur
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= LARGEST, "{} has {size} bytes, which is no policy module", path.display());
+    let size = std::fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    ensure!(
+        size <= LARGEST,
+        "{} has {size} bytes, which is no policy module",
+        path.display()
+    );
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Version and layer of a component, as the bytes after the magic number.
 const COMPONENT: [u8; 4] = [0x0d, 0x00, 0x01, 0x00];
 
-pub(super) fn pack(core: &Path, output: &Path, configuration: &Configuration) -> anyhow::Result<Answer> {
+pub(super) fn pack(
+    core: &Path,
+    output: &Path,
+    configuration: &Configuration,
+) -> anyhow::Result<Answer> {
     let bytes = read(core)?;
-    ensure!(bytes.starts_with(b"\0asm"), "{} is no wasm module", core.display());
-    ensure!(bytes.get(4..8) != Some(&COMPONENT), "{} is a component already; `portcullis policy inspect` shows what is in it", core.display());
+    ensure!(
+        bytes.starts_with(b"\0asm"),
+        "{} is no wasm module",
+        core.display()
+    );
+    ensure!(
+        bytes.get(4..8) != Some(&COMPONENT),
+        "{} is a component already; `portcullis policy inspect` shows what is in it",
+        core.display()
+    );
     // Asked first: the encoder speaks of what it lacks, and not of what to do about it.
-    let imports = policy_engine::core_imports(&bytes).with_context(|| format!("{} can't be packed as a policy module", core.display()))?;
-    ensure!(imports.is_empty(), "{} can't be packed as a policy module; nothing was written: {}", core.display(), LoadError::Imports(imports));
+    let imports = policy_engine::core_imports(&bytes)
+        .with_context(|| format!("{} can't be packed as a policy module", core.display()))?;
+    ensure!(
+        imports.is_empty(),
+        "{} can't be packed as a policy module; nothing was written: {}",
+        core.display(),
+        LoadError::Imports(imports)
+    );
     let component = wit_component::ComponentEncoder::default()
         .validate(true)
         .module(&bytes)
@@ -81,7 +125,8 @@ pub(super) fn pack(core: &Path, output: &Path, configuration: &Configuration) ->
     engine(configuration)?.load(&component).with_context(|| {
         format!("{} can't be packed as a policy module; nothing was written. Build it with the policy SDK for wasm32-unknown-unknown", core.display())
     })?;
-    std::fs::write(output, &component).with_context(|| format!("cannot write {}", output.display()))?;
+    std::fs::write(output, &component)
+        .with_context(|| format!("cannot write {}", output.display()))?;
     Ok(Answer::new(
         format!("{} ({} bytes)", output.display(), component.len()),
         json!({ "output": output.display().to_string(), "bytes": component.len(), "digest": gate::package::digest_of(&component).to_string() }),
@@ -91,9 +136,16 @@ pub(super) fn pack(core: &Path, output: &Path, configuration: &Configuration) ->
 pub(super) fn inspect(path: &Path, configuration: &Configuration) -> anyhow::Result<Answer> {
     let bytes = read(path)?;
     let digest = gate::package::digest_of(&bytes);
-    let module = engine(configuration)?.load(&bytes).with_context(|| format!("{} (SHA-256 {digest}) is refused", path.display()))?;
+    let module = engine(configuration)?
+        .load(&bytes)
+        .with_context(|| format!("{} (SHA-256 {digest}) is refused", path.display()))?;
     let budget = wiring::budget(configuration)?;
-    let text = describe(module.descriptor(), bytes.len(), &digest.to_string(), &budget);
+    let text = describe(
+        module.descriptor(),
+        bytes.len(),
+        &digest.to_string(),
+        &budget,
+    );
     let json = json!({
         "digest": digest.to_string(), "bytes": bytes.len(), "imports": [], "descriptor": module.descriptor(),
         "budget": { "time-ms": budget.time_ms, "fuel": budget.fuel, "memory-bytes": budget.memory_bytes, "output-bytes": budget.output_bytes },
@@ -101,8 +153,19 @@ pub(super) fn inspect(path: &Path, configuration: &Configuration) -> anyhow::Res
     Ok(Answer::new(text, json))
 }
 
-fn describe(descriptor: &Descriptor, size: usize, digest: &str, budget: &policy_engine::Budget) -> String {
-    let words = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(" ") };
+fn describe(
+    descriptor: &Descriptor,
+    size: usize,
+    digest: &str,
+    budget: &policy_engine::Budget,
+) -> String {
+    let words = |list: Vec<String>| {
+        if list.is_empty() {
+            "none".to_owned()
+        } else {
+            list.join(" ")
+        }
+    };
     let mut text = format!(
         "{} {}\n  {}\n\ndigest    {digest}\nsize      {size} bytes\nimports   none\nactions   {}\nsections  {}\nbudget    {} ms, {} fuel, {} bytes of memory, {} bytes of output\n",
         printable(&descriptor.name),
@@ -111,13 +174,21 @@ fn describe(descriptor: &Descriptor, size: usize, digest: &str, budget: &policy_
         words(descriptor.actions.iter().map(ToString::to_string).collect()),
         words(descriptor.sections.words().map(str::to_owned).collect()),
         budget.time_ms,
-        budget.fuel.map_or_else(|| "unbounded".to_owned(), |fuel| fuel.to_string()),
+        budget
+            .fuel
+            .map_or_else(|| "unbounded".to_owned(), |fuel| fuel.to_string()),
         budget.memory_bytes,
         budget.output_bytes,
     );
-    for (who, settings) in [("operators", &descriptor.operator_settings), ("project owners", &descriptor.owner_settings)] {
+    for (who, settings) in [
+        ("operators", &descriptor.operator_settings),
+        ("project owners", &descriptor.owner_settings),
+    ] {
         if !settings.is_empty() {
-            text.push_str(&format!("\nsettings for {who}\n{}", settings_text(settings)));
+            text.push_str(&format!(
+                "\nsettings for {who}\n{}",
+                settings_text(settings)
+            ));
         }
     }
     text

@@ -12,7 +12,9 @@ use crate::command_line::{CommandLine, quoted};
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmailCommand {
     /// Add an address; a user's first one becomes the primary one.
-    #[command(after_help = "Examples:\n  portcullis user email add alice alice@example.org\n  portcullis user email verify alice alice@example.org")]
+    #[command(
+        after_help = "Examples:\n  portcullis user email add alice alice@example.org\n  portcullis user email verify alice alice@example.org"
+    )]
     Add(AddressArguments),
     /// Say that an address is known to be the user's.
     Verify(AddressArguments),
@@ -41,36 +43,107 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
     match command {
         EmailCommand::Add(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
-            line.identity.add_email(line.permit(AddEmail { user: user.id, address: address.clone() }).await?).await?;
-            let remark =
-                format!("It is not verified; once you know that it is the user's: {} user email verify {} {}", line.program(), user.name, quoted(&address));
+            line.identity
+                .add_email(
+                    line.permit(AddEmail {
+                        user: user.id,
+                        address: address.clone(),
+                    })
+                    .await?,
+                )
+                .await?;
+            let remark = format!(
+                "It is not verified; once you know that it is the user's: {} user email verify {} {}",
+                line.program(),
+                user.name,
+                quoted(&address)
+            );
             Ok(changed(&user.name, &address, "is added to", true).with_remarks(remark))
         }
         EmailCommand::Verify(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
-            let is_new = line.identity.verify_email(line.permit(VerifyEmail { user: user.id, address: address.clone() }).await?).await?;
-            Ok(changed(&user.name, &address, if is_new { "is verified for" } else { "was verified before for" }, is_new))
+            let is_new = line
+                .identity
+                .verify_email(
+                    line.permit(VerifyEmail {
+                        user: user.id,
+                        address: address.clone(),
+                    })
+                    .await?,
+                )
+                .await?;
+            Ok(changed(
+                &user.name,
+                &address,
+                if is_new {
+                    "is verified for"
+                } else {
+                    "was verified before for"
+                },
+                is_new,
+            ))
         }
         EmailCommand::Promote(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
-            let is_new = line.identity.promote_email(line.permit(PromoteEmail { user: user.id, address: address.clone() }).await?).await?;
-            Ok(changed(&user.name, &address, if is_new { "is the primary address of" } else { "was before the primary address of" }, is_new))
+            let is_new = line
+                .identity
+                .promote_email(
+                    line.permit(PromoteEmail {
+                        user: user.id,
+                        address: address.clone(),
+                    })
+                    .await?,
+                )
+                .await?;
+            Ok(changed(
+                &user.name,
+                &address,
+                if is_new {
+                    "is the primary address of"
+                } else {
+                    "was before the primary address of"
+                },
+                is_new,
+            ))
         }
         EmailCommand::Remove(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
-            line.identity.remove_email(line.permit(RemoveEmail { user: user.id, address: address.clone() }).await?).await?;
+            line.identity
+                .remove_email(
+                    line.permit(RemoveEmail {
+                        user: user.id,
+                        address: address.clone(),
+                    })
+                    .await?,
+                )
+                .await?;
             Ok(changed(&user.name, &address, "is removed from", true))
         }
         EmailCommand::List { user } => {
             let user = line.user(&user).await?;
             let emails = line.storage.emails(user.id).await?;
             if emails.is_empty() {
-                return Ok(Answer::new(format!("{0} has no email address; `portcullis user email add {0} <address>` adds one", user.name), json!([])));
+                return Ok(Answer::new(
+                    format!(
+                        "{0} has no email address; `portcullis user email add {0} <address>` adds one",
+                        user.name
+                    ),
+                    json!([]),
+                ));
             }
-            let mut rows = vec![["address", "primary", "added", "verified"].map(str::to_owned).to_vec()];
+            let mut rows = vec![
+                ["address", "primary", "added", "verified"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ];
             rows.extend(emails.iter().map(|email| {
                 let primary = if email.primary { "primary" } else { "" };
-                vec![printable(&email.address), primary.to_owned(), moment(email.added_at), moment_or(email.verified_at, "no")]
+                vec![
+                    printable(&email.address),
+                    primary.to_owned(),
+                    moment(email.added_at),
+                    moment_or(email.verified_at, "no"),
+                ]
             }));
             let json = emails.iter().map(|email| {
                 json!({
@@ -83,5 +156,8 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
 }
 
 fn changed(user: &UserName, address: &str, what: &str, changed: bool) -> Answer {
-    Answer::new(format!("{} {what} {user}", printable(address)), json!({ "user": user.as_written(), "address": address, "changed": changed }))
+    Answer::new(
+        format!("{} {what} {user}", printable(address)),
+        json!({ "user": user.as_written(), "address": address, "changed": changed }),
+    )
 }

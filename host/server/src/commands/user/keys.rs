@@ -20,7 +20,9 @@ pub(crate) enum KeysCommand {
     /// Remove a security key or passkey, for example because it was lost.
     ///
     /// Without the name of one, all of them. The user is told by mail.
-    #[command(after_help = "Examples:\n  portcullis user keys remove alice 'blue key'\n  portcullis user keys remove alice     all of them")]
+    #[command(
+        after_help = "Examples:\n  portcullis user keys remove alice 'blue key'\n  portcullis user keys remove alice     all of them"
+    )]
     Remove {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -41,14 +43,25 @@ async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
     let keys = line.storage.keys_of(user.id).await?;
     if keys.is_empty() {
-        return Ok(Answer::new(format!("{} has no security key and no passkey", user.name), json!([])));
+        return Ok(Answer::new(
+            format!("{} has no security key and no passkey", user.name),
+            json!([]),
+        ));
     }
-    let mut rows = vec![["name", "kind", "enrolled", "last used", "id"].map(str::to_owned).to_vec()];
-    rows.extend(
-        keys.iter().map(|key| {
-            vec![printable(&key.name), key.kind.as_str().to_owned(), moment(key.added_at), moment_or(key.last_used_at, "never"), key.id.to_string()]
-        }),
-    );
+    let mut rows = vec![
+        ["name", "kind", "enrolled", "last used", "id"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(keys.iter().map(|key| {
+        vec![
+            printable(&key.name),
+            key.kind.as_str().to_owned(),
+            moment(key.added_at),
+            moment_or(key.last_used_at, "never"),
+            key.id.to_string(),
+        ]
+    }));
     let values = keys.iter().map(|key| {
         json!({
             "id": key.id.to_string(), "name": key.name, "kind": key.kind.as_str(), "enrolled": key.added_at.to_string(),
@@ -64,10 +77,18 @@ async fn remove(line: &CommandLine, name: &UserName, key: Option<&str>) -> anyho
     if let Some(wanted) = key {
         keys.retain(|row| row.name == wanted || row.id.to_string() == wanted);
     }
-    ensure!(!keys.is_empty(), "{} has no such key; `{} user keys list {}` shows them all", user.name, line.program(), user.name);
+    ensure!(
+        !keys.is_empty(),
+        "{} has no such key; `{} user keys list {}` shows them all",
+        user.name,
+        line.program(),
+        user.name
+    );
     for row in &keys {
         let target = line.identity.key_to_remove(user.id, row.id).await?;
-        line.identity.remove_factor(line.permit(target).await?).await?;
+        line.identity
+            .remove_factor(line.permit(target).await?)
+            .await?;
     }
     let removed: Vec<String> = keys.iter().map(|row| quoted(&row.name)).collect();
     let json = json!({ "user": user.name.as_written(), "removed": keys.iter().map(|row| row.name.as_str()).collect::<Vec<&str>>() });
@@ -75,5 +96,9 @@ async fn remove(line: &CommandLine, name: &UserName, key: Option<&str>) -> anyho
     if line.storage.keys_of(user.id).await?.is_empty() && user.totp_secret.is_none() {
         remarks.push_str("No second factor is left: the password alone logs in now. If it may be known to others, `user recover` is the safe way.\n");
     }
-    Ok(Answer::new(format!("{} no longer has the key {}", user.name, removed.join(", ")), json).with_remarks(remarks))
+    Ok(Answer::new(
+        format!("{} no longer has the key {}", user.name, removed.join(", ")),
+        json,
+    )
+    .with_remarks(remarks))
 }

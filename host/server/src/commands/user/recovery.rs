@@ -8,10 +8,27 @@ use serde_json::json;
 use crate::answer::{Answer, moment};
 use crate::command_line::CommandLine;
 
-pub(crate) async fn start(line: &CommandLine, name: &UserName, reason: String) -> anyhow::Result<Answer> {
+pub(crate) async fn start(
+    line: &CommandLine,
+    name: &UserName,
+    reason: String,
+) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    let id = line.identity.start_recovery(line.permit(RecoverAccount { user: user.id, reason }).await?).await?;
-    let recovery = line.storage.recovery(id).await?.context("the recovery that was just begun is gone")?;
+    let id = line
+        .identity
+        .start_recovery(
+            line.permit(RecoverAccount {
+                user: user.id,
+                reason,
+            })
+            .await?,
+        )
+        .await?;
+    let recovery = line
+        .storage
+        .recovery(id)
+        .await?
+        .context("the recovery that was just begun is gone")?;
     let text = format!(
         "the recovery of {} is begun and announced by mail; at {} a running server removes the second factors, disables the password and mails a link for a new one",
         user.name,
@@ -28,7 +45,21 @@ pub(crate) async fn start(line: &CommandLine, name: &UserName, reason: String) -
 
 pub(crate) async fn cancel(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    let recovery = line.storage.recovery_of(user.id).await?.with_context(|| format!("no recovery of {} is under way", user.name))?;
-    line.identity.cancel_recovery(line.permit(CancelRecovery { recovery: recovery.id }).await?).await?;
-    Ok(Answer::new(format!("the recovery of {} is stopped", user.name), json!({ "user": user.name.as_written(), "recovery": recovery.id.to_string() })))
+    let recovery = line
+        .storage
+        .recovery_of(user.id)
+        .await?
+        .with_context(|| format!("no recovery of {} is under way", user.name))?;
+    line.identity
+        .cancel_recovery(
+            line.permit(CancelRecovery {
+                recovery: recovery.id,
+            })
+            .await?,
+        )
+        .await?;
+    Ok(Answer::new(
+        format!("the recovery of {} is stopped", user.name),
+        json!({ "user": user.name.as_written(), "recovery": recovery.id.to_string() }),
+    ))
 }

@@ -9,11 +9,21 @@ use crate::command_line::CommandLine;
 
 pub(crate) async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    let sessions = line.identity.list_sessions(line.permit(ListSessions { user: user.id }).await?).await?;
+    let sessions = line
+        .identity
+        .list_sessions(line.permit(ListSessions { user: user.id }).await?)
+        .await?;
     if sessions.is_empty() {
-        return Ok(Answer::new(format!("{} is logged in nowhere", user.name), json!([])));
+        return Ok(Answer::new(
+            format!("{} is logged in nowhere", user.name),
+            json!([]),
+        ));
     }
-    let mut rows = vec![["id", "began", "last used", "from", "with", "second factor"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["id", "began", "last used", "from", "with", "second factor"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     let mut values = Vec::with_capacity(sessions.len());
     for session in &sessions {
         rows.push(vec![
@@ -22,7 +32,10 @@ pub(crate) async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<
             moment(session.last_used_at),
             printable(&session.remote_address),
             printable(&session.device),
-            session.factor.map_or("none", model::Factor::as_str).to_owned(),
+            session
+                .factor
+                .map_or("none", model::Factor::as_str)
+                .to_owned(),
         ]);
         values.push(json!({
             "id": session.id.to_string(), "began": session.created_at.to_string(), "last-used": session.last_used_at.to_string(),
@@ -35,13 +48,29 @@ pub(crate) async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<
 
 pub(crate) async fn end(line: &CommandLine, name: &UserName) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
-    let ended = line.identity.end_sessions(line.permit(EndSessions { user: user.id, except: None }).await?).await?;
+    let ended = line
+        .identity
+        .end_sessions(
+            line.permit(EndSessions {
+                user: user.id,
+                except: None,
+            })
+            .await?,
+        )
+        .await?;
     let text = match ended {
         0 => format!("{} was logged in nowhere", user.name),
         1 => format!("{}'s session is ended", user.name),
         ended => format!("{ended} sessions of {} are ended", user.name),
     };
-    let remark =
-        format!("The password and the API tokens still count: {0} user disable {1} --reason <text>, or {0} token revoke {1} <id>", line.program(), user.name);
-    Ok(Answer::new(text, json!({ "user": user.name.as_written(), "ended": ended })).with_remarks(remark))
+    let remark = format!(
+        "The password and the API tokens still count: {0} user disable {1} --reason <text>, or {0} token revoke {1} <id>",
+        line.program(),
+        user.name
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "user": user.name.as_written(), "ended": ended }),
+    )
+    .with_remarks(remark))
 }

@@ -15,14 +15,32 @@ pub(crate) async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<
     let keys = line.storage.keys_of(user.id).await?;
     let codes = line.storage.recovery_codes_of(user.id).await?;
     let now = line.now();
-    let idle_ms = i64::try_from(line.configuration.values.session_idle.as_millis()).unwrap_or(i64::MAX);
-    let sessions = line.storage.sessions_of(user.id, model::Timestamp(now.0.saturating_sub(idle_ms)), now).await?;
+    let idle_ms =
+        i64::try_from(line.configuration.values.session_idle.as_millis()).unwrap_or(i64::MAX);
+    let sessions = line
+        .storage
+        .sessions_of(
+            user.id,
+            model::Timestamp(now.0.saturating_sub(idle_ms)),
+            now,
+        )
+        .await?;
     let recovery = line.storage.recovery_of(user.id).await?;
 
-    let mut rows =
-        vec![vec!["name".to_owned(), user.name.to_string()], vec!["id".to_owned(), user.id.to_string()], vec!["created".to_owned(), moment(user.created_at)]];
+    let mut rows = vec![
+        vec!["name".to_owned(), user.name.to_string()],
+        vec!["id".to_owned(), user.id.to_string()],
+        vec!["created".to_owned(), moment(user.created_at)],
+    ];
     if let Some(at) = user.disabled_at {
-        rows.push(vec!["disabled".into(), format!("{}: {}", moment(at), printable(user.disabled_reason.as_deref().unwrap_or("")))]);
+        rows.push(vec![
+            "disabled".into(),
+            format!(
+                "{}: {}",
+                moment(at),
+                printable(user.disabled_reason.as_deref().unwrap_or(""))
+            ),
+        ]);
     }
     let password = match (&user.password_hash, &user.password_disabled) {
         (None, _) => "none".to_owned(),
@@ -31,11 +49,22 @@ pub(crate) async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<
     };
     rows.push(vec!["password".into(), password.clone()]);
     if let Some(at) = user.totp_enrolled_at {
-        rows.push(vec!["second factor".into(), format!("totp, enrolled {}", moment(at))]);
+        rows.push(vec![
+            "second factor".into(),
+            format!("totp, enrolled {}", moment(at)),
+        ]);
     }
     for key in &keys {
         let used = moment_or(key.last_used_at, "never");
-        rows.push(vec!["second factor".into(), format!("{} {}, enrolled {}, last used {used}", key.kind.as_str(), printable(&key.name), moment(key.added_at))]);
+        rows.push(vec![
+            "second factor".into(),
+            format!(
+                "{} {}, enrolled {}, last used {used}",
+                key.kind.as_str(),
+                printable(&key.name),
+                moment(key.added_at)
+            ),
+        ]);
     }
     if user.totp_enrolled_at.is_none() && keys.is_empty() {
         rows.push(vec!["second factor".into(), "none".into()]);
@@ -43,13 +72,31 @@ pub(crate) async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<
     rows.push(vec!["recovery codes".into(), recovery_codes(&codes)]);
     rows.push(vec!["sessions".into(), sessions.len().to_string()]);
     if let Some(recovery) = &recovery {
-        let text = format!("by {} at {}: {}", printable(&recovery.started_by), moment(recovery.effective_at), printable(&recovery.reason));
+        let text = format!(
+            "by {} at {}: {}",
+            printable(&recovery.started_by),
+            moment(recovery.effective_at),
+            printable(&recovery.reason)
+        );
         rows.push(vec!["recovery under way".into(), text]);
     }
-    rows.push(vec!["staff".into(), if user.staff { "yes" } else { "no" }.into()]);
+    rows.push(vec![
+        "staff".into(),
+        if user.staff { "yes" } else { "no" }.into(),
+    ]);
     for email in &emails {
-        let state = email.verified_at.map_or_else(|| "not verified".to_owned(), |at| format!("verified {}", moment(at)));
-        rows.push(vec!["email".into(), format!("{}{}, {state}", printable(&email.address), if email.primary { " (primary)" } else { "" })]);
+        let state = email.verified_at.map_or_else(
+            || "not verified".to_owned(),
+            |at| format!("verified {}", moment(at)),
+        );
+        rows.push(vec![
+            "email".into(),
+            format!(
+                "{}{}, {state}",
+                printable(&email.address),
+                if email.primary { " (primary)" } else { "" }
+            ),
+        ]);
     }
     for (project, role) in &projects {
         rows.push(vec!["role".into(), format!("{role} of {}", project.name)]);
@@ -79,6 +126,9 @@ fn recovery_codes(codes: &RecoveryCodes) -> String {
     match (codes.total, codes.confirmed_at) {
         (0, _) => "none".to_owned(),
         (total, Some(_)) => format!("{} of {total} unused", codes.unused),
-        (total, None) => format!("{} of {total} unused, not yet confirmed by using one", codes.unused),
+        (total, None) => format!(
+            "{} of {total} unused, not yet confirmed by using one",
+            codes.unused
+        ),
     }
 }
