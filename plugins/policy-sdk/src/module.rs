@@ -123,11 +123,11 @@ macro_rules! export {
                     settings: ::std::vec::Vec<$crate::contract::SettingValue>,
                     context: $crate::contract::Context,
                 ) -> $crate::contract::Verdict {
-            $crate::module::evaluate::<$policy>(settings, context)
+                    $crate::module::evaluate::<$policy>(settings, context)
                 }
             }
 
-            $crate::bindings::export_policy_module!(Module with_types_in $crate::bindings);
+    $crate::bindings::export_policy_module!(Module with_types_in $crate::bindings);
         };
     };
 }
