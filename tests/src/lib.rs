@@ -3,6 +3,12 @@
 //! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), a real
 //! browser ([`browser`]), and a throw-away PostgreSQL ([`postgres`]).
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "only tests use it"
+)]
+
 pub mod browser;
 pub mod clients;
 pub mod http;

@@ -72,6 +72,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("password-hash", &["identity"]),
     ("totp-rs", &["identity"]),
     ("webauthn-rs", &["identity"]),
+    ("getrandom", &["identity"]),
     ("zxcvbn", &["identity"]),
     // What is one password, one name of a file, and one domain, is said once each.
     ("unicode-normalization", &["identity", "registry"]),

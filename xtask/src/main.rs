@@ -1,6 +1,8 @@
 //! The build tool: `cargo xtask <task>`. One module for each task; this file only
 //! chooses.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

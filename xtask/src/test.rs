@@ -22,6 +22,17 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     steps.take("formatting", || {
         cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`")
     });
+    // Its warnings are errors, and it looks at every target, benchmarks included.
+    steps.take("clippy", || {
+        cargo_run(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    });
     let arguments: Vec<&str> = ["build"]
         .into_iter()
         .chain(EVERYTHING)

@@ -31,7 +31,7 @@ use judge::{Allowed, Refused};
 #[derive(Clone, Debug)]
 pub struct ServerIdentity {
     /// New at each start.
-    pub id: uuid::Uuid,
+    pub id: model::ServerId,
     /// Name of the host, for people.
     pub host: String,
     /// Process id.

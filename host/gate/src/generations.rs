@@ -342,7 +342,7 @@ impl Gate {
         }
         if let Err(error) = self
             .storage()
-            .remove_server(self.inner.config.server.id)
+            .remove_server(self.inner.config.server.id.0)
             .await
         {
             tracing::warn!(%error, "cannot sign this server off");
@@ -442,7 +442,7 @@ impl Gate {
     async fn report(&self, failure: &Option<LastFailure>) {
         let server = &self.inner.config.server;
         let row = ServerRow {
-            server: server.id,
+            server: server.id.0,
             host: server.host.clone(),
             pid: server.pid,
             set_number: self

@@ -64,7 +64,7 @@ impl Fixture {
             .unwrap();
         let recorder = Recorder::start(storage.clone(), RecorderConfig::default());
         let server = ServerIdentity {
-            id: uuid::Uuid::now_v7(),
+            id: model::ServerId::new(),
             host: "test".into(),
             pid: 1,
             started_at: NOW,

@@ -1,7 +1,7 @@
 //! Numbers for Prometheus: those of requests, and the page that shows all of them.
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -10,7 +10,7 @@ use metrics::{
     histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use model::Action;
+use model::{Action, Timestamp};
 
 use crate::exchange::{OpenExchange, answer};
 use crate::problem::{Answer, Problem};
@@ -145,12 +145,13 @@ pub enum InstallMetricsError {
 impl Metrics {
     /// Starts to gather what the whole process counts. Once per process, before the first
     /// request; while [`crate::serve`] runs, samples are folded into buckets in time.
-    pub fn install() -> Result<Self, InstallMetricsError> {
+    /// `started_at` is when the process started.
+    pub fn install(started_at: Timestamp) -> Result<Self, InstallMetricsError> {
         let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder)
             .map_err(|_| InstallMetricsError::InstalledAlready)?;
-        begin();
+        begin(started_at);
         Ok(Self(handle))
     }
 
@@ -175,7 +176,7 @@ fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildErro
 }
 
 /// Says what every number means, and begins to count at zero.
-fn begin() {
+fn begin(started_at: Timestamp) {
     describe_histogram!(
         REQUEST_SECONDS,
         "Seconds from a request's headers to its answer's, by route."
@@ -199,11 +200,7 @@ fn begin() {
     }
     gauge!(UPLOADS_IN_FLIGHT).set(0.0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    gauge!(START_TIME).set(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |elapsed| elapsed.as_secs_f64()),
-    );
+    gauge!(START_TIME).set(started_at.0 as f64 / 1000.0);
 }
 
 /// Resident memory of this process; none where the system does not say it as Linux does.
@@ -344,7 +341,7 @@ mod tests {
         let recorder = builder().unwrap().build_recorder();
         let handle = recorder.handle();
         let text = metrics::with_local_recorder(&recorder, || {
-            begin();
+            begin(Timestamp(0));
             histogram!(DECISION_SECONDS).record(0.000_012);
             Metrics(handle).render()
         });

@@ -5,6 +5,8 @@
 //! of them alike. The control is the known account once more: how far its median is from
 //! itself is what cannot be told from nothing.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 #[allow(dead_code)]
 #[path = "../tests/identity/fixture.rs"]
 mod fixture;

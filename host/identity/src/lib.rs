@@ -44,6 +44,7 @@ pub mod secure;
 pub mod account_tokens;
 pub mod tokens;
 pub mod limits;
+pub mod random;
 mod opaque;
 mod even;
 mod refusals;

@@ -12,7 +12,7 @@ pub(crate) const LENGTH: usize = 43;
 /// A fresh secret, and the hash under which it is stored.
 pub(crate) fn generate() -> (Secret<String>, [u8; 32]) {
     let mut bytes = Zeroizing::new([0_u8; 32]);
-    getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
+    crate::random::fill(&mut *bytes);
     (
         Secret::new(BASE64URL_NOPAD.encode(&*bytes)),
         Sha256::digest(bytes.as_slice()).into(),

@@ -191,7 +191,7 @@ impl Passwords {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.lanes, None)?;
         let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut password = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(&mut *password).expect("the operating system has random bytes");
+        crate::random::fill(&mut *password);
         let dummy = Secret::new(hash(&hasher, &*password));
         let turns = Arc::new(Semaphore::new(hashing.at_once.max(1)));
         Ok(Self {

@@ -71,7 +71,7 @@ pub struct TokenCaveats {
 /// A fresh root key.
 pub fn generate_key() -> Secret<[u8; 32]> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).expect("the operating system has random bytes");
+    crate::random::fill(&mut key);
     let secret = Secret::new(key);
     key.zeroize();
     secret

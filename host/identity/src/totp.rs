@@ -35,7 +35,7 @@ pub struct InvalidSecret;
 /// A fresh secret.
 pub fn generate_secret() -> Secret<String> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 20]);
-    getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
+    crate::random::fill(&mut *bytes);
     Secret::new(data_encoding::BASE32_NOPAD.encode(&*bytes))
 }
 

@@ -14,6 +14,7 @@ macro_rules! ids {
 
         impl $name {
             /// A new id that sorts by time (UUID version 7).
+            #[expect(clippy::disallowed_methods, reason = "the one place that makes them")]
             pub fn new() -> Self { Self(Uuid::now_v7()) }
         }
         impl Default for $name {
@@ -51,6 +52,8 @@ ids! {
     KeyId,
     /// A mail in the outbox.
     MailId,
+    /// A server process, new at each start.
+    ServerId,
     /// The recovery of an account by staff.
     RecoveryId,
 }

@@ -202,7 +202,13 @@ pub fn compile_worker_main() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            #[expect(
+                clippy::print_stderr,
+                reason = "it is how the worker says what is wrong"
+            )]
+            {
+                eprintln!("{message}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -238,6 +238,10 @@ impl Registry {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with times that the file system gave"
+)]
 fn is_old(metadata: &fs::Metadata, age: Duration) -> bool {
     // A file from the future is not old: the clock was set back.
     metadata.modified().is_ok_and(|modified| {

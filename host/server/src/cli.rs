@@ -75,6 +75,7 @@ pub(crate) enum Task {
 impl Cli {
     /// Reads the command line. Wrong usage is told and ends the process with 64: clap's
     /// own 2 would read as "a server failed".
+    #[expect(clippy::disallowed_methods, reason = "nothing was begun yet")]
     pub(crate) fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
             let _ = error.print();

@@ -111,8 +111,7 @@ impl DataFolder {
             return Ok(key);
         }
         let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+        identity::random::fill(&mut key);
         // Written beside and linked: another process that starts now sees a whole key or
         // none, and the first one wins.
         let beside = path.with_extension(std::process::id().to_string());

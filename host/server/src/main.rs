@@ -6,6 +6,8 @@
 //! running registry do so as a [`remote::Remote`]. No rule about
 //! packages, accounts or policies lives here: commands call the same use cases as HTTP.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 mod answer;
 mod cli;
 mod command_line;

@@ -189,7 +189,7 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let values = &configuration.values;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let metrics = Metrics::install().context("cannot collect metrics")?;
+        let metrics = Metrics::install(clock.now()).context("cannot collect metrics")?;
         let engine = wiring::engine(configuration, folder, configuration.worker_threads())?;
         let reads_per_second =
             u32::try_from(values.recorded_reads_per_second.0).unwrap_or(u32::MAX);
@@ -203,7 +203,7 @@ impl Parts {
             },
         );
         let server = ServerIdentity {
-            id: uuid::Uuid::now_v7(),
+            id: model::ServerId::new(),
             host: host_name(),
             pid: std::process::id(),
             started_at: clock.now(),

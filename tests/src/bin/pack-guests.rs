@@ -2,6 +2,8 @@
 //! without looking at what they import or do. Some are wrong on purpose, so wrong that they
 //! cannot be packed; the engine gets those as they are.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -238,7 +238,7 @@ async fn tell_used(
 /// A fresh code, `xxxx-xxxx-xxxx-xxxx`.
 fn generate() -> Secret<String> {
     let mut bytes = Zeroizing::new([0_u8; CHARACTERS]);
-    getrandom::fill(&mut *bytes).expect("the operating system has random bytes");
+    crate::random::fill(&mut *bytes);
     let mut code = String::with_capacity(CHARACTERS + 3);
     for (position, byte) in bytes.iter().enumerate() {
         if position > 0 && position % 4 == 0 {

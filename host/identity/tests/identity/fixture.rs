@@ -136,7 +136,7 @@ impl Fixture {
             },
         );
         let server = ServerIdentity {
-            id: uuid::Uuid::now_v7(),
+            id: model::ServerId::new(),
             host: "test".into(),
             pid: 1,
             started_at: NOW,
@@ -234,7 +234,7 @@ impl Fixture {
             .identity
             .token_to_create(
                 &user_name(user),
-                &format!("token {}", uuid::Uuid::new_v4()),
+                &format!("token {}", model::TokenId::new()),
                 scope,
                 None,
                 None,

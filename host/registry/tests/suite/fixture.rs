@@ -166,7 +166,7 @@ impl Fixture {
             },
         );
         let server = ServerIdentity {
-            id: uuid::Uuid::now_v7(),
+            id: model::ServerId::new(),
             host: "test".into(),
             pid: 1,
             started_at: NOW,

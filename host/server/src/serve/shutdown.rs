@@ -16,6 +16,10 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// Cancels `stop` at the first Ctrl-C or SIGTERM, and ends the process at the second one,
 /// or when a clean end takes too long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "for a clean end it is too late by then"
+)]
 pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::Result<()> {
     let mut first = Wish::listen()?;
     tokio::spawn(async move {

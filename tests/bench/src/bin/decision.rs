@@ -1,3 +1,5 @@
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 // A `file:upload` decision through the whole default set, beside the same rules written
 // for Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
 //

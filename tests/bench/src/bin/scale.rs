@@ -5,6 +5,8 @@
 //! list the same for each byte, memory a bound. Fails when one is broken.
 //! `--projects 1000,20000` tries other sizes, `--database sqlite` one database.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Stdio};

@@ -3,6 +3,8 @@
 //!
 //! Every request is decided. Fails when a bound is broken.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 use std::time::Duration;
 
 use anyhow::{Context, ensure};

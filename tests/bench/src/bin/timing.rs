@@ -6,6 +6,8 @@
 //! runs: their labels are shuffled many times, and the difference is looked at each time.
 //! Fails when known and unknown can be told apart by it, or differ in status or text.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;

@@ -1,0 +1,13 @@
+//! Random bytes for keys, secrets and codes.
+
+/// Fills `bytes` from the operating system.
+///
+/// # Panics
+/// Where the operating system has none, and nothing here would be safe.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks for them"
+)]
+pub fn fill(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system has random bytes");
+}
