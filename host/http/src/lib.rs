@@ -3,7 +3,8 @@
 //!
 //! How to read this crate: [`routes`] is the one table of everything that can be asked;
 //! [`pipeline`] is what every request goes through before its handler (client address,
-//! attempt, credential) and after it (headers, log line, metrics). Handlers are thin: they
+//! attempt, [`origin`], [`credential`]) and after it ([`answer_headers`], [`request_log`],
+//! metrics). Handlers are thin: they
 //! load a target, let the gate decide, and hand the permit to a use case of `registry` or
 //! `identity`. [`problem`] writes every answer that is no success, in the form its client
 //! shows to people.
@@ -15,10 +16,12 @@
 //! table either names an action or is on the closed list of open routes (`tests`); links
 //! are made from the configured public address, never from a `Host` header.
 
+mod answer_headers;
 mod app;
 mod body;
 mod client_address;
 mod cookies;
+mod credential;
 mod crowd;
 mod exchange;
 mod files;
@@ -28,6 +31,7 @@ mod json_api;
 mod listener;
 mod metrics;
 mod negotiate;
+mod origin;
 mod pages;
 mod people;
 mod pipeline;
@@ -35,15 +39,17 @@ mod problem;
 mod range;
 mod reason_phrase;
 mod refusal;
+mod request_log;
 pub mod routes;
 mod simple;
 mod staged;
 mod step_up;
 mod upload;
 
+pub use answer_headers::{DECISION_HEADER, POLICY_SET_HEADER};
 pub use app::{App, AppConfig, InvalidPublicUrl};
 pub use client_address::{InvalidNetwork, Network};
 pub use listener::serve;
 pub use metrics::{InstallMetricsError, Metrics};
-pub use pipeline::{DECISION_HEADER, POLICY_SET_HEADER, PeerAddress};
+pub use pipeline::PeerAddress;
 pub use routes::{Access, Audience, Credentials, Route, routes};

@@ -38,10 +38,10 @@ use storage::StorageError;
 use storage::projects::ListedProject;
 use tokio::sync::Mutex;
 
+use crate::answer_headers::Security;
 use crate::app::{AppConfig, Shared};
 use crate::cookies::Browser;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
-use crate::pipeline::Security;
 use crate::problem::{Answer, Problem};
 use layout::{Layout, Viewer, pages};
 use projects::Line;

@@ -84,6 +84,11 @@ pub(crate) enum Handler {
 }
 
 impl Route {
+    /// Whether it is a page, as opposed to a form of one.
+    pub(crate) fn is_page(&self) -> bool {
+        self.audience == Audience::People && self.verb == Verb::Get
+    }
+
     const fn decided(
         verb: Verb,
         path: &'static str,

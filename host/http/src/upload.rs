@@ -22,10 +22,11 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::body::Incoming;
+use crate::credential::{authenticate_again, presented};
 use crate::exchange::{Exchange, answer, json};
 use crate::negotiate::ProblemFormat;
 use crate::people::Look;
-use crate::pipeline::{Presence, authenticate_again, presented};
+use crate::pipeline::Presence;
 use crate::problem::{Answer, Problem};
 use places::NoPlace;
 

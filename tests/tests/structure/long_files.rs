@@ -34,10 +34,6 @@ const LONG: &[(&str, &str)] = &[
     ),
     ("host/http/src/pages/layout.rs", "The frame of all pages."),
     (
-        "host/http/src/pipeline.rs",
-        "Five things that are to become five files.",
-    ),
-    (
         "host/http/src/problem.rs",
         "Each problem with its status and its page; a third is tests.",
     ),

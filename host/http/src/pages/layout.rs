@@ -11,11 +11,12 @@ use model::{Caller, Contact, Timestamp};
 
 use super::HTML;
 use super::menu::{Entry, menu};
+use crate::answer_headers::Security;
 use crate::app::AppConfig;
 use crate::exchange::{Exchange, answer};
 use crate::form::query_value;
 use crate::json_api::quoted;
-use crate::pipeline::{SEC_FETCH_SITE, Security};
+use crate::origin::SEC_FETCH_SITE;
 use crate::problem::{Answer, escape};
 
 /// Whom a page is shown to.
