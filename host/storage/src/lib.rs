@@ -13,10 +13,11 @@
 //!
 //! To add a noun: a table in both `migrations/` folders, a file with the same parts in the
 //! same order as its siblings (rows, statements, reads, writes, how a row is read), its
-//! statements in `statement::ALL`'s list, its constraints in [`Conflict`].
+//! statements in the list of `every_statement`, its constraints in [`Conflict`].
 
 mod database;
 mod error;
+mod every_statement;
 mod log;
 mod secret;
 mod statement;

@@ -31,31 +31,3 @@ macro_rules! statements {
     };
 }
 pub(crate) use statements;
-
-/// Every statement, by noun.
-pub(crate) const ALL: &[(&str, &[(&str, &Statement)])] = &[
-    ("storage", crate::storage::STATEMENTS),
-    ("unit", crate::unit::STATEMENTS),
-    ("users", crate::users::STATEMENTS),
-    ("deletion", crate::deletion::STATEMENTS),
-    ("sessions", crate::sessions::STATEMENTS),
-    ("keys", crate::keys::STATEMENTS),
-    ("recovery_codes", crate::recovery_codes::STATEMENTS),
-    ("ceremonies", crate::ceremonies::STATEMENTS),
-    ("links", crate::links::STATEMENTS),
-    ("devices", crate::devices::STATEMENTS),
-    ("outbox", crate::outbox::STATEMENTS),
-    ("mail_rates", crate::mail_rates::STATEMENTS),
-    ("recoveries", crate::recoveries::STATEMENTS),
-    ("tokens", crate::tokens::STATEMENTS),
-    ("projects", crate::projects::STATEMENTS),
-    ("releases", crate::releases::STATEMENTS),
-    ("removal", crate::removal::STATEMENTS),
-    ("files", crate::files::STATEMENTS),
-    ("usage", crate::usage::STATEMENTS),
-    ("policies", crate::policies::STATEMENTS),
-    ("decisions", crate::decisions::STATEMENTS),
-    ("audit", crate::audit::STATEMENTS),
-    ("attempts", crate::attempts::STATEMENTS),
-    ("serials", crate::serials::STATEMENTS),
-];

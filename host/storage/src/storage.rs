@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicI64;
 use model::Timestamp;
 
 use crate::database::{self, Database};
-use crate::statement::{self, Statement, statements};
+use crate::statement::{Statement, statements};
 use crate::{Result, StorageError, UnitOfWork};
 
 /// Which database is behind a [`Storage`].
@@ -68,38 +68,6 @@ impl Storage {
     /// Answers when the database does.
     pub async fn ping(&self) -> Result<()> {
         self.database().one(&PING, &[]).await.map(drop)
-    }
-
-    /// Has the database parse every statement of this crate, without running one; how many
-    /// there are. For tests, and for trying a new version of a database.
-    pub async fn prepare_every_statement(&self) -> Result<usize> {
-        let mut prepared = 0;
-        for (noun, statements) in statement::ALL {
-            for (name, statement) in *statements {
-                self.database().prepare(statement).await.map_err(|error| {
-                    StorageError::Corrupt(format!("statement {name} of {noun}: {error}"))
-                })?;
-                prepared += 1;
-            }
-        }
-        Ok(prepared)
-    }
-
-    /// Noun, name and text of every statement of this crate, as this database is given it.
-    /// For tests, and for asking a database how it would run one.
-    pub fn statements(
-        &self,
-    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> + use<> {
-        let kind = self.kind();
-        let text = move |statement: &Statement| match kind {
-            DatabaseKind::Sqlite => statement.sqlite,
-            DatabaseKind::Postgres => statement.postgres,
-        };
-        statement::ALL.iter().flat_map(move |(noun, statements)| {
-            statements
-                .iter()
-                .map(move |(name, statement)| (*noun, *name, text(statement)))
-        })
     }
 
     /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. So keep it
