@@ -532,7 +532,7 @@ const FORMATS: &[(&str, &[&str])] = &[
         "host/http/src/pages/projects.rs",
         &["PER_PAGE", "MAX_PAGES", "MAX_TEXT"],
     ),
-    ("host/http/src/pipeline.rs", &["MAX_LOGGED_PATH"]),
+    ("host/http/src/request_log.rs", &["MAX_LOGGED_PATH"]),
     ("host/http/src/problem.rs", &["MAX_REPEATED"]),
     ("host/http/src/reason_phrase.rs", &["MAX_BYTES"]),
     ("host/http/src/routes.rs", &["MAX_TARGET_BYTES"]),

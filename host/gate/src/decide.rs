@@ -203,7 +203,7 @@ impl Gate {
         if is_anonymous_read {
             // Whom a policy on trial would refuse is what its trial is for.
             let is_telling = would_refuse(&context, &decided).is_some()
-                && self.recorder().wants_refusal(attempt, caller);
+                && self.recorder().wants_refusal(attempt, caller, action);
             let is_noted = set_aside
                 .filter(|set_aside| self.recorder().wants_set_aside(attempt, set_aside, action));
             if is_telling || is_noted.is_some() || self.recorder().wants_read(attempt.at) {
@@ -475,7 +475,7 @@ impl Gate {
             |(_, decided)| decided.set_number,
         );
         attempt.refused(decision, set_number);
-        if self.recorder().wants_refusal(attempt, caller) {
+        if self.recorder().wants_refusal(attempt, caller, facts.action) {
             self.record_refusal(
                 attempt,
                 caller,

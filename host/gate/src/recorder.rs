@@ -196,15 +196,15 @@ impl Recorder {
     /// request. Whoever gets false records nothing: it has been counted. Strangers are counted
     /// apart from those with a credential, so that a flood from a thousand addresses hides
     /// nothing that an account or a token does.
-    pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller) -> bool {
+    /// Of an account the first of each action in an hour is recorded whatever others used up.
+    pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         attempt.is_refusal_recorded(|| {
             let source = Source::of(attempt.remote_address, caller);
-            let rate = if source.is_stranger() {
-                &self.rates.refusals_of_strangers
+            let wanted = if source.is_stranger() {
+                self.rates.refusals_of_strangers.take(source, attempt.at)
             } else {
-                &self.rates.refusals
+                self.rates.refusals.take_first(source, action, attempt.at)
             };
-            let wanted = rate.take(source, attempt.at);
             if !wanted {
                 metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
             }
@@ -431,45 +431,4 @@ pub fn actor_of(attempt: &Attempt, caller: &Caller) -> Actor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event() -> AuditEvent {
-        let at = Timestamp::from_seconds(60);
-        AuditEvent {
-            at,
-            kind: EventKind::AuthenticationFailed,
-            actor: Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        }
-    }
-
-    #[tokio::test]
-    async fn reads_are_left_out_when_too_much_waits_and_nothing_else_is() {
-        let (queue, mut entries) = mpsc::channel(QUEUE);
-        let recorder = Recorder::with_queue(queue, RecorderConfig::default());
-        for _ in 0..QUEUE + 100 {
-            recorder.note(event());
-        }
-        let waits = recorder.audit(event());
-        let taken = async {
-            for _ in 0..QUEUE {
-                assert!(matches!(entries.recv().await, Some(Entry::Event(_, None))));
-            }
-            match entries.recv().await {
-                Some(Entry::Event(_, Some(done))) => done.send(Ok(())).unwrap(),
-                _ => panic!("what nobody may leave out is next"),
-            }
-        };
-        let (audited, ()) = tokio::join!(waits, taken);
-        audited.unwrap();
-        drop(recorder);
-        assert!(
-            entries.recv().await.is_none(),
-            "and what was noted beyond is not there"
-        );
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use model::address::neighbourhood;
 
@@ -45,6 +46,24 @@ impl Crowd {
     }
 }
 
+impl Crowd {
+    /// Waits, as one of the address, for what does not come at once; none if as many of it wait
+    /// already.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        address: IpAddr,
+        most: usize,
+        wanted: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut wanted = std::pin::pin!(wanted);
+        if let Poll::Ready(here) = futures_util::poll!(wanted.as_mut()) {
+            return Some(here);
+        }
+        let _waiting = self.enter(address, most)?;
+        Some(wanted.await)
+    }
+}
+
 impl Drop for InCrowd {
     fn drop(&mut self) {
         let Some((crowd, address, weight)) = self.0.take() else {
@@ -63,6 +82,35 @@ impl Drop for InCrowd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn of_one_address_few_wait_and_what_is_ready_is_not_waited_for() {
+        let crowd = Crowd::default();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let wait = || {
+            let (crowd, gate) = (crowd.clone(), gate.clone());
+            tokio::spawn(async move {
+                let wanted = async { drop(gate.acquire().await) };
+                crowd.wait_for(address, 2, wanted).await
+            })
+        };
+        let (first, second) = (wait(), wait());
+        while crowd.0.lock().unwrap().get(&address) != Some(&2) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(wait().await.unwrap(), None);
+        assert_eq!(crowd.wait_for(address, 2, async { 1 }).await, Some(1));
+        let other = IpAddr::from([192, 0, 2, 2]);
+        let later = tokio::task::yield_now();
+        assert_eq!(crowd.wait_for(other, 2, later).await, Some(()));
+        gate.add_permits(1);
+        assert_eq!(
+            (first.await.unwrap(), second.await.unwrap()),
+            (Some(()), Some(()))
+        );
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn what_is_heavy_counts_by_its_weight() {

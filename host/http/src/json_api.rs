@@ -1,11 +1,17 @@
 //! The JSON API: `/pypi/{project}/json` and `/pypi/{project}/{version}/json`.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
 use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use axum::http::{HeaderValue, StatusCode};
 
+use model::limit::PAGES_WAITED_FOR;
+use storage::StorageError;
+
+use crate::crowd::Crowd;
 use crate::exchange::{Exchange, answer, redirect};
-use crate::problem::Answer;
+use crate::problem::{Answer, Problem};
 use crate::simple::cacheable;
 
 /// `GET /pypi/{project}/json`
@@ -47,14 +53,38 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
             &format!("/pypi/{normalized}/{rest}json"),
         );
     }
-    match registry
-        .json_page(permit, version.as_deref())
-        .await
-        .map_err(|error| exchange.unavailable(error))?
-    {
+    match making(&exchange, registry.json_page(permit, version.as_deref())).await? {
         Some(page) => cacheable(&exchange, page, "application/json").await,
         None => not_found(),
     }
+}
+
+/// Those who wait for a page that is made for them, by address.
+static WAITING: LazyLock<Crowd> = LazyLock::new(Crowd::default);
+
+/// What is made of a release's metadata, by one at a time of each project and by few of all: so
+/// one address waits for some of it only. What is there already is nothing to wait for.
+pub(crate) async fn making<T>(
+    exchange: &Exchange,
+    made: impl Future<Output = Result<T, StorageError>>,
+) -> Result<T, Problem> {
+    let address = exchange.attempt.remote_address;
+    let made = WAITING.wait_for(address, PAGES_WAITED_FOR.length(), made);
+    match made.await {
+        Some(made) => made.map_err(|error| exchange.unavailable(error)),
+        None => Err(too_many()),
+    }
+}
+
+fn too_many() -> Problem {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too-many-pages",
+        "Your address waits for too many pages at the same time.",
+    );
+    problem
+        .remedy("Try again in a few seconds.", None)
+        .retry_after(5)
 }
 
 fn not_found() -> Answer {

@@ -52,7 +52,7 @@ async fn start(configure: impl FnOnce(&mut AppConfig)) -> Server {
         ),
         clock: clock.clone(),
         server: ServerIdentity {
-            id: model::DecisionId::new().0,
+            id: model::ServerId::new(),
             host: "test".into(),
             pid: 1,
             started_at: clock.now(),

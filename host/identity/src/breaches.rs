@@ -264,7 +264,7 @@ impl Identity {
             Some(user) => {
                 recorder.wants_failure_of(user, "breach-check-unavailable", None, true, attempt.at)
             }
-            None => recorder.wants_refusal(attempt, &Caller::anonymous()),
+            None => recorder.wants_refusal(attempt, &Caller::anonymous(), action),
         };
         if is_recorded {
             let event = AuditEvent {

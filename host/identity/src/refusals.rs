@@ -450,7 +450,7 @@ impl Identity {
             )
         });
         let user = if was_looked_at { failure.user } else { named };
-        let is_wanted = recorder.wants_refusal(attempt, &caller);
+        let is_wanted = recorder.wants_refusal(attempt, &caller, action);
         if !is_wanted && named.is_none() {
             return;
         }

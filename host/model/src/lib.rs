@@ -40,8 +40,8 @@ pub use device::DeviceKind;
 pub use email::{EmailAddress, InvalidEmailAddress};
 pub use file::{Digests, FileKind};
 pub use id::{
-    DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, SessionId,
-    TokenId, UserId,
+    DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, ServerId,
+    SessionId, TokenId, UserId,
 };
 pub use mail::{Mail, MailField, MailKind};
 pub use name::{ProjectName, UserName};

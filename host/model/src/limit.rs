@@ -290,7 +290,7 @@ table! {
         PROJECT_BYTES: Bytes = 10 << 30, "all files of one project and their metadata, staged ones included", beyond "refused", key "max-project-size";
         STAGED_BYTES: Bytes = 2 << 30, "the files of one project that wait to be published", beyond "refused", key "max-staged-size";
         STAGED_FILES: Count = 5000, "files of one project that wait to be published", beyond "refused";
-        UPLOADED_BYTES_PER_DAY: Bytes = 50 << 30, "what one user uploads in 24 hours, to whatever projects", beyond "429", key "max-upload-per-day";
+        UPLOADED_BYTES_PER_DAY: Bytes = 50 << 30, "what one user's uploads that are accepted come to in 24 hours, whatever the projects", beyond "429", key "max-upload-per-day";
         LEAST_UPLOADED: Bytes = 1 << 20, "what each upload counts for at least in that", beyond "its true size counts";
         NEW_PROJECTS_PER_USER: Rate = &[per(HOUR, 20)], "projects that one user creates", beyond "429", key "new-projects-per-user";
         NEW_PROJECTS_PER_ADDRESS: Rate = &[per(HOUR, 40)], "projects that are created from one address", beyond "429", key "new-projects-per-address";
@@ -325,7 +325,8 @@ table! {
         HASHES_AT_ONCE: Count = 2, "passwords that are looked at", beyond "wait";
         HASHES_WAITING: Count = 256, "passwords that wait for it", beyond "503";
         PAGES_AT_ONCE: Count = 4, "pages of projects that are made, half of them for the JSON API and for people, and as many that are compressed", beyond "wait";
-        PAGE_WAIT: Span = 20_000, "how long that waits", beyond "503";
+        PAGE_WAIT: Span = 20_000, "how long each of them waits, with its turn among those of its project", beyond "503; a page is sent uncompressed";
+        PAGES_WAITED_FOR: Count = 16, "pages of the JSON API and for people that one address waits for while they are made", beyond "503";
         PAGE_IN_MEMORY: Bytes = 256 << 10, "one page of a project, made once for all who read it, that is sent from memory", beyond "sent from a temporary file";
         LARGE_PAGES_BYTES: Bytes = 1 << 30, "those files together of pages for installers, however slowly they are read", beyond "503; files are downloaded all the same";
         LARGE_RELEASE_PAGES_BYTES: Bytes = 512 << 20, "the same of pages of the JSON API and for people", beyond "503";

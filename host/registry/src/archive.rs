@@ -94,18 +94,49 @@ fn unpacked_limit(packed: u64) -> u64 {
     FREE_UNPACKED_BYTES.max(packed.saturating_mul(MAX_RATIO))
 }
 
-/// For comparing names as file systems do that know no case: letters with several small forms
-/// are one, and so are those that are written as one character or as two.
-fn without_case(name: &str) -> String {
+/// For comparing paths as file systems do that know no case: letters with several small forms
+/// are one, and so are those that are written as one character or as two. What Windows leaves
+/// out at the end of a name (dots, spaces, a stream) and what HFS+ leaves out anywhere
+/// (characters that show nothing) is left out.
+fn without_case(path: &str) -> String {
+    let parts = path.split('/').map(|part| {
+        let name = part.split(':').next().unwrap_or_default();
+        name.trim_end_matches(['.', ' '])
+    });
+    let name = parts.collect::<Vec<_>>().join("/");
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
     name.nfd()
+        .filter(|c| !shows_nothing(*c))
         .collect::<String>()
         .to_uppercase()
         .to_lowercase()
         .nfc()
         .collect()
+}
+
+/// Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt).
+fn shows_nothing(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0xAD | 0x34F
+            | 0x61C
+            | 0x115F..=0x1160
+            | 0x17B4..=0x17B5
+            | 0x180B..=0x180F
+            | 0x200B..=0x200F
+            | 0x202A..=0x202E
+            | 0x2060..=0x206F
+            | 0x3164
+            | 0xFE00..=0xFE0F
+            | 0xFEFF
+            | 0xFFA0
+            | 0xFFF0..=0xFFF8
+            | 0x1BCA0..=0x1BCA3
+            | 0x1D173..=0x1D17A
+            | 0xE0000..=0xE0FFF
+    )
 }
 
 /// A path that stays where it is unpacked: relative, plain, without tricks for other

@@ -7,24 +7,27 @@ mod follow;
 mod html;
 pub(crate) mod list;
 pub(crate) mod page;
+mod people;
 mod project_json;
+mod release;
 mod simple_json;
 
 use std::io;
 use std::sync::Arc;
 
 use gate::Permit;
-use model::{Caller, ProjectStatus, ReleaseState, Version};
+use model::{Caller, ProjectStatus};
 use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ListedProject;
 
 use crate::Registry;
 use crate::targets::{ReadIndex, ReadProject, settings_value};
-use cache::{JsonKey, JsonPage, Making, ProjectEntry};
+use cache::{Making, ProjectEntry};
 pub use list::page::{ListPage, Parts};
 use page::LARGE;
 pub use page::{Page, PageBytes};
+pub use people::{FileView, ProjectView, ReleaseView};
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -126,12 +129,12 @@ impl Registry {
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
-        let turn = self.inner.cache.turn(normalized).await;
+        let turn = self.inner.cache.turn(Making::Simple, normalized).await?;
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
         // Before anything is loaded, so that little of it waits in memory.
-        let place = self.inner.cache.place(Making::Simple).await?;
+        let place = self.inner.cache.place(&turn).await?;
         let epoch = self.inner.cache.before_loading(normalized);
         let Some(facts) = self.inner.storage.project_facts(normalized, None).await? else {
             return Ok(None);
@@ -185,11 +188,12 @@ impl Registry {
         if let Some(page) = entry.page(format) {
             return Ok(page);
         }
-        let turn = self.inner.cache.turn(entry.project.name.normalized()).await;
+        let name = entry.project.name.normalized();
+        let turn = self.inner.cache.turn(Making::Simple, name).await?;
         if let Some(page) = entry.page(format) {
             return Ok(page);
         }
-        let place = self.inner.cache.place(Making::Simple).await?;
+        let place = self.inner.cache.place(&turn).await?;
         let (entry, urls, inner) = (entry.clone(), self.urls(), self.inner.clone());
         making((turn, place), move || {
             entry.make_page(format, &urls, &inner.simple_files)
@@ -221,145 +225,6 @@ impl Registry {
         });
         Ok(found)
     }
-
-    /// `/pypi/{project}/json`, or with `version` as it stands in the path
-    /// `/pypi/{project}/{version}/json`; none is a 404.
-    pub async fn json_page(
-        &self,
-        permit: Permit<ReadIndex>,
-        version: Option<&str>,
-    ) -> Result<Option<Page>, StorageError> {
-        Ok(self
-            .made_pages(permit, version)
-            .await?
-            .map(|made| made.page))
-    }
-
-    /// What people are shown of the same: `info` and `urls` as programs get them; of the newest
-    /// 200 releases version, number of files and
-    /// whether it is yanked, and whether there are more.
-    pub async fn people_page(
-        &self,
-        permit: Permit<ReadIndex>,
-        version: Option<&str>,
-    ) -> Result<Option<Page>, StorageError> {
-        Ok(self
-            .made_pages(permit, version)
-            .await?
-            .map(|made| made.people))
-    }
-
-    async fn made_pages(
-        &self,
-        permit: Permit<ReadIndex>,
-        version: Option<&str>,
-    ) -> Result<Option<JsonPage>, StorageError> {
-        let Some(entry) = permit
-            .target()
-            .project
-            .as_ref()
-            .and_then(|project| project.entry.clone())
-        else {
-            return Ok(None);
-        };
-        if !project_json::is_shown(entry.project.status) {
-            return Ok(None);
-        }
-        let version = match version.map(Version::parse).transpose() {
-            Ok(version) => version,
-            Err(_) => return Ok(None),
-        };
-        // Only versions that exist become keys, so that asking for random ones fills no memory.
-        if version
-            .as_ref()
-            .is_some_and(|version| !entry.versions.contains(version))
-        {
-            return Ok(None);
-        }
-        let key = (
-            entry.project.name.normalized().to_owned(),
-            version.as_ref().map(Version::to_string),
-        );
-        let kept = || {
-            self.inner.cache.json.get(&key).filter(|kept| {
-                kept.beside
-                    .upgrade()
-                    .is_some_and(|beside| Arc::ptr_eq(&beside, &entry))
-            })
-        };
-        if let Some(kept) = kept() {
-            return Ok(Some(kept));
-        }
-        let turn = self.inner.cache.turn(&key.0).await;
-        if let Some(kept) = kept() {
-            return Ok(Some(kept));
-        }
-        let place = self.inner.cache.place(Making::Release).await?;
-        // To its end, also if nobody waits for it any more: reading what a release says of itself
-        // takes as long as making pages of it.
-        let registry = self.clone();
-        let made = tokio::spawn(async move {
-            registry
-                .make_pages(entry, key, version, (turn, place))
-                .await
-        });
-        made.await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?
-    }
-
-    async fn make_pages(
-        &self,
-        entry: Arc<ProjectEntry>,
-        key: JsonKey,
-        version: Option<Version>,
-        held: impl Send + 'static,
-    ) -> Result<Option<JsonPage>, StorageError> {
-        // The page of one version costs nothing for the thousands of others.
-        let releases = match &version {
-            Some(version) => Vec::from_iter(
-                self.inner
-                    .storage
-                    .release(entry.project.id, version)
-                    .await?
-                    .filter(|found| found.state == ReleaseState::Published),
-            ),
-            None => {
-                self.inner
-                    .storage
-                    .published_releases(entry.project.id)
-                    .await?
-            }
-        };
-        let roles = self.inner.storage.roles_on(entry.project.id).await?;
-        let Some(id) = project_json::shown(&releases, version.as_ref()).map(|shown| shown.id)
-        else {
-            return Ok(None);
-        };
-        let metadata = self.release_metadata(id).await?;
-        let (urls, beside, inner) = (self.urls(), Arc::downgrade(&entry), self.inner.clone());
-        let made = making(held, move || {
-            let Some(release) = releases.iter().find(|release| release.id == id) else {
-                return Ok(None);
-            };
-            let shown = project_json::Shown {
-                release,
-                metadata: &metadata,
-            };
-            let page =
-                project_json::page(&entry, &releases, &shown, &roles, version.is_none(), &urls);
-            let people =
-                project_json::people_page(&entry, &releases, &shown, version.is_none(), &urls);
-            let (serial, files) = (entry.project.last_serial, &inner.release_files);
-            let made = JsonPage {
-                beside,
-                page: Page::new(page, serial, files)?,
-                people: Page::new(people, serial, files)?,
-            };
-            inner.cache.json.insert(key, made.clone());
-            Ok(Some(made))
-        });
-        made.await
-    }
 }
 
 /// Makes what may take a while, of a project with many files: no other request waits for it.
@@ -380,10 +245,11 @@ async fn making<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, mpsc};
     use std::time::Duration;
 
-    use model::limit::PAGES_AT_ONCE;
+    use model::limit::{PAGE_WAIT, PAGES_AT_ONCE};
     use tokio::time::timeout;
 
     use super::*;
@@ -393,25 +259,54 @@ mod tests {
     async fn few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count() {
         const SOON: Duration = Duration::from_millis(10);
         let cache = IndexCache::new(1 << 20);
+        let names = AtomicUsize::new(0);
         let (go_on, wait) = mpsc::channel();
         let wait = Arc::new(Mutex::new(wait));
+        let place = async |kind| {
+            let name = format!("project-{}", names.fetch_add(1, Ordering::Relaxed));
+            cache.place(&cache.turn(kind, &name).await?).await
+        };
         for _ in 0..PAGES_AT_ONCE.get() / 2 {
-            let (place, wait) = (cache.place(Making::Release).await.unwrap(), wait.clone());
+            let (place, wait) = (place(Making::Release).await.unwrap(), wait.clone());
             let made = making(place, move || {
                 wait.lock().unwrap().recv().map_err(io::Error::other)
             });
             assert!(timeout(SOON, made).await.is_err(), "whoever asked is gone");
         }
         assert!(
-            timeout(SOON, cache.place(Making::Release)).await.is_err(),
+            timeout(SOON, place(Making::Release)).await.is_err(),
             "all are still being made"
         );
         assert!(
-            timeout(SOON, cache.place(Making::Simple)).await.is_ok(),
+            timeout(SOON, place(Making::Simple)).await.is_ok(),
             "what installers read has places of its own"
         );
         go_on.send(()).unwrap();
-        drop(cache.place(Making::Release).await.unwrap());
+        drop(place(Making::Release).await.unwrap());
         drop(go_on);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_waited_for_no_longer_than_for_a_place_and_keeps_no_other_kind_waiting() {
+        let cache = IndexCache::new(1 << 20);
+        let held = cache.turn(Making::Release, "one").await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(cache.turn(Making::Release, "one").await.is_err());
+        assert_eq!(begun.elapsed().as_millis() as u64, PAGE_WAIT.milliseconds());
+        let begun = tokio::time::Instant::now();
+        drop(cache.turn(Making::Simple, "one").await.unwrap());
+        for number in 0..5000 {
+            let other = cache
+                .turn(Making::Release, &format!("other-{number}"))
+                .await;
+            drop(other.unwrap());
+        }
+        assert!(
+            cache.turn(Making::Release, "one").await.is_err(),
+            "its turn is remembered"
+        );
+        assert_eq!(begun.elapsed().as_millis() as u64, PAGE_WAIT.milliseconds());
+        drop(held);
+        drop(cache.turn(Making::Release, "one").await.unwrap());
     }
 }

@@ -77,6 +77,7 @@ impl CoreMetadata {
             return Err(MetadataError::TooManyFields);
         }
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut first: BTreeMap<&'static str, String> = BTreeMap::new();
         for Header { key, value, line } in headers {
             let Some(field) = field_of_header(key.as_bytes()) else {
                 continue;
@@ -84,17 +85,20 @@ impl CoreMetadata {
             let value = unfold(field, value);
             check_characters(field, &value)
                 .map_err(|why| MetadataError::Characters { line, why })?;
-            if value.is_empty() || value == "UNKNOWN" {
+            if field.is_nothing(&value) {
                 continue;
             }
-            let given = values.entry(field.form_names[0]).or_default();
-            if !field.many && !given.is_empty() {
-                if given[0] == value {
-                    continue;
+            // Readers take the first, be it empty, or the last.
+            if !field.many {
+                match first.get(field.header) {
+                    Some(before) if *before == value => continue,
+                    Some(_) => return Err(MetadataError::Repeated(field.header)),
+                    None => drop(first.insert(field.header, value.clone())),
                 }
-                return Err(MetadataError::Repeated(field.header));
             }
-            given.push(value);
+            if !value.is_empty() {
+                values.entry(field.form_names[0]).or_default().push(value);
+            }
         }
         if !body.trim().is_empty() {
             if values.contains_key("description") {
@@ -263,202 +267,4 @@ fn has_encoded_word(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SMALLEST: &str = "Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n";
-
-    #[test]
-    fn fields_are_bounded() {
-        let parse = |count: usize| {
-            CoreMetadata::parse(
-                format!("{SMALLEST}{}", "Classifier: x\n".repeat(count - 3)).as_bytes(),
-            )
-        };
-        assert!(parse(20_000).is_ok());
-        assert!(matches!(parse(20_001), Err(MetadataError::TooManyFields)));
-    }
-
-    #[test]
-    fn a_million_beginnings_of_encoded_words_are_read_at_once() {
-        // Each looked for to the end of the text, they take hours.
-        let text = "=?a?b? ".repeat(500_000);
-        assert!(!has_encoded_word(&text) && has_encoded_word(&format!("{text}?=")));
-    }
-
-    #[test]
-    fn every_field_is_kept() {
-        for field in FIELDS
-            .iter()
-            .filter(|field| !["Metadata-Version", "Name", "Version"].contains(&field.header))
-        {
-            let metadata =
-                CoreMetadata::parse(format!("{SMALLEST}{}: some value\n", field.header).as_bytes())
-                    .unwrap();
-            assert_eq!(
-                metadata.all(field.form_names[0]),
-                ["some value"],
-                "{}",
-                field.header
-            );
-        }
-    }
-
-    #[test]
-    fn the_body_is_the_description() {
-        let metadata =
-            CoreMetadata::parse(format!("{SMALLEST}\n# Title\n\nText: with colon\n").as_bytes())
-                .unwrap();
-        assert_eq!(
-            metadata.one("description"),
-            Some("# Title\n\nText: with colon\n")
-        );
-    }
-
-    #[test]
-    fn a_folded_description_loses_its_marks() {
-        let metadata = CoreMetadata::parse(
-            format!("{SMALLEST}Description: One\n        two\n       |  three\n").as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(metadata.one("description"), Some("One\ntwo\n  three"));
-    }
-
-    #[test]
-    fn a_single_field_with_two_values_is_refused() {
-        assert_eq!(
-            CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()),
-            Err(MetadataError::Repeated("Name"))
-        );
-        assert_eq!(
-            CoreMetadata::parse(format!("{SMALLEST}name: other\n").as_bytes()),
-            Err(MetadataError::Repeated("Name"))
-        );
-        let same = CoreMetadata::parse(
-            format!("{SMALLEST}name: sample\nSummary: a\nSummary: a\n").as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(
-            (same.all("name"), same.all("summary")),
-            (
-                ["sample".to_owned()].as_slice(),
-                ["a".to_owned()].as_slice()
-            )
-        );
-    }
-
-    #[test]
-    fn name_version_and_metadata_version_must_be_there() {
-        assert_eq!(
-            CoreMetadata::parse(b"Metadata-Version: 2.1\nName: a\n"),
-            Err(MetadataError::Missing("Version"))
-        );
-        assert_eq!(
-            CoreMetadata::parse(b""),
-            Err(MetadataError::Missing("Metadata-Version"))
-        );
-    }
-
-    #[test]
-    fn a_line_that_is_no_header_is_named() {
-        assert_eq!(
-            CoreMetadata::parse(format!("{SMALLEST}what is this\n").as_bytes()),
-            Err(MetadataError::Malformed { line: 4 })
-        );
-    }
-
-    /// For the parser of Python a carriage return ends a line, whatever follows it.
-    #[test]
-    fn no_field_hides_behind_a_carriage_return() {
-        for hidden in [
-            "Summary: x\rRequires-Dist: evil @ https://example.org/e.whl\n",
-            "Summary: x\r\r\nRequires-Dist: evil\n",
-            "Unknown: x\ry\n",
-            "\r",
-        ] {
-            let parsed = CoreMetadata::parse(format!("{SMALLEST}{hidden}").as_bytes());
-            assert!(
-                matches!(parsed, Err(MetadataError::Characters { line: 4.., .. })),
-                "{hidden:?}: {parsed:?}"
-            );
-        }
-        let crlf = CoreMetadata::parse(SMALLEST.replace('\n', "\r\n").as_bytes()).unwrap();
-        assert_eq!(crlf.one("version"), Some("1.0"));
-    }
-
-    #[test]
-    fn what_only_some_readers_decode_is_refused() {
-        for line in [
-            "Requires-Dist: a; os_name == \"=?utf-8?q?x?=\"",
-            "Requires-Python: ===1=?utf-8?q?x?=",
-            "Project-URL: Search, https://example.org/find?q=?a&b=?utf-8?Q?a b?=",
-            "Project-URL: Search, https://example.org/??=?=?b?B?c??=",
-            "Summary: a\u{b}b",
-            "Requires-Dist: a\0",
-            "Author: a\u{85}b",
-        ] {
-            let parsed = CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes());
-            assert!(
-                matches!(parsed, Err(MetadataError::Characters { line: 4, .. })),
-                "{line:?}: {parsed:?}"
-            );
-        }
-        // These have a beginning, or more, and no grammar.
-        for line in [
-            "Project-URL: Search, https://example.org/find?q=?a&b=?c",
-            "Home-page: https://example.org/?a=?utf-8?x?b?=",
-            "Home-page: https://example.org/?=?q?b",
-        ] {
-            CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes()).unwrap();
-        }
-        // Licenses have page breaks, names of people encoded words.
-        CoreMetadata::parse(
-            format!(
-                "{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n"
-            )
-            .as_bytes(),
-        )
-        .unwrap();
-    }
-
-    #[test]
-    fn a_folded_field_is_one_value() {
-        let metadata = CoreMetadata::parse(
-            format!("{SMALLEST}Requires-Dist: a\n\t>=1\nSummary: b\n \nKeywords: c\n").as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(
-            (
-                metadata.all("requires_dist"),
-                metadata.one("summary"),
-                metadata.one("keywords")
-            ),
-            (["a >=1".to_owned()].as_slice(), Some("b"), Some("c"))
-        );
-        assert!(CoreMetadata::parse(format!(" x\n{SMALLEST}").as_bytes()).is_err());
-        assert!(CoreMetadata::parse(format!("{SMALLEST}Name : x\n").as_bytes()).is_err());
-        assert!(CoreMetadata::parse(format!("\u{feff}{SMALLEST}").as_bytes()).is_err());
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf8_are_refused() {
-        assert_eq!(
-            CoreMetadata::parse(b"Name: \xff\n"),
-            Err(MetadataError::NotUtf8)
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = CoreMetadata::parse(&bytes);
-        }
-
-        #[test]
-        fn no_text_panics_the_parser(text in "(Name|Version|Description|License|:| |\n|\r|\t|a|é){0,60}") {
-            let _ = CoreMetadata::parse(text.as_bytes());
-        }
-    }
-}
+mod tests;

@@ -34,6 +34,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "requirements-dev.txt",
     "dev-requirements.txt",
     "requirements",
+    "unknown",
 ];
 
 /// Where things are and how large they may be.

@@ -8,7 +8,7 @@ use model::Timestamp;
 
 use crate::database::{self, Database};
 use crate::statement::{Statement, statements};
-use crate::{Result, StorageError, UnitOfWork};
+use crate::{Result, UnitOfWork};
 
 /// Which database is behind a [`Storage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -867,9 +867,17 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/registry/src/index/page.rs",
             "large_pages_have_room_together_and_give_it_back",
         ),
-        Name::PAGES_AT_ONCE | Name::PAGE_WAIT => (
+        Name::PAGES_AT_ONCE => (
             "host/registry/src/index.rs",
             "few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count",
+        ),
+        Name::PAGE_WAIT => (
+            "host/registry/src/index.rs",
+            "a_turn_is_waited_for_no_longer_than_for_a_place_and_keeps_no_other_kind_waiting",
+        ),
+        Name::PAGES_WAITED_FOR => (
+            "host/http/src/crowd.rs",
+            "of_one_address_few_wait_and_what_is_ready_is_not_waited_for",
         ),
         Name::UPLOADS_OF_ALL => (
             "host/http/src/upload/places.rs",

@@ -1,14 +1,14 @@
-//! What people are shown of a project and of its releases: what the JSON API tells programs.
+//! What people are shown of a project and of its releases.
 
 use askama::Template;
 use axum::http::StatusCode;
 use gate::Target as _;
-use model::ProjectStatus;
-use serde::Deserialize;
+use model::{FileKind, ProjectStatus};
+use registry::index::{FileView, ProjectView, ReleaseView};
 
 use super::layout::{Layout, pages};
 use crate::exchange::{Exchange, redirect};
-use crate::json_api::quoted;
+use crate::json_api::{making, quoted};
 use crate::problem::{Answer, Problem};
 
 /// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
@@ -30,7 +30,7 @@ struct ProjectPage {
     requires_python: Option<String>,
     files: Vec<FileLine>,
     /// How many there are besides those that are listed.
-    more_files: u64,
+    more_files: usize,
     /// The newest first; empty on the page of one release.
     releases: Vec<ReleaseLine>,
     /// Whether there are more than are listed.
@@ -55,54 +55,6 @@ struct ReleaseLine {
 }
 
 pages!(ProjectPage);
-
-/// What the registry has for people of a project or a release.
-#[derive(Deserialize)]
-struct Page {
-    info: Info,
-    /// The newest first; only in the page of a project.
-    #[serde(default)]
-    releases: Vec<Release>,
-    #[serde(default)]
-    has_more: bool,
-    urls: Vec<File>,
-    #[serde(default)]
-    more_files: u64,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    name: String,
-    version: String,
-    summary: Option<String>,
-    requires_python: Option<String>,
-    yanked: bool,
-    yanked_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Release {
-    version: String,
-    files: u64,
-    yanked: bool,
-}
-
-#[derive(Deserialize)]
-struct File {
-    filename: String,
-    packagetype: String,
-    size: u64,
-    upload_time_iso_8601: String,
-    url: String,
-    digests: Digests,
-    yanked: bool,
-    yanked_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Digests {
-    sha256: String,
-}
 
 /// `GET /project/{project}/`
 pub(crate) async fn project(exchange: Exchange) -> Answer {
@@ -163,32 +115,18 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
             &format!("/project/{normalized}/{rest}"),
         );
     }
-    let Some(page) = registry
-        .people_page(permit, version.as_deref())
-        .await
-        .map_err(|error| exchange.unavailable(error))?
-    else {
+    let view = making(&exchange, registry.project_view(permit, version.as_deref())).await?;
+    let Some(view) = view else {
         return Err(not_found());
     };
-    let bytes = page
-        .body
-        .whole()
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let page: Page = serde_json::from_slice(&bytes).map_err(|error| exchange.unavailable(error))?;
     let title = if version.is_some() {
-        format!("{} {}", page.info.name, page.info.version)
+        format!("{} {}", view.name, view.version)
     } else {
-        page.info.name.clone()
+        view.name.clone()
     };
     let layout = exchange.layout(&title).with_copying();
-    exchange.render(&project_page(
-        layout,
-        page,
-        normalized,
-        version.is_some(),
-        status,
-    ))
+    let page = project_page(layout, &view, normalized, version.is_some(), status);
+    exchange.render(&page)
 }
 
 fn not_found() -> Problem {
@@ -201,80 +139,73 @@ fn not_found() -> Problem {
 
 fn project_page(
     layout: Layout,
-    page: Page,
+    view: &ProjectView,
     normalized: &str,
     is_of_release: bool,
     status: ProjectStatus,
 ) -> ProjectPage {
-    let Page {
-        info,
-        releases,
-        has_more,
-        urls,
-        more_files,
-    } = page;
     let wanted = if is_of_release {
-        format!("{normalized}=={}", info.version)
+        format!("{normalized}=={}", view.version)
     } else {
         normalized.to_owned()
     };
-    let files = urls.into_iter().map(|file| FileLine {
-        url: file.url,
-        name: file.filename,
-        yank: file.yanked.then(|| file.yanked_reason.unwrap_or_default()),
-        kind: kind(file.packagetype),
-        size: size(file.size),
-        day: file.upload_time_iso_8601.get(..10).unwrap_or("").to_owned(),
-        sha256: file.digests.sha256,
-    });
     ProjectPage {
         layout,
-        name: info.name,
+        name: view.name.clone(),
         normalized: normalized.to_owned(),
-        version: info.version,
+        version: view.version.clone(),
         wanted,
         label: if status == ProjectStatus::Active {
             ""
         } else {
             status.as_str()
         },
-        summary: info.summary.filter(|summary| !summary.is_empty()),
-        yank: info.yanked.then(|| info.yanked_reason.unwrap_or_default()),
-        requires_python: info.requires_python.filter(|range| !range.is_empty()),
-        files: files.collect(),
-        more_files,
-        has_more,
-        releases: releases.into_iter().map(ReleaseLine::from).collect(),
+        summary: view.summary.clone(),
+        yank: view.yank.clone(),
+        requires_python: view.requires_python.clone(),
+        files: view.files.iter().map(FileLine::from).collect(),
+        more_files: view.more_files,
+        has_more: view.has_more,
+        releases: view.releases.iter().map(ReleaseLine::from).collect(),
     }
 }
 
-impl From<Release> for ReleaseLine {
-    fn from(release: Release) -> Self {
-        let Release {
-            version,
-            files,
-            yanked,
-        } = release;
-        let count = if files == 1 {
-            "1 file".to_owned()
-        } else {
-            format!("{files} files")
+impl From<&FileView> for FileLine {
+    fn from(file: &FileView) -> Self {
+        let time = file.uploaded_at.to_string();
+        Self {
+            url: file.url.clone(),
+            name: file.name.clone(),
+            yank: file.yank.clone(),
+            kind: kind(file.kind),
+            size: size(file.size),
+            day: time.get(..10).unwrap_or("").to_owned(),
+            sha256: file.sha256.clone(),
+        }
+    }
+}
+
+impl From<&ReleaseView> for ReleaseLine {
+    fn from(release: &ReleaseView) -> Self {
+        let count = match release.files {
+            1 => "1 file".to_owned(),
+            files => format!("{files} files"),
         };
         Self {
-            path: quoted(&version),
-            version,
+            path: quoted(&release.version),
+            version: release.version.clone(),
             count,
-            yanked,
+            yanked: release.is_yanked,
         }
     }
 }
 
 /// What a kind of file is called by people; others are as rare as their names are strange.
-fn kind(packagetype: String) -> String {
-    match packagetype.as_str() {
+fn kind(kind: FileKind) -> String {
+    match kind.as_str() {
         "bdist_wheel" => "Wheel".to_owned(),
         "sdist" => "Source".to_owned(),
-        _ => packagetype,
+        other => other.to_owned(),
     }
 }
 
@@ -291,30 +222,41 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::pages::layout::Viewer;
-    use serde_json::json;
+    use model::Timestamp;
 
     const URL: &str = "https://index.example";
 
-    fn page(releases: serde_json::Value) -> String {
+    fn page(releases: &[(&str, usize, bool)]) -> String {
         page_of(releases, false)
     }
 
-    fn page_of(releases: serde_json::Value, is_of_release: bool) -> String {
-        let page = json!({
-            "info": {
-                "name": "Demo", "version": "1.0", "summary": "<script>alert(1)</script>", "requires_python": ">=3.9",
-                "yanked": true, "yanked_reason": "<b>", "author": "not shown",
-            },
-            "releases": releases,
-            "urls": [{
-                "filename": "demo-1.0.tar.gz", "packagetype": "sdist", "size": 2048, "upload_time_iso_8601": "2026-11-23T01:02:03Z",
-                "url": "https://index.example/files/a/b/c/demo-1.0.tar.gz", "digests": { "sha256": "ab", "md5": "cd" }, "yanked": true, "yanked_reason": null,
-            }],
-        });
+    fn page_of(releases: &[(&str, usize, bool)], is_of_release: bool) -> String {
+        let file = FileView {
+            name: "demo-1.0.tar.gz".to_owned(),
+            url: "https://index.example/files/a/b/c/demo-1.0.tar.gz".to_owned(),
+            kind: FileKind::Sdist,
+            size: 2048,
+            uploaded_at: Timestamp::from_seconds(1795395723),
+            sha256: "ab".to_owned(),
+            yank: Some(String::new()),
+        };
+        let release = |(version, files, is_yanked): &(&str, usize, bool)| ReleaseView {
+            version: (*version).to_owned(),
+            files: *files,
+            is_yanked: *is_yanked,
+        };
+        let view = ProjectView {
+            summary: Some("<script>alert(1)</script>".to_owned()),
+            requires_python: Some(">=3.9".to_owned()),
+            yank: Some("<b>".to_owned()),
+            files: vec![file],
+            releases: releases.iter().map(release).collect(),
+            ..bare()
+        };
         let layout = Layout::new(URL, "Demo 1.0", Viewer::Nobody);
         project_page(
             layout,
-            serde_json::from_value(page).unwrap(),
+            &view,
             "demo",
             is_of_release,
             ProjectStatus::Archived,
@@ -323,11 +265,23 @@ mod tests {
         .unwrap()
     }
 
+    fn bare() -> ProjectView {
+        ProjectView {
+            name: "Demo".to_owned(),
+            version: "1.0".to_owned(),
+            summary: None,
+            requires_python: None,
+            yank: None,
+            files: Vec::new(),
+            more_files: 0,
+            releases: Vec::new(),
+            has_more: false,
+        }
+    }
+
     #[test]
     fn a_page_tells_what_there_is_and_how_to_install_it() {
-        let page = page(json!([
-            { "version": "1.10", "files": 0, "yanked": false }, { "version": "1.0", "files": 1, "yanked": true }, { "version": "0.9", "files": 2, "yanked": false }
-        ]));
+        let page = page(&[("1.10", 0, false), ("1.0", 1, true), ("0.9", 2, false)]);
         for part in [
             "<h1>Demo 1.0 <span class=\"label\">archived</span></h1>",
             "pip install --index-url https://index.example/simple/ demo</code>",
@@ -354,8 +308,7 @@ mod tests {
                 is_open,
                 ..Layout::new("https://index.example:8443/sub", "Demo 1.0", Viewer::Nobody)
             };
-            let view = serde_json::from_value(json!({ "info": { "name": "Demo", "version": "1.0", "yanked": false }, "releases": [], "urls": [] })).unwrap();
-            project_page(layout, view, "demo", false, ProjectStatus::Active)
+            project_page(layout, &bare(), "demo", false, ProjectStatus::Active)
                 .render()
                 .unwrap()
         };
@@ -373,7 +326,7 @@ mod tests {
     /// Who copies from the page of a project gets what is newest then.
     #[test]
     fn only_the_page_of_a_release_installs_that_release() {
-        let release = page_of(json!([]), true);
+        let release = page_of(&[], true);
         assert!(
             release.contains("/simple/ demo==1.0</code>")
                 && !release.contains("/simple/ demo</code>"),
@@ -383,7 +336,7 @@ mod tests {
 
     #[test]
     fn nothing_that_was_uploaded_becomes_markup() {
-        let page = page(json!([]));
+        let page = page(&[]);
         assert!(
             !page.contains("<script>") && !page.contains("<b>"),
             "{page}"

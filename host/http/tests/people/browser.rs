@@ -65,7 +65,7 @@ impl Site {
             },
         );
         let server = ServerIdentity {
-            id: model::DecisionId::new().0,
+            id: model::ServerId::new(),
             host: "test".into(),
             pid: 1,
             started_at: NOW,

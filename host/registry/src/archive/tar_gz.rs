@@ -18,7 +18,7 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
-use super::{ArchiveError, MAX_ENTRIES, check_path, unpacked_limit};
+use super::{ArchiveError, MAX_ENTRIES, check_path, unpacked_limit, without_case};
 use crate::metadata::MAX_METADATA_BYTES;
 use crate::metadata::checks::excerpt;
 use extension::Extension;
@@ -208,11 +208,9 @@ impl<R: Read> Walk<R> {
             }
         }
         let inside = &path[top.len()..];
-        // Where file names have no case, it would take the place of the real one.
+        // Where these are the same name, it would take the place of the real one.
         if inside != "/PKG-INFO"
-            && inside
-                .trim_end_matches('/')
-                .eq_ignore_ascii_case("/PKG-INFO")
+            && without_case(inside.trim_end_matches('/')) == without_case("/PKG-INFO")
         {
             return Err(ArchiveError::archive(format!(
                 "'{path}' is PKG-INFO in other letters."

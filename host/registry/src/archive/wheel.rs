@@ -431,6 +431,13 @@ mod tests {
             parts("sample-1.0.data/purelib/sample-1.0.di\u{17f}t-info/METADATA")
                 .contains("inside its .data folder")
         );
+        for odd in [
+            "sample-1.0.data/purelib/sample-1.0.dist\u{200d}-info/METADATA",
+            "sample-1.0.data/purelib/sample-1.0.dist-info./METADATA",
+            "sample-1.0.data/purelib/sample-1.0.dist-info::$INDEX_ALLOCATION/METADATA",
+        ] {
+            assert!(parts(odd).contains("inside its .data folder"), "{odd}");
+        }
         assert!(parts("sample-1.0.DIST-INFO/METADATA").contains("exactly one .dist-info"));
         assert!(parts("other-1.0.dist-info").contains("exactly one .dist-info"));
         assert!(

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use model::Version;
@@ -21,10 +21,10 @@ use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ProjectRow;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::page::{PageFiles, page_weight};
-use super::{Page, PageFormat};
+use super::{Page, PageFormat, ProjectView};
 
 /// What one project's pages are made of.
 #[derive(Debug)]
@@ -132,10 +132,45 @@ pub(crate) type JsonKey = (String, Option<String>);
 /// that entry is.
 #[derive(Clone)]
 pub(crate) struct JsonPage {
-    pub(crate) beside: std::sync::Weak<ProjectEntry>,
+    pub(crate) beside: Weak<ProjectEntry>,
     pub(crate) page: Page,
-    /// The same for people.
-    pub(crate) people: Page,
+}
+
+/// What people are shown, and the entry it was made beside.
+#[derive(Clone)]
+pub(crate) struct PeopleView {
+    pub(crate) beside: Weak<ProjectEntry>,
+    pub(crate) view: Arc<ProjectView>,
+}
+
+/// What is made one at a time of each project: however many ask for what is not kept, it is
+/// made once.
+#[derive(Default)]
+struct Turns(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+
+/// Names that are remembered before those are forgotten that nobody waits for.
+const REMEMBERED: usize = 1024;
+
+impl Turns {
+    fn of(&self, normalized: &str) -> Arc<Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(normalized).and_then(Weak::upgrade) {
+            return turn;
+        }
+        if turns.len() >= REMEMBERED {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let turn = Arc::default();
+        turns.insert(normalized.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+/// A turn to make what is kept of a project, and until when it waits for a place.
+pub(crate) struct Turn {
+    kind: Making,
+    until: Instant,
+    _held: OwnedMutexGuard<()>,
 }
 
 /// Counters of invalidations. A loader that reads while somebody writes must not keep
@@ -147,9 +182,8 @@ pub(crate) struct IndexCache {
     projects: moka::sync::Cache<String, Arc<ProjectEntry>>,
     pub(crate) json: moka::sync::Cache<JsonKey, JsonPage>,
     epochs: Vec<AtomicU64>,
-    /// Whoever makes an entry or its pages holds one: however many ask for a project that is
-    /// not kept, it is made once.
-    turns: Vec<Arc<Mutex<()>>>,
+    pub(crate) people: moka::sync::Cache<JsonKey, PeopleView>,
+    turns: [Turns; 2],
     places: [Arc<Semaphore>; 2],
     hasher: RandomState,
 }
@@ -181,12 +215,17 @@ impl IndexCache {
             json: moka::sync::Cache::builder()
                 .max_capacity(bytes / 4)
                 .weigher(|_: &JsonKey, page: &JsonPage| {
-                    u32::try_from(page.page.weight() + page.people.weight() + 500)
-                        .unwrap_or(u32::MAX)
+                    u32::try_from(page.page.weight() + 500).unwrap_or(u32::MAX)
+                })
+                .build(),
+            people: moka::sync::Cache::builder()
+                .max_capacity(bytes / 8)
+                .weigher(|_: &JsonKey, view: &PeopleView| {
+                    u32::try_from(view.view.weight() + 500).unwrap_or(u32::MAX)
                 })
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
-            turns: (0..EPOCHS).map(|_| Arc::default()).collect(),
+            turns: Default::default(),
             places: std::array::from_fn(|_| Arc::new(Semaphore::new(PAGES_AT_ONCE.length() / 2))),
             hasher: RandomState::new(),
         }
@@ -197,25 +236,27 @@ impl IndexCache {
     }
 
     /// A turn to make what is kept of this project; look again at what is kept once it is here.
-    pub(crate) async fn turn(&self, normalized: &str) -> OwnedMutexGuard<()> {
-        self.turns[self.hasher.hash_one(normalized) as usize % EPOCHS]
-            .clone()
-            .lock_owned()
-            .await
+    /// An error if that takes too long.
+    pub(crate) async fn turn(&self, kind: Making, normalized: &str) -> Result<Turn, StorageError> {
+        let until = Instant::now() + Duration::from_millis(PAGE_WAIT.milliseconds());
+        let turn = self.turns[kind as usize].of(normalized);
+        match timeout_at(until, turn.lock_owned()).await {
+            Ok(held) => Ok(Turn {
+                kind,
+                until,
+                _held: held,
+            }),
+            Err(_) => Err(too_many()),
+        }
     }
 
-    /// One of the few places to load and make pages in. None if it takes too long until one is
-    /// free.
-    pub(crate) async fn place(&self, kind: Making) -> Result<OwnedSemaphorePermit, StorageError> {
-        let place = timeout(
-            Duration::from_millis(PAGE_WAIT.milliseconds()),
-            self.places[kind as usize].clone().acquire_owned(),
-        );
-        match place.await {
+    /// One of the few places to load and make pages in. An error if it takes too long, with the
+    /// wait for the turn, until one is free.
+    pub(crate) async fn place(&self, turn: &Turn) -> Result<OwnedSemaphorePermit, StorageError> {
+        let places = self.places[turn.kind as usize].clone();
+        match timeout_at(turn.until, places.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(StorageError::Unavailable(
-                "too many pages are being made".to_owned(),
-            )),
+            _ => Err(too_many()),
         }
     }
 
@@ -267,4 +308,8 @@ impl IndexCache {
         }
         self.projects.invalidate_all();
     }
+}
+
+fn too_many() -> StorageError {
+    StorageError::Unavailable("too many pages are being made".to_owned())
 }

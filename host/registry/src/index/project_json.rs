@@ -66,58 +66,6 @@ pub(super) fn page(
     super::simple_json::to_bytes(&page)
 }
 
-/// Releases that people are shown at most, the newest first, and files of one release; programs
-/// read all of them.
-pub(super) const LISTED: usize = 200;
-
-/// What people are shown, in the form of [`page`]: of the releases the newest ones only, with
-/// nothing of their files but how many there are and whether they are yanked. A project may
-/// have tens of thousands of files, and this is read again for each look at its page.
-pub(super) fn people_page(
-    entry: &ProjectEntry,
-    releases: &[ReleaseRow],
-    shown: &Shown<'_>,
-    with_all: bool,
-    urls: &Urls,
-) -> Vec<u8> {
-    let by_release = by_release(entry, |release| with_all || release == shown.release.id);
-    let files = by_release.get(&shown.release.id);
-    let mut page = Map::new();
-    let mut info = info(entry, shown, urls);
-    // Megabytes that the page does not show.
-    info.as_object_mut().map(|info| info.remove("description"));
-    page.insert("info".to_owned(), info);
-    page.insert(
-        "urls".to_owned(),
-        files
-            .into_iter()
-            .flatten()
-            .take(LISTED)
-            .map(|row| file(row, urls))
-            .collect(),
-    );
-    page.insert(
-        "more_files".to_owned(),
-        files
-            .map_or(0, |files| files.len().saturating_sub(LISTED))
-            .into(),
-    );
-    if with_all {
-        let mut sorted: Vec<&ReleaseRow> = releases.iter().collect();
-        sorted.sort_by(|a, b| b.version.cmp(&a.version));
-        let line = |release: &&ReleaseRow| {
-            let files = by_release.get(&release.id).map_or(&[][..], Vec::as_slice);
-            json!({ "version": release.version.to_string(), "files": files.len(), "yanked": release.yanked.is_some() })
-        };
-        page.insert(
-            "releases".to_owned(),
-            sorted.iter().take(LISTED).map(line).collect(),
-        );
-        page.insert("has_more".to_owned(), (sorted.len() > LISTED).into());
-    }
-    super::simple_json::to_bytes(&page)
-}
-
 /// The files of each release that is wanted, found once for all of them.
 fn by_release(
     entry: &ProjectEntry,

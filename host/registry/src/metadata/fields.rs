@@ -31,6 +31,30 @@ const fn many(header: &'static str, form_names: &'static [&'static str], since: 
     }
 }
 
+/// Fields in which old tools write `UNKNOWN` for "nothing": prose and addresses, which nobody
+/// installs by. In any other, installers take the word for what it says.
+const OF_OLD_TOOLS: &[&str] = &[
+    "Platform",
+    "Summary",
+    "Description",
+    "Description-Content-Type",
+    "Keywords",
+    "Home-page",
+    "Download-URL",
+    "Author",
+    "Author-email",
+    "Maintainer",
+    "Maintainer-email",
+    "License",
+];
+
+impl Field {
+    /// Whether this value is as good as none, also next to another one.
+    pub(crate) fn is_nothing(&self, value: &str) -> bool {
+        (value.is_empty() || value == "UNKNOWN") && OF_OLD_TOOLS.contains(&self.header)
+    }
+}
+
 /// Metadata versions that are accepted.
 pub(crate) const VERSIONS: &[(&str, (u8, u8))] = &[
     ("1.0", (1, 0)),

@@ -27,6 +27,15 @@ use storage::{Secret, Storage};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
+/// All bytes of a page, as a client puts them together.
+async fn whole(bytes: &registry::index::PageBytes) -> Bytes {
+    let mut whole = Vec::new();
+    while let Some(part) = bytes.part(whole.len() as u64).await.unwrap() {
+        whole.extend_from_slice(&part);
+    }
+    whole.into()
+}
+
 /// A page of the Simple API as somebody read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
@@ -39,7 +48,7 @@ impl Read {
     pub(crate) async fn of(page: SimplePage) -> Self {
         match page {
             SimplePage::Project(page) => Self {
-                body: page.body.whole().await.unwrap(),
+                body: whole(&page.body).await,
                 etag: page.etag.to_string(),
                 last_serial: page.last_serial,
             },
@@ -417,7 +426,7 @@ impl Fixture {
             .json_page(self.decide(&caller, target).await.unwrap(), version)
             .await
             .unwrap();
-        Some(serde_json::from_slice(&page?.body.whole().await.unwrap()).unwrap())
+        Some(serde_json::from_slice(&whole(&page?.body).await).unwrap())
     }
 
     /// What anybody gets who downloads a file, or its metadata.

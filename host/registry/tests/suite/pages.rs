@@ -1,5 +1,6 @@
 //! The pages that clients read, to the letter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Caller, ProjectStatus};
@@ -43,6 +44,26 @@ async fn set_status(fixture: &Fixture, status: ProjectStatus, reason: Option<&st
         .set_project_status(fixture.permit(target).await)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_version_is_one_page() {
+    let (fixture, _) = published().await;
+    let page = async |version: &str| {
+        let caller = Caller::anonymous();
+        let target = fixture.registry.load_read_index(&caller, Some("sample"));
+        let permit = fixture
+            .decide(&caller, target.await.unwrap())
+            .await
+            .unwrap();
+        let page = fixture.registry.json_page(permit, Some(version)).await;
+        page.unwrap().unwrap().etag
+    };
+    let first = page("1.0").await;
+    for spelled in ["1", "1.0.0.0", "v1.0", "0001"] {
+        let again = page(spelled).await;
+        assert!(Arc::ptr_eq(&first, &again), "{spelled} was made once more");
+    }
 }
 
 #[tokio::test]

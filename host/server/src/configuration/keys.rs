@@ -164,7 +164,7 @@ keys! {
     /// create` makes one all the same. Put your own here: names of packages that you use from
     /// elsewhere, or that belong to you. An empty list reserves none.
     reserved_names ("reserved-names"): Vec<ProjectName> =
-        "pip, setuptools, wheel, distribute, easy-install, pkg-resources, python, python2, python3, requirements.txt, rrequirements.txt, requirements-dev.txt, dev-requirements.txt, requirements";
+        "pip, setuptools, wheel, distribute, easy-install, pkg-resources, python, python2, python3, requirements.txt, rrequirements.txt, requirements-dev.txt, dev-requirements.txt, requirements, unknown";
     /// Whether files in the conventions of before 2025 are accepted, for a registry that takes
     /// in packages that exist: names with the project as it writes itself
     /// ("PyJWT-1.7.1.tar.gz", "backports.tarfile-1.2.0-py3-none-any.whl") and core metadata

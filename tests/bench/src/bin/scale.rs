@@ -136,7 +136,10 @@ fn measure(database: &str, sizes: &[usize], clients: &Clients) -> anyhow::Result
         "postgres" => Some(postgres::new_database().context("PostgreSQL is not installed")?),
         _ => None,
     };
-    let mut setup = Setup::default();
+    // All that is measured comes from one user and one address.
+    let mut setup = Setup::default()
+        .flag("--new-projects-per-user", "1000")
+        .flag("--new-projects-per-address", "1000");
     if let Some(postgres) = &postgres {
         setup = setup.database(&postgres.url);
     }

@@ -260,7 +260,7 @@ fn megabytes(server: &Server) -> f64 {
 
 /// The median of what deciding took, as the server's log says of each page it served.
 fn gate_share(server: &Server, log_before: usize) -> anyhow::Result<f64> {
-    let log = server.log_since(log_before);
+    let log = server.settled_log_since(log_before);
     let mut found: Vec<f64> = log
         .lines()
         .filter(|line| line.contains("/simple/sample-"))

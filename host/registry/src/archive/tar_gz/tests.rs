@@ -162,6 +162,30 @@ fn paths_links_and_kinds_that_are_dangerous_are_refused() {
         (EntryType::Regular, "./s-1/PKG-INFO", None, "two entries"),
         (EntryType::Regular, "s-1/pkg-info", None, "in other letters"),
         (
+            EntryType::Regular,
+            "s-1/PKG-INFO.",
+            None,
+            "in other letters",
+        ),
+        (
+            EntryType::Regular,
+            "s-1/PKG-INFO ",
+            None,
+            "in other letters",
+        ),
+        (
+            EntryType::Regular,
+            "s-1/PKG-INFO::$DATA",
+            None,
+            "in other letters",
+        ),
+        (
+            EntryType::Regular,
+            "s-1/PKG\u{200d}-INFO",
+            None,
+            "in other letters",
+        ),
+        (
             EntryType::Symlink,
             "s-1/Pkg-Info",
             Some("b"),
