@@ -3,6 +3,7 @@
 //! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), a real
 //! browser ([`browser`]), and a throw-away PostgreSQL ([`postgres`]).
 
+#![allow(clippy::disallowed_methods, reason = "tests see the machine's clock")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -3,6 +3,8 @@
 //! its own (`unshare`, overlays). What cannot be run stands in [`NOT_RUN`] with its reason; a new
 //! block is run with its page, and fails there or is listed.
 
+#![allow(clippy::print_stderr, reason = "tests that are skipped say so")]
+
 #[path = "docs/blocks.rs"]
 mod blocks;
 #[path = "docs/pages.rs"]

@@ -194,7 +194,7 @@ fn a_refused_breached_password_is_disabled_and_its_owner_told() {
 #[test]
 fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
     let carrying = portcullis_http::routes()
-        .into_iter()
+        .iter()
         .filter(|route| route.credentials == Credentials::HeadersOrPerson);
     let actions: Vec<&str> = carrying
         .filter_map(|route| route.action())

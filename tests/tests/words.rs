@@ -31,7 +31,7 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// Text between quotation marks on a line, and what a documentation comment says where it is
 /// the help text of a command, a key or a setting.
-fn texts<'a>(line: &'a str, has_help: bool) -> Vec<&'a str> {
+fn texts(line: &str, has_help: bool) -> Vec<&str> {
     let line = line.trim_start();
     match line.strip_prefix("///") {
         Some(help) => Vec::from_iter(has_help.then_some(help)),

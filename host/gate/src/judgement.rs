@@ -78,7 +78,7 @@ impl Judgement {
                 };
                 (!credentials.iter().any(may)).then_some(Lockout {
                     action: *action,
-                    what: *what,
+                    what,
                 })
             };
         let mut notes = Vec::new();

@@ -359,9 +359,9 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
     let mut group = Vec::with_capacity(GROUP);
     loop {
         // Wakes up without entries too: the flood that was counted may have stopped.
-        match tokio::time::timeout(SUMMARY_EVERY, entries.recv_many(&mut group, GROUP)).await {
-            Ok(0) => break,
-            Ok(_) | Err(_) => {}
+        let received = entries.recv_many(&mut group, GROUP);
+        if let Ok(0) = tokio::time::timeout(SUMMARY_EVERY, received).await {
+            break;
         }
         let mut decisions = Vec::new();
         let mut events = rates.summaries(SystemClock.now());

@@ -16,6 +16,8 @@
 //! table either names an action or is on the closed list of open routes (`tests`); links
 //! are made from the configured public address, never from a `Host` header.
 
+#![allow(clippy::cmp_owned, reason = "askama compares so in templates")]
+
 mod answer_headers;
 mod app;
 mod body;

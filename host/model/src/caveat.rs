@@ -121,7 +121,7 @@ impl Caveat {
             fields.len() == names.len() && names.iter().all(|name| fields.contains_key(*name))
         };
         if only(&["version", "permissions"]) {
-            if fields["version"] != Value::from(1) {
+            if fields["version"] != 1 {
                 return Err(InvalidCaveat::Malformed);
             }
             return match &fields["permissions"] {

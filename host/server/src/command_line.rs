@@ -105,7 +105,7 @@ impl CommandLine {
         }
         let data = (self.configuration.layers.origin(Key::data) == Origin::Flag)
             .then(|| self.configuration.values.data.display().to_string());
-        let files =
+        let mut files =
             Key::ALL
                 .iter()
                 .filter_map(|key| match self.configuration.layers.origin(*key) {
@@ -114,7 +114,7 @@ impl CommandLine {
                     }
                     _ => None,
                 });
-        program_with(files.last().as_deref(), data.as_deref())
+        program_with(files.next_back().as_deref(), data.as_deref())
     }
 
     /// What to say after a command that mails links, where nobody knows whether they lead to

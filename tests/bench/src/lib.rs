@@ -7,6 +7,8 @@
 //! - [`measure`]: percentiles, and a table.
 //! - [`rig`]: two servers with the same files, and load on them.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
+
 pub mod contexts;
 pub mod measure;
 pub mod rig;

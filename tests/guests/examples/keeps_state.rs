@@ -14,7 +14,7 @@ guests::guest!(
         0 => policy_sdk::permit(),
         calls => policy_sdk::deny(policy_sdk::Reason::new(
             "seen-before",
-            &format!("This sandbox was used {calls} times before.")
+            format!("This sandbox was used {calls} times before.")
         )),
     }
 );

@@ -52,7 +52,7 @@ impl Policy for Guest {
             Some((_, 7)) => permit(),
             Some((name, number)) => deny(Reason::new(
                 "wrong-number",
-                &format!("{name} has the number {number}."),
+                format!("{name} has the number {number}."),
             )),
             None => deny(Reason::new("no-project", "There is no project.")),
         }

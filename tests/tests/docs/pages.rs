@@ -107,18 +107,17 @@ fn only_members_read_a_private_registry() {
 
 #[test]
 fn project_owners_can_do_what_their_page_says() {
-    let begin = format!(
-        r#"
+    let begin = r#"
         own_folders /etc
         certificate registry.example
         cat > "$FOLDER/site.conf" <<'SITE'
-        server {{
+        server {
             listen 443 ssl;
             server_name registry.example;
             ssl_certificate /etc/ssl/registry.example/fullchain.pem;
             ssl_certificate_key /etc/ssl/registry.example/privkey.pem;
-            location / {{ proxy_pass http://127.0.0.1:8080; proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }}
-        }}
+            location / { proxy_pass http://127.0.0.1:8080; proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }
+        }
 SITE
         proxy "$FOLDER/site.conf"
         mkdir -p "$FOLDER/site" && cd "$FOLDER/site"
@@ -126,8 +125,7 @@ SITE
         serve .
         user alice
         need portcullis project create my-project --owner alice
-        "#
-    );
+        "#;
     let hints = [
         Hint {
             command: "portcullis project settings my-project staged-release",
@@ -149,7 +147,7 @@ SITE
             ..Hint::NONE
         },
     ];
-    walk("docs/project-owners.md", &begin, &hints, "");
+    walk("docs/project-owners.md", begin, &hints, "");
 }
 
 #[test]

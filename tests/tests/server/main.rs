@@ -1,6 +1,8 @@
 //! The whole server, from outside: a real process on a loopback port, real clients, its
 //! real command line. One module for each thing that must hold.
 
+#![allow(clippy::disallowed_methods, reason = "tests see the machine's clock")]
+
 mod durability;
 mod hostile;
 mod index;

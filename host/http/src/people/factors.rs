@@ -278,11 +278,7 @@ async fn remove(exchange: &Exchange, which: FactorName, what: &str, action: &str
     let target = to_remove(exchange, which).await?;
     let permit = exchange.decide_page(target, &form).await?;
     match exchange.app.identity.remove_factor(permit).await {
-        Ok(session) => super::renewed(
-            &exchange,
-            session,
-            "/account/factors/?notice=factor-removed",
-        ),
+        Ok(session) => super::renewed(exchange, session, "/account/factors/?notice=factor-removed"),
         Err(FactorError::Demanded(demands)) => super::with_status(
             StatusCode::CONFLICT,
             show_removal(exchange, true, &demands, what, action),

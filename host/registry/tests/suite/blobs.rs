@@ -1,5 +1,10 @@
 //! Bytes that survive a crash, and those that nobody refers to.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "compared with times of the file system"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,3 @@
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
-
 // A `file:upload` decision through the whole default set, beside the same rules written
 // for Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
 //
@@ -31,6 +29,7 @@ const MOST_OF_CEDAR: f64 = 1.0;
 /// The least that two threads must decide of what one does.
 const LEAST_SCALING: f64 = 1.7;
 
+#[allow(clippy::print_stdout, reason = "a program talks")]
 fn main() -> anyhow::Result<()> {
     let as_json = std::env::args().any(|argument| argument == "--json");
     let set = load_default_set(true)?;

@@ -479,7 +479,7 @@ fn headers_that_are_read_differently_are_refused() {
         .contains("8 GiB or more")
     );
     assert!(
-        with(|header| header.as_mut_bytes()[124..136].copy_from_slice(b"0\0777777777\0"))
+        with(|header| header.as_mut_bytes()[124..136].copy_from_slice(b"0\x00777777777\x00"))
             .contains("damaged header")
     );
 }

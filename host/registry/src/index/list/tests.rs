@@ -120,12 +120,11 @@ proptest! {
                     Change::Is(entry) => drop(entries.insert(normalized.clone(), entry.clone())),
                 }
                 // One change of each name, as the caller has it.
-                if applied.contains_key(&normalized) {
-                    let change = entries.get(&normalized).map_or(Change::IsNot, |entry| Change::Is(entry.clone()));
-                    applied.insert(normalized, change);
-                } else {
-                    applied.insert(normalized, change);
-                }
+                let change = match applied.contains_key(&normalized) {
+                    true => entries.get(&normalized).map_or(Change::IsNot, |entry| Change::Is(entry.clone())),
+                    false => change,
+                };
+                applied.insert(normalized, change);
             }
             changed = changed.with(&applied, serial, serial);
             prop_assert!(changed.chunks.iter().all(|chunk| !chunk.marks.is_empty() && chunk.marks.len() <= 2 * CHUNK));
