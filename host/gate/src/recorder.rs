@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attempt::Attempt;
 use crate::set_aside::SetAside;
 
-use rate::{NamedFailures, Noted, Source, SourceRate, Uncounted};
+use rate::{Means, NamedFailures, Noted, Source, SourceRate, Uncounted};
 pub(crate) use record::DecisionRecord;
 
 /// Sizes and rates of the recorder.
@@ -196,14 +196,18 @@ impl Recorder {
     /// request. Whoever gets false records nothing: it has been counted. Strangers are counted
     /// apart from those with a credential, so that a flood from a thousand addresses hides
     /// nothing that an account or a token does.
-    /// Of an account the first of each action in an hour is recorded whatever others used up.
+    /// Of an account the first of each action in an hour, with each token and in each session, is
+    /// recorded whatever others used up.
     pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         attempt.is_refusal_recorded(|| {
             let source = Source::of(attempt.remote_address, caller);
             let wanted = if source.is_stranger() {
                 self.rates.refusals_of_strangers.take(source, attempt.at)
             } else {
-                self.rates.refusals.take_first(source, action, attempt.at)
+                let means = Means::of(caller);
+                self.rates
+                    .refusals
+                    .take_first(source, means, action, attempt.at)
             };
             if !wanted {
                 metrics::counter!("portcullis_refusals_not_recorded_total").increment(1);
@@ -229,6 +233,7 @@ impl Recorder {
         };
         let wanted = rate.take_first(
             Source::of(attempt.remote_address, caller),
+            Means::of(caller),
             action,
             attempt.at,
         );
@@ -269,6 +274,7 @@ impl Recorder {
     pub fn wants_authentication(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         self.rates.authentications.take_first(
             Source::of(attempt.remote_address, caller),
+            Means::of(caller),
             action,
             attempt.at,
         )

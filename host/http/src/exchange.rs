@@ -1,6 +1,7 @@
 //! What a handler is given: one request, after the pipeline is done with it.
 
 use std::error::Error;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -257,6 +258,11 @@ impl Exchange {
     /// To another page, after a change: the browser asks for it with `GET`.
     pub(crate) fn see_other(&self, path: &str) -> Answer {
         see_other(&self.app, path)
+    }
+
+    /// Where the request comes from.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.attempt.remote_address
     }
 
     /// The request's headers.

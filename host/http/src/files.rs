@@ -32,7 +32,12 @@ pub(crate) async fn download(exchange: Exchange) -> Answer {
     );
     let registry = &exchange.app.registry;
     let target = registry
-        .load_download(&exchange.caller, digest, parameters.get("name"))
+        .load_download(
+            &exchange.caller,
+            exchange.address(),
+            digest,
+            parameters.get("name"),
+        )
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;

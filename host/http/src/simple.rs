@@ -51,7 +51,7 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
     let target = exchange
         .app
         .registry
-        .load_read_index(&exchange.caller, project)
+        .load_read_index(&exchange.caller, exchange.address(), project)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;
@@ -77,7 +77,7 @@ async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
     let target = exchange
         .app
         .registry
-        .load_read_index(&exchange.caller, Some(normalized))
+        .load_read_index(&exchange.caller, exchange.address(), Some(normalized))
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;
@@ -94,7 +94,7 @@ async fn no_such_project(exchange: Exchange) -> Answer {
     let target = exchange
         .app
         .registry
-        .load_read_index(&exchange.caller, None)
+        .load_read_index(&exchange.caller, exchange.address(), None)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let _ = exchange.decide(target).await?;

@@ -1,5 +1,6 @@
 //! Downloads.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use gate::Permit;
@@ -7,6 +8,7 @@ use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
+use crate::index::places::Asker;
 use crate::targets::{DownloadFile, ReadProject};
 
 /// A file to send.
@@ -27,10 +29,12 @@ pub struct StoredFile {
 impl Registry {
     /// What a decision about a download needs: `/files/{first}/{second}/{rest}/{name}` where
     /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is
-    /// always a target; whether the file exists shows after the decision.
+    /// always a target; whether the file exists shows after the decision. `address` is where
+    /// the request comes from.
     pub async fn load_download(
         &self,
         caller: &Caller,
+        address: IpAddr,
         digest: (&str, &str, &str),
         name: &str,
     ) -> Result<DownloadFile, StorageError> {
@@ -45,7 +49,8 @@ impl Registry {
                 role: None,
             }
         } else {
-            self.load_read_project(caller, &normalized).await?
+            let asker = Asker::at(address);
+            self.load_read_project(caller, asker, &normalized).await?
         };
         let hex = [digest.0, digest.1, digest.2].concat();
         let has_shape = digest.0.len() == 2 && digest.1.len() == 2;

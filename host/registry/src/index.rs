@@ -8,11 +8,13 @@ mod html;
 pub(crate) mod list;
 pub(crate) mod page;
 mod people;
+pub(crate) mod places;
 mod project_json;
 mod release;
 mod simple_json;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gate::Permit;
@@ -23,11 +25,12 @@ use storage::projects::ListedProject;
 
 use crate::Registry;
 use crate::targets::{ReadIndex, ReadProject, settings_value};
-use cache::{Making, ProjectEntry};
+use cache::{Holds, Making, ProjectEntry};
 pub use list::page::{ListPage, Parts};
 use page::LARGE;
 pub use page::{Page, PageBytes};
 pub use people::{FileView, ProjectView, ReleaseView};
+use places::Asker;
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -86,25 +89,29 @@ impl Registry {
     }
 
     /// What a decision about reading needs: the list of projects, or one project's pages.
-    /// `project` is a normalized name. From memory for an anonymous caller and a cached page.
+    /// `project` is a normalized name; `address` is where the request comes from, since addresses
+    /// take turns where something has to be made. From memory for an anonymous caller and a cached page.
     pub async fn load_read_index(
         &self,
         caller: &Caller,
+        address: IpAddr,
         project: Option<&str>,
     ) -> Result<ReadIndex, StorageError> {
+        let asker = Asker::at(address);
         let project = match project {
-            Some(normalized) => Some(self.load_read_project(caller, normalized).await?),
+            Some(normalized) => Some(self.load_read_project(caller, asker, normalized).await?),
             None => None,
         };
-        Ok(ReadIndex { project })
+        Ok(ReadIndex { asker, project })
     }
 
     pub(crate) async fn load_read_project(
         &self,
         caller: &Caller,
+        asker: Asker,
         normalized: &str,
     ) -> Result<ReadProject, StorageError> {
-        let entry = self.project_entry(normalized).await?;
+        let entry = self.project_entry(asker, normalized).await?;
         let role = match (&entry, caller.user()) {
             (Some(entry), Some(user)) => {
                 self.inner
@@ -124,17 +131,22 @@ impl Registry {
     /// What a project's pages are made of; none if readers do not see it.
     pub(crate) async fn project_entry(
         &self,
+        asker: Asker,
         normalized: &str,
     ) -> Result<Option<Arc<ProjectEntry>>, StorageError> {
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
-        let turn = self.inner.cache.turn(Making::Simple, normalized).await?;
+        let turn = self
+            .inner
+            .cache
+            .turn(Making::Simple, normalized, asker)
+            .await?;
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
         // Before anything is loaded, so that little of it waits in memory.
-        let place = self.inner.cache.place(&turn).await?;
+        let place = self.inner.cache.place(&turn, Holds::Nothing).await?;
         let epoch = self.inner.cache.before_loading(normalized);
         let Some(facts) = self.inner.storage.project_facts(normalized, None).await? else {
             return Ok(None);
@@ -169,7 +181,7 @@ impl Registry {
         match &permit.target().project {
             Some(project) => match &project.entry {
                 Some(entry) => Ok(Some(SimplePage::Project(
-                    self.page_of(entry, format).await?,
+                    self.page_of(permit.target().asker, entry, format).await?,
                 ))),
                 None => Ok(None),
             },
@@ -182,6 +194,7 @@ impl Registry {
 
     async fn page_of(
         &self,
+        asker: Asker,
         entry: &Arc<ProjectEntry>,
         format: PageFormat,
     ) -> Result<Page, StorageError> {
@@ -189,11 +202,11 @@ impl Registry {
             return Ok(page);
         }
         let name = entry.project.name.normalized();
-        let turn = self.inner.cache.turn(Making::Simple, name).await?;
+        let turn = self.inner.cache.turn(Making::Simple, name, asker).await?;
         if let Some(page) = entry.page(format) {
             return Ok(page);
         }
-        let place = self.inner.cache.place(&turn).await?;
+        let place = self.inner.cache.place(&turn, Holds::Entry).await?;
         let (entry, urls, inner) = (entry.clone(), self.urls(), self.inner.clone());
         making((turn, place), move || {
             entry.make_page(format, &urls, &inner.simple_files)
@@ -255,6 +268,10 @@ mod tests {
     use super::*;
     use cache::IndexCache;
 
+    fn asker() -> Asker {
+        Asker::at([192, 0, 2, 1].into())
+    }
+
     #[tokio::test]
     async fn few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count() {
         const SOON: Duration = Duration::from_millis(10);
@@ -264,7 +281,8 @@ mod tests {
         let wait = Arc::new(Mutex::new(wait));
         let place = async |kind| {
             let name = format!("project-{}", names.fetch_add(1, Ordering::Relaxed));
-            cache.place(&cache.turn(kind, &name).await?).await
+            let turn = cache.turn(kind, &name, asker()).await?;
+            cache.place(&turn, Holds::Nothing).await
         };
         for _ in 0..PAGES_AT_ONCE.get() / 2 {
             let (place, wait) = (place(Making::Release).await.unwrap(), wait.clone());
@@ -289,24 +307,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_is_waited_for_no_longer_than_for_a_place_and_keeps_no_other_kind_waiting() {
         let cache = IndexCache::new(1 << 20);
-        let held = cache.turn(Making::Release, "one").await.unwrap();
+        let held = cache.turn(Making::Release, "one", asker()).await.unwrap();
         let begun = tokio::time::Instant::now();
-        assert!(cache.turn(Making::Release, "one").await.is_err());
+        assert!(cache.turn(Making::Release, "one", asker()).await.is_err());
         assert_eq!(begun.elapsed().as_millis() as u64, PAGE_WAIT.milliseconds());
         let begun = tokio::time::Instant::now();
-        drop(cache.turn(Making::Simple, "one").await.unwrap());
+        drop(cache.turn(Making::Simple, "one", asker()).await.unwrap());
         for number in 0..5000 {
             let other = cache
-                .turn(Making::Release, &format!("other-{number}"))
+                .turn(Making::Release, &format!("other-{number}"), asker())
                 .await;
             drop(other.unwrap());
         }
         assert!(
-            cache.turn(Making::Release, "one").await.is_err(),
+            cache.turn(Making::Release, "one", asker()).await.is_err(),
             "its turn is remembered"
         );
         assert_eq!(begun.elapsed().as_millis() as u64, PAGE_WAIT.milliseconds());
         drop(held);
-        drop(cache.turn(Making::Release, "one").await.unwrap());
+        drop(cache.turn(Making::Release, "one", asker()).await.unwrap());
     }
 }

@@ -22,6 +22,7 @@ use storage::{Storage, StorageError, UnitOfWork};
 
 use crate::archive::{ArchiveError, Inspected};
 use crate::index::cache::ProjectEntry;
+use crate::index::places::Asker;
 use crate::spool::SpooledFile;
 use crate::upload::submission::Submission;
 
@@ -314,6 +315,7 @@ impl Target for UploadSomething {
 /// Read the list of projects or a project's pages.
 #[derive(Clone, Debug)]
 pub struct ReadIndex {
+    pub(crate) asker: Asker,
     /// None for the list.
     pub(crate) project: Option<ReadProject>,
 }

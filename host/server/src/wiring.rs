@@ -154,6 +154,7 @@ pub(crate) fn registry(
     config.max_project_bytes = values.max_project_size.0;
     config.max_staged_bytes = values.max_staged_size.0;
     config.max_uploaded_bytes_per_day = values.max_upload_per_day.0;
+    config.page_cache_bytes = values.page_cache.0;
     config.new_projects_per_user = u32::try_from(values.new_projects_per_user.0)?;
     config.new_projects_per_address = u32::try_from(values.new_projects_per_address.0)?;
     config.reserved_names.clone_from(&values.reserved_names);

@@ -76,6 +76,14 @@ impl ActivationKind {
         }
     }
 
+    /// Whether a person asked for it.
+    pub fn is_by_hand(self) -> bool {
+        match self {
+            Self::Apply | Self::Rollback => true,
+            Self::Start | Self::Watch => false,
+        }
+    }
+
     fn from_word(text: &str) -> Option<Self> {
         [Self::Apply, Self::Rollback, Self::Start, Self::Watch]
             .into_iter()

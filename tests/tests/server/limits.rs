@@ -570,7 +570,9 @@ fn worst_cases() -> String {
     let of_stranger = in_a_day(limit::RECORDED_REFUSALS) * (record + 2 * event);
     // Each upload leaves a record and two events at most.
     let uploads = limit::UPLOADED_BYTES_PER_DAY.get() / limit::LEAST_UPLOADED.get();
+    let firsts = 4 * in_a_day(limit::RECORDED_FIRSTS) * (record + 2 * event);
     let of_user = of_stranger
+        + firsts
         + uploads * (record + 2 * event)
         + 2 * in_a_day(limit::RECORDED_SUCCESSES) * record
         + (in_a_day(limit::RECORDED_AUTHENTICATIONS)
@@ -709,6 +711,10 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "what_is_noted_of_credentials_that_come_with_reads_is_bounded_for_all_together",
         ),
         Name::RECORDED_OF_ALL => (HERE, "many_addresses_together_leave_no_more_than_all_may"),
+        Name::RECORDED_FIRSTS => (
+            "host/gate/src/recorder/rate.rs",
+            "first_ones_of_one_account_have_a_bound",
+        ),
         Name::NAMED_FAILURES | Name::NAMED_WAITS => (
             "host/gate/src/recorder/rate.rs",
             "failures_that_name_an_account_are_recorded_up_to_a_number_of_their_own",

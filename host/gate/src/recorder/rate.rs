@@ -10,8 +10,10 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
-use model::limit::{NAMED_FAILURES, NAMED_WAITS, READERS, READERS_OF_ALL, RECORDED_OF_ALL, Rate};
-use model::{Action, Caller, Principal, Timestamp, TokenId, UserId};
+use model::limit::{
+    NAMED_FAILURES, NAMED_WAITS, READERS, READERS_OF_ALL, RECORDED_FIRSTS, RECORDED_OF_ALL, Rate,
+};
+use model::{Action, Caller, Principal, SessionId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 /// The sources named in the summary of a minute at most, those with most entries first.
@@ -125,6 +127,22 @@ impl Noted {
     }
 }
 
+/// By which token or in which session something is done: of each account, few are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Means {
+    token: Option<TokenId>,
+    session: Option<SessionId>,
+}
+
+impl Means {
+    pub(crate) fn of(caller: &Caller) -> Self {
+        Self {
+            token: caller.token_id(),
+            session: caller.session,
+        }
+    }
+}
+
 /// Who is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -189,7 +207,7 @@ struct State {
     day: Window,
     /// The hour, and the actions that were seen in it. Of accounts, and of addresses that a
     /// minute let in.
-    firsts: (i64, HashSet<(Source, Action)>),
+    firsts: (i64, HashMap<Source, HashSet<(Means, Action)>>),
     left_out: u64,
     busiest: Busiest,
     /// Minutes that are over and not yet told.
@@ -293,12 +311,18 @@ impl SourceRate {
     }
 
     /// The same, and the first of each action in an hour is recorded whatever else there was:
-    /// nobody hides one thing behind many others.
-    pub(crate) fn take_first(&self, source: Source, action: Action, now: Timestamp) -> bool {
-        self.take_as(source, Some(action), now)
+    /// nobody hides one thing behind many others, and no stolen token behind its owner.
+    pub(crate) fn take_first(
+        &self,
+        source: Source,
+        means: Means,
+        action: Action,
+        now: Timestamp,
+    ) -> bool {
+        self.take_as(source, Some((means, action)), now)
     }
 
-    fn take_as(&self, source: Source, action: Option<Action>, now: Timestamp) -> bool {
+    fn take_as(&self, source: Source, first: Option<(Means, Action)>, now: Timestamp) -> bool {
         let mut state = self.state();
         state.turn(now);
         state.busiest.count(source);
@@ -309,8 +333,11 @@ impl SourceRate {
             || !source.is_stranger()
             || state.minute.seen.contains_key(&source)
             || state.day.seen.contains_key(&source);
-        let is_first =
-            action.is_some_and(|action| is_known && state.firsts.1.insert((source, action)));
+        let is_first = first.filter(|_| is_known).is_some_and(|first| {
+            let firsts = state.firsts.1.entry(source).or_default();
+            (firsts.len() as u64) < u64::from(RECORDED_FIRSTS.in_window(HOUR))
+                && firsts.insert(first)
+        });
         state.minute.count(source, is_recorded);
         if is_recorded {
             // A day counts what is recorded in it, and not what a flood of some seconds was.
@@ -353,7 +380,7 @@ impl State {
         let left_out = std::mem::take(&mut self.left_out);
         let hour = now.seconds().div_euclid(i64::from(HOUR));
         if hour > self.firsts.0 {
-            self.firsts = (hour, HashSet::new());
+            self.firsts = (hour, HashMap::new());
         }
         if left_out > 0 {
             let minute = Timestamp::from_seconds(minute.number * i64::from(MINUTE));
@@ -412,13 +439,13 @@ mod tests {
         }
         let victim = Source::User(UserId::new());
         assert!(!rate.take(victim, now));
-        assert!(rate.take_first(victim, Action::FileUpload, now));
+        assert!(rate.take_first(victim, Means::default(), Action::FileUpload, now));
         assert!(
-            !rate.take_first(victim, Action::FileUpload, now),
+            !rate.take_first(victim, Means::default(), Action::FileUpload, now),
             "once in an hour"
         );
         assert!(
-            !rate.take_first(address(200), Action::FileUpload, now),
+            !rate.take_first(address(200), Means::default(), Action::FileUpload, now),
             "addresses are many"
         );
     }
@@ -577,15 +604,37 @@ mod tests {
         let rate = SourceRate::with(3, 100);
         let now = Timestamp::from_seconds(60);
         let reads = (0..50)
-            .filter(|_| rate.take_first(address(1), Action::IndexRead, now))
+            .filter(|_| rate.take_first(address(1), Means::default(), Action::IndexRead, now))
             .count();
         assert_eq!(reads, 3);
-        assert!(rate.take_first(address(1), Action::FileUpload, now));
-        assert!(!rate.take_first(address(1), Action::FileUpload, now));
+        assert!(rate.take_first(address(1), Means::default(), Action::FileUpload, now));
+        assert!(!rate.take_first(address(1), Means::default(), Action::FileUpload, now));
         assert!(
-            !rate.take_first(address(1), Action::FileUpload, now.plus_ms(59_000)),
+            !rate.take_first(
+                address(1),
+                Means::default(),
+                Action::FileUpload,
+                now.plus_ms(59_000)
+            ),
             "once in an hour"
         );
+    }
+
+    #[test]
+    fn first_ones_of_one_account_have_a_bound() {
+        let rate = SourceRate::with(1, 1);
+        let now = Timestamp::from_seconds(60);
+        let user = Source::User(UserId::new());
+        let with_a_new_token = |source| {
+            let means = Means {
+                token: Some(TokenId::new()),
+                session: None,
+            };
+            rate.take_first(source, means, Action::FileUpload, now)
+        };
+        let recorded = (0..1000).filter(|_| with_a_new_token(user)).count();
+        assert_eq!(recorded as u32, RECORDED_FIRSTS.in_window(HOUR));
+        assert!(with_a_new_token(Source::User(UserId::new())), "of another");
     }
 
     #[test]

@@ -71,6 +71,26 @@ async fn of_each_account_the_first_of_each_action_is_recorded_however_much_other
             assert!(wants(&recorder, &carol, action), "{kind}: {action}");
             assert!(!wants(&recorder, &carol, action), "{kind}: {action} once");
         }
+        // A thief with a token of hers, behind what she did herself.
+        let with_token = Caller {
+            token: Some(model::TokenFacts {
+                id: model::TokenId::new(),
+                created_at: Timestamp(0),
+                last_used_at: None,
+                made_with_second_factor: false,
+                minted: Vec::new(),
+                added: Vec::new(),
+            }),
+            ..carol.clone()
+        };
+        let in_session = Caller {
+            session: Some(model::SessionId::new()),
+            ..carol
+        };
+        for thief in [with_token, in_session] {
+            assert!(wants(&recorder, &thief, Action::FileUpload), "{kind}");
+            assert!(!wants(&recorder, &thief, Action::FileUpload), "{kind}");
+        }
     }
 }
 

@@ -94,7 +94,7 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
     let target = registry
-        .load_read_index(&exchange.caller, normalized)
+        .load_read_index(&exchange.caller, exchange.address(), normalized)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let status = target

@@ -79,7 +79,7 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
     let app = &exchange.app;
     let target = app
         .registry
-        .load_read_index(&exchange.caller, None)
+        .load_read_index(&exchange.caller, exchange.address(), None)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange.decide(target).await?;

@@ -12,18 +12,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
-use std::time::Duration;
 
 use model::Version;
-use model::limit::{PAGE_WAIT, PAGES_AT_ONCE};
+use model::limit::PAGES_AT_ONCE;
 use serde_json::Value;
 use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ProjectRow;
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout_at;
 
 use super::page::{PageFiles, page_weight};
+use super::places::{Asker, Place, Places};
 use super::{Page, PageFormat, ProjectView};
 
 /// What one project's pages are made of.
@@ -166,10 +166,10 @@ impl Turns {
     }
 }
 
-/// A turn to make what is kept of a project, and until when it waits for a place.
+/// A turn to make what is kept of a project, and whose it is.
 pub(crate) struct Turn {
     kind: Making,
-    until: Instant,
+    asker: Asker,
     _held: OwnedMutexGuard<()>,
 }
 
@@ -184,7 +184,7 @@ pub(crate) struct IndexCache {
     epochs: Vec<AtomicU64>,
     pub(crate) people: moka::sync::Cache<JsonKey, PeopleView>,
     turns: [Turns; 2],
-    places: [Arc<Semaphore>; 2],
+    places: [Places; 2],
     hasher: RandomState,
 }
 
@@ -195,6 +195,14 @@ pub(crate) enum Making {
     Simple,
     /// Pages of the JSON API and those for people, with all that a release says of itself.
     Release,
+}
+
+/// What whoever waits for a place keeps in memory meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Nothing,
+    /// All that a project's pages are made of.
+    Entry,
 }
 
 /// What a loader saw before it began to read.
@@ -226,7 +234,7 @@ impl IndexCache {
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
             turns: Default::default(),
-            places: std::array::from_fn(|_| Arc::new(Semaphore::new(PAGES_AT_ONCE.length() / 2))),
+            places: std::array::from_fn(|_| Places::new(PAGES_AT_ONCE.length() / 2)),
             hasher: RandomState::new(),
         }
     }
@@ -237,13 +245,17 @@ impl IndexCache {
 
     /// A turn to make what is kept of this project; look again at what is kept once it is here.
     /// An error if that takes too long.
-    pub(crate) async fn turn(&self, kind: Making, normalized: &str) -> Result<Turn, StorageError> {
-        let until = Instant::now() + Duration::from_millis(PAGE_WAIT.milliseconds());
+    pub(crate) async fn turn(
+        &self,
+        kind: Making,
+        normalized: &str,
+        asker: Asker,
+    ) -> Result<Turn, StorageError> {
         let turn = self.turns[kind as usize].of(normalized);
-        match timeout_at(until, turn.lock_owned()).await {
+        match timeout_at(asker.until, turn.lock_owned()).await {
             Ok(held) => Ok(Turn {
                 kind,
-                until,
+                asker,
                 _held: held,
             }),
             Err(_) => Err(too_many()),
@@ -252,12 +264,12 @@ impl IndexCache {
 
     /// One of the few places to load and make pages in. An error if it takes too long, with the
     /// wait for the turn, until one is free.
-    pub(crate) async fn place(&self, turn: &Turn) -> Result<OwnedSemaphorePermit, StorageError> {
-        let places = self.places[turn.kind as usize].clone();
-        match timeout_at(turn.until, places.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(too_many()),
-        }
+    pub(crate) async fn place(&self, turn: &Turn, holds: Holds) -> Result<Place, StorageError> {
+        let places = &self.places[turn.kind as usize];
+        let place = places.acquire(&turn.asker, holds == Holds::Entry);
+        timeout_at(turn.asker.until, place)
+            .await
+            .map_err(|_| too_many())
     }
 
     pub(crate) fn project(&self, normalized: &str) -> Option<Arc<ProjectEntry>> {

@@ -8,10 +8,10 @@ use model::{ReleaseState, Version};
 use serde_json::Value;
 use storage::StorageError;
 use storage::releases::ReleaseRow;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::cache::{JsonKey, JsonPage, Making, PeopleView, ProjectEntry, Turn};
+use super::cache::{Holds, JsonKey, JsonPage, Making, PeopleView, ProjectEntry, Turn};
 use super::people::ProjectView;
+use super::places::{Asker, Place};
 use super::{Page, making, project_json};
 use crate::Registry;
 use crate::targets::ReadIndex;
@@ -119,12 +119,12 @@ impl Registry {
         let turn = self
             .inner
             .cache
-            .turn(Making::Release, &wanted.key.0)
+            .turn(Making::Release, &wanted.key.0, wanted.asker)
             .await?;
         if let Some(kept) = kept(self) {
             return Ok(Some(kept));
         }
-        let place = self.inner.cache.place(&turn).await?;
+        let place = self.inner.cache.place(&turn, Holds::Entry).await?;
         let made = tokio::spawn(make(self.clone(), wanted.clone(), (turn, place)));
         made.await
             .map_err(|error| StorageError::Unavailable(error.to_string()))?
@@ -157,11 +157,12 @@ impl Registry {
 }
 
 /// A turn and a place, held until something is made.
-type Held = (Turn, OwnedSemaphorePermit);
+type Held = (Turn, Place);
 
 /// What is asked for: a project, or one of its releases.
 #[derive(Clone)]
 struct Wanted {
+    asker: Asker,
     entry: Arc<ProjectEntry>,
     key: JsonKey,
     version: Option<Version>,
@@ -187,6 +188,7 @@ impl Wanted {
         let name = entry.project.name.normalized().to_owned();
         let key = (name, version.as_ref().map(Version::to_string));
         Some(Self {
+            asker: permit.target().asker,
             entry,
             key,
             version,

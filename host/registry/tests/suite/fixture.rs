@@ -25,6 +25,9 @@ use storage::tokens::NewToken;
 use storage::users::NewUser;
 use storage::{Secret, Storage};
 
+/// Where all requests come from.
+pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// All bytes of a page, as a client puts them together.
@@ -377,7 +380,7 @@ impl Fixture {
         let caller = Caller::anonymous();
         let target = self
             .registry
-            .load_read_index(&caller, project)
+            .load_read_index(&caller, HERE, project)
             .await
             .unwrap();
         let page = self
@@ -418,7 +421,7 @@ impl Fixture {
         let caller = Caller::anonymous();
         let target = self
             .registry
-            .load_read_index(&caller, Some(project))
+            .load_read_index(&caller, HERE, Some(project))
             .await
             .unwrap();
         let page = self
@@ -436,7 +439,7 @@ impl Fixture {
         let name = format!("{}{suffix}", file.name.as_ref().unwrap());
         let target = self
             .registry
-            .load_download(&caller, (&hex[..2], &hex[2..4], &hex[4..]), &name)
+            .load_download(&caller, HERE, (&hex[..2], &hex[2..4], &hex[4..]), &name)
             .await
             .unwrap();
         let found = self

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use registry::index::PageFormat;
 use serde_json::json;
 
-use crate::fixture::{File, Fixture, Person, Read};
+use crate::fixture::{File, Fixture, HERE, Person, Read};
 
 async fn published() -> (Fixture, Person) {
     let fixture = Fixture::new().await;
@@ -51,7 +51,9 @@ async fn every_spelling_of_a_version_is_one_page() {
     let (fixture, _) = published().await;
     let page = async |version: &str| {
         let caller = Caller::anonymous();
-        let target = fixture.registry.load_read_index(&caller, Some("sample"));
+        let target = fixture
+            .registry
+            .load_read_index(&caller, HERE, Some("sample"));
         let permit = fixture
             .decide(&caller, target.await.unwrap())
             .await
@@ -228,7 +230,7 @@ async fn projects_are_found_by_their_name_the_most_alike_first() {
         let caller = Caller::anonymous();
         let target = fixture
             .registry
-            .load_read_index(&caller, None)
+            .load_read_index(&caller, HERE, None)
             .await
             .unwrap();
         let permit = fixture.decide(&caller, target).await.unwrap();
@@ -263,7 +265,7 @@ async fn projects_are_found_by_their_name_the_most_alike_first() {
     let caller = Caller::anonymous();
     let target = fixture
         .registry
-        .load_read_index(&caller, Some("demo"))
+        .load_read_index(&caller, HERE, Some("demo"))
         .await
         .unwrap();
     let permit = fixture.decide(&caller, target).await.unwrap();
@@ -445,7 +447,7 @@ async fn an_anonymous_read_of_a_cached_page_asks_the_database_nothing() {
     fixture.registry.storage().close().await;
     let target = fixture
         .registry
-        .load_read_index(&caller, Some("sample"))
+        .load_read_index(&caller, HERE, Some("sample"))
         .await
         .unwrap();
     let page = fixture
@@ -461,7 +463,7 @@ async fn an_anonymous_read_of_a_cached_page_asks_the_database_nothing() {
     assert!(
         fixture
             .registry
-            .load_read_index(&caller, Some("other"))
+            .load_read_index(&caller, HERE, Some("other"))
             .await
             .is_err()
     );

@@ -152,7 +152,7 @@ keys! {
     /// Largest sum of those files of one project that wait to be published.
     max_staged_size ("max-staged-size"): ByteSize = "2 GiB";
     /// Bytes that one user may upload in 24 hours, to whatever projects. Each upload counts
-    /// for at least 256 KiB.
+    /// for at least 1 MiB.
     max_upload_per_day ("max-upload-per-day"): ByteSize = "50 GiB";
     /// Projects that one user may create in an hour.
     new_projects_per_user ("new-projects-per-user"): Number<1, 1_000_000> = "20";
@@ -172,6 +172,9 @@ keys! {
     accept_older_files ("accept-older-files"): bool = "false";
     /// Days after which a published release takes no more files; 0 for never.
     release_age_limit_days ("release-age-limit-days"): Number<0, 36_500> = "14";
+    /// Memory for what the pages of projects are made of, about 1 KiB for each file: what is in it
+    /// is answered without the database. A registry of 500,000 files has all of it in 512 MiB.
+    page_cache ("page-cache"): ByteSize = "64 MiB";
     /// Wall-clock time of one policy's evaluation in milliseconds. A policy that needs
     /// more has failed, and the request with it.
     policy_time_ms ("policy-time-ms"): Number<1, 1_000> = "10";

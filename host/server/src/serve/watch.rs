@@ -44,6 +44,8 @@ pub(super) struct Watch {
     read_at: Option<Instant>,
     /// The set that was last read, accepted or not, and the newest activation when it was first seen.
     content: Option<(SetPackage, i64)>,
+    /// The newest activation when the last change was seen, until it is read.
+    changed_at: Option<i64>,
     /// The newest activation when the set before it was first seen.
     other_seen_at: Option<i64>,
     /// Whether that was accepted.
@@ -69,6 +71,7 @@ impl Watch {
             quiet_at: Instant::now(),
             read_at: None,
             content: None,
+            changed_at: None,
             other_seen_at: None,
             is_accepted: false,
             found,
@@ -102,6 +105,7 @@ impl Watch {
         };
         if !is_quiet {
             self.read_at = None;
+            self.changed_at = self.gate.storage().activation_marker().await.ok();
         }
         if is_quiet {
             self.quiet_at = Instant::now();
@@ -186,7 +190,11 @@ impl Watch {
             .as_ref()
             .is_none_or(|(before, _)| *before != package)
         {
-            let newest = self.gate.storage().activation_marker().await?;
+            // What somebody does after the change is about what the change brought.
+            let newest = match self.changed_at.take() {
+                Some(marker) => marker,
+                None => self.gate.storage().activation_marker().await?,
+            };
             self.other_seen_at = self
                 .content
                 .replace((package.clone(), newest))
@@ -251,6 +259,11 @@ impl Watch {
                 if let Some(active) = active.filter(|_| is_active) {
                     self.gate.install_for(active.sequence, number).await?;
                 }
+                return Ok(number);
+            }
+            // Somebody made another set active after this content was there: they meant it.
+            let seen_at = self.content.as_ref().map_or(0, |(_, seen_at)| *seen_at);
+            if active.is_some_and(|active| active.sequence > seen_at && active.kind.is_by_hand()) {
                 return Ok(number);
             }
             let expected = active.map_or(0, |active| active.sequence);
