@@ -914,7 +914,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "of_more_bodies_than_are_drained_at_once_the_connection_ends",
         ),
         Name::RECORDS_WAITING => (
-            "host/gate/src/recorder.rs",
+            "host/gate/src/recorder/tests.rs",
             "reads_are_left_out_when_too_much_waits_and_nothing_else_is",
         ),
         Name::SPARED_UPLOAD | Name::SPARED_TIME => (
@@ -949,7 +949,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/registry/src/metadata/checks.rs",
             "what_stands_beside_every_file_is_short",
         ),
-        Name::METADATA_FIELDS => ("host/registry/src/metadata.rs", "fields_are_bounded"),
+        Name::METADATA_FIELDS => ("host/registry/src/metadata/tests.rs", "fields_are_bounded"),
         Name::WHEEL_RECORD_BYTES => (
             "host/registry/src/archive/wheel.rs",
             "a_record_of_millions_of_lines_is_refused",
