@@ -48,12 +48,12 @@ fn sql_is_written_nowhere_but_in_the_statements_macro() {
             );
             let noun = name.trim_end_matches(".rs");
             let declares = text.lines().any(|line| line.starts_with("statements! {"));
-            let listed = std::fs::read_to_string(source.join("statement.rs"))
+            let listed = std::fs::read_to_string(source.join("every_statement.rs"))
                 .unwrap()
                 .contains(&format!("crate::{noun}::STATEMENTS"));
             assert_eq!(
                 declares, listed,
-                "{name} and the list in statement.rs disagree"
+                "{name} and the list in every_statement.rs disagree"
             );
         }
     }
