@@ -120,7 +120,8 @@ step "a mistake in the configuration"
 cp "$root/etc/portcullis/portcullis.toml" "$work/right.toml"
 echo 'no-such-setting = 1' >> "$root/etc/portcullis/portcullis.toml"
 inside systemctl restart portcullis 2> "$work/restart" && fail "a restart with a mistake looks like a success"
-inside systemctl status --no-pager portcullis | grep -q "no-such-setting" || fail "the status does not say what is wrong"
+journal_says_it() { inside journalctl --no-pager --unit portcullis --grep no-such-setting; }
+wait_for journal_says_it
 cat "$work/right.toml" > "$root/etc/portcullis/portcullis.toml"
 inside systemctl restart portcullis || fail "it does not start once the mistake is mended"
 serves || fail "it does not serve when systemd says that it does"
