@@ -198,7 +198,7 @@ fn no_caveat_that_a_holder_adds_turns_a_refusal_into_a_permit() {
     for set in ["default", "strict", "observe"] {
         let fixture = runtime.block_on(Fixture::with(set));
         let config = Config {
-            cases: 96,
+            cases: 256,
             failure_persistence: None,
             ..Config::default()
         };
@@ -225,7 +225,6 @@ fn no_caveat_that_a_holder_adds_turns_a_refusal_into_a_permit() {
                 Ok(())
             })
             .unwrap();
-        // Some twenty on average: a bound that chance does not come near.
-        assert!(refused.get() > 2, "policies were asked, and refused");
+        assert!(refused.get() > 10, "policies were asked, and refused");
     }
 }
