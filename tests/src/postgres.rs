@@ -9,7 +9,7 @@
 //! Only the standard library: crates that cannot depend on `tests` include this file.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,48 @@ pub struct TestDatabase {
     /// What removes it, on a server that outlives the test.
     drop_on: Option<&'static Server>,
     name: String,
+    psql: PathBuf,
+}
+
+#[allow(dead_code, reason = "not all who include this file lock tables")]
+/// A table that nobody else reads or writes, for as long as this lives.
+pub struct LockedTable(Child);
+
+impl Drop for LockedTable {
+    fn drop(&mut self) {
+        // The lock goes with the connection.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[allow(dead_code, reason = "not all who include this file lock tables")]
+impl TestDatabase {
+    /// Keeps everybody from reading or writing this table.
+    ///
+    /// # Panics
+    /// If there is none, or it cannot be locked.
+    pub fn lock(&self, table: &str) -> LockedTable {
+        let mut psql = Command::new(&self.psql)
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &self.url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        let statements =
+            format!("BEGIN;\nLOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n");
+        let stdin = psql.stdin.as_mut().expect("it is piped");
+        stdin
+            .write_all(statements.as_bytes())
+            .expect("psql reads its statements");
+        let stdout = psql.stdout.as_mut().expect("it is piped");
+        let mut said = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut said)
+            .expect("psql says something");
+        assert_eq!(said.trim(), "locked", "{table}");
+        LockedTable(psql)
+    }
 }
 
 /// Makes a new, empty database; none if there is no PostgreSQL here.
@@ -44,6 +86,7 @@ pub fn new_database() -> Option<TestDatabase> {
         url: server.url_of(&name),
         drop_on: server.cluster.is_none().then_some(server),
         name,
+        psql: server.psql.clone(),
     })
 }
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
 use identity::{Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
+use registry::index::ReadError;
 use serde::Serialize;
 use storage::Conflict;
 
@@ -294,6 +295,19 @@ impl Exchange {
             _ => {}
         }
         Problem::unavailable(&cause, self.attempt.id)
+    }
+
+    /// Something cannot be read at this moment: something of ours failed, or too much is asked for.
+    pub(crate) fn not_read(&self, error: ReadError) -> Problem {
+        match error {
+            ReadError::TooManyPages => {
+                let message = "More pages are asked for than can be made at this moment.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", message)
+                    .remedy("Try again in a few seconds.", None)
+                    .retry_after(5)
+            }
+            error => self.unavailable(error),
+        }
     }
 
     /// The project named in the path; none if no project can have such a name.

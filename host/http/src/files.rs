@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use crate::exchange::Exchange;
 use crate::problem::{Answer, Problem};
 use crate::range::{self, Selected};
+use crate::reading::read_file;
 
 /// Bytes read from disk at a time, and the most that one slow client holds in memory.
 const CHUNK: u64 = 64 << 10;
@@ -30,18 +31,10 @@ pub(crate) async fn download(exchange: Exchange) -> Answer {
         parameters.get("second"),
         parameters.get("rest"),
     );
-    let registry = &exchange.app.registry;
-    let target = registry
-        .load_download(
-            &exchange.caller,
-            exchange.address(),
-            digest,
-            parameters.get("name"),
-        )
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
-    let Some(file) = registry
+    let permit = read_file(&exchange, digest, parameters.get("name")).await?;
+    let Some(file) = exchange
+        .app
+        .registry
         .open_file(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?

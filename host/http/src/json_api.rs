@@ -7,11 +7,12 @@ use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use axum::http::{HeaderValue, StatusCode};
 
 use model::limit::PAGES_WAITED_FOR;
-use storage::StorageError;
+use registry::index::ReadError;
 
 use crate::crowd::Crowd;
 use crate::exchange::{Exchange, answer, redirect};
 use crate::problem::{Answer, Problem};
+use crate::reading::read_index;
 use crate::simple::cacheable;
 
 /// `GET /pypi/{project}/json`
@@ -35,11 +36,7 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
     let name = exchange.project();
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let target = registry
-        .load_read_index(&exchange.caller, exchange.address(), normalized)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    let permit = read_index(&exchange, normalized).await?;
     let Some(normalized) = normalized else {
         return not_found();
     };
@@ -66,12 +63,12 @@ static WAITING: LazyLock<Crowd> = LazyLock::new(Crowd::default);
 /// one address waits for some of it only. What is there already is nothing to wait for.
 pub(crate) async fn making<T>(
     exchange: &Exchange,
-    made: impl Future<Output = Result<T, StorageError>>,
+    made: impl Future<Output = Result<T, ReadError>>,
 ) -> Result<T, Problem> {
     let address = exchange.attempt.remote_address;
     let made = WAITING.wait_for(address, PAGES_WAITED_FOR.length(), made);
     match made.await {
-        Some(made) => made.map_err(|error| exchange.unavailable(error)),
+        Some(made) => made.map_err(|error| exchange.not_read(error)),
         None => Err(too_many()),
     }
 }

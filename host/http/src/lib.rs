@@ -39,6 +39,7 @@ mod people;
 mod pipeline;
 mod problem;
 mod range;
+mod reading;
 mod reason_phrase;
 mod refusal;
 mod request_log;

@@ -43,6 +43,7 @@ use crate::app::{AppConfig, Shared};
 use crate::cookies::Browser;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
 use crate::problem::{Answer, Problem};
+use crate::reading::read_index;
 use layout::{Layout, Viewer, pages};
 use projects::Line;
 
@@ -157,12 +158,7 @@ impl Pages {
 /// `GET /`
 pub(crate) async fn front(exchange: Exchange) -> Answer {
     let app = &exchange.app;
-    let target = app
-        .registry
-        .load_read_index(&exchange.caller, exchange.address(), None)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let _ = exchange.decide(target).await?;
+    let _ = read_index(&exchange, None).await?;
     let overview = app
         .pages
         .overview(app)

@@ -20,6 +20,7 @@ use crate::exchange::{Exchange, redirect};
 use crate::negotiate::{SimpleFormat, accepts_gzip};
 use crate::problem::{Answer, Problem};
 use crate::range::client_has;
+use crate::reading::read_index;
 
 static X_PYPI_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
 
@@ -48,20 +49,14 @@ pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
 }
 
 async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
-    let target = exchange
-        .app
-        .registry
-        .load_read_index(&exchange.caller, exchange.address(), project)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    let permit = read_index(&exchange, project).await?;
     let format = SimpleFormat::preferred(exchange.headers());
     let page = exchange
         .app
         .registry
         .simple_page(permit, format.page_format())
         .await
-        .map_err(|error| exchange.unavailable(error))?;
+        .map_err(|error| exchange.not_read(error))?;
     Ok(match page {
         Some(SimplePage::Project(page)) => {
             return cacheable(&exchange, page, format.content_type()).await;
@@ -74,13 +69,7 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
 /// A name that is not in its normalized form leads to the page of the one that is, whether
 /// there is such a project or not.
 async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
-    let target = exchange
-        .app
-        .registry
-        .load_read_index(&exchange.caller, exchange.address(), Some(normalized))
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let _ = exchange.decide(target).await?;
+    let _ = read_index(&exchange, Some(normalized)).await?;
     redirect(
         &exchange.app,
         StatusCode::MOVED_PERMANENTLY,
@@ -91,13 +80,7 @@ async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
 /// A name that no project can have. Decided like the index itself, so that whoever may not
 /// read is told so here as everywhere.
 async fn no_such_project(exchange: Exchange) -> Answer {
-    let target = exchange
-        .app
-        .registry
-        .load_read_index(&exchange.caller, exchange.address(), None)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let _ = exchange.decide(target).await?;
+    let _ = read_index(&exchange, None).await?;
     Ok(not_found())
 }
 

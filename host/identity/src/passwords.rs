@@ -57,11 +57,11 @@ impl Default for PasswordHashing {
 /// Why a password is not accepted as a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsuitablePassword {
-    #[error("the password must be {MIN_CHARACTERS} to {MAX_CHARACTERS} characters long")]
+    #[error("your password must be {MIN_CHARACTERS} to {MAX_CHARACTERS} characters long")]
     Length,
-    #[error("the password must not contain control characters")]
+    #[error("your password must not contain control characters")]
     ControlCharacter,
-    #[error("a password must not be the user name; choose another one")]
+    #[error("your password must not be your user name; choose another one")]
     UserName,
     /// Somebody who knows what people choose finds it in few tries.
     #[error("{advice}")]

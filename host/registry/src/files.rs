@@ -8,6 +8,7 @@ use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
+use crate::index::ReadError;
 use crate::index::places::Asker;
 use crate::targets::{DownloadFile, ReadProject};
 
@@ -26,6 +27,12 @@ pub struct StoredFile {
     pub name: String,
 }
 
+/// The file, and whether what is wanted is the `.metadata` beside it.
+fn named(name: &str) -> (&str, bool) {
+    name.strip_suffix(".metadata")
+        .map_or((name, false), |file| (file, true))
+}
+
 impl Registry {
     /// What a decision about a download needs: `/files/{first}/{second}/{rest}/{name}` where
     /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is
@@ -37,17 +44,11 @@ impl Registry {
         address: IpAddr,
         digest: (&str, &str, &str),
         name: &str,
-    ) -> Result<DownloadFile, StorageError> {
-        let (file_name, wants_metadata) = name
-            .strip_suffix(".metadata")
-            .map_or((name, false), |file| (file, true));
+    ) -> Result<DownloadFile, ReadError> {
+        let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
         let project = if normalized.is_empty() {
-            ReadProject {
-                normalized,
-                entry: None,
-                role: None,
-            }
+            ReadProject::unseen("")
         } else {
             let asker = Asker::at(address);
             self.load_read_project(caller, asker, &normalized).await?
@@ -65,6 +66,19 @@ impl Registry {
             wants_metadata,
             now: self.inner.clock.now(),
         })
+    }
+
+    /// The same of which nothing was looked up, as
+    /// [`unseen_read_index`](Self::unseen_read_index).
+    pub fn unseen_download(&self, name: &str) -> DownloadFile {
+        let (file_name, wants_metadata) = named(name);
+        let normalized = crate::filename::project_of(file_name).unwrap_or_default();
+        DownloadFile {
+            project: ReadProject::unseen(&normalized),
+            file: None,
+            wants_metadata,
+            now: self.inner.clock.now(),
+        }
     }
 
     /// The file to send; none is a 404. Files of a project in quarantine are not served.

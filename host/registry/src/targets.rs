@@ -331,6 +331,15 @@ pub(crate) struct ReadProject {
 static NO_SETTINGS: Value = Value::Null;
 
 impl ReadProject {
+    /// Nothing of it was looked up.
+    pub(crate) fn unseen(normalized: &str) -> Self {
+        Self {
+            normalized: normalized.to_owned(),
+            entry: None,
+            role: None,
+        }
+    }
+
     fn facts(&self) -> ProjectFacts<'_> {
         let row = self.entry.as_ref().map(|entry| &entry.project);
         ProjectFacts {

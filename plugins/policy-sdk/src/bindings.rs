@@ -1675,8 +1675,7 @@ pub mod exports {
                     pub sections: Sections,
                     /// The settings it offers the operator, at most 32.
                     pub operator_settings: _rt::Vec<Setting>,
-                    /// The settings it offers the owners of each project, at most 16. They become a
-                    /// form on the project's page without any change to the registry.
+                    /// The settings it offers the owners of each project, at most 16.
                     pub owner_settings: _rt::Vec<Setting>,
                 }
                 impl ::core::fmt::Debug for Descriptor {

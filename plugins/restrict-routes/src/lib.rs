@@ -185,7 +185,6 @@ fn instead(operator: &Operator, action: Action) -> &'static str {
             "A person does this, with password and second factor."
         }
         () if allows(CredentialKind::BasicPassword) => "Use user name and password.",
-        () if allows(CredentialKind::PublisherToken) => "Use a trusted publisher.",
         () => "",
     }
 }

@@ -13,7 +13,7 @@ choice! {
     pub enum Mode {
         /// Nobody's.
         Off = "off",
-        /// Those made with tokens, of users and of trusted publishers.
+        /// Those made with tokens.
         Automation = "automation",
         /// Everybody's.
         All = "all",
@@ -33,7 +33,7 @@ settings! {
 settings! {
     /// What the owners hold back on their project.
     pub struct Owner {
-        /// Which uploads to this project wait until a person publishes the release: none, those of tokens and trusted publishers, or all.
+        /// Which uploads to this project wait until a person publishes the release: none, those made with tokens, or all.
         pub mode: Mode = choice("Uploads that wait", Mode::Off),
     }
 }

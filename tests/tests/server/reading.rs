@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tests::clients::Printed;
+use tests::postgres::new_database;
 use tests::{Clients, Package, Request, Server, Setup, User, basic, basic_token, shipped_set};
 
 use crate::tools::{log_in, upload_ok};
@@ -489,6 +490,41 @@ fn who_is_asked_for_a_credential_is_told_how_to_give_one_and_nothing_of_what_the
             .status,
         200
     );
+}
+
+#[test]
+fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
+    let Some(database) = new_database() else {
+        return;
+    };
+    let server = Setup::default()
+        .database(&database.url)
+        .policies(shipped_set("private"))
+        .start();
+    let alice = server.user("alice");
+    let token = server.setup.token(&alice, &["--account"]);
+    let wheel = Package::new("hello-read", "1.0").wheel();
+    upload_ok(&server, &wheel, &token);
+    let file = wheel.path();
+
+    // Whatever looks a project up waits, as it may for pages that others have made.
+    let locked = database.lock("projects");
+    for path in [
+        "/simple/hello-read/",
+        "/simple/Hello_Read/",
+        "/simple/",
+        "/pypi/hello-read/json",
+        "/pypi/hello-read/1.0/json",
+        "/project/hello-read/",
+        "/projects/",
+        "/",
+        file.as_str(),
+    ] {
+        assert_eq!(server.get(path).status, 401, "{path}");
+    }
+    drop(locked);
+    let answer = server.send(&Request::get(&file).authorization(Some(&basic_token(&token))));
+    assert_eq!(answer.status, 200);
 }
 
 #[test]

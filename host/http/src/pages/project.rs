@@ -10,6 +10,7 @@ use super::layout::{Layout, pages};
 use crate::exchange::{Exchange, redirect};
 use crate::json_api::{making, quoted};
 use crate::problem::{Answer, Problem};
+use crate::reading::read_index;
 
 /// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
 /// becomes an address.
@@ -93,15 +94,12 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
     let name = exchange.project();
     let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let target = registry
-        .load_read_index(&exchange.caller, exchange.address(), normalized)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let status = target
+    let permit = read_index(&exchange, normalized).await?;
+    let status = permit
+        .target()
         .facts()
         .project
         .map_or(ProjectStatus::Active, |project| project.status);
-    let permit = exchange.decide(target).await?;
     let Some(normalized) = normalized else {
         return Err(not_found());
     };

@@ -13,6 +13,7 @@ use super::layout::{Layout, day, pages};
 use crate::exchange::Exchange;
 use crate::json_api::quoted;
 use crate::problem::{Answer, Problem};
+use crate::reading::read_index;
 
 /// Projects on one page.
 const PER_PAGE: u32 = 50;
@@ -76,13 +77,7 @@ pages!(Projects);
 
 /// `GET /projects/`: all of them, or with `?q=` those with this text in their name.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
-    let app = &exchange.app;
-    let target = app
-        .registry
-        .load_read_index(&exchange.caller, exchange.address(), None)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    let permit = exchange.decide(target).await?;
+    let permit = read_index(&exchange, None).await?;
     let text: String = exchange.query("q").trim().chars().take(MAX_TEXT).collect();
     let page = if text.is_empty() {
         all(&exchange).await?

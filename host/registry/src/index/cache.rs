@@ -11,20 +11,19 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use model::Version;
 use model::limit::PAGES_AT_ONCE;
 use serde_json::Value;
-use storage::StorageError;
 use storage::files::FileRow;
 use storage::projects::ProjectRow;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::page::{PageFiles, page_weight};
 use super::places::{Asker, Place, Places};
-use super::{Page, PageFormat, ProjectView};
+use super::{Page, PageFormat, ProjectView, ReadError};
 
 /// What one project's pages are made of.
 #[derive(Debug)]
@@ -143,34 +142,36 @@ pub(crate) struct PeopleView {
     pub(crate) view: Arc<ProjectView>,
 }
 
-/// What is made one at a time of each project: however many ask for what is not kept, it is
-/// made once.
-#[derive(Default)]
-struct Turns(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+/// What is being made, by project: of each once at a time, however many ask for it.
+#[derive(Clone, Default)]
+struct AtWork(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
 
-/// Names that are remembered before those are forgotten that nobody waits for.
-const REMEMBERED: usize = 1024;
-
-impl Turns {
-    fn of(&self, normalized: &str) -> Arc<Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(normalized).and_then(Weak::upgrade) {
-            return turn;
-        }
-        if turns.len() >= REMEMBERED {
-            turns.retain(|_, turn| turn.strong_count() > 0);
-        }
-        let turn = Arc::default();
-        turns.insert(normalized.to_owned(), Arc::downgrade(&turn));
-        turn
+impl AtWork {
+    fn state(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
+        // Nothing in it is ever half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A turn to make what is kept of a project, and whose it is.
-pub(crate) struct Turn {
-    kind: Making,
-    asker: Asker,
-    _held: OwnedMutexGuard<()>,
+/// A place, and the work on one project that is done in it. Whoever waits holds none, or those
+/// who wait for the same project would wait for a place with it that is not theirs.
+pub(crate) struct Work {
+    at_work: AtWork,
+    normalized: String,
+    _place: Place,
+    _ends: watch::Sender<()>,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.at_work.state().remove(&self.normalized);
+    }
+}
+
+/// What is kept, or else the work to be done.
+pub(crate) enum KeptOr<T> {
+    Kept(T),
+    ToMake(Work),
 }
 
 /// Counters of invalidations. A loader that reads while somebody writes must not keep
@@ -183,7 +184,7 @@ pub(crate) struct IndexCache {
     pub(crate) json: moka::sync::Cache<JsonKey, JsonPage>,
     epochs: Vec<AtomicU64>,
     pub(crate) people: moka::sync::Cache<JsonKey, PeopleView>,
-    turns: [Turns; 2],
+    at_work: [AtWork; 2],
     places: [Places; 2],
     hasher: RandomState,
 }
@@ -233,7 +234,7 @@ impl IndexCache {
                 })
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
-            turns: Default::default(),
+            at_work: Default::default(),
             places: std::array::from_fn(|_| Places::new(PAGES_AT_ONCE.length() / 2)),
             hasher: RandomState::new(),
         }
@@ -243,33 +244,77 @@ impl IndexCache {
         &self.epochs[self.hasher.hash_one(normalized) as usize % EPOCHS]
     }
 
-    /// A turn to make what is kept of this project; look again at what is kept once it is here.
-    /// An error if that takes too long.
-    pub(crate) async fn turn(
+    /// One of the few places to load and make pages in. An error if it takes too long until one
+    /// is free.
+    pub(crate) async fn place(
+        &self,
+        kind: Making,
+        asker: &Asker,
+        holds: Holds,
+    ) -> Result<Place, ReadError> {
+        let place = self.places[kind as usize].acquire(asker, holds == Holds::Entry);
+        timeout_at(asker.until, place)
+            .await
+            .map_err(|_| ReadError::TooManyPages)
+    }
+
+    /// Begins to make what is kept of this project: look once more at what is kept first. If
+    /// somebody is at work at it already, gives the place back, waits for the end of that and
+    /// answers none: then look what is kept, and if need be wait for a place again. An error if
+    /// that takes too long.
+    pub(crate) async fn begin(
+        &self,
+        place: Place,
+        kind: Making,
+        normalized: &str,
+        asker: &Asker,
+    ) -> Result<Option<Work>, ReadError> {
+        let at_work = &self.at_work[kind as usize];
+        let mut begun = {
+            let mut state = at_work.state();
+            match state.get(normalized) {
+                Some(begun) => begun.clone(),
+                None => {
+                    let (ends, begun) = watch::channel(());
+                    state.insert(normalized.to_owned(), begun);
+                    return Ok(Some(Work {
+                        at_work: at_work.clone(),
+                        normalized: normalized.to_owned(),
+                        _place: place,
+                        _ends: ends,
+                    }));
+                }
+            }
+        };
+        drop(place);
+        // Nothing is ever sent: it fails once the work is dropped.
+        let _ = timeout_at(asker.until, begun.changed())
+            .await
+            .map_err(|_| ReadError::TooManyPages)?;
+        Ok(None)
+    }
+
+    /// What is kept, or a place and the project to make it of.
+    pub(crate) async fn kept_or_work<T>(
         &self,
         kind: Making,
         normalized: &str,
-        asker: Asker,
-    ) -> Result<Turn, StorageError> {
-        let turn = self.turns[kind as usize].of(normalized);
-        match timeout_at(asker.until, turn.lock_owned()).await {
-            Ok(held) => Ok(Turn {
-                kind,
-                asker,
-                _held: held,
-            }),
-            Err(_) => Err(too_many()),
+        asker: &Asker,
+        holds: Holds,
+        kept: impl Fn() -> Option<T>,
+    ) -> Result<KeptOr<T>, ReadError> {
+        loop {
+            if let Some(kept) = kept() {
+                return Ok(KeptOr::Kept(kept));
+            }
+            let place = self.place(kind, asker, holds).await?;
+            if let Some(work) = self.begin(place, kind, normalized, asker).await? {
+                return Ok(match kept() {
+                    Some(kept) => KeptOr::Kept(kept),
+                    None => KeptOr::ToMake(work),
+                });
+            }
         }
-    }
-
-    /// One of the few places to load and make pages in. An error if it takes too long, with the
-    /// wait for the turn, until one is free.
-    pub(crate) async fn place(&self, turn: &Turn, holds: Holds) -> Result<Place, StorageError> {
-        let places = &self.places[turn.kind as usize];
-        let place = places.acquire(&turn.asker, holds == Holds::Entry);
-        timeout_at(turn.asker.until, place)
-            .await
-            .map_err(|_| too_many())
     }
 
     pub(crate) fn project(&self, normalized: &str) -> Option<Arc<ProjectEntry>> {
@@ -320,8 +365,4 @@ impl IndexCache {
         }
         self.projects.invalidate_all();
     }
-}
-
-fn too_many() -> StorageError {
-    StorageError::Unavailable("too many pages are being made".to_owned())
 }

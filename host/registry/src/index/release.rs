@@ -1,6 +1,7 @@
 //! Pages of a project or a release with what it says of itself: the JSON API, and what people
 //! are shown.
 
+use std::io;
 use std::sync::{Arc, Weak};
 
 use gate::Permit;
@@ -9,10 +10,10 @@ use serde_json::Value;
 use storage::StorageError;
 use storage::releases::ReleaseRow;
 
-use super::cache::{Holds, JsonKey, JsonPage, Making, PeopleView, ProjectEntry, Turn};
+use super::cache::{Holds, JsonKey, JsonPage, KeptOr, Making, PeopleView, ProjectEntry, Work};
 use super::people::ProjectView;
-use super::places::{Asker, Place};
-use super::{Page, making, project_json};
+use super::places::Asker;
+use super::{Page, ReadError, making, project_json};
 use crate::Registry;
 use crate::targets::ReadIndex;
 
@@ -23,7 +24,7 @@ impl Registry {
         &self,
         permit: Permit<ReadIndex>,
         version: Option<&str>,
-    ) -> Result<Option<Page>, StorageError> {
+    ) -> Result<Option<Page>, ReadError> {
         let Some(wanted) = Wanted::of(&permit, version) else {
             return Ok(None);
         };
@@ -31,7 +32,7 @@ impl Registry {
             let kept = registry.inner.cache.json.get(&wanted.key)?;
             wanted.is_beside(&kept.beside).then_some(kept.page)
         };
-        let made = self.in_turn(&wanted, kept, move |registry, wanted, held| async move {
+        let made = self.kept_or_made(&wanted, kept, move |registry, wanted, work| async move {
             let Some(found) = registry.find_release(&wanted).await? else {
                 return Ok(None);
             };
@@ -41,7 +42,7 @@ impl Registry {
                 .roles_on(wanted.entry.project.id)
                 .await?;
             let (urls, inner) = (registry.urls(), registry.inner.clone());
-            let made = making(held, move || {
+            let made = making(work, move || {
                 let Wanted { entry, key, .. } = wanted;
                 let body = project_json::page(
                     &entry,
@@ -70,7 +71,7 @@ impl Registry {
         &self,
         permit: Permit<ReadIndex>,
         version: Option<&str>,
-    ) -> Result<Option<Arc<ProjectView>>, StorageError> {
+    ) -> Result<Option<Arc<ProjectView>>, ReadError> {
         let Some(wanted) = Wanted::of(&permit, version) else {
             return Ok(None);
         };
@@ -78,12 +79,12 @@ impl Registry {
             let kept = registry.inner.cache.people.get(&wanted.key)?;
             wanted.is_beside(&kept.beside).then_some(kept.view)
         };
-        let made = self.in_turn(&wanted, kept, move |registry, wanted, held| async move {
+        let made = self.kept_or_made(&wanted, kept, move |registry, wanted, work| async move {
             let Some(found) = registry.find_release(&wanted).await? else {
                 return Ok(None);
             };
             let (urls, inner) = (registry.urls(), registry.inner.clone());
-            let made = making(held, move || {
+            let made = making(work, move || {
                 let Wanted { entry, key, .. } = wanted;
                 let (shown, with_all) = (found.shown(), key.1.is_none());
                 let view = ProjectView::new(&entry, &found.releases, &shown, with_all, &urls);
@@ -101,33 +102,32 @@ impl Registry {
         made.await
     }
 
-    /// What is kept, or what `make` makes in its turn: to its end, also if nobody waits for it any
+    /// What is kept, or what `make` makes: to its end, also if nobody waits for it any
     /// more, since reading what a release says of itself takes as long as making pages of it.
-    async fn in_turn<T, Made>(
+    async fn kept_or_made<T, Made>(
         &self,
         wanted: &Wanted,
         kept: impl Fn(&Self) -> Option<T>,
-        make: impl FnOnce(Self, Wanted, Held) -> Made,
-    ) -> Result<Option<T>, StorageError>
+        make: impl FnOnce(Self, Wanted, Work) -> Made,
+    ) -> Result<Option<T>, ReadError>
     where
         T: Send + 'static,
-        Made: Future<Output = Result<Option<T>, StorageError>> + Send + 'static,
+        Made: Future<Output = Result<Option<T>, ReadError>> + Send + 'static,
     {
-        if let Some(kept) = kept(self) {
-            return Ok(Some(kept));
-        }
-        let turn = self
-            .inner
-            .cache
-            .turn(Making::Release, &wanted.key.0, wanted.asker)
-            .await?;
-        if let Some(kept) = kept(self) {
-            return Ok(Some(kept));
-        }
-        let place = self.inner.cache.place(&turn, Holds::Entry).await?;
-        let made = tokio::spawn(make(self.clone(), wanted.clone(), (turn, place)));
+        let kept_or_work = self.inner.cache.kept_or_work(
+            Making::Release,
+            &wanted.key.0,
+            &wanted.asker,
+            Holds::Entry,
+            || kept(self),
+        );
+        let work = match kept_or_work.await? {
+            KeptOr::Kept(kept) => return Ok(Some(kept)),
+            KeptOr::ToMake(work) => work,
+        };
+        let made = tokio::spawn(make(self.clone(), wanted.clone(), work));
         made.await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?
+            .map_err(|error| ReadError::Page(io::Error::other(error)))?
     }
 
     /// The release that is wanted, with what it says of itself; of a project all its releases.
@@ -155,9 +155,6 @@ impl Registry {
         }))
     }
 }
-
-/// A turn and a place, held until something is made.
-type Held = (Turn, Place);
 
 /// What is asked for: a project, or one of its releases.
 #[derive(Clone)]

@@ -121,14 +121,13 @@ fn contradiction(field: &str, stated: &str, found: &str) -> UploadError {
     )
 }
 
-/// Row 31. An attestation proves a publisher's identity; as long as there is none to prove,
-/// keeping it would pretend that somebody checked it.
+/// Row 31. Nothing here checks an attestation, and keeping it would pretend that somebody did.
 pub(super) fn attestations(subject: &Subject<'_>) -> Result<Step, UploadError> {
     if subject.upload.submission.attestations.is_none() {
         return Ok(Step::Next);
     }
     Err(UploadError::rejected(
         "attestations-not-accepted",
-        "Invalid attestations supplied during upload: attestations are only accepted from trusted publishers, and this registry does not verify them yet. Upload without attestations.",
+        "Invalid attestations supplied during upload: this registry does not accept attestations. Upload without them.",
     ))
 }

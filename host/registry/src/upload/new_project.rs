@@ -84,7 +84,7 @@ impl Registry {
         if matches!(caller.principal, Principal::Publisher { .. }) {
             return Err(UploadError::rejected(
                 "publisher-creates-project",
-                "Non-user identities cannot create new projects. Create the project by a first upload of a user with an API token, then use the trusted publisher.",
+                "Non-user identities cannot create new projects. Create the project by a first upload of a user with an API token.",
             ));
         }
         if self.inner.reserved_looks.contains(&name.looks()) {

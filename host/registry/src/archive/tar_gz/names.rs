@@ -3,6 +3,7 @@
 //! Whether a hard link leads to a file and whether a file is a folder as well is known when the
 //! whole archive was read, whatever the order of its entries.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use model::limit::{ARCHIVE_NAMES, Bound};
@@ -166,31 +167,55 @@ impl Names {
         let (mut chain, mut at) = (vec![path], target);
         // A chain that is longer than the archive has entries leads round in a circle.
         while chain.len() <= self.nodes.len() {
-            at = at.strip_prefix("./").unwrap_or(at);
-            match self.nodes.get(at) {
-                Some(Node::HardLink(next)) if !followed.contains(at) => {
-                    chain.push(at);
+            match self.nodes.get_key_value(&*plain(at)) {
+                Some((at_name, Node::HardLink(next))) if !followed.contains(at_name.as_str()) => {
+                    chain.push(at_name);
                     at = next;
                 }
-                Some(Node::File(_) | Node::HardLink(_)) => {
+                Some((_, Node::File(_) | Node::HardLink(_))) => {
                     followed.extend(chain);
                     return Ok(());
                 }
                 _ => break,
             }
         }
-        let why = match target.split('/').any(|part| part == "..") || target.starts_with('/') {
-            true => "leads out of the archive".to_owned(),
-            false => format!(
+        let why = if target.starts_with('/') || leaves(target) {
+            "leads out of the archive".to_owned()
+        } else if target.split('/').any(|part| part == "..") {
+            "has '..' in its target; name the file by its whole path".to_owned()
+        } else {
+            format!(
                 "names '{}', which is no file of the archive",
                 excerpt(target)
-            ),
+            )
         };
         Err(ArchiveError::archive(format!(
             "The hard link '{}' {why}.",
             excerpt(path)
         )))
     }
+}
+
+/// The path without parts that mean nothing: every reader takes `a/./b` and `a//b` for `a/b`.
+fn plain(path: &str) -> Cow<'_, str> {
+    let means_nothing = |part: &str| matches!(part, "" | ".");
+    if path.starts_with('/') || !path.split('/').any(means_nothing) {
+        return Cow::Borrowed(path);
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !means_nothing(part))
+        .collect();
+    Cow::Owned(parts.join("/"))
+}
+
+/// Whether a path goes up from where the archive begins.
+fn leaves(path: &str) -> bool {
+    let mut depth = 0_i32;
+    plain(path).split('/').any(|part| {
+        depth += if part == ".." { -1 } else { 1 };
+        depth < 0
+    })
 }
 
 fn last_part(path: &str) -> &str {
@@ -201,7 +226,9 @@ fn last_part(path: &str) -> &str {
 fn check_target(path: &str, target: &str) -> Result<(), ArchiveError> {
     let why = match target {
         "" => "has no target",
-        target if target.len() > MAX_PATH_BYTES => "has a target that is too long",
+        target if target.len() > MAX_PATH_BYTES => {
+            &format!("has a target longer than {MAX_PATH_BYTES} bytes")
+        }
         target if target.contains('\\') => "has a backslash in its target",
         target if target.chars().any(char::is_control) => "has control characters in its target",
         _ => return Ok(()),

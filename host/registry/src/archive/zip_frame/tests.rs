@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::samples::zip;
 
+mod large;
 mod zip64;
 
 fn why(bytes: Vec<u8>) -> String {
