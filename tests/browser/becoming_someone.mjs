@@ -80,6 +80,23 @@ await walk(async (start) => {
   await look("second factors, recovery codes kept");
   const app = await setUpApp(home, look);
   await look("second factors, with an app");
+
+  // ---- setting it up has proved it: the first token and the next key ask for nothing again
+  await home.open("/account/tokens/create");
+  await home.fill("Name", "the first one");
+  await home.fill("Project", "hello-first");
+  await home.press("Create token");
+  assert.match(await home.text(), /\bpypi-[\w-]{40,}/, "no proof was asked for");
+  await mail("token-created", ana.email);
+  await home.open("/account/tokens/");
+  await home.click("Revoke the first one");
+  await home.press("Revoke the token");
+  const second = await home.plugIn({ passkey: false });
+  await addKey(home, /security key/, "the second factor");
+  await home.click("Remove the second factor");
+  await home.press("Remove it");
+  await mail("factor-removed", ana.email);
+  await second.unplug();
   await logOut(home);
   await look("logged out");
   await logIn(home, ana.name, PASSWORD);

@@ -16,8 +16,7 @@ struct Sparse {
 
 impl BufRead for Sparse {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        const SOME: [u8; 64 << 10] = [0; 64 << 10];
-        static SOME_ZEROS: [u8; 64 << 10] = SOME;
+        static SOME_ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let hole = self.head.len() as u64;
         let tail = hole + ZEROS;
         Ok(if self.at < hole {
