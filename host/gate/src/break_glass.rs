@@ -57,6 +57,7 @@ pub async fn break_glass<T: Target>(
         actor,
         assurance: Assurance::NONE,
         session: None,
+        token: None,
         is_without_credential: false,
         unrecorded: None,
     };

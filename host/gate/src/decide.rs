@@ -194,6 +194,7 @@ impl Gate {
             actor: actor_of(attempt, caller),
             assurance: caller.assurance,
             session: caller.session,
+            token: caller.token.as_ref().map(|token| token.id),
             is_without_credential: set_aside.is_some(),
             unrecorded: None,
         };

@@ -52,4 +52,4 @@ pub use target::{
     Target, TargetFacts, VersionOrder,
 };
 
-pub use policy_engine::contract::{Page, Requirement};
+pub use policy_engine::contract::{Page, Requirement, SettingError};

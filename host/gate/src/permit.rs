@@ -1,7 +1,7 @@
 //! The value that proves a decision allowed exactly this.
 
 use model::audit::Actor;
-use model::{Assurance, DecisionId, SessionId, Timestamp};
+use model::{Assurance, DecisionId, SessionId, Timestamp, TokenId};
 use storage::decisions::DecisionRow;
 use storage::{Storage, StorageError, UnitOfWork};
 
@@ -33,6 +33,7 @@ pub(crate) struct Grant {
     pub(crate) actor: Actor,
     pub(crate) assurance: Assurance,
     pub(crate) session: Option<SessionId>,
+    pub(crate) token: Option<TokenId>,
     /// Whether it is a read that was permitted without the credential that came with it.
     pub(crate) is_without_credential: bool,
     /// The record of a change that is beyond what is recorded one by one: written with the
@@ -115,7 +116,8 @@ impl<T> Permit<T> {
 
     /// Begins the unit of work that does what was permitted. Permitted to a session, it fails
     /// (`Conflict::SessionEnded`) unless that lives until the commit: what was decided before
-    /// "this wasn't me" is not done after it. Decided by a policy set, it fails
+    /// "this wasn't me" is not done after it. Permitted to a token, it fails
+    /// (`Conflict::TokenRevoked`) unless that is valid until the commit. Decided by a policy set, it fails
     /// (`Conflict::PoliciesReplaced`) unless that is the active one until the commit.
     pub async fn begin(&self, storage: &Storage) -> Result<UnitOfWork, StorageError> {
         let mut unit = storage.begin().await?;
@@ -127,6 +129,9 @@ impl<T> Permit<T> {
     pub fn bind(&self, unit: &mut UnitOfWork) {
         if let Some(session) = self.grant.session {
             unit.on_behalf_of(session);
+        }
+        if let Some(token) = self.grant.token {
+            unit.with_token(token);
         }
         if let Some(activation) = self.grant.activation {
             unit.decided_under(activation);

@@ -797,8 +797,8 @@ async fn a_change_is_decided_by_the_newest_activation_before_the_server_has_noti
 #[tokio::test]
 async fn what_was_permitted_before_an_activation_is_not_done_after_it() {
     let fixture = Fixture::with("default").await;
-    let upload = || Thing::on_project(Action::FileUpload, Some(Role::Owner));
-    let caller = token_caller(ENROLLED, vec![]);
+    let upload = || Thing::on_project(Action::ReleaseYank, Some(Role::Owner));
+    let caller = session(Some(NOW));
     let permit = fixture.decide(&caller, upload()).await.unwrap();
     permit
         .begin(fixture.gate.storage())
@@ -839,8 +839,8 @@ async fn a_set_that_cannot_be_loaded_here_stops_no_change_under_the_one_that_ser
     for _ in 0..2 {
         let permit = fixture
             .decide(
-                &token_caller(ENROLLED, vec![]),
-                Thing::on_project(Action::FileUpload, Some(Role::Owner)),
+                &session(Some(NOW)),
+                Thing::on_project(Action::ReleaseYank, Some(Role::Owner)),
             )
             .await
             .unwrap();

@@ -283,6 +283,11 @@ impl Exchange {
                     "The session has ended, and nothing was changed.",
                 );
             }
+            Some(Conflict::TokenRevoked) => {
+                let message = "The token was revoked at this very moment, and nothing was changed.";
+                return Problem::new(StatusCode::FORBIDDEN, "token-revoked", message)
+                    .remedy("Use another token.", None);
+            }
             Some(Conflict::PoliciesReplaced) => {
                 let message = "The policies of this registry were replaced at this very moment, and nothing was changed.";
                 let problem = Problem::new(
@@ -322,7 +327,11 @@ fn interrupted_by(cause: &(dyn Error + 'static)) -> Option<Conflict> {
     let mut next = Some(cause);
     while let Some(error) = next {
         match error.downcast_ref() {
-            Some(conflict @ (Conflict::SessionEnded | Conflict::PoliciesReplaced)) => {
+            Some(
+                conflict @ (Conflict::SessionEnded
+                | Conflict::TokenRevoked
+                | Conflict::PoliciesReplaced),
+            ) => {
                 return Some(*conflict);
             }
             _ => next = error.source(),

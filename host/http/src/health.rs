@@ -23,11 +23,7 @@ pub(crate) async fn health(exchange: OpenExchange) -> Answer {
         return json(&json!({ "status": "alive" }));
     }
     let set_number = exchange.app.gate.active_set_number();
-    let marker = timeout(
-        DATABASE_PATIENCE,
-        exchange.app.registry.storage().change_marker(),
-    )
-    .await;
+    let marker = timeout(DATABASE_PATIENCE, exchange.app.registry.database_answers()).await;
     let database = match marker {
         Ok(Ok(_)) => "ok",
         Ok(Err(error)) => {

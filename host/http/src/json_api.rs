@@ -12,7 +12,7 @@ use registry::index::ReadError;
 use crate::crowd::Crowd;
 use crate::exchange::{Exchange, answer, redirect};
 use crate::problem::{Answer, Problem};
-use crate::reading::read_index;
+use crate::reading::read_named_project;
 use crate::simple::cacheable;
 
 /// `GET /pypi/{project}/json`
@@ -33,13 +33,11 @@ pub(crate) async fn release(exchange: Exchange) -> Answer {
 }
 
 async fn page(exchange: Exchange, version: Option<String>) -> Answer {
-    let name = exchange.project();
-    let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let permit = read_index(&exchange, normalized).await?;
-    let Some(normalized) = normalized else {
+    let Ok(permit) = read_named_project(&exchange).await? else {
         return not_found();
     };
+    let normalized = permit.target().normalized();
     if normalized != exchange.parameters.get("project") {
         let rest = version
             .map(|version| format!("{}/", quoted(&version)))

@@ -26,7 +26,6 @@ pub(crate) mod projects;
 pub(crate) mod tokens;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
@@ -34,16 +33,13 @@ use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use storage::StorageError;
-use storage::projects::ListedProject;
-use tokio::sync::Mutex;
 
 use crate::answer_headers::Security;
-use crate::app::{AppConfig, Shared};
+use crate::app::AppConfig;
 use crate::cookies::Browser;
 use crate::exchange::{Exchange, OpenExchange, answer, redirect};
 use crate::problem::{Answer, Problem};
-use crate::reading::read_index;
+use crate::reading::read_list;
 use layout::{Layout, Viewer, pages};
 use projects::Line;
 
@@ -75,18 +71,7 @@ pages!(Help, Front);
 pub(crate) struct Pages {
     /// The help page, for each of what it depends on.
     help: HashMap<HelpFor, Bytes>,
-    /// What the front page tells of projects, at a serial.
-    projects: Mutex<Option<(i64, Arc<Overview>)>>,
 }
-
-/// What the front page tells of projects.
-pub(crate) struct Overview {
-    pub(crate) count: u64,
-    newest: Vec<ListedProject>,
-}
-
-/// Projects on the front page.
-const NEWEST: u32 = 10;
 
 /// What the help page depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,34 +119,17 @@ impl Pages {
         };
         Self {
             help: HelpFor::all().map(help).collect(),
-            projects: Mutex::new(None),
         }
-    }
-
-    /// Looked up again only after a change, by one at a time: who comes meanwhile waits for it.
-    pub(crate) async fn overview(&self, app: &Shared) -> Result<Arc<Overview>, StorageError> {
-        let storage = app.registry.storage();
-        let mut known = self.projects.lock().await;
-        let serial = storage.known_marker().serial;
-        if let Some((_, overview)) = known.as_ref().filter(|(at, _)| *at == serial) {
-            return Ok(overview.clone());
-        }
-        let overview = Arc::new(Overview {
-            count: storage.count_projects().await?,
-            newest: storage.newest_projects(NEWEST).await?,
-        });
-        *known = Some((serial, overview.clone()));
-        Ok(overview)
     }
 }
 
 /// `GET /`
 pub(crate) async fn front(exchange: Exchange) -> Answer {
     let app = &exchange.app;
-    let _ = read_index(&exchange, None).await?;
+    let permit = read_list(&exchange).await?;
     let overview = app
-        .pages
-        .overview(app)
+        .registry
+        .overview(&permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let projects = match overview.count {

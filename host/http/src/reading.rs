@@ -6,25 +6,43 @@
 
 use gate::{Permit, Target};
 use registry::index::ReadError;
-use registry::targets::{DownloadFile, ReadIndex};
+use registry::targets::{DownloadFile, ReadList, ReadProject};
 
 use crate::exchange::Exchange;
 use crate::problem::Problem;
 
-/// Decides about the list of projects, or about what there is of a project, by its normalized
-/// name.
-pub(crate) async fn read_index(
+/// Decides about the list of projects.
+pub(crate) async fn read_list(exchange: &Exchange) -> Result<Permit<ReadList>, Problem> {
+    exchange.decide(exchange.app.registry.list_to_read()).await
+}
+
+/// Decides about what there is of a project, by its normalized name.
+pub(crate) async fn read_project(
     exchange: &Exchange,
-    project: Option<&str>,
-) -> Result<Permit<ReadIndex>, Problem> {
+    normalized: &str,
+) -> Result<Permit<ReadProject>, Problem> {
     let (registry, address) = (&exchange.app.registry, exchange.address());
     decide(
         exchange,
-        registry.unseen_read_index(address, project),
-        registry.load_read_index(&exchange.caller, address, project),
+        registry.unseen_project(address, normalized),
+        registry.load_read_project(&exchange.caller, address, normalized),
     )
     .await
 }
+
+/// The project that the path names. A name that no project can have is decided about like the
+/// list, so that whoever may not read is told so here as everywhere; then there is none.
+pub(crate) async fn read_named_project(
+    exchange: &Exchange,
+) -> Result<Result<Permit<ReadProject>, Nothing>, Problem> {
+    match exchange.project() {
+        Some(name) => read_project(exchange, name.normalized()).await.map(Ok),
+        None => Ok(Err(Nothing(read_list(exchange).await?))),
+    }
+}
+
+/// Who asked for a name that no project can have may read, and there is nothing.
+pub(crate) struct Nothing(#[expect(dead_code, reason = "proof")] Permit<ReadList>);
 
 /// Decides about a file; see [`registry::Registry::load_download`].
 pub(crate) async fn read_file(

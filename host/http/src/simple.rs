@@ -12,44 +12,41 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream;
+use gate::Permit;
 use model::limit::LARGE_PAGES_PER_ADDRESS;
-use registry::index::{ListPage, Page, PageBytes, Parts, SimplePage};
+use registry::index::{ListPage, Page, PageBytes, Parts};
+use registry::targets::ReadProject;
 
 use crate::crowd::{Crowd, InCrowd};
 use crate::exchange::{Exchange, redirect};
 use crate::negotiate::{SimpleFormat, accepts_gzip};
 use crate::problem::{Answer, Problem};
 use crate::range::client_has;
-use crate::reading::read_index;
+use crate::reading::{read_list, read_named_project};
 
 static X_PYPI_LAST_SERIAL: HeaderName = HeaderName::from_static("x-pypi-last-serial");
 
 /// `GET /simple/`
 pub(crate) async fn index(exchange: Exchange) -> Answer {
-    page(exchange, None).await
+    let permit = read_list(&exchange).await?;
+    let format = SimpleFormat::preferred(exchange.headers());
+    let page = exchange
+        .app
+        .registry
+        .simple_list(permit, format.page_format())
+        .await
+        .map_err(|error| exchange.not_read(error))?;
+    Ok(list(&exchange, page, format.content_type()).await)
 }
 
 /// `GET /simple/{project}/`
 pub(crate) async fn project(exchange: Exchange) -> Answer {
-    let Some(name) = exchange.project() else {
-        return no_such_project(exchange).await;
+    let Ok(permit) = read_named_project(&exchange).await? else {
+        return Ok(not_found());
     };
-    if name.normalized() != exchange.parameters.get("project") {
-        return to_normalized(exchange, name.normalized()).await;
+    if permit.target().normalized() != exchange.parameters.get("project") {
+        return to_normalized(&exchange, permit);
     }
-    page(exchange, Some(name.normalized())).await
-}
-
-/// `GET /simple/{project}`: the page lies one slash further.
-pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
-    let Some(name) = exchange.project() else {
-        return no_such_project(exchange).await;
-    };
-    to_normalized(exchange, name.normalized()).await
-}
-
-async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
-    let permit = read_index(&exchange, project).await?;
     let format = SimpleFormat::preferred(exchange.headers());
     let page = exchange
         .app
@@ -57,31 +54,28 @@ async fn page(exchange: Exchange, project: Option<&str>) -> Answer {
         .simple_page(permit, format.page_format())
         .await
         .map_err(|error| exchange.not_read(error))?;
-    Ok(match page {
-        Some(SimplePage::Project(page)) => {
-            return cacheable(&exchange, page, format.content_type()).await;
-        }
-        Some(SimplePage::List(page)) => list(&exchange, page, format.content_type()).await,
-        None => not_found(),
-    })
+    match page {
+        Some(page) => cacheable(&exchange, page, format.content_type()).await,
+        None => Ok(not_found()),
+    }
+}
+
+/// `GET /simple/{project}`: the page lies one slash further.
+pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
+    match read_named_project(&exchange).await? {
+        Ok(permit) => to_normalized(&exchange, permit),
+        Err(_) => Ok(not_found()),
+    }
 }
 
 /// A name that is not in its normalized form leads to the page of the one that is, whether
 /// there is such a project or not.
-async fn to_normalized(exchange: Exchange, normalized: &str) -> Answer {
-    let _ = read_index(&exchange, Some(normalized)).await?;
+fn to_normalized(exchange: &Exchange, permit: Permit<ReadProject>) -> Answer {
     redirect(
         &exchange.app,
         StatusCode::MOVED_PERMANENTLY,
-        &format!("/simple/{normalized}/"),
+        &format!("/simple/{}/", permit.target().normalized()),
     )
-}
-
-/// A name that no project can have. Decided like the index itself, so that whoever may not
-/// read is told so here as everywhere.
-async fn no_such_project(exchange: Exchange) -> Answer {
-    let _ = read_index(&exchange, None).await?;
-    Ok(not_found())
 }
 
 /// A page that clients and caches keep for ten minutes, or the news that it is unchanged.

@@ -10,7 +10,7 @@ use storage::StorageError;
 use crate::Registry;
 use crate::index::ReadError;
 use crate::index::places::Asker;
-use crate::targets::{DownloadFile, ReadProject};
+use crate::targets::{DownloadFile, SeenProject};
 
 /// A file to send.
 #[derive(Clone, Debug)]
@@ -48,10 +48,10 @@ impl Registry {
         let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
         let project = if normalized.is_empty() {
-            ReadProject::unseen("")
+            SeenProject::unseen("")
         } else {
             let asker = Asker::at(address);
-            self.load_read_project(caller, asker, &normalized).await?
+            self.load_seen(caller, asker, &normalized).await?
         };
         let hex = [digest.0, digest.1, digest.2].concat();
         let has_shape = digest.0.len() == 2 && digest.1.len() == 2;
@@ -69,12 +69,12 @@ impl Registry {
     }
 
     /// The same of which nothing was looked up, as
-    /// [`unseen_read_index`](Self::unseen_read_index).
+    /// [`unseen_project`](Self::unseen_project).
     pub fn unseen_download(&self, name: &str) -> DownloadFile {
         let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
         DownloadFile {
-            project: ReadProject::unseen(&normalized),
+            project: SeenProject::unseen(&normalized),
             file: None,
             wants_metadata,
             now: self.inner.clock.now(),

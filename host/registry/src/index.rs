@@ -6,6 +6,7 @@ pub(crate) mod cache;
 mod follow;
 mod html;
 pub(crate) mod list;
+pub(crate) mod overview;
 pub(crate) mod page;
 mod people;
 pub(crate) mod places;
@@ -21,12 +22,13 @@ use gate::Permit;
 use model::{Caller, ProjectStatus};
 use storage::StorageError;
 use storage::files::FileRow;
-use storage::projects::{ListedProject, ProjectFacts as FoundProject};
+use storage::projects::ProjectFacts as FoundProject;
 
 use crate::Registry;
-use crate::targets::{ReadIndex, ReadProject, settings_value};
+use crate::targets::{ReadList, ReadProject, SeenProject, settings_value};
 use cache::{Epoch, Holds, KeptOr, Making, ProjectEntry, Work};
 pub use list::page::{ListPage, Parts};
+pub use overview::{ListedProject, Overview};
 use page::LARGE;
 pub use page::{Page, PageBytes};
 pub use people::{FileView, ProjectView, ReleaseView};
@@ -54,13 +56,6 @@ pub enum PageFormat {
     Html,
     /// `application/vnd.pypi.simple.v1+json` (PEP 691).
     Json,
-}
-
-/// A page of the Simple API.
-#[derive(Clone, Debug)]
-pub enum SimplePage {
-    Project(Page),
-    List(ListPage),
 }
 
 /// Where things are for clients.
@@ -100,50 +95,51 @@ impl Registry {
         }
     }
 
-    /// A decision about reading as [`load_read_index`](Self::load_read_index) makes it, of which
-    /// nothing was looked up: for whom is never permitted to read, so that how long it takes tells
-    /// nothing of what there is. A permit for it finds nothing.
-    pub fn unseen_read_index(&self, address: IpAddr, project: Option<&str>) -> ReadIndex {
-        ReadIndex {
-            asker: Asker::at(address),
-            project: project.map(ReadProject::unseen),
-        }
+    /// What a decision about the list of projects needs.
+    pub fn list_to_read(&self) -> ReadList {
+        ReadList(())
     }
 
-    /// What a decision about reading needs: the list of projects, or one project's pages.
-    /// `project` is a normalized name; `address` is where the request comes from, since addresses
-    /// take turns where something has to be made. From memory for an anonymous caller and a cached page.
-    pub async fn load_read_index(
+    /// What a decision about reading a project needs; there is always a target. The name is
+    /// normalized; `address` is where the request comes from, since addresses take turns where
+    /// something has to be made. From memory for an anonymous caller and a cached page.
+    pub async fn load_read_project(
         &self,
         caller: &Caller,
         address: IpAddr,
-        project: Option<&str>,
-    ) -> Result<ReadIndex, ReadError> {
+        normalized: &str,
+    ) -> Result<ReadProject, ReadError> {
         let asker = Asker::at(address);
-        let project = match project {
-            Some(normalized) => Some(self.load_read_project(caller, asker, normalized).await?),
-            None => None,
-        };
-        Ok(ReadIndex { asker, project })
+        Ok(ReadProject {
+            asker,
+            project: self.load_seen(caller, asker, normalized).await?,
+        })
     }
 
-    pub(crate) async fn load_read_project(
+    /// The same of which nothing was looked up: for whom is never permitted to read, so that how
+    /// long it takes tells nothing of what there is. A permit for it finds nothing.
+    pub fn unseen_project(&self, address: IpAddr, normalized: &str) -> ReadProject {
+        ReadProject {
+            asker: Asker::at(address),
+            project: SeenProject::unseen(normalized),
+        }
+    }
+
+    pub(crate) async fn load_seen(
         &self,
         caller: &Caller,
         asker: Asker,
         normalized: &str,
-    ) -> Result<ReadProject, ReadError> {
+    ) -> Result<SeenProject, ReadError> {
         let entry = self.project_entry(asker, normalized).await?;
         let role = match (&entry, caller.user()) {
             (Some(entry), Some(user)) => {
-                self.inner
-                    .storage
-                    .role_of(user.id, entry.project.id)
-                    .await?
+                let storage = &self.inner.storage;
+                storage.role_of(user.id, entry.project.id).await?
             }
             _ => None,
         };
-        Ok(ReadProject {
+        Ok(SeenProject {
             normalized: normalized.to_owned(),
             entry,
             role,
@@ -213,23 +209,28 @@ impl Registry {
         made.await
     }
 
-    /// `/simple/` or `/simple/{project}/`; none is a 404.
+    /// `/simple/`
+    pub async fn simple_list(
+        &self,
+        _permit: Permit<ReadList>,
+        format: PageFormat,
+    ) -> Result<ListPage, ReadError> {
+        Ok(ListPage {
+            list: self.list().await?,
+            format,
+        })
+    }
+
+    /// `/simple/{project}/`; none is a 404.
     pub async fn simple_page(
         &self,
-        permit: Permit<ReadIndex>,
+        permit: Permit<ReadProject>,
         format: PageFormat,
-    ) -> Result<Option<SimplePage>, ReadError> {
-        match &permit.target().project {
-            Some(project) => match &project.entry {
-                Some(entry) => Ok(Some(SimplePage::Project(
-                    self.page_of(permit.target().asker, entry, format).await?,
-                ))),
-                None => Ok(None),
-            },
-            None => Ok(Some(SimplePage::List(ListPage {
-                list: self.list().await?,
-                format,
-            }))),
+    ) -> Result<Option<Page>, ReadError> {
+        let ReadProject { asker, project } = permit.target();
+        match &project.entry {
+            Some(entry) => self.page_of(*asker, entry, format).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -255,31 +256,6 @@ impl Registry {
             entry.make_page(format, &urls, &inner.simple_files)
         })
         .await
-    }
-
-    /// Projects with this text in their normalized name: the name itself, then those that begin
-    /// with it, then the others; those after the first `skip`, at most `limit`. None without a
-    /// permit to read the list.
-    pub async fn find_projects(
-        &self,
-        permit: Permit<ReadIndex>,
-        text: &str,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<ListedProject>, StorageError> {
-        if permit.target().project.is_some() {
-            return Ok(Vec::new());
-        }
-        let (list, text) = (self.list().await?, text.to_owned());
-        let search = move || list.search(&text, skip, limit);
-        let names = tokio::task::spawn_blocking(search)
-            .await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        let mut found = self.inner.storage.projects_named(&names).await?;
-        found.sort_by_cached_key(|project| {
-            names.iter().position(|name| *name == project.normalized)
-        });
-        Ok(found)
     }
 }
 

@@ -2,15 +2,18 @@
 
 mod notices;
 
-use gate::Permit;
+use gate::{Permit, SettingError};
 use model::audit::{AuditEvent, EventKind};
-use model::{Caller, ProjectStatus, Role, UserName};
+use model::{Caller, Factors, ProjectStatus, Role, UserId, UserName};
 use serde_json::{Map, Value};
-use storage::{Conflict, StorageError};
+use storage::{Conflict, StorageError, UnitOfWork};
 
 use self::notices::RoleChange;
 use crate::Registry;
-use crate::targets::{ConfigureProject, GrantRole, KnownProject, RevokeRole, SetProjectStatus};
+use crate::targets::{
+    ConfigureProject, GrantRole, KnownProject, NoSuchProject, RevokeRole, SetProjectStatus,
+    still_holds,
+};
 
 /// Longest reason for a status, in characters.
 const MAX_REASON: usize = model::limit::REASON.length();
@@ -18,9 +21,9 @@ const MAX_REASON: usize = model::limit::REASON.length();
 /// Why a project could not be managed.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
-    /// No such project: 404.
-    #[error("there is no project '{0}'")]
-    NoProject(String),
+    /// 404.
+    #[error(transparent)]
+    NoProject(#[from] NoSuchProject),
     /// No such user.
     #[error("there is no user '{0}'")]
     NoUser(String),
@@ -30,21 +33,81 @@ pub enum ManageError {
     /// Nobody would own the project.
     #[error("'{0}' is the last owner; make someone else an owner first")]
     LastOwner(String),
-    /// The policy offers no such setting, or not such a value.
-    #[error("settings of policy '{policy}': {message}")]
-    InvalidSettings { policy: String, message: String },
+    /// The policy offers no such settings, or not such values.
+    #[error("settings of policy '{policy}': {}", in_one_line(problems))]
+    InvalidSettings {
+        policy: String,
+        /// Each by its setting; with an empty name where it is about all of them.
+        problems: Vec<SettingError>,
+    },
     /// Quarantine is set and lifted on the command line only.
     #[error("only the operators of the registry can put a project into quarantine or take it out")]
     Quarantine,
     /// The reason is too long.
     #[error("a reason has at most {MAX_REASON} characters")]
     ReasonTooLong,
+    /// Its status or a role changed since the decision was prepared: 409. Look again.
+    #[error(
+        "project '{0}' changed at this very moment, and nothing was done; look at it again and then try again"
+    )]
+    Overtaken(String),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
+fn in_one_line(problems: &[SettingError]) -> String {
+    let problem = |SettingError { setting, message }: &SettingError| match setting.as_str() {
+        "" => message.clone(),
+        setting => format!("{setting}: {message}"),
+    };
+    problems.iter().map(problem).collect::<Vec<_>>().join("; ")
+}
+
+impl GrantRole {
+    /// Whether there is such a project and user: asked after the decision, or on the command
+    /// line; here and below.
+    pub fn check(&self) -> Result<(), ManageError> {
+        self.project.existing()?;
+        existing_user(&self.user_name, self.user).map(drop)
+    }
+}
+
+impl RevokeRole {
+    pub fn check(&self) -> Result<(), ManageError> {
+        self.project.existing()?;
+        existing_user(&self.user_name, self.user)?;
+        self.had().map(drop)
+    }
+
+    fn had(&self) -> Result<Role, ManageError> {
+        self.before.ok_or_else(|| ManageError::NoRole {
+            user: self.user_name.to_string(),
+            project: self.project.normalized.clone(),
+        })
+    }
+}
+
+impl ConfigureProject {
+    pub fn check(&self) -> Result<(), ManageError> {
+        Ok(self.project.existing().map(drop)?)
+    }
+}
+
+impl SetProjectStatus {
+    pub fn check(&self) -> Result<(), ManageError> {
+        self.project.existing()?;
+        let is_too_long = |reason: &String| reason.chars().count() > MAX_REASON;
+        match self.reason.as_ref().is_some_and(is_too_long) {
+            true => Err(ManageError::ReasonTooLong),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Loaders find a target for every name: that there is no such project, user or role shows after
+/// the decision, so that strangers learn nothing. `caller` is none for the command line.
 impl Registry {
-    /// What a decision about a role needs. `caller` is none for the command line.
+    /// What a decision about a role needs.
     pub async fn load_grant_role(
         &self,
         caller: Option<&Caller>,
@@ -52,15 +115,13 @@ impl Registry {
         user: &UserName,
         role: Role,
     ) -> Result<GrantRole, ManageError> {
-        let project = self.load_existing(caller, project).await?;
-        let (row, before) = self.load_user_on(&project, user).await?;
-        let factors = row.facts().factors;
+        let project = self.load_project(caller, project).await?;
+        let on = self.load_user_on(caller, &project, user).await?;
         Ok(GrantRole {
             project,
-            user: row.id,
-            user_name: row.name,
-            factors,
-            before,
+            user_name: on.name,
+            user: on.user,
+            before: on.role,
             after: Some(role),
         })
     }
@@ -72,15 +133,13 @@ impl Registry {
         project: &str,
         user: &UserName,
     ) -> Result<RevokeRole, ManageError> {
-        let project = self.load_existing(caller, project).await?;
-        let (row, before) = self.load_user_on(&project, user).await?;
-        let factors = row.facts().factors;
+        let project = self.load_project(caller, project).await?;
+        let on = self.load_user_on(caller, &project, user).await?;
         Ok(RevokeRole {
             project,
-            user: row.id,
-            user_name: row.name,
-            factors,
-            before,
+            user_name: on.name,
+            user: on.user,
+            before: on.role,
             after: None,
         })
     }
@@ -93,9 +152,8 @@ impl Registry {
         policy: &str,
         settings: Map<String, Value>,
     ) -> Result<ConfigureProject, ManageError> {
-        let project = self.load_existing(caller, project).await?;
         Ok(ConfigureProject {
-            project,
+            project: self.load_project(caller, project).await?,
             policy: policy.to_owned(),
             settings,
         })
@@ -109,12 +167,8 @@ impl Registry {
         status: ProjectStatus,
         reason: Option<&str>,
     ) -> Result<SetProjectStatus, ManageError> {
-        if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-            return Err(ManageError::ReasonTooLong);
-        }
-        let project = self.load_existing(caller, project).await?;
         Ok(SetProjectStatus {
-            project,
+            project: self.load_project(caller, project).await?,
             status,
             reason: reason.map(str::to_owned),
         })
@@ -122,110 +176,126 @@ impl Registry {
 
     /// Gives the role; returns the one before.
     pub async fn grant_role(&self, permit: Permit<GrantRole>) -> Result<Option<Role>, ManageError> {
-        let target = permit.target();
-        let (project, role) = (
-            existing_id(&target.project)?,
-            target.after.unwrap_or(Role::Maintainer),
-        );
-        let change = RoleChange {
+        let GrantRole {
             project,
-            project_name: &target.project.normalized,
-            user: target.user,
-            user_name: &target.user_name,
+            user_name,
+            user,
+            before,
+            after,
+        } = permit.target();
+        let (row, user) = (project.existing()?, existing_user(user_name, *user)?);
+        let role = after.unwrap_or(Role::Maintainer);
+        let change = RoleChange {
+            project: row.id,
+            project_name: &project.normalized,
+            user,
+            user_name,
             role: Some(role),
             actor: permit.actor(),
             at: permit.at(),
         };
         let notices = change.notices(&self.inner.storage).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
-        let before = unit
-            .grant_role(project, target.user, role, permit.at())
+        let mut unit = self.begin(&permit, project).await?;
+        let replaced = unit
+            .grant_role(row.id, user, role, permit.at())
             .await
-            .map_err(|error| last_owner(error, &target.user_name))?;
-        if before != Some(role) {
+            .map_err(|error| last_owner(error, user_name))?;
+        if replaced != *before {
+            return Err(overtaken(project));
+        }
+        if replaced != Some(role) {
             notices.enqueue(&mut unit, permit.at()).await?;
         }
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::RoleGranted,
             actor: permit.actor().clone(),
-            user: Some(target.user),
-            project: Some(project),
+            user: Some(user),
+            project: Some(row.id),
             decision: Some(permit.decision()),
-            detail: serde_json::json!({ "user": target.user_name.as_written(), "before": before.map(Role::as_str), "after": role.as_str() }),
+            detail: serde_json::json!({ "user": user_name.as_written(), "before": replaced.map(Role::as_str), "after": role.as_str() }),
         };
         unit.commit(&event).await?;
-        Ok(before)
+        Ok(replaced)
     }
 
     /// Takes the role away; never the last owner's.
     pub async fn revoke_role(&self, permit: Permit<RevokeRole>) -> Result<Role, ManageError> {
-        let target = permit.target();
-        let project = existing_id(&target.project)?;
-        let change = RoleChange {
+        let RevokeRole {
             project,
-            project_name: &target.project.normalized,
-            user: target.user,
-            user_name: &target.user_name,
+            user_name,
+            user,
+            ..
+        } = permit.target();
+        let (row, user) = (project.existing()?, existing_user(user_name, *user)?);
+        let had = permit.target().had()?;
+        let change = RoleChange {
+            project: row.id,
+            project_name: &project.normalized,
+            user,
+            user_name,
             role: None,
             actor: permit.actor(),
             at: permit.at(),
         };
         let notices = change.notices(&self.inner.storage).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
-        let before = unit
-            .revoke_role(project, target.user)
+        let mut unit = self.begin(&permit, project).await?;
+        let taken = unit
+            .revoke_role(row.id, user)
             .await
-            .map_err(|error| last_owner(error, &target.user_name))?;
-        let before = before.ok_or_else(|| ManageError::NoRole {
-            user: target.user_name.to_string(),
-            project: target.project.normalized.clone(),
-        })?;
+            .map_err(|error| last_owner(error, user_name))?;
+        if taken != Some(had) {
+            return Err(overtaken(project));
+        }
         notices.enqueue(&mut unit, permit.at()).await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::RoleRevoked,
             actor: permit.actor().clone(),
-            user: Some(target.user),
-            project: Some(project),
+            user: Some(user),
+            project: Some(row.id),
             decision: Some(permit.decision()),
-            detail: serde_json::json!({ "user": target.user_name.as_written(), "before": before.as_str() }),
+            detail: serde_json::json!({ "user": user_name.as_written(), "before": had.as_str() }),
         };
         unit.commit(&event).await?;
-        Ok(before)
+        Ok(had)
     }
 
-    /// Stores what the owners chose, after `check` (usually `gate.check_owner_settings`, its
-    /// errors as one text) accepted it. Taking everything back needs no check: a policy
-    /// that is gone must not keep its settings alive.
+    /// Stores what the owners chose, after `check` (usually `gate.check_owner_settings`)
+    /// accepted it. Taking everything back needs no check: a policy that is gone must not keep its
+    /// settings alive.
     pub async fn configure_project(
         &self,
         permit: Permit<ConfigureProject>,
-        check: impl FnOnce(&str, &Value) -> Result<(), String>,
+        check: impl FnOnce(&str, &Value) -> Result<(), Vec<SettingError>>,
     ) -> Result<(), ManageError> {
-        let target = permit.target();
-        let project = existing_id(&target.project)?;
-        if !target.settings.is_empty() {
-            let chosen = Value::Object(target.settings.clone());
-            check(&target.policy, &chosen).map_err(|message| ManageError::InvalidSettings {
-                policy: target.policy.clone(),
-                message,
+        let ConfigureProject {
+            project,
+            policy,
+            settings,
+        } = permit.target();
+        let row = project.existing()?;
+        if !settings.is_empty() {
+            let chosen = Value::Object(settings.clone());
+            check(policy, &chosen).map_err(|problems| ManageError::InvalidSettings {
+                policy: policy.clone(),
+                problems,
             })?;
         }
-        let mut unit = permit.begin(&self.inner.storage).await?;
-        unit.set_project_settings(project, &target.policy, &target.settings, permit.at())
+        let mut unit = self.begin(&permit, project).await?;
+        unit.set_project_settings(row.id, policy, settings, permit.at())
             .await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ProjectConfigured,
             actor: permit.actor().clone(),
             user: None,
-            project: Some(project),
+            project: Some(row.id),
             decision: Some(permit.decision()),
-            detail: serde_json::json!({ "policy": target.policy, "settings": target.settings, "before": target.project.settings.get(&target.policy) }),
+            detail: serde_json::json!({ "policy": policy, "settings": settings, "before": project.settings.get(policy) }),
         };
         unit.commit(&event).await?;
-        self.inner.cache.forget(&target.project.normalized);
+        self.inner.cache.forget(&project.normalized);
         Ok(())
     }
 
@@ -234,82 +304,133 @@ impl Registry {
         &self,
         permit: Permit<SetProjectStatus>,
     ) -> Result<(), ManageError> {
-        let target = permit.target();
-        let project = existing_id(&target.project)?;
-        let before = target
-            .project
-            .row
-            .as_ref()
-            .map_or(ProjectStatus::Active, |row| row.status);
+        let SetProjectStatus {
+            project,
+            status,
+            reason,
+        } = permit.target();
+        permit.target().check()?;
+        let row = project.existing()?;
         let touches_quarantine =
-            before == ProjectStatus::Quarantined || target.status == ProjectStatus::Quarantined;
+            row.status == ProjectStatus::Quarantined || *status == ProjectStatus::Quarantined;
         if touches_quarantine && !matches!(permit.actor(), model::audit::Actor::CommandLine { .. })
         {
             return Err(ManageError::Quarantine);
         }
-        let mut unit = permit.begin(&self.inner.storage).await?;
-        unit.set_project_status(project, target.status, target.reason.as_deref())
+        let mut unit = self.begin(&permit, project).await?;
+        unit.set_project_status(row.id, *status, reason.as_deref())
             .await?;
         let event = AuditEvent {
             at: permit.at(),
             kind: EventKind::ProjectStatusChanged,
             actor: permit.actor().clone(),
             user: None,
-            project: Some(project),
+            project: Some(row.id),
             decision: Some(permit.decision()),
-            detail: serde_json::json!({ "before": before.as_str(), "after": target.status.as_str(), "reason": target.reason }),
+            detail: serde_json::json!({ "before": row.status.as_str(), "after": status.as_str(), "reason": reason }),
         };
         unit.commit(&event).await?;
-        self.inner.cache.forget(&target.project.normalized);
+        self.inner.cache.forget(&project.normalized);
         Ok(())
     }
 
-    async fn load_existing(
+    /// Begins the unit of work, in which the project's status and the caller's role stay as they
+    /// were decided about.
+    async fn begin<T>(
+        &self,
+        permit: &Permit<T>,
+        project: &KnownProject,
+    ) -> Result<UnitOfWork, ManageError> {
+        let mut unit = permit.begin(&self.inner.storage).await?;
+        match still_holds(&mut unit, project).await? {
+            true => Ok(unit),
+            false => Err(overtaken(project)),
+        }
+    }
+
+    pub(crate) async fn load_project(
         &self,
         caller: Option<&Caller>,
         project: &str,
-    ) -> Result<KnownProject, ManageError> {
-        let known = KnownProject::load(
-            &self.inner.storage,
-            &model::name::normalize(project),
-            caller,
-        )
-        .await?;
-        if known.row.is_some() {
-            Ok(known)
-        } else {
-            Err(ManageError::NoProject(project.to_owned()))
-        }
+    ) -> Result<KnownProject, StorageError> {
+        let normalized = model::name::normalize(project);
+        KnownProject::load(&self.inner.storage, &normalized, caller).await
     }
 
     async fn load_user_on(
         &self,
+        caller: Option<&Caller>,
         project: &KnownProject,
         user: &UserName,
-    ) -> Result<(storage::users::UserRow, Option<Role>), ManageError> {
-        let row = self
-            .inner
-            .storage
-            .user_by_name(user)
-            .await?
-            .ok_or_else(|| ManageError::NoUser(user.to_string()))?;
-        let before = match project.id() {
-            Some(id) => self.inner.storage.role_of(row.id, id).await?,
+    ) -> Result<UserOn, StorageError> {
+        let storage = &self.inner.storage;
+        let nobody = UserOn {
+            name: user.clone(),
+            user: None,
+            role: None,
+        };
+        if project.hides_from_caller(caller) {
+            return Ok(nobody);
+        }
+        let Some(row) = storage.user_by_name(user).await? else {
+            return Ok(nobody);
+        };
+        let role = match project.id() {
+            Some(id) => storage.role_of(row.id, id).await?,
             None => None,
         };
-        Ok((row, before))
+        let factors = row.facts().factors;
+        Ok(UserOn {
+            name: row.name,
+            user: Some((row.id, factors)),
+            role,
+        })
     }
 }
 
-fn existing_id(project: &KnownProject) -> Result<model::ProjectId, ManageError> {
-    project
-        .id()
-        .ok_or_else(|| ManageError::NoProject(project.normalized.clone()))
+/// A user, whether there is one, and their role on a project.
+struct UserOn {
+    name: UserName,
+    user: Option<(UserId, Factors)>,
+    role: Option<Role>,
+}
+
+fn existing_user(name: &UserName, user: Option<(UserId, Factors)>) -> Result<UserId, ManageError> {
+    user.map(|(id, _)| id)
+        .ok_or_else(|| ManageError::NoUser(name.to_string()))
+}
+
+fn overtaken(project: &KnownProject) -> ManageError {
+    ManageError::Overtaken(project.normalized.clone())
 }
 
 fn last_owner(error: StorageError, user: &UserName) -> ManageError {
     match error.conflict() {
         Some(Conflict::LastOwner) => ManageError::LastOwner(user.to_string()),
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_named_where_there_is_one() {
+        let problem = |setting: &str, message: &str| SettingError {
+            setting: setting.to_owned(),
+            message: message.to_owned(),
+        };
+        let error = ManageError::InvalidSettings {
+            policy: "staged-release".to_owned(),
+            problems: vec![
+                problem("mode", "must be a word"),
+                problem("", "no such policy"),
+            ],
+        };
+        assert_eq!(
+            error.to_string(),
+            "settings of policy 'staged-release': mode: must be a word; no such policy"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::limit::{Bytes, LARGE_PAGES_BYTES, LARGE_RELEASE_PAGES_BYTES};
 use model::{Clock, ProjectName};
-use storage::Storage;
+use storage::{Storage, StorageError};
 use tokio::sync::Semaphore;
 
 use crate::blobs::BlobStore;
@@ -120,6 +120,7 @@ pub(crate) struct Inner {
     pub(crate) inspections: Inspections,
     pub(crate) cache: IndexCache,
     /// Room for large pages of the Simple API, and for those of the JSON API.
+    pub(crate) overview: crate::index::overview::Known,
     pub(crate) simple_files: PageFiles,
     pub(crate) release_files: PageFiles,
     pub(crate) list: CurrentList,
@@ -163,6 +164,7 @@ impl Registry {
                 upload_slots,
                 inspections,
                 cache,
+                overview: Default::default(),
                 simple_files,
                 release_files,
                 list,
@@ -173,6 +175,11 @@ impl Registry {
     /// Where things are and how large they may be.
     pub fn config(&self) -> &RegistryConfig {
         &self.inner.config
+    }
+
+    /// Asks the database for something small; an error if it does not answer.
+    pub async fn database_answers(&self) -> Result<(), StorageError> {
+        self.inner.storage.change_marker().await.map(drop)
     }
 
     /// The database.

@@ -5,7 +5,7 @@
 //! replaced by another one, and nobody takes the name of a deleted project ([`storage::removal`]).
 //! The bytes are orphans then, served to nobody, and are swept when they are old enough.
 
-use gate::{ChangeFacts, FileFacts, Permit, Target, TargetFacts};
+use gate::{FileFacts, Permit, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caller, ProjectId, ReleaseId, ReleaseState, Version};
@@ -15,7 +15,7 @@ use storage::{StorageError, UnitOfWork};
 
 use crate::Registry;
 use crate::notices::{self, Owner};
-use crate::targets::{KnownProject, KnownRelease};
+use crate::targets::{KnownProject, KnownRelease, NoSuchProject, still_holds};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = model::limit::REASON.length();
@@ -23,8 +23,8 @@ const MAX_REASON: usize = model::limit::REASON.length();
 /// Why something was not yanked or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
-    #[error("there is no project '{0}'")]
-    NoProject(String),
+    #[error(transparent)]
+    NoProject(#[from] NoSuchProject),
     #[error("project '{project}' has no release {version}")]
     NoRelease { project: String, version: String },
     #[error("there is no file '{0}'")]
@@ -37,6 +37,11 @@ pub enum RemovalError {
     NotYanked { project: String, version: String },
     #[error("a reason has 1 to {MAX_REASON} characters on one line")]
     InvalidReason,
+    /// Its status or the caller's role changed since the decision was prepared: 409. Look again.
+    #[error(
+        "project '{0}' changed at this very moment, and nothing was done; look at it again and then try again"
+    )]
+    Overtaken(String),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -56,8 +61,21 @@ pub struct DeleteRelease(OfRelease);
 /// Delete one file.
 #[derive(Debug)]
 pub struct DeleteFile {
-    of: OfRelease,
-    file: FileRow,
+    /// As it was asked for.
+    name: String,
+    found: FoundFile,
+}
+
+#[derive(Debug)]
+enum FoundFile {
+    Yes {
+        of: OfRelease,
+        file: FileRow,
+    },
+    /// There is none that the caller may learn of, in the project that its name tells.
+    No {
+        project: KnownProject,
+    },
 }
 
 /// Delete a project with all its releases.
@@ -67,7 +85,7 @@ pub struct DeleteProject {
     reason: String,
 }
 
-/// A release that exists, and why something is done to it.
+/// A release, whether it exists or not, and why something is done to it.
 #[derive(Debug)]
 struct OfRelease {
     project: KnownProject,
@@ -94,10 +112,9 @@ impl OfRelease {
     }
 
     fn ids(&self) -> Result<(ProjectId, ReleaseId), RemovalError> {
-        match (self.project.id(), &self.release.row) {
-            (Some(project), Some(release)) => Ok((project, release.id)),
-            _ => Err(self.gone()),
-        }
+        let project = self.project.existing()?;
+        let release = self.release.row.as_ref().ok_or_else(|| self.gone())?;
+        Ok((project.id, release.id))
     }
 
     fn gone(&self) -> RemovalError {
@@ -107,11 +124,48 @@ impl OfRelease {
         }
     }
 
-    fn is_published(&self) -> bool {
-        self.release
-            .row
-            .as_ref()
-            .is_some_and(|row| row.state == ReleaseState::Published)
+    fn check_published(&self) -> Result<(), RemovalError> {
+        match &self.release.row {
+            Some(row) if row.state != ReleaseState::Published => Err(RemovalError::NotPublished {
+                project: self.project.normalized.clone(),
+                version: self.release.version.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+macro_rules! check_of_release {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Whether there is such a thing: asked after the decision, or on the command line.
+            pub fn check(&self) -> Result<(), RemovalError> {
+                self.0.ids().map(drop)
+            }
+        }
+    )*};
+}
+
+check_of_release!(YankRelease, UnyankRelease, DeleteRelease);
+
+impl DeleteFile {
+    /// Whether there is such a file: asked after the decision, or on the command line.
+    pub fn check(&self) -> Result<(), RemovalError> {
+        self.found().map(drop)
+    }
+
+    fn found(&self) -> Result<(&OfRelease, &FileRow), RemovalError> {
+        match &self.found {
+            FoundFile::Yes { of, file } => Ok((of, file)),
+            FoundFile::No { .. } => Err(RemovalError::NoFile(self.name.clone())),
+        }
+    }
+}
+
+impl DeleteProject {
+    /// Whether there is such a project: asked after the decision, or on the command line.
+    pub fn check(&self) -> Result<(), RemovalError> {
+        Ok(self.project.existing().map(drop)?)
     }
 }
 
@@ -135,23 +189,20 @@ impl Target for DeleteRelease {
 
 impl Target for DeleteFile {
     fn facts(&self) -> TargetFacts<'_> {
-        let FileRow {
-            name,
-            kind,
-            size,
-            digests,
-            ..
-        } = &self.file;
-        let file = FileFacts {
-            name,
-            kind: *kind,
-            size: *size,
-            digests: *digests,
-        };
-        TargetFacts {
-            file: Some(file),
-            change: ChangeFacts::Nothing,
-            ..self.of.facts(Action::FileDelete)
+        match &self.found {
+            FoundFile::Yes { of, file } => TargetFacts {
+                file: Some(FileFacts {
+                    name: &file.name,
+                    kind: file.kind,
+                    size: file.size,
+                    digests: file.digests,
+                }),
+                ..of.facts(Action::FileDelete)
+            },
+            FoundFile::No { project } => TargetFacts {
+                project: Some(project.facts()),
+                ..TargetFacts::of(Action::FileDelete)
+            },
         }
     }
 }
@@ -165,8 +216,10 @@ impl Target for DeleteProject {
     }
 }
 
+/// Loaders find a target for every name: that there is no such project, release or file shows
+/// after the decision, so that strangers learn nothing. `caller` is none for the command line.
 impl Registry {
-    /// What a decision about a yank needs. `caller` is none for the command line, here and below.
+    /// What a decision about a yank needs.
     pub async fn load_yank(
         &self,
         caller: Option<&Caller>,
@@ -174,16 +227,10 @@ impl Registry {
         version: &Version,
         reason: &str,
     ) -> Result<YankRelease, RemovalError> {
-        let of = self
-            .load_of_release(caller, project, version, reason)
-            .await?;
-        if !of.is_published() {
-            return Err(RemovalError::NotPublished {
-                project: of.project.normalized,
-                version: of.release.version.to_string(),
-            });
-        }
-        Ok(YankRelease(of))
+        Ok(YankRelease(
+            self.load_of_release(caller, project, version, reason)
+                .await?,
+        ))
     }
 
     pub async fn load_unyank(
@@ -224,11 +271,26 @@ impl Registry {
             (None, Some(key)) => self.inner.storage.file_by_key(&key).await?,
             (found, _) => found,
         };
-        let row = row.ok_or_else(|| RemovalError::NoFile(file.to_owned()))?;
+        let name = file.to_owned();
+        let Some(file) = row else {
+            checked(reason)?;
+            let project = crate::filename::project_of(&name).unwrap_or_default();
+            let project = self.load_project(caller, &project).await?;
+            return Ok(DeleteFile {
+                name,
+                found: FoundFile::No { project },
+            });
+        };
         let of = self
-            .load_of_release(caller, &row.project_name, &row.version, reason)
+            .load_of_release(caller, &file.project_name, &file.version, reason)
             .await?;
-        Ok(DeleteFile { of, file: row })
+        let found = match of.project.hides_from_caller(caller) {
+            false => FoundFile::Yes { of, file },
+            true => FoundFile::No {
+                project: of.project,
+            },
+        };
+        Ok(DeleteFile { name, found })
     }
 
     pub async fn load_delete_project(
@@ -237,19 +299,9 @@ impl Registry {
         project: &str,
         reason: &str,
     ) -> Result<DeleteProject, RemovalError> {
-        let reason = checked(reason)?;
-        let known = KnownProject::load(
-            &self.inner.storage,
-            &model::name::normalize(project),
-            caller,
-        )
-        .await?;
-        if known.row.is_none() {
-            return Err(RemovalError::NoProject(project.to_owned()));
-        }
         Ok(DeleteProject {
-            project: known,
-            reason,
+            project: self.load_project(caller, project).await?,
+            reason: checked(reason)?,
         })
     }
 
@@ -257,8 +309,9 @@ impl Registry {
     pub async fn yank_release(&self, permit: Permit<YankRelease>) -> Result<(), RemovalError> {
         let of = &permit.target().0;
         let (project, release) = of.ids()?;
+        of.check_published()?;
         let owners = notices::owners(&self.inner.storage, project).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
+        let mut unit = self.begin_removal(&permit, &of.project).await?;
         if !unit.yank_release(release, &of.reason, permit.at()).await? {
             return Err(RemovalError::Yanked {
                 project: of.project.normalized.clone(),
@@ -282,7 +335,7 @@ impl Registry {
         let of = &permit.target().0;
         let (project, release) = of.ids()?;
         let owners = notices::owners(&self.inner.storage, project).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
+        let mut unit = self.begin_removal(&permit, &of.project).await?;
         if !unit.unyank_release(release).await? {
             return Err(RemovalError::NotYanked {
                 project: of.project.normalized.clone(),
@@ -310,7 +363,7 @@ impl Registry {
         let of = &permit.target().0;
         let (project, release) = of.ids()?;
         let owners = notices::owners(&self.inner.storage, project).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
+        let mut unit = self.begin_removal(&permit, &of.project).await?;
         let files = names(
             unit.delete_release(release, permit.at())
                 .await?
@@ -335,10 +388,10 @@ impl Registry {
 
     /// Deletes the file; its name is burned if readers saw it.
     pub async fn delete_file(&self, permit: Permit<DeleteFile>) -> Result<Removed, RemovalError> {
-        let DeleteFile { of, file } = permit.target();
+        let (of, file) = permit.target().found()?;
         let (project, _) = of.ids()?;
         let owners = notices::owners(&self.inner.storage, project).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
+        let mut unit = self.begin_removal(&permit, &of.project).await?;
         let deleted = unit
             .delete_file(file.id, permit.at())
             .await?
@@ -367,10 +420,10 @@ impl Registry {
         permit: Permit<DeleteProject>,
     ) -> Result<Removed, RemovalError> {
         let DeleteProject { project, reason } = permit.target();
-        let gone = || RemovalError::NoProject(project.normalized.clone());
-        let id = project.id().ok_or_else(gone)?;
+        let gone = || NoSuchProject(project.normalized.clone());
+        let id = project.existing()?.id;
         let owners = notices::owners(&self.inner.storage, id).await?;
-        let mut unit = permit.begin(&self.inner.storage).await?;
+        let mut unit = self.begin_removal(&permit, project).await?;
         let files = names(
             unit.delete_project(id, permit.at())
                 .await?
@@ -401,31 +454,31 @@ impl Registry {
         reason: &str,
     ) -> Result<OfRelease, RemovalError> {
         let reason = checked(reason)?;
-        let known = KnownProject::load(
-            &self.inner.storage,
-            &model::name::normalize(project),
-            caller,
-        )
-        .await?;
-        if known.row.is_none() {
-            return Err(RemovalError::NoProject(project.to_owned()));
-        }
-        let release = KnownRelease::load(
-            &self.inner.storage,
-            known.id(),
-            version,
-            self.inner.clock.now(),
-        )
-        .await?;
-        let of = OfRelease {
-            project: known,
+        let project = self.load_project(caller, project).await?;
+        let release = if project.hides_from_caller(caller) {
+            KnownRelease::absent(version.clone(), None)
+        } else {
+            let now = self.inner.clock.now();
+            KnownRelease::load(&self.inner.storage, project.id(), version, now).await?
+        };
+        Ok(OfRelease {
+            project,
             release,
             reason,
-        };
-        if of.release.row.is_some() {
-            Ok(of)
-        } else {
-            Err(of.gone())
+        })
+    }
+
+    /// Begins the unit of work, in which the project's status and the caller's role stay as they
+    /// were decided about.
+    async fn begin_removal<T>(
+        &self,
+        permit: &Permit<T>,
+        project: &KnownProject,
+    ) -> Result<UnitOfWork, RemovalError> {
+        let mut unit = permit.begin(&self.inner.storage).await?;
+        match still_holds(&mut unit, project).await? {
+            true => Ok(unit),
+            false => Err(RemovalError::Overtaken(project.normalized.clone())),
         }
     }
 

@@ -11,7 +11,7 @@
 
 use gate::Permit;
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Caller, UserId, Version};
+use model::{Action, Caller, Version};
 use storage::StorageError;
 use storage::files::FileRow;
 use storage::releases::StagedRelease;
@@ -68,11 +68,7 @@ impl Registry {
         version: &Version,
     ) -> Result<PublishRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(PublishRelease {
-            project,
-            release,
-            by: user_of(caller),
-        })
+        Ok(PublishRelease { project, release })
     }
 
     /// The same for rejecting.
@@ -83,11 +79,7 @@ impl Registry {
         version: &Version,
     ) -> Result<RejectRelease, StorageError> {
         let (project, release) = self.load_staged(caller, project, version).await?;
-        Ok(RejectRelease {
-            project,
-            release,
-            by: user_of(caller),
-        })
+        Ok(RejectRelease { project, release })
     }
 
     async fn load_staged(
@@ -102,8 +94,8 @@ impl Registry {
             caller,
         )
         .await?;
-        if caller.is_some() && project.role.is_none() {
-            // Without a role, whatever is there must not be able to show in the refusal.
+        if project.hides_from_caller(caller) {
+            // Whatever is there must not be able to show in the refusal.
             return Ok((project, KnownRelease::absent(version.clone(), None)));
         }
         let release = KnownRelease::load(
@@ -159,9 +151,7 @@ impl Registry {
     /// Whether the registry's limits let the staged files be published now: files join a
     /// release by being published, whenever they were uploaded.
     pub fn check_publish(&self, target: &PublishRelease) -> Result<(), StagingError> {
-        let PublishRelease {
-            project, release, ..
-        } = target;
+        let PublishRelease { project, release } = target;
         match release.closed_after_days(self.inner.config.max_release_age_days) {
             Some(days) => Err(StagingError::Closed {
                 project: project.normalized.clone(),
@@ -179,15 +169,11 @@ impl Registry {
         &self,
         permit: Permit<PublishRelease>,
     ) -> Result<Released, StagingError> {
-        let PublishRelease {
-            project,
-            release,
-            by,
-        } = permit.target();
+        let PublishRelease { project, release } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         self.check_publish(permit.target())?;
         let mut unit = permit.begin(&self.inner.storage).await?;
-        let holds = still_holds(&mut unit, project, *by).await?;
+        let holds = still_holds(&mut unit, project).await?;
         let published = unit.publish_release(release_id, permit.at()).await?;
         let files = exactly(project, release, holds, published)?;
         let event = AuditEvent {
@@ -214,14 +200,10 @@ impl Registry {
         &self,
         permit: Permit<RejectRelease>,
     ) -> Result<Released, StagingError> {
-        let RejectRelease {
-            project,
-            release,
-            by,
-        } = permit.target();
+        let RejectRelease { project, release } = permit.target();
         let (project_id, release_id) = staged_ids(project, release)?;
         let mut unit = permit.begin(&self.inner.storage).await?;
-        let holds = still_holds(&mut unit, project, *by).await?;
+        let holds = still_holds(&mut unit, project).await?;
         let rejected = unit.reject_release(release_id).await?;
         let files = exactly(project, release, holds, rejected.files)?;
         let event = AuditEvent {
@@ -240,10 +222,6 @@ impl Registry {
             files,
         })
     }
-}
-
-fn user_of(caller: Option<&Caller>) -> Option<UserId> {
-    caller.and_then(Caller::user).map(|user| user.id)
 }
 
 /// Names of the files, if they are those that were decided about and the decision still holds.

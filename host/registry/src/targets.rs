@@ -30,6 +30,8 @@ use crate::upload::submission::Submission;
 #[derive(Clone, Debug)]
 pub(crate) struct KnownProject {
     pub(crate) normalized: String,
+    /// Whose role on it that is; none on the command line.
+    pub(crate) by: Option<UserId>,
     pub(crate) row: Option<ProjectRow>,
     pub(crate) role: Option<Role>,
     pub(crate) settings: Value,
@@ -47,17 +49,22 @@ impl KnownProject {
         Ok(match found {
             Some(facts) => Self {
                 normalized: normalized.to_owned(),
+                by: user,
                 row: Some(facts.project),
                 role: facts.role,
                 settings: settings_value(facts.settings),
             },
-            None => Self::absent(normalized),
+            None => Self {
+                by: user,
+                ..Self::absent(normalized)
+            },
         })
     }
 
     pub(crate) fn absent(normalized: &str) -> Self {
         Self {
             normalized: normalized.to_owned(),
+            by: None,
             row: None,
             role: None,
             settings: Value::Object(Map::new()),
@@ -66,6 +73,20 @@ impl KnownProject {
 
     pub(crate) fn id(&self) -> Option<ProjectId> {
         self.row.as_ref().map(|row| row.id)
+    }
+
+    /// The project, for whom it was decided about: before that, that there is none is nobody's
+    /// business.
+    pub(crate) fn existing(&self) -> Result<&ProjectRow, NoSuchProject> {
+        self.row
+            .as_ref()
+            .ok_or_else(|| NoSuchProject(self.normalized.clone()))
+    }
+
+    /// Whether there is anything that the caller may learn from more than the project's name. The
+    /// command line may learn everything.
+    pub(crate) fn hides_from_caller(&self, caller: Option<&Caller>) -> bool {
+        caller.is_some() && self.role.is_none()
     }
 
     pub(crate) fn facts(&self) -> ProjectFacts<'_> {
@@ -82,21 +103,25 @@ impl KnownProject {
     }
 }
 
+/// There is no project of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no project '{0}'")]
+pub struct NoSuchProject(pub String);
+
 /// Whether status and role are still those that were decided about. Asked inside the unit
-/// of work, which keeps them so until it ends: a role that was taken away a moment ago
-/// gives nothing any more. `user` is none where no role was decided about.
+/// of work, which keeps them so until it ends: a role that was taken away a moment ago no
+/// longer gives anything. No role is decided about on the command line.
 pub(crate) async fn still_holds(
     unit: &mut UnitOfWork,
     project: &KnownProject,
-    user: Option<UserId>,
 ) -> Result<bool, StorageError> {
     let Some(row) = &project.row else {
         return Ok(false);
     };
-    let Some((status, role)) = unit.hold_project(row.id, user).await? else {
+    let Some((status, role)) = unit.hold_project(row.id, project.by).await? else {
         return Ok(false);
     };
-    Ok(status == row.status && (user.is_none() || role == project.role))
+    Ok(status == row.status && (project.by.is_none() || role == project.role))
 }
 
 /// `{policy: {setting: value}}`, as the gate reads it.
@@ -312,17 +337,20 @@ impl Target for UploadSomething {
     }
 }
 
-/// Read the list of projects or a project's pages.
+/// Read the list of projects, and what is said of all of them together.
 #[derive(Clone, Debug)]
-pub struct ReadIndex {
+pub struct ReadList(pub(crate) ());
+
+/// Read a project's pages.
+#[derive(Clone, Debug)]
+pub struct ReadProject {
     pub(crate) asker: Asker,
-    /// None for the list.
-    pub(crate) project: Option<ReadProject>,
+    pub(crate) project: SeenProject,
 }
 
 /// A project to be read, whether it exists for readers or not.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadProject {
+pub(crate) struct SeenProject {
     pub(crate) normalized: String,
     pub(crate) entry: Option<Arc<ProjectEntry>>,
     pub(crate) role: Option<Role>,
@@ -330,7 +358,7 @@ pub(crate) struct ReadProject {
 
 static NO_SETTINGS: Value = Value::Null;
 
-impl ReadProject {
+impl SeenProject {
     /// Nothing of it was looked up.
     pub(crate) fn unseen(normalized: &str) -> Self {
         Self {
@@ -356,10 +384,28 @@ impl ReadProject {
     }
 }
 
-impl Target for ReadIndex {
+impl ReadProject {
+    /// The name it has in addresses.
+    pub fn normalized(&self) -> &str {
+        &self.project.normalized
+    }
+
+    /// Its status; active if there is none that readers see.
+    pub fn status(&self) -> ProjectStatus {
+        self.project.facts().status
+    }
+}
+
+impl Target for ReadList {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::IndexRead)
+    }
+}
+
+impl Target for ReadProject {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts {
-            project: self.project.as_ref().map(ReadProject::facts),
+            project: Some(self.project.facts()),
             ..TargetFacts::of(Action::IndexRead)
         }
     }
@@ -368,7 +414,7 @@ impl Target for ReadIndex {
 /// Download a file or its metadata.
 #[derive(Clone, Debug)]
 pub struct DownloadFile {
-    pub(crate) project: ReadProject,
+    pub(crate) project: SeenProject,
     /// Position of the file in the project's entry; none if there is no such file.
     pub(crate) file: Option<usize>,
     /// The `.metadata` beside the file.
@@ -445,8 +491,6 @@ macro_rules! staged_release_targets {
         pub struct $name {
             pub(crate) project: KnownProject,
             pub(crate) release: KnownRelease,
-            /// Whose role was decided about; none on the command line.
-            pub(crate) by: Option<UserId>,
         }
 
         impl $name {
@@ -479,16 +523,17 @@ macro_rules! role_targets {
         #[derive(Clone, Debug)]
         pub struct $name {
             pub(crate) project: KnownProject,
-            pub(crate) user: UserId,
             pub(crate) user_name: UserName,
-            pub(crate) factors: Factors,
+            /// The user, if there is one, with their factors.
+            pub(crate) user: Option<(UserId, Factors)>,
             pub(crate) before: Option<Role>,
             pub(crate) after: Option<Role>,
         }
 
         impl Target for $name {
             fn facts(&self) -> TargetFacts<'_> {
-                let change = ChangeFacts::Role { user: self.user_name.as_written(), before: self.before, after: self.after, factors: self.factors };
+                let factors = self.user.map(|(_, factors)| factors).unwrap_or_default();
+                let change = ChangeFacts::Role { user: self.user_name.as_written(), before: self.before, after: self.after, factors };
                 TargetFacts { project: Some(self.project.facts()), change, ..TargetFacts::of(Action::$action) }
             }
         }

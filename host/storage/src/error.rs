@@ -50,6 +50,9 @@ pub enum Conflict {
     /// What the unit was [on behalf of](crate::UnitOfWork::on_behalf_of) ended before it was done.
     #[error("the session has ended")]
     SessionEnded,
+    /// What the unit was done [with](crate::UnitOfWork::with_token) was revoked before it was done.
+    #[error("the token was revoked")]
+    TokenRevoked,
     /// The unit was [decided under](crate::UnitOfWork::decided_under) a policy set in whose place
     /// another one came before it was done.
     #[error("the policy set that decided was replaced before this was done")]

@@ -147,11 +147,13 @@ impl UnitOfWork {
 
     /// Revokes a token for good. Returns whether it was live.
     pub async fn revoke_token(&mut self, id: TokenId, at: Timestamp) -> Result<bool> {
+        self.hold_token().await?;
         Ok(self.execute(&REVOKE, &[id.into(), at.into()]).await? == 1)
     }
 
     /// Revokes every live token of the user for good; how many.
     pub async fn revoke_tokens_of(&mut self, user: UserId, at: Timestamp) -> Result<u64> {
+        self.hold_token().await?;
         self.execute(&REVOKE_ALL, &[user.into(), at.into()]).await
     }
 

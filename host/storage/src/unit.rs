@@ -3,7 +3,7 @@
 use std::fmt;
 
 use model::audit::AuditEvent;
-use model::{ProjectId, SessionId};
+use model::{ProjectId, SessionId, TokenId};
 
 use crate::database::{Row, Transaction, Value};
 use crate::decisions::{self, DecisionRow};
@@ -32,6 +32,8 @@ pub struct UnitOfWork {
     pub(crate) mails: Vec<UnwrittenMail>,
     /// The session that must still live when this is committed.
     on_behalf_of: Option<SessionId>,
+    /// The token that must not be revoked until this is committed.
+    with_token: Option<TokenId>,
     /// The activation of a policy set that must still be the newest when this is committed.
     decided_under: Option<i64>,
     wrote: bool,
@@ -62,6 +64,11 @@ statements! {
         WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL",
         "SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
         WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR KEY SHARE OF sessions";
+    /// Whoever revokes the token waits until this transaction has ended, or was first.
+    HOLD_TOKEN = "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id
+        WHERE tokens.id = $1 AND tokens.revoked_at IS NULL AND users.disabled_at IS NULL AND users.deleted_at IS NULL",
+        "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id
+        WHERE tokens.id = $1 AND tokens.revoked_at IS NULL AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR SHARE OF tokens";
     /// Locks the row until the transaction ends: commits happen in the order of their
     /// revisions and serials, so whoever saw one has seen all below it.
     ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1, projects = projects + $3,
@@ -85,6 +92,7 @@ impl UnitOfWork {
             decisions: Vec::new(),
             mails: Vec::new(),
             on_behalf_of: None,
+            with_token: None,
             decided_under: None,
             wrote: false,
             broken: None,
@@ -96,6 +104,12 @@ impl UnitOfWork {
     /// change is first, and seen by whoever ends the session, or it is not made.
     pub fn on_behalf_of(&mut self, session: SessionId) {
         self.on_behalf_of = Some(session);
+    }
+
+    /// The unit fails with `Conflict::TokenRevoked` unless this token is valid until it is
+    /// committed, as [`on_behalf_of`](Self::on_behalf_of) does for a session.
+    pub fn with_token(&mut self, token: TokenId) {
+        self.with_token = Some(token);
     }
 
     /// The unit fails with `Conflict::PoliciesReplaced` unless this activation (a sequence; 0:
@@ -125,6 +139,17 @@ impl UnitOfWork {
         }
     }
 
+    /// The same for the token; before the unit itself revokes tokens, or else at the commit.
+    pub(crate) async fn hold_token(&mut self) -> Result<()> {
+        let Some(token) = self.with_token.take() else {
+            return Ok(());
+        };
+        match self.optional(&HOLD_TOKEN, &[token.into()]).await? {
+            Some(_) => Ok(()),
+            None => self.refuse(Conflict::TokenRevoked),
+        }
+    }
+
     /// Writes the decision that allowed the change into the log together with it.
     pub fn record_decision(&mut self, decision: DecisionRow) {
         self.decisions.push(decision);
@@ -147,6 +172,7 @@ impl UnitOfWork {
             }
         }
         let wrote = self.wrote || !self.mails.is_empty();
+        self.hold_token().await?;
         self.hold_session().await?;
         self.write_mails().await?;
         decisions::record(&mut self.transaction, &self.decisions).await?;

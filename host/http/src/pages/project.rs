@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use gate::Target as _;
 use model::{FileKind, ProjectStatus};
 use registry::index::{FileView, ProjectView, ReleaseView};
 
@@ -10,7 +9,7 @@ use super::layout::{Layout, pages};
 use crate::exchange::{Exchange, redirect};
 use crate::json_api::{making, quoted};
 use crate::problem::{Answer, Problem};
-use crate::reading::read_index;
+use crate::reading::read_named_project;
 
 /// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
 /// becomes an address.
@@ -91,18 +90,14 @@ fn version(exchange: &Exchange) -> String {
 }
 
 async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool) -> Answer {
-    let name = exchange.project();
-    let normalized = name.as_ref().map(|name| name.normalized());
     let registry = &exchange.app.registry;
-    let permit = read_index(&exchange, normalized).await?;
-    let status = permit
-        .target()
-        .facts()
-        .project
-        .map_or(ProjectStatus::Active, |project| project.status);
-    let Some(normalized) = normalized else {
+    let Ok(permit) = read_named_project(&exchange).await? else {
         return Err(not_found());
     };
+    let (normalized, status) = (
+        permit.target().normalized().to_owned(),
+        permit.target().status(),
+    );
     if !is_its_address || normalized != exchange.parameters.get("project") {
         let rest = version
             .map(|version| format!("{}/", quoted(&version)))
@@ -123,7 +118,7 @@ async fn page(exchange: Exchange, version: Option<String>, is_its_address: bool)
         view.name.clone()
     };
     let layout = exchange.layout(&title).with_copying();
-    let page = project_page(layout, &view, normalized, version.is_some(), status);
+    let page = project_page(layout, &view, &normalized, version.is_some(), status);
     exchange.render(&page)
 }
 

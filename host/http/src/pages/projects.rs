@@ -5,15 +5,15 @@ use std::time::Duration;
 use askama::Template;
 use axum::http::StatusCode;
 use gate::Permit;
-use registry::targets::ReadIndex;
-use storage::projects::ListedProject;
+use registry::index::ListedProject;
+use registry::targets::ReadList;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::layout::{Layout, day, pages};
 use crate::exchange::Exchange;
 use crate::json_api::quoted;
 use crate::problem::{Answer, Problem};
-use crate::reading::read_index;
+use crate::reading::read_list;
 
 /// Projects on one page.
 const PER_PAGE: u32 = 50;
@@ -77,30 +77,28 @@ pages!(Projects);
 
 /// `GET /projects/`: all of them, or with `?q=` those with this text in their name.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
-    let permit = read_index(&exchange, None).await?;
+    let permit = read_list(&exchange).await?;
     let text: String = exchange.query("q").trim().chars().take(MAX_TEXT).collect();
     let page = if text.is_empty() {
-        all(&exchange).await?
+        all(&exchange, permit).await?
     } else {
         found(&exchange, permit, text).await?
     };
     exchange.render(&page)
 }
 
-async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
-    let storage = exchange.app.registry.storage();
+async fn all(exchange: &Exchange, permit: Permit<ReadList>) -> Result<Projects, Problem> {
+    let registry = &exchange.app.registry;
     let after: String = exchange.query("after").chars().take(MAX_TEXT).collect();
-    let mut listed = storage
-        .list_projects(&after, PER_PAGE + 1)
+    let mut listed = registry
+        .projects_after(&permit, &after, PER_PAGE + 1)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let next = next_of(&mut listed, |last| {
         format!("/projects/?after={}", quoted(&last.normalized))
     });
-    let count = exchange
-        .app
-        .pages
-        .overview(&exchange.app)
+    let count = registry
+        .overview(&permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
         .count;
@@ -126,7 +124,7 @@ async fn all(exchange: &Exchange) -> Result<Projects, Problem> {
 
 async fn found(
     exchange: &Exchange,
-    permit: Permit<ReadIndex>,
+    permit: Permit<ReadList>,
     text: String,
 ) -> Result<Projects, Problem> {
     let page = exchange

@@ -15,14 +15,14 @@ use super::people::ProjectView;
 use super::places::Asker;
 use super::{Page, ReadError, making, project_json};
 use crate::Registry;
-use crate::targets::ReadIndex;
+use crate::targets::ReadProject;
 
 impl Registry {
     /// `/pypi/{project}/json`, or with `version` as it stands in the path
     /// `/pypi/{project}/{version}/json`; none is a 404.
     pub async fn json_page(
         &self,
-        permit: Permit<ReadIndex>,
+        permit: Permit<ReadProject>,
         version: Option<&str>,
     ) -> Result<Option<Page>, ReadError> {
         let Some(wanted) = Wanted::of(&permit, version) else {
@@ -69,7 +69,7 @@ impl Registry {
     /// What people are shown of a project or, with `version`, of one release; none is a 404.
     pub async fn project_view(
         &self,
-        permit: Permit<ReadIndex>,
+        permit: Permit<ReadProject>,
         version: Option<&str>,
     ) -> Result<Option<Arc<ProjectView>>, ReadError> {
         let Some(wanted) = Wanted::of(&permit, version) else {
@@ -167,8 +167,8 @@ struct Wanted {
 
 impl Wanted {
     /// None if there is no such thing that readers see.
-    fn of(permit: &Permit<ReadIndex>, version: Option<&str>) -> Option<Self> {
-        let entry = permit.target().project.as_ref()?.entry.clone()?;
+    fn of(permit: &Permit<ReadProject>, version: Option<&str>) -> Option<Self> {
+        let entry = permit.target().project.entry.clone()?;
         if !project_json::is_shown(entry.project.status) {
             return None;
         }

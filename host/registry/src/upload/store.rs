@@ -5,9 +5,9 @@ use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
 use model::{DecisionId, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp};
 use sha2::{Digest, Sha256};
-use storage::StorageError;
 use storage::files::NewFile;
 use storage::releases::NewRelease;
+use storage::{Conflict, StorageError};
 
 use super::bounds::{self, Stored};
 use super::new_project::create_project;
@@ -60,6 +60,10 @@ impl Registry {
             Ok(Written::Committed) => {}
             Ok(Written::Beyond(error)) => return Err(error),
             Ok(Written::Overtaken) => return Ok(Outcome::Overtaken(Box::new(upload))),
+            Err(error) if error.conflict() == Some(Conflict::TokenRevoked) => {
+                let message = "Invalid API Token: it was revoked during the upload.";
+                return Err(UploadError::with_status(403, "token-revoked", message));
+            }
             Err(error) if error.conflict().is_some() => {
                 // Which rule it was shows when everything is loaded and checked again.
                 tracing::debug!(%error, file = upload.submission.file_name, "upload overtaken");
@@ -134,7 +138,7 @@ impl Registry {
                 project
             }
             (None, Some(id)) => {
-                if !still_holds(&mut unit, &upload.project, upload.uploader).await? {
+                if !still_holds(&mut unit, &upload.project).await? {
                     return Ok(Written::Overtaken);
                 }
                 id

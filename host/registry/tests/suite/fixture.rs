@@ -17,7 +17,7 @@ use model::{
 };
 use policy_engine::{Compiler, Engine, EngineConfig};
 use registry::form::FormBuilder;
-use registry::index::{PageFormat, SimplePage};
+use registry::index::{ListPage, Page, PageFormat};
 use registry::spool::Spool;
 use registry::upload::{UploadError, Uploaded};
 use registry::{Registry, RegistryConfig};
@@ -48,24 +48,23 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    pub(crate) async fn of(page: SimplePage) -> Self {
-        match page {
-            SimplePage::Project(page) => Self {
-                body: whole(&page.body).await,
-                etag: page.etag.to_string(),
-                last_serial: page.last_serial,
-            },
-            SimplePage::List(page) => {
-                let (mut body, mut parts) = (Vec::new(), page.parts(false));
-                while let Some(part) = parts.next().await.unwrap() {
-                    body.extend_from_slice(&part);
-                }
-                Self {
-                    body: body.into(),
-                    etag: page.etag().to_owned(),
-                    last_serial: page.last_serial(),
-                }
-            }
+    pub(crate) async fn of(page: Page) -> Self {
+        Self {
+            body: whole(&page.body).await,
+            etag: page.etag.to_string(),
+            last_serial: page.last_serial,
+        }
+    }
+
+    async fn of_list(page: ListPage) -> Self {
+        let (mut body, mut parts) = (Vec::new(), page.parts(false));
+        while let Some(part) = parts.next().await.unwrap() {
+            body.extend_from_slice(&part);
+        }
+        Self {
+            body: body.into(),
+            etag: page.etag().to_owned(),
+            last_serial: page.last_serial(),
         }
     }
 }
@@ -118,6 +117,10 @@ impl Person {
             factors,
             staff: false,
         })
+    }
+
+    pub(crate) fn token_id(&self) -> TokenId {
+        self.token
     }
 
     /// As an upload client with an API token.
@@ -367,7 +370,6 @@ impl Fixture {
         let gate = self.gate.clone();
         let check = move |policy: &str, chosen: &serde_json::Value| {
             gate.check_owner_settings(policy, chosen)
-                .map_err(|errors| format!("{errors:?}"))
         };
         self.registry
             .configure_project(self.permit(target).await, check)
@@ -378,16 +380,18 @@ impl Fixture {
     /// A page of the Simple API as anybody reads it; none is a 404.
     pub(crate) async fn simple(&self, project: Option<&str>, format: PageFormat) -> Option<Read> {
         let caller = Caller::anonymous();
-        let target = self
-            .registry
-            .load_read_index(&caller, HERE, project)
+        let registry = &self.registry;
+        let Some(project) = project else {
+            let permit = self.decide(&caller, registry.list_to_read()).await.unwrap();
+            let list = registry.simple_list(permit, format).await.unwrap();
+            return Some(Read::of_list(list).await);
+        };
+        let target = registry
+            .load_read_project(&caller, HERE, project)
             .await
             .unwrap();
-        let page = self
-            .registry
-            .simple_page(self.decide(&caller, target).await.unwrap(), format)
-            .await
-            .unwrap()?;
+        let permit = self.decide(&caller, target).await.unwrap();
+        let page = registry.simple_page(permit, format).await.unwrap()?;
         Some(Read::of(page).await)
     }
 
@@ -421,7 +425,7 @@ impl Fixture {
         let caller = Caller::anonymous();
         let target = self
             .registry
-            .load_read_index(&caller, HERE, Some(project))
+            .load_read_project(&caller, HERE, project)
             .await
             .unwrap();
         let page = self

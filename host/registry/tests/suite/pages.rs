@@ -51,9 +51,7 @@ async fn every_spelling_of_a_version_is_one_page() {
     let (fixture, _) = published().await;
     let page = async |version: &str| {
         let caller = Caller::anonymous();
-        let target = fixture
-            .registry
-            .load_read_index(&caller, HERE, Some("sample"));
+        let target = fixture.registry.load_read_project(&caller, HERE, "sample");
         let permit = fixture
             .decide(&caller, target.await.unwrap())
             .await
@@ -228,11 +226,7 @@ async fn projects_are_found_by_their_name_the_most_alike_first() {
     }
     let found = async |text: &str, skip: usize| {
         let caller = Caller::anonymous();
-        let target = fixture
-            .registry
-            .load_read_index(&caller, HERE, None)
-            .await
-            .unwrap();
+        let target = fixture.registry.list_to_read();
         let permit = fixture.decide(&caller, target).await.unwrap();
         let found = fixture
             .registry
@@ -261,22 +255,6 @@ async fn projects_are_found_by_their_name_the_most_alike_first() {
     ] {
         assert_eq!(found(nothing, 0).await, [""; 0], "{nothing}");
     }
-    // A permit for one project is none for the list.
-    let caller = Caller::anonymous();
-    let target = fixture
-        .registry
-        .load_read_index(&caller, HERE, Some("demo"))
-        .await
-        .unwrap();
-    let permit = fixture.decide(&caller, target).await.unwrap();
-    assert_eq!(
-        fixture
-            .registry
-            .find_projects(permit, "demo", 0, 3)
-            .await
-            .unwrap(),
-        []
-    );
 }
 
 #[tokio::test]
@@ -447,7 +425,7 @@ async fn an_anonymous_read_of_a_cached_page_asks_the_database_nothing() {
     fixture.registry.storage().close().await;
     let target = fixture
         .registry
-        .load_read_index(&caller, HERE, Some("sample"))
+        .load_read_project(&caller, HERE, "sample")
         .await
         .unwrap();
     let page = fixture
@@ -463,7 +441,7 @@ async fn an_anonymous_read_of_a_cached_page_asks_the_database_nothing() {
     assert!(
         fixture
             .registry
-            .load_read_index(&caller, HERE, Some("other"))
+            .load_read_project(&caller, HERE, "other")
             .await
             .is_err()
     );

@@ -185,6 +185,7 @@ pub(crate) async fn run(command: ProjectCommand, line: &CommandLine) -> anyhow::
                 .registry
                 .load_set_status(None, &project, status.into(), reason.as_deref())
                 .await?;
+            target.check()?;
             line.registry
                 .set_project_status(line.permit(target).await?)
                 .await?;
@@ -332,10 +333,12 @@ async fn change_role(
                 .registry
                 .load_grant_role(None, project, user, role)
                 .await?;
+            target.check()?;
             line.registry.grant_role(line.permit(target).await?).await?
         }
         None => {
             let target = line.registry.load_revoke_role(None, project, user).await?;
+            target.check()?;
             Some(
                 line.registry
                     .revoke_role(line.permit(target).await?)
@@ -440,17 +443,8 @@ async fn configure(
         .registry
         .load_configure(None, project, policy, chosen.clone())
         .await?;
-    let check = |policy: &str, form: &Value| {
-        set.check_owner_settings(policy, form)
-            .map(|_| ())
-            .map_err(|errors| {
-                errors
-                    .iter()
-                    .map(|error| problem(&error.setting, &error.message))
-                    .collect::<Vec<_>>()
-                    .join("; ")
-            })
-    };
+    target.check()?;
+    let check = |policy: &str, form: &Value| set.check_owner_settings(policy, form).map(drop);
     line.registry
         .configure_project(line.permit(target).await?, check)
         .await?;
@@ -515,15 +509,6 @@ fn laid_over(mut earlier: Map<String, Value>, now: Map<String, Value>) -> Map<St
     earlier
 }
 
-/// What is wrong with one setting, or with all of them when no name is given.
-fn problem(setting: &str, message: &str) -> String {
-    if setting.is_empty() {
-        message.to_owned()
-    } else {
-        format!("{setting}: {message}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -537,12 +522,6 @@ mod tests {
             laid_over(earlier, now),
             map(json!({ "second-factor": true, "project-tokens-only": true }))
         );
-    }
-
-    #[test]
-    fn a_problem_names_its_setting_if_it_has_one() {
-        assert_eq!(problem("mode", "must be a word"), "mode: must be a word");
-        assert_eq!(problem("", "no such policy"), "no such policy");
     }
 
     #[test]

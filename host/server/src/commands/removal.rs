@@ -91,6 +91,7 @@ pub(crate) async fn run(command: FileCommand, line: &CommandLine) -> anyhow::Res
                 .registry
                 .load_delete_file(None, &file, &why.reason)
                 .await?;
+            target.check()?;
             why.confirm(&format!("the file {file}"))?;
             let removed = line
                 .registry
@@ -115,6 +116,7 @@ pub(crate) async fn yank(line: &CommandLine, of: ReleaseAndReason) -> anyhow::Re
         .registry
         .load_yank(None, &project, &version, &why.reason)
         .await?;
+    target.check()?;
     line.registry
         .yank_release(line.permit(target).await?)
         .await?;
@@ -137,6 +139,7 @@ pub(crate) async fn unyank(line: &CommandLine, of: ReleaseAndReason) -> anyhow::
         .registry
         .load_unyank(None, &project, &version, &why.reason)
         .await?;
+    target.check()?;
     line.registry
         .unyank_release(line.permit(target).await?)
         .await?;
@@ -159,6 +162,7 @@ pub(crate) async fn delete_release(
         .registry
         .load_delete_release(None, &project, &version, &why.reason)
         .await?;
+    target.check()?;
     why.confirm(&format!("release {version} of {project}"))?;
     let removed = line
         .registry
@@ -180,6 +184,7 @@ pub(crate) async fn delete_project(
         .registry
         .load_delete_project(None, &project, &why.reason)
         .await?;
+    target.check()?;
     why.confirm(&format!("the project {project} with all its releases"))?;
     let removed = line
         .registry
