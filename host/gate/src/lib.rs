@@ -17,6 +17,7 @@
 //! Invariant: only this crate makes a `Permit`. Its fields are private and it has no
 //! constructor outside [`Gate::decide`].
 
+pub mod activations;
 pub mod attempt;
 pub mod break_glass;
 pub mod context;
@@ -34,15 +35,16 @@ mod set_aside;
 pub mod target;
 mod token_use;
 
+pub use activations::{
+    Activated, ApplySet, Candidate, LockedOut, RollBack, RollBackError, activate_first,
+    activate_watched, apply, roll_back,
+};
 pub use attempt::{Attempt, Method};
 pub use break_glass::break_glass;
 pub use decide::{Gate, GateConfig, ServerIdentity};
 pub use generations::{Activation, Generation, InstallError, load_set, read_set, silent_since};
 pub use judgement::{Judgement, Lockout};
-pub use package::{
-    PackageError, SetPackage, VerifiedPackage, request_activation, request_watched_activation,
-    stored_spec,
-};
+pub use package::{PackageError, SetPackage, VerifiedPackage, stored_spec};
 pub use permit::Permit;
 pub use recorder::{Recorder, RecorderConfig, actor_of};
 pub use refusal::{Reason, Refusal, RefusalKind};

@@ -9,7 +9,7 @@ use model::{ModuleDigest, Timestamp};
 use policy_engine::{PolicySet, SetSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use storage::policies::{ActivationKind, NewActivation, NewModule, NewPolicySet};
+use storage::policies::{NewModule, NewPolicySet};
 use storage::{Storage, StorageError};
 
 use crate::generations::{InstallError, assemble};
@@ -190,81 +190,6 @@ impl VerifiedPackage {
         unit.commit(&event).await?;
         u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
     }
-}
-
-/// Asks all servers on the database to make set `number` the active one; returns the
-/// activation's sequence. `portcullis policy status` tells when they have.
-pub async fn request_activation(
-    storage: &Storage,
-    number: u64,
-    actor: &Actor,
-    at: Timestamp,
-    kind: ActivationKind,
-    reason: &str,
-) -> Result<i64, StorageError> {
-    activate(storage, number, actor, at, kind, reason, None).await
-}
-
-/// The same for a set from a watched folder, only while `expected` (the sequence of an
-/// activation, 0: none) is in force; `Conflict::Raced` if it no longer is. So of several
-/// servers that watch the same folder one makes the set the active one.
-pub async fn request_watched_activation(
-    storage: &Storage,
-    number: u64,
-    at: Timestamp,
-    folder: &str,
-    expected: i64,
-) -> Result<i64, StorageError> {
-    activate(
-        storage,
-        number,
-        &Actor::System,
-        at,
-        ActivationKind::Watch,
-        folder,
-        Some(expected),
-    )
-    .await
-}
-
-async fn activate(
-    storage: &Storage,
-    number: u64,
-    actor: &Actor,
-    at: Timestamp,
-    kind: ActivationKind,
-    reason: &str,
-    expected: Option<i64>,
-) -> Result<i64, StorageError> {
-    let set_number =
-        i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))?;
-    let mut unit = storage.begin().await?;
-    let sequence = unit
-        .activate_policy_set(
-            &NewActivation {
-                set_number,
-                at,
-                by: None,
-                kind,
-                reason,
-            },
-            expected,
-        )
-        .await?;
-    let what = match kind {
-        ActivationKind::Rollback => EventKind::PolicySetRolledBack,
-        ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => {
-            EventKind::PolicySetActivated
-        }
-    };
-    unit.commit(&event(
-        what,
-        actor,
-        at,
-        serde_json::json!({ "set": number, "reason": reason }),
-    ))
-    .await?;
-    Ok(sequence)
 }
 
 fn event(kind: EventKind, actor: &Actor, at: Timestamp, detail: serde_json::Value) -> AuditEvent {

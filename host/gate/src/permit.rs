@@ -1,7 +1,7 @@
 //! The value that proves a decision allowed exactly this.
 
 use model::audit::Actor;
-use model::{Assurance, DecisionId, SessionId, Timestamp, TokenId};
+use model::{Assurance, DecisionId, SessionId, Timestamp, TokenId, UserId};
 use storage::decisions::DecisionRow;
 use storage::{Storage, StorageError, UnitOfWork};
 
@@ -101,6 +101,14 @@ impl<T> Permit<T> {
     /// Who acts, for the audit event of the change.
     pub fn actor(&self) -> &Actor {
         &self.grant.actor
+    }
+
+    /// The user who acts, if it is one.
+    pub fn user(&self) -> Option<UserId> {
+        match self.grant.actor {
+            Actor::Caller { user, .. } => user,
+            Actor::CommandLine { .. } | Actor::System => None,
+        }
     }
 
     /// The session that it was permitted to, if it was one.

@@ -2,6 +2,8 @@
 //!
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
+#[path = "decide/activating.rs"]
+mod activating;
 #[path = "decide/narrowing.rs"]
 mod narrowing;
 #[path = "decide/reading.rs"]
@@ -27,7 +29,7 @@ use policy_engine::Grade;
 use storage::Storage;
 use storage::audit::AuditFilter;
 use storage::decisions::DecisionFilter;
-use storage::policies::{ActivationKind, NewPolicySet};
+use storage::policies::NewPolicySet;
 use storage::users::NewUser;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -51,10 +53,7 @@ impl Fixture {
         .await
         .unwrap();
         storage.migrate().await.unwrap();
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
-            policy_engine::Compiler::InProcess,
-        ))
-        .unwrap();
+        let engine = engine();
         let recorder = Recorder::start(
             storage.clone(),
             RecorderConfig {
@@ -89,10 +88,7 @@ impl Fixture {
     }
 
     async fn store(&self, package: SetPackage) -> u64 {
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
-            policy_engine::Compiler::InProcess,
-        ))
-        .unwrap();
+        let engine = engine();
         package
             .verify(&engine)
             .unwrap_or_else(|error| panic!("{error}"))
@@ -117,6 +113,11 @@ impl Fixture {
     ) -> Result<gate::Permit<Thing>, gate::Refusal> {
         self.gate.decide(&self.begin(), caller, target).await
     }
+}
+
+fn engine() -> policy_engine::Engine {
+    let config = policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess);
+    policy_engine::Engine::new(config).unwrap()
 }
 
 fn package(set: &str) -> SetPackage {
@@ -765,16 +766,9 @@ impl Fixture {
 
     /// Activates a set as another process does, which this server has not noticed.
     async fn activate(&self, number: u64) {
-        gate::request_activation(
-            self.gate.storage(),
-            number,
-            &Actor::System,
-            NOW,
-            ActivationKind::Apply,
-            "test",
-        )
-        .await
-        .unwrap();
+        gate::activate_first(self.gate.storage(), number, NOW)
+            .await
+            .unwrap();
     }
 }
 
@@ -1032,16 +1026,9 @@ async fn a_set_that_several_servers_store_at_once_is_one_set() {
 async fn an_activation_asked_for_by_another_process_is_followed() {
     let fixture = Fixture::with("default").await;
     let strict = fixture.store(package("strict")).await;
-    gate::request_activation(
-        fixture.gate.storage(),
-        strict,
-        &Actor::System,
-        NOW,
-        ActivationKind::Apply,
-        "test",
-    )
-    .await
-    .unwrap();
+    gate::activate_first(fixture.gate.storage(), strict, NOW)
+        .await
+        .unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let gate = fixture.gate.clone();
     let following =

@@ -5,11 +5,26 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
-use model::address::neighbourhood;
+use model::address::{NETWORK_BITS, SUBSCRIBER_BITS, neighbourhood, network_of};
+use model::limit::WIDER_NETWORK;
 
-/// How many there are from each address; neighbours in IPv6 count together.
+/// How many there are from each address; neighbours in IPv6 count together, and a wider network
+/// of it as few addresses.
 #[derive(Clone, Default)]
-pub(crate) struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(crate) struct Crowd(Arc<Mutex<HashMap<Network, usize>>>);
+
+/// A network and its bits.
+type Network = (IpAddr, u32);
+
+/// Those that an address counts in, each with how many times one address it may be.
+fn networks(address: IpAddr) -> impl Iterator<Item = (Network, usize)> {
+    let neighbours = ((neighbourhood(address), SUBSCRIBER_BITS), 1);
+    let wider = address.to_canonical().is_ipv6().then(|| {
+        let network = (network_of(address, NETWORK_BITS), NETWORK_BITS);
+        (network, WIDER_NETWORK.length())
+    });
+    std::iter::once(neighbours).chain(wider)
+}
 
 /// One of an address, for as long as it lives.
 pub(crate) struct InCrowd(Option<(Crowd, IpAddr, usize)>);
@@ -34,14 +49,18 @@ impl Crowd {
         address: IpAddr,
         most: usize,
     ) -> Option<InCrowd> {
-        let address = neighbourhood(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.get(&address).copied().unwrap_or(0);
-        // One of anything has room, however heavy it is.
-        if count > 0 && count.saturating_add(weight) > most {
-            return None;
+        for (network, times) in networks(address) {
+            let count = counts.get(&network).copied().unwrap_or(0);
+            // One of anything has room, however heavy it is.
+            if count > 0 && count.saturating_add(weight) > most.saturating_mul(times) {
+                return None;
+            }
         }
-        counts.insert(address, count.saturating_add(weight));
+        for (network, _) in networks(address) {
+            let count = counts.entry(network).or_default();
+            *count = count.saturating_add(weight);
+        }
         Some(InCrowd(Some((self.clone(), address, weight))))
     }
 }
@@ -70,10 +89,12 @@ impl Drop for InCrowd {
             return;
         };
         let mut counts = crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= weight;
-            if *count == 0 {
-                counts.remove(&address);
+        for (network, _) in networks(address) {
+            if let Some(count) = counts.get_mut(&network) {
+                *count = count.saturating_sub(weight);
+                if *count == 0 {
+                    counts.remove(&network);
+                }
             }
         }
     }
@@ -96,7 +117,7 @@ mod tests {
             })
         };
         let (first, second) = (wait(), wait());
-        while crowd.0.lock().unwrap().get(&address) != Some(&2) {
+        while crowd.0.lock().unwrap().get(&(address, SUBSCRIBER_BITS)) != Some(&2) {
             tokio::task::yield_now().await;
         }
         assert_eq!(wait().await.unwrap(), None);
@@ -142,6 +163,23 @@ mod tests {
         drop(first);
         assert!(crowd.enter(address, 2).is_some());
         drop(second);
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_wider_network_of_ipv6_has_as_many_as_few_addresses() {
+        let crowd = Crowd::default();
+        let address = |number: u16| {
+            let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 7, number, 0, 0, 0, 1);
+            IpAddr::from(address)
+        };
+        let most = 2 * WIDER_NETWORK.length();
+        let enter = |number: u16| crowd.enter(address(number), 2);
+        let all: Vec<_> = (0..most as u16).map_while(enter).collect();
+        assert_eq!(all.len(), most);
+        assert!(enter(1000).is_none() && crowd.enter([192, 0, 2, 1].into(), 2).is_some());
+        drop(all);
+        assert!(enter(1000).is_some());
         assert!(crowd.0.lock().unwrap().is_empty());
     }
 }

@@ -261,6 +261,11 @@ impl Exchange {
         see_other(&self.app, path)
     }
 
+    /// Whether this is refused whatever policies say: then nothing has to be loaded for them.
+    pub(crate) fn is_refused_by_the_core(&self, target: &impl Target) -> bool {
+        gate::core_rules::check(self.attempt.at, &self.caller, &target.facts()).is_err()
+    }
+
     /// Where the request comes from.
     pub(crate) fn address(&self) -> IpAddr {
         self.attempt.remote_address
@@ -310,6 +315,16 @@ impl Exchange {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", message)
                     .remedy("Try again in a few seconds.", None)
                     .retry_after(5)
+            }
+            ReadError::TooManySearches => {
+                let message = "Too many people search at the moment.";
+                Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too-many-searches",
+                    message,
+                )
+                .remedy("Try again in a few seconds.", None)
+                .retry_after(5)
             }
             error => self.unavailable(error),
         }

@@ -1,11 +1,11 @@
-//! Decisions about reads: what is to be read is looked up, then decided about.
+//! Decisions about reads. What a decision needs is looked up, then decided about, and only then
+//! is anything loaded that is large or has to be made.
 //!
 //! Invariant: for a caller whom the set that serves never lets read, whatever there is, nothing is
-//! looked up before that is said. So how long a refusal takes tells a stranger to a registry of
-//! members nothing of what it has.
+//! looked up before that is said; and for a token that is not for a project one row. So how long a
+//! refusal takes tells nobody what there is.
 
 use gate::{Permit, Target};
-use registry::index::ReadError;
 use registry::targets::{DownloadFile, ReadList, ReadProject};
 
 use crate::exchange::Exchange;
@@ -22,12 +22,10 @@ pub(crate) async fn read_project(
     normalized: &str,
 ) -> Result<Permit<ReadProject>, Problem> {
     let (registry, address) = (&exchange.app.registry, exchange.address());
-    decide(
-        exchange,
-        registry.unseen_project(address, normalized),
-        registry.load_read_project(&exchange.caller, address, normalized),
-    )
-    .await
+    refuse_unseen(exchange, registry.unseen_project(address, normalized)).await?;
+    let target = registry.load_read_project(&exchange.caller, address, normalized);
+    let target = target.await.map_err(|error| exchange.not_read(error))?;
+    exchange.decide(target).await
 }
 
 /// The project that the path names. A name that no project can have is decided about like the
@@ -51,24 +49,24 @@ pub(crate) async fn read_file(
     name: &str,
 ) -> Result<Permit<DownloadFile>, Problem> {
     let registry = &exchange.app.registry;
-    decide(
-        exchange,
-        registry.unseen_download(name),
-        registry.load_download(&exchange.caller, exchange.address(), digest, name),
-    )
-    .await
+    refuse_unseen(exchange, registry.unseen_download(name)).await?;
+    let target = registry.load_download(&exchange.caller, digest, name);
+    let target = target.await.map_err(|error| exchange.not_read(error))?;
+    // A token that is not for this project has none of its files looked up.
+    if exchange.is_refused_by_the_core(&target) {
+        return exchange.decide(target).await;
+    }
+    let target = registry.with_file(target, exchange.address());
+    let target = target.await.map_err(|error| exchange.not_read(error))?;
+    exchange.decide(target).await
 }
 
-async fn decide<T: Target>(
-    exchange: &Exchange,
-    unseen: T,
-    load: impl Future<Output = Result<T, ReadError>>,
-) -> Result<Permit<T>, Problem> {
+/// Decides about what nobody looked at, where the set refuses it whatever it is.
+async fn refuse_unseen<T: Target>(exchange: &Exchange, unseen: T) -> Result<(), Problem> {
     let gate = &exchange.app.gate;
     if gate.never_permits(unseen.facts().action, exchange.caller.credential) {
         // Permitted all the same if the set was replaced just now: then it is looked up.
         drop(exchange.decide(unseen).await?);
     }
-    let target = load.await.map_err(|error| exchange.not_read(error))?;
-    exchange.decide(target).await
+    Ok(())
 }

@@ -14,6 +14,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use gate::{Page, Reason, RefusalKind};
+use model::limit::bytes_in_words;
 use model::{Action, Principal, limit};
 use registry::form::{FilePart, FormBuilder};
 use registry::spool::{Spool, SpoolError};
@@ -336,7 +337,7 @@ async fn no_place(exchange: &Exchange, none: NoPlace) -> Problem {
 fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
     match error {
         SpoolError::FarTooLarge { limit } => {
-            let message = format!("File too large. Limit is {} MB.", limit >> 20);
+            let message = format!("File too large. Limit is {}.", bytes_in_words(limit));
             Problem::new(StatusCode::BAD_REQUEST, "file-too-large", message)
         }
         error @ SpoolError::Io(_) => exchange.unavailable(error),

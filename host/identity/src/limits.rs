@@ -7,7 +7,7 @@ mod counting;
 use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
-use model::address::{neighbourhood, network_of};
+use model::address::{NETWORK_BITS, neighbourhood, network_of};
 use model::limit::{self, Rate, Window};
 use model::{Factor, SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
@@ -480,7 +480,7 @@ fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
     if address.is_ipv6() {
         counter.windows.extend(
             Counter::new(
-                &format!("{what}:network:{}", network_of(address, 48)),
+                &format!("{what}:network:{}", network_of(address, NETWORK_BITS)),
                 &times(limits, WIDER),
             )
             .windows,

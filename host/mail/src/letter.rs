@@ -163,6 +163,9 @@ mod tests {
             MailField::Version => "1.0",
             MailField::What => "release 2 was deleted",
             MailField::Role => "maintainer",
+            MailField::Listed => {
+                r#"[{"kind":"content-removed","project":"sample","what":"it was deleted","reason":"malware"}]"#
+            }
             MailField::Actor => "bert",
             MailField::Changes => "token-created=10 email-removed=2",
         }
@@ -189,6 +192,7 @@ mod tests {
                 value(field).replace('.', "[.]").replace('@', "[@]")
             }
             MailField::Changes => "API tokens created".to_owned(),
+            MailField::Listed => "sample: it was deleted. Reason: malware".to_owned(),
             MailField::Version => "1[.]0".to_owned(),
             _ => value(field).to_owned(),
         }

@@ -5,6 +5,11 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Bits of an IPv6 network that one subscriber has whole, with all its addresses.
 pub const SUBSCRIBER_BITS: u32 = 64;
 
+/// Bits of an IPv6 network that one customer is given at most, for as many networks of
+/// [`SUBSCRIBER_BITS`] as they like: it may do what a few of those may
+/// ([`crate::limit::WIDER_NETWORK`]).
+pub const NETWORK_BITS: u32 = 48;
+
 /// What one person easily has many of counts as one: an IPv6 network of so many bits. An IPv4
 /// address stays as it is, also where it is written as one of IPv6.
 pub fn network_of(address: IpAddr, bits: u32) -> IpAddr {

@@ -117,6 +117,11 @@ impl From<Span> for Bound {
 }
 
 /// In words for people: `100 MiB`, `120 in a minute, 10000 in a day`.
+/// A number of bytes as limits say it: `100 MiB`.
+pub fn bytes_in_words(bytes: u64) -> String {
+    Bound::Bytes(Bytes(bytes)).to_string()
+}
+
 impl fmt::Display for Bound {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -334,7 +339,8 @@ table! {
         LARGE_PAGES_PER_ADDRESS: Bytes = 128 << 20, "the same of one address, each page as often as it is read", beyond "503";
         UPLOAD_WAIT: Span = 30_000, "how long an upload waits for a place of its uploader, and then for one of all", beyond "429, or 503";
         UPLOADS_WAITING: Count = 32, "uploads of one user that wait for a place", beyond "429";
-        SEARCHES_AT_ONCE: Count = 4, "searches", beyond "wait 3 seconds, then 503";
+        SEARCHES_AT_ONCE: Count = 4, "searches", beyond "wait, addresses by turns";
+        SEARCH_WAIT: Span = 3_000, "how long each of them waits", beyond "503";
         LONG_BODIES_AT_ONCE: Count = 64, "bodies of more than 64 KiB that publish or reject a release", beyond "wait";
         LONG_BODIES_PER_ADDRESS: Count = 4, "the same from one address, those that wait included", beyond "503";
         LONG_BODY_WAIT: Span = 20_000, "how long such a body waits", beyond "503";
@@ -370,6 +376,8 @@ table! {
         DEVICE_MAILS_PER_ADDRESS: Rate = &[per(HOUR, 4), per(DAY, 10)], "the same for one account, asked for from one address", beyond "429";
         DEVICE_MAILS_PER_ACCOUNT: Rate = &[per(HOUR, 30), per(DAY, 100)], "the same for one account from everywhere", beyond "429";
         CHANGE_MAILS: Rate = &[per(HOUR, 5)], "mails about changes to one account that go to one address at once, and the first of each kind", beyond "counted in one mail every 15 minutes";
+        PROJECT_MAILS: Rate = &[per(HOUR, 30)], "mails about releases that wait to be published, and apart from them about removals by operators, that go to one address at once", beyond "listed in that mail";
+        LISTED_CHANGES: Count = 50, "changes on projects that such a mail lists", beyond "counted";
         RECOVERIES_PER_ACCOUNT: Rate = &[per(DAY, 3)], "recoveries of one account that staff start in the browser", beyond "429";
         RECOVERIES_PER_STAFF: Rate = &[per(HOUR, 20)], "recoveries that one of the staff starts in the browser", beyond "429";
     }

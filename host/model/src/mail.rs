@@ -1,6 +1,8 @@
 //! What people are told by mail. One list of mails and of the words they are filled with;
 //! `mail` has a template for each, and the outbox keeps them until they are sent.
 
+use std::collections::BTreeMap;
+
 crate::project::words! {
     /// Which mail it is.
     MailKind {
@@ -114,6 +116,8 @@ crate::project::words! {
         Actor = "actor",
         /// How many mails of which kinds this one stands for: `token-created=10 email-removed=2`.
         Changes = "changes",
+        /// Mails that are listed in one, as [`Mail::as_listed`] writes them.
+        Listed = "listed",
     }
 }
 
@@ -156,13 +160,13 @@ impl MailKind {
             Self::ReleaseStaged => &[UserName, Project, Version, Actor, At],
             Self::ContentRemoved => &[UserName, Project, What, Reason, At],
             Self::Invitation => &[UserName, Link, LinkLifetime],
-            Self::ChangesGathered => &[Changes, At],
+            Self::ChangesGathered => &[Changes, Listed, At],
             Self::Test => &[At],
         }
     }
 
     /// Whether several of them may become one [`Self::ChangesGathered`]: they say what happened, and
-    /// the account's history says it too. Never one that holds a link or that ends an account, nor
+    /// the account's history says it too, or that mail does ([`Self::is_listed`]). Never one that holds a link or that ends an account, nor
     /// one that something else bounds: those that are asked for (`identity::Limits`), a password
     /// that is known from a breach (once an hour), one that was reset (by a mailed link).
     pub fn can_be_gathered(self) -> bool {
@@ -202,6 +206,24 @@ impl MailKind {
         }
     }
 
+    /// Whether the mail that gathers them says of each what it was: no history of the account does,
+    /// since somebody else did it to a project.
+    pub fn is_listed(self) -> bool {
+        matches!(
+            self,
+            Self::RoleChanged
+                | Self::CollaboratorChanged
+                | Self::ReleaseStaged
+                | Self::ContentRemoved
+        )
+    }
+
+    /// Whether it has a bound of its own, in whose way no other mail is: somebody waits for an
+    /// answer to it, or nothing else tells.
+    pub fn has_own_bound(self) -> bool {
+        matches!(self, Self::ReleaseStaged | Self::ContentRemoved)
+    }
+
     /// The kinds in a [`MailField::Changes`], and how many of each.
     pub fn gathered_in(changes: &str) -> impl Iterator<Item = (Self, u64)> {
         changes.split(' ').filter_map(|entry| {
@@ -210,6 +232,9 @@ impl MailKind {
         })
     }
 }
+
+/// What stands for the kind of a listed mail; no field has this name.
+const KIND: &str = "kind";
 
 /// A mail, before it has an addressee.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +261,38 @@ impl Mail {
             kind,
             fields: kind.fields().iter().map(word).collect(),
         }
+    }
+
+    /// The mails that this one lists, those of its [`MailField::Listed`].
+    pub fn listed(&self) -> Vec<Mail> {
+        let listed: Vec<BTreeMap<String, String>> =
+            serde_json::from_str(self.field(MailField::Listed)).unwrap_or_default();
+        let mail = |words: BTreeMap<String, String>| {
+            let kind = MailKind::from_word(words.get(KIND)?)?;
+            let field = |field: &MailField| {
+                let word = words.get(field.as_str()).cloned().unwrap_or_default();
+                (*field, word)
+            };
+            Some(Mail {
+                kind,
+                fields: kind.fields().iter().map(field).collect(),
+            })
+        };
+        listed.into_iter().filter_map(mail).collect()
+    }
+
+    /// A word of [`MailField::Listed`]: these mails.
+    pub fn as_listed(mails: &[Mail]) -> String {
+        let words = |mail: &Mail| {
+            let fields = mail
+                .fields
+                .iter()
+                .map(|(field, word)| (field.as_str().to_owned(), word.clone()));
+            std::iter::once((KIND.to_owned(), mail.kind.as_str().to_owned()))
+                .chain(fields)
+                .collect::<BTreeMap<_, _>>()
+        };
+        serde_json::json!(mails.iter().map(words).collect::<Vec<_>>()).to_string()
     }
 
     /// A word; empty if the mail has none of this name.
@@ -276,6 +333,32 @@ mod tests {
             read,
             [(MailKind::TokenCreated, 10), (MailKind::EmailAdded, 2)]
         );
+    }
+
+    #[test]
+    fn listed_mails_read_back() {
+        let word = |field: MailField, word: &str| (field, word.to_owned());
+        let mails = [Mail::new(
+            MailKind::ContentRemoved,
+            [
+                word(MailField::UserName, "ana"),
+                word(MailField::Project, "demo"),
+                word(MailField::What, "it was \"deleted\""),
+                word(MailField::Reason, "malware"),
+                word(MailField::At, "2026-01-05T12:00:00Z"),
+            ],
+        )];
+        let gathering = Mail::new(
+            MailKind::ChangesGathered,
+            [
+                word(MailField::Changes, "content-removed=1"),
+                word(MailField::Listed, &Mail::as_listed(&mails)),
+                word(MailField::At, "2026-01-05T12:00:00Z"),
+            ],
+        );
+        assert_eq!(gathering.listed(), mails);
+        assert_eq!(mails[0].listed(), []);
+        assert!(MailField::ALL.iter().all(|field| field.as_str() != KIND));
     }
 
     #[test]

@@ -148,9 +148,12 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
             crate::metadata::checks::excerpt(path)
         ))
     };
-    if path.is_empty() || path.len() > MAX_PATH_BYTES {
-        return Err(ArchiveError::archive(format!(
-            "An entry has a path that is empty or longer than {MAX_PATH_BYTES} bytes."
+    if path.is_empty() {
+        return Err(ArchiveError::archive("An entry has an empty path."));
+    }
+    if path.len() > MAX_PATH_BYTES {
+        return Err(invalid(&format!(
+            "has a path longer than {MAX_PATH_BYTES} bytes"
         )));
     }
     if path.chars().any(char::is_control) {

@@ -10,7 +10,7 @@ use storage::StorageError;
 use crate::Registry;
 use crate::index::ReadError;
 use crate::index::places::Asker;
-use crate::targets::{DownloadFile, SeenProject};
+use crate::targets::{DownloadFile, Found, SeenProject};
 
 /// A file to send.
 #[derive(Clone, Debug)]
@@ -34,47 +34,52 @@ fn named(name: &str) -> (&str, bool) {
 }
 
 impl Registry {
-    /// What a decision about a download needs: `/files/{first}/{second}/{rest}/{name}` where
-    /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is
-    /// always a target; whether the file exists shows after the decision. `address` is where
-    /// the request comes from.
+    /// What a decision about a download begins with: `/files/{first}/{second}/{rest}/{name}` where
+    /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is always a
+    /// target; whether the file exists shows after the decision. No file is looked up for it
+    /// unless the project is in memory: see [`with_file`](Self::with_file).
     pub async fn load_download(
         &self,
         caller: &Caller,
-        address: IpAddr,
         digest: (&str, &str, &str),
         name: &str,
     ) -> Result<DownloadFile, ReadError> {
-        let (file_name, wants_metadata) = named(name);
-        let normalized = crate::filename::project_of(file_name).unwrap_or_default();
-        let project = if normalized.is_empty() {
-            SeenProject::unseen("")
-        } else {
-            let asker = Asker::at(address);
-            self.load_seen(caller, asker, &normalized).await?
-        };
-        let hex = [digest.0, digest.1, digest.2].concat();
+        let mut target = self.unseen_download(name);
         let has_shape = digest.0.len() == 2 && digest.1.len() == 2;
-        let file = project
-            .entry
-            .as_ref()
-            .filter(|_| has_shape)
-            .and_then(|entry| entry.position(file_name, &hex));
-        Ok(DownloadFile {
-            project,
-            file,
-            wants_metadata,
-            now: self.inner.clock.now(),
-        })
+        let hex = [digest.0, digest.1, digest.2].concat();
+        target.wanted = has_shape.then(|| (hex, named(name).0.to_owned()));
+        if !target.project.normalized.is_empty() {
+            target.project = self.load_seen(caller, &target.project.normalized).await?;
+        }
+        target.find();
+        Ok(target)
     }
 
-    /// The same of which nothing was looked up, as
-    /// [`unseen_project`](Self::unseen_project).
+    /// The whole of it: the file, if the project is not in memory. `address` is where the request
+    /// comes from.
+    pub async fn with_file(
+        &self,
+        mut target: DownloadFile,
+        address: IpAddr,
+    ) -> Result<DownloadFile, ReadError> {
+        if let Found::Row { .. } = target.project.found {
+            let asker = Asker::at(address);
+            let entry = self
+                .project_entry(&asker, &target.project.normalized)
+                .await?;
+            target.project.found = entry.map_or(Found::Nothing, Found::Entry);
+            target.find();
+        }
+        Ok(target)
+    }
+
+    /// The same of which nothing was looked up, as [`unseen_project`](Self::unseen_project).
     pub fn unseen_download(&self, name: &str) -> DownloadFile {
         let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
         DownloadFile {
             project: SeenProject::unseen(&normalized),
+            wanted: None,
             file: None,
             wants_metadata,
             now: self.inner.clock.now(),
@@ -89,8 +94,7 @@ impl Registry {
         let target = permit.target();
         let in_quarantine = target
             .project
-            .entry
-            .as_ref()
+            .entry()
             .is_some_and(|entry| entry.project.status == ProjectStatus::Quarantined);
         let Some(file) = target.row().filter(|_| !in_quarantine) else {
             return Ok(None);

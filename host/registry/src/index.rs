@@ -22,17 +22,16 @@ use gate::Permit;
 use model::{Caller, ProjectStatus};
 use storage::StorageError;
 use storage::files::FileRow;
-use storage::projects::ProjectFacts as FoundProject;
 
 use crate::Registry;
-use crate::targets::{ReadList, ReadProject, SeenProject, settings_value};
-use cache::{Epoch, Holds, KeptOr, Making, ProjectEntry, Work};
+use crate::targets::{Found, ReadList, ReadProject, SeenProject, settings_value};
+use cache::{Making, ProjectEntry, Work};
 pub use list::page::{ListPage, Parts};
 pub use overview::{ListedProject, Overview};
 use page::LARGE;
 pub use page::{Page, PageBytes};
 pub use people::{FileView, ProjectView, ReleaseView};
-use places::Asker;
+use places::{Asker, Place};
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -43,6 +42,9 @@ pub enum ReadError {
     /// More pages are asked for than can be made in the time that a request waits.
     #[error("too many pages are being made")]
     TooManyPages,
+    /// More is searched for than can be at once.
+    #[error("too many searches")]
+    TooManySearches,
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("a page could not be made: {0}")]
@@ -100,19 +102,19 @@ impl Registry {
         ReadList(())
     }
 
-    /// What a decision about reading a project needs; there is always a target. The name is
-    /// normalized; `address` is where the request comes from, since addresses take turns where
-    /// something has to be made. From memory for an anonymous caller and a cached page.
+    /// What a decision about reading a project needs; there is always a target, and none of its
+    /// files is loaded for it. The name is normalized; `address` is where the request comes from,
+    /// since addresses take turns where something has to be made. From memory for an anonymous
+    /// caller and a project that is kept.
     pub async fn load_read_project(
         &self,
         caller: &Caller,
         address: IpAddr,
         normalized: &str,
     ) -> Result<ReadProject, ReadError> {
-        let asker = Asker::at(address);
         Ok(ReadProject {
-            asker,
-            project: self.load_seen(caller, asker, normalized).await?,
+            asker: Asker::at(address),
+            project: self.load_seen(caller, normalized).await?,
         })
     }
 
@@ -128,85 +130,105 @@ impl Registry {
     pub(crate) async fn load_seen(
         &self,
         caller: &Caller,
-        asker: Asker,
         normalized: &str,
     ) -> Result<SeenProject, ReadError> {
-        let entry = self.project_entry(asker, normalized).await?;
-        let role = match (&entry, caller.user()) {
-            (Some(entry), Some(user)) => {
-                let storage = &self.inner.storage;
-                storage.role_of(user.id, entry.project.id).await?
-            }
-            _ => None,
-        };
-        Ok(SeenProject {
-            normalized: normalized.to_owned(),
-            entry,
-            role,
-        })
+        let (storage, user) = (&self.inner.storage, caller.user().map(|user| user.id));
+        if let Some(entry) = self.inner.cache.project(normalized) {
+            let role = match user {
+                Some(user) => storage.role_of(user, entry.project.id).await?,
+                None => None,
+            };
+            return Ok(SeenProject {
+                normalized: normalized.to_owned(),
+                found: Found::Entry(entry),
+                role,
+            });
+        }
+        let facts = storage.project_facts(normalized, user).await?;
+        Ok(
+            match facts.filter(|facts| facts.project.published_at.is_some()) {
+                Some(facts) => SeenProject {
+                    normalized: normalized.to_owned(),
+                    found: Found::Row {
+                        row: Box::new(facts.project),
+                        settings: settings_value(facts.settings),
+                    },
+                    role: facts.role,
+                },
+                None => SeenProject::unseen(normalized),
+            },
+        )
     }
 
     /// What a project's pages are made of; none if readers do not see it.
     pub(crate) async fn project_entry(
         &self,
-        asker: Asker,
+        asker: &Asker,
         normalized: &str,
     ) -> Result<Option<Arc<ProjectEntry>>, ReadError> {
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
-        let (cache, storage) = (&self.inner.cache, &self.inner.storage);
+        // Before anything is loaded, so that nothing of it waits in memory.
+        let place = self.inner.cache.place(Making::Simple, asker).await?;
+        let found = self.entry_beside(place, asker, normalized).await?;
+        Ok(found.map(|(_, entry)| entry))
+    }
+
+    /// The same for who has a place of either kind, which is held until all of it is loaded and
+    /// given back beside it.
+    pub(crate) async fn entry_beside(
+        &self,
+        place: Place,
+        asker: &Asker,
+        normalized: &str,
+    ) -> Result<Option<(Place, Arc<ProjectEntry>)>, ReadError> {
         loop {
-            // Before anything is loaded, so that little of it waits in memory.
-            let place = cache.place(Making::Simple, &asker, Holds::Nothing).await?;
-            if let Some(entry) = cache.project(normalized) {
-                return Ok(Some(entry));
+            if let Some(entry) = self.inner.cache.project(normalized) {
+                return Ok(Some((place, entry)));
             }
-            let epoch = cache.before_loading(normalized);
-            // Names that nobody has are not kept: nobody waits for others who ask for them too.
-            let Some(facts) = storage.project_facts(normalized, None).await? else {
-                return Ok(None);
-            };
-            if facts.project.published_at.is_none() {
-                return Ok(None);
-            }
-            let work = cache
-                .begin(place, Making::Simple, normalized, &asker)
-                .await?;
-            if let Some(entry) = cache.project(normalized) {
-                return Ok(Some(entry));
-            }
-            if let Some(work) = work {
-                return self.make_entry(facts, epoch, work).await.map(Some);
+            match self.inner.cache.begin(Making::Simple, normalized) {
+                // Of somebody else who has begun, and so has a place as well.
+                Err(begun) => begun.ended(asker).await?,
+                Ok(work) => {
+                    if let Some(entry) = self.inner.cache.project(normalized) {
+                        return Ok(Some((place, entry)));
+                    }
+                    let keep = |entry: &Arc<ProjectEntry>, place| Ok((place, entry.clone()));
+                    return self.make_entry(place, work, normalized, keep).await;
+                }
             }
         }
     }
 
-    async fn make_entry(
+    /// Loads what a project's pages are made of, keeps it, and goes on with it where nobody else
+    /// waits for the thread.
+    async fn make_entry<T: Send + 'static>(
         &self,
-        facts: FoundProject,
-        epoch: Epoch,
+        place: Place,
         work: Work,
-    ) -> Result<Arc<ProjectEntry>, ReadError> {
+        normalized: &str,
+        then: impl FnOnce(&Arc<ProjectEntry>, Place) -> io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, ReadError> {
+        let storage = &self.inner.storage;
+        let epoch = self.inner.cache.before_loading(normalized);
+        let facts = storage.project_facts(normalized, None).await?;
+        let Some(facts) = facts.filter(|facts| facts.project.published_at.is_some()) else {
+            return Ok(None);
+        };
         // PEP 792: a project in quarantine offers no files.
         let files = match facts.project.status {
             ProjectStatus::Quarantined => Vec::new(),
-            _ => {
-                let storage = &self.inner.storage;
-                storage.published_files(facts.project.id).await?
-            }
+            _ => storage.published_files(facts.project.id).await?,
         };
         let inner = self.inner.clone();
         let made = making(work, move || {
-            let entry = Arc::new(ProjectEntry::new(
-                facts.project,
-                settings_value(facts.settings),
-                files,
-            ));
+            let settings = settings_value(facts.settings);
+            let entry = Arc::new(ProjectEntry::new(facts.project, settings, files));
             inner.cache.keep(&entry, epoch);
-            Ok(entry)
+            then(&entry, place)
         });
-        made.await
+        made.await.map(Some)
     }
 
     /// `/simple/`
@@ -228,34 +250,40 @@ impl Registry {
         format: PageFormat,
     ) -> Result<Option<Page>, ReadError> {
         let ReadProject { asker, project } = permit.target();
-        match &project.entry {
-            Some(entry) => self.page_of(*asker, entry, format).await.map(Some),
-            None => Ok(None),
+        match &project.found {
+            Found::Nothing => return Ok(None),
+            Found::Row { .. } => {}
+            Found::Entry(entry) => {
+                if let Some(page) = entry.page(format) {
+                    return Ok(Some(page));
+                }
+            }
         }
-    }
-
-    async fn page_of(
-        &self,
-        asker: Asker,
-        entry: &Arc<ProjectEntry>,
-        format: PageFormat,
-    ) -> Result<Page, ReadError> {
-        let kept_or_work = self.inner.cache.kept_or_work(
-            Making::Simple,
-            entry.project.name.normalized(),
-            &asker,
-            Holds::Entry,
-            || entry.page(format),
-        );
-        let work = match kept_or_work.await? {
-            KeptOr::Kept(page) => return Ok(page),
-            KeptOr::ToMake(work) => work,
-        };
-        let (entry, urls, inner) = (entry.clone(), self.urls(), self.inner.clone());
-        making(work, move || {
-            entry.make_page(format, &urls, &inner.simple_files)
-        })
-        .await
+        let (cache, name) = (&self.inner.cache, project.normalized.as_str());
+        loop {
+            // One place for all of it: nothing that was loaded waits in memory.
+            let place = cache.place(Making::Simple, asker).await?;
+            let work = match cache.begin(Making::Simple, name) {
+                Ok(work) => work,
+                Err(begun) => {
+                    drop(place);
+                    begun.ended(asker).await?;
+                    if let Some(page) = cache.project(name).and_then(|entry| entry.page(format)) {
+                        return Ok(Some(page));
+                    }
+                    continue;
+                }
+            };
+            let (urls, inner) = (self.urls(), self.inner.clone());
+            let make = move |entry: &Arc<ProjectEntry>, _place: Place| match entry.page(format) {
+                Some(page) => Ok(page),
+                None => entry.make_page(format, &urls, &inner.simple_files),
+            };
+            return match cache.project(name) {
+                Some(entry) => making(work, move || make(&entry, place)).await.map(Some),
+                None => self.make_entry(place, work, name, make).await,
+            };
+        }
     }
 }
 
@@ -288,15 +316,21 @@ mod tests {
         Asker::at([192, 0, 2, number].into())
     }
 
-    /// A place for this project, or none once whoever was at work at it has ended.
+    /// A place and the work on this project, or none once whoever was at work at it has ended.
     async fn begin(
         cache: &IndexCache,
         kind: Making,
         normalized: &str,
         asker: Asker,
-    ) -> Result<Option<Work>, ReadError> {
-        let place = cache.place(kind, &asker, Holds::Nothing).await?;
-        cache.begin(place, kind, normalized, &asker).await
+    ) -> Result<Option<(Place, Work)>, ReadError> {
+        let place = cache.place(kind, &asker).await?;
+        match cache.begin(kind, normalized) {
+            Ok(work) => Ok(Some((place, work))),
+            Err(begun) => {
+                drop(place);
+                begun.ended(&asker).await.map(|()| None)
+            }
+        }
     }
 
     #[tokio::test]
@@ -305,7 +339,7 @@ mod tests {
         let cache = IndexCache::new(1 << 20);
         let (go_on, wait) = mpsc::channel();
         let wait = Arc::new(Mutex::new(wait));
-        let place = async |kind| cache.place(kind, &asker(1), Holds::Nothing).await;
+        let place = async |kind| cache.place(kind, &asker(1)).await;
         for _ in 0..PAGES_AT_ONCE.get() / 2 {
             let (place, wait) = (place(Making::Release).await.unwrap(), wait.clone());
             let made = making(place, move || {
@@ -357,12 +391,16 @@ mod tests {
         let wait = |name: String, asker| {
             let cache = cache.clone();
             tokio::spawn(async move {
-                let nothing = || None::<()>;
-                let kept_or_work =
-                    cache.kept_or_work(Making::Simple, &name, &asker, Holds::Nothing, nothing);
-                let work = kept_or_work.await;
-                tokio::time::sleep(MAKING).await;
-                work.is_ok()
+                loop {
+                    match begin(&cache, Making::Simple, &name, asker).await {
+                        Ok(Some(_work)) => {
+                            tokio::time::sleep(MAKING).await;
+                            return true;
+                        }
+                        Ok(None) => {}
+                        Err(_) => return false,
+                    }
+                }
             })
         };
         let greedy: Vec<_> = (0..100)
@@ -380,41 +418,5 @@ mod tests {
             served += usize::from(waits.await.unwrap());
         }
         assert!((20..100).contains(&served), "{served} of theirs");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_all_who_want_the_same_one_makes_it_and_nobody_waits_with_a_place() {
-        let cache = Arc::new(IndexCache::new(1 << 20));
-        let (made, kept) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(None)));
-        let readers: Vec<_> = (0..50)
-            .map(|number| {
-                let (cache, made, kept) = (cache.clone(), made.clone(), kept.clone());
-                tokio::spawn(async move {
-                    let asker = asker(number % 5);
-                    let look = || *kept.lock().unwrap();
-                    let kept_or_work =
-                        cache.kept_or_work(Making::Simple, "one", &asker, Holds::Nothing, look);
-                    match kept_or_work.await.unwrap() {
-                        KeptOr::Kept(page) => page,
-                        KeptOr::ToMake(work) => {
-                            *made.lock().unwrap() += 1;
-                            tokio::time::sleep(Duration::from_secs(1)).await;
-                            *kept.lock().unwrap() = Some(7);
-                            drop(work);
-                            7
-                        }
-                    }
-                })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        let begun = tokio::time::Instant::now();
-        let other = begin(&cache, Making::Simple, "other", asker(9)).await;
-        drop(other.unwrap().unwrap());
-        assert!(begun.elapsed().is_zero(), "a place is free for others");
-        for reader in readers {
-            assert_eq!(reader.await.unwrap(), 7);
-        }
-        assert_eq!(*made.lock().unwrap(), 1);
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum MetadataError {
     Malformed { line: usize },
     #[error("line {line} of the metadata {why}")]
     Characters { line: usize, why: &'static str },
+    #[error("line {line} of the metadata has '{header}' without a value")]
+    Empty { line: usize, header: &'static str },
     #[error("the metadata has more than {MAX_HEADERS} fields")]
     TooManyFields,
     #[error("the metadata has '{0}' more than once, and not the same")]
@@ -85,6 +87,10 @@ impl CoreMetadata {
             let value = unfold(field, value);
             check_characters(field, &value)
                 .map_err(|why| MetadataError::Characters { line, why })?;
+            if value.is_empty() && field.is_never_empty() {
+                let header = field.header;
+                return Err(MetadataError::Empty { line, header });
+            }
             if field.is_nothing(&value) {
                 continue;
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::limit::SEARCHES_AT_ONCE;
 use model::limit::{Bytes, LARGE_PAGES_BYTES, LARGE_RELEASE_PAGES_BYTES};
 use model::{Clock, ProjectName};
 use storage::{Storage, StorageError};
@@ -121,6 +122,7 @@ pub(crate) struct Inner {
     pub(crate) cache: IndexCache,
     /// Room for large pages of the Simple API, and for those of the JSON API.
     pub(crate) overview: crate::index::overview::Known,
+    pub(crate) searches: crate::index::places::Places,
     pub(crate) simple_files: PageFiles,
     pub(crate) release_files: PageFiles,
     pub(crate) list: CurrentList,
@@ -165,6 +167,7 @@ impl Registry {
                 inspections,
                 cache,
                 overview: Default::default(),
+                searches: crate::index::places::Places::new(SEARCHES_AT_ONCE.length()),
                 simple_files,
                 release_files,
                 list,

@@ -352,8 +352,22 @@ pub struct ReadProject {
 #[derive(Clone, Debug)]
 pub(crate) struct SeenProject {
     pub(crate) normalized: String,
-    pub(crate) entry: Option<Arc<ProjectEntry>>,
+    pub(crate) found: Found,
     pub(crate) role: Option<Role>,
+}
+
+/// What is known of a project that is read.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// There is none that readers see, or nobody looked.
+    Nothing,
+    /// What decisions need. Its files are loaded for who may read them.
+    Row {
+        row: Box<ProjectRow>,
+        settings: Value,
+    },
+    /// All of it, from memory.
+    Entry(Arc<ProjectEntry>),
 }
 
 static NO_SETTINGS: Value = Value::Null;
@@ -363,23 +377,31 @@ impl SeenProject {
     pub(crate) fn unseen(normalized: &str) -> Self {
         Self {
             normalized: normalized.to_owned(),
-            entry: None,
+            found: Found::Nothing,
             role: None,
         }
     }
 
     fn facts(&self) -> ProjectFacts<'_> {
-        let row = self.entry.as_ref().map(|entry| &entry.project);
+        let (row, settings) = match &self.found {
+            Found::Nothing => (None, &NO_SETTINGS),
+            Found::Row { row, settings } => (Some(&**row), settings),
+            Found::Entry(entry) => (Some(&entry.project), &entry.settings),
+        };
         ProjectFacts {
             id: row.map(|row| row.id),
             normalized: &self.normalized,
             status: row.map_or(ProjectStatus::Active, |row| row.status),
             role: self.role,
-            owner_settings: Cow::Borrowed(
-                self.entry
-                    .as_ref()
-                    .map_or(&NO_SETTINGS, |entry| &entry.settings),
-            ),
+            owner_settings: Cow::Borrowed(settings),
+        }
+    }
+
+    /// All of it, if that is in memory.
+    pub(crate) fn entry(&self) -> Option<&Arc<ProjectEntry>> {
+        match &self.found {
+            Found::Entry(entry) => Some(entry),
+            Found::Nothing | Found::Row { .. } => None,
         }
     }
 }
@@ -415,6 +437,8 @@ impl Target for ReadProject {
 #[derive(Clone, Debug)]
 pub struct DownloadFile {
     pub(crate) project: SeenProject,
+    /// The BLAKE2b-256 in hex that was asked for, if it has the shape of one, and the file's name.
+    pub(crate) wanted: Option<(String, String)>,
     /// Position of the file in the project's entry; none if there is no such file.
     pub(crate) file: Option<usize>,
     /// The `.metadata` beside the file.
@@ -424,14 +448,22 @@ pub struct DownloadFile {
 }
 
 impl DownloadFile {
+    /// Finds the file in what is in memory of the project.
+    pub(crate) fn find(&mut self) {
+        self.file = match (self.project.entry(), &self.wanted) {
+            (Some(entry), Some((hex, name))) => entry.position(name, hex),
+            _ => None,
+        };
+    }
+
     pub(crate) fn row(&self) -> Option<&storage::files::FileRow> {
-        self.project.entry.as_ref()?.files.get(self.file?)
+        self.project.entry()?.files.get(self.file?)
     }
 }
 
 impl Target for DownloadFile {
     fn facts(&self) -> TargetFacts<'_> {
-        let newest = self.project.entry.as_ref().and_then(|entry| entry.newest());
+        let newest = self.project.entry().and_then(|entry| entry.newest());
         TargetFacts {
             project: Some(self.project.facts()),
             release: self.row().map(|file| ReleaseFacts {

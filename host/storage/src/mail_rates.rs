@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use model::mail::{MailField, MailKind};
+use model::limit::{LISTED_CHANGES, REASON};
+use model::mail::{Mail, MailField, MailKind};
 use model::{MailId, Timestamp, UserId};
 use serde_json::{Value, json};
 
@@ -18,6 +19,8 @@ use crate::{Result, Storage, UnitOfWork};
 /// Mails about changes of any kind that go to one address at once within [`WINDOW_MS`]. Whoever
 /// acts in an account is bounded: by this, and one more mail for each kind that was not among them.
 pub const AT_ONCE: usize = model::limit::CHANGE_MAILS.in_window(3600) as usize;
+/// The same of each kind that has a bound of its own.
+pub const OF_PROJECTS_AT_ONCE: usize = model::limit::PROJECT_MAILS.in_window(3600) as usize;
 /// Window of [`AT_ONCE`], and time within which one mail of a kind is the first of it.
 pub const WINDOW_MS: i64 = 3600 * 1000;
 /// How long changes beyond [`AT_ONCE`] are gathered before the one mail about them goes; so four
@@ -100,8 +103,15 @@ impl UnitOfWork {
             .filter_map(read)
             .filter(|(_, sent_at)| *sent_at > since)
             .collect();
-        let is_first = sent.iter().all(|(earlier, _)| *earlier != kind.as_str());
-        if !is_first && sent.len() >= AT_ONCE {
+        let is_own = |earlier: &str| earlier == kind.as_str();
+        let bounded_apart =
+            |earlier: &str| MailKind::from_word(earlier).is_some_and(MailKind::has_own_bound);
+        let count = |of: &dyn Fn(&str) -> bool| sent.iter().filter(|(kind, _)| of(kind)).count();
+        let goes = match kind.has_own_bound() {
+            true => count(&is_own) < OF_PROJECTS_AT_ONCE,
+            false => count(&is_own) == 0 || count(&|earlier| !bounded_apart(earlier)) < AT_ONCE,
+        };
+        if !goes {
             return Ok(false);
         }
         sent.push((kind.as_str(), at));
@@ -126,7 +136,8 @@ impl UnitOfWork {
             let id: MailId = row.parsed("id")?;
             let known: Value = row.read("fields", |text| serde_json::from_str(text).ok())?;
             let changes = with_one_more(&word(&known, MailField::Changes), mail.kind);
-            let fields = gathered(&changes, &word(&known, MailField::At));
+            let listed = with_listed(&word(&known, MailField::Listed), mail);
+            let fields = gathered(&changes, &listed, &word(&known, MailField::At));
             return self
                 .execute(&GATHER, &[id.into(), fields.into()])
                 .await
@@ -137,7 +148,11 @@ impl UnitOfWork {
             kind: MailKind::ChangesGathered,
             user: mail.user,
             recipient: Some(recipient.to_owned()),
-            fields: gathered(&with_one_more("", mail.kind), &mail.at.to_the_second()),
+            fields: gathered(
+                &with_one_more("", mail.kind),
+                &with_listed("", mail),
+                &mail.at.to_the_second(),
+            ),
             at: mail.at,
         };
         self.write_mail(&first, mail.at.plus_ms(GATHERING_MS)).await
@@ -164,8 +179,34 @@ impl UnitOfWork {
     }
 }
 
-fn gathered(changes: &str, since: &str) -> String {
-    json!({ MailField::Changes.as_str(): changes, MailField::At.as_str(): since }).to_string()
+fn gathered(changes: &str, listed: &str, since: &str) -> String {
+    json!({
+        MailField::Changes.as_str(): changes,
+        MailField::Listed.as_str(): listed,
+        MailField::At.as_str(): since,
+    })
+    .to_string()
+}
+
+/// The mails that are listed, with one more if it is of a kind that is listed and there is room.
+fn with_listed(listed: &str, mail: &UnwrittenMail) -> String {
+    let gathering = Mail {
+        kind: MailKind::ChangesGathered,
+        fields: vec![(MailField::Listed, listed.to_owned())],
+    };
+    let mut mails = gathering.listed();
+    if mail.kind.is_listed() && mails.len() < LISTED_CHANGES.length() {
+        let words: Value = serde_json::from_str(&mail.fields).unwrap_or_default();
+        let word = |field: &MailField| {
+            let word = words[field.as_str()].as_str().unwrap_or_default();
+            (*field, word.chars().take(REASON.length()).collect())
+        };
+        mails.push(Mail {
+            kind: mail.kind,
+            fields: mail.kind.fields().iter().map(word).collect(),
+        });
+    }
+    Mail::as_listed(&mails)
 }
 
 /// `token-created@1767614400000`.

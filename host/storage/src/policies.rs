@@ -365,7 +365,8 @@ impl UnitOfWork {
 
     /// Makes a set the active one and returns the activation's sequence. Servers pick it up.
     /// `Conflict::ReferenceGone` if there is no such set. With `expected`, only while that
-    /// activation (0: none) is in force, else `Conflict::Raced`.
+    /// activation (0: none) is in force, else `Conflict::Raced`. What the unit was
+    /// [decided under](Self::decided_under) must be in force until then.
     pub async fn activate_policy_set(
         &mut self,
         activation: &NewActivation<'_>,
@@ -375,6 +376,9 @@ impl UnitOfWork {
         let last = self.last_activation().await?;
         if expected.is_some_and(|expected| expected != last) {
             return self.refuse(Conflict::Raced);
+        }
+        if self.decided_under.take().is_some_and(|under| under != last) {
+            return self.refuse(Conflict::PoliciesReplaced);
         }
         let sequence = last + 1;
         let values = [

@@ -35,7 +35,7 @@ pub struct UnitOfWork {
     /// The token that must not be revoked until this is committed.
     with_token: Option<TokenId>,
     /// The activation of a policy set that must still be the newest when this is committed.
-    decided_under: Option<i64>,
+    pub(crate) decided_under: Option<i64>,
     wrote: bool,
     /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction
     /// with success and keeps nothing, and SQLite would keep half of it.

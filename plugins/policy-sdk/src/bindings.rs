@@ -1618,7 +1618,7 @@ pub mod exports {
                 pub struct Setting {
                     /// Name in set files and forms: lower-case words joined by hyphens.
                     pub name: _rt::String,
-                    /// Label in a form, a few words.
+                    /// Label, a few words.
                     pub label: _rt::String,
                     /// One or two sentences that say what it does.
                     pub help: _rt::String,
@@ -4492,7 +4492,7 @@ pub mod exports {
                     #[allow(async_fn_in_trait)]
                     fn describe() -> Descriptor;
                     /// Checks settings beyond their kinds, each list in the order of `describe`. Called
-                    /// when a set is loaded and when an owner saves the form. `owner` is empty when only
+                    /// when a set is loaded and when an owner chooses something. `owner` is empty when only
                     /// the operator's settings are checked.
                     #[allow(async_fn_in_trait)]
                     fn validate_settings(

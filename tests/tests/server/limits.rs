@@ -580,6 +580,7 @@ fn worst_cases() -> String {
             * event;
     let all = u64::from(limit::RECORDED_OF_ALL.get());
     let mails = u64::from(limit::CHANGE_MAILS.in_window(3600)) * 24;
+    let project_mails = 2 * u64::from(limit::PROJECT_MAILS.in_window(3600)) * 24;
     let cause = limit::REGISTRATIONS_PER_ADDRESS.in_window(86_400)
         + limit::RESETS_PER_ADDRESS.in_window(86_400);
     // A file that is too large is read up to twice the limit, to be refused by name.
@@ -596,7 +597,7 @@ fn worst_cases() -> String {
         "### What that comes to\n\nIn a day, at the very most, if every record and event is as long as it may be; usual ones take a tenth of it or less. Decisions are forgotten after `decision-retention`.\n\n\
         | who | keeps | does |\n| --- | --- | --- |\n\
         | a stranger, from one address | {} of records and events | {cause} mails; {} of a body read after its answer |\n\
-        | an account with all its tokens, sessions and command lines | {} of files and metadata, counted by project as well; {} of records and events; {} sessions, {} known devices, {} tokens | {mails} mails about changes to one address, the first of each kind, and 96 that count the rest; {} new projects |\n\
+        | an account with all its tokens, sessions and command lines | {} of files and metadata, counted by project as well; {} of records and events; {} sessions, {} known devices, {} tokens | {mails} mails about changes to one address, the first of each kind, and 96 that count the rest; {project_mails} more about releases that wait and removals; {} new projects |\n\
         | all strangers and accounts together | {all} times what one may of records and events; the files of all projects | |\n\n\
         At one moment, all together: {} on disk of files that arrive and are not stored yet, and {} of large pages; {} of memory for long bodies, {} for the texts of upload forms, {} for pages that one address reads slowly, and {} for each archive that is looked into.\n\n",
         megabytes(of_stranger),
@@ -792,6 +793,10 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/http/src/body.rs",
             "of_an_endless_body_so_much_is_drained_and_no_more",
         ),
+        Name::PROJECT_MAILS | Name::LISTED_CHANGES => (
+            "host/storage/tests/suite/mail_rates.rs",
+            "mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_listed",
+        ),
         Name::CHANGE_MAILS => (
             "host/storage/tests/suite/mail_rates.rs",
             "a_flood_of_changes_is_a_few_mails_and_one_that_counts_the_rest",
@@ -905,9 +910,9 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/identity/src/passwords.rs",
             "more_than_may_wait_are_sent_away",
         ),
-        Name::SEARCHES_AT_ONCE => (
-            "host/http/src/pages/projects.rs",
-            "a_search_waits_for_its_turn_and_not_for_long",
+        Name::SEARCHES_AT_ONCE | Name::SEARCH_WAIT => (
+            "host/registry/src/index/overview.rs",
+            "a_search_counts_until_it_has_ended_and_waits_for_its_turn_not_for_long",
         ),
         Name::DRAINS_AT_ONCE => (
             "host/http/src/body.rs",

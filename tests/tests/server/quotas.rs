@@ -43,7 +43,7 @@ fn of_uploads_at_the_same_moment_only_those_stay_that_fit() {
         let is_expected = answer.status == 200
             || answer.status == 400
                 && answer.reason.contains(
-                    "Project size too large. Limit for project 'crowd' total size is 16 MB.",
+                    "Project size too large. Limit for project 'crowd' total size is 16 MiB.",
                 );
         assert!(is_expected, "{} {}", answer.status, answer.reason);
     }

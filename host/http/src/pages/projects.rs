@@ -1,13 +1,9 @@
 //! The list of projects, and the search by name.
 
-use std::time::Duration;
-
 use askama::Template;
-use axum::http::StatusCode;
 use gate::Permit;
 use registry::index::ListedProject;
 use registry::targets::ReadList;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::layout::{Layout, day, pages};
 use crate::exchange::Exchange;
@@ -21,12 +17,6 @@ const PER_PAGE: u32 = 50;
 const MAX_PAGES: u32 = 20;
 /// Longest text that is searched for, in characters; longer than names are.
 const MAX_TEXT: usize = 100;
-
-/// Searches at the same time: strangers may search, and one for what few names hold looks
-/// into many.
-static SEARCHES: Semaphore = Semaphore::const_new(model::limit::SEARCHES_AT_ONCE.length());
-/// Longest wait of a search for its turn.
-const SEARCH_WAIT: Duration = Duration::from_secs(3);
 
 /// A line of a list.
 pub(crate) struct Line {
@@ -133,7 +123,6 @@ async fn found(
         .unwrap_or(1)
         .clamp(1, MAX_PAGES);
     let normalized = normalized(&text);
-    let _turn = turn_of(&SEARCHES, SEARCH_WAIT).await?;
     let (skip, limit) = (
         (page - 1) as usize * PER_PAGE as usize,
         PER_PAGE as usize + 1,
@@ -141,9 +130,9 @@ async fn found(
     let mut listed = exchange
         .app
         .registry
-        .find_projects(permit, &normalized, skip, limit)
+        .find_projects(permit, exchange.address(), &normalized, skip, limit)
         .await
-        .map_err(|error| exchange.unavailable(error))?;
+        .map_err(|error| exchange.not_read(error))?;
     let address = |page: u32| format!("/projects/?q={}&page={page}", quoted(&text));
     let next = next_of(&mut listed, |_| {
         if page < MAX_PAGES {
@@ -185,22 +174,6 @@ async fn found(
     })
 }
 
-async fn turn_of(searches: &Semaphore, patience: Duration) -> Result<SemaphorePermit<'_>, Problem> {
-    match tokio::time::timeout(patience, searches.acquire()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        _ => {
-            let problem = Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too-many-searches",
-                "Too many people search at the moment.",
-            );
-            Err(problem
-                .remedy("Try again in a few seconds.", None)
-                .retry_after(5))
-        }
-    }
-}
-
 /// Where the list goes on; takes the one away that only tells that it does.
 fn next_of(
     listed: &mut Vec<ListedProject>,
@@ -230,17 +203,6 @@ fn normalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_search_waits_for_its_turn_and_not_for_long() {
-        let searches = Semaphore::new(1);
-        let held = turn_of(&searches, Duration::ZERO).await.ok().unwrap();
-        assert!(turn_of(&searches, Duration::from_millis(5)).await.is_err());
-        let (turn, ()) = tokio::join!(turn_of(&searches, Duration::from_secs(30)), async move {
-            drop(held)
-        });
-        assert!(turn.is_ok());
-    }
 
     #[test]
     fn a_search_finds_every_spelling_of_a_name() {

@@ -248,10 +248,29 @@ fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
         "{more} to your account or to projects that you own, after the mails that you just received. They are summed up in this one mail, so that none is lost among many."
     ));
     let to = to.fact("Since", moment(mail, MailField::At));
-    let to = changes.into_iter().fold(to, |to, (kind, count)| {
-        to.fact(changes_in_words(kind), count.to_string())
+    let to = changes.iter().fold(to, |to, (kind, count)| {
+        to.fact(changes_in_words(*kind), count.to_string())
     });
-    to.says_then("The history of your account shows each of them: when, from where, and with what.")
+    let listed = mail.listed();
+    let count_of = |kind: MailKind| listed.iter().filter(|one| one.kind == kind).count() as u64;
+    let to = listed.iter().fold(to, |to, one| projects::listed(to, one));
+    let unlisted = changes
+        .iter()
+        .any(|(kind, count)| kind.is_listed() && *count > count_of(*kind));
+    let to = match unlisted {
+        true => to.says_then("Of the changes to projects, only the first are listed. The project pages show the rest."),
+        false => to,
+    };
+    let to = match count_of(MailKind::ReleaseStaged) {
+        0 => to,
+        _ => projects::how_to_publish(to, "PROJECT", "VERSION"),
+    };
+    if changes.iter().all(|(kind, _)| kind.is_listed()) {
+        return to.says_then(
+            "You get this mail because you own these projects, or have a role on them.",
+        );
+    }
+    to.says_then("The history of your account shows each change to the account: when, from where, and with what.")
         .says_then(
             "If something there wasn't you, secure your account: that page has a link for it.",
         )
@@ -408,12 +427,11 @@ impl<'a> Draft<'a> {
     }
 
     fn done(self) -> Letter {
-        let is_marked = self
-            .mail
-            .fields
-            .iter()
-            .any(|(field, text)| foreign::is_marked(*field, text));
-        if is_marked {
+        let has_marks = |mail: &Mail| {
+            let mut words = mail.fields.iter();
+            words.any(|(field, text)| foreign::is_marked(*field, text))
+        };
+        if has_marks(self.mail) || self.mail.listed().iter().any(has_marks) {
             self.says_then(foreign::NOTE).letter
         } else {
             self.letter

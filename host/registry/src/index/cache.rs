@@ -110,7 +110,7 @@ impl ProjectEntry {
         let texts: usize = self.files.iter().map(texts).sum();
         // The pages are not made yet.
         let page = page_weight(texts + 300 * self.files.len());
-        let files = texts + 600 * self.files.len();
+        let files = texts + 2000 * self.files.len();
         let settings = if self
             .settings
             .as_object()
@@ -153,12 +153,11 @@ impl AtWork {
     }
 }
 
-/// A place, and the work on one project that is done in it. Whoever waits holds none, or those
-/// who wait for the same project would wait for a place with it that is not theirs.
+/// The work on one project. Whoever waits holds none, and whoever holds one is at work: so it
+/// ends as soon as it can, whoever waits for it.
 pub(crate) struct Work {
     at_work: AtWork,
     normalized: String,
-    _place: Place,
     _ends: watch::Sender<()>,
 }
 
@@ -168,10 +167,18 @@ impl Drop for Work {
     }
 }
 
-/// What is kept, or else the work to be done.
-pub(crate) enum KeptOr<T> {
-    Kept(T),
-    ToMake(Work),
+/// Somebody is at work at the same.
+pub(crate) struct Begun(watch::Receiver<()>);
+
+impl Begun {
+    /// Waits until that has ended: then look what is kept. An error if it takes too long.
+    pub(crate) async fn ended(mut self, asker: &Asker) -> Result<(), ReadError> {
+        // Nothing is ever sent: it fails once the work is dropped.
+        match timeout_at(asker.until, self.0.changed()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ReadError::TooManyPages),
+        }
+    }
 }
 
 /// Counters of invalidations. A loader that reads while somebody writes must not keep
@@ -196,14 +203,6 @@ pub(crate) enum Making {
     Simple,
     /// Pages of the JSON API and those for people, with all that a release says of itself.
     Release,
-}
-
-/// What whoever waits for a place keeps in memory meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holds {
-    Nothing,
-    /// All that a project's pages are made of.
-    Entry,
 }
 
 /// What a loader saw before it began to read.
@@ -246,75 +245,28 @@ impl IndexCache {
 
     /// One of the few places to load and make pages in. An error if it takes too long until one
     /// is free.
-    pub(crate) async fn place(
-        &self,
-        kind: Making,
-        asker: &Asker,
-        holds: Holds,
-    ) -> Result<Place, ReadError> {
-        let place = self.places[kind as usize].acquire(asker, holds == Holds::Entry);
+    pub(crate) async fn place(&self, kind: Making, asker: &Asker) -> Result<Place, ReadError> {
+        let place = self.places[kind as usize].acquire(asker);
         timeout_at(asker.until, place)
             .await
             .map_err(|_| ReadError::TooManyPages)
     }
 
-    /// Begins to make what is kept of this project: look once more at what is kept first. If
-    /// somebody is at work at it already, gives the place back, waits for the end of that and
-    /// answers none: then look what is kept, and if need be wait for a place again. An error if
-    /// that takes too long.
-    pub(crate) async fn begin(
-        &self,
-        place: Place,
-        kind: Making,
-        normalized: &str,
-        asker: &Asker,
-    ) -> Result<Option<Work>, ReadError> {
+    /// Begins to make what is kept of this project, within a place; look once more at what is kept
+    /// then. Whoever is told that somebody else has begun gives the place back and waits for that.
+    pub(crate) fn begin(&self, kind: Making, normalized: &str) -> Result<Work, Begun> {
         let at_work = &self.at_work[kind as usize];
-        let mut begun = {
-            let mut state = at_work.state();
-            match state.get(normalized) {
-                Some(begun) => begun.clone(),
-                None => {
-                    let (ends, begun) = watch::channel(());
-                    state.insert(normalized.to_owned(), begun);
-                    return Ok(Some(Work {
-                        at_work: at_work.clone(),
-                        normalized: normalized.to_owned(),
-                        _place: place,
-                        _ends: ends,
-                    }));
-                }
-            }
-        };
-        drop(place);
-        // Nothing is ever sent: it fails once the work is dropped.
-        let _ = timeout_at(asker.until, begun.changed())
-            .await
-            .map_err(|_| ReadError::TooManyPages)?;
-        Ok(None)
-    }
-
-    /// What is kept, or a place and the project to make it of.
-    pub(crate) async fn kept_or_work<T>(
-        &self,
-        kind: Making,
-        normalized: &str,
-        asker: &Asker,
-        holds: Holds,
-        kept: impl Fn() -> Option<T>,
-    ) -> Result<KeptOr<T>, ReadError> {
-        loop {
-            if let Some(kept) = kept() {
-                return Ok(KeptOr::Kept(kept));
-            }
-            let place = self.place(kind, asker, holds).await?;
-            if let Some(work) = self.begin(place, kind, normalized, asker).await? {
-                return Ok(match kept() {
-                    Some(kept) => KeptOr::Kept(kept),
-                    None => KeptOr::ToMake(work),
-                });
-            }
+        let mut state = at_work.state();
+        if let Some(begun) = state.get(normalized) {
+            return Err(Begun(begun.clone()));
         }
+        let (ends, begun) = watch::channel(());
+        state.insert(normalized.to_owned(), begun);
+        Ok(Work {
+            at_work: at_work.clone(),
+            normalized: normalized.to_owned(),
+            _ends: ends,
+        })
     }
 
     pub(crate) fn project(&self, normalized: &str) -> Option<Arc<ProjectEntry>> {

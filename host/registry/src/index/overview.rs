@@ -1,13 +1,18 @@
 //! What people are shown of all projects: how many there are, the newest, a part of the list, and
 //! those that a search finds.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gate::Permit;
+use model::limit::SEARCH_WAIT;
 use storage::StorageError;
 pub use storage::projects::ListedProject;
 use tokio::sync::Mutex;
+use tokio::time::timeout_at;
 
+use super::ReadError;
+use super::places::{Asker, Places};
 use crate::Registry;
 use crate::targets::ReadList;
 
@@ -57,23 +62,83 @@ impl Registry {
     }
 
     /// Projects with this text in their normalized name: the name itself, then those that begin
-    /// with it, then the others; those after the first `skip`, at most `limit`.
+    /// with it, then the others; those after the first `skip`, at most `limit`. Addresses take
+    /// turns.
     pub async fn find_projects(
         &self,
         _permit: Permit<ReadList>,
+        address: IpAddr,
         text: &str,
         skip: usize,
         limit: usize,
-    ) -> Result<Vec<ListedProject>, StorageError> {
+    ) -> Result<Vec<ListedProject>, ReadError> {
+        let asker = Asker::waiting(address, SEARCH_WAIT.milliseconds());
         let (list, text) = (self.list().await?, text.to_owned());
         let search = move || list.search(&text, skip, limit);
-        let names = tokio::task::spawn_blocking(search)
-            .await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?;
+        let names = search_in_turn(&self.inner.searches, &asker, search).await?;
         let mut found = self.inner.storage.projects_named(&names).await?;
         found.sort_by_cached_key(|project| {
             names.iter().position(|name| *name == project.normalized)
         });
         Ok(found)
+    }
+}
+
+/// Searches once it is the address's turn. A search that nobody waits for any more is one of the
+/// few, too, until it has ended.
+async fn search_in_turn<T: Send + 'static>(
+    places: &Places,
+    asker: &Asker,
+    search: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReadError> {
+    let place = timeout_at(asker.until, places.acquire(asker)).await;
+    let place = place.map_err(|_| ReadError::TooManySearches)?;
+    let search = move || {
+        let found = search();
+        drop(place);
+        found
+    };
+    let found = tokio::task::spawn_blocking(search).await;
+    found.map_err(|error| ReadError::Page(std::io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use model::limit::SEARCHES_AT_ONCE;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_search_counts_until_it_has_ended_and_waits_for_its_turn_not_for_long() {
+        const SOON: Duration = Duration::from_millis(20);
+        let places = Places::new(SEARCHES_AT_ONCE.length());
+        let (go_on, wait) = mpsc::channel();
+        let wait = Arc::new(Mutex::new(wait));
+        let asker = |number: u8, patience| Asker::waiting([192, 0, 2, number].into(), patience);
+        for _ in 0..SEARCHES_AT_ONCE.get() {
+            let wait = wait.clone();
+            let search = move || wait.lock().unwrap().recv().is_ok();
+            let gone = asker(1, 10_000);
+            let search = search_in_turn(&places, &gone, search);
+            assert!(
+                timeout(SOON, search).await.is_err(),
+                "whoever searched is gone"
+            );
+        }
+        let refused = search_in_turn(&places, &asker(2, 20), || ()).await;
+        assert!(
+            matches!(refused, Err(ReadError::TooManySearches)),
+            "{refused:?}"
+        );
+        go_on.send(()).unwrap();
+        search_in_turn(&places, &asker(2, 10_000), || ())
+            .await
+            .unwrap();
+        drop(go_on);
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::address::neighbourhood;
-use model::limit::PAGE_WAIT;
+use model::address::{NETWORK_BITS, neighbourhood, network_of};
+use model::limit::{PAGE_WAIT, WIDER_NETWORK};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -24,9 +24,14 @@ pub(crate) struct Asker {
 impl Asker {
     /// From now on. Neighbours in IPv6 are one.
     pub(crate) fn at(address: IpAddr) -> Self {
+        Self::waiting(address, PAGE_WAIT.milliseconds())
+    }
+
+    /// The same for so many milliseconds.
+    pub(crate) fn waiting(address: IpAddr, milliseconds: u64) -> Self {
         Self {
             address: neighbourhood(address),
-            until: Instant::now() + Duration::from_millis(PAGE_WAIT.milliseconds()),
+            until: Instant::now() + Duration::from_millis(milliseconds),
         }
     }
 }
@@ -37,9 +42,20 @@ pub(crate) struct Places(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
-    /// Those who wait, by address. No lane is empty, and each is once in `order`.
+    /// Those who wait, by the network of one subscriber. None is empty, and each is once in
+    /// `order`.
+    networks: HashMap<IpAddr, Network>,
+    order: VecDeque<IpAddr>,
+}
+
+/// Those of one IPv4 address, or of an IPv6 network of 48 bits, by their addresses.
+#[derive(Default)]
+struct Network {
+    /// No lane is empty, and each is once in `order`.
     lanes: HashMap<IpAddr, VecDeque<oneshot::Sender<Place>>>,
     order: VecDeque<IpAddr>,
+    /// Places given since it was its turn.
+    given: usize,
 }
 
 /// One place, for as long as it lives.
@@ -49,14 +65,13 @@ impl Places {
     pub(crate) fn new(count: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: count,
-            lanes: HashMap::new(),
+            networks: HashMap::new(),
             order: VecDeque::new(),
         })))
     }
 
-    /// Waits for a place. Of one address, whoever `goes_first` comes before those who do not:
-    /// what they hold already is to be given back soon.
-    pub(crate) async fn acquire(&self, asker: &Asker, goes_first: bool) -> Place {
+    /// Waits for a place.
+    pub(crate) async fn acquire(&self, asker: &Asker) -> Place {
         let place = {
             let mut state = self.state();
             // While somebody waits, none is free.
@@ -64,19 +79,8 @@ impl Places {
                 state.free -= 1;
                 return Place(Some(self.clone()));
             }
-            let State { lanes, order, .. } = &mut *state;
-            let lane = lanes.entry(asker.address).or_default();
-            if lane.is_empty() {
-                order.push_back(asker.address);
-            } else if lane.len() >= FORGOTTEN {
-                lane.retain(|waiting| !waiting.is_closed());
-            }
             let (give, place) = oneshot::channel();
-            if goes_first {
-                lane.push_front(give);
-            } else {
-                lane.push_back(give);
-            }
+            state.wait(asker.address, give);
             place
         };
         place.await.expect("whoever waits is given a place")
@@ -89,21 +93,54 @@ impl Places {
 }
 
 impl State {
-    /// The next who waits and is still there.
+    fn wait(&mut self, address: IpAddr, give: oneshot::Sender<Place>) {
+        let of = network_of(address, NETWORK_BITS);
+        let network = self.networks.entry(of).or_default();
+        if network.lanes.is_empty() {
+            self.order.push_back(of);
+        }
+        let lane = network.lanes.entry(address).or_default();
+        if lane.is_empty() {
+            network.order.push_back(address);
+        } else if lane.len() >= FORGOTTEN {
+            lane.retain(|waiting| !waiting.is_closed());
+        }
+        lane.push_back(give);
+    }
+
+    /// The next who waits and is still there. In its turn a network has a place for each of its
+    /// addresses, and for few of them if it has many.
     fn next(&mut self) -> Option<oneshot::Sender<Place>> {
-        while let Some(address) = self.order.pop_front() {
-            let lane = self.lanes.entry(address).or_default();
-            let next = std::iter::from_fn(|| lane.pop_front()).find(|next| !next.is_closed());
-            if lane.is_empty() {
-                self.lanes.remove(&address);
-            } else {
-                self.order.push_back(address);
+        while let Some(of) = self.order.front().copied() {
+            let network = self.networks.entry(of).or_default();
+            let next = network.next();
+            network.given += 1;
+            if network.lanes.is_empty() {
+                self.networks.remove(&of);
+                self.order.pop_front();
+            } else if network.given >= network.order.len().min(WIDER_NETWORK.length()) {
+                network.given = 0;
+                self.order.rotate_left(1);
             }
             if next.is_some() {
                 return next;
             }
         }
         None
+    }
+}
+
+impl Network {
+    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+        let address = self.order.pop_front()?;
+        let lane = self.lanes.entry(address).or_default();
+        let next = std::iter::from_fn(|| lane.pop_front()).find(|next| !next.is_closed());
+        if lane.is_empty() {
+            self.lanes.remove(&address);
+        } else {
+            self.order.push_back(address);
+        }
+        next
     }
 }
 
@@ -139,34 +176,37 @@ mod tests {
     fn wait(
         places: &Places,
         asker: Asker,
-        goes_first: bool,
         name: &'static str,
         given: &tokio::sync::mpsc::UnboundedSender<&'static str>,
     ) -> tokio::task::JoinHandle<()> {
         let (places, given) = (places.clone(), given.clone());
         tokio::spawn(async move {
-            let _place = places.acquire(&asker, goes_first).await;
+            let _place = places.acquire(&asker).await;
             given.send(name).unwrap();
         })
     }
 
+    fn is_at_rest(places: &Places, free: usize) -> bool {
+        let state = places.state();
+        state.free == free && state.networks.is_empty() && state.order.is_empty()
+    }
+
     #[tokio::test]
-    async fn addresses_take_turns_and_what_goes_first_goes_first_among_its_own() {
+    async fn addresses_take_turns() {
         let places = Places::new(1);
         let (given, mut order) = tokio::sync::mpsc::unbounded_channel();
-        let held = places.acquire(&asker(1), false).await;
+        let held = places.acquire(&asker(1)).await;
         let mut waiting = Vec::new();
-        for (address, goes_first, name) in [
-            (1, false, "greedy 1"),
-            (1, false, "greedy 2"),
-            (1, false, "gone"),
-            (1, false, "greedy 3"),
-            (2, false, "other 1"),
-            (1, true, "greedy, first"),
-            (3, false, "third"),
-            (2, false, "other 2"),
+        for (address, name) in [
+            (1, "greedy 1"),
+            (1, "greedy 2"),
+            (1, "gone"),
+            (1, "greedy 3"),
+            (2, "other 1"),
+            (3, "third"),
+            (2, "other 2"),
         ] {
-            waiting.push(wait(&places, asker(address), goes_first, name, &given));
+            waiting.push(wait(&places, asker(address), name, &given));
             tokio::task::yield_now().await;
         }
         waiting.remove(2).abort();
@@ -179,30 +219,55 @@ mod tests {
         assert_eq!(
             all,
             [
-                "greedy, first",
-                "other 1",
-                "third",
-                "greedy 1",
-                "other 2",
-                "greedy 2",
-                "greedy 3"
+                "greedy 1", "other 1", "third", "greedy 2", "other 2", "greedy 3"
             ]
         );
-        let state = places.state();
-        assert!(state.free == 1 && state.lanes.is_empty() && state.order.is_empty());
+        assert!(is_at_rest(&places, 1));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_many_networks_of_ipv6_has_few_turns() {
+        let places = Places::new(1);
+        let (given, mut order) = tokio::sync::mpsc::unbounded_channel();
+        let held = places.acquire(&asker(1)).await;
+        for number in 0..100_u16 {
+            let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 7, number, 0, 0, 0, 1);
+            drop(wait(&places, Asker::at(address.into()), "many", &given));
+            tokio::task::yield_now().await;
+        }
+        drop(wait(&places, asker(2), "other", &given));
+        let elsewhere = std::net::Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 1);
+        drop(wait(
+            &places,
+            Asker::at(elsewhere.into()),
+            "elsewhere",
+            &given,
+        ));
+        tokio::task::yield_now().await;
+        drop((held, given));
+        let mut all = Vec::new();
+        while let Some(name) = order.recv().await {
+            all.push(name);
+        }
+        let place_of = |name: &str| all.iter().position(|given| *given == name);
+        let wider = WIDER_NETWORK.length();
+        assert_eq!(place_of("other"), Some(wider));
+        assert_eq!(place_of("elsewhere"), Some(wider + 1));
+        assert_eq!(all.len(), 102, "everybody had a turn");
+        assert!(is_at_rest(&places, 1));
     }
 
     #[tokio::test]
     async fn no_place_is_lost_with_those_who_give_up() {
         let places = Places::new(2);
         for round in 0..200 {
-            let held = places.acquire(&asker(1), false).await;
-            let also = places.acquire(&asker(2), false).await;
+            let held = places.acquire(&asker(1)).await;
+            let also = places.acquire(&asker(2)).await;
             let waiting: Vec<_> = (0..20_u8)
                 .map(|number| {
                     let places = places.clone();
                     tokio::spawn(async move {
-                        drop(places.acquire(&asker(number % 3), number % 2 == 0).await);
+                        drop(places.acquire(&asker(number % 3)).await);
                     })
                 })
                 .collect();
@@ -218,7 +283,6 @@ mod tests {
                 drop(task.await);
             }
         }
-        let state = places.state();
-        assert!(state.free == 2 && state.lanes.is_empty() && state.order.is_empty());
+        assert!(is_at_rest(&places, 2));
     }
 }

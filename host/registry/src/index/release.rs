@@ -10,12 +10,12 @@ use serde_json::Value;
 use storage::StorageError;
 use storage::releases::ReleaseRow;
 
-use super::cache::{Holds, JsonKey, JsonPage, KeptOr, Making, PeopleView, ProjectEntry, Work};
+use super::cache::{JsonKey, JsonPage, Making, PeopleView, ProjectEntry, Work};
 use super::people::ProjectView;
-use super::places::Asker;
+use super::places::Place;
 use super::{Page, ReadError, making, project_json};
 use crate::Registry;
-use crate::targets::ReadProject;
+use crate::targets::{Found, ReadProject};
 
 impl Registry {
     /// `/pypi/{project}/json`, or with `version` as it stands in the path
@@ -25,44 +25,46 @@ impl Registry {
         permit: Permit<ReadProject>,
         version: Option<&str>,
     ) -> Result<Option<Page>, ReadError> {
-        let Some(wanted) = Wanted::of(&permit, version) else {
-            return Ok(None);
-        };
-        let kept = |registry: &Self| {
-            let kept = registry.inner.cache.json.get(&wanted.key)?;
+        let kept = |wanted: &Wanted| {
+            let kept = self.inner.cache.json.get(&wanted.key)?;
             wanted.is_beside(&kept.beside).then_some(kept.page)
         };
-        let made = self.kept_or_made(&wanted, kept, move |registry, wanted, work| async move {
-            let Some(found) = registry.find_release(&wanted).await? else {
-                return Ok(None);
-            };
-            let roles = registry
-                .inner
-                .storage
-                .roles_on(wanted.entry.project.id)
-                .await?;
-            let (urls, inner) = (registry.urls(), registry.inner.clone());
-            let made = making(work, move || {
-                let Wanted { entry, key, .. } = wanted;
-                let body = project_json::page(
-                    &entry,
-                    &found.releases,
-                    &found.shown(),
-                    &roles,
-                    key.1.is_none(),
-                    &urls,
-                );
-                let page = Page::new(body, entry.project.last_serial, &inner.release_files)?;
-                let beside = Arc::downgrade(&entry);
-                let kept = JsonPage {
-                    beside,
-                    page: page.clone(),
+        let made = self.kept_or_made(
+            permit.target(),
+            version,
+            kept,
+            move |registry, wanted, work| async move {
+                let Some(found) = registry.find_release(&wanted).await? else {
+                    return Ok(None);
                 };
-                inner.cache.json.insert(key, kept);
-                Ok(page)
-            });
-            made.await.map(Some)
-        });
+                let roles = registry
+                    .inner
+                    .storage
+                    .roles_on(wanted.entry.project.id)
+                    .await?;
+                let (urls, inner) = (registry.urls(), registry.inner.clone());
+                let made = making(work, move || {
+                    let Wanted { entry, key, .. } = wanted;
+                    let body = project_json::page(
+                        &entry,
+                        &found.releases,
+                        &found.shown(),
+                        &roles,
+                        key.1.is_none(),
+                        &urls,
+                    );
+                    let page = Page::new(body, entry.project.last_serial, &inner.release_files)?;
+                    let beside = Arc::downgrade(&entry);
+                    let kept = JsonPage {
+                        beside,
+                        page: page.clone(),
+                    };
+                    inner.cache.json.insert(key, kept);
+                    Ok(page)
+                });
+                made.await.map(Some)
+            },
+        );
         made.await
     }
 
@@ -72,33 +74,35 @@ impl Registry {
         permit: Permit<ReadProject>,
         version: Option<&str>,
     ) -> Result<Option<Arc<ProjectView>>, ReadError> {
-        let Some(wanted) = Wanted::of(&permit, version) else {
-            return Ok(None);
-        };
-        let kept = |registry: &Self| {
-            let kept = registry.inner.cache.people.get(&wanted.key)?;
+        let kept = |wanted: &Wanted| {
+            let kept = self.inner.cache.people.get(&wanted.key)?;
             wanted.is_beside(&kept.beside).then_some(kept.view)
         };
-        let made = self.kept_or_made(&wanted, kept, move |registry, wanted, work| async move {
-            let Some(found) = registry.find_release(&wanted).await? else {
-                return Ok(None);
-            };
-            let (urls, inner) = (registry.urls(), registry.inner.clone());
-            let made = making(work, move || {
-                let Wanted { entry, key, .. } = wanted;
-                let (shown, with_all) = (found.shown(), key.1.is_none());
-                let view = ProjectView::new(&entry, &found.releases, &shown, with_all, &urls);
-                let view = Arc::new(view);
-                let beside = Arc::downgrade(&entry);
-                let kept = PeopleView {
-                    beside,
-                    view: view.clone(),
+        let made = self.kept_or_made(
+            permit.target(),
+            version,
+            kept,
+            move |registry, wanted, work| async move {
+                let Some(found) = registry.find_release(&wanted).await? else {
+                    return Ok(None);
                 };
-                inner.cache.people.insert(key, kept);
-                Ok(view)
-            });
-            made.await.map(Some)
-        });
+                let (urls, inner) = (registry.urls(), registry.inner.clone());
+                let made = making(work, move || {
+                    let Wanted { entry, key, .. } = wanted;
+                    let (shown, with_all) = (found.shown(), key.1.is_none());
+                    let view = ProjectView::new(&entry, &found.releases, &shown, with_all, &urls);
+                    let view = Arc::new(view);
+                    let beside = Arc::downgrade(&entry);
+                    let kept = PeopleView {
+                        beside,
+                        view: view.clone(),
+                    };
+                    inner.cache.people.insert(key, kept);
+                    Ok(view)
+                });
+                made.await.map(Some)
+            },
+        );
         made.await
     }
 
@@ -106,32 +110,59 @@ impl Registry {
     /// more, since reading what a release says of itself takes as long as making pages of it.
     async fn kept_or_made<T, Made>(
         &self,
-        wanted: &Wanted,
-        kept: impl Fn(&Self) -> Option<T>,
-        make: impl FnOnce(Self, Wanted, Work) -> Made,
+        target: &ReadProject,
+        version: Option<&str>,
+        kept: impl Fn(&Wanted) -> Option<T>,
+        make: impl FnOnce(Self, Wanted, (Place, Work)) -> Made,
     ) -> Result<Option<T>, ReadError>
     where
         T: Send + 'static,
         Made: Future<Output = Result<Option<T>, ReadError>> + Send + 'static,
     {
-        let kept_or_work = self.inner.cache.kept_or_work(
-            Making::Release,
-            &wanted.key.0,
-            &wanted.asker,
-            Holds::Entry,
-            || kept(self),
-        );
-        let work = match kept_or_work.await? {
-            KeptOr::Kept(kept) => return Ok(Some(kept)),
-            KeptOr::ToMake(work) => work,
-        };
-        let made = tokio::spawn(make(self.clone(), wanted.clone(), work));
-        made.await
-            .map_err(|error| ReadError::Page(io::Error::other(error)))?
+        let ReadProject { asker, project } = target;
+        match &project.found {
+            Found::Nothing => return Ok(None),
+            Found::Row { .. } => {}
+            Found::Entry(entry) => {
+                let Some(wanted) = Wanted::of(entry, version) else {
+                    return Ok(None);
+                };
+                if let Some(kept) = kept(&wanted) {
+                    return Ok(Some(kept));
+                }
+            }
+        }
+        let (cache, name) = (&self.inner.cache, project.normalized.as_str());
+        loop {
+            // With nothing in memory that is not kept anyway.
+            let place = cache.place(Making::Release, asker).await?;
+            let Some((place, entry)) = self.entry_beside(place, asker, name).await? else {
+                return Ok(None);
+            };
+            let Some(wanted) = Wanted::of(&entry, version) else {
+                return Ok(None);
+            };
+            drop(entry);
+            if let Some(kept) = kept(&wanted) {
+                return Ok(Some(kept));
+            }
+            match cache.begin(Making::Release, name) {
+                Ok(work) => {
+                    let made = tokio::spawn(make(self.clone(), wanted, (place, work)));
+                    return made
+                        .await
+                        .map_err(|error| ReadError::Page(io::Error::other(error)))?;
+                }
+                Err(begun) => {
+                    drop((place, wanted));
+                    begun.ended(asker).await?;
+                }
+            }
+        }
     }
 
     /// The release that is wanted, with what it says of itself; of a project all its releases.
-    async fn find_release(&self, wanted: &Wanted) -> Result<Option<Found>, StorageError> {
+    async fn find_release(&self, wanted: &Wanted) -> Result<Option<FoundRelease>, StorageError> {
         let (storage, project) = (&self.inner.storage, wanted.entry.project.id);
         // The page of one version costs nothing for the thousands of others.
         let releases = match &wanted.version {
@@ -148,7 +179,7 @@ impl Registry {
             return Ok(None);
         };
         let metadata = self.release_metadata(releases[position].id).await?;
-        Ok(Some(Found {
+        Ok(Some(FoundRelease {
             releases,
             position,
             metadata,
@@ -159,7 +190,6 @@ impl Registry {
 /// What is asked for: a project, or one of its releases.
 #[derive(Clone)]
 struct Wanted {
-    asker: Asker,
     entry: Arc<ProjectEntry>,
     key: JsonKey,
     version: Option<Version>,
@@ -167,8 +197,7 @@ struct Wanted {
 
 impl Wanted {
     /// None if there is no such thing that readers see.
-    fn of(permit: &Permit<ReadProject>, version: Option<&str>) -> Option<Self> {
-        let entry = permit.target().project.entry.clone()?;
+    fn of(entry: &Arc<ProjectEntry>, version: Option<&str>) -> Option<Self> {
         if !project_json::is_shown(entry.project.status) {
             return None;
         }
@@ -185,8 +214,7 @@ impl Wanted {
         let name = entry.project.name.normalized().to_owned();
         let key = (name, version.as_ref().map(Version::to_string));
         Some(Self {
-            asker: permit.target().asker,
-            entry,
+            entry: entry.clone(),
             key,
             version,
         })
@@ -200,14 +228,14 @@ impl Wanted {
 }
 
 /// What pages of a release are made of.
-struct Found {
+struct FoundRelease {
     releases: Vec<ReleaseRow>,
     /// Which of them is shown.
     position: usize,
     metadata: Value,
 }
 
-impl Found {
+impl FoundRelease {
     fn shown(&self) -> project_json::Shown<'_> {
         project_json::Shown {
             release: &self.releases[self.position],

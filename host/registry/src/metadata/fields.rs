@@ -48,7 +48,23 @@ const OF_OLD_TOOLS: &[&str] = &[
     "License",
 ];
 
+/// Fields that installers read and that are wrong without a value: `packaging` refuses the whole
+/// metadata then, and pip passes the release over.
+const NEVER_EMPTY: &[&str] = &[
+    "Requires-Dist",
+    "Provides-Extra",
+    "License-File",
+    "License-Expression",
+    "Description-Content-Type",
+    "Dynamic",
+];
+
 impl Field {
+    /// Whether it must have a value where it stands.
+    pub(crate) fn is_never_empty(&self) -> bool {
+        NEVER_EMPTY.contains(&self.header)
+    }
+
     /// Whether this value is as good as none, also next to another one.
     pub(crate) fn is_nothing(&self, value: &str) -> bool {
         (value.is_empty() || value == "UNKNOWN") && OF_OLD_TOOLS.contains(&self.header)

@@ -100,6 +100,36 @@ fn what_installers_go_by_is_never_left_out_for_what_it_says() {
 }
 
 #[test]
+fn what_installers_go_by_has_a_value_where_it_stands() {
+    for header in [
+        "Requires-Dist",
+        "Provides-Extra",
+        "License-File",
+        "License-Expression",
+        "Description-Content-Type",
+        "Dynamic",
+    ] {
+        for empty in ["", " ", " \n  "] {
+            let text = format!("{SMALLEST}{header}:{empty}\nSummary: x\n");
+            let refused = CoreMetadata::parse(text.as_bytes()).unwrap_err();
+            let said = format!("line 4 of the metadata has '{header}' without a value");
+            assert_eq!(refused.to_string(), said, "{empty:?}");
+        }
+    }
+    // `packaging` reads these.
+    for header in [
+        "Requires-Python",
+        "Classifier",
+        "Project-URL",
+        "Summary",
+        "Keywords",
+    ] {
+        let text = format!("{SMALLEST}{header}:\n");
+        assert!(CoreMetadata::parse(text.as_bytes()).is_ok(), "{header}");
+    }
+}
+
+#[test]
 fn a_single_field_with_two_values_is_refused() {
     assert_eq!(
         CoreMetadata::parse(format!("{SMALLEST}Name: other\n").as_bytes()),

@@ -4,6 +4,7 @@
 //! earlier, to save work, and may be wrong.
 
 use gate::{Attempt, Gate, Reason, RefusalKind};
+use model::limit::bytes_in_words;
 use model::{Action, Caller};
 use storage::usage::Usage;
 
@@ -66,7 +67,7 @@ pub(super) fn check(
             "too-much-staged",
             format!(
                 "Too much waits to be published. Limit for the staged files of project '{project}' is {}. Publish or reject what waits, then upload again.",
-                in_words(config.max_staged_bytes)
+                bytes_in_words(config.max_staged_bytes)
             ),
         ));
     }
@@ -129,18 +130,9 @@ pub(super) fn check_size(
         "project-too-large",
         format!(
             "Project size too large. Limit for project '{project}' total size is {}. Ask the operators of the registry for more.",
-            in_words(config.max_project_bytes)
+            bytes_in_words(config.max_project_bytes)
         ),
     ))
-}
-
-/// As PyPI says it: whole units of 1024.
-fn in_words(bytes: u64) -> String {
-    match bytes {
-        0..1_048_576 => format!("{bytes} bytes"),
-        1_048_576..1_073_741_824 => format!("{} MB", bytes >> 20),
-        _ => format!("{} GB", bytes >> 30),
-    }
 }
 
 impl Registry {
@@ -174,7 +166,7 @@ impl Registry {
             code: "too-much-uploaded".to_owned(),
             message: format!(
                 "You uploaded too much today; the limit of one user is {} in 24 hours.",
-                in_words(limit)
+                bytes_in_words(limit)
             ),
             remedy: "Try again in some hours, or ask the operators of the registry for more."
                 .to_owned(),
@@ -222,11 +214,11 @@ mod tests {
         for (error, expected) in [
             (
                 check_one(|stored| stored.usage.bytes += 1),
-                "Project size too large. Limit for project 'demo' total size is 2 GB.",
+                "Project size too large. Limit for project 'demo' total size is 2 GiB.",
             ),
             (
                 check_one(|stored| stored.usage.staged_bytes += 1),
-                "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MB.",
+                "Too much waits to be published. Limit for the staged files of project 'demo' is 3 MiB.",
             ),
             (
                 check_one(|stored| stored.usage.staged_files += 1),

@@ -1,6 +1,7 @@
 //! Why an upload did not happen.
 
 use gate::Refusal;
+use model::limit::bytes_in_words;
 use storage::StorageError;
 
 use crate::archive::ArchiveError;
@@ -65,7 +66,7 @@ impl From<SpoolError> for UploadError {
         match error {
             SpoolError::FarTooLarge { limit } => Self::rejected(
                 "file-too-large",
-                format!("File too large. The limit is {} MB.", limit >> 20),
+                format!("File too large. The limit is {}.", bytes_in_words(limit)),
             ),
             SpoolError::Io(cause) => Self::Unavailable(cause.to_string()),
         }

@@ -1,5 +1,7 @@
 //! Rows 19 to 22: the file as it came, before anything is compared with what exists.
 
+use model::limit::bytes_in_words;
+
 use super::error::UploadError;
 use super::{Step, Subject, bounds};
 use crate::filename;
@@ -38,8 +40,8 @@ pub(super) fn size(subject: &Subject<'_>) -> Result<Step, UploadError> {
         return Err(UploadError::rejected(
             "file-too-large",
             format!(
-                "File too large. Limit for project '{project}' is {} MB. Ask the operators of the registry for more.",
-                config.max_file_bytes >> 20
+                "File too large. Limit for project '{project}' is {}. Ask the operators of the registry for more.",
+                bytes_in_words(config.max_file_bytes)
             ),
         ));
     }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use gate::{Attempt, Gate, Permit, Reason, RefusalKind};
-use model::address::neighbourhood;
+use model::address::{NETWORK_BITS, neighbourhood, network_of};
 use model::audit::{AuditEvent, EventKind};
+use model::limit::WIDER_NETWORK;
 use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, Timestamp, UserName};
 use storage::projects::NewProject;
 use storage::{Conflict, StorageError, UnitOfWork};
@@ -138,7 +139,24 @@ impl Registry {
     ) -> Result<Vec<(String, Timestamp)>, UploadError> {
         let config = &self.inner.config;
         let mut taken = Vec::new();
-        let address = neighbourhood(attempt.remote_address);
+        let address = attempt.remote_address;
+        let neighbours = (
+            format!("project:create:address:{}", neighbourhood(address)),
+            config.new_projects_per_address,
+            "from one address",
+        );
+        let wider = address.to_canonical().is_ipv6().then(|| {
+            (
+                format!(
+                    "project:create:network:{}",
+                    network_of(address, NETWORK_BITS)
+                ),
+                config
+                    .new_projects_per_address
+                    .saturating_mul(WIDER_NETWORK.get()),
+                "from one network",
+            )
+        });
         let owner = caller.user().map(|user| {
             (
                 format!("project:create:{}", user.id),
@@ -146,11 +164,7 @@ impl Registry {
                 "for one user",
             )
         });
-        for (key, limit, whose) in owner.into_iter().chain([(
-            format!("project:create:address:{address}"),
-            config.new_projects_per_address,
-            "from one address",
-        )]) {
+        for (key, limit, whose) in owner.into_iter().chain([neighbours]).chain(wider) {
             let now = self.inner.clock.now();
             let Err(retry) = self
                 .inner

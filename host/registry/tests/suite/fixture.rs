@@ -441,9 +441,11 @@ impl Fixture {
         let caller = Caller::anonymous();
         let hex = &file.field("blake2_256_digest");
         let name = format!("{}{suffix}", file.name.as_ref().unwrap());
+        let digest = (&hex[..2], &hex[2..4], &hex[4..]);
+        let target = self.registry.load_download(&caller, digest, &name).await;
         let target = self
             .registry
-            .load_download(&caller, HERE, (&hex[..2], &hex[2..4], &hex[4..]), &name)
+            .with_file(target.unwrap(), HERE)
             .await
             .unwrap();
         let found = self

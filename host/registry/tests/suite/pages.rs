@@ -230,7 +230,7 @@ async fn projects_are_found_by_their_name_the_most_alike_first() {
         let permit = fixture.decide(&caller, target).await.unwrap();
         let found = fixture
             .registry
-            .find_projects(permit, text, skip, 3)
+            .find_projects(permit, HERE, text, skip, 3)
             .await
             .unwrap();
         found

@@ -128,7 +128,7 @@ async fn metadata_is_kept_once_and_costs_its_project_what_it_takes() {
     assert!(
         status == 400
             && message.starts_with(
-                "Project size too large. Limit for project 'sample' total size is 5 MB."
+                "Project size too large. Limit for project 'sample' total size is 5 MiB."
             ),
         "{status} {message}"
     );

@@ -245,7 +245,7 @@ async fn sizes_of_files_and_projects_are_bounded() {
     let large = File::wheel("sample", "1.0").bytes(vec![7; (4 << 20) + 1]);
     assert_eq!(
         fixture.rejected(&ana, large).await,
-        (400, "File too large. Limit for project 'sample' is 4 MB. Ask the operators of the registry for more.".to_owned())
+        (400, "File too large. Limit for project 'sample' is 4 MiB. Ask the operators of the registry for more.".to_owned())
     );
     let huge = File::wheel("sample", "1.0").bytes(vec![7; (8 << 20) + 1]);
     assert!(

@@ -94,10 +94,12 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Setting for Number<MINIMUM, MAXIMUM
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ByteSize(pub(crate) u64);
 
-const BYTE_UNITS: [(&str, u64); 7] = [
+const BYTE_UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
     ("kB", 1_000),

@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use gate::{Gate, SetPackage, VerifiedPackage};
+use anyhow::{Context as _, anyhow, bail};
+use gate::{Candidate, Gate, SetPackage, VerifiedPackage};
 use model::audit::Actor;
 use policy_engine::Engine;
 use storage::policies::{ActivationKind, WatchedFolder};
@@ -204,34 +204,30 @@ impl Watch {
         if let (Some(number), true) = (self.found.set_number, self.is_accepted) {
             return Ok(Some(u64::try_from(number)?));
         }
-        let verified = self.verify(package).await?;
-        let number = self.apply(&verified).await?;
+        let candidate = self.judge(package).await?;
+        let number = self.apply(candidate.verified()).await?;
         self.is_accepted = true;
         Ok(Some(number))
     }
 
     /// Refuses what `portcullis policy apply` refuses: nobody is there to insist. A set that
     /// serves already was insisted on.
-    async fn verify(&self, package: SetPackage) -> anyhow::Result<VerifiedPackage> {
+    async fn judge(&self, package: SetPackage) -> anyhow::Result<Candidate> {
         let serves = self
             .gate
             .active_spec()
             .is_some_and(|spec| spec == package.spec);
         let engine = self.engine.clone();
-        let (verified, judgement) = tokio::task::spawn_blocking(move || {
-            package.verify(&engine).map(|verified| {
-                let judgement = verified.judge();
-                (verified, judgement)
-            })
-        })
-        .await??;
-        if judgement.refuses() && !serves {
-            bail!(
-                "{judgement}if this is what you want, `portcullis policy apply {} --allow-lockout`",
+        let judged = tokio::task::spawn_blocking(move || {
+            let verified = package.verify(&engine)?;
+            Ok::<_, gate::InstallError>(Candidate::judge(verified, serves))
+        });
+        judged.await??.map_err(|refused| {
+            anyhow!(
+                "{refused}if this is what you want, `portcullis policy apply {} --allow-lockout`",
                 self.found.folder
-            );
-        }
-        Ok(verified)
+            )
+        })
     }
 
     /// Makes the set the active one, unless it was the last one that came from a watched
@@ -267,7 +263,7 @@ impl Watch {
                 return Ok(number);
             }
             let expected = active.map_or(0, |active| active.sequence);
-            match gate::request_watched_activation(
+            match gate::activate_watched(
                 storage,
                 number,
                 self.gate.clock().now(),

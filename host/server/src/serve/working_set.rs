@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use gate::{Gate, SetPackage};
 use model::audit::Actor;
 use policy_engine::Engine;
-use storage::policies::{ActivationKind, ActivationRow};
+use storage::policies::ActivationRow;
 
 use super::watch::Watch;
 
@@ -183,15 +183,7 @@ async fn begin_with(gate: &Gate, engine: &Engine, folder: &Path) -> anyhow::Resu
     let number = verified
         .store(gate.storage(), &Actor::System, gate.clock().now())
         .await?;
-    let activation = gate::request_activation(
-        gate.storage(),
-        number,
-        &Actor::System,
-        gate.clock().now(),
-        ActivationKind::Start,
-        "",
-    )
-    .await?;
+    let activation = gate::activate_first(gate.storage(), number, gate.clock().now()).await?;
     gate.install_for(activation, number).await?;
     Ok(number)
 }

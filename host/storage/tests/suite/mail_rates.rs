@@ -1,8 +1,9 @@
 //! Mails about changes: the first of each kind goes, the rest is counted in one.
 
+use model::limit::{LISTED_CHANGES, REASON};
 use model::mail::{Mail, MailField, MailKind};
 use model::{MailId, UserId};
-use storage::mail_rates::{AT_ONCE, GATHERING_MS, WINDOW_MS};
+use storage::mail_rates::{AT_ONCE, GATHERING_MS, OF_PROJECTS_AT_ONCE, WINDOW_MS};
 use storage::outbox::{MailState, NewMail, OutboxListing};
 use storage::{Result, Storage};
 
@@ -42,6 +43,34 @@ async fn tell_all(
         Ok(())
     })
     .await
+}
+
+async fn tell_of_release(
+    storage: &Storage,
+    recipient: &str,
+    project: &str,
+    version: &str,
+    now: i64,
+) {
+    let mut mail = mail(MailKind::ReleaseStaged);
+    for (field, word) in &mut mail.fields {
+        match field {
+            MailField::Project => project.clone_into(word),
+            MailField::Version => version.clone_into(word),
+            _ => *word = "a long word ".repeat(40),
+        }
+    }
+    let told = commit(storage, async |unit| {
+        unit.enqueue_mail(&NewMail {
+            id: MailId::new(),
+            mail: &mail,
+            user: Some(UserId::new()),
+            recipient: Some(recipient),
+            at: at(now),
+        })
+        .await
+    });
+    told.await.unwrap();
 }
 
 async fn tell(storage: &Storage, kind: MailKind, recipient: &str, now: i64) {
@@ -118,6 +147,56 @@ async fn a_flood_of_changes_is_a_few_mails_and_one_that_counts_the_rest() {
     .await;
 }
 
+/// Whoever owns the project reads nowhere else that a release waits, or what was removed.
+#[tokio::test]
+async fn mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_listed() {
+    on_both(async |fixture| {
+        let storage = &fixture.storage;
+        for _ in 0..20 {
+            tell(storage, MailKind::TokenCreated, ADA, 10).await;
+        }
+        let bound = OF_PROJECTS_AT_ONCE;
+        for number in 0..bound + LISTED_CHANGES.length() + 7 {
+            let version = format!("1.{number}");
+            tell_of_release(storage, ADA, "demo", &version, 11).await;
+        }
+        tell(storage, MailKind::ContentRemoved, ADA, 12).await;
+        let waiting = async |kind| fixture.waiting(ADA, kind).await.len();
+        assert_eq!(waiting(MailKind::ReleaseStaged).await, bound);
+        assert_eq!(waiting(MailKind::ContentRemoved).await, 1);
+        assert_eq!(waiting(MailKind::TokenCreated).await, AT_ONCE);
+        let leased = storage
+            .lease_mails(at(12 + GATHERING), at(72 + GATHERING), 1000)
+            .await
+            .unwrap();
+        let mut gathering = leased
+            .iter()
+            .filter(|row| row.mail.kind == MailKind::ChangesGathered);
+        let (gathering, None) = (gathering.next().unwrap(), gathering.next()) else {
+            panic!("one mail")
+        };
+        let listed = gathering.mail.listed();
+        assert_eq!(listed.len(), LISTED_CHANGES.length());
+        for (number, mail) in listed.iter().enumerate() {
+            let version = format!("1.{}", bound + number);
+            assert_eq!(mail.field(MailField::Version), version);
+            assert_eq!(mail.field(MailField::Project), "demo");
+        }
+        let staged = LISTED_CHANGES.length() + 7;
+        assert_eq!(
+            gathering.mail.field(MailField::Changes),
+            format!("release-staged={staged} token-created=15")
+        );
+        // However many words somebody has, a row has its bound.
+        let longest = Mail::as_listed(&listed).len();
+        assert!(
+            longest < LISTED_CHANGES.length() * (5 * REASON.length() + 200),
+            "{longest}"
+        );
+    })
+    .await;
+}
+
 /// Whoever floods first hides nothing of what comes then.
 #[tokio::test]
 async fn the_first_mail_of_each_kind_goes_at_once_after_any_flood() {
@@ -131,19 +210,20 @@ async fn the_first_mail_of_each_kind_goes_at_once_after_any_flood() {
                 *kind != MailKind::TokenCreated && *kind != MailKind::ChangesGathered
             })
         };
+        let is_gathered = |kind: MailKind| kind.can_be_gathered() && !kind.has_own_bound();
         for kind in kinds() {
             tell(storage, kind, ADA, 11).await;
             tell(storage, kind, ADA, 11).await;
         }
         for kind in kinds() {
-            let expected = if kind.can_be_gathered() { 1 } else { 2 };
+            let expected = if is_gathered(kind) { 1 } else { 2 };
             assert_eq!(fixture.waiting(ADA, kind).await.len(), expected, "{kind}");
         }
         let gathered = fixture.gathered(11 + GATHERING).await;
         let counts: u64 = MailKind::gathered_in(&gathered[0].1)
             .map(|(_, count)| count)
             .sum();
-        let gatherable = kinds().filter(|kind| kind.can_be_gathered()).count();
+        let gatherable = kinds().filter(|kind| is_gathered(*kind)).count();
         assert_eq!(
             (gathered.len(), counts),
             (1, 15 + gatherable as u64),

@@ -61,6 +61,12 @@ impl Names {
     pub(super) fn add(&mut self, path: &str, node: Node) -> Result<(), ArchiveError> {
         match self.nodes.get(path) {
             Some(before) if *before == node => Ok(()),
+            Some(_) if matches!(&node, Node::HardLink(target) if *plain(target) == *path) => {
+                Err(ArchiveError::archive(format!(
+                    "The hard link '{}' leads to itself; installers fail on it.",
+                    excerpt(path)
+                )))
+            }
             Some(_) => Err(ArchiveError::archive(format!(
                 "The tar archive has two entries named '{}' that differ.",
                 excerpt(path)

@@ -174,6 +174,12 @@ fn paths_links_and_kinds_that_are_dangerous_are_refused() {
             Some("s-1/a"),
             "two entries",
         ),
+        (
+            EntryType::Link,
+            "s-1/PKG-INFO",
+            Some("s-1/PKG-INFO"),
+            "leads to itself",
+        ),
         (EntryType::Regular, "s-1/a/", None, "folder by its name"),
         (EntryType::Regular, "s-1//PKG-INFO", None, "empty part"),
         (EntryType::Regular, "s-1/./PKG-INFO", None, "empty part"),

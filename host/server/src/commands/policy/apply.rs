@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gate::{Judgement, SetPackage, VerifiedPackage};
+use gate::{Activated, ApplySet, Candidate, LockedOut, RollBack, RollBackError, SetPackage};
 use model::Timestamp;
 use serde_json::json;
-use storage::policies::{ActivationKind, ActivationRow, ServerRow};
+use storage::policies::{ActivationRow, ServerRow};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, moment, printable};
@@ -19,9 +19,6 @@ use super::{judged, set_folder};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Waits that are longer are told of.
 const TELL_AFTER: Duration = Duration::from_secs(1);
-/// Activations to look back through at most for the set to go back to.
-const LOOK_BACK: u32 = 1000;
-
 pub(super) async fn apply(
     line: &CommandLine,
     folder: &Path,
@@ -29,30 +26,35 @@ pub(super) async fn apply(
     wait: Duration,
     reason: &str,
 ) -> anyhow::Result<Answer> {
-    let (verified, judgement) = verify(line, folder).await?;
-    if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
-        return Ok(refusal);
-    }
-    let number = verified
-        .store(&line.storage, &line.actor(), line.now())
+    let candidate = match verify(line, folder, allow_lockout).await? {
+        Ok(candidate) => candidate,
+        Err(LockedOut(judgement)) => return Ok(judged::refusal(folder, &judgement)),
+    };
+    let remarks = judged::remarks(candidate.judgement());
+    let before = line.storage.active_set().await?;
+    let permit = line.permit(ApplySet::new(candidate, reason)).await?;
+    let asked_at = permit.at();
+    let activated = gate::apply(permit, &line.storage)
         .await
-        .context("cannot store the set")?;
-    let answer = activate(line, number, ActivationKind::Apply, wait, reason).await?;
-    let remarks = judged::remarks(&judgement) + &answer.remarks;
+        .context("cannot ask the servers for the set")?;
+    let answer = report(line, before, activated, asked_at, wait).await?;
+    let remarks = remarks + &answer.remarks;
     Ok(answer.with_remarks(remarks))
 }
 
 /// Reads, validates and judges a set with the very engine the servers use.
-async fn verify(line: &CommandLine, folder: &Path) -> anyhow::Result<(VerifiedPackage, Judgement)> {
+async fn verify(
+    line: &CommandLine,
+    folder: &Path,
+    allow_lockout: bool,
+) -> anyhow::Result<Result<Candidate, LockedOut>> {
     let package = SetPackage::read(&set_folder(folder))?;
     let engine = line.engine()?;
-    let verified = tokio::task::spawn_blocking(move || {
-        package.verify(&engine).map(|verified| {
-            let judgement = verified.judge();
-            (verified, judgement)
-        })
+    let judged = tokio::task::spawn_blocking(move || {
+        let verified = package.verify(&engine)?;
+        Ok::<_, gate::InstallError>(Candidate::judge(verified, allow_lockout))
     });
-    verified.await?.with_context(|| {
+    judged.await?.with_context(|| {
         format!(
             "{} is refused; nothing was stored and nothing changes",
             folder.display()
@@ -66,74 +68,32 @@ pub(super) async fn rollback(
     wait: Duration,
     reason: &str,
 ) -> anyhow::Result<Answer> {
-    let active = line
-        .storage
-        .active_set()
-        .await?
-        .context("no policy set was ever active, so there is nothing to roll back to")?;
-    let number = match to {
-        Some(number) => number,
-        None => {
-            let activations = line.storage.activations(None, LOOK_BACK).await?;
-            let Some(earlier) = set_before(&activations) else {
-                bail!(
-                    "there is no set before set {}; `portcullis policy rollback --to <set>` makes any one active that `portcullis policy history` lists",
-                    active.set_number
-                );
-            };
-            u64::try_from(earlier)?
-        }
-    };
-    if line
-        .storage
-        .policy_set(i64::try_from(number)?)
-        .await?
-        .is_none()
-    {
-        bail!(
-            "there is no policy set {number}; `portcullis policy history` lists those that were active"
-        );
-    }
-    // An old set need not load in this version: better to know before every server tries.
     let engine = line.engine()?;
-    gate::load_set(&line.storage, &engine, number)
-        .await
-        .with_context(|| format!("set {number} cannot be loaded; nothing changes"))?;
-    activate(line, number, ActivationKind::Rollback, wait, reason).await
-}
-
-/// The set in whose place the active one came. Going back takes the steps that led here
-/// back one by one, so that going back twice ends two sets earlier and not where it began.
-/// `activations` are newest first.
-fn set_before(activations: &[ActivationRow]) -> Option<i64> {
-    let mut steps: Vec<i64> = Vec::new();
-    for activation in activations.iter().rev() {
-        let number = activation.set_number;
-        match (
-            activation.kind,
-            steps.iter().rposition(|step| *step == number),
-        ) {
-            (ActivationKind::Rollback, Some(position)) => steps.truncate(position + 1),
-            _ if steps.last() == Some(&number) => {}
-            _ => steps.push(number),
-        }
-    }
-    steps.iter().rev().nth(1).copied()
-}
-
-async fn activate(
-    line: &CommandLine,
-    number: u64,
-    kind: ActivationKind,
-    wait: Duration,
-    reason: &str,
-) -> anyhow::Result<Answer> {
     let before = line.storage.active_set().await?;
-    let asked_at = line.now();
-    let sequence =
-        gate::request_activation(&line.storage, number, &line.actor(), asked_at, kind, reason)
-            .await
-            .context("cannot ask the servers for the set")?;
+    let permit = line.permit(RollBack::new(to, reason)).await?;
+    let asked_at = permit.at();
+    let activated = match gate::roll_back(permit, &line.storage, &engine).await {
+        Ok(activated) => activated,
+        Err(error @ RollBackError::NothingBefore { .. }) => bail!(
+            "{error}; `portcullis policy rollback --to <set>` makes any one active that `portcullis policy history` lists"
+        ),
+        Err(error @ RollBackError::NoSuchSet(_)) => {
+            bail!("{error}; `portcullis policy history` lists those that were active")
+        }
+        Err(error) => return Err(error.into()),
+    };
+    report(line, before, activated, asked_at, wait).await
+}
+
+/// Waits for the servers and says what they made of it.
+async fn report(
+    line: &CommandLine,
+    before: Option<ActivationRow>,
+    activated: Activated,
+    asked_at: Timestamp,
+    wait: Duration,
+) -> anyhow::Result<Answer> {
+    let Activated { number, sequence } = activated;
     let Waited {
         servers,
         silent,
@@ -335,59 +295,6 @@ fn is_gone(server: &ServerRow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn activations(chronicle: &[(i64, ActivationKind)]) -> Vec<ActivationRow> {
-        let row = |(sequence, (set_number, kind)): (usize, &(i64, ActivationKind))| ActivationRow {
-            sequence: sequence as i64 + 1,
-            set_number: *set_number,
-            set_name: "set".to_owned(),
-            at: Timestamp(0),
-            by: None,
-            kind: *kind,
-            reason: String::new(),
-        };
-        chronicle.iter().enumerate().map(row).rev().collect()
-    }
-
-    #[test]
-    fn going_back_again_goes_further_back() {
-        use ActivationKind::{Apply, Rollback, Start};
-        let cases: [(&[(i64, ActivationKind)], Option<i64>); 9] = [
-            (&[], None),
-            (&[(1, Start)], None),
-            (&[(1, Start), (2, Apply)], Some(1)),
-            (&[(1, Start), (2, Apply), (3, Apply)], Some(2)),
-            (
-                &[(1, Start), (2, Apply), (3, Apply), (2, Rollback)],
-                Some(1),
-            ),
-            (
-                &[
-                    (1, Start),
-                    (2, Apply),
-                    (3, Apply),
-                    (2, Rollback),
-                    (1, Rollback),
-                ],
-                None,
-            ),
-            // What was taken back is not gone back to; what is applied after it is.
-            (
-                &[(1, Start), (2, Apply), (1, Rollback), (3, Apply)],
-                Some(1),
-            ),
-            // The same set applied twice in a row is one step.
-            (&[(1, Start), (2, Apply), (2, Apply)], Some(1)),
-            // To a set that was taken back before: a step forward.
-            (
-                &[(1, Start), (2, Apply), (1, Rollback), (2, Rollback)],
-                Some(1),
-            ),
-        ];
-        for (chronicle, before) in cases {
-            assert_eq!(set_before(&activations(chronicle)), before, "{chronicle:?}");
-        }
-    }
 
     #[test]
     fn a_server_of_this_machine_without_a_process_is_gone() {

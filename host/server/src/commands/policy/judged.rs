@@ -7,11 +7,8 @@ use serde_json::json;
 
 use crate::answer::{Answer, printable};
 
-/// The refusal of a set that nobody can have meant; none where it is accepted.
-pub(super) fn refusal(folder: &Path, judgement: &Judgement, allow_lockout: bool) -> Option<Answer> {
-    if allow_lockout || !judgement.refuses() {
-        return None;
-    }
+/// The refusal of a set that nobody can have meant.
+pub(super) fn refusal(folder: &Path, judgement: &Judgement) -> Answer {
     let mut json = judgement.to_json();
     json["refused"] = json!(true);
     let remarks = format!(
@@ -19,7 +16,7 @@ pub(super) fn refusal(folder: &Path, judgement: &Judgement, allow_lockout: bool)
         folder.display(),
         lines(judgement)
     );
-    Some(Answer::new("", json).with_remarks(remarks).with_code(1))
+    Answer::new("", json).with_remarks(remarks).with_code(1)
 }
 
 /// What the author of an accepted set is told.

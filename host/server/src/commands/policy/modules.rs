@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use gate::SetPackage;
+use gate::{Candidate, LockedOut, SetPackage};
 use policy_engine::contract::Descriptor;
 use policy_engine::{Compiler, Engine, EngineConfig, LoadError};
 use serde_json::json;
@@ -41,10 +41,11 @@ pub(super) fn check(
             folder.display()
         )
     })?;
-    let judgement = verified.judge();
-    if let Some(refusal) = judged::refusal(folder, &judgement, allow_lockout) {
-        return Ok(refusal);
-    }
+    let candidate = match Candidate::judge(verified, allow_lockout) {
+        Ok(candidate) => candidate,
+        Err(LockedOut(judgement)) => return Ok(judged::refusal(folder, &judgement)),
+    };
+    let (verified, judgement) = (candidate.verified(), candidate.judgement());
     let spec = verified.set().spec();
     let cases = match verified.case_files() {
         0 => "it has no cases".to_owned(),
@@ -72,7 +73,7 @@ pub(super) fn check(
     if let (Some(all), Some(judged)) = (json.as_object_mut(), judgement.to_json().as_object_mut()) {
         all.append(judged);
     }
-    Ok(Answer::new(text, json).with_remarks(judged::remarks(&judgement)))
+    Ok(Answer::new(text, json).with_remarks(judged::remarks(judgement)))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
