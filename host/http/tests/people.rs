@@ -3,6 +3,12 @@
 
 #[path = "people/browser.rs"]
 mod browser;
+#[path = "people/snapshots.rs"]
+mod snapshots;
+#[path = "people/shown.rs"]
+mod shown;
+#[path = "people/markup.rs"]
+mod markup;
 #[path = "people/becoming.rs"]
 mod becoming;
 #[path = "people/logging_in.rs"]

@@ -263,6 +263,8 @@ pub(crate) struct Browser<'a> {
 /// What a browser was answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// Method, path and query.
+    pub(crate) asked: String,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -341,13 +343,9 @@ impl Browser<'_> {
                 .join("; ");
             request = request.header(COOKIE, cookies);
         }
-        let response = self
-            .site
-            .router
-            .clone()
-            .oneshot(request.body(body).unwrap())
-            .await
-            .unwrap();
+        let request = request.body(body).unwrap();
+        let asked = format!("{} {}", request.method(), request.uri());
+        let response = self.site.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(SET_COOKIE) {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap();
@@ -365,6 +363,7 @@ impl Browser<'_> {
         }
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
+            asked,
             status: parts.status,
             headers: parts.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
