@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use policy_engine::DecisionOutcome;
+use policy_engine::cases::profile::Caller;
 use policy_sdk::ActionSet;
 
 use super::{SETS, shipped, workspace};
@@ -60,6 +62,27 @@ fn what_is_for_staff_is_open_to_sessions_only_where_it_was_decided_for_staff() {
             !restrict_routes::OF_STAFF.contains(action) || is_for_staff(action),
             "{text} is for everybody: put it into OF_PEOPLE"
         );
+    }
+}
+
+/// To open an action to staff is one line; what a password alone must not open is another, in
+/// each set.
+#[test]
+fn no_shipped_set_lets_a_password_alone_do_what_is_for_staff() {
+    let staff = || model::Action::ALL.iter().filter(|one| one.is_for_staff());
+    assert!(staff().count() >= 5);
+    for name in SETS {
+        let set = shipped(name);
+        let nothing_chosen = set.resolve_owner_settings(&serde_json::json!({}));
+        for action in staff() {
+            let asked = action.as_str().parse().expect("an action of the contract");
+            let context = Caller::SessionWithoutFactor.context(asked);
+            assert_ne!(
+                set.decide(&context, &nothing_chosen).outcome,
+                DecisionOutcome::Permitted,
+                "{name}: {action}"
+            );
+        }
     }
 }
 
