@@ -8,6 +8,8 @@ mod bindings;
 mod convert;
 #[path = "policies/facts.rs"]
 mod facts;
+#[path = "policies/sheet.rs"]
+mod sheet;
 #[path = "policies/twins.rs"]
 mod twins;
 

@@ -111,6 +111,7 @@ fn what_people_read_is_plain_english() {
             &mut sources,
         );
     }
+    sources.push(top.join("host/model/src/action.rs"));
     files(&top.join("plugins"), "rs", &mut sources);
     assert!(
         templates.len() > 30 && sources.len() > 100,

@@ -284,6 +284,8 @@ fn change(change: &ChangeFacts<'_>) -> contract::Change {
 
 #[cfg(test)]
 mod tests {
+    use model::action::Subject;
+
     use super::*;
 
     #[test]
@@ -299,6 +301,38 @@ mod tests {
         assert_eq!(model, contract);
         for &one in model::Action::ALL {
             assert_eq!(one.as_str(), action(one).as_str());
+        }
+    }
+
+    fn subject(subject: Subject) -> contract::Subject {
+        match subject {
+            Subject::Index => contract::Subject::Index,
+            Subject::NewFile => contract::Subject::NewFile,
+            Subject::PublishedFile => contract::Subject::PublishedFile,
+            Subject::StagedRelease => contract::Subject::StagedRelease,
+            Subject::PublishedRelease => contract::Subject::PublishedRelease,
+            Subject::NewProject => contract::Subject::NewProject,
+            Subject::Project => contract::Subject::Project,
+            Subject::ArchivedProject => contract::Subject::ArchivedProject,
+            Subject::GivenRole => contract::Subject::GivenRole,
+            Subject::TakenRole => contract::Subject::TakenRole,
+            Subject::NewToken => contract::Subject::NewToken,
+            Subject::Token => contract::Subject::Token,
+            Subject::Account => contract::Subject::Account,
+            Subject::Factor => contract::Subject::Factor,
+            Subject::Registry => contract::Subject::Registry,
+        }
+    }
+
+    #[test]
+    fn the_engine_makes_up_what_the_sheet_says_an_action_is_about() {
+        for &one in model::Action::ALL {
+            let asked = action(one);
+            assert_eq!(
+                (asked.about(), asked.is_read()),
+                (subject(one.about()), one.is_read()),
+                "{one}"
+            );
         }
     }
 

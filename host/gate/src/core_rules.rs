@@ -2,77 +2,12 @@
 //!
 //! These hold before any policy is asked. A policy can only narrow what is left.
 
+use model::action::{AllowedIn, Subject};
 use model::caveat::{Caveat, CaveatFailure, CaveatProject, CaveatSubject, Reach};
 use model::{Action, Caller, Principal, ProjectStatus, Role, Timestamp};
 use policy_engine::contract::{Page, Reason};
 
 use crate::target::{ProjectFacts, TargetFacts};
-
-/// The role on the project that an action needs, if the project exists.
-pub fn required_role(action: Action) -> Option<Role> {
-    match action {
-        Action::FileUpload
-        | Action::ReleasePreview
-        | Action::ReleasePublish
-        | Action::ReleaseReject => Some(Role::Maintainer),
-        Action::FileDelete
-        | Action::ReleaseYank
-        | Action::ReleaseUnyank
-        | Action::ReleaseDelete
-        | Action::ProjectManage
-        | Action::ProjectConfigure
-        | Action::ProjectArchive
-        | Action::ProjectUnarchive
-        | Action::ProjectTransfer
-        | Action::ProjectDelete
-        | Action::RoleGrant
-        | Action::RoleRevoke
-        | Action::PublisherAdd
-        | Action::PublisherRemove => Some(Role::Owner),
-        Action::IndexRead
-        | Action::FileDownload
-        | Action::ProjectCreate
-        | Action::RoleAccept
-        | Action::TokenCreate
-        | Action::TokenList
-        | Action::TokenRevoke
-        | Action::TokenMint
-        | Action::AccountCreate
-        | Action::AccountRead
-        | Action::AccountUpdate
-        | Action::AccountDelete
-        | Action::AccountRecover
-        | Action::EmailAdd
-        | Action::EmailVerify
-        | Action::EmailPromote
-        | Action::EmailRemove
-        | Action::PasswordChange
-        | Action::PasswordReset
-        | Action::FactorEnroll
-        | Action::FactorRemove
-        | Action::RecoveryCodesGenerate
-        | Action::SessionStart
-        | Action::SessionStepUp
-        | Action::SessionList
-        | Action::SessionEnd
-        | Action::PolicySetRead
-        | Action::PolicySetActivate
-        | Action::DecisionRead
-        | Action::AuditRead => None,
-    }
-}
-
-/// Whether an action is for the registry's staff alone.
-pub fn is_for_staff(action: Action) -> bool {
-    matches!(
-        action,
-        Action::AccountRecover
-            | Action::PolicySetRead
-            | Action::PolicySetActivate
-            | Action::DecisionRead
-            | Action::AuditRead
-    )
-}
 
 /// Checks the core's rules in PyPI's order: caveats, staff, role, status.
 pub fn check(now: Timestamp, caller: &Caller, facts: &TargetFacts<'_>) -> Result<(), Box<Reason>> {
@@ -176,7 +111,7 @@ fn invalid_token(found: impl IntoIterator<Item = CaveatFailure>) -> Result<(), B
 }
 
 fn check_staff(caller: &Caller, action: Action) -> Result<(), Box<Reason>> {
-    if !is_for_staff(action) || caller.user().is_some_and(|user| user.staff) {
+    if !action.is_for_staff() || caller.user().is_some_and(|user| user.staff) {
         return Ok(());
     }
     let message = match &caller.principal {
@@ -198,21 +133,15 @@ fn check_role(
     action: Action,
     project: &ProjectFacts<'_>,
 ) -> Result<(), Box<Reason>> {
-    let Some(needed) = required_role(action) else {
+    let Some((needed, what)) = action.least_role() else {
         return Ok(());
     };
     // A first upload makes the project. Everything else is refused alike whether there is a
     // project without a role for the caller or none: what is staged must not show.
-    let is_first_upload = project.id.is_none() && action == Action::FileUpload;
+    let is_first_upload = project.id.is_none() && action.about() == Subject::NewFile;
     if is_first_upload || project.role.is_some_and(|role| role >= needed) {
         return Ok(());
     }
-    let what = match action {
-        Action::FileUpload => "upload to",
-        Action::ReleasePreview => "see staged releases of",
-        Action::ReleasePublish | Action::ReleaseReject => "decide on staged releases of",
-        _ => "manage",
-    };
     let name = project.normalized;
     let message = match &caller.principal {
         Principal::User(user) => format!(
@@ -244,11 +173,12 @@ fn check_role(
 }
 
 fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Reason>> {
-    let adds = matches!(action, Action::FileUpload | Action::ReleasePublish);
-    match project.status {
-        ProjectStatus::Active | ProjectStatus::Deprecated => Ok(()),
-        ProjectStatus::Archived if !adds => Ok(()),
-        ProjectStatus::Archived => Err(reason(
+    use AllowedIn::{AnyState, Open, Unquarantined};
+    match (project.status, action.allowed_in()) {
+        (ProjectStatus::Active | ProjectStatus::Deprecated, AnyState | Unquarantined | Open)
+        | (ProjectStatus::Archived, AnyState | Unquarantined)
+        | (ProjectStatus::Quarantined, AnyState) => Ok(()),
+        (ProjectStatus::Archived, Open) => Err(reason(
             "project-archived",
             format!(
                 "Project '{}' is archived and accepts no new files.",
@@ -257,12 +187,7 @@ fn check_status(action: Action, project: &ProjectFacts<'_>) -> Result<(), Box<Re
             "The operators of the registry can unarchive it.",
             Some(Page::Contact),
         )),
-        ProjectStatus::Quarantined
-            if action.is_read() || matches!(action, Action::ProjectManage | Action::AuditRead) =>
-        {
-            Ok(())
-        }
-        ProjectStatus::Quarantined => Err(reason(
+        (ProjectStatus::Quarantined, Unquarantined | Open) => Err(reason(
             "project-quarantined",
             format!("Project '{}' is in quarantine.", project.normalized),
             "Ask the operators of the registry.",
@@ -424,11 +349,7 @@ mod tests {
                 &of_staff(with_token(vec![])),
                 &about(action, None, ProjectStatus::Active),
             ));
-            assert_eq!(
-                refused.is_some(),
-                required_role(action).is_some(),
-                "{action}"
-            );
+            assert_eq!(refused.is_some(), action.least_role().is_some(), "{action}");
         }
     }
 
@@ -443,7 +364,7 @@ mod tests {
                 ));
                 assert_eq!(
                     refused.as_deref() == Some("staff-only"),
-                    is_for_staff(action),
+                    action.is_for_staff(),
                     "{action}"
                 );
             }
@@ -514,6 +435,33 @@ mod tests {
             .unwrap_err();
             assert_eq!(refused.code, "project-archived");
         }
+    }
+
+    #[test]
+    fn a_closed_project_allows_what_is_listed_here_and_nothing_else() {
+        let allowed = |status| -> Vec<Action> {
+            let staff = of_staff(with_token(vec![]));
+            let may = |action| {
+                let project = about(action, Some(Role::Owner), status);
+                check(Timestamp(0), &staff, &project).is_ok()
+            };
+            let actions = Action::ALL.iter().copied();
+            actions.filter(|&action| may(action)).collect()
+        };
+        assert_eq!(
+            allowed(ProjectStatus::Quarantined),
+            [
+                Action::IndexRead,
+                Action::FileDownload,
+                Action::ProjectManage,
+                Action::AuditRead
+            ]
+        );
+        let mut but_files = Action::ALL.to_vec();
+        but_files.retain(|action| ![Action::FileUpload, Action::ReleasePublish].contains(action));
+        assert_eq!(allowed(ProjectStatus::Archived), but_files);
+        assert_eq!(allowed(ProjectStatus::Deprecated), Action::ALL);
+        assert_eq!(allowed(ProjectStatus::Active), Action::ALL);
     }
 
     /// There is no page and no call by which owners do it: roles and status are the operators'.

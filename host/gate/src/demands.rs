@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use model::action::Subject;
 use model::{
     Action, Assurance, Caller, Caveat, CredentialKind, DecisionId, Digests, Factor, FactorUse,
     Factors, FileKind, PasswordState, Principal, TokenFacts, TokenId, UserFacts, Version,
@@ -160,7 +161,7 @@ impl Asked<'_> {
         factors: Factors,
     ) -> Option<(Context, Decision)> {
         let at = self.attempt.at;
-        let by_token = action == Action::FileUpload;
+        let by_token = action.about() == Subject::NewFile;
         let factor = if factors.webauthn {
             Factor::Webauthn
         } else {
@@ -233,20 +234,32 @@ fn facts<'a>(
     metadata: &'a MetadataFacts,
     scope: &'a ScopeFacts,
 ) -> TargetFacts<'a> {
-    let is_about_release = matches!(action, Action::FileUpload | Action::ReleasePublish);
-    let is_upload = action == Action::FileUpload;
+    let about = action.about();
+    let standing = match about {
+        Subject::NewFile => Some(ReleaseStanding::Absent),
+        Subject::StagedRelease => Some(ReleaseStanding::Staged),
+        Subject::PublishedFile | Subject::PublishedRelease => Some(ReleaseStanding::Published),
+        Subject::Index
+        | Subject::NewProject
+        | Subject::Project
+        | Subject::ArchivedProject
+        | Subject::GivenRole
+        | Subject::TakenRole
+        | Subject::NewToken
+        | Subject::Token
+        | Subject::Account
+        | Subject::Factor
+        | Subject::Registry => None,
+    };
+    let is_upload = about == Subject::NewFile;
     TargetFacts {
         project: project.map(|project| ProjectFacts {
             owner_settings: Cow::Borrowed(&*project.owner_settings),
             ..project.clone()
         }),
-        release: is_about_release.then_some(ReleaseFacts {
+        release: standing.map(|standing| ReleaseFacts {
             version,
-            standing: if is_upload {
-                ReleaseStanding::Absent
-            } else {
-                ReleaseStanding::Staged
-            },
+            standing,
             age: 0,
             order: VersionOrder::Newer,
             newest: None,
@@ -264,7 +277,7 @@ fn facts<'a>(
             },
         }),
         metadata: is_upload.then_some(metadata),
-        change: if action == Action::TokenCreate {
+        change: if about == Subject::NewToken {
             ChangeFacts::Token {
                 scope,
                 expires_in: None,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use model::action::Effect;
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::limit::{
     CHANGES, RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES,
@@ -244,26 +245,13 @@ impl Recorder {
     }
 
     /// Whether this account may change one thing more of this kind: each change is an event that
-    /// is kept for ever. Not asked where nothing is given out that was not there before: nobody
-    /// keeps an owner from ending sessions, revoking tokens and throwing out somebody's factor or
-    /// address by using it up, and what is removed was added, which is bounded. Of uploads, the
-    /// bytes of a day are bounded (`registry`); of log-ins and step-ups, the proofs (`identity`).
+    /// is kept for ever. Not asked of what the sheet of actions says is [not
+    /// counted](Effect::Uncounted).
     pub(crate) fn may_change(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
-        let is_bounded_elsewhere = matches!(
-            action,
-            Action::FileUpload
-                | Action::SessionStart
-                | Action::SessionStepUp
-                | Action::SessionEnd
-                | Action::TokenRevoke
-                | Action::FactorRemove
-                | Action::EmailRemove
-                | Action::EmailVerify
-        );
         let Some(user) = caller.user() else {
             return true;
         };
-        is_bounded_elsewhere
+        action.effect() == Effect::Uncounted
             || self
                 .rates
                 .changing

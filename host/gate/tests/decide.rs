@@ -244,10 +244,7 @@ fn session(second_factor_at: Option<Timestamp>) -> Caller {
 #[tokio::test]
 async fn without_a_set_everything_fails_and_nothing_is_permitted() {
     let fixture = Fixture::new().await;
-    for &action in Action::ALL
-        .iter()
-        .filter(|&&action| !gate::core_rules::is_for_staff(action))
-    {
+    for &action in Action::ALL.iter().filter(|action| !action.is_for_staff()) {
         let refusal = fixture
             .decide(&session(Some(NOW)), Thing::alone(action))
             .await

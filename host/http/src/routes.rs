@@ -681,7 +681,7 @@ mod tests {
                 continue;
             };
             // A person who proves password and second factor needs a body for it, even to read.
-            let reads = action.is_read() || action == Action::ReleasePreview;
+            let reads = !action.effect().is_change();
             let proves = route.credentials == Credentials::HeadersOrPerson;
             if route.audience == Audience::Programs {
                 assert_eq!(reads && !proves, route.verb == Verb::Get, "{route:?}");

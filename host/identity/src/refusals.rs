@@ -6,6 +6,7 @@
 
 use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
+use model::action::Subject;
 use model::audit::{AuditEvent, EventKind};
 use model::time::wait_in_words;
 use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, TokenId, UserId};
@@ -91,24 +92,21 @@ impl Failure {
 
     /// A password where no policy could permit one; nobody looked whether it is right.
     pub(crate) fn password_not_accepted(action: Action, looks_like_token: bool) -> Self {
-        let message = match action {
-            Action::FileUpload => "Uploads with a user name and password are not accepted.",
-            _ => "A user name and password are not accepted here.",
+        let is_upload = action.about() == Subject::NewFile;
+        let message = if is_upload {
+            "Uploads with a user name and password are not accepted."
+        } else {
+            "A user name and password are not accepted here."
         };
-        let remedy = match action {
-            _ if looks_like_token => {
-                "What was sent looks like an API token: use __token__ as the user name and the token as the password."
-            }
-            Action::FileUpload => {
-                "Create an API token and upload with __token__ as the user name and the token as the password."
-            }
+        let remedy = if looks_like_token {
+            "What was sent looks like an API token: use __token__ as the user name and the token as the password."
+        } else if is_upload {
+            "Create an API token and upload with __token__ as the user name and the token as the password."
+        } else if action.is_read() {
             // Of reads, only those are refused that need one.
-            _ if action.is_read() => {
-                "Use __token__ as the user name and an API token of this registry as the password."
-            }
-            _ => {
-                "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
-            }
+            "Use __token__ as the user name and an API token of this registry as the password."
+        } else {
+            "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
         };
         Self::denied(
             CredentialKind::BasicPassword,

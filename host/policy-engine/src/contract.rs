@@ -11,6 +11,7 @@ mod action;
 mod caller;
 mod context;
 mod setting;
+mod subject;
 mod target;
 mod verdict;
 
@@ -21,12 +22,14 @@ pub use caller::{
 };
 pub use context::{Change, Context, Method, NewToken, Request, RoleChange, Sections};
 pub use setting::{Descriptor, Range, Setting, SettingError, SettingKind, SettingValue};
+pub use subject::Subject;
 pub use target::{
     File, FileKind, Metadata, Project, ProjectStatus, Release, ReleaseState, VersionOrder,
 };
 pub use verdict::{Obligation, Outcome, Page, Reason, Requirement, Verdict};
 
 pub(crate) use context::ContextView;
+pub(crate) use subject::Area;
 
 /// Defines a closed set of words: an `enum` of the contract.
 macro_rules! words {

@@ -4,7 +4,7 @@
 use crate::contract::{
     Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
     FileKind, Metadata, Method, NewToken, PasswordState, Principal, Project, ProjectStatus,
-    Publisher, Release, ReleaseState, Request, Role, RoleChange, Token, TokenScope, User,
+    Publisher, Release, ReleaseState, Request, Role, RoleChange, Subject, Token, TokenScope, User,
     VersionOrder,
 };
 use crate::decision::DecisionOutcome;
@@ -102,12 +102,22 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
             unproven,
         ),
     };
-    let (state, order) = match action {
-        Action::FileUpload | Action::ProjectCreate => (ReleaseState::Absent, VersionOrder::Newer),
-        Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => {
-            (ReleaseState::Staged, VersionOrder::Newer)
-        }
-        _ => (ReleaseState::Published, VersionOrder::Same),
+    let about = action.about();
+    let (state, order) = match about {
+        Subject::NewFile | Subject::NewProject => (ReleaseState::Absent, VersionOrder::Newer),
+        Subject::StagedRelease => (ReleaseState::Staged, VersionOrder::Newer),
+        Subject::Index
+        | Subject::PublishedFile
+        | Subject::PublishedRelease
+        | Subject::Project
+        | Subject::ArchivedProject
+        | Subject::GivenRole
+        | Subject::TakenRole
+        | Subject::NewToken
+        | Subject::Token
+        | Subject::Account
+        | Subject::Factor
+        | Subject::Registry => (ReleaseState::Published, VersionOrder::Same),
     };
     Context {
         action,
@@ -125,8 +135,8 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
         assurance: Some(assurance),
         project: Some(Project {
             name: "probe".into(),
-            exists: action != Action::ProjectCreate,
-            status: if action == Action::ProjectUnarchive {
+            exists: about != Subject::NewProject,
+            status: if about == Subject::ArchivedProject {
                 ProjectStatus::Archived
             } else {
                 ProjectStatus::Active
@@ -158,33 +168,40 @@ pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
             requires: vec![],
             classifiers: vec![],
         }),
-        change: change(action),
+        change: change(about),
     }
 }
 
 const YEAR: u64 = 365 * 86_400;
 const ID: &str = "00000000-0000-7000-8000-000000000000";
 
-fn change(action: Action) -> Change {
-    match action {
-        Action::TokenCreate | Action::TokenMint => Change::Token(NewToken {
+fn change(about: Subject) -> Change {
+    let role = |before, after| {
+        Change::Role(RoleChange {
+            user: "other".into(),
+            before,
+            after,
+            factors: Factors::TOTP | Factors::WEBAUTHN,
+        })
+    };
+    match about {
+        Subject::NewToken => Change::Token(NewToken {
             scope: TokenScope::Projects(vec!["probe".into()]),
             expires_in: Some(600),
         }),
-        Action::RoleGrant | Action::RoleAccept | Action::RoleRevoke => {
-            let (before, after) = if action == Action::RoleRevoke {
-                (Role::Maintainer, Role::None)
-            } else {
-                (Role::None, Role::Maintainer)
-            };
-            Change::Role(RoleChange {
-                user: "other".into(),
-                before,
-                after,
-                factors: Factors::TOTP | Factors::WEBAUTHN,
-            })
-        }
-        Action::FactorEnroll | Action::FactorRemove => Change::Factor(Factor::Totp),
-        _ => Change::Nothing,
+        Subject::GivenRole => role(Role::None, Role::Maintainer),
+        Subject::TakenRole => role(Role::Maintainer, Role::None),
+        Subject::Factor => Change::Factor(Factor::Totp),
+        Subject::Index
+        | Subject::NewFile
+        | Subject::PublishedFile
+        | Subject::StagedRelease
+        | Subject::PublishedRelease
+        | Subject::NewProject
+        | Subject::Project
+        | Subject::ArchivedProject
+        | Subject::Token
+        | Subject::Account
+        | Subject::Registry => Change::Nothing,
     }
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::PolicySet;
 use crate::cases::Expectation;
 use crate::cases::profile::Caller;
-use crate::contract::{Action, Setting, SettingKind, SettingValue};
+use crate::contract::{Action, Area, Setting, SettingKind, SettingValue};
 
 /// Renders the table as Markdown: all actions by all callers with nothing chosen by
-/// owners, then what each choice of owners changes.
+/// owners, a part for each area of the registry, then what each choice of owners changes.
 pub fn render(set: &PolicySet) -> String {
     let mut codes = Codes::default();
     let mut out = String::new();
@@ -22,20 +22,29 @@ pub fn render(set: &PolicySet) -> String {
     }
     out.push_str("Made by `cargo xtask decision-table`; do not edit. Who the callers are: `host/policy-engine/src/cases/profile.rs`.\n");
     out.push_str("What the policies permit, the core may still refuse: roles, token scopes and integrity checks are its own.\n");
-    out.push_str("What `anonymous` may read (`index:read`, `file:download`) is read with any credential, as if it had not been sent.\n");
-    out.push_str("A number in brackets stands for the reasons listed at the end.\n\n");
+    let reads = in_words(Action::ALL.iter().filter(|action| action.is_read()));
+    let _ = writeln!(
+        out,
+        "What `anonymous` may read ({reads}) is read with any credential, as if it had not been sent."
+    );
+    out.push_str("A number in brackets stands for the reasons listed at the end.\n");
 
-    let default = Action::ALL
-        .iter()
-        .map(|&action| (action, row(set, action, &json!({}), &mut codes)))
-        .collect::<Vec<_>>();
-    head(&mut out, "action");
-    for (action, cells) in &default {
-        line(&mut out, &format!("`{action}`"), cells);
+    let mut default = Vec::new();
+    for &area in Area::ALL {
+        let _ = writeln!(out, "\n## {}\n", area.as_str());
+        head(&mut out, "action");
+        for &action in Action::ALL {
+            if action.about().area() != area {
+                continue;
+            }
+            let cells = row(set, action, &json!({}), &mut codes);
+            line(&mut out, &in_words([&action]), &cells);
+            default.push((action, cells));
+        }
     }
 
     out.push_str(
-        "\n## What owners may switch on\n\nOnly what changes, against the table above.\n\n",
+        "\n## What owners may switch on\n\nOnly what changes, against the tables above.\n\n",
     );
     head(&mut out, "setting and actions");
     for (policy, setting, value, label) in choices(set) {
@@ -53,12 +62,8 @@ pub fn render(set: &PolicySet) -> String {
             }
         }
         for (actions, cells) in changed {
-            let actions: Vec<String> = actions.iter().map(|action| format!("`{action}`")).collect();
-            line(
-                &mut out,
-                &format!("{label}: {}", actions.join(", ")),
-                &cells,
-            );
+            let first = format!("{label}: {}", in_words(&actions));
+            line(&mut out, &first, &cells);
         }
     }
 
@@ -140,6 +145,11 @@ impl Codes {
             self.known.len() - 1
         }) + 1
     }
+}
+
+fn in_words<'a>(actions: impl IntoIterator<Item = &'a Action>) -> String {
+    let actions = actions.into_iter().map(|action| format!("`{action}`"));
+    actions.collect::<Vec<_>>().join(", ")
 }
 
 fn head(out: &mut String, first: &str) {

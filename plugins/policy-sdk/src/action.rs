@@ -104,6 +104,12 @@ impl ActionSet {
         self.0 & (1 << action as u64) != 0
     }
 
+    /// This set and the actions of the other one.
+    #[must_use]
+    pub const fn with(self, other: ActionSet) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// This set without the actions of the other one.
     #[must_use]
     pub const fn without(self, other: ActionSet) -> Self {
@@ -178,6 +184,10 @@ mod tests {
         assert_eq!(
             ActionSet::ALL.without(set).iter().count(),
             Action::ALL.len() - 2
+        );
+        assert_eq!(
+            ActionSet::of(&[Action::AuditRead]).with(ActionSet::of(&[Action::IndexRead])),
+            set
         );
         assert!(
             ActionSet::EMPTY.is_subset(set)

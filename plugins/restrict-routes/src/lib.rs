@@ -24,6 +24,64 @@ const OPEN: ActionSet = ActionSet::of(&[
     Action::TokenMint,
 ]);
 
+/// What people do who are logged in. Each action stands here because somebody decided so: a new
+/// one is open to nobody until it is put here, or into what is [closed](CLOSED_TO_SESSIONS).
+pub const OF_PEOPLE: ActionSet = ActionSet::of(&[
+    Action::IndexRead,
+    Action::FileDownload,
+    Action::FileDelete,
+    Action::ReleasePreview,
+    Action::ReleasePublish,
+    Action::ReleaseReject,
+    Action::ReleaseYank,
+    Action::ReleaseUnyank,
+    Action::ReleaseDelete,
+    Action::ProjectManage,
+    Action::ProjectConfigure,
+    Action::ProjectArchive,
+    Action::ProjectUnarchive,
+    Action::ProjectTransfer,
+    Action::ProjectDelete,
+    Action::RoleGrant,
+    Action::RoleAccept,
+    Action::RoleRevoke,
+    Action::TokenCreate,
+    Action::TokenList,
+    Action::TokenRevoke,
+    Action::PublisherAdd,
+    Action::PublisherRemove,
+    Action::AccountCreate,
+    Action::AccountRead,
+    Action::AccountUpdate,
+    Action::AccountDelete,
+    Action::EmailAdd,
+    Action::EmailVerify,
+    Action::EmailPromote,
+    Action::EmailRemove,
+    Action::PasswordChange,
+    Action::PasswordReset,
+    Action::FactorEnroll,
+    Action::FactorRemove,
+    Action::RecoveryCodesGenerate,
+    Action::SessionStart,
+    Action::SessionStepUp,
+    Action::SessionList,
+    Action::SessionEnd,
+]);
+
+/// What the registry's staff does who is logged in. The host lets nobody else do it, whatever a
+/// policy permits.
+pub const OF_STAFF: ActionSet = ActionSet::of(&[
+    Action::AccountRecover,
+    Action::PolicySetRead,
+    Action::PolicySetActivate,
+    Action::DecisionRead,
+    Action::AuditRead,
+]);
+
+/// What no session does: programs do.
+pub const CLOSED_TO_SESSIONS: ActionSet = UPLOADS.with(ActionSet::of(&[Action::TokenMint]));
+
 /// What is read by programs, request by request.
 const READING: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload]);
 
@@ -33,7 +91,7 @@ settings! {
         /// What is open to everybody, without any credential.
         pub none: ActionSet = actions("Without a credential", OPEN),
         /// What a person may do who is logged in.
-        pub session: ActionSet = actions("With a session", ActionSet::ALL.without(UPLOADS).without(ActionSet::of(&[Action::TokenMint]))),
+        pub session: ActionSet = actions("With a session", OF_PEOPLE.with(OF_STAFF)),
         /// What a user name and a password in a request header may do. Passwords leak from scripts: best left empty. No password is looked at for a read.
         pub basic_password: ActionSet = actions("With a password in a header", ActionSet::EMPTY),
         /// What an API token may do.
@@ -241,6 +299,18 @@ mod tests {
             check(CredentialKind::Session, Action::ReleasePublish).outcome,
             Outcome::Permit
         );
+    }
+
+    #[test]
+    fn of_every_action_somebody_decided_whether_a_session_may() {
+        let open = OF_PEOPLE.with(OF_STAFF);
+        for &action in Action::ALL {
+            assert!(
+                open.contains(action) != CLOSED_TO_SESSIONS.contains(action),
+                "{}: put it into OF_PEOPLE, OF_STAFF or CLOSED_TO_SESSIONS",
+                action.as_str()
+            );
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Presented {
     }
 }
 
-/// The committed decision table: action -> caller -> whether it is permitted.
+/// The committed decision tables: action -> caller -> whether it is permitted.
 fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
     let path = shipped_set(set).join("decisions.md");
     let text = std::fs::read_to_string(&path)
@@ -58,13 +58,16 @@ fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
             .map(|cell| cell.trim().trim_matches('`').to_owned())
             .collect()
     };
-    let mut rows = text
+    let mut table = BTreeMap::new();
+    let mut head = Vec::new();
+    // A table for each area of the registry, and then what owners may switch on.
+    for line in text
         .lines()
-        .skip_while(|line| !line.starts_with("| action |"))
-        .take_while(|line| line.starts_with('|'));
-    let head = cells(rows.next().expect("the table has a head"));
-    rows.skip(1)
-        .map(|line| {
+        .take_while(|line| *line != "## What owners may switch on")
+    {
+        if line.starts_with("| action |") {
+            head = cells(line);
+        } else if line.starts_with("| `") {
             let row = cells(line);
             let decisions = head
                 .iter()
@@ -72,9 +75,10 @@ fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
                 .skip(1)
                 .map(|(caller, decision)| (caller.clone(), decision.starts_with("permit")))
                 .collect();
-            (row[0].clone(), decisions)
-        })
-        .collect()
+            table.insert(row[0].clone(), decisions);
+        }
+    }
+    table
 }
 
 fn forms(name: &str, token: &str, column: Option<&'static str>) -> Vec<Presented> {

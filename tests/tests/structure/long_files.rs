@@ -9,10 +9,6 @@ const MOST_LINES: usize = 500;
 
 const LONG: &[(&str, &str)] = &[
     (
-        "host/gate/src/core_rules.rs",
-        "The rules no policy may widen, in the order they are checked; half is tests.",
-    ),
-    (
         "host/gate/src/decide.rs",
         "The one function that makes permits, and what it needs; to be taken apart.",
     ),

@@ -638,62 +638,10 @@ fn key_in_words(kind: &str) -> &'static str {
 
 /// What was attempted, as a noun.
 fn doing(detail: &serde_json::Value) -> &'static str {
-    let Some(action) = detail["action"]
+    detail["action"]
         .as_str()
         .and_then(|text| text.parse::<Action>().ok())
-    else {
-        return "an action";
-    };
-    match action {
-        Action::IndexRead => "reading the index",
-        Action::FileDownload => "downloading a file",
-        Action::FileUpload => "uploading a file",
-        Action::FileDelete => "deleting a file",
-        Action::ReleasePreview => "looking at a staged release",
-        Action::ReleasePublish => "publishing a release",
-        Action::ReleaseReject => "rejecting a staged release",
-        Action::ReleaseYank => "yanking a release",
-        Action::ReleaseUnyank => "taking back the yanking of a release",
-        Action::ReleaseDelete => "deleting a release",
-        Action::ProjectCreate => "creating a project",
-        Action::ProjectManage => "managing a project",
-        Action::ProjectConfigure => "changing a project's settings",
-        Action::ProjectArchive => "archiving a project",
-        Action::ProjectUnarchive => "taking a project out of the archive",
-        Action::ProjectTransfer => "handing over a project",
-        Action::ProjectDelete => "deleting a project",
-        Action::RoleGrant => "giving someone a role",
-        Action::RoleAccept => "accepting a role",
-        Action::RoleRevoke => "removing a role from someone",
-        Action::TokenCreate => "creating an API token",
-        Action::TokenList => "listing API tokens",
-        Action::TokenRevoke => "revoking an API token",
-        Action::TokenMint => "minting a short-lived token",
-        Action::PublisherAdd => "adding a trusted publisher",
-        Action::PublisherRemove => "removing a trusted publisher",
-        Action::AccountCreate => "creating an account",
-        Action::AccountRead => "reading the account",
-        Action::AccountUpdate => "changing the account",
-        Action::AccountDelete => "deleting the account",
-        Action::AccountRecover => "recovering an account",
-        Action::EmailAdd => "adding an email address",
-        Action::EmailVerify => "following a mailed link",
-        Action::EmailPromote => "choosing another primary email address",
-        Action::EmailRemove => "removing an email address",
-        Action::PasswordChange => "changing the password",
-        Action::PasswordReset => "setting a new password by mail",
-        Action::FactorEnroll => "adding a second factor",
-        Action::FactorRemove => "removing a second factor",
-        Action::RecoveryCodesGenerate => "generating recovery codes",
-        Action::SessionStart => "logging in",
-        Action::SessionStepUp => "confirming who you are",
-        Action::SessionList => "listing sessions",
-        Action::SessionEnd => "ending a session",
-        Action::PolicySetRead => "reading the policy set",
-        Action::PolicySetActivate => "activating a policy set",
-        Action::DecisionRead => "reading decisions",
-        Action::AuditRead => "reading the audit log",
-    }
+        .map_or("an action", Action::doing)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::contract::{
     Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
     FileKind, Metadata, Method, PasswordState, Principal, Project, ProjectStatus, Publisher,
-    Release, ReleaseState, Request, Role, Token, TokenScope, User, VersionOrder,
+    Release, ReleaseState, Request, Role, Subject, Token, TokenScope, User, VersionOrder,
 };
 
 /// Who asks. The people among them are `alice`, an owner of the project `demo` with a
@@ -66,7 +66,7 @@ impl Caller {
     /// The whole context of this caller attempting this action on what it is usually
     /// about: the project `demo`, its release 1.0, one wheel.
     pub fn context(self, action: Action) -> Context {
-        let about = About::of(action);
+        let about = action.about();
         Context {
             action,
             now: 1_767_225_600,
@@ -74,7 +74,7 @@ impl Caller {
             request: Some(Request {
                 id: "019b76da-a800-7000-8000-000000000001".to_owned(),
                 route: "/".to_owned(),
-                method: if about.reads {
+                method: if action.is_read() {
                     Method::Get
                 } else {
                     Method::Post
@@ -85,10 +85,10 @@ impl Caller {
             principal: self.principal(),
             token: self.token(),
             assurance: self.assurance(),
-            project: about.project.then(|| self.project()),
-            release: about.release.map(release),
-            file: about.file.then(file),
-            metadata: (action == Action::FileUpload).then(metadata),
+            project: about.has_project().then(|| self.project()),
+            release: about.release().map(release),
+            file: about.is_file().then(file),
+            metadata: (about == Subject::NewFile).then(metadata),
             change: Change::Nothing,
         }
     }
@@ -193,37 +193,6 @@ impl Caller {
             status: ProjectStatus::Active,
             role,
             settings: Vec::new(),
-        }
-    }
-}
-
-/// What an action is usually about.
-struct About {
-    reads: bool,
-    project: bool,
-    release: Option<ReleaseState>,
-    file: bool,
-}
-
-impl About {
-    fn of(action: Action) -> Self {
-        let (noun, _) = action.as_str().split_once(':').unwrap_or_default();
-        let release = match action {
-            Action::FileUpload => Some(ReleaseState::Absent),
-            Action::ReleasePreview | Action::ReleasePublish | Action::ReleaseReject => {
-                Some(ReleaseState::Staged)
-            }
-            _ if matches!(noun, "file" | "release") => Some(ReleaseState::Published),
-            _ => None,
-        };
-        About {
-            reads: matches!(action, Action::IndexRead | Action::FileDownload),
-            project: matches!(
-                noun,
-                "index" | "file" | "release" | "project" | "role" | "publisher"
-            ),
-            release,
-            file: noun == "file",
         }
     }
 }

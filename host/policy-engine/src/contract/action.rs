@@ -1,4 +1,5 @@
-//! What is attempted.
+//! What is attempted. To the words of the contract, the list adds what examples of requests are
+//! made from: whether an action reads, and what it is about.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +7,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use super::Subject;
+
 macro_rules! actions {
-    ($($action:ident = $word:literal $text:literal,)*) => {
+    (@reads) => { false };
+    (@reads reads) => { true };
+    ($($action:ident = $word:literal $text:literal $about:ident $($reads:ident)?,)*) => {
         /// What a request attempts. As text `noun:verb`; `wit/policy.wit` says what each means.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ComponentType, Lower, Lift)]
         #[component(enum)]
@@ -25,59 +30,69 @@ macro_rules! actions {
             pub fn as_str(self) -> &'static str {
                 match self { $(Action::$action => $text),* }
             }
+
+            /// What it is about.
+            pub fn about(self) -> Subject {
+                match self { $(Action::$action => Subject::$about),* }
+            }
+
+            /// Whether it only reads what anonymous callers may be allowed to read.
+            pub fn is_read(self) -> bool {
+                match self { $(Action::$action => actions!(@reads $($reads)?)),* }
+            }
         }
     };
 }
 
 actions! {
-    IndexRead = "index-read" "index:read",
-    FileDownload = "file-download" "file:download",
-    FileUpload = "file-upload" "file:upload",
-    FileDelete = "file-delete" "file:delete",
-    ReleasePreview = "release-preview" "release:preview",
-    ReleasePublish = "release-publish" "release:publish",
-    ReleaseReject = "release-reject" "release:reject",
-    ReleaseYank = "release-yank" "release:yank",
-    ReleaseUnyank = "release-unyank" "release:unyank",
-    ReleaseDelete = "release-delete" "release:delete",
-    ProjectCreate = "project-create" "project:create",
-    ProjectManage = "project-manage" "project:manage",
-    ProjectConfigure = "project-configure" "project:configure",
-    ProjectArchive = "project-archive" "project:archive",
-    ProjectUnarchive = "project-unarchive" "project:unarchive",
-    ProjectTransfer = "project-transfer" "project:transfer",
-    ProjectDelete = "project-delete" "project:delete",
-    RoleGrant = "role-grant" "role:grant",
-    RoleAccept = "role-accept" "role:accept",
-    RoleRevoke = "role-revoke" "role:revoke",
-    TokenCreate = "token-create" "token:create",
-    TokenList = "token-list" "token:list",
-    TokenRevoke = "token-revoke" "token:revoke",
-    TokenMint = "token-mint" "token:mint",
-    PublisherAdd = "publisher-add" "publisher:add",
-    PublisherRemove = "publisher-remove" "publisher:remove",
-    AccountCreate = "account-create" "account:create",
-    AccountRead = "account-read" "account:read",
-    AccountUpdate = "account-update" "account:update",
-    AccountDelete = "account-delete" "account:delete",
-    AccountRecover = "account-recover" "account:recover",
-    EmailAdd = "email-add" "email:add",
-    EmailVerify = "email-verify" "email:verify",
-    EmailPromote = "email-promote" "email:promote",
-    EmailRemove = "email-remove" "email:remove",
-    PasswordChange = "password-change" "password:change",
-    PasswordReset = "password-reset" "password:reset",
-    FactorEnroll = "factor-enroll" "factor:enroll",
-    FactorRemove = "factor-remove" "factor:remove",
-    RecoveryCodesGenerate = "recovery-codes-generate" "recovery-codes:generate",
-    SessionStart = "session-start" "session:start",
-    SessionStepUp = "session-step-up" "session:step-up",
-    SessionList = "session-list" "session:list",
-    SessionEnd = "session-end" "session:end",
-    PolicySetRead = "policy-set-read" "policy-set:read",
-    PolicySetActivate = "policy-set-activate" "policy-set:activate",
-    DecisionRead = "decision-read" "decision:read",
-    AuditRead = "audit-read" "audit:read",
+    IndexRead = "index-read" "index:read" Index reads,
+    FileDownload = "file-download" "file:download" PublishedFile reads,
+    FileUpload = "file-upload" "file:upload" NewFile,
+    FileDelete = "file-delete" "file:delete" PublishedFile,
+    ReleasePreview = "release-preview" "release:preview" StagedRelease,
+    ReleasePublish = "release-publish" "release:publish" StagedRelease,
+    ReleaseReject = "release-reject" "release:reject" StagedRelease,
+    ReleaseYank = "release-yank" "release:yank" PublishedRelease,
+    ReleaseUnyank = "release-unyank" "release:unyank" PublishedRelease,
+    ReleaseDelete = "release-delete" "release:delete" PublishedRelease,
+    ProjectCreate = "project-create" "project:create" NewProject,
+    ProjectManage = "project-manage" "project:manage" Project,
+    ProjectConfigure = "project-configure" "project:configure" Project,
+    ProjectArchive = "project-archive" "project:archive" Project,
+    ProjectUnarchive = "project-unarchive" "project:unarchive" ArchivedProject,
+    ProjectTransfer = "project-transfer" "project:transfer" Project,
+    ProjectDelete = "project-delete" "project:delete" Project,
+    RoleGrant = "role-grant" "role:grant" GivenRole,
+    RoleAccept = "role-accept" "role:accept" GivenRole,
+    RoleRevoke = "role-revoke" "role:revoke" TakenRole,
+    TokenCreate = "token-create" "token:create" NewToken,
+    TokenList = "token-list" "token:list" Token,
+    TokenRevoke = "token-revoke" "token:revoke" Token,
+    TokenMint = "token-mint" "token:mint" NewToken,
+    PublisherAdd = "publisher-add" "publisher:add" Project,
+    PublisherRemove = "publisher-remove" "publisher:remove" Project,
+    AccountCreate = "account-create" "account:create" Account,
+    AccountRead = "account-read" "account:read" Account,
+    AccountUpdate = "account-update" "account:update" Account,
+    AccountDelete = "account-delete" "account:delete" Account,
+    AccountRecover = "account-recover" "account:recover" Account,
+    EmailAdd = "email-add" "email:add" Account,
+    EmailVerify = "email-verify" "email:verify" Account,
+    EmailPromote = "email-promote" "email:promote" Account,
+    EmailRemove = "email-remove" "email:remove" Account,
+    PasswordChange = "password-change" "password:change" Account,
+    PasswordReset = "password-reset" "password:reset" Account,
+    FactorEnroll = "factor-enroll" "factor:enroll" Factor,
+    FactorRemove = "factor-remove" "factor:remove" Factor,
+    RecoveryCodesGenerate = "recovery-codes-generate" "recovery-codes:generate" Account,
+    SessionStart = "session-start" "session:start" Account,
+    SessionStepUp = "session-step-up" "session:step-up" Account,
+    SessionList = "session-list" "session:list" Account,
+    SessionEnd = "session-end" "session:end" Account,
+    PolicySetRead = "policy-set-read" "policy-set:read" Registry,
+    PolicySetActivate = "policy-set-activate" "policy-set:activate" Registry,
+    DecisionRead = "decision-read" "decision:read" Registry,
+    AuditRead = "audit-read" "audit:read" Registry,
 }
 
 impl Action {
