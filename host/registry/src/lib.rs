@@ -5,7 +5,8 @@
 //! pip and uv read) and [`files`] (downloads). [`targets`] are what decisions are made
 //! about; every use case that changes something takes a `gate::Permit` of one of them.
 //!
-//! - [`spool`] and [`blobs`]: bytes on their way in, and where they stay.
+//! - [`spool`] and `blobs`: bytes on their way in, and where they stay; [`sweep`]: which of them
+//!   nobody refers to.
 //! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
 //! - [`projects`]: roles, settings and status of projects; [`removal`]: yanking and deleting.
 //!
@@ -13,7 +14,8 @@
 //! written in one transaction with everything readers could see of it and the audit event.
 
 mod archive;
-pub mod blobs;
+mod blobs;
+mod blocking;
 mod filename;
 pub mod files;
 pub mod form;
@@ -25,6 +27,7 @@ mod registry;
 pub mod removal;
 pub mod spool;
 pub mod staging;
+pub mod sweep;
 pub mod targets;
 pub mod upload;
 

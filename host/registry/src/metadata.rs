@@ -17,8 +17,8 @@ use storage::StorageError;
 use storage::releases::ReleaseMetadata;
 
 use crate::Registry;
+use crate::blocking::blocking;
 use crate::form::Fields;
-use crate::spool::blocking;
 use fields::{FIELDS, Field};
 use headers::{Header, Headers};
 

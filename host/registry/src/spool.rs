@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::Registry;
+use crate::blocking::blocking;
 
 type Blake2b256 = blake2::Blake2b<blake2::digest::consts::U32>;
 
@@ -196,13 +197,4 @@ impl SpooledFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Runs file work off the async workers.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }

@@ -19,8 +19,9 @@ pub(crate) mod submission;
 use gate::{Attempt, Gate, Permit};
 use model::{Action, Caller, CredentialKind, DecisionId, FileKind};
 
+use crate::blocking::blocking;
 use crate::form::{FormBuilder, UploadForm};
-use crate::spool::{SpooledFile, blocking};
+use crate::spool::SpooledFile;
 use crate::targets::{CreateProject, KnownProject, KnownRelease, UploadFile, UploadSomething};
 use crate::{Registry, RegistryConfig, archive};
 use existing::Existing;

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::spool::blocking;
+use crate::blocking::blocking;
 
 /// Bytes from which on a page is worth compressing.
 pub(crate) const LARGE: usize = 16 << 10;

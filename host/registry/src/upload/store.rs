@@ -14,8 +14,8 @@ use super::new_project::create_project;
 use super::{UploadError, Uploaded};
 use crate::Registry;
 use crate::archive::Inspected;
+use crate::blocking::blocking;
 use crate::notices::{self, Owner};
-use crate::spool::blocking;
 use crate::targets::{CreateProject, UploadFile, still_holds};
 
 /// What storing came to.
