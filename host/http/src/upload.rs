@@ -339,7 +339,7 @@ fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
             let message = format!("File too large. Limit is {} MB.", limit >> 20);
             Problem::new(StatusCode::BAD_REQUEST, "file-too-large", message)
         }
-        error @ SpoolError::Io(_) => exchange.unavailable(error),
+        error @ SpoolError::Write(_) => exchange.unavailable(error),
     }
 }
 

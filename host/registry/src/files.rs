@@ -1,24 +1,23 @@
 //! Downloads.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
+use blobs::BlobName;
+pub use blobs::{Blob, ReadError, Reading};
 use gate::Permit;
 use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
-use crate::index::ReadError;
+use crate::index;
 use crate::index::places::Asker;
 use crate::targets::{DownloadFile, ReadProject};
 
 /// A file to send.
 #[derive(Clone, Debug)]
 pub struct StoredFile {
-    /// Where its bytes are.
-    pub path: PathBuf,
-    /// Bytes; none for the `.metadata` of a file of before, whose length only the file system knows.
-    pub size: Option<u64>,
+    /// Its bytes. How many is not known of the `.metadata` of a file of before.
+    pub blob: Blob,
     /// With its quotes; the content never changes under this address.
     pub etag: String,
     /// `Content-Type`.
@@ -44,7 +43,7 @@ impl Registry {
         address: IpAddr,
         digest: (&str, &str, &str),
         name: &str,
-    ) -> Result<DownloadFile, ReadError> {
+    ) -> Result<DownloadFile, index::ReadError> {
         let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();
         let project = if normalized.is_empty() {
@@ -101,9 +100,9 @@ impl Registry {
                 FileKind::Sdist => "application/gzip",
             };
             let etag = format!("\"{}\"", file.digests.blake2_256_hex());
+            let name = BlobName::File(file.digests.blake2_256);
             return Ok(Some(StoredFile {
-                path: self.inner.blobs.path(&file.digests.blake2_256),
-                size: Some(file.size),
+                blob: self.inner.blobs.blob(name, Some(file.size)),
                 etag,
                 content_type,
                 name: file.name.clone(),
@@ -112,12 +111,12 @@ impl Registry {
         let Some(sha256) = file.metadata_sha256 else {
             return Ok(None);
         };
+        let name = match file.metadata_size {
+            Some(_) => BlobName::Metadata(sha256),
+            None => BlobName::Metadata(file.digests.blake2_256),
+        };
         Ok(Some(StoredFile {
-            path: self.inner.blobs.metadata_path(
-                file.metadata_size
-                    .map_or(&file.digests.blake2_256, |_| &sha256),
-            ),
-            size: file.metadata_size,
+            blob: self.inner.blobs.blob(name, file.metadata_size),
             etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&sha256)),
             content_type: "text/plain; charset=utf-8",
             name: format!("{}.metadata", file.name),

@@ -5,8 +5,8 @@
 //! pip and uv read) and [`files`] (downloads). [`targets`] are what decisions are made
 //! about; every use case that changes something takes a `gate::Permit` of one of them.
 //!
-//! - [`spool`] and `blobs`: bytes on their way in, and where they stay; [`sweep`]: which of them
-//!   nobody refers to.
+//! - [`spool`]: bytes on their way in; [`sweep`]: those that no file refers to. Where they lie
+//!   only the crate `blobs` knows.
 //! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
 //! - [`projects`]: roles, settings and status of projects; [`removal`]: yanking and deleting.
 //!
@@ -14,7 +14,6 @@
 //! written in one transaction with everything readers could see of it and the audit event.
 
 mod archive;
-mod blobs;
 mod blocking;
 mod filename;
 pub mod files;
@@ -31,4 +30,4 @@ pub mod sweep;
 pub mod targets;
 pub mod upload;
 
-pub use registry::{OpenError, RESERVED_NAMES, Registry, RegistryConfig};
+pub use registry::{RESERVED_NAMES, Registry, RegistryConfig};

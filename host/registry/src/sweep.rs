@@ -1,15 +1,12 @@
 //! Blobs that no file refers to and files of uploads that never ended, removed a day later.
 
 use std::collections::HashSet;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use blobs::{BlobName, OldBlob};
 use model::audit::{Actor, AuditEvent, EventKind};
 
 use crate::Registry;
-use crate::blobs::{hex_folders, old_blobs_below, remove_if_still_old, sweep_incoming};
-use crate::blocking::blocking;
 
 /// Nothing younger than this is an orphan. Far longer than any upload may take.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,7 +29,7 @@ pub struct Swept {
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error("cannot read the folder of blobs: {0}")]
-    Io(#[from] io::Error),
+    Blobs(#[from] blobs::SweepError),
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
 }
@@ -45,30 +42,25 @@ impl Registry {
     }
 
     pub(crate) async fn sweep_older_than(&self, age: Duration) -> Result<Swept, SweepError> {
-        let mut swept = Swept::default();
-        let inner = self.inner.clone();
-        (swept.incoming, swept.bytes) =
-            blocking(move || sweep_incoming(inner.blobs.incoming(), age)).await?;
-        let inner = self.inner.clone();
-        // A folder of folders at a time: of a million files, four thousand, and one question to
-        // the database for each thousand of them.
-        for outer in blocking(move || hex_folders(&inner.blobs.root)).await? {
-            let old = blocking(move || old_blobs_below(&outer, age)).await?;
+        let blobs = &self.inner.blobs;
+        let incoming = blobs.remove_old_incoming(age).await?;
+        let mut swept = Swept {
+            blobs: 0,
+            incoming: incoming.files,
+            bytes: incoming.bytes,
+        };
+        // A group at a time: of a million files, four thousand, and one question to the database
+        // for each thousand of them.
+        let mut groups = blobs.old_blobs(age).await?;
+        while let Some(old) = groups.next().await? {
             let referenced = self.referenced_among(&old).await?;
-            for (digest, path) in old {
-                let is_metadata = path.extension().is_some();
-                // Asked again of the few that are left: it may have been uploaded meanwhile. Of a
-                // file of before, metadata has the name of the file's content.
-                if referenced.contains(&digest)
-                    || self.inner.storage.is_blob_referenced(&digest).await?
-                    || (is_metadata && self.inner.storage.is_metadata_referenced(&digest).await?)
-                {
+            for blob in old {
+                let name = blob.name();
+                // Asked again of the few that are left: it may have been uploaded meanwhile.
+                if referenced.contains(name.digest()) || self.is_referenced(name).await? {
                     continue;
                 }
-                let inner = self.inner.clone();
-                if let Some(bytes) =
-                    blocking(move || remove_if_still_old(&inner.blobs, &path, age)).await?
-                {
+                if let Some(bytes) = groups.remove(blob).await? {
                     swept.blobs += 1;
                     swept.bytes += bytes;
                 }
@@ -93,22 +85,28 @@ impl Registry {
 }
 
 impl Registry {
-    /// Those that files refer to, and others. The blobs are those of one folder of folders, so
-    /// they are close together in the order of their digests.
-    async fn referenced_among(
-        &self,
-        blobs: &[([u8; 32], PathBuf)],
-    ) -> Result<HashSet<[u8; 32]>, SweepError> {
+    /// Whether a file refers to it. Of a file of before, metadata has the name of the file's
+    /// content.
+    async fn is_referenced(&self, name: BlobName) -> Result<bool, SweepError> {
+        let storage = &self.inner.storage;
+        let is_metadata = matches!(name, BlobName::Metadata(_));
+        Ok(storage.is_blob_referenced(name.digest()).await?
+            || is_metadata && storage.is_metadata_referenced(name.digest()).await?)
+    }
+
+    /// Those that files refer to, and others. The blobs are close together in the order of their
+    /// digests.
+    async fn referenced_among(&self, blobs: &[OldBlob]) -> Result<HashSet<[u8; 32]>, SweepError> {
         let mut referenced = HashSet::new();
-        let digests = || blobs.iter().map(|(digest, _)| digest);
+        let digests = || blobs.iter().map(|blob| *blob.name().digest());
         let (Some(first), Some(last)) = (digests().min(), digests().max()) else {
             return Ok(referenced);
         };
-        if self.inner.storage.is_blob_referenced(first).await? {
-            referenced.insert(*first);
+        if self.inner.storage.is_blob_referenced(&first).await? {
+            referenced.insert(first);
         }
         for is_metadata in [false, true] {
-            let mut after = *first;
+            let mut after = first;
             loop {
                 let storage = &self.inner.storage;
                 let found = if is_metadata {
@@ -117,7 +115,7 @@ impl Registry {
                     storage.blobs(Some(&after), REFERENCES).await?
                 };
                 let is_last = found.len() < REFERENCES as usize
-                    || found.last().is_none_or(|digest| digest >= last);
+                    || found.last().is_none_or(|digest| *digest >= last);
                 after = found.last().copied().unwrap_or(after);
                 referenced.extend(found);
                 if is_last {

@@ -67,7 +67,7 @@ impl From<SpoolError> for UploadError {
                 "file-too-large",
                 format!("File too large. The limit is {} MB.", limit >> 20),
             ),
-            SpoolError::Io(cause) => Self::Unavailable(cause.to_string()),
+            SpoolError::Write(cause) => Self::Unavailable(cause.to_string()),
         }
     }
 }
