@@ -6,6 +6,8 @@
 
 #[path = "structure/long_files.rs"]
 mod long_files;
+#[path = "structure/places.rs"]
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
