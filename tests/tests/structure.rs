@@ -6,19 +6,23 @@
 
 #[path = "structure/long_files.rs"]
 mod long_files;
+#[path = "structure/places.rs"]
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Which crate may depend on which other crate of the workspace, outside of its tests:
-/// server -> http -> {registry, identity} -> gate -> {policy-engine, storage} -> model.
+/// server -> http -> {registry, identity} -> gate -> {policy-engine, storage} -> model, and
+/// {server, registry} -> blobs -> model.
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("policy-engine", &[]),
+    ("blobs", &["model"]),
     ("storage", &["model"]),
     ("gate", &["policy-engine", "storage", "model"]),
     ("identity", &["gate", "storage", "model"]),
-    ("registry", &["gate", "storage", "model"]),
+    ("registry", &["blobs", "gate", "storage", "model"]),
     ("mail", &["storage", "model"]),
     (
         "portcullis-http",
@@ -33,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "identity",
             "gate",
             "policy-engine",
+            "blobs",
             "storage",
             "model",
         ],
@@ -80,6 +85,9 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     // Mail leaves by one door; pages and mails have templates.
     ("lettre", &["mail"]),
     ("askama", &["portcullis-http", "mail"]),
+    // What names a blob is computed where it is received.
+    ("blake2", &["blobs"]),
+    ("md-5", &["blobs"]),
     // Archives of strangers are opened in one place.
     ("zip", &["registry"]),
     ("tar", &["registry"]),
@@ -366,6 +374,7 @@ fn statements_are_written_only_where_storage_is() {
         "gate",
         "identity",
         "registry",
+        "blobs",
         "mail",
         "http",
         "server",

@@ -1,27 +1,19 @@
 //! Downloads: immutable bytes with validators and ranges.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use registry::files::StoredFile;
-use tokio::task::spawn_blocking;
+use registry::files::{ReadError, Reading, StoredFile};
 
 use crate::exchange::Exchange;
 use crate::problem::{Answer, Problem};
 use crate::range::{self, Selected};
 use crate::reading::read_file;
-
-/// Bytes read from disk at a time, and the most that one slow client holds in memory.
-const CHUNK: u64 = 64 << 10;
 
 /// `GET /files/{first}/{second}/{rest}/{name}`
 pub(crate) async fn download(exchange: Exchange) -> Answer {
@@ -55,9 +47,8 @@ async fn send(exchange: &Exchange, file: StoredFile) -> Answer {
     }
     let is_head = exchange.request.method == Method::HEAD;
     // Ranges have a meaning for GET only.
-    let ranged =
-        (!is_head && exchange.headers().contains_key(RANGE)).then(|| exchange.headers().clone());
-    let opened = open(file, ranged, is_head)
+    let ranged = (!is_head).then_some(exchange.headers());
+    let opened = open(&file, ranged, is_head)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let size = opened.size;
@@ -78,11 +69,7 @@ async fn send(exchange: &Exchange, file: StoredFile) -> Answer {
     let mut response = response(
         status,
         headers,
-        if is_head {
-            Body::empty()
-        } else {
-            opened.into_body()
-        },
+        opened.reading.map_or_else(Body::empty, body),
     );
     response
         .headers_mut()
@@ -134,93 +121,56 @@ fn disposition(name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// A file on disk, at the part of it that is sent.
+/// A file, at the part of it that is sent.
 struct Opened {
     size: u64,
     selected: Selected,
-    reader: Reader,
-    /// The first bytes, read in the same breath: all there is of most files.
-    first: Bytes,
+    /// Its bytes, unless the answer has none.
+    reading: Option<Reading>,
 }
 
-/// Opens a file and finds the part of it that `ranged` headers ask for. Without `first`
-/// bytes for who wants none.
+/// Opens a file and finds the part of it that `ranged` headers ask for. What is sent without
+/// content is looked at all the same: a file that is not there has no answer that says it is.
 async fn open(
-    file: StoredFile,
-    ranged: Option<HeaderMap>,
+    file: &StoredFile,
+    ranged: Option<&HeaderMap>,
     without_content: bool,
-) -> io::Result<Opened> {
-    spawn_blocking(move || {
-        let mut opened = File::open(&file.path)?;
-        let size = opened.metadata()?.len();
-        if file.size.is_some_and(|expected| expected != size) {
-            return Err(io::Error::other(format!(
-                "{} has not the size the database says",
-                file.path.display()
-            )));
-        }
-        let selected = ranged.map_or(Selected::Whole, |headers| {
-            range::select(&headers, &file.etag, size)
-        });
-        let part = match &selected {
-            Selected::Whole => 0..size,
-            Selected::Part(part) => part.clone(),
-            Selected::Unsatisfiable => 0..0,
-        };
-        if part.start > 0 {
-            opened.seek(SeekFrom::Start(part.start))?;
-        }
-        let mut reader = Reader {
-            file: opened,
-            left: part.end - part.start,
-        };
-        let first = if without_content {
-            Bytes::new()
-        } else {
-            reader.next()?
-        };
-        Ok(Opened {
-            size,
-            selected,
-            reader,
-            first,
-        })
+) -> Result<Opened, ReadError> {
+    let size = match file.blob.known_size() {
+        Some(size) if !without_content => size,
+        _ => file.blob.size().await?,
+    };
+    let selected = ranged.map_or(Selected::Whole, |headers| {
+        range::select(headers, &file.etag, size)
+    });
+    let part = match &selected {
+        Selected::Whole => 0..size,
+        Selected::Part(part) => part.clone(),
+        Selected::Unsatisfiable => 0..0,
+    };
+    let reading = match without_content {
+        true => None,
+        false => Some(file.blob.read(part).await?),
+    };
+    Ok(Opened {
+        size,
+        selected,
+        reading,
     })
-    .await?
 }
 
-impl Opened {
-    fn into_body(self) -> Body {
-        if self.reader.left == 0 {
-            return Body::from(self.first);
-        }
-        let rest = stream::try_unfold(self.reader, |mut reader| async move {
-            if reader.left == 0 {
-                return Ok(None);
-            }
-            spawn_blocking(move || reader.next().map(|chunk| (chunk, reader)))
-                .await?
-                .map(Some)
-        });
-        Body::from_stream(stream::iter([Ok::<Bytes, io::Error>(self.first)]).chain(rest))
+/// An error while it is sent ends the connection, so that no client takes a torn file for a whole
+/// one.
+fn body(reading: Reading) -> Body {
+    let Reading { first, rest } = reading;
+    if rest.is_none() {
+        return Body::from(first);
     }
-}
-
-/// A file being sent.
-struct Reader {
-    file: File,
-    left: u64,
-}
-
-impl Reader {
-    /// The next bytes; an error if the file ends before the range does, which ends the
-    /// connection, so that no client takes a torn file for a whole one.
-    fn next(&mut self) -> io::Result<Bytes> {
-        let mut chunk = vec![0; self.left.min(CHUNK) as usize];
-        self.file.read_exact(&mut chunk)?;
-        self.left -= chunk.len() as u64;
-        Ok(chunk.into())
-    }
+    let rest = stream::try_unfold(rest, async |rest| match rest {
+        Some(rest) => rest.next().await.map(Some),
+        None => Ok(None),
+    });
+    Body::from_stream(stream::iter([Ok(first)]).chain(rest))
 }
 
 #[cfg(test)]
@@ -228,6 +178,8 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
+    use axum::http::header::RANGE;
+    use blobs::{BlobName, Blobs};
     use http_body_util::BodyExt;
 
     #[test]
@@ -242,12 +194,15 @@ mod tests {
 
     async fn check(size: u64, range: Option<Range<u64>>) {
         let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
         let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-        let path = folder.path().join("blob");
-        std::fs::write(&path, &content).unwrap();
-        let file = StoredFile {
-            path,
-            size: Some(size),
+        let mut incoming = blobs.receive().await.unwrap();
+        incoming.write(content.clone().into()).await.unwrap();
+        let received = incoming.finish().await.unwrap();
+        let name = BlobName::File(received.digests().blake2_256);
+        received.keep().await.unwrap();
+        let file = |known_size| StoredFile {
+            blob: blobs.blob(name, known_size),
             etag: "\"a\"".into(),
             content_type: "text/plain",
             name: "blob".into(),
@@ -260,40 +215,33 @@ mod tests {
                     .unwrap(),
             )])
         });
+        let headers = headers.as_ref();
         let range = range.unwrap_or(0..size);
 
-        let opened = open(file.clone(), headers.clone(), false).await.unwrap();
-        assert_eq!(opened.size, size);
-        let sent = opened.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(sent, &content[range.start as usize..range.end as usize]);
+        for known_size in [Some(size), None] {
+            let opened = open(&file(known_size), headers, false).await.unwrap();
+            assert_eq!(opened.size, size);
+            let body = body(opened.reading.unwrap());
+            let sent = body.collect().await.unwrap().to_bytes();
+            assert_eq!(sent, &content[range.start as usize..range.end as usize]);
+        }
 
-        assert!(
-            open(
-                StoredFile {
-                    size: Some(size + 1),
-                    ..file.clone()
-                },
-                headers.clone(),
-                false
-            )
-            .await
-            .is_err()
-        );
-        assert_eq!(
-            open(StoredFile { size: None, ..file }, headers, true)
-                .await
-                .unwrap()
-                .size,
-            size
-        );
+        for without_content in [false, true] {
+            let torn = file(Some(size + 1));
+            assert!(open(&torn, headers, without_content).await.is_err());
+        }
+        let described = open(&file(None), headers, true).await.unwrap();
+        assert_eq!(described.size, size);
+        assert!(described.reading.is_none());
     }
 
     #[tokio::test]
     async fn small_and_large_files_and_their_parts_arrive_whole() {
+        const PART: u64 = 64 << 10;
         check(0, None).await;
         check(10, None).await;
         check(10, Some(3..4)).await;
-        check(CHUNK * 3 + 1, None).await;
-        check(CHUNK * 3 + 1, Some(5..CHUNK * 2 + 7)).await;
+        check(PART * 3 + 1, None).await;
+        check(PART * 3 + 1, Some(5..PART * 2 + 7)).await;
     }
 }

@@ -340,7 +340,7 @@ fn not_spooled(exchange: &Exchange, error: SpoolError) -> Problem {
             let message = format!("File too large. Limit is {}.", bytes_in_words(limit));
             Problem::new(StatusCode::BAD_REQUEST, "file-too-large", message)
         }
-        error @ SpoolError::Io(_) => exchange.unavailable(error),
+        error @ SpoolError::Write(_) => exchange.unavailable(error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobs::Blobs;
 use gate::{
     Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, Target, break_glass,
 };
@@ -66,10 +67,10 @@ async fn start(configure: impl FnOnce(&mut AppConfig)) -> Server {
     .unwrap();
     let registry = Registry::new(
         storage.clone(),
+        Blobs::open(&folder.path().join("blobs")).unwrap(),
         clock,
-        RegistryConfig::new(folder.path().join("blobs"), "http://index.example"),
-    )
-    .unwrap();
+        RegistryConfig::new("http://index.example"),
+    );
     let mut config = AppConfig::new("http://index.example").unwrap();
     configure(&mut config);
     let app = App::new(config, gate, identity.clone(), registry);

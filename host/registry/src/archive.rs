@@ -10,10 +10,8 @@ mod zip_frame;
 
 use std::collections::HashSet;
 use std::collections::hash_map::{DefaultHasher, RandomState};
-use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
-use std::path::Path;
+use std::io::{self, Read, Seek};
 
 use model::{FileKind, ProjectName, Version};
 use unicode_normalization::UnicodeNormalization as _;
@@ -64,13 +62,12 @@ impl ArchiveError {
 
 /// Reads a distribution file and finds its core metadata.
 pub(crate) fn inspect(
-    path: &Path,
+    file: impl Read + Seek,
     kind: FileKind,
     file_name: &str,
     project: &ProjectName,
     version: &Version,
 ) -> Result<Inspected, ArchiveError> {
-    let file = File::open(path).map_err(io_error)?;
     match kind {
         FileKind::Sdist => source::inspect(file, file_name),
         FileKind::Wheel => wheel::inspect(file, file_name, project, version),

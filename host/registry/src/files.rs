@@ -1,24 +1,23 @@
 //! Downloads.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
+use blobs::BlobName;
+pub use blobs::{Blob, ReadError, Reading};
 use gate::Permit;
 use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
-use crate::index::ReadError;
+use crate::index;
 use crate::index::places::Asker;
 use crate::targets::{DownloadFile, Found, SeenProject};
 
 /// A file to send.
 #[derive(Clone, Debug)]
 pub struct StoredFile {
-    /// Where its bytes are.
-    pub path: PathBuf,
-    /// Bytes; none for the `.metadata` of a file of before, whose length only the file system knows.
-    pub size: Option<u64>,
+    /// Its bytes. How many is not known of the `.metadata` of a file of before.
+    pub blob: Blob,
     /// With its quotes; the content never changes under this address.
     pub etag: String,
     /// `Content-Type`.
@@ -43,7 +42,7 @@ impl Registry {
         caller: &Caller,
         digest: (&str, &str, &str),
         name: &str,
-    ) -> Result<DownloadFile, ReadError> {
+    ) -> Result<DownloadFile, index::ReadError> {
         let mut target = self.unseen_download(name);
         let has_shape = digest.0.len() == 2 && digest.1.len() == 2;
         let hex = [digest.0, digest.1, digest.2].concat();
@@ -61,7 +60,7 @@ impl Registry {
         &self,
         mut target: DownloadFile,
         address: IpAddr,
-    ) -> Result<DownloadFile, ReadError> {
+    ) -> Result<DownloadFile, index::ReadError> {
         if let Found::Row { .. } = target.project.found {
             let asker = Asker::at(address);
             let entry = self
@@ -105,9 +104,9 @@ impl Registry {
                 FileKind::Sdist => "application/gzip",
             };
             let etag = format!("\"{}\"", file.digests.blake2_256_hex());
+            let name = BlobName::File(file.digests.blake2_256);
             return Ok(Some(StoredFile {
-                path: self.inner.blobs.path(&file.digests.blake2_256),
-                size: Some(file.size),
+                blob: self.inner.blobs.blob(name, Some(file.size)),
                 etag,
                 content_type,
                 name: file.name.clone(),
@@ -116,12 +115,12 @@ impl Registry {
         let Some(sha256) = file.metadata_sha256 else {
             return Ok(None);
         };
+        let name = match file.metadata_size {
+            Some(_) => BlobName::Metadata(sha256),
+            None => BlobName::Metadata(file.digests.blake2_256),
+        };
         Ok(Some(StoredFile {
-            path: self.inner.blobs.metadata_path(
-                file.metadata_size
-                    .map_or(&file.digests.blake2_256, |_| &sha256),
-            ),
-            size: file.metadata_size,
+            blob: self.inner.blobs.blob(name, file.metadata_size),
             etag: format!("\"{}\"", data_encoding::HEXLOWER.encode(&sha256)),
             content_type: "text/plain; charset=utf-8",
             name: format!("{}.metadata", file.name),

@@ -298,7 +298,7 @@ async fn making<T: Send + 'static>(
         drop(held);
         made
     };
-    Ok(crate::spool::blocking(make).await?)
+    Ok(crate::blocking::blocking(make).await?)
 }
 
 #[cfg(test)]

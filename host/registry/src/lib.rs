@@ -5,7 +5,8 @@
 //! pip and uv read) and [`files`] (downloads). [`targets`] are what decisions are made
 //! about; every use case that changes something takes a `gate::Permit` of one of them.
 //!
-//! - [`spool`] and [`blobs`]: bytes on their way in, and where they stay.
+//! - [`spool`]: bytes on their way in; [`sweep`]: those that no file refers to. Where they lie
+//!   only the crate `blobs` knows.
 //! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
 //! - [`projects`]: roles, settings and status of projects; [`removal`]: yanking and deleting.
 //!
@@ -13,7 +14,7 @@
 //! written in one transaction with everything readers could see of it and the audit event.
 
 mod archive;
-pub mod blobs;
+mod blocking;
 mod filename;
 pub mod files;
 pub mod form;
@@ -25,7 +26,8 @@ mod registry;
 pub mod removal;
 pub mod spool;
 pub mod staging;
+pub mod sweep;
 pub mod targets;
 pub mod upload;
 
-pub use registry::{OpenError, RESERVED_NAMES, Registry, RegistryConfig};
+pub use registry::{RESERVED_NAMES, Registry, RegistryConfig};

@@ -9,7 +9,9 @@ pub(crate) mod license;
 pub(crate) mod requirement;
 
 use std::collections::BTreeMap;
+use std::io;
 
+use blobs::BlobName;
 use gate::MetadataFacts;
 use model::ReleaseId;
 use serde_json::{Map, Value};
@@ -17,8 +19,8 @@ use storage::StorageError;
 use storage::releases::ReleaseMetadata;
 
 use crate::Registry;
+use crate::blocking::blocking;
 use crate::form::Fields;
-use crate::spool::blocking;
 use fields::{FIELDS, Field};
 use headers::{Header, Headers};
 
@@ -188,13 +190,12 @@ impl Registry {
             Some(ReleaseMetadata::Blob(sha256)) => sha256,
             None => return Ok(Value::Null),
         };
-        let inner = self.inner.clone();
-        let parsed = blocking(move || {
-            let bytes = std::fs::read(inner.blobs.metadata_path(&sha256))?;
-            CoreMetadata::parse(&bytes)
-                .map(|metadata| metadata.to_json())
-                .map_err(std::io::Error::other)
-        });
+        let blob = self.inner.blobs.blob(BlobName::Metadata(sha256), None);
+        let parsed = async {
+            let bytes = blob.whole().await.map_err(io::Error::other)?;
+            let parse = move || CoreMetadata::parse(&bytes).map_err(io::Error::other);
+            Ok::<_, io::Error>(blocking(parse).await?.to_json())
+        };
         // The release is no less there for it: its files can be downloaded and installed.
         Ok(parsed.await.unwrap_or_else(|error| {
             tracing::error!(%release, sha256 = data_encoding::HEXLOWER.encode(&sha256), %error, "cannot read the core metadata of a release");

@@ -1,17 +1,15 @@
 //! The handle that everyone holds.
 
 use std::collections::HashSet;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use blobs::Blobs;
 use model::limit::SEARCHES_AT_ONCE;
 use model::limit::{Bytes, LARGE_PAGES_BYTES, LARGE_RELEASE_PAGES_BYTES};
 use model::{Clock, ProjectName};
 use storage::{Storage, StorageError};
 use tokio::sync::Semaphore;
 
-use crate::blobs::BlobStore;
 use crate::index::cache::IndexCache;
 use crate::index::list::current::CurrentList;
 use crate::index::page::PageFiles;
@@ -38,11 +36,9 @@ pub const RESERVED_NAMES: &[&str] = &[
     "unknown",
 ];
 
-/// Where things are and how large they may be.
+/// Where the registry is and how large things may be.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
-    /// Folder of the blobs; created if missing, readable by its owner only.
-    pub blobs: PathBuf,
     /// The registry's address as clients see it, without a slash at the end.
     pub public_url: String,
     /// Largest file in bytes.
@@ -73,10 +69,9 @@ impl RegistryConfig {
     /// The defaults: 100 MiB for a file, 10 GiB for a project, 2 GiB of it staged, 50 GiB of
     /// one user in a day, 14 days, 20 new projects of one user and 40 of one address in an
     /// hour, the names of [`RESERVED_NAMES`], 64 uploads at a time, 64 MiB of pages.
-    pub fn new(blobs: impl Into<PathBuf>, public_url: impl Into<String>) -> Self {
+    pub fn new(public_url: impl Into<String>) -> Self {
         let public_url: String = public_url.into();
         Self {
-            blobs: blobs.into(),
             public_url: public_url.trim_end_matches('/').to_owned(),
             max_file_bytes: 100 << 20,
             max_project_bytes: 10 << 30,
@@ -96,13 +91,6 @@ impl RegistryConfig {
     }
 }
 
-/// Why a registry cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("cannot use {path} as the folder of blobs: {cause}")]
-    Folder { path: PathBuf, cause: io::Error },
-}
-
 /// The registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
@@ -115,7 +103,7 @@ pub(crate) struct Inner {
     pub(crate) config: RegistryConfig,
     /// What reserved names look like.
     pub(crate) reserved_looks: HashSet<String>,
-    pub(crate) blobs: BlobStore,
+    pub(crate) blobs: Blobs,
     /// One permit for each upload that is being received.
     pub(crate) upload_slots: Arc<Semaphore>,
     pub(crate) inspections: Inspections,
@@ -129,16 +117,13 @@ pub(crate) struct Inner {
 }
 
 impl Registry {
-    /// Opens the registry; creates the folders it needs.
+    /// A registry of what is in this database and these blobs.
     pub fn new(
         storage: Storage,
+        blobs: Blobs,
         clock: Arc<dyn Clock>,
         config: RegistryConfig,
-    ) -> Result<Self, OpenError> {
-        let blobs = BlobStore::open(&config.blobs).map_err(|cause| OpenError::Folder {
-            path: config.blobs.clone(),
-            cause,
-        })?;
+    ) -> Self {
         let upload_slots = Arc::new(Semaphore::new(
             config
                 .max_concurrent_uploads
@@ -147,7 +132,7 @@ impl Registry {
         let inspections =
             Inspections::new(2 * std::thread::available_parallelism().map_or(1, usize::from));
         let cache = IndexCache::new(config.page_cache_bytes);
-        let room = |bytes: Bytes| PageFiles::with_room(blobs.incoming().to_owned(), bytes.get());
+        let room = |bytes: Bytes| PageFiles::with_room(blobs.clone(), bytes.get());
         let (simple_files, release_files) =
             (room(LARGE_PAGES_BYTES), room(LARGE_RELEASE_PAGES_BYTES));
         let reserved_looks = config
@@ -156,7 +141,7 @@ impl Registry {
             .map(ProjectName::looks)
             .collect();
         let list = CurrentList::default();
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
                 storage,
                 clock,
@@ -172,10 +157,10 @@ impl Registry {
                 release_files,
                 list,
             }),
-        })
+        }
     }
 
-    /// Where things are and how large they may be.
+    /// Where the registry is and how large things may be.
     pub fn config(&self) -> &RegistryConfig {
         &self.inner.config
     }

@@ -1,66 +1,26 @@
-//! Bytes on their way in: written to disk while three digests are computed.
-//!
-//! Chunks are gathered into batches of [`BATCH_BYTES`]; a full batch is hashed and written
-//! on a blocking thread while the next one is gathered. A slow client therefore holds a
-//! buffer and a slot, never a thread, and memory stays at two batches for each upload.
+//! Bytes on their way in, as many as may be uploaded, and as many uploads as may be at a time.
 
-use std::io::{self, Write};
-use std::path::Path;
-
-use bytes::{Bytes, BytesMut};
-use md5::Md5;
+use blobs::{Incoming, Received, WriteError};
+use bytes::Bytes;
 use model::Digests;
-use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
 
 use crate::Registry;
-
-type Blake2b256 = blake2::Blake2b<blake2::digest::consts::U32>;
-
-/// Bytes that are hashed and written in one go.
-const BATCH_BYTES: usize = 256 << 10;
 
 /// A file being received. Dropping it deletes what was written.
 #[derive(Debug)]
 pub struct Spool {
+    incoming: Incoming,
     limit: u64,
     received: u64,
-    batch: BytesMut,
-    work: Work,
     _slot: OwnedSemaphorePermit,
-}
-
-/// Where the file and its hashers are: here, or on a blocking thread with a batch.
-#[derive(Debug)]
-enum Work {
-    Here(Box<Hashing>),
-    Away(JoinHandle<io::Result<Box<Hashing>>>),
-}
-
-#[derive(Debug)]
-struct Hashing {
-    file: NamedTempFile,
-    md5: Md5,
-    sha256: Sha256,
-    blake2: Blake2b256,
-}
-
-impl Hashing {
-    fn absorb(&mut self, batch: &[u8]) -> io::Result<()> {
-        self.md5.update(batch);
-        self.sha256.update(batch);
-        self.blake2.update(batch);
-        self.file.write_all(batch)
-    }
 }
 
 /// Why bytes could not be received.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error("cannot store the uploaded file: {0}")]
-    Io(#[from] io::Error),
+    Write(#[from] WriteError),
     /// Far beyond the limit: stop reading the request.
     #[error("the uploaded file is larger than twice the limit of {limit} bytes")]
     FarTooLarge { limit: u64 },
@@ -69,26 +29,12 @@ pub enum SpoolError {
 impl Spool {
     /// Starts to receive a file. Waits while too many uploads are under way.
     pub async fn create(registry: &Registry) -> Result<Self, SpoolError> {
-        let slot = registry
-            .inner
-            .upload_slots
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let inner = registry.inner.clone();
-        let file = blocking(move || inner.blobs.create_incoming()).await?;
-        let hashing = Hashing {
-            file,
-            md5: Md5::new(),
-            sha256: Sha256::new(),
-            blake2: Blake2b256::new(),
-        };
+        let slot = registry.inner.upload_slots.clone().acquire_owned();
+        let slot = slot.await.expect("the slots are never closed");
         Ok(Self {
+            incoming: registry.inner.blobs.receive().await?,
             limit: registry.inner.config.max_file_bytes,
             received: 0,
-            batch: BytesMut::new(),
-            work: Work::Here(Box::new(hashing)),
             _slot: slot,
         })
     }
@@ -97,75 +43,31 @@ impl Spool {
     /// refusal can name the project; at twice the limit it is an error.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), SpoolError> {
         self.received = self.received.saturating_add(chunk.len() as u64);
-        if self.received > self.limit {
-            self.batch = BytesMut::new();
-            if self.received <= self.limit.saturating_mul(2) {
-                return Ok(());
-            }
-            // The file is deleted here and now, not when the last batch is written.
-            drop(self.take_work().await);
-            return Err(SpoolError::FarTooLarge { limit: self.limit });
+        if self.received <= self.limit {
+            return Ok(self.incoming.write(chunk).await?);
         }
-        self.batch.extend_from_slice(&chunk);
-        if self.batch.len() >= BATCH_BYTES {
-            self.send_batch().await
-        } else {
-            Ok(())
+        if self.received <= self.limit.saturating_mul(2) {
+            return Ok(());
         }
+        self.incoming.discard().await;
+        Err(SpoolError::FarTooLarge { limit: self.limit })
     }
 
     /// The whole file with its digests.
-    pub async fn finish(mut self) -> Result<SpooledFile, SpoolError> {
-        let mut hashing = self.take_work().await?;
-        let batch = self.batch.split().freeze();
-        let (path, digests) = blocking(move || {
-            hashing.absorb(&batch)?;
-            let digests = Digests {
-                md5: hashing.md5.finalize().into(),
-                sha256: hashing.sha256.finalize().into(),
-                blake2_256: hashing.blake2.finalize().into(),
-            };
-            Ok((hashing.file.into_temp_path(), digests))
-        })
-        .await?;
+    pub async fn finish(self) -> Result<SpooledFile, SpoolError> {
         Ok(SpooledFile {
-            path,
-            digests,
+            bytes: self.incoming.finish().await?,
             size: self.received,
             limit: self.limit,
             _slot: self._slot,
         })
     }
-
-    async fn send_batch(&mut self) -> Result<(), SpoolError> {
-        let mut hashing = self.take_work().await?;
-        let batch = self.batch.split().freeze();
-        self.work = Work::Away(tokio::task::spawn_blocking(move || {
-            hashing.absorb(&batch).map(|()| hashing)
-        }));
-        Ok(())
-    }
-
-    /// Waits for the batch that is being written. After an error the spool is useless, and
-    /// every further call fails.
-    async fn take_work(&mut self) -> Result<Box<Hashing>, SpoolError> {
-        let gone = || {
-            Work::Away(tokio::task::spawn_blocking(|| {
-                Err(io::Error::other("an earlier write failed"))
-            }))
-        };
-        match std::mem::replace(&mut self.work, gone()) {
-            Work::Here(hashing) => Ok(hashing),
-            Work::Away(handle) => Ok(handle.await.map_err(io::Error::other)??),
-        }
-    }
 }
 
-/// A received file in the incoming folder, deleted on drop unless it became a blob.
+/// A received file, deleted on drop unless it became a blob.
 #[derive(Debug)]
 pub struct SpooledFile {
-    path: tempfile::TempPath,
-    digests: Digests,
+    bytes: Received,
     size: u64,
     limit: u64,
     _slot: OwnedSemaphorePermit,
@@ -174,7 +76,7 @@ pub struct SpooledFile {
 impl SpooledFile {
     /// Digests of everything received; of the beginning only when it is too large.
     pub fn digests(&self) -> Digests {
-        self.digests
+        self.bytes.digests()
     }
 
     /// Bytes received.
@@ -187,22 +89,13 @@ impl SpooledFile {
         self.size > self.limit
     }
 
-    /// The file itself, no longer tied to the upload.
-    pub(crate) fn into_path(self) -> tempfile::TempPath {
-        self.path
+    /// The bytes, which become a blob if they are kept.
+    pub(crate) fn bytes(&self) -> &Received {
+        &self.bytes
     }
 
-    /// Where the bytes are.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The same, no longer tied to the upload.
+    pub(crate) fn into_bytes(self) -> Received {
+        self.bytes
     }
-}
-
-/// Runs file work off the async workers.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }

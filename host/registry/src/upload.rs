@@ -20,7 +20,7 @@ use gate::{Attempt, Gate, Permit};
 use model::{Action, Caller, CredentialKind, DecisionId, FileKind};
 
 use crate::form::{FormBuilder, UploadForm};
-use crate::spool::{SpooledFile, blocking};
+use crate::spool::SpooledFile;
 use crate::targets::{CreateProject, KnownProject, KnownRelease, UploadFile, UploadSomething};
 use crate::{Registry, RegistryConfig, archive};
 use existing::Existing;
@@ -267,17 +267,16 @@ impl Registry {
                 "many archives are looked into at this moment; try again in a minute".to_owned(),
             )
         })?;
-        let path = file.path().to_owned();
         let (kind, file_name, name, version) = (
             submission.kind,
             submission.file_name.clone(),
             submission.name.clone(),
             submission.version.clone(),
         );
-        let inspected = blocking(move || {
+        let inspected = file.bytes().look_through(move |file| {
             // Until it ends, also where the client has gone away meanwhile.
             let _turn = turn;
-            Ok(archive::inspect(&path, kind, &file_name, &name, &version))
+            archive::inspect(file, kind, &file_name, &name, &version)
         });
         let inspected = inspected
             .await

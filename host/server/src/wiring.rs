@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use blobs::Blobs;
 use identity::{Identity, IdentityConfig};
 use mail::{MailConfig, Mailer, Transport};
 use model::{Clock, SystemClock};
@@ -149,7 +150,7 @@ pub(crate) fn registry(
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Registry> {
     let values = &configuration.values;
-    let mut config = RegistryConfig::new(folder.blobs(), public_url.0.clone());
+    let mut config = RegistryConfig::new(public_url.0.clone());
     config.max_file_bytes = values.max_file_size.0;
     config.max_project_bytes = values.max_project_size.0;
     config.max_staged_bytes = values.max_staged_size.0;
@@ -162,7 +163,8 @@ pub(crate) fn registry(
     config.max_release_age_days = u32::try_from(values.release_age_limit_days.0)
         .ok()
         .filter(|days| *days > 0);
-    Ok(Registry::new(storage, clock, config)?)
+    let blobs = Blobs::open(&folder.blobs())?;
+    Ok(Registry::new(storage, blobs, clock, config))
 }
 
 /// The policy engine with a lane for each thread that decides. Compiles in child

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Request, StatusCode};
+use blobs::Blobs;
 use gate::{
     Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
     break_glass,
@@ -96,10 +97,10 @@ impl Site {
         let identity = Identity::new(storage.clone(), clock.clone(), config).unwrap();
         let registry = Registry::new(
             storage.clone(),
+            Blobs::open(&folder.path().join("blobs")).unwrap(),
             clock.clone(),
-            RegistryConfig::new(folder.path().join("blobs"), URL),
-        )
-        .unwrap();
+            RegistryConfig::new(URL),
+        );
         let app = App::new(
             AppConfig::new(URL).unwrap(),
             gate,

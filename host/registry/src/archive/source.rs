@@ -1,6 +1,5 @@
 //! Source distributions: a gzipped tar archive with one folder and a `PKG-INFO` in it (PEP 625, PEP 643).
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::tar_gz::{self, Contents};
@@ -11,7 +10,10 @@ use crate::metadata::checks::excerpt;
 /// How much of a file's end is searched for the end record of a ZIP archive.
 const ZIP_TAIL: u64 = 66_000;
 
-pub(super) fn inspect(mut file: File, file_name: &str) -> Result<Inspected, ArchiveError> {
+pub(super) fn inspect(
+    mut file: impl Read + Seek,
+    file_name: &str,
+) -> Result<Inspected, ArchiveError> {
     let length = file.seek(SeekFrom::End(0)).map_err(io_error)?;
     check_not_zip(&mut file, length)?;
     file.seek(SeekFrom::Start(0)).map_err(io_error)?;
@@ -46,7 +48,7 @@ fn check_license_files(
 }
 
 /// A file that is a ZIP archive as well means something else to a reader that looks at its end.
-fn check_not_zip(file: &mut File, length: u64) -> Result<(), ArchiveError> {
+fn check_not_zip(file: &mut (impl Read + Seek), length: u64) -> Result<(), ArchiveError> {
     let start = length.saturating_sub(ZIP_TAIL);
     file.seek(SeekFrom::Start(start)).map_err(io_error)?;
     let mut tail = Vec::new();

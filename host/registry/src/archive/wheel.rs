@@ -3,8 +3,7 @@
 mod entry_points;
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufRead, Seek};
+use std::io::{BufRead, Read, Seek};
 
 use model::{ProjectName, Version};
 
@@ -18,7 +17,7 @@ const MAX_SMALL_BYTES: u64 = 1 << 20;
 const MAX_RECORD_BYTES: u64 = model::limit::WHEEL_RECORD_BYTES.get();
 
 pub(super) fn inspect(
-    file: File,
+    file: impl Read + Seek,
     file_name: &str,
     project: &ProjectName,
     version: &Version,

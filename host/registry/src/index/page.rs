@@ -7,10 +7,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobs::Blobs;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::spool::blocking;
+use crate::blocking::blocking;
 
 /// Bytes from which on a page is worth compressing.
 pub(crate) const LARGE: usize = 16 << 10;
@@ -180,7 +180,7 @@ impl PageFile {
 /// Where large pages are written, and how much room is left for them.
 #[derive(Clone, Debug)]
 pub(crate) struct PageFiles {
-    folder: Arc<PathBuf>,
+    blobs: Blobs,
     room: Arc<Semaphore>,
     /// Places to compress in.
     compressing: Arc<Semaphore>,
@@ -194,10 +194,10 @@ struct Written {
 }
 
 impl PageFiles {
-    pub(crate) fn with_room(folder: PathBuf, bytes: u64) -> Self {
+    pub(crate) fn with_room(blobs: Blobs, bytes: u64) -> Self {
         let compressing = Arc::new(Semaphore::new(PAGES_AT_ONCE.length() / 2));
         Self {
-            folder: Arc::new(folder),
+            blobs,
             room: Arc::new(Semaphore::new(units(bytes) as usize)),
             compressing,
         }
@@ -223,7 +223,7 @@ impl PageFiles {
             .try_acquire_many_owned(units(bytes))
             .map_err(no_room)?;
         Ok(Written {
-            file: tempfile::tempfile_in(&*self.folder)?,
+            file: self.blobs.nameless_file()?,
             length: 0,
             room,
         })
@@ -294,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_sent_as_it_was_written_from_memory_and_from_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let files = PageFiles::with_room(folder.path().to_owned(), 64 << 20);
+        let files = PageFiles::with_room(Blobs::open(folder.path()).unwrap(), 64 << 20);
         let bound = PAGE_IN_MEMORY.length();
         for (length, is_in_memory) in [
             (0, true),
@@ -322,7 +322,9 @@ mod tests {
             assert!(again == plain, "{length}");
         }
         assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
+            std::fs::read_dir(folder.path().join("incoming"))
+                .unwrap()
+                .count(),
             0,
             "files without a name"
         );
@@ -331,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_compressed_once_though_whoever_wanted_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let files = PageFiles::with_room(folder.path().to_owned(), 64 << 20);
+        let files = PageFiles::with_room(Blobs::open(folder.path()).unwrap(), 64 << 20);
         let page = page(8 * PAGE_IN_MEMORY.length(), &files).unwrap();
         let held = files
             .compressing
@@ -358,7 +360,10 @@ mod tests {
     async fn large_pages_have_room_together_and_give_it_back() {
         let folder = tempfile::tempdir().unwrap();
         let bound = PAGE_IN_MEMORY.length();
-        let files = PageFiles::with_room(folder.path().to_owned(), 4 * PAGE_IN_MEMORY.get());
+        let files = PageFiles::with_room(
+            Blobs::open(folder.path()).unwrap(),
+            4 * PAGE_IN_MEMORY.get(),
+        );
         let whole = files.room.available_permits();
         let held = page(2 * bound, &files).unwrap();
         assert!(
@@ -380,7 +385,7 @@ mod tests {
         let blank = Page::new(
             vec![b' '; 3 * bound],
             1,
-            &PageFiles::with_room(folder.path().to_owned(), 16 * bound as u64),
+            &PageFiles::with_room(Blobs::open(folder.path()).unwrap(), 16 * bound as u64),
         )
         .unwrap();
         let before = blank.files.room.available_permits();

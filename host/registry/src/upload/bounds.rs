@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn check_one(change: impl FnOnce(&mut Stored)) -> Option<String> {
-        let mut config = RegistryConfig::new("blobs", "https://example.org");
+        let mut config = RegistryConfig::new("https://example.org");
         (config.max_project_bytes, config.max_staged_bytes) = (2 << 30, 3 << 20);
         let usage = Usage {
             bytes: 2 << 30,

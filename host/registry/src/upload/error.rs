@@ -68,7 +68,7 @@ impl From<SpoolError> for UploadError {
                 "file-too-large",
                 format!("File too large. The limit is {}.", bytes_in_words(limit)),
             ),
-            SpoolError::Io(cause) => Self::Unavailable(cause.to_string()),
+            SpoolError::Write(cause) => Self::Unavailable(cause.to_string()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Row 32: the blob, then the rows in one transaction with their audit events.
 
+use blobs::WriteError;
 use gate::{Permit, Reason};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
@@ -15,7 +16,6 @@ use super::{UploadError, Uploaded};
 use crate::Registry;
 use crate::archive::Inspected;
 use crate::notices::{self, Owner};
-use crate::spool::blocking;
 use crate::targets::{CreateProject, UploadFile, still_holds};
 
 /// What storing came to.
@@ -95,25 +95,18 @@ impl Registry {
         upload: &mut UploadFile,
         metadata: &Metadata<'_>,
     ) -> Result<(), UploadError> {
+        let unavailable = |error: WriteError| UploadError::Unavailable(error.to_string());
+        if upload.keeps_metadata() {
+            let bytes = metadata.inspected.metadata_file.clone();
+            let kept = self.inner.blobs.keep_metadata(bytes, metadata.sha256);
+            kept.await.map_err(unavailable)?;
+        }
         // Overtaken uploads come here again; their file is in place. Metadata may be needed
         // now that was not before.
-        let (inner, file, digest) = (
-            self.inner.clone(),
-            upload.file.take(),
-            upload.submission.digests.blake2_256,
-        );
-        let metadata = upload
-            .keeps_metadata()
-            .then(|| (metadata.inspected.metadata_file.clone(), metadata.sha256));
-        let put = move || {
-            if let Some((bytes, sha256)) = metadata {
-                inner.blobs.put_metadata(&bytes, &sha256)?;
-            }
-            file.map_or(Ok(()), |file| inner.blobs.put(file.into_path(), &digest))
-        };
-        blocking(put)
-            .await
-            .map_err(|error| UploadError::Unavailable(error.to_string()))
+        match upload.file.take() {
+            Some(file) => file.into_bytes().keep().await.map_err(unavailable),
+            None => Ok(()),
+        }
     }
 
     async fn write(

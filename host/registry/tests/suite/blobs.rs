@@ -62,7 +62,6 @@ async fn digests_are_those_of_all_chunks_in_order() {
     let file = spool.finish().await.unwrap();
     assert_eq!((file.size(), file.is_too_large()), (1_500_000, false));
     assert_eq!(file.digests().sha256[..], sha2::Sha256::digest(&bytes)[..]);
-    assert_eq!(fs::read(file.path()).unwrap(), bytes);
 }
 
 #[tokio::test]

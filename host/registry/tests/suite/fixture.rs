@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use blobs::Blobs;
 use bytes::Bytes;
 use gate::package::VerifiedPackage;
 use gate::{
@@ -24,6 +25,7 @@ use registry::{Registry, RegistryConfig};
 use storage::tokens::NewToken;
 use storage::users::NewUser;
 use storage::{Secret, Storage};
+use tempfile::TempDir;
 
 /// Where all requests come from.
 pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -92,7 +94,7 @@ pub(crate) struct Fixture {
     pub(crate) registry: Registry,
     pub(crate) gate: Gate,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A user with a token, a second factor and a verified address.
@@ -198,12 +200,11 @@ impl Fixture {
             .await
             .unwrap();
         gate.install(number).await.unwrap();
-        let mut config =
-            RegistryConfig::new(folder.path().join("blobs"), "https://example.org/pypi/");
+        let mut config = RegistryConfig::new("https://example.org/pypi/");
         // Everybody here comes from one address.
         config.new_projects_per_address = 10_000;
         change(&mut config);
-        let registry = Registry::new(storage, clock.clone(), config).unwrap();
+        let registry = Registry::new(storage, blobs_in(&folder), clock.clone(), config);
         Self {
             registry,
             gate,
@@ -216,10 +217,10 @@ impl Fixture {
     pub(crate) async fn other_process(&self) -> Registry {
         Registry::new(
             connect(self.folder.path()).await,
+            blobs_in(&self.folder),
             self.clock.clone(),
             self.registry.config().clone(),
         )
-        .unwrap()
     }
 
     /// Gives a person a primary address.
@@ -453,7 +454,7 @@ impl Fixture {
             .open_file(self.decide(&caller, target).await.unwrap())
             .await
             .unwrap()?;
-        Some(std::fs::read(found.path).unwrap())
+        Some(found.blob.whole().await.unwrap())
     }
 
     pub(crate) async fn events(&self, kind: EventKind) -> Vec<AuditEvent> {
@@ -470,6 +471,10 @@ impl Fixture {
             .map(|row| row.event)
             .collect()
     }
+}
+
+fn blobs_in(folder: &TempDir) -> Blobs {
+    Blobs::open(&folder.path().join("blobs")).unwrap()
 }
 
 async fn connect(folder: &Path) -> Storage {

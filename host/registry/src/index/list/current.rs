@@ -178,8 +178,9 @@ mod tests {
             let url = format!("sqlite:{}/registry.db", folder.path().display());
             let storage = Storage::connect(&url).await.unwrap();
             storage.migrate().await.unwrap();
-            let config = RegistryConfig::new(folder.path().join("blobs"), "https://example.org");
-            let registry = Registry::new(storage, Arc::new(SystemClock), config).unwrap();
+            let config = RegistryConfig::new("https://example.org");
+            let blobs = blobs::Blobs::open(&folder.path().join("blobs")).unwrap();
+            let registry = Registry::new(storage, blobs, Arc::new(SystemClock), config);
             Self {
                 registry,
                 elsewhere: Storage::connect(&url).await.unwrap(),
