@@ -331,6 +331,9 @@ impl Text {
                 if cell.get("scope") == Some("col") {
                     columns.push(shown.clone());
                 }
+                // Only the cells of the history speak for themselves on a narrow screen.
+                let is_labelled = cell.name == "th" || cell.get("data-label").is_some();
+                assert!(is_labelled || element.has_class("history"), "{shown}");
                 match cell.get("data-label") {
                     Some(label) if label != columns[index] => {
                         self.inline(&format!(" {label}: {shown} |"));
@@ -401,7 +404,7 @@ impl Text {
 }
 
 /// How a picture is drawn.
-const SVG: &[&str] = &["viewbox", "width", "height", "shape-rendering", "role"];
+const SVG: &[&str] = &["viewbox", "width", "height", "shape-rendering"];
 
 /// With the space that an element begins or ends with.
 fn spaced(element: &Element, shown: &str) -> String {
