@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
-use identity::{Unaccepted, UnspentCode};
+use identity::{Account, Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
 use registry::index::ReadError;
 use serde::Serialize;
@@ -177,10 +177,17 @@ impl Exchange {
 
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
-        self.caller.user().ok_or_else(|| {
-            let notice = self.why_nobody();
-            self.log_in(notice, "You are not logged in.")
-        })
+        self.caller.user().ok_or_else(|| self.not_logged_in())
+    }
+
+    /// The account of who is logged in: what targets of one's own account are made of.
+    pub(crate) fn account(&self) -> Result<Account, Problem> {
+        Account::of(&self.caller).ok_or_else(|| self.not_logged_in())
+    }
+
+    fn not_logged_in(&self) -> Problem {
+        let notice = self.why_nobody();
+        self.log_in(notice, "You are not logged in.")
     }
 
     /// The notice for somebody who has to log in.

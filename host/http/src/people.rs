@@ -27,9 +27,9 @@ use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use gate::{Page, Reason, Refusal, RefusalKind, Target, TargetFacts};
-use identity::StartedSession;
 use identity::factors::KeyChallenge;
-use model::{Action, SessionId, Timestamp};
+use identity::{OwnSession, StartedSession};
+use model::{Action, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cookies;
@@ -153,8 +153,8 @@ fn with_next(path: &str, next: &str) -> String {
 
 /// The session of a person. Whoever presents something else is refused by the policies,
 /// where they do not let it pass, and cannot go on in any case.
-async fn session(exchange: &Exchange, action: Action) -> Result<SessionId, Problem> {
-    if let Some(session) = exchange.caller.session {
+async fn own_session(exchange: &Exchange, action: Action) -> Result<OwnSession, Problem> {
+    if let Some(session) = OwnSession::of(&exchange.caller) {
         return Ok(session);
     }
     exchange.person()?;

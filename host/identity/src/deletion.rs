@@ -7,14 +7,14 @@ use model::{Action, UserId};
 use serde_json::json;
 use storage::{Conflict, StorageError};
 
+use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::accounts::{event, is_own};
-use crate::{AccountError, Identity};
+use crate::{Account, AccountError, Identity};
 
 /// Delete an account. Its name is never free again.
 #[derive(Clone, Debug)]
 pub struct DeleteAccount {
-    pub user: UserId,
+    pub account: Account,
     /// Why, where it is not the user who does it.
     pub reason: Option<String>,
 }
@@ -35,7 +35,11 @@ impl Identity {
     /// Deletes an account: what it proves itself with goes, its name stays behind. Every
     /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
-        let DeleteAccount { user, ref reason } = *permit.target();
+        let DeleteAccount {
+            account,
+            ref reason,
+        } = *permit.target();
+        let user = account.id();
         if reason.as_ref().is_some_and(|reason| {
             reason.is_empty() || reason.chars().count() > model::limit::REASON.length()
         }) {
@@ -45,7 +49,7 @@ impl Identity {
             .storage()
             .user(user)
             .await?
-            .filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id))
+            .filter(|row| row.deleted_at.is_none() && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;

@@ -11,10 +11,10 @@ use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
 use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
-use crate::accounts::{event, is_own, person};
+use crate::accounts::{event, person};
 use crate::limits::{self, TooMany};
 use crate::password_reset::LINK_LIFETIME;
-use crate::{Identity, opaque};
+use crate::{Account, Identity, opaque};
 
 /// The purpose of the links in storage.
 const RECOVERY_CANCEL: &str = "recovery-cancel";
@@ -55,7 +55,7 @@ pub struct ListRecoveries {
 /// Stop the recovery of one's own account, by who is logged in to it.
 #[derive(Clone, Copy, Debug)]
 pub struct StopOwnRecovery {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// A recovery, for staff.
@@ -395,12 +395,12 @@ impl Identity {
         &self,
         permit: Permit<StopOwnRecovery>,
     ) -> Result<(), RecoveryError> {
-        let user = permit.target().user;
+        let user = permit.target().account.id();
         let recovery = self
             .storage()
             .recovery_of(user)
             .await?
-            .filter(|_| is_own(&permit, user))
+            .filter(|_| permit.target().account.is_own(&permit))
             .ok_or(RecoveryError::UnknownRecovery)?;
         self.stop_recovery(&permit, &recovery, None, "its owner, logged in")
             .await

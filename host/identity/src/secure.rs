@@ -8,16 +8,16 @@ use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
-use crate::Identity;
 use crate::accounts::event;
 use crate::accounts::notices::{self, enqueue};
 use crate::accounts::standing_primary::masked;
 use crate::password_reset::LINK_LIFETIME;
+use crate::{Account, Identity};
 
 /// End every session, revoke every token and disable the password of a user.
 #[derive(Clone, Copy, Debug)]
 pub struct SecureAccount {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// It ends sessions, and whoever may end theirs may do this: nothing must stand between a
@@ -49,7 +49,7 @@ impl Identity {
         &self,
         permit: Permit<SecureAccount>,
     ) -> Result<Option<String>, StorageError> {
-        let (id, at) = (permit.target().user, permit.at());
+        let (id, at) = (permit.target().account.id(), permit.at());
         let Some(user) = self.storage().user(id).await? else {
             return Ok(None);
         };

@@ -84,9 +84,9 @@ pages!(Tokens, TokenForm, Created<'_>, Revoke);
 
 /// `GET /account/tokens/`
 pub(crate) async fn list(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let permit = exchange
-        .decide_page(ListTokens { user }, &Form::none())
+        .decide_page(ListTokens { account }, &Form::none())
         .await?;
     let now = permit.at();
     let tokens = exchange
@@ -149,7 +149,13 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     let target = match exchange
         .app
         .identity
-        .token_to_create(&person.name, description, scope.clone(), expires_at, None)
+        .token_to_create(
+            exchange.account()?,
+            description,
+            scope.clone(),
+            expires_at,
+            None,
+        )
         .await
     {
         Ok(target) => target,
@@ -177,34 +183,28 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
 
 /// `GET /account/tokens/{token}/revoke`: asks once more.
 pub(crate) async fn ask(exchange: Exchange) -> Answer {
-    let (user, token) = (exchange.person()?.id, token(&exchange)?);
-    let _ = exchange
-        .decide_page(RevokeToken { user, token }, &Form::none())
+    let (account, token) = (exchange.account()?, token(&exchange)?);
+    let permit = exchange
+        .decide_page(RevokeToken { account, token }, &Form::none())
         .await?;
-    let found = exchange
-        .app
-        .registry
-        .storage()
-        .token(token)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    // One that is another user's does not exist.
-    let found = found
-        .filter(|found| found.token.user == user && found.token.revoked_at.is_none())
-        .ok_or_else(no_such_token)?;
+    let found = match exchange.app.identity.token_to_revoke(&permit).await {
+        Ok(found) => found,
+        Err(TokenError::UnknownToken) => return Err(no_such_token()),
+        Err(error) => return Err(exchange.unavailable(error)),
+    };
     exchange.render(&Revoke {
         layout: exchange.layout("Revoke a token"),
         id: token.to_string(),
-        description: found.token.description,
+        description: found.description,
     })
 }
 
 /// `POST /account/tokens/{token}/revoke`
 pub(crate) async fn revoke(exchange: Exchange) -> Answer {
-    let (user, token) = (exchange.person()?.id, token(&exchange)?);
+    let (account, token) = (exchange.account()?, token(&exchange)?);
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(RevokeToken { user, token }, &form)
+        .decide_page(RevokeToken { account, token }, &form)
         .await?;
     match exchange.app.identity.revoke_token(permit).await {
         Ok(()) => exchange.see_other("/account/tokens/?notice=token-revoked"),

@@ -56,11 +56,12 @@ fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
 /// `POST /account/delete`
 pub(crate) async fn delete(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             DeleteAccount {
-                user: person.id,
+                account,
                 reason: None,
             },
             &form,

@@ -110,13 +110,13 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
 
 /// `POST /account/emails/`
 pub(crate) async fn add(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let address = form.text("address").trim().to_owned();
     let permit = exchange
         .decide_page(
             AddEmail {
-                user,
+                account,
                 address: address.clone(),
             },
             &form,
@@ -130,12 +130,12 @@ pub(crate) async fn add(exchange: Exchange) -> Answer {
 
 /// `POST /account/emails/verify`
 pub(crate) async fn send_link(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             SendVerification {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,
@@ -149,12 +149,12 @@ pub(crate) async fn send_link(exchange: Exchange) -> Answer {
 
 /// `POST /account/emails/promote`
 pub(crate) async fn promote(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             PromoteEmail {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,
@@ -168,12 +168,12 @@ pub(crate) async fn promote(exchange: Exchange) -> Answer {
 
 /// `POST /account/emails/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             RemoveEmail {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,

@@ -53,6 +53,7 @@ struct Step {
 /// `GET /account/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
+    let account = exchange.account()?;
     let _ = exchange
         .decide_page(Look(Action::AccountRead), &Form::none())
         .await?;
@@ -66,7 +67,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange
-        .decide_page(ListTokens { user: person.id }, &Form::none())
+        .decide_page(ListTokens { account }, &Form::none())
         .await?;
     let tokens = identity
         .list_tokens(permit)

@@ -155,10 +155,10 @@ pub(crate) async fn own(exchange: Exchange) -> Answer {
 
 /// `POST /account/recovery`
 pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(StopOwnRecovery { user }, &form)
+        .decide_page(StopOwnRecovery { account }, &form)
         .await?;
     match exchange.app.identity.stop_own_recovery(permit).await {
         Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),

@@ -42,10 +42,10 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 /// `POST /account/secure`
 pub(crate) async fn secure(exchange: Exchange) -> Answer {
-    let person = exchange.person()?.clone();
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(SecureAccount { user: person.id }, &form)
+        .decide_page(SecureAccount { account }, &form)
         .await?;
     let address = exchange
         .app

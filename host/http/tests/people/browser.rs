@@ -13,7 +13,8 @@ use gate::{
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use identity::{
-    CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret, SetPassword,
+    Account, CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret,
+    SetPassword,
 };
 use model::audit::Actor;
 use model::mail::{MailField, MailKind};
@@ -150,7 +151,7 @@ impl Site {
             .await
             .unwrap();
         let target = SetPassword {
-            user,
+            account: Account::at_the_server(user),
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
@@ -173,9 +174,16 @@ impl Site {
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
         let name = UserName::parse(user).unwrap();
+        let user = self.storage.user_by_name(&name).await.unwrap().unwrap();
         let target = self
             .identity
-            .token_to_create(&name, "laptop", NewTokenScope::Account, None, None)
+            .token_to_create(
+                Account::at_the_server(user.id),
+                "laptop",
+                NewTokenScope::Account,
+                None,
+                None,
+            )
             .await
             .unwrap();
         self.identity

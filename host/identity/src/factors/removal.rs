@@ -12,9 +12,9 @@ use storage::sessions::Proven;
 use storage::{Conflict, StorageError};
 
 use super::{APP, FactorError, words};
-use crate::Identity;
 use crate::accounts::{event, notices};
 use crate::sessions::StartedSession;
+use crate::{Account, Identity};
 
 /// Which factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +119,12 @@ impl Identity {
     /// second factor stops nobody here: it is what the owner is asked for at the next login.
     pub async fn key_to_remove(
         &self,
-        user: UserId,
+        account: Account,
         key: KeyId,
     ) -> Result<RemoveFactor, FactorError> {
         let user = self
             .storage()
-            .user(user)
+            .user(account.id())
             .await?
             .ok_or(FactorError::UnknownUser)?;
         let keys = self.storage().keys_of(user.id).await?;

@@ -1,4 +1,4 @@
-use identity::{AccountError, DeleteAccount, NewTokenScope};
+use identity::{Account, AccountError, DeleteAccount, NewTokenScope};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{ProjectId, ProjectName, Role, UserId};
@@ -27,8 +27,14 @@ impl Fixture {
     async fn delete(&self, user: UserId) -> Result<(), AccountError> {
         self.identity
             .delete_account(
-                self.permit_person(user, DeleteAccount { user, reason: None })
-                    .await,
+                self.permit_person(
+                    user,
+                    DeleteAccount {
+                        account: Account::at_the_server(user),
+                        reason: None,
+                    },
+                )
+                .await,
             )
             .await
     }
@@ -140,7 +146,7 @@ async fn whoever_alone_owns_a_project_is_told_which() {
             .delete_account(
                 fixture
                     .permit(DeleteAccount {
-                        user: ben,
+                        account: Account::at_the_server(ben),
                         reason: None
                     })
                     .await

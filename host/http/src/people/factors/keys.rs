@@ -7,7 +7,7 @@ use identity::factors::{
 };
 use model::{Action, KeyId};
 
-use super::super::{Look, challenge, form_layout, renewed, session};
+use super::super::{Look, challenge, form_layout, own_session, renewed};
 use crate::exchange::{Exchange, json};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -26,12 +26,10 @@ pages!(RenamePage<'_>);
 
 /// `POST /account/factors/keys/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide(ProposeKey {
-            user,
             session,
             kind: kind(&form),
         })
@@ -54,8 +52,7 @@ fn kind(form: &Form) -> KeyKind {
 
 /// `POST /account/factors/keys`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let (kind, name) = (form.text("kind"), form.text("name").trim());
     let answer = KeyAnswer {
@@ -66,7 +63,6 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(
             EnrollKey {
-                user,
                 session,
                 name: name.to_owned(),
                 answer,
@@ -132,7 +128,7 @@ fn show_rename(exchange: &Exchange, errors: Errors, key: KeyId, name: &str) -> A
 
 /// `POST /account/factors/keys/{key}/rename`
 pub(crate) async fn rename(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let _ = exchange
         .decide_page(Look(Action::AccountUpdate), &form)
@@ -142,7 +138,7 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(
             RenameKey {
-                user,
+                account,
                 key,
                 name: name.to_owned(),
             },

@@ -70,10 +70,10 @@ fn show(exchange: &Exchange, errors: Errors, codes: Vec<&str>, confirmed: bool) 
 
 /// `POST /account/factors/recovery-codes`
 pub(crate) async fn generate(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(GenerateRecoveryCodes { user }, &form)
+        .decide_page(GenerateRecoveryCodes { account }, &form)
         .await?;
     match exchange.app.identity.generate_recovery_codes(permit).await {
         // In this answer and nowhere else.
@@ -89,7 +89,7 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
 
 /// `POST /account/factors/recovery-codes/confirm`
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let _ = exchange
         .decide_page(Look(Action::RecoveryCodesGenerate), &form)
@@ -109,7 +109,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(
             ConfirmRecoveryCodes {
-                user,
+                account,
                 code: form.text("code").to_owned(),
             },
             &form,

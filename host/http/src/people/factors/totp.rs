@@ -4,7 +4,7 @@ use askama::Template;
 use identity::factors::{ConfirmTotp, FactorError, FactorName, ProposeTotp, ProposedTotp};
 use model::Action;
 
-use super::super::{Look, form_layout, qr_code, renewed, session};
+use super::super::{Look, form_layout, own_session, qr_code, renewed};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -27,10 +27,9 @@ pages!(TotpPage<'_>);
 
 /// `GET /account/factors/totp`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let permit = exchange
-        .decide_page(ProposeTotp { user, session }, &Form::none())
+        .decide_page(ProposeTotp { session }, &Form::none())
         .await?;
     match exchange.app.identity.propose_totp_for(permit).await {
         Ok(proposed) => show(&exchange, Errors::new(), &proposed),
@@ -65,15 +64,13 @@ fn in_groups(secret: &str) -> String {
 
 /// `POST /account/factors/totp`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let (ceremony, code) = (
         form.text("ceremony").to_owned(),
         form.text("code").to_owned(),
     );
     let target = ConfirmTotp {
-        user,
         session,
         ceremony: ceremony.clone(),
         code,
@@ -86,7 +83,7 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
             match exchange
                 .app
                 .identity
-                .proposed_totp(user, session, &ceremony)
+                .proposed_totp(session, &ceremony)
                 .await
             {
                 Ok(proposed) => {

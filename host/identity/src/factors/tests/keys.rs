@@ -224,7 +224,7 @@ async fn names_of_keys_are_short_and_unique_for_each_user() {
                         .permit(
                             person,
                             RenameKey {
-                                user: person.user,
+                                account: Account::at_the_server(person.user),
                                 key,
                                 name,
                             },

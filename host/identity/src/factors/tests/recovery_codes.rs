@@ -282,7 +282,12 @@ async fn codes_take_a_verified_address() {
     let fixture = Fixture::new().await;
     let una = fixture.newcomer("una", false).await;
     let permit = fixture
-        .permit(una, GenerateRecoveryCodes { user: una.user })
+        .permit(
+            una,
+            GenerateRecoveryCodes {
+                account: Account::at_the_server(una.user),
+            },
+        )
         .await;
     assert!(matches!(
         fixture.identity.generate_recovery_codes(permit).await,
