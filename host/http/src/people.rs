@@ -40,7 +40,8 @@ use crate::pages::layout::{Layout, Viewer, pages};
 use crate::problem::{Answer, Problem, mended_at, wait_in_words};
 use crate::refusal::RETRY_AFTER_FAILURE_SECONDS;
 
-/// Look at the page of an action, without doing anything.
+/// Look at the page of an action that is about no account yet: an empty form, or what a link that
+/// was mailed would do. What is of an account is read with a permit of it, `AccountView`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look(pub(crate) Action);
 
@@ -158,7 +159,7 @@ async fn own_session(exchange: &Exchange, action: Action) -> Result<OwnSession, 
         return Ok(session);
     }
     exchange.person()?;
-    let _ = exchange.decide(Look(action)).await?;
+    exchange.decide(Look(action)).await.map(drop)?;
     let problem = Problem::new(
         StatusCode::FORBIDDEN,
         "session-required",

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserId, UserName};
+use model::{Action, Caveat, ProjectId, ProjectName, Role, Timestamp, TokenId, UserId, UserName};
 use serde_json::json;
+use storage::projects::ProjectRow;
 use storage::tokens::{NewToken, TokenRow};
 use storage::{Conflict, Secret, StorageError};
 
 use crate::accounts::event;
 use crate::accounts::notices::{self, device, remote_address};
 use crate::limits::{self, TooMany};
-use crate::{Account, Identity, tokens, totp};
+use crate::{Account, AccountView, Identity, tokens, totp};
 
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
@@ -41,7 +42,7 @@ pub struct SecondFactorProof {
 /// about it must know.
 #[derive(Debug)]
 pub struct CreateToken {
-    account: Account,
+    pub(crate) account: Account,
     description: String,
     scope: ScopeFacts,
     /// The projects' ids, when its user has a role on all of them.
@@ -50,6 +51,18 @@ pub struct CreateToken {
     loaded_at: Timestamp,
     expires_at: Option<Timestamp>,
     proof: Option<SecondFactorProof>,
+}
+
+/// Fill in the form for a new token, whatever it will be for.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenTokenForm {
+    pub account: Account,
+}
+
+impl Target for OpenTokenForm {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::TokenCreate)
+    }
 }
 
 /// A token that was created.
@@ -303,6 +316,14 @@ impl Identity {
             expires_at,
             proof,
         })
+    }
+
+    /// The projects on which the owner of an account has a role.
+    pub async fn projects_of(
+        &self,
+        view: AccountView,
+    ) -> Result<Vec<(ProjectRow, Role)>, StorageError> {
+        self.storage().projects_of(view.user()).await
     }
 
     /// Ids of projects on which the user has a role, and of no others: an id in the token would

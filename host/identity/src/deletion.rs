@@ -1,15 +1,15 @@
 //! Deleting one's own account.
 
 use gate::{Permit, Target, TargetFacts};
+use model::Action;
 use model::audit::EventKind;
 use model::mail::{Mail, MailKind};
-use model::{Action, UserId};
 use serde_json::json;
 use storage::{Conflict, StorageError};
 
 use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::{Account, AccountError, Identity};
+use crate::{Account, AccountError, AccountView, Identity};
 
 /// Delete an account. Its name is never free again.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ impl Target for DeleteAccount {
 impl Identity {
     /// What keeps an account from being deleted: the projects that it alone owns, by
     /// normalized name.
-    pub async fn sole_owner_of(&self, user: UserId) -> Result<Vec<String>, StorageError> {
-        self.storage().sole_owner_of(user).await
+    pub async fn sole_owner_of(&self, view: AccountView) -> Result<Vec<String>, StorageError> {
+        self.storage().sole_owner_of(view.user()).await
     }
 
     /// Deletes an account: what it proves itself with goes, its name stays behind. Every

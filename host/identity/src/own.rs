@@ -4,9 +4,17 @@
 //! an [`OwnSession`]. Both are made from the [`Caller`], so nobody who answers a request can aim
 //! at the account of somebody else, whatever a form or a path says.
 
-use gate::Permit;
+use gate::{Permit, Target, TargetFacts};
 use model::audit::Actor;
-use model::{Caller, SessionId, UserId};
+use model::{Action, Caller, SessionId, UserId};
+
+use crate::account_tokens::{CreateToken, OpenTokenForm};
+use crate::accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification};
+use crate::deletion::DeleteAccount;
+use crate::factors::{
+    ConfirmRecoveryCodes, ConfirmTotp, EnrollKey, GenerateRecoveryCodes, OpenRemoval, ProposeTotp,
+    RemoveFactor,
+};
 
 /// The account that a target is about.
 ///
@@ -65,5 +73,68 @@ impl OwnSession {
     /// Which it is.
     pub fn id(self) -> SessionId {
         self.id
+    }
+}
+
+/// Read what an account's owner may see of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadAccount {
+    pub account: Account,
+}
+
+impl Target for ReadAccount {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountRead)
+    }
+}
+
+/// A target of an account whose page shows more of that account: the form once more, when
+/// something in it was wrong.
+pub trait OfAccount: Target {
+    /// Which account it is of.
+    fn account(&self) -> Account;
+}
+
+macro_rules! of_account {
+    ($($target:ty: $($account:ident).+),* $(,)?) => {$(
+        impl OfAccount for $target {
+            fn account(&self) -> Account {
+                self.$($account).+
+            }
+        }
+    )*};
+}
+
+of_account! {
+    ReadAccount: account,
+    AddEmail: account,
+    PromoteEmail: account,
+    RemoveEmail: account,
+    SendVerification: account,
+    DeleteAccount: account,
+    GenerateRecoveryCodes: account,
+    ConfirmRecoveryCodes: account,
+    ProposeTotp: session.account,
+    ConfirmTotp: session.account,
+    EnrollKey: session.account,
+    OpenTokenForm: account,
+    CreateToken: account,
+    OpenRemoval: account,
+    RemoveFactor: account,
+}
+
+/// What a permit of an account lets its pages show. Made of the permit alone, so nothing of an
+/// account is read that was not decided.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountView(Account);
+
+impl AccountView {
+    /// The account of what was permitted.
+    pub fn of<T: OfAccount>(permit: &Permit<T>) -> Self {
+        Self(permit.target().account())
+    }
+
+    pub(crate) fn user(self) -> UserId {
+        self.0.id()
     }
 }

@@ -19,7 +19,7 @@ use crate::login::second_factor::{Offered, Right};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::sessions::{NotStarted, StartedSession, assurance_of, is_still};
-use crate::{Identity, OwnSession, opaque};
+use crate::{Account, Identity, OwnSession, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
 
@@ -30,6 +30,18 @@ pub struct StepUp {
 }
 
 impl Target for StepUp {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(ACTION)
+    }
+}
+
+/// Look at what one could step up with, before anything of it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenStepUp {
+    pub account: Account,
+}
+
+impl Target for OpenStepUp {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(ACTION)
     }

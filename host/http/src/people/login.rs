@@ -31,7 +31,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other(next);
     }
-    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
+    exchange.refuse_page(StartSession, &Form::none()).await?;
     show(&exchange, Errors::new(), next, "")
 }
 

@@ -3,10 +3,9 @@
 use askama::Template;
 use identity::ListTokens;
 use identity::factors::FactorsOverview;
-use model::{Action, Factor, Role, UserFacts};
+use model::{Factor, Role, UserFacts};
 use storage::projects::ProjectRow;
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::pages::layout::{Layout, Notice, NoticeKind, pages};
@@ -54,16 +53,14 @@ struct Step {
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
     let account = exchange.account()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let view = exchange.read_account().await?;
     let identity = &exchange.app.identity;
     let overview = identity
-        .factors_of(person.id)
+        .factors_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let emails = identity
-        .emails_of(person.id)
+        .emails_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange
@@ -74,11 +71,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         .await
         .map_err(|error| exchange.unavailable(error))?
         .len();
-    let owned = exchange
-        .app
-        .registry
-        .storage()
-        .projects_of(person.id)
+    let owned = identity
+        .projects_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let project = |(project, _): &(ProjectRow, Role)| Project {

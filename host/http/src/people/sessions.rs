@@ -2,9 +2,8 @@
 
 use askama::Template;
 use identity::{EndSession, EndSessions, ForgetDevice, ListDevices, ListSessions};
-use model::{Action, Factor, SessionId};
+use model::{Factor, SessionId};
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::pages::layout::{Layout, pages, time};
@@ -103,10 +102,12 @@ fn proof(factor: Option<Factor>) -> &'static str {
 pub(crate) async fn end(exchange: Exchange) -> Answer {
     let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::SessionEnd), &form)
-        .await?;
     let Ok(session) = form.text("session").parse() else {
+        let any = EndSessions {
+            account,
+            except: exchange.caller.session,
+        };
+        exchange.refuse_page(any, &form).await?;
         return exchange.see_other("/account/sessions/");
     };
     let permit = exchange
@@ -148,10 +149,12 @@ pub(crate) async fn end_others(exchange: Exchange) -> Answer {
 pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
     let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::SessionEnd), &form)
-        .await?;
     let Some(target) = ForgetDevice::new(account, form.text("device")) else {
+        let any = EndSessions {
+            account,
+            except: exchange.caller.session,
+        };
+        exchange.refuse_page(any, &form).await?;
         return exchange.see_other("/account/sessions/");
     };
     let permit = exchange.decide_page(target, &form).await?;

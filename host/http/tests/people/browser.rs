@@ -173,17 +173,10 @@ impl Site {
 
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
-        let name = UserName::parse(user).unwrap();
-        let user = self.storage.user_by_name(&name).await.unwrap().unwrap();
+        let account = Account::at_the_server(self.identity_of(user).await);
         let target = self
             .identity
-            .token_to_create(
-                Account::at_the_server(user.id),
-                "laptop",
-                NewTokenScope::Account,
-                None,
-                None,
-            )
+            .token_to_create(account, "laptop", NewTokenScope::Account, None, None)
             .await
             .unwrap();
         self.identity

@@ -17,7 +17,7 @@ use crate::devices::DEVICE_CONFIRM;
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
 use crate::refusals::Failure;
-use crate::{Account, Identity, opaque};
+use crate::{Account, AccountView, Identity, opaque};
 
 /// The purpose of the links in storage.
 pub(crate) const EMAIL_VERIFY: &str = "email-verify";
@@ -393,9 +393,9 @@ impl Identity {
         Ok(true)
     }
 
-    /// A user's addresses, the primary one first.
-    pub async fn emails_of(&self, user: UserId) -> Result<Vec<EmailRow>, StorageError> {
-        self.storage().emails(user).await
+    /// The addresses of an account, the primary one first.
+    pub async fn emails_of(&self, view: AccountView) -> Result<Vec<EmailRow>, StorageError> {
+        self.storage().emails(view.user()).await
     }
 
     /// Marks an address as verified, on the command line: somebody there knows whose it is.

@@ -41,7 +41,8 @@ pub struct EnrollKey {
 #[derive(Clone, Debug)]
 pub struct RenameKey {
     pub account: Account,
-    pub key: KeyId,
+    /// None for a text that names no key.
+    pub key: Option<KeyId>,
     pub name: String,
 }
 
@@ -223,16 +224,17 @@ impl Identity {
     pub async fn rename_key(&self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
         let RenameKey { account, key, name } = permit.target();
         let user = account.id();
+        let key = key.ok_or(FactorError::UnknownKey)?;
         let name = check_name(name)?;
         let before = self
             .storage()
             .keys_of(user)
             .await?
             .into_iter()
-            .find(|known| known.id == *key)
+            .find(|known| known.id == key)
             .ok_or(FactorError::UnknownKey)?;
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.rename_key(user, *key, name).await? {
+        if !unit.rename_key(user, key, name).await? {
             return Err(FactorError::UnknownKey);
         }
         unit.commit(&event(

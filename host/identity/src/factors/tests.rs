@@ -34,7 +34,10 @@ use storage::users::UserRow;
 use super::keys::{EnrollKey, KeyKind, ProposeKey};
 use super::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes, KeyAnswer, KeyChallenge};
 use crate::limits::{Limit, Limits};
-use crate::{Account, CreateUser, Identity, IdentityConfig, OwnSession, Secret, login, opaque};
+use crate::{
+    Account, AccountView, CreateUser, Identity, IdentityConfig, OwnSession, ReadAccount, Secret,
+    login, opaque,
+};
 use software_key::SoftwareKey;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -241,6 +244,16 @@ impl Fixture {
                 password_state: PasswordState::Clean,
             },
         }
+    }
+
+    /// What this person may see of their account.
+    async fn view(&self, person: Person) -> AccountView {
+        let account = Account::at_the_server(person.user);
+        let target = ReadAccount { account };
+        let permit = break_glass(&self.storage, &*self.clock, "operator", target)
+            .await
+            .unwrap();
+        AccountView::of(&permit)
     }
 
     async fn own_session(&self, person: Person) -> OwnSession {

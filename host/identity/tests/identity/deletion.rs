@@ -128,7 +128,14 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     fixture.project("shared", &[ana, ben]).await;
     fixture.project("apple.tree", &[ana]).await;
     let alone = ["apple-tree".to_owned(), "zebra".to_owned()];
-    assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap(), alone);
+    assert_eq!(
+        fixture
+            .identity
+            .sole_owner_of(fixture.view(ana).await)
+            .await
+            .unwrap(),
+        alone
+    );
     let Err(AccountError::SoleOwner(projects)) = fixture.delete(ana).await else {
         panic!("deleted")
     };
@@ -139,7 +146,15 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     );
     assert!(fixture.mails().await.is_empty());
     fixture.delete(ben).await.unwrap();
-    assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap().len(), 3);
+    assert_eq!(
+        fixture
+            .identity
+            .sole_owner_of(fixture.view(ana).await)
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     assert!(matches!(
         fixture
             .identity

@@ -49,7 +49,11 @@ impl Fixture {
     }
 
     async fn addresses(&self, user: UserId) -> Vec<(String, bool, bool)> {
-        let rows = self.identity.emails_of(user).await.unwrap();
+        let rows = self
+            .identity
+            .emails_of(self.view(user).await)
+            .await
+            .unwrap();
         rows.into_iter()
             .map(|row| (row.address, row.primary, row.verified_at.is_some()))
             .collect()

@@ -10,9 +10,9 @@ use gate::{
 };
 use identity::limits::Limit;
 use identity::{
-    Account, CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope,
-    NotProven, PasswordHashing, PersonalProof, Presented, Secret, SetPassword, StartedSession,
-    UnspentCode,
+    Account, AccountView, CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep,
+    NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, ReadAccount, Secret,
+    SetPassword, StartedSession, UnspentCode,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
@@ -234,6 +234,12 @@ impl Fixture {
     pub(crate) async fn account(&self, name: &str) -> Account {
         let user = self.storage.user_by_name(&user_name(name)).await.unwrap();
         Account::at_the_server(user.map_or_else(UserId::new, |user| user.id))
+    }
+
+    /// What this user may see of their account.
+    pub(crate) async fn view(&self, user: UserId) -> AccountView {
+        let account = Account::at_the_server(user);
+        AccountView::of(&self.permit(ReadAccount { account }).await)
     }
 
     pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {

@@ -63,7 +63,11 @@ impl Fixture {
         &self,
         user: UserId,
     ) -> (Option<String>, Vec<(String, MailKind)>, Option<String>) {
-        let announced = self.identity.secured_through(user).await.unwrap();
+        let announced = self
+            .identity
+            .secured_through(self.view(user).await)
+            .await
+            .unwrap();
         let said = self
             .identity
             .secure_account(
@@ -96,7 +100,12 @@ impl Fixture {
     }
 
     async fn primary(&self, user: UserId) -> (String, bool) {
-        let primary = self.identity.emails_of(user).await.unwrap().remove(0);
+        let primary = self
+            .identity
+            .emails_of(self.view(user).await)
+            .await
+            .unwrap()
+            .remove(0);
         assert!(primary.primary);
         (primary.address, primary.verified_at.is_some())
     }
@@ -179,7 +188,7 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
         assert_eq!(
             fixture
                 .identity
-                .secured_through(ana)
+                .secured_through(fixture.view(ana).await)
                 .await
                 .unwrap()
                 .as_deref(),
@@ -321,5 +330,13 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
         .unwrap();
     fixture.give_back(&link.unwrap()).await;
     assert_eq!(fixture.primary(ana).await.0, THIEF);
-    assert_eq!(fixture.identity.emails_of(ben).await.unwrap().len(), 2);
+    assert_eq!(
+        fixture
+            .identity
+            .emails_of(fixture.view(ben).await)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }

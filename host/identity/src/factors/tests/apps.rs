@@ -94,7 +94,12 @@ async fn an_app_is_enrolled_by_a_code_that_counts_for_nothing_else() {
             .unwrap()
     );
     assert_eq!(
-        fixture.identity.factors_of(ana.user).await.unwrap().totp,
+        fixture
+            .identity
+            .factors_of(fixture.view(ana).await)
+            .await
+            .unwrap()
+            .totp,
         Some(NOW)
     );
     assert_eq!(fixture.details(EventKind::TotpEnrolled).await.len(), 1);

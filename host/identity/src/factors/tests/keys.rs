@@ -225,7 +225,7 @@ async fn names_of_keys_are_short_and_unique_for_each_user() {
                             person,
                             RenameKey {
                                 account: Account::at_the_server(person.user),
-                                key,
+                                key: Some(key),
                                 name,
                             },
                         )

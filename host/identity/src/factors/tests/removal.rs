@@ -50,7 +50,12 @@ impl Fixture {
     }
 
     async fn key(&self, person: Person, name: &str) -> FactorName {
-        let keys = self.identity.factors_of(person.user).await.unwrap().keys;
+        let keys = self
+            .identity
+            .factors_of(self.view(person).await)
+            .await
+            .unwrap()
+            .keys;
         FactorName::Key(keys.iter().find(|key| key.name == name).unwrap().id)
     }
 
