@@ -367,6 +367,21 @@ fn sources_are_finished_run_all_their_tests_and_explain_what_is_unsafe() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
+/// What names an account without its owner, or permits without a policy, is for the server's
+/// command line.
+#[test]
+fn nothing_that_answers_requests_acts_for_an_operator() {
+    let mut paths = Vec::new();
+    files(&top().join("host/http/src"), "rs", &mut paths);
+    assert!(!paths.is_empty());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for named in ["at_the_server", "break_glass"] {
+            assert!(!text.contains(named), "{} names {named}", path.display());
+        }
+    }
+}
+
 #[test]
 fn statements_are_written_only_where_storage_is() {
     let mut paths = Vec::new();

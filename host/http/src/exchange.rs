@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
-use identity::{Unaccepted, UnspentCode};
+use identity::{Account, AccountView, ReadAccount, Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
 use registry::index::ReadError;
 use serde::Serialize;
@@ -169,6 +169,16 @@ impl Exchange {
         }
     }
 
+    /// Refuses what would not be permitted, where nothing comes of what is: an empty form, or one
+    /// with something wrong in it, of which nothing is said to a caller who may not send it.
+    pub(crate) async fn refuse_page<T: Target>(
+        &self,
+        target: T,
+        form: &Form,
+    ) -> Result<(), Problem> {
+        self.decide_page(target, form).await.map(drop)
+    }
+
     /// A refusal as [`decide_page`](Self::decide_page) answers it, for use cases that decide
     /// by themselves.
     pub(crate) async fn refused(&self, refusal: Refusal, form: &Form) -> Problem {
@@ -177,10 +187,26 @@ impl Exchange {
 
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
-        self.caller.user().ok_or_else(|| {
-            let notice = self.why_nobody();
-            self.log_in(notice, "You are not logged in.")
-        })
+        self.caller.user().ok_or_else(|| self.not_logged_in())
+    }
+
+    /// The account of who is logged in: what targets of one's own account are made of.
+    pub(crate) fn account(&self) -> Result<Account, Problem> {
+        Account::of(&self.caller).ok_or_else(|| self.not_logged_in())
+    }
+
+    /// Decides about a page that shows one's own account.
+    pub(crate) async fn read_account(&self) -> Result<AccountView, Problem> {
+        let account = self.account()?;
+        let permit = self
+            .decide_page(ReadAccount { account }, &Form::none())
+            .await?;
+        Ok(AccountView::of(&permit))
+    }
+
+    fn not_logged_in(&self) -> Problem {
+        let notice = self.why_nobody();
+        self.log_in(notice, "You are not logged in.")
     }
 
     /// The notice for somebody who has to log in.

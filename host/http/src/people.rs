@@ -27,9 +27,9 @@ use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use gate::{Page, Reason, Refusal, RefusalKind, Target, TargetFacts};
-use identity::StartedSession;
 use identity::factors::KeyChallenge;
-use model::{Action, SessionId, Timestamp};
+use identity::{OwnSession, StartedSession};
+use model::{Action, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cookies;
@@ -40,7 +40,8 @@ use crate::pages::layout::{Layout, Viewer, pages};
 use crate::problem::{Answer, Problem, mended_at, wait_in_words};
 use crate::refusal::RETRY_AFTER_FAILURE_SECONDS;
 
-/// Look at the page of an action, without doing anything.
+/// Look at the page of an action that is about no account yet: an empty form, or what a link that
+/// was mailed would do. What is of an account is read with a permit of it, `AccountView`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look(pub(crate) Action);
 
@@ -153,12 +154,12 @@ fn with_next(path: &str, next: &str) -> String {
 
 /// The session of a person. Whoever presents something else is refused by the policies,
 /// where they do not let it pass, and cannot go on in any case.
-async fn session(exchange: &Exchange, action: Action) -> Result<SessionId, Problem> {
-    if let Some(session) = exchange.caller.session {
+async fn own_session(exchange: &Exchange, action: Action) -> Result<OwnSession, Problem> {
+    if let Some(session) = OwnSession::of(&exchange.caller) {
         return Ok(session);
     }
     exchange.person()?;
-    let _ = exchange.decide(Look(action)).await?;
+    exchange.decide(Look(action)).await.map(drop)?;
     let problem = Problem::new(
         StatusCode::FORBIDDEN,
         "session-required",

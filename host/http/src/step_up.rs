@@ -9,15 +9,15 @@ use askama::Template;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use gate::{Refusal, RefusalKind, Requirement};
+use identity::OpenStepUp;
 use identity::factors::KeyAnswer;
-use model::Action;
 use serde_json::json;
 
 use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, Page as _, Viewer, html, pages};
-use crate::people::{Look, form_layout, tried_too_often, typed_wrong};
+use crate::people::{form_layout, tried_too_often, typed_wrong};
 use crate::problem::{Answer, Problem, to_the_person};
 use crate::routes;
 
@@ -228,18 +228,17 @@ async fn page(
     reasons: Vec<String>,
 ) -> Result<StepUpPage, Problem> {
     let identity = &exchange.app.identity;
-    let person = exchange.person()?;
-    let factors = identity
-        .factors_of(person.id)
+    let provable = identity
+        .provable_by(exchange.account()?)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let keys_unavailable = identity.webauthn_unavailable();
-    let has_keys = !factors.keys.is_empty();
+    let has_keys = provable.keys;
     let mut layout = form_layout(exchange, "Confirm it’s you", &errors);
     if need == Need::Factor && has_keys && keys_unavailable.is_none() {
         layout = layout.with_keys();
     }
-    let (has_app, recovery_codes) = (factors.totp.is_some(), factors.recovery.unused);
+    let (has_app, recovery_codes) = (provable.app, provable.recovery_codes);
     Ok(StepUpPage {
         layout,
         errors,
@@ -257,7 +256,7 @@ async fn page(
 pub(crate) async fn show(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let has_factor = person.factors.any();
-    let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
+    refuse_strangers(&exchange).await?;
     let wanted = exchange.query("next");
     let back = Return::page(if wanted.is_empty() {
         "/account/?notice=proven"
@@ -270,6 +269,13 @@ pub(crate) async fn show(exchange: Exchange) -> Answer {
         Need::Password
     };
     exchange.render(&page(&exchange, need, back, Errors::new(), Vec::new()).await?)
+}
+
+/// Refuses callers who may not step up, before anything is shown of what they have. Not with the
+/// page that asks for a proof: this is that page.
+async fn refuse_strangers(exchange: &Exchange) -> Result<(), Problem> {
+    let account = exchange.account()?;
+    exchange.decide(OpenStepUp { account }).await.map(drop)
 }
 
 /// `POST /account/step-up`
@@ -336,7 +342,7 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             )
         }
         _ => {
-            let _ = exchange.decide(Look(Action::SessionStepUp)).await?;
+            refuse_strangers(&exchange).await?;
             return exchange.render_with(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 &page(

@@ -9,7 +9,7 @@ use blobs::Blobs;
 use gate::{
     Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, Target, break_glass,
 };
-use identity::{CreateUser, Identity, IdentityConfig, NewTokenScope, RevokeToken};
+use identity::{Account, CreateUser, Identity, IdentityConfig, NewTokenScope, RevokeToken};
 use model::{Clock, SystemClock, TokenId, UserId, UserName};
 use portcullis_http::{App, AppConfig, Credentials, Route, routes};
 use registry::{Registry, RegistryConfig};
@@ -150,9 +150,11 @@ impl Server {
     }
 
     async fn token_of(&self, name: &UserName, description: &str) -> (TokenId, String) {
+        let user = self.storage.user_by_name(name).await.unwrap().unwrap();
+        let account = Account::at_the_server(user.id);
         let target = self
             .identity
-            .token_to_create(name, description, NewTokenScope::Account, None, None)
+            .token_to_create(account, description, NewTokenScope::Account, None, None)
             .await
             .unwrap();
         let created = self
@@ -426,7 +428,14 @@ async fn a_token_that_is_revoked_while_the_upload_arrives_is_refused() {
 
     server
         .identity
-        .revoke_token(server.permit(RevokeToken { user, token }).await)
+        .revoke_token(
+            server
+                .permit(RevokeToken {
+                    account: Account::at_the_server(user),
+                    token,
+                })
+                .await,
+        )
         .await
         .unwrap();
     second.0.write_all(upload.as_bytes()).await.unwrap();
@@ -454,7 +463,14 @@ async fn uploads_of_a_revoked_token_give_back_their_places_before_their_bodies_e
     ];
     server
         .identity
-        .revoke_token(server.permit(RevokeToken { user, token }).await)
+        .revoke_token(
+            server
+                .permit(RevokeToken {
+                    account: Account::at_the_server(user),
+                    token,
+                })
+                .await,
+        )
         .await
         .unwrap();
     let upload = begun_upload() + "\r\n--b--\r\n";

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserId, UserName};
+use model::{Action, Caveat, ProjectId, ProjectName, Role, Timestamp, TokenId, UserId, UserName};
 use serde_json::json;
+use storage::projects::ProjectRow;
 use storage::tokens::{NewToken, TokenRow};
 use storage::{Conflict, Secret, StorageError};
 
+use crate::accounts::event;
 use crate::accounts::notices::{self, device, remote_address};
-use crate::accounts::{event, is_own};
 use crate::limits::{self, TooMany};
-use crate::{Identity, tokens, totp};
+use crate::{Account, AccountView, Identity, tokens, totp};
 
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
@@ -41,7 +42,7 @@ pub struct SecondFactorProof {
 /// about it must know.
 #[derive(Debug)]
 pub struct CreateToken {
-    user: UserId,
+    pub(crate) account: Account,
     description: String,
     scope: ScopeFacts,
     /// The projects' ids, when its user has a role on all of them.
@@ -50,6 +51,18 @@ pub struct CreateToken {
     loaded_at: Timestamp,
     expires_at: Option<Timestamp>,
     proof: Option<SecondFactorProof>,
+}
+
+/// Fill in the form for a new token, whatever it will be for.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenTokenForm {
+    pub account: Account,
+}
+
+impl Target for OpenTokenForm {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::TokenCreate)
+    }
 }
 
 /// A token that was created.
@@ -63,14 +76,14 @@ pub struct CreatedToken {
 /// Revoke a user's token.
 #[derive(Clone, Copy, Debug)]
 pub struct RevokeToken {
-    pub user: UserId,
+    pub account: Account,
     pub token: TokenId,
 }
 
 /// List a user's live tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct ListTokens {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// A live token, without its secret.
@@ -83,6 +96,19 @@ pub struct ListedToken {
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
     pub made_with_second_factor: bool,
+}
+
+impl From<TokenRow> for ListedToken {
+    fn from(row: TokenRow) -> Self {
+        Self {
+            id: row.id,
+            description: row.description,
+            caveats: row.stored_caveats,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            made_with_second_factor: row.made_with_second_factor,
+        }
+    }
 }
 
 /// Why a token was not created or revoked.
@@ -167,7 +193,7 @@ impl CreateToken {
             not_before: self.loaded_at.seconds(),
         });
         let scope = match &self.scope {
-            ScopeFacts::Account => vec![Caveat::RequestUser(self.user.to_string())],
+            ScopeFacts::Account => vec![Caveat::RequestUser(self.account.id().to_string())],
             ScopeFacts::Projects(names) => {
                 let ids = (!self.project_ids.is_empty()).then(|| {
                     Caveat::ProjectIds(self.project_ids.iter().map(ProjectId::to_string).collect())
@@ -197,7 +223,7 @@ impl CreateToken {
     /// Whether a second factor of the token's owner was proven for it, by the caller
     /// within the permitted request or by a code.
     fn is_made_with_second_factor(permit: &Permit<Self>) -> bool {
-        let user = permit.target().user;
+        let user = permit.target().account.id();
         let by_caller = permit.assurance().second_factor.is_some()
             && matches!(permit.actor(), Actor::Caller { user: Some(actor), .. } if *actor == user);
         by_caller
@@ -245,10 +271,10 @@ impl Identity {
         Ok(SecondFactorProof { user: user.id })
     }
 
-    /// Loads and checks what is needed to decide about a new token of this user.
+    /// Loads and checks what is needed to decide about a new token of this account.
     pub async fn token_to_create(
         &self,
-        user: &UserName,
+        account: Account,
         description: &str,
         scope: NewTokenScope,
         expires_at: Option<Timestamp>,
@@ -266,8 +292,9 @@ impl Identity {
         }
         let user = self
             .storage()
-            .user_by_name(user)
+            .user(account.id())
             .await?
+            .filter(|user| user.deleted_at.is_none())
             .ok_or(TokenError::UnknownUser)?;
         if user.disabled_at.is_some() {
             return Err(TokenError::UserDisabled);
@@ -281,7 +308,7 @@ impl Identity {
             NewTokenScope::Projects(names) => self.load_scope(user, &names).await?,
         };
         Ok(CreateToken {
-            user,
+            account,
             description: description.to_owned(),
             scope,
             project_ids,
@@ -289,6 +316,14 @@ impl Identity {
             expires_at,
             proof,
         })
+    }
+
+    /// The projects on which the owner of an account has a role.
+    pub async fn projects_of(
+        &self,
+        view: AccountView,
+    ) -> Result<Vec<(ProjectRow, Role)>, StorageError> {
+        self.storage().projects_of(view.user()).await
     }
 
     /// Ids of projects on which the user has a role, and of no others: an id in the token would
@@ -347,9 +382,9 @@ impl Identity {
         });
         let owner = self
             .storage()
-            .user(target.user)
+            .user(target.account.id())
             .await?
-            .filter(|owner| is_own(&permit, owner.id))
+            .filter(|_| target.account.is_own(&permit))
             .ok_or(TokenError::UnknownUser)?;
         let mailbox = self.mailbox(&owner).await?;
         let words = [
@@ -363,7 +398,7 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         let token = NewToken {
             id,
-            user: target.user,
+            user: target.account.id(),
             description: &target.description,
             key: &key,
             stored_caveats: &caveats,
@@ -381,25 +416,38 @@ impl Identity {
         unit.commit(&event(
             &permit,
             EventKind::TokenCreated,
-            target.user,
+            target.account.id(),
             detail,
         ))
         .await?;
         Ok(CreatedToken { id, text })
     }
 
+    /// The token that would be revoked. One that is another user's does not exist.
+    pub async fn token_to_revoke(
+        &self,
+        permit: &Permit<RevokeToken>,
+    ) -> Result<ListedToken, TokenError> {
+        let RevokeToken { account, token } = *permit.target();
+        let found = self.storage().token(token).await?.filter(|found| {
+            found.token.user == account.id()
+                && found.token.revoked_at.is_none()
+                && account.is_own(permit)
+        });
+        found
+            .map(|found| found.token.into())
+            .ok_or(TokenError::UnknownToken)
+    }
+
     /// Revokes a token for good. One that is another user's does not exist.
     pub async fn revoke_token(&self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
-        let RevokeToken { user, token } = *permit.target();
-        let found = self.storage().token(token).await?.filter(|found| {
-            found.token.user == user && found.token.revoked_at.is_none() && is_own(&permit, user)
-        });
-        let found = found.ok_or(TokenError::UnknownToken)?;
+        let found = self.token_to_revoke(&permit).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.revoke_token(token, permit.at()).await? {
+        if !unit.revoke_token(found.id, permit.at()).await? {
             return Err(TokenError::UnknownToken);
         }
-        let detail = json!({ "token": token.to_string(), "description": found.token.description });
+        let user = permit.target().account.id();
+        let detail = json!({ "token": found.id.to_string(), "description": found.description });
         unit.commit(&event(&permit, EventKind::TokenRevoked, user, detail))
             .await?;
         Ok(())
@@ -410,19 +458,11 @@ impl Identity {
         &self,
         permit: Permit<ListTokens>,
     ) -> Result<Vec<ListedToken>, TokenError> {
-        let ListTokens { user } = *permit.target();
-        if !is_own(&permit, user) {
+        let ListTokens { account } = *permit.target();
+        if !account.is_own(&permit) {
             return Err(TokenError::UnknownUser);
         }
-        let rows = self.storage().tokens_of(user).await?;
-        let listed = |row: TokenRow| ListedToken {
-            id: row.id,
-            description: row.description,
-            caveats: row.stored_caveats,
-            created_at: row.created_at,
-            last_used_at: row.last_used_at,
-            made_with_second_factor: row.made_with_second_factor,
-        };
-        Ok(rows.into_iter().map(listed).collect())
+        let rows = self.storage().tokens_of(account.id()).await?;
+        Ok(rows.into_iter().map(ListedToken::from).collect())
     }
 }

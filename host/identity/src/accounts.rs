@@ -8,7 +8,7 @@ pub mod standing;
 pub(crate) mod standing_primary;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, InvalidEmailAddress,
@@ -21,7 +21,7 @@ use storage::{Conflict, Secret, StorageError, UnitOfWork};
 use crate::factors::APP;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
-use crate::{Identity, totp};
+use crate::{Account, Identity, totp};
 
 /// Most email addresses of one user.
 pub const MAX_EMAILS: usize = model::limit::EMAILS.length();
@@ -40,14 +40,14 @@ pub struct CreateUser {
 /// Set a user's password, whatever it was.
 #[derive(Clone, Debug)]
 pub struct SetPassword {
-    pub user: UserId,
+    pub account: Account,
     pub password: Secret<String>,
 }
 
 /// Enroll TOTP for a user who has none.
 #[derive(Clone, Debug)]
 pub struct EnrollTotp {
-    pub user: UserId,
+    pub account: Account,
     /// The secret in base32 that [`Identity::propose_totp`] made and the person's app
     /// holds; none to make one now.
     pub secret: Option<Secret<String>>,
@@ -58,7 +58,7 @@ pub struct EnrollTotp {
 /// Remove a user's TOTP.
 #[derive(Clone, Debug)]
 pub struct RemoveTotp {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// Why an account was not changed.
@@ -229,7 +229,7 @@ impl Identity {
         let target = permit.target();
         let user = self
             .storage()
-            .user(target.user)
+            .user(target.account.id())
             .await?
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&user).await?;
@@ -283,7 +283,7 @@ impl Identity {
         let target = permit.target();
         let user = self
             .storage()
-            .user(target.user)
+            .user(target.account.id())
             .await?
             .ok_or(AccountError::UnknownUser)?;
         // Taking up another app over an enrolled one would be removing a factor unnoticed.
@@ -325,7 +325,7 @@ impl Identity {
     pub async fn remove_totp(&self, permit: Permit<RemoveTotp>) -> Result<(), AccountError> {
         let user = self
             .storage()
-            .user(permit.target().user)
+            .user(permit.target().account.id())
             .await?
             .ok_or(AccountError::UnknownUser)?;
         if user.totp_secret.is_none() {
@@ -396,17 +396,6 @@ pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
         assurance,
     }
 }
-
-/// Whether the account is the caller's own, or the command line's to change. What people change
-/// by themselves is theirs alone, whatever a policy permits and whichever id a form was sent with.
-pub(crate) fn is_own<T>(permit: &Permit<T>, user: UserId) -> bool {
-    match permit.actor() {
-        Actor::Caller { user: actor, .. } => *actor == Some(user),
-        Actor::CommandLine { .. } | Actor::System => true,
-    }
-}
-
-/// Whether there is somebody who can act: neither disabled nor deleted.
 pub(crate) fn is_there(user: &UserRow) -> bool {
     user.disabled_at.is_none() && user.deleted_at.is_none()
 }

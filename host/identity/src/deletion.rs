@@ -1,20 +1,20 @@
 //! Deleting one's own account.
 
 use gate::{Permit, Target, TargetFacts};
+use model::Action;
 use model::audit::EventKind;
 use model::mail::{Mail, MailKind};
-use model::{Action, UserId};
 use serde_json::json;
 use storage::{Conflict, StorageError};
 
+use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::accounts::{event, is_own};
-use crate::{AccountError, Identity};
+use crate::{Account, AccountError, AccountView, Identity};
 
 /// Delete an account. Its name is never free again.
 #[derive(Clone, Debug)]
 pub struct DeleteAccount {
-    pub user: UserId,
+    pub account: Account,
     /// Why, where it is not the user who does it.
     pub reason: Option<String>,
 }
@@ -28,14 +28,18 @@ impl Target for DeleteAccount {
 impl Identity {
     /// What keeps an account from being deleted: the projects that it alone owns, by
     /// normalized name.
-    pub async fn sole_owner_of(&self, user: UserId) -> Result<Vec<String>, StorageError> {
-        self.storage().sole_owner_of(user).await
+    pub async fn sole_owner_of(&self, view: AccountView) -> Result<Vec<String>, StorageError> {
+        self.storage().sole_owner_of(view.user()).await
     }
 
     /// Deletes an account: what it proves itself with goes, its name stays behind. Every
     /// verified address is told.
     pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
-        let DeleteAccount { user, ref reason } = *permit.target();
+        let DeleteAccount {
+            account,
+            ref reason,
+        } = *permit.target();
+        let user = account.id();
         if reason.as_ref().is_some_and(|reason| {
             reason.is_empty() || reason.chars().count() > model::limit::REASON.length()
         }) {
@@ -45,7 +49,7 @@ impl Identity {
             .storage()
             .user(user)
             .await?
-            .filter(|row| row.deleted_at.is_none() && is_own(&permit, row.id))
+            .filter(|row| row.deleted_at.is_none() && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;

@@ -30,7 +30,7 @@ use crate::history::device_in_words;
 use crate::limits::{Known, Taken, TooMany};
 use crate::prove_person::NotProven;
 use crate::refusals::Failure;
-use crate::{Identity, limits, opaque};
+use crate::{Account, Identity, limits, opaque};
 
 /// The purpose of the links in storage.
 pub(crate) const DEVICE_CONFIRM: &str = "device-confirm";
@@ -57,21 +57,21 @@ pub struct DeviceInWords {
 /// List the devices that are known to be a user's.
 #[derive(Clone, Copy, Debug)]
 pub struct ListDevices {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// Make one of a user's devices unknown again.
 #[derive(Clone, Copy, Debug)]
 pub struct ForgetDevice {
-    user: UserId,
+    account: Account,
     device: SecretHash,
 }
 
 impl ForgetDevice {
     /// `mark` is what the list calls it; none for a text that marks nothing.
-    pub fn new(user: UserId, mark: &str) -> Option<Self> {
+    pub fn new(account: Account, mark: &str) -> Option<Self> {
         let device = HEXLOWER.decode(mark.as_bytes()).ok()?.try_into().ok()?;
-        Some(Self { user, device })
+        Some(Self { account, device })
     }
 }
 
@@ -569,7 +569,7 @@ impl Identity {
         };
         Ok(self
             .storage()
-            .known_devices(permit.target().user)
+            .known_devices(permit.target().account.id())
             .await?
             .into_iter()
             .map(listed)
@@ -579,7 +579,8 @@ impl Identity {
     /// Makes a device unknown again; whether it was known. One that is another user's does not
     /// exist.
     pub async fn forget_device(&self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
-        let ForgetDevice { user, device } = *permit.target();
+        let ForgetDevice { account, device } = *permit.target();
+        let user = account.id();
         let Some(row) = self.storage().device(user, &device).await? else {
             return Ok(false);
         };

@@ -28,13 +28,13 @@ use storage::users::UserRow;
 
 use crate::accounts::event;
 use crate::limits::{Known, Taken};
-use crate::{Identity, limits};
+use crate::{Account, AccountView, Identity, limits};
 
 pub use apps::{ConfirmTotp, ProposeTotp, ProposedTotp};
 pub use challenges::{KeyAnswer, KeyChallenge};
 pub use keys::{EnrollKey, KeyKind, ListedKey, ProposeKey, RenameKey};
 pub use recovery_codes::{ConfirmRecoveryCodes, GenerateRecoveryCodes};
-pub use removal::{FactorName, RemoveFactor};
+pub use removal::{FactorName, OpenRemoval, RemoveFactor};
 
 /// Why a factor was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,17 @@ pub struct FactorsOverview {
     pub email_verified: bool,
 }
 
+/// What somebody has to prove themselves with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provable {
+    /// Whether a one-time password app is set up.
+    pub app: bool,
+    /// Whether there is a security key or passkey.
+    pub keys: bool,
+    /// How many recovery codes are left.
+    pub recovery_codes: u32,
+}
+
 /// The recovery codes of a user.
 pub use storage::recovery_codes::RecoveryCodes as RecoveryOverview;
 
@@ -105,8 +116,24 @@ fn words(kind: KeyKind) -> &'static str {
 }
 
 impl Identity {
-    /// The second factors of a user. For pages that were decided.
-    pub async fn factors_of(&self, user: UserId) -> Result<FactorsOverview, StorageError> {
+    /// The second factors of an account.
+    pub async fn factors_of(&self, view: AccountView) -> Result<FactorsOverview, StorageError> {
+        self.overview_of(view.user()).await
+    }
+
+    /// What the owner of an account can prove themselves with, for the page that asks for that.
+    /// Asked for in the middle of something that was refused, so no permit goes before it; it
+    /// says no more than the page that asks for the second step of a login.
+    pub async fn provable_by(&self, account: Account) -> Result<Provable, StorageError> {
+        let overview = self.overview_of(account.id()).await?;
+        Ok(Provable {
+            app: overview.totp.is_some(),
+            keys: !overview.keys.is_empty(),
+            recovery_codes: overview.recovery.unused,
+        })
+    }
+
+    async fn overview_of(&self, user: UserId) -> Result<FactorsOverview, StorageError> {
         let keys = self
             .storage()
             .keys_of(user)

@@ -12,7 +12,7 @@ use model::{Action, Timestamp, UserId};
 use storage::StorageError;
 use storage::audit::{AuditFilter, AuditRow};
 
-use crate::Identity;
+use crate::{Account, Identity};
 
 pub use device::device_in_words;
 
@@ -24,7 +24,7 @@ pub const MAX_ENTRIES: u32 = 500;
 /// Read what happened to a user's account.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadHistory {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// One page of it, the newest first.
@@ -86,7 +86,7 @@ impl Identity {
         before: Option<i64>,
         limit: u32,
     ) -> Result<History, StorageError> {
-        let user = permit.target().user;
+        let user = permit.target().account.id();
         let limit = limit.clamp(1, MAX_ENTRIES) as usize;
         // What is newer, but near, tells whose act the first events of this page are; what is
         // older, but near, belongs to the acts of its last ones.
@@ -134,7 +134,7 @@ impl Identity {
         before: Option<i64>,
         limit: u32,
     ) -> Result<History, StorageError> {
-        let user = permit.target().user;
+        let user = permit.target().account.id();
         let limit = limit.clamp(1, MAX_ENTRIES);
         let rows = self.events_of(user, before, limit).await?;
         let next = if rows.len() < limit as usize {

@@ -15,6 +15,9 @@
 //! and the command line run the same code. [`history`] tells people what happened to their
 //! account, [`secure`] is what they do when it was not them.
 //!
+//! A target of an account names it by an [`Account`], made from the caller; what a page shows of
+//! an account is read with an [`AccountView`], made from a permit.
+//!
 //! Invariants: no secret is ever in an audit event, an error or a log line. A password is
 //! verified only where the attempt's policy set could permit one, and never for a read; a TOTP code is
 //! accepted once, whichever way it is sent. What a browser or a mail carries is stored as a
@@ -44,6 +47,7 @@ pub mod secure;
 pub mod account_tokens;
 pub mod tokens;
 pub mod limits;
+mod own;
 pub mod random;
 mod opaque;
 mod even;
@@ -65,7 +69,7 @@ use model::Clock;
 use storage::Storage;
 
 pub use account_tokens::{
-    CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, RevokeToken,
+    CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, OpenTokenForm, RevokeToken,
     SecondFactorProof, TokenError,
 };
 pub use accounts::conversion::convert_addresses;
@@ -81,6 +85,7 @@ pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
 pub use invitation::InviteUser;
 pub use limits::Limits;
 pub use login::{LoginStep, PendingLogin};
+pub use own::{Account, AccountView, OfAccount, OwnSession, ReadAccount};
 pub use password_change::PasswordProblem;
 pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
@@ -97,7 +102,7 @@ pub use secure::SecureAccount;
 pub use sessions::{
     EndSession, EndSessions, ListSessions, ListedSession, StartSession, StartedSession,
 };
-pub use step_up::StepUp;
+pub use step_up::{OpenStepUp, StepUp};
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
 

@@ -11,10 +11,10 @@ use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
 use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
-use crate::accounts::{event, is_own, person};
+use crate::accounts::{event, person};
 use crate::limits::{self, TooMany};
 use crate::password_reset::LINK_LIFETIME;
-use crate::{Identity, opaque};
+use crate::{Account, AccountView, Identity, OwnSession, opaque};
 
 /// The purpose of the links in storage.
 const RECOVERY_CANCEL: &str = "recovery-cancel";
@@ -55,7 +55,7 @@ pub struct ListRecoveries {
 /// Stop the recovery of one's own account, by who is logged in to it.
 #[derive(Clone, Copy, Debug)]
 pub struct StopOwnRecovery {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// A recovery, for staff.
@@ -303,6 +303,16 @@ impl Identity {
             .collect())
     }
 
+    /// Who has this name, for staff who recover accounts.
+    pub async fn user_to_recover(
+        &self,
+        _permit: &Permit<ListRecoveries>,
+        name: &UserName,
+    ) -> Result<Option<UserId>, StorageError> {
+        let user = self.storage().user_by_name(name).await?;
+        Ok(user.map(|user| user.id))
+    }
+
     /// The recovery that a mailed link would stop. Changes nothing.
     pub async fn announced_recovery(
         &self,
@@ -377,8 +387,24 @@ impl Identity {
         .await
     }
 
-    /// The recovery of a user's account that waits, if there is one.
+    /// The recovery of an account that waits, if there is one.
     pub async fn recovery_of(
+        &self,
+        view: AccountView,
+    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        self.waiting_recovery(view.user()).await
+    }
+
+    /// The recovery of one's own account that waits, for a notice on pages that were decided for
+    /// something else: whoever is logged in reads of it wherever they look.
+    pub async fn recovery_announced_in(
+        &self,
+        session: OwnSession,
+    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        self.waiting_recovery(session.account().id()).await
+    }
+
+    async fn waiting_recovery(
         &self,
         user: UserId,
     ) -> Result<Option<AnnouncedRecovery>, StorageError> {
@@ -395,12 +421,12 @@ impl Identity {
         &self,
         permit: Permit<StopOwnRecovery>,
     ) -> Result<(), RecoveryError> {
-        let user = permit.target().user;
+        let user = permit.target().account.id();
         let recovery = self
             .storage()
             .recovery_of(user)
             .await?
-            .filter(|_| is_own(&permit, user))
+            .filter(|_| permit.target().account.is_own(&permit))
             .ok_or(RecoveryError::UnknownRecovery)?;
         self.stop_recovery(&permit, &recovery, None, "its owner, logged in")
             .await

@@ -1,23 +1,23 @@
 //! "This wasn't me": everything that lets somebody in is ended at once.
 
 use gate::{Permit, Target, TargetFacts};
+use model::Action;
 use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, UserId};
 use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
-use crate::Identity;
 use crate::accounts::event;
 use crate::accounts::notices::{self, enqueue};
 use crate::accounts::standing_primary::masked;
 use crate::password_reset::LINK_LIFETIME;
+use crate::{Account, AccountView, Identity};
 
 /// End every session, revoke every token and disable the password of a user.
 #[derive(Clone, Copy, Debug)]
 pub struct SecureAccount {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// It ends sessions, and whoever may end theirs may do this: nothing must stand between a
@@ -49,7 +49,7 @@ impl Identity {
         &self,
         permit: Permit<SecureAccount>,
     ) -> Result<Option<String>, StorageError> {
-        let (id, at) = (permit.target().user, permit.at());
+        let (id, at) = (permit.target().account.id(), permit.at());
         let Some(user) = self.storage().user(id).await? else {
             return Ok(None);
         };
@@ -122,8 +122,8 @@ impl Identity {
 
     /// Where the link for a new password would go if the account were secured now: the first
     /// letter of the address and its domain. None where it reaches nobody.
-    pub async fn secured_through(&self, user: UserId) -> Result<Option<String>, StorageError> {
-        let Some(user) = self.storage().user(user).await? else {
+    pub async fn secured_through(&self, view: AccountView) -> Result<Option<String>, StorageError> {
+        let Some(user) = self.storage().user(view.user()).await? else {
             return Ok(None);
         };
         let mailbox = self.mailbox(&user).await?;

@@ -21,7 +21,7 @@ use crate::history::device_in_words;
 use crate::login::second_factor::Right;
 use crate::refusals::Failure;
 use crate::secure::is_secured;
-use crate::{Identity, opaque};
+use crate::{Account, Identity, opaque};
 
 /// Start a session for whoever was proven.
 #[derive(Clone, Copy, Debug)]
@@ -30,20 +30,20 @@ pub struct StartSession;
 /// List a user's live sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct ListSessions {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// End one of a user's sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct EndSession {
-    pub user: UserId,
+    pub account: Account,
     pub session: SessionId,
 }
 
 /// End a user's sessions, all but one.
 #[derive(Clone, Copy, Debug)]
 pub struct EndSessions {
-    pub user: UserId,
+    pub account: Account,
     /// The one that goes on; none to end all.
     pub except: Option<SessionId>,
 }
@@ -284,7 +284,7 @@ impl Identity {
         let now = self.now();
         let rows = self
             .storage()
-            .sessions_of(permit.target().user, self.idle_since(now), now)
+            .sessions_of(permit.target().account.id(), self.idle_since(now), now)
             .await?;
         let listed = |row: SessionRow| ListedSession {
             id: row.id,
@@ -301,7 +301,8 @@ impl Identity {
     /// Ends one of a user's sessions; whether it lived. One that is another user's does not
     /// exist.
     pub async fn end_session(&self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
-        let EndSession { user, session } = *permit.target();
+        let EndSession { account, session } = *permit.target();
+        let user = account.id();
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.end_session(user, session).await? {
             return Ok(false);
@@ -345,7 +346,8 @@ impl Identity {
 
     /// Ends a user's sessions but one; how many.
     pub async fn end_sessions(&self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
-        let EndSessions { user, except } = *permit.target();
+        let EndSessions { account, except } = *permit.target();
+        let user = account.id();
         let mut unit = permit.begin(self.storage()).await?;
         let ended = unit.end_sessions(user, except).await?;
         if ended == 0 {

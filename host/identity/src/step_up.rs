@@ -5,7 +5,7 @@
 
 use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
 use model::audit::EventKind;
-use model::{Action, Assurance, Caller, CredentialKind, FactorUse, SessionId, UserId};
+use model::{Action, Assurance, Caller, CredentialKind, FactorUse, UserId};
 use serde_json::json;
 use storage::sessions::{SessionRow, SessionWithUser};
 use storage::users::UserRow;
@@ -19,14 +19,14 @@ use crate::login::second_factor::{Offered, Right};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::sessions::{NotStarted, StartedSession, assurance_of, is_still};
-use crate::{Identity, opaque};
+use crate::{Account, Identity, OwnSession, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
 
 /// Renew what a session has proven.
 #[derive(Clone, Copy, Debug)]
 pub struct StepUp {
-    pub session: SessionId,
+    pub session: OwnSession,
 }
 
 impl Target for StepUp {
@@ -35,8 +35,21 @@ impl Target for StepUp {
     }
 }
 
+/// Look at what one could step up with, before anything of it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenStepUp {
+    pub account: Account,
+}
+
+impl Target for OpenStepUp {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(ACTION)
+    }
+}
+
 /// The session that steps up, as it is now.
 struct Current {
+    own: OwnSession,
     secret: SecretHash,
     session: SessionRow,
     user: UserRow,
@@ -173,6 +186,7 @@ impl Identity {
         caller: &Caller,
         cookie: &str,
     ) -> Result<Current, Refusal> {
+        let own = OwnSession::of(caller);
         let caller_id = caller.user().map(|user| user.id);
         if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
             return Err(self
@@ -187,11 +201,12 @@ impl Identity {
                 .map(|found| found.map(|found| (secret, found))),
             None => Ok(None),
         };
-        match found {
-            Ok(Some((secret, SessionWithUser { session, user })))
-                if caller.session == Some(session.id) && caller_id == Some(user.id) =>
+        match found.map(|found| found.zip(own)) {
+            Ok(Some(((secret, SessionWithUser { session, user }), own)))
+                if own.id() == session.id && own.account().id() == user.id =>
             {
                 Ok(Current {
+                    own,
                     secret,
                     session,
                     user,
@@ -230,7 +245,7 @@ impl Identity {
                 attempt,
                 &proven,
                 StepUp {
-                    session: current.session.id,
+                    session: current.own,
                 },
             )
             .await?;
@@ -304,7 +319,7 @@ impl Identity {
         }
         if !unit
             .renew_session(
-                permit.target().session,
+                permit.target().session.id(),
                 &current.secret,
                 &hash,
                 assurance,
@@ -315,7 +330,8 @@ impl Identity {
             return Ok(Err(NotStarted::AccountChanged));
         }
         let method = right.map_or("password", |right| right.factor.as_str());
-        let detail = json!({ "session": permit.target().session.to_string(), "method": method });
+        let detail =
+            json!({ "session": permit.target().session.id().to_string(), "method": method });
         unit.commit(&event(
             permit,
             EventKind::SessionSteppedUp,

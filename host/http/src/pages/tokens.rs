@@ -2,14 +2,16 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{ListTokens, ListedToken, NewTokenScope, RevokeToken, TokenError};
+use identity::{
+    AccountView, ListTokens, ListedToken, NewTokenScope, OpenTokenForm, RevokeToken, TokenError,
+};
 use model::name::InvalidProjectName;
-use model::{Action, Caveat, ProjectName, Timestamp, TokenId, UserId};
+use model::{Caveat, ProjectName, Timestamp, TokenId};
 
 use super::layout::{Layout, pages, time};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
-use crate::people::{Look, form_layout};
+use crate::people::form_layout;
 use crate::problem::{Answer, Problem};
 
 /// Projects offered while a name is typed; any other can be typed as well.
@@ -84,9 +86,9 @@ pages!(Tokens, TokenForm, Created<'_>, Revoke);
 
 /// `GET /account/tokens/`
 pub(crate) async fn list(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let permit = exchange
-        .decide_page(ListTokens { user }, &Form::none())
+        .decide_page(ListTokens { account }, &Form::none())
         .await?;
     let now = permit.at();
     let tokens = exchange
@@ -108,23 +110,15 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
 
 /// `GET /account/tokens/create`
 pub(crate) async fn new(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let _ = exchange
-        .decide_page(Look(Action::TokenCreate), &Form::none())
-        .await?;
-    let page = form_page(&exchange, user, &Form::none(), Errors::new()).await?;
+    let view = may_create(&exchange, &Form::none()).await?;
+    let page = form_page(&exchange, view, &Form::none(), Errors::new()).await?;
     exchange.render(&page)
 }
 
 /// `POST /account/tokens/create`: the answer shows the token, and nothing shows it again.
 pub(crate) async fn create(exchange: Exchange) -> Answer {
-    let person = exchange.person()?;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    // Nothing is told about a form, and nothing of the account shown with it, to who may not
-    // send it: an API token is one, too.
-    let _ = exchange
-        .decide_page(Look(Action::TokenCreate), &form)
-        .await?;
     let now = exchange.attempt.at;
     let mut errors = Errors::new();
     let scope = scope(&form, &mut errors);
@@ -141,21 +135,26 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     };
     let description = form.text("description");
     let Some(scope) = scope.filter(|_| errors.is_empty()) else {
+        let view = may_create(&exchange, &form).await?;
         return exchange.render_with(
             StatusCode::UNPROCESSABLE_ENTITY,
-            &form_page(&exchange, person.id, &form, errors).await?,
+            &form_page(&exchange, view, &form, errors).await?,
         );
     };
     let target = match exchange
         .app
         .identity
-        .token_to_create(&person.name, description, scope.clone(), expires_at, None)
+        .token_to_create(account, description, scope.clone(), expires_at, None)
         .await
     {
         Ok(target) => target,
-        Err(error) => return failed(&exchange, person.id, &form, error).await,
+        Err(error) => {
+            let view = may_create(&exchange, &form).await?;
+            return failed(&exchange, view, &form, error).await;
+        }
     };
     let permit = exchange.decide_page(target, &form).await?;
+    let view = AccountView::of(&permit);
     let warnings = permit
         .warnings()
         .iter()
@@ -163,7 +162,7 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
         .collect();
     let created = match exchange.app.identity.create_token(permit).await {
         Ok(created) => created,
-        Err(error) => return failed(&exchange, person.id, &form, error).await,
+        Err(error) => return failed(&exchange, view, &form, error).await,
     };
     let layout = exchange.layout("Your new API token").with_copying();
     exchange.render(&Created {
@@ -175,36 +174,40 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     })
 }
 
+/// Decides whether the person may create tokens at all. A caller who may not, such as an API
+/// token, learns nothing about a form and sees nothing of the account next to it.
+async fn may_create(exchange: &Exchange, form: &Form) -> Result<AccountView, Problem> {
+    let account = exchange.account()?;
+    let permit = exchange
+        .decide_page(OpenTokenForm { account }, form)
+        .await?;
+    Ok(AccountView::of(&permit))
+}
+
 /// `GET /account/tokens/{token}/revoke`: asks once more.
 pub(crate) async fn ask(exchange: Exchange) -> Answer {
-    let (user, token) = (exchange.person()?.id, token(&exchange)?);
-    let _ = exchange
-        .decide_page(RevokeToken { user, token }, &Form::none())
+    let (account, token) = (exchange.account()?, token(&exchange)?);
+    let permit = exchange
+        .decide_page(RevokeToken { account, token }, &Form::none())
         .await?;
-    let found = exchange
-        .app
-        .registry
-        .storage()
-        .token(token)
-        .await
-        .map_err(|error| exchange.unavailable(error))?;
-    // One that is another user's does not exist.
-    let found = found
-        .filter(|found| found.token.user == user && found.token.revoked_at.is_none())
-        .ok_or_else(no_such_token)?;
+    let found = match exchange.app.identity.token_to_revoke(&permit).await {
+        Ok(found) => found,
+        Err(TokenError::UnknownToken) => return Err(no_such_token()),
+        Err(error) => return Err(exchange.unavailable(error)),
+    };
     exchange.render(&Revoke {
         layout: exchange.layout("Revoke a token"),
         id: token.to_string(),
-        description: found.token.description,
+        description: found.description,
     })
 }
 
 /// `POST /account/tokens/{token}/revoke`
 pub(crate) async fn revoke(exchange: Exchange) -> Answer {
-    let (user, token) = (exchange.person()?.id, token(&exchange)?);
+    let (account, token) = (exchange.account()?, token(&exchange)?);
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(RevokeToken { user, token }, &form)
+        .decide_page(RevokeToken { account, token }, &form)
         .await?;
     match exchange.app.identity.revoke_token(permit).await {
         Ok(()) => exchange.see_other("/account/tokens/?notice=token-revoked"),
@@ -280,15 +283,14 @@ fn scope_in_words(scope: &NewTokenScope) -> String {
 
 async fn form_page(
     exchange: &Exchange,
-    user: UserId,
+    view: AccountView,
     form: &Form,
     errors: Errors,
 ) -> Result<TokenForm, Problem> {
     let projects = exchange
         .app
-        .registry
-        .storage()
-        .projects_of(user)
+        .identity
+        .projects_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let offered: Vec<String> = projects
@@ -330,7 +332,7 @@ async fn form_page(
     })
 }
 
-async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenError) -> Answer {
+async fn failed(exchange: &Exchange, view: AccountView, form: &Form, error: TokenError) -> Answer {
     let (field, message) = match error {
         TokenError::InvalidDescription => (
             "description",
@@ -349,7 +351,7 @@ async fn failed(exchange: &Exchange, user: UserId, form: &Form, error: TokenErro
     };
     exchange.render_with(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &form_page(exchange, user, form, Errors::of_field(field, message)).await?,
+        &form_page(exchange, view, form, Errors::of_field(field, message)).await?,
     )
 }
 

@@ -3,12 +3,11 @@
 use askama::Template;
 use axum::http::StatusCode;
 use identity::{AccountError, DeleteAccount};
-use model::Action;
 
-use super::{Look, form_layout};
+use super::form_layout;
 use crate::cookies;
 use crate::exchange::Exchange;
-use crate::form::{Errors, Form};
+use crate::form::Errors;
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -26,14 +25,11 @@ pages!(DeletePage<'_>);
 
 /// `GET /account/delete`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let view = exchange.read_account().await?;
     let projects = exchange
         .app
         .identity
-        .sole_owner_of(user)
+        .sole_owner_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     show(&exchange, Errors::new(), projects)
@@ -56,11 +52,12 @@ fn show(exchange: &Exchange, errors: Errors, projects: Vec<String>) -> Answer {
 /// `POST /account/delete`
 pub(crate) async fn delete(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             DeleteAccount {
-                user: person.id,
+                account,
                 reason: None,
             },
             &form,

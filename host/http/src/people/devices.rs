@@ -35,7 +35,7 @@ const LOG_IN: &[(&str, &str)] = &[("/login", "Log in")];
 
 /// `GET /login/device`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
+    exchange.refuse_page(StartSession, &Form::none()).await?;
     let link = exchange.query("link");
     match exchange.app.identity.device_to_confirm(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(device) if device.kind == DeviceKind::CommandLine => Confirm {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{AccountError, AddEmail, PromoteEmail, RemoveEmail, SendVerification};
+use identity::{AccountError, AccountView, AddEmail, PromoteEmail, RemoveEmail, SendVerification};
 use model::Action;
 
 use super::{Confirm, Look, form_layout, link_void};
@@ -30,19 +30,15 @@ struct Email {
 
 /// `GET /account/emails/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
-    show(&exchange, Errors::new(), "").await
+    let view = exchange.read_account().await?;
+    show(&exchange, view, Errors::new(), "").await
 }
 
-async fn show(exchange: &Exchange, errors: Errors, address: &str) -> Answer {
-    let user = exchange.person()?.id;
+async fn show(exchange: &Exchange, view: AccountView, errors: Errors, address: &str) -> Answer {
     let rows = exchange
         .app
         .identity
-        .emails_of(user)
+        .emails_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let emails = rows
@@ -63,7 +59,12 @@ async fn show(exchange: &Exchange, errors: Errors, address: &str) -> Answer {
 }
 
 /// The page once more, with what is wrong.
-async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answer {
+async fn again(
+    exchange: &Exchange,
+    view: AccountView,
+    error: AccountError,
+    address: &str,
+) -> Answer {
     let (status, text) = match error {
         AccountError::Storage(error) => return Err(exchange.unavailable(error)),
         AccountError::Limited {
@@ -71,6 +72,7 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
         } => {
             let page = show(
                 exchange,
+                view,
                 Errors::of_field(
                     "address",
                     format!(
@@ -104,84 +106,88 @@ async fn again(exchange: &Exchange, error: AccountError, address: &str) -> Answe
     };
     super::with_status(
         status,
-        show(exchange, Errors::of_field("address", text), address).await,
+        show(exchange, view, Errors::of_field("address", text), address).await,
     )
 }
 
 /// `POST /account/emails/`
 pub(crate) async fn add(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let address = form.text("address").trim().to_owned();
     let permit = exchange
         .decide_page(
             AddEmail {
-                user,
+                account,
                 address: address.clone(),
             },
             &form,
         )
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.add_email(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-added"),
-        Err(error) => again(&exchange, error, &address).await,
+        Err(error) => again(&exchange, view, error, &address).await,
     }
 }
 
 /// `POST /account/emails/verify`
 pub(crate) async fn send_link(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             SendVerification {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,
         )
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.send_verification(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-link-sent"),
-        Err(error) => again(&exchange, error, "").await,
+        Err(error) => again(&exchange, view, error, "").await,
     }
 }
 
 /// `POST /account/emails/promote`
 pub(crate) async fn promote(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             PromoteEmail {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,
         )
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.promote_email(permit).await {
         Ok(_) => exchange.see_other("/account/emails/?notice=email-promoted"),
-        Err(error) => again(&exchange, error, "").await,
+        Err(error) => again(&exchange, view, error, "").await,
     }
 }
 
 /// `POST /account/emails/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             RemoveEmail {
-                user,
+                account,
                 address: form.text("address").to_owned(),
             },
             &form,
         )
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.remove_email(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-removed"),
-        Err(error) => again(&exchange, error, "").await,
+        Err(error) => again(&exchange, view, error, "").await,
     }
 }
 
@@ -191,8 +197,8 @@ const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your email addre
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::EmailVerify), &Form::none())
+    exchange
+        .refuse_page(Look(Action::EmailVerify), &Form::none())
         .await?;
     let link = exchange.query("link");
     match exchange

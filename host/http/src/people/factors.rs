@@ -7,12 +7,15 @@ pub(crate) mod totp;
 use askama::Template;
 use axum::http::StatusCode;
 use gate::demands::{Demand, DemandedBy};
-use identity::factors::{FactorError, FactorName, KeyKind, RecoveryOverview, RemoveFactor};
-use model::{Action, KeyId};
+use identity::AccountView;
+use identity::factors::{
+    FactorError, FactorName, KeyKind, OpenRemoval, RecoveryOverview, RemoveFactor,
+};
+use model::KeyId;
 
-use super::{Look, form_layout};
+use super::form_layout;
 use crate::exchange::Exchange;
-use crate::form::{Errors, Form};
+use crate::form::Errors;
 use crate::pages::layout::{Layout, pages, time};
 use crate::problem::{Answer, Problem};
 
@@ -79,36 +82,39 @@ pages!(FactorsPage<'_>, RemovePage<'_>);
 
 /// `GET /account/factors/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
-    show(&exchange, Errors::new(), "", "").await
+    let view = exchange.read_account().await?;
+    show(&exchange, view, Errors::new(), "", "").await
 }
 
-async fn show(exchange: &Exchange, errors: Errors, kind: &str, name: &str) -> Answer {
+async fn show(
+    exchange: &Exchange,
+    view: AccountView,
+    errors: Errors,
+    kind: &str,
+    name: &str,
+) -> Answer {
     let layout = form_layout(exchange, "Second factors", &errors).with_keys();
-    show_in(exchange, layout, errors, kind, name, false).await
+    show_in(exchange, view, layout, errors, kind, name, false).await
 }
 
 /// The page for who has just proven who they are, and has the key still to add.
-async fn show_proven(exchange: &Exchange, kind: &str, name: &str) -> Answer {
+async fn show_proven(exchange: &Exchange, view: AccountView, kind: &str, name: &str) -> Answer {
     let layout = exchange.layout("Second factors").with_keys();
-    show_in(exchange, layout, Errors::new(), kind, name, true).await
+    show_in(exchange, view, layout, Errors::new(), kind, name, true).await
 }
 
 async fn show_in(
     exchange: &Exchange,
+    view: AccountView,
     layout: Layout,
     errors: Errors,
     kind: &str,
     name: &str,
     proven: bool,
 ) -> Answer {
-    let user = exchange.person()?.id;
     let identity = &exchange.app.identity;
     let overview = identity
-        .factors_of(user)
+        .factors_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let key = |key: identity::factors::ListedKey| Key {
@@ -145,13 +151,14 @@ async fn show_in(
 /// The page with all factors once more, with what went wrong.
 async fn again(
     exchange: &Exchange,
+    view: AccountView,
     error: FactorError,
     field: &'static str,
     kind: &str,
     name: &str,
 ) -> Answer {
     let (status, text) = told(exchange, error)?;
-    status.of(show(exchange, Errors::of_field(field, text), kind, name).await)
+    status.of(show(exchange, view, Errors::of_field(field, text), kind, name).await)
 }
 
 /// The status of what went wrong.
@@ -273,16 +280,31 @@ fn demand(demand: &Demand) -> DemandLine {
 }
 
 /// Removes a factor, or says why it stays.
-async fn remove(exchange: &Exchange, which: FactorName, what: &str, action: &str) -> Answer {
+async fn remove(
+    exchange: &Exchange,
+    which: FactorName,
+    what: impl FnOnce(&str) -> String,
+    action: &str,
+) -> Answer {
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    let target = to_remove(exchange, which).await?;
+    let target = match to_remove(exchange, which).await {
+        Ok(target) => target,
+        // A caller who may not remove factors does not learn which there are.
+        Err(problem) => {
+            exchange.refuse_page(OpenRemoval { account }, &form).await?;
+            return Err(problem);
+        }
+    };
+    let what = what(target.name());
     let permit = exchange.decide_page(target, &form).await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.remove_factor(permit).await {
         Ok(session) => super::renewed(exchange, session, "/account/factors/?notice=factor-removed"),
         Err(FactorError::Demanded(demands)) => super::with_status(
             StatusCode::CONFLICT,
-            show_removal(exchange, true, &demands, what, action),
+            show_removal(exchange, true, &demands, &what, action),
         ),
-        Err(error) => again(exchange, error, "", "", "").await,
+        Err(error) => again(exchange, view, error, "", "", "").await,
     }
 }

@@ -3,8 +3,7 @@
 use askama::Template;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_DISPOSITION;
-use identity::{DoneBy, HistoryEntry, ReadHistory};
-use model::UserId;
+use identity::{Account, DoneBy, HistoryEntry, ReadHistory};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -138,10 +137,10 @@ impl Filter {
 
 /// `GET /account/history/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let filter = Filter::of(&exchange.query("show"));
     let before: Option<i64> = exchange.query("before").parse().ok();
-    let (found, next) = read(&exchange, user, before, |entry| {
+    let (found, next) = read(&exchange, account, before, |entry| {
         entry.kinds.iter().any(|kind| filter.shows(kind))
     })
     .await?;
@@ -195,12 +194,13 @@ fn by_whom(by: DoneBy) -> &'static str {
 /// into one answer, which says where the next one begins.
 pub(crate) async fn export(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
+    let account = exchange.account()?;
     let mut before = exchange.query("before").parse().ok();
     let (mut events, mut bytes) = (Vec::new(), 0);
     let next = 'export: loop {
         // A permit is for one reading; each is decided alike, as of this request.
         let permit = exchange
-            .decide_page(ReadHistory { user: person.id }, &Form::none())
+            .decide_page(ReadHistory { account }, &Form::none())
             .await?;
         let history = exchange
             .app
@@ -262,7 +262,7 @@ fn exported(entry: HistoryEntry) -> Box<RawValue> {
 /// Entries that are wanted, the newest first, and what the rest begins before.
 async fn read(
     exchange: &Exchange,
-    user: UserId,
+    account: Account,
     mut before: Option<i64>,
     wants: impl Fn(&HistoryEntry) -> bool,
 ) -> Result<(Vec<HistoryEntry>, Option<i64>), Problem> {
@@ -270,7 +270,7 @@ async fn read(
     loop {
         // A permit is for one reading; each is decided alike, as of this request.
         let permit = exchange
-            .decide_page(ReadHistory { user }, &Form::none())
+            .decide_page(ReadHistory { account }, &Form::none())
             .await?;
         let history = exchange
             .app

@@ -2,10 +2,10 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{EndSession, LoginStep, MailAgain, StartSession};
+use identity::{Account, EndSession, LoginStep, MailAgain, StartSession};
 use model::Action;
 
-use super::{devices, form_layout, session, with_next};
+use super::{devices, form_layout, own_session, with_next};
 use crate::cookies;
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
@@ -31,7 +31,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other(next);
     }
-    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
+    exchange.refuse_page(StartSession, &Form::none()).await?;
     show(&exchange, Errors::new(), next, "")
 }
 
@@ -125,10 +125,10 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
 /// `POST /logout`
 pub(crate) async fn log_out(exchange: Exchange) -> Answer {
     let mut response = exchange.see_other("/login?notice=logged-out")?;
-    if let Some(user) = exchange.caller.user().map(|user| user.id) {
-        let session = session(&exchange, Action::SessionEnd).await?;
+    if let Some(account) = Account::of(&exchange.caller) {
+        let session = own_session(&exchange, Action::SessionEnd).await?.id();
         let permit = exchange
-            .decide_page(EndSession { user, session }, &exchange.form().await?)
+            .decide_page(EndSession { account, session }, &exchange.form().await?)
             .await?;
         exchange
             .app

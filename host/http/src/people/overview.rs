@@ -3,10 +3,9 @@
 use askama::Template;
 use identity::ListTokens;
 use identity::factors::FactorsOverview;
-use model::{Action, Factor, Role, UserFacts};
+use model::{Factor, Role, UserFacts};
 use storage::projects::ProjectRow;
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::pages::layout::{Layout, Notice, NoticeKind, pages};
@@ -53,31 +52,27 @@ struct Step {
 /// `GET /account/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let account = exchange.account()?;
+    let view = exchange.read_account().await?;
     let identity = &exchange.app.identity;
     let overview = identity
-        .factors_of(person.id)
+        .factors_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let emails = identity
-        .emails_of(person.id)
+        .emails_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange
-        .decide_page(ListTokens { user: person.id }, &Form::none())
+        .decide_page(ListTokens { account }, &Form::none())
         .await?;
     let tokens = identity
         .list_tokens(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
         .len();
-    let owned = exchange
-        .app
-        .registry
-        .storage()
-        .projects_of(person.id)
+    let owned = identity
+        .projects_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let project = |(project, _): &(ProjectRow, Role)| Project {

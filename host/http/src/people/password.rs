@@ -141,8 +141,8 @@ fn forgot_again(exchange: &Exchange) -> Answer {
 
 /// `GET /password/forgot`
 pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::PasswordReset), &Form::none())
+    exchange
+        .refuse_page(Look(Action::PasswordReset), &Form::none())
         .await?;
     show_forgot(&exchange, Errors::new(), "")
 }
@@ -187,8 +187,8 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
 
 /// `GET /password/reset`
 pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::PasswordReset), &Form::none())
+    exchange
+        .refuse_page(Look(Action::PasswordReset), &Form::none())
         .await?;
     let link = exchange.query("link");
     match exchange

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use identity::recovery::is_reason;
 use identity::{
-    AnnouncedRecovery, CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError,
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, OwnSession, RecoverAccount, RecoveryError,
     StopOwnRecovery,
 };
 use model::{Action, Caller, RecoveryId, Timestamp, UserName};
@@ -85,12 +85,9 @@ async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> 
 /// What a person is told on each page of their account while a recovery of it waits: the mail
 /// may not have been read.
 pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -> Option<Notice> {
-    let user = caller.user().filter(|_| {
-        caller.session.is_some()
-            && route.audience == Audience::People
-            && route.path.starts_with("/account/")
-    })?;
-    let recovery = match app.identity.recovery_of(user.id).await {
+    let session = OwnSession::of(caller)
+        .filter(|_| route.audience == Audience::People && route.path.starts_with("/account/"))?;
+    let recovery = match app.identity.recovery_announced_in(session).await {
         Ok(recovery) => recovery?,
         Err(error) => {
             // The page itself will say that the registry cannot answer.
@@ -130,14 +127,11 @@ struct StopPage {
 
 /// `GET /account/recovery`
 pub(crate) async fn own(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let view = exchange.read_account().await?;
     let recovery = exchange
         .app
         .identity
-        .recovery_of(user)
+        .recovery_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let mut layout = exchange.layout("Recovery of your account");
@@ -155,10 +149,10 @@ pub(crate) async fn own(exchange: Exchange) -> Answer {
 
 /// `POST /account/recovery`
 pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(StopOwnRecovery { user }, &form)
+        .decide_page(StopOwnRecovery { account }, &form)
         .await?;
     match exchange.app.identity.stop_own_recovery(permit).await {
         Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),
@@ -172,8 +166,8 @@ pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
 pub(crate) async fn start(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRecover), &form)
+    let permit = exchange
+        .decide_page(ListRecoveries { limit: LISTED }, &form)
         .await?;
     // It is typed into a box of several lines.
     let in_one_line = form
@@ -185,9 +179,8 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
     let known = match UserName::parse(name) {
         Ok(name) => exchange
             .app
-            .registry
-            .storage()
-            .user_by_name(&name)
+            .identity
+            .user_to_recover(&permit, &name)
             .await
             .map_err(|error| exchange.unavailable(error))?,
         Err(_) => None,
@@ -212,7 +205,7 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
             let permit = exchange
                 .decide_page(
                     RecoverAccount {
-                        user: user.id,
+                        user,
                         reason: reason.to_owned(),
                     },
                     &form,
@@ -247,10 +240,10 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
 pub(crate) async fn cancel(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRecover), &form)
-        .await?;
     let Ok(recovery) = form.text("recovery").parse() else {
+        exchange
+            .refuse_page(ListRecoveries { limit: LISTED }, &form)
+            .await?;
         return exchange.see_other("/staff/recoveries/");
     };
     let permit = exchange
@@ -279,8 +272,8 @@ const AFTER_A_RECOVERY: &[(&str, &str)] = &[
 
 /// `GET /recovery/cancel`
 pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::PasswordReset), &Form::none())
+    exchange
+        .refuse_page(Look(Action::PasswordReset), &Form::none())
         .await?;
     let link = exchange.query("link");
     match exchange.app.identity.announced_recovery(&link).await.map_err(|error| exchange.unavailable(error))? {

@@ -47,8 +47,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     if exchange.caller.session.is_some() {
         return exchange.see_other("/account/");
     }
-    let _ = exchange
-        .decide_page(Look(Action::AccountCreate), &Form::none())
+    exchange
+        .refuse_page(Look(Action::AccountCreate), &Form::none())
         .await?;
     show(&exchange, Errors::new(), "", "")
 }
@@ -118,8 +118,8 @@ fn typed(form: &Form) -> RegisterForm {
 
 /// `GET /register/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::AccountCreate), &Form::none())
+    exchange
+        .refuse_page(Look(Action::AccountCreate), &Form::none())
         .await?;
     let link = exchange.query("link");
     match exchange
@@ -279,8 +279,8 @@ const NO_FIRST_USER: &str = "The first account of the registry's staff was creat
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
-    let _ = exchange
-        .decide_page(Look(Action::AccountCreate), &Form::none())
+    exchange
+        .refuse_page(Look(Action::AccountCreate), &Form::none())
         .await?;
     let link = exchange.query("link");
     match exchange

@@ -27,7 +27,7 @@ pages!(SecondStepPage<'_>);
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     let wanted = exchange.query("next");
     let next = exchange.next(&wanted);
-    let _ = exchange.decide_page(StartSession, &Form::none()).await?;
+    exchange.refuse_page(StartSession, &Form::none()).await?;
     match pending(&exchange).await? {
         Some((_, pending)) => show(&exchange, Errors::new(), next, &pending),
         None => expired(&exchange, next),

@@ -2,12 +2,10 @@
 
 use askama::Template;
 use identity::SecureAccount;
-use model::Action;
 
-use super::{Look, Told};
+use super::Told;
 use crate::cookies;
 use crate::exchange::Exchange;
-use crate::form::Form;
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -24,14 +22,11 @@ pages!(SecurePage);
 
 /// `GET /account/secure`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let view = exchange.read_account().await?;
     let address = exchange
         .app
         .identity
-        .secured_through(user)
+        .secured_through(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     exchange.render(&SecurePage {
@@ -42,10 +37,10 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 /// `POST /account/secure`
 pub(crate) async fn secure(exchange: Exchange) -> Answer {
-    let person = exchange.person()?.clone();
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(SecureAccount { user: person.id }, &form)
+        .decide_page(SecureAccount { account }, &form)
         .await?;
     let address = exchange
         .app

@@ -2,9 +2,8 @@
 
 use askama::Template;
 use identity::{EndSession, EndSessions, ForgetDevice, ListDevices, ListSessions};
-use model::{Action, Factor, SessionId};
+use model::{Factor, SessionId};
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::form::Form;
 use crate::pages::layout::{Layout, pages, time};
@@ -43,9 +42,9 @@ struct Device {
 
 /// `GET /account/sessions/`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let permit = exchange
-        .decide_page(ListSessions { user }, &Form::none())
+        .decide_page(ListSessions { account }, &Form::none())
         .await?;
     let listed = exchange
         .app
@@ -65,7 +64,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let mut sessions: Vec<Session> = listed.into_iter().map(session).collect();
     sessions.sort_by_key(|session| !session.current);
     let permit = exchange
-        .decide_page(ListDevices { user }, &Form::none())
+        .decide_page(ListDevices { account }, &Form::none())
         .await?;
     let listed = exchange
         .app
@@ -101,16 +100,18 @@ fn proof(factor: Option<Factor>) -> &'static str {
 
 /// `POST /account/sessions/end`
 pub(crate) async fn end(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::SessionEnd), &form)
-        .await?;
     let Ok(session) = form.text("session").parse() else {
+        let any = EndSessions {
+            account,
+            except: exchange.caller.session,
+        };
+        exchange.refuse_page(any, &form).await?;
         return exchange.see_other("/account/sessions/");
     };
     let permit = exchange
-        .decide_page(EndSession { user, session }, &form)
+        .decide_page(EndSession { account, session }, &form)
         .await?;
     exchange
         .app
@@ -124,12 +125,12 @@ pub(crate) async fn end(exchange: Exchange) -> Answer {
 
 /// `POST /account/sessions/end-others`
 pub(crate) async fn end_others(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide_page(
             EndSessions {
-                user,
+                account,
                 except: exchange.caller.session,
             },
             &form,
@@ -146,12 +147,14 @@ pub(crate) async fn end_others(exchange: Exchange) -> Answer {
 
 /// `POST /account/sessions/forget-device`
 pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::SessionEnd), &form)
-        .await?;
-    let Some(target) = ForgetDevice::new(user, form.text("device")) else {
+    let Some(target) = ForgetDevice::new(account, form.text("device")) else {
+        let any = EndSessions {
+            account,
+            except: exchange.caller.session,
+        };
+        exchange.refuse_page(any, &form).await?;
         return exchange.see_other("/account/sessions/");
     };
     let permit = exchange.decide_page(target, &form).await?;

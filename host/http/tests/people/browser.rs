@@ -14,7 +14,8 @@ use gate::{
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use identity::{
-    CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret, SetPassword,
+    Account, CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret,
+    SetPassword,
 };
 use model::audit::Actor;
 use model::mail::{MailField, MailKind};
@@ -151,7 +152,7 @@ impl Site {
             .await
             .unwrap();
         let target = SetPassword {
-            user,
+            account: Account::at_the_server(user),
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
@@ -173,10 +174,10 @@ impl Site {
 
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
-        let name = UserName::parse(user).unwrap();
+        let account = Account::at_the_server(self.identity_of(user).await);
         let target = self
             .identity
-            .token_to_create(&name, "laptop", NewTokenScope::Account, None, None)
+            .token_to_create(account, "laptop", NewTokenScope::Account, None, None)
             .await
             .unwrap();
         self.identity

@@ -12,12 +12,12 @@ use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 use super::standing_primary::BEFORE;
-use super::{AccountError, MAX_EMAILS, event, is_own, is_there, person};
+use super::{AccountError, MAX_EMAILS, event, is_there, person};
 use crate::devices::DEVICE_CONFIRM;
 use crate::limits::{self, TooMany};
 use crate::password_reset::PASSWORD_RESET;
 use crate::refusals::Failure;
-use crate::{Identity, opaque};
+use crate::{Account, AccountView, Identity, opaque};
 
 /// The purpose of the links in storage.
 pub(crate) const EMAIL_VERIFY: &str = "email-verify";
@@ -32,7 +32,7 @@ macro_rules! targets {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name {
-            pub user: UserId,
+            pub account: Account,
             pub address: String,
         }
 
@@ -83,7 +83,8 @@ impl Identity {
     /// the work are the same whether the address is anybody's or not, and nobody can keep an
     /// address from its owner by claiming it.
     pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
-        let AddEmail { user, address } = permit.target();
+        let AddEmail { account, address } = permit.target();
+        let user = account.id();
         let address = EmailAddress::parse(address)?;
         let address = address.as_str();
         let Actor::Caller { remote_address, .. } = permit.actor() else {
@@ -91,11 +92,11 @@ impl Identity {
         };
         let row = self
             .storage()
-            .user(*user)
+            .user(user)
             .await?
-            .filter(|row| is_there(row) && is_own(&permit, row.id))
+            .filter(|row| is_there(row) && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let own = self.storage().emails(*user).await?;
+        let own = self.storage().emails(user).await?;
         if own
             .iter()
             .any(|email| email.address.eq_ignore_ascii_case(address))
@@ -119,12 +120,12 @@ impl Identity {
             .is_some_and(|email| email.verified_at.is_some());
         let mut unit = permit.begin(self.storage()).await?;
         let recipient = (!is_taken).then_some(address);
-        self.mail_verification_link(&mut unit, *user, &row.name, address, recipient, permit.at())
+        self.mail_verification_link(&mut unit, user, &row.name, address, recipient, permit.at())
             .await?;
         unit.commit(&event(
             &permit,
             EventKind::MailRequested,
-            *user,
+            user,
             json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }),
         ))
         .await?;
@@ -136,16 +137,16 @@ impl Identity {
         permit: &Permit<AddEmail>,
         address: &str,
     ) -> Result<(), AccountError> {
-        let user = &permit.target().user;
-        if self.storage().emails(*user).await?.len() >= MAX_EMAILS {
+        let user = permit.target().account.id();
+        if self.storage().emails(user).await?.len() >= MAX_EMAILS {
             return Err(AccountError::TooManyEmails);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        unit.add_email(*user, address, permit.at()).await?;
+        unit.add_email(user, address, permit.at()).await?;
         unit.commit(&event(
             permit,
             EventKind::EmailAdded,
-            *user,
+            user,
             json!({ "address": address }),
         ))
         .await?;
@@ -157,14 +158,15 @@ impl Identity {
         &self,
         permit: Permit<SendVerification>,
     ) -> Result<(), AccountError> {
-        let SendVerification { user, address } = permit.target();
+        let SendVerification { account, address } = permit.target();
+        let user = account.id();
         let row = self
             .storage()
-            .user(*user)
+            .user(user)
             .await?
-            .filter(|row| is_there(row) && is_own(&permit, row.id))
+            .filter(|row| is_there(row) && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let known = self.email_of(*user, address).await?;
+        let known = self.email_of(user, address).await?;
         if known.verified_at.is_some() {
             return Ok(());
         }
@@ -172,10 +174,10 @@ impl Identity {
         self.count_mails(&[limits.verifications_of(&row.name)])
             .await?;
         let mut unit = permit.begin(self.storage()).await?;
-        self.mail_verification(&mut unit, *user, &row.name, &known.address, permit.at())
+        self.mail_verification(&mut unit, user, &row.name, &known.address, permit.at())
             .await?;
         let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
-        unit.commit(&event(&permit, EventKind::MailRequested, *user, detail))
+        unit.commit(&event(&permit, EventKind::MailRequested, user, detail))
             .await?;
         Ok(())
     }
@@ -330,11 +332,11 @@ impl Identity {
     ) -> Result<bool, StorageError> {
         let ConfirmEmail {
             user,
-            link,
-            address,
-        } = permit.target();
+            ref link,
+            ref address,
+        } = *permit.target();
         let at = permit.at();
-        let emails = self.storage().emails(*user).await?;
+        let emails = self.storage().emails(user).await?;
         let own = emails
             .iter()
             .find(|email| email.address.eq_ignore_ascii_case(address));
@@ -342,7 +344,7 @@ impl Identity {
             return Ok(false);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        let Some(row) = unit.hold_user(*user).await?.filter(is_there) else {
+        let Some(row) = unit.hold_user(user).await?.filter(is_there) else {
             return Ok(false);
         };
         if unit
@@ -354,7 +356,7 @@ impl Identity {
         }
         let is_new = own.is_none();
         let mailbox = Mailbox {
-            user: *user,
+            user,
             name: row.name,
             emails,
         };
@@ -364,7 +366,7 @@ impl Identity {
                 let detail = json!({ "address": address, "because": "another account verified the address" });
                 unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
             }
-            unit.add_email(*user, address, at).await?;
+            unit.add_email(user, address, at).await?;
             let mail = Mail::new(
                 MailKind::EmailAdded,
                 change_words(permit, &mailbox, address),
@@ -373,27 +375,27 @@ impl Identity {
             unit.also(&event(
                 permit,
                 EventKind::EmailAdded,
-                *user,
+                user,
                 json!({ "address": address }),
             ));
         }
         // Gone meanwhile when it was the user's own and no longer is.
-        if !unit.verify_email(*user, address, at).await? {
+        if !unit.verify_email(user, address, at).await? {
             return Ok(false);
         }
         unit.commit(&event(
             permit,
             EventKind::EmailVerified,
-            *user,
+            user,
             json!({ "address": address }),
         ))
         .await?;
         Ok(true)
     }
 
-    /// A user's addresses, the primary one first.
-    pub async fn emails_of(&self, user: UserId) -> Result<Vec<EmailRow>, StorageError> {
-        self.storage().emails(user).await
+    /// The addresses of an account, the primary one first.
+    pub async fn emails_of(&self, view: AccountView) -> Result<Vec<EmailRow>, StorageError> {
+        self.storage().emails(view.user()).await
     }
 
     /// Marks an address as verified, on the command line: somebody there knows whose it is.
@@ -402,22 +404,20 @@ impl Identity {
         if matches!(permit.actor(), Actor::Caller { .. }) {
             return Err(AccountError::VerifiedByLink);
         }
-        let VerifyEmail { user, address } = permit.target();
-        let known = self.email_of(*user, address).await?;
+        let VerifyEmail { account, address } = permit.target();
+        let user = account.id();
+        let known = self.email_of(user, address).await?;
         if known.verified_at.is_some() {
             return Ok(false);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit
-            .verify_email(*user, &known.address, permit.at())
-            .await?
-        {
+        if !unit.verify_email(user, &known.address, permit.at()).await? {
             return Err(AccountError::UnknownEmail);
         }
         unit.commit(&event(
             &permit,
             EventKind::EmailVerified,
-            *user,
+            user,
             json!({ "address": known.address }),
         ))
         .await?;
@@ -428,8 +428,9 @@ impl Identity {
     /// policies ask for is a primary address that is. Links that went to the old one, for a new
     /// password or to make a browser known, count no more.
     pub async fn promote_email(&self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
-        let PromoteEmail { user, address } = permit.target();
-        let known = self.email_of(*user, address).await?;
+        let PromoteEmail { account, address } = permit.target();
+        let user = account.id();
+        let known = self.email_of(user, address).await?;
         if known.primary {
             return Ok(false);
         }
@@ -438,17 +439,17 @@ impl Identity {
         }
         let row = self
             .storage()
-            .user(*user)
+            .user(user)
             .await?
-            .filter(|row| is_own(&permit, row.id))
+            .filter(|_| account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.promote_email(*user, &known.address).await? {
+        if !unit.promote_email(user, &known.address).await? {
             return Err(AccountError::UnknownEmail);
         }
         for purpose in [PASSWORD_RESET, DEVICE_CONFIRM] {
-            unit.drop_links(*user, Some(purpose)).await?;
+            unit.drop_links(user, Some(purpose)).await?;
         }
         if let Some(old) = mailbox.primary() {
             let [name, address_word, from, device, at] =
@@ -463,33 +464,34 @@ impl Identity {
             ];
             let mail = Mail::new(MailKind::PrimaryEmailChanged, words);
             for recipient in [old, &known.address] {
-                enqueue(&mut unit, &mail, Some(*user), Some(recipient), permit.at()).await?;
+                enqueue(&mut unit, &mail, Some(user), Some(recipient), permit.at()).await?;
             }
         }
         let detail = json!({ "address": known.address, BEFORE: mailbox.primary() });
-        unit.commit(&event(&permit, EventKind::EmailPromoted, *user, detail))
+        unit.commit(&event(&permit, EventKind::EmailPromoted, user, detail))
             .await?;
         Ok(true)
     }
 
     /// Removes an address. It is told itself, if it was verified, and so is the primary one.
     pub async fn remove_email(&self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
-        let RemoveEmail { user, address } = permit.target();
-        let known = self.email_of(*user, address).await?;
+        let RemoveEmail { account, address } = permit.target();
+        let user = account.id();
+        let known = self.email_of(user, address).await?;
         let row = self
             .storage()
-            .user(*user)
+            .user(user)
             .await?
-            .filter(|row| is_own(&permit, row.id))
+            .filter(|_| account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         // The write itself leaves the primary one alone, also one that became it just now.
-        if known.primary || !unit.remove_email(*user, &known.address).await? {
+        if known.primary || !unit.remove_email(user, &known.address).await? {
             return Err(AccountError::PrimaryEmail);
         }
         // Several may have been mailed to it before it was the user's: none brings it back.
-        unit.drop_links(*user, Some(EMAIL_VERIFY)).await?;
+        unit.drop_links(user, Some(EMAIL_VERIFY)).await?;
         let mail = Mail::new(
             MailKind::EmailRemoved,
             change_words(&permit, &mailbox, &known.address),
@@ -499,7 +501,7 @@ impl Identity {
             enqueue(
                 &mut unit,
                 &mail,
-                Some(*user),
+                Some(user),
                 Some(&known.address),
                 permit.at(),
             )
@@ -508,7 +510,7 @@ impl Identity {
         unit.commit(&event(
             &permit,
             EventKind::EmailRemoved,
-            *user,
+            user,
             json!({ "address": known.address }),
         ))
         .await?;

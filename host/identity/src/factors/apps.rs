@@ -3,7 +3,7 @@
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::MailKind;
-use model::{Action, Factor, SessionId, UserId, UserName};
+use model::{Action, Factor, UserName};
 use serde_json::json;
 use storage::Secret;
 use storage::ceremonies::{CeremonyRow, NewCeremony};
@@ -11,7 +11,7 @@ use storage::ceremonies::{CeremonyRow, NewCeremony};
 use super::FactorError;
 use crate::accounts::event;
 use crate::sessions::StartedSession;
-use crate::{Identity, opaque, totp};
+use crate::{Identity, OwnSession, opaque, totp};
 
 /// The kind of ceremony that holds a secret until a code of it comes back.
 const ENROLLMENT: &str = "totp-enroll";
@@ -21,15 +21,13 @@ const LIFETIME_MS: i64 = 15 * 60 * 1000;
 /// Show a person a fresh secret.
 #[derive(Clone, Debug)]
 pub struct ProposeTotp {
-    pub user: UserId,
-    pub session: SessionId,
+    pub session: OwnSession,
 }
 
 /// Enroll the app that took the secret up, proved by a code.
 #[derive(Clone, Debug)]
 pub struct ConfirmTotp {
-    pub user: UserId,
-    pub session: SessionId,
+    pub session: OwnSession,
     /// The [`ProposedTotp::ceremony`].
     pub ceremony: String,
     pub code: String,
@@ -71,9 +69,9 @@ impl Identity {
         &self,
         permit: Permit<ProposeTotp>,
     ) -> Result<ProposedTotp, FactorError> {
-        let ProposeTotp { user, session } = *permit.target();
-        self.count_proposal(session).await?;
-        let user = self.user_who_may_enroll(user).await?;
+        let ProposeTotp { session } = *permit.target();
+        self.count_proposal(session.id()).await?;
+        let user = self.user_who_may_enroll(session.account().id()).await?;
         if user.totp_secret.is_some() {
             return Err(FactorError::TotpEnrolled);
         }
@@ -84,7 +82,7 @@ impl Identity {
             secret: &hash,
             kind: ENROLLMENT,
             user: Some(user.id),
-            session: Some(session),
+            session: Some(session.id()),
             state: secret.expose(),
             created_at: now,
             expires_at: now.plus_ms(LIFETIME_MS),
@@ -97,14 +95,13 @@ impl Identity {
     /// Shows the secret of a running enrollment again, after a wrong code.
     pub async fn proposed_totp(
         &self,
-        user: UserId,
-        session: SessionId,
+        session: OwnSession,
         ceremony: &str,
     ) -> Result<ProposedTotp, FactorError> {
-        let running = self.running_enrollment(user, session, ceremony).await?;
+        let running = self.running_enrollment(session, ceremony).await?;
         let user = self
             .storage()
-            .user(user)
+            .user(session.account().id())
             .await?
             .ok_or(FactorError::UnknownUser)?;
         self.shown(&user.name, Secret::new(ceremony.to_owned()), &running.state)
@@ -118,13 +115,12 @@ impl Identity {
         permit: Permit<ConfirmTotp>,
     ) -> Result<Option<StartedSession>, FactorError> {
         let ConfirmTotp {
-            user,
             session,
             ceremony,
             code,
         } = permit.target();
-        let user = self.user_who_may_enroll(*user).await?;
-        let running = self.running_enrollment(user.id, *session, ceremony).await?;
+        let user = self.user_who_may_enroll(session.account().id()).await?;
+        let running = self.running_enrollment(*session, ceremony).await?;
         let taken = self
             .take_attempts(&permit, &user, Action::FactorEnroll, Factor::Totp)
             .await?;
@@ -193,8 +189,7 @@ impl Identity {
 
     async fn running_enrollment(
         &self,
-        user: UserId,
-        session: SessionId,
+        session: OwnSession,
         ceremony: &str,
     ) -> Result<CeremonyRow, FactorError> {
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
@@ -203,7 +198,10 @@ impl Identity {
             .ceremony(&hash, ENROLLMENT, self.now())
             .await?;
         running
-            .filter(|running| running.user == Some(user) && running.session == Some(session))
+            .filter(|running| {
+                running.user == Some(session.account().id())
+                    && running.session == Some(session.id())
+            })
             .ok_or(FactorError::UnknownCeremony)
     }
 }

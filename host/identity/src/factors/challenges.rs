@@ -11,7 +11,7 @@ use super::ceremonies::{Answer, Asked, Proof, Rejected};
 use crate::refusals::Failure;
 use crate::sessions::StartSession;
 use crate::step_up::StepUp;
-use crate::{Identity, limits, login, opaque};
+use crate::{Identity, OwnSession, limits, login, opaque};
 
 /// How long a challenge waits for its answer.
 const LIFETIME_MS: i64 = 5 * 60 * 1000;
@@ -167,7 +167,7 @@ impl Identity {
         caller: &Caller,
     ) -> Result<KeyChallenge, Refusal> {
         let action = Action::SessionStepUp;
-        let (Some(user), Some(session)) = (caller.user(), caller.session) else {
+        let Some(session) = OwnSession::of(caller) else {
             return Err(self
                 .refuse_counted(gate, attempt, action, Failure::session_ended(None))
                 .await);
@@ -176,17 +176,18 @@ impl Identity {
             gate,
             attempt,
             action,
-            self.config().limits.challenges_within(session),
+            self.config().limits.challenges_within(session.id()),
         )
         .await?;
-        let _ = gate.decide(attempt, caller, StepUp { session }).await?;
+        let permit = gate.decide(attempt, caller, StepUp { session }).await?;
+        let session = permit.into_target().session;
         self.challenge_for_keys_of(
             gate,
             attempt,
             action,
             Purpose::StepUp,
-            user.id,
-            Some(session),
+            session.account().id(),
+            Some(session.id()),
             None,
         )
         .await

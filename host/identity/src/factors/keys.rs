@@ -3,16 +3,16 @@
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Factor, KeyId, SessionId, Timestamp, UserId};
+use model::{Action, Factor, KeyId, Timestamp};
 use serde_json::json;
 use storage::keys::{KeyRow, NewKey};
 use storage::{Conflict, StorageError};
 
 use super::challenges::{KeyAnswer, KeyChallenge, Purpose};
 use super::{FactorError, words};
-use crate::Identity;
 use crate::accounts::{event, notices};
 use crate::sessions::StartedSession;
+use crate::{Account, Identity, OwnSession};
 
 pub use storage::keys::KeyKind;
 
@@ -24,16 +24,14 @@ pub const MAX_KEYS: usize = model::limit::SECURITY_KEYS.length();
 /// Ask the browser of a session for a new key.
 #[derive(Clone, Debug)]
 pub struct ProposeKey {
-    pub user: UserId,
-    pub session: SessionId,
+    pub session: OwnSession,
     pub kind: KeyKind,
 }
 
 /// Enroll the key that the browser made.
 #[derive(Clone, Debug)]
 pub struct EnrollKey {
-    pub user: UserId,
-    pub session: SessionId,
+    pub session: OwnSession,
     /// What its owner calls it; 1 to 64 characters.
     pub name: String,
     pub answer: KeyAnswer,
@@ -42,8 +40,9 @@ pub struct EnrollKey {
 /// Call a key something else.
 #[derive(Clone, Debug)]
 pub struct RenameKey {
-    pub user: UserId,
-    pub key: KeyId,
+    pub account: Account,
+    /// None for a text that names no key.
+    pub key: Option<KeyId>,
     pub name: String,
 }
 
@@ -105,16 +104,12 @@ impl Identity {
         &self,
         permit: Permit<ProposeKey>,
     ) -> Result<KeyChallenge, FactorError> {
-        let ProposeKey {
-            user,
-            session,
-            kind,
-        } = *permit.target();
-        self.count_proposal(session).await?;
+        let ProposeKey { session, kind } = *permit.target();
+        self.count_proposal(session.id()).await?;
         if let Some(why) = self.webauthn_unavailable() {
             return Err(FactorError::WebauthnUnavailable(why));
         }
-        let user = self.user_who_may_enroll(user).await?;
+        let user = self.user_who_may_enroll(session.account().id()).await?;
         let known = self.storage().keys_of(user.id).await?;
         if known.len() >= MAX_KEYS {
             return Err(FactorError::TooManyKeys);
@@ -125,7 +120,7 @@ impl Identity {
             .ask_for_new_key(kind, &user, &known)
             .map_err(|_| FactorError::KeyNotAccepted)?;
         Ok(self
-            .open_challenge(Purpose::Enroll, Some(user.id), Some(session), asked)
+            .open_challenge(Purpose::Enroll, Some(user.id), Some(session.id()), asked)
             .await?)
     }
 
@@ -137,13 +132,12 @@ impl Identity {
         permit: Permit<EnrollKey>,
     ) -> Result<(KeyId, Option<StartedSession>), FactorError> {
         let EnrollKey {
-            user,
             session,
             name,
             answer,
         } = permit.target();
         let name = check_name(name)?;
-        let user = self.user_who_may_enroll(*user).await?;
+        let user = self.user_who_may_enroll(session.account().id()).await?;
         let known = self.storage().keys_of(user.id).await?;
         if known.len() >= MAX_KEYS {
             return Err(FactorError::TooManyKeys);
@@ -158,7 +152,7 @@ impl Identity {
             .take_challenge(Purpose::Enroll, &answer.ceremony, self.now())
             .await?
             .ok_or(FactorError::UnknownCeremony)?;
-        if ceremony.user != Some(user.id) || ceremony.session != Some(*session) {
+        if ceremony.user != Some(user.id) || ceremony.session != Some(session.id()) {
             return Err(FactorError::UnknownCeremony);
         }
         let made = match self
@@ -228,23 +222,25 @@ impl Identity {
 
     /// Calls a key something else.
     pub async fn rename_key(&self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
-        let RenameKey { user, key, name } = permit.target();
+        let RenameKey { account, key, name } = permit.target();
+        let user = account.id();
+        let key = key.ok_or(FactorError::UnknownKey)?;
         let name = check_name(name)?;
         let before = self
             .storage()
-            .keys_of(*user)
+            .keys_of(user)
             .await?
             .into_iter()
-            .find(|known| known.id == *key)
+            .find(|known| known.id == key)
             .ok_or(FactorError::UnknownKey)?;
         let mut unit = permit.begin(self.storage()).await?;
-        if !unit.rename_key(*user, *key, name).await? {
+        if !unit.rename_key(user, key, name).await? {
             return Err(FactorError::UnknownKey);
         }
         unit.commit(&event(
             &permit,
             EventKind::KeyRenamed,
-            *user,
+            user,
             json!({ "key": key, "name": name, "before": before.name }),
         ))
         .await?;

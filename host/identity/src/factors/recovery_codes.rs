@@ -12,9 +12,9 @@ use storage::{Secret, StorageError, UnitOfWork};
 use zeroize::Zeroizing;
 
 use super::FactorError;
-use crate::Identity;
 use crate::accounts::event;
 use crate::accounts::notices::{self, Mailbox};
+use crate::{Account, Identity};
 
 /// How many there are.
 pub const CODES: usize = 8;
@@ -31,13 +31,13 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Generate recovery codes; those before count no more.
 #[derive(Clone, Debug)]
 pub struct GenerateRecoveryCodes {
-    pub user: UserId,
+    pub account: Account,
 }
 
 /// Use one, to show that they were kept.
 #[derive(Clone, Debug)]
 pub struct ConfirmRecoveryCodes {
-    pub user: UserId,
+    pub account: Account,
     pub code: String,
 }
 
@@ -59,7 +59,9 @@ impl Identity {
         &self,
         permit: Permit<GenerateRecoveryCodes>,
     ) -> Result<Vec<Secret<String>>, FactorError> {
-        let user = self.user_with_verified_email(permit.target().user).await?;
+        let user = self
+            .user_with_verified_email(permit.target().account.id())
+            .await?;
         let codes: Vec<Secret<String>> = (0..CODES).map(|_| generate()).collect();
         let hashes = codes
             .iter()
@@ -98,7 +100,7 @@ impl Identity {
         permit: Permit<ConfirmRecoveryCodes>,
     ) -> Result<(), FactorError> {
         let target = permit.target();
-        let user = self.user_with_verified_email(target.user).await?;
+        let user = self.user_with_verified_email(target.account.id()).await?;
         let taken = self
             .take_attempts(
                 &permit,

@@ -12,9 +12,9 @@ use storage::sessions::Proven;
 use storage::{Conflict, StorageError};
 
 use super::{APP, FactorError, words};
-use crate::Identity;
 use crate::accounts::{event, notices};
 use crate::sessions::StartedSession;
+use crate::{Account, Identity};
 
 /// Which factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum FactorName {
 /// Remove a second factor. Made by [`Identity::factor_to_remove`], which asks what demands it.
 #[derive(Clone, Debug)]
 pub struct RemoveFactor {
-    user: UserId,
+    pub(crate) account: Account,
     which: FactorName,
     /// What its owner calls it.
     name: String,
@@ -38,7 +38,7 @@ pub struct RemoveFactor {
 
 impl RemoveFactor {
     pub fn user(&self) -> UserId {
-        self.user
+        self.account.id()
     }
 
     pub fn which(&self) -> FactorName {
@@ -59,6 +59,18 @@ impl RemoveFactor {
     /// factor stays.
     pub fn demands(&self) -> &[Demand] {
         &self.demands
+    }
+}
+
+/// Name the key that is to be removed: what is decided before one's keys are looked through.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenRemoval {
+    pub account: Account,
+}
+
+impl Target for OpenRemoval {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::FactorRemove)
     }
 }
 
@@ -85,10 +97,10 @@ impl Identity {
         caller: &Caller,
         which: FactorName,
     ) -> Result<RemoveFactor, FactorError> {
-        let caller_facts = caller.user().ok_or(FactorError::UnknownUser)?;
+        let account = Account::of(caller).ok_or(FactorError::UnknownUser)?;
         let user = self
             .storage()
-            .user(caller_facts.id)
+            .user(account.id())
             .await?
             .ok_or(FactorError::UnknownUser)?;
         let keys = self.storage().keys_of(user.id).await?;
@@ -106,7 +118,7 @@ impl Identity {
         };
         let demands = self.demands_of(gate, attempt, caller).await?;
         Ok(RemoveFactor {
-            user: user.id,
+            account,
             which,
             name,
             word,
@@ -119,12 +131,12 @@ impl Identity {
     /// second factor stops nobody here: it is what the owner is asked for at the next login.
     pub async fn key_to_remove(
         &self,
-        user: UserId,
+        account: Account,
         key: KeyId,
     ) -> Result<RemoveFactor, FactorError> {
         let user = self
             .storage()
-            .user(user)
+            .user(account.id())
             .await?
             .ok_or(FactorError::UnknownUser)?;
         let keys = self.storage().keys_of(user.id).await?;
@@ -134,7 +146,7 @@ impl Identity {
             .ok_or(FactorError::UnknownKey)?;
         let is_last = keys.len() == 1 && user.totp_secret.is_none();
         Ok(RemoveFactor {
-            user: user.id,
+            account,
             which: FactorName::Key(key.id),
             name: key.name.clone(),
             word: words(key.kind),
@@ -182,7 +194,7 @@ impl Identity {
         permit: Permit<RemoveFactor>,
     ) -> Result<Option<StartedSession>, FactorError> {
         let RemoveFactor {
-            user,
+            account,
             which,
             name,
             word,
@@ -191,7 +203,7 @@ impl Identity {
         } = permit.target();
         let user = self
             .storage()
-            .user(*user)
+            .user(account.id())
             .await?
             .ok_or(FactorError::UnknownUser)?;
         let must_leave_factor = !demands.is_empty();

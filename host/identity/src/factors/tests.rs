@@ -34,7 +34,10 @@ use storage::users::UserRow;
 use super::keys::{EnrollKey, KeyKind, ProposeKey};
 use super::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes, KeyAnswer, KeyChallenge};
 use crate::limits::{Limit, Limits};
-use crate::{CreateUser, Identity, IdentityConfig, Secret, login, opaque};
+use crate::{
+    Account, AccountView, CreateUser, Identity, IdentityConfig, OwnSession, ReadAccount, Secret,
+    login, opaque,
+};
 use software_key::SoftwareKey;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -197,8 +200,13 @@ impl Fixture {
     async fn codes_of(&self, person: Person) -> Vec<Secret<String>> {
         self.identity
             .generate_recovery_codes(
-                self.permit(person, GenerateRecoveryCodes { user: person.user })
-                    .await,
+                self.permit(
+                    person,
+                    GenerateRecoveryCodes {
+                        account: Account::at_the_server(person.user),
+                    },
+                )
+                .await,
             )
             .await
             .unwrap()
@@ -206,7 +214,7 @@ impl Fixture {
 
     async fn confirm(&self, person: Person, code: &str) -> Result<(), FactorError> {
         let target = ConfirmRecoveryCodes {
-            user: person.user,
+            account: Account::at_the_server(person.user),
             code: code.to_owned(),
         };
         self.identity
@@ -238,6 +246,20 @@ impl Fixture {
         }
     }
 
+    /// What this person may see of their account.
+    async fn view(&self, person: Person) -> AccountView {
+        let account = Account::at_the_server(person.user);
+        let target = ReadAccount { account };
+        let permit = break_glass(&self.storage, &*self.clock, "operator", target)
+            .await
+            .unwrap();
+        AccountView::of(&permit)
+    }
+
+    async fn own_session(&self, person: Person) -> OwnSession {
+        OwnSession::of(&self.caller(person).await).unwrap()
+    }
+
     async fn permit<T: Target>(&self, person: Person, target: T) -> Permit<T> {
         self.gate
             .decide(&self.attempt(), &self.caller(person).await, target)
@@ -247,8 +269,7 @@ impl Fixture {
 
     async fn propose(&self, person: Person, kind: KeyKind) -> Result<KeyChallenge, FactorError> {
         let target = ProposeKey {
-            user: person.user,
-            session: person.session,
+            session: self.own_session(person).await,
             kind,
         };
         self.identity
@@ -268,8 +289,7 @@ impl Fixture {
             response,
         };
         let target = EnrollKey {
-            user: person.user,
-            session: person.session,
+            session: self.own_session(person).await,
             name: name.to_owned(),
             answer,
         };

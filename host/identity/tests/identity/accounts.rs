@@ -1,6 +1,6 @@
 use identity::{
-    AccountError, CreateUser, EnrollTotp, Identity, IdentityConfig, InvalidConfig, RemoveTotp,
-    Secret, SetPassword, TokenError,
+    Account, AccountError, CreateUser, EnrollTotp, Identity, IdentityConfig, InvalidConfig,
+    RemoveTotp, Secret, SetPassword, TokenError,
 };
 use model::UserId;
 use model::audit::{Actor, EventKind};
@@ -64,7 +64,7 @@ async fn what_operators_change_is_told_to_whose_it_is() {
         .set_password(
             fixture
                 .permit(SetPassword {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     password,
                 })
                 .await,
@@ -76,7 +76,7 @@ async fn what_operators_change_is_told_to_whose_it_is() {
         .enroll_totp(
             fixture
                 .permit(EnrollTotp {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     secret: None,
                     code: None,
                 })
@@ -86,7 +86,13 @@ async fn what_operators_change_is_told_to_whose_it_is() {
         .unwrap();
     fixture
         .identity
-        .remove_totp(fixture.permit(RemoveTotp { user: ana }).await)
+        .remove_totp(
+            fixture
+                .permit(RemoveTotp {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await
         .unwrap();
     let kinds = [
@@ -141,7 +147,7 @@ async fn a_new_password_replaces_the_old_one_and_unsuitable_ones_replace_nothing
     let ana = fixture.user("ana-with-a-name").await;
     let set = async |user, password: &str| {
         let target = SetPassword {
-            user,
+            account: Account::at_the_server(user),
             password: Secret::new(password.to_owned()),
         };
         fixture
@@ -188,7 +194,7 @@ async fn the_code_that_enrolled_an_app_cannot_be_used_again() {
     assert!(proposed.url.expose().starts_with("otpauth://totp/"));
     let enroll = async |code: &str| {
         let target = EnrollTotp {
-            user: ana,
+            account: Account::at_the_server(ana),
             secret: Some(proposed.secret.clone()),
             code: Some(code.to_owned()),
         };
@@ -230,7 +236,7 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
         .enroll_totp(
             fixture
                 .permit(EnrollTotp {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     secret: None,
                     code: None,
                 })
@@ -240,7 +246,13 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
     assert!(matches!(again, Err(AccountError::TotpEnrolled)));
     fixture
         .identity
-        .remove_totp(fixture.permit(RemoveTotp { user: ana }).await)
+        .remove_totp(
+            fixture
+                .permit(RemoveTotp {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await
         .unwrap();
     assert!(matches!(
@@ -252,7 +264,13 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
     ));
     let again = fixture
         .identity
-        .remove_totp(fixture.permit(RemoveTotp { user: ana }).await)
+        .remove_totp(
+            fixture
+                .permit(RemoveTotp {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await;
     assert!(matches!(again, Err(AccountError::TotpNotEnrolled)));
     assert_ne!(fixture.enroll(ana).await, first);

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use gate::RefusalKind;
 use identity::limits::Limit;
 use identity::{
-    CreateUser, ForgetDevice, Limits, ListDevices, ListedDevice, LoginStep, NotProven, Secret,
-    SetPassword,
+    Account, CreateUser, ForgetDevice, Limits, ListDevices, ListedDevice, LoginStep, NotProven,
+    Secret, SetPassword,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -45,7 +45,13 @@ impl Fixture {
 
     async fn known_devices(&self, user: UserId) -> Vec<ListedDevice> {
         self.identity
-            .list_devices(self.permit(ListDevices { user }).await, None)
+            .list_devices(
+                self.permit(ListDevices {
+                    account: Account::at_the_server(user),
+                })
+                .await,
+                None,
+            )
             .await
             .unwrap()
     }
@@ -418,7 +424,7 @@ async fn who_cannot_be_asked_by_mail_and_who_has_no_factor_is_not_asked() {
         .set_password(
             fixture
                 .permit(SetPassword {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     password: Secret::new(PASSWORD.to_owned()),
                 })
                 .await,
@@ -510,7 +516,11 @@ async fn a_known_device_is_listed_with_its_last_use_and_forgotten_by_its_owner_a
     let listed = fixture
         .identity
         .list_devices(
-            fixture.permit(ListDevices { user: ana }).await,
+            fixture
+                .permit(ListDevices {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
             Some(cookie.expose()),
         )
         .await
@@ -535,7 +545,11 @@ async fn a_known_device_is_listed_with_its_last_use_and_forgotten_by_its_owner_a
     let forget = async |user, mark: &str| {
         fixture
             .identity
-            .forget_device(fixture.permit(ForgetDevice::new(user, mark).unwrap()).await)
+            .forget_device(
+                fixture
+                    .permit(ForgetDevice::new(Account::at_the_server(user), mark).unwrap())
+                    .await,
+            )
             .await
             .unwrap()
     };
@@ -569,7 +583,10 @@ async fn a_known_device_is_listed_with_its_last_use_and_forgotten_by_its_owner_a
         (Some(ana), Some("laptop"))
     );
     for mark in ["", "x", "00", device.expose()] {
-        assert!(ForgetDevice::new(ana, mark).is_none(), "{mark}");
+        assert!(
+            ForgetDevice::new(Account::at_the_server(ana), mark).is_none(),
+            "{mark}"
+        );
     }
 }
 
@@ -620,7 +637,9 @@ async fn a_machine_is_called_by_one_plain_word_or_by_none() {
                 .identity
                 .forget_device(
                     fixture
-                        .permit(ForgetDevice::new(ana, &device.mark).unwrap())
+                        .permit(
+                            ForgetDevice::new(Account::at_the_server(ana), &device.mark).unwrap()
+                        )
                         .await
                 )
                 .await

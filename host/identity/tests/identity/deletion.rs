@@ -1,4 +1,4 @@
-use identity::{AccountError, DeleteAccount, NewTokenScope};
+use identity::{Account, AccountError, DeleteAccount, NewTokenScope};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{ProjectId, ProjectName, Role, UserId};
@@ -27,8 +27,14 @@ impl Fixture {
     async fn delete(&self, user: UserId) -> Result<(), AccountError> {
         self.identity
             .delete_account(
-                self.permit_person(user, DeleteAccount { user, reason: None })
-                    .await,
+                self.permit_person(
+                    user,
+                    DeleteAccount {
+                        account: Account::at_the_server(user),
+                        reason: None,
+                    },
+                )
+                .await,
             )
             .await
     }
@@ -122,7 +128,14 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     fixture.project("shared", &[ana, ben]).await;
     fixture.project("apple.tree", &[ana]).await;
     let alone = ["apple-tree".to_owned(), "zebra".to_owned()];
-    assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap(), alone);
+    assert_eq!(
+        fixture
+            .identity
+            .sole_owner_of(fixture.view(ana).await)
+            .await
+            .unwrap(),
+        alone
+    );
     let Err(AccountError::SoleOwner(projects)) = fixture.delete(ana).await else {
         panic!("deleted")
     };
@@ -133,14 +146,22 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     );
     assert!(fixture.mails().await.is_empty());
     fixture.delete(ben).await.unwrap();
-    assert_eq!(fixture.identity.sole_owner_of(ana).await.unwrap().len(), 3);
+    assert_eq!(
+        fixture
+            .identity
+            .sole_owner_of(fixture.view(ana).await)
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     assert!(matches!(
         fixture
             .identity
             .delete_account(
                 fixture
                     .permit(DeleteAccount {
-                        user: ben,
+                        account: Account::at_the_server(ben),
                         reason: None
                     })
                     .await

@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{DeviceInWords, LoginStep, MailAgain, Secret, SetPassword};
+use identity::{Account, DeviceInWords, LoginStep, MailAgain, Secret, SetPassword};
 use model::DeviceKind;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -247,7 +247,7 @@ async fn who_waits_for_a_mail_gets_few_and_none_after_a_new_password() {
     assert_eq!(mails, 4, "in an hour");
     fixture.clock.advance_seconds(7_200);
     let target = SetPassword {
-        user: ana,
+        account: Account::at_the_server(ana),
         password: Secret::new("another quiet lantern".to_owned()),
     };
     fixture
@@ -441,7 +441,9 @@ async fn a_browser_that_logged_in_before_there_was_a_second_factor_is_known() {
 async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let generate = identity::factors::GenerateRecoveryCodes { user: ana };
+    let generate = identity::factors::GenerateRecoveryCodes {
+        account: Account::at_the_server(ana),
+    };
     let codes = fixture
         .identity
         .generate_recovery_codes(fixture.permit(generate).await)
@@ -522,7 +524,9 @@ async fn who_knows_only_the_password_has_nobody_asked_about_a_browser() {
     };
     let fixture = Fixture::with(limits).await;
     let ana = fixture.user("ana").await;
-    let generate = identity::factors::GenerateRecoveryCodes { user: ana };
+    let generate = identity::factors::GenerateRecoveryCodes {
+        account: Account::at_the_server(ana),
+    };
     let codes = fixture
         .identity
         .generate_recovery_codes(fixture.permit(generate).await)
@@ -573,7 +577,7 @@ async fn who_has_no_verified_address_is_not_asked_by_mail() {
         .await
         .unwrap();
     let target = identity::SetPassword {
-        user: ana,
+        account: Account::at_the_server(ana),
         password: Secret::new(PASSWORD.to_owned()),
     };
     fixture
@@ -722,7 +726,7 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
     let link = link_in(&fixture.mail().await, "/login/device");
     let address = "ana@example.net".to_owned();
     let add = identity::AddEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: address.clone(),
     };
     fixture
@@ -735,7 +739,7 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
         .verify_email(
             fixture
                 .permit(identity::VerifyEmail {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     address: address.clone(),
                 })
                 .await,
@@ -746,7 +750,10 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
         .identity
         .promote_email(
             fixture
-                .permit(identity::PromoteEmail { user: ana, address })
+                .permit(identity::PromoteEmail {
+                    account: Account::at_the_server(ana),
+                    address,
+                })
                 .await,
         )
         .await
@@ -760,7 +767,9 @@ async fn a_login_uses_up_one_recovery_code() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let device = fixture.logged_in("ana").await.device.unwrap();
-    let generate = identity::factors::GenerateRecoveryCodes { user: ana };
+    let generate = identity::factors::GenerateRecoveryCodes {
+        account: Account::at_the_server(ana),
+    };
     let codes = fixture
         .identity
         .generate_recovery_codes(fixture.permit(generate).await)

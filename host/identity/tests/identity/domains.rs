@@ -1,8 +1,8 @@
 //! Email addresses whose domains are written in several ways.
 
 use identity::{
-    AddEmail, FieldError, PromoteEmail, RegisterForm, RegisterProblem, RemoveEmail, Secret,
-    convert_addresses,
+    Account, AddEmail, FieldError, PromoteEmail, RegisterForm, RegisterProblem, RemoveEmail,
+    Secret, convert_addresses,
 };
 use model::audit::EventKind;
 use model::mail::MailKind;
@@ -121,7 +121,7 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
             "{written}"
         );
         let target = AddEmail {
-            user: ben,
+            account: Account::at_the_server(ben),
             address: written.to_owned(),
         };
         assert!(
@@ -137,7 +137,7 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
     }
     // Her own, too, is taken off in any way.
     let target = AddEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: "second@EX\u{c4}MPLE.org".to_owned(),
     };
     fixture
@@ -146,7 +146,7 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
         .await
         .unwrap();
     let target = RemoveEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: "second@ex\u{e4}mple.org".to_owned(),
     };
     fixture
@@ -230,7 +230,7 @@ async fn addresses_of_before_are_converted_and_their_people_notice_nothing() {
             .unwrap_or_else(|_| panic!("{written}"));
     }
     let remove = RemoveEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: "ben@\u{e4}".to_owned(),
     };
     fixture
@@ -355,7 +355,7 @@ async fn a_link_of_before_verifies_the_address_in_its_one_form() {
         .unwrap();
     assert_eq!(confirmed.as_deref(), Some(A_LABEL));
     let promote = PromoteEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: U_LABEL.to_owned(),
     };
     assert!(

@@ -1,6 +1,6 @@
 use identity::{
-    AccountError, AddEmail, PasswordProblem, PromoteEmail, RemoveEmail, Secret, SendVerification,
-    VerifyEmail,
+    Account, AccountError, AddEmail, PasswordProblem, PromoteEmail, RemoveEmail, Secret,
+    SendVerification, VerifyEmail,
 };
 use model::UserId;
 use model::audit::EventKind;
@@ -32,7 +32,7 @@ impl Fixture {
                 self.permit_person(
                     user,
                     AddEmail {
-                        user,
+                        account: Account::at_the_server(user),
                         address: address.to_owned(),
                     },
                 )
@@ -49,7 +49,11 @@ impl Fixture {
     }
 
     async fn addresses(&self, user: UserId) -> Vec<(String, bool, bool)> {
-        let rows = self.identity.emails_of(user).await.unwrap();
+        let rows = self
+            .identity
+            .emails_of(self.view(user).await)
+            .await
+            .unwrap();
         rows.into_iter()
             .map(|row| (row.address, row.primary, row.verified_at.is_some()))
             .collect()
@@ -169,7 +173,7 @@ async fn an_account_has_few_addresses_and_asks_for_few_mails() {
     let ana = fixture.user("ana").await;
     for number in 1..10 {
         let target = AddEmail {
-            user: ana,
+            account: Account::at_the_server(ana),
             address: format!("ana{number}@example.org"),
         };
         fixture
@@ -183,7 +187,7 @@ async fn an_account_has_few_addresses_and_asks_for_few_mails() {
         Err(AccountError::TooManyEmails)
     ));
     let target = AddEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     assert!(matches!(
@@ -225,7 +229,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
     let target = AddEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     fixture
@@ -234,7 +238,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
         .await
         .unwrap();
     let verify = VerifyEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     let asked = fixture
@@ -244,7 +248,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     assert!(matches!(asked, Err(AccountError::VerifiedByLink)));
     assert!(fixture.mails().await.is_empty());
     let send = SendVerification {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     fixture
@@ -267,7 +271,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
         "it is verified"
     );
     let foreign = SendVerification {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: "ben@example.org".to_owned(),
     };
     fixture.user("ben").await;
@@ -290,7 +294,7 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     fixture.mails().await;
     let reset = fixture.reset_link("ana").await;
     let promote = PromoteEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     assert!(
@@ -324,7 +328,7 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     assert!(matches!(asked, Err(PasswordProblem::UnknownLink)));
 
     let remove = RemoveEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: "ana@example.org".to_owned(),
     };
     fixture
@@ -337,7 +341,7 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
         [NEW, "ana@example.org"].map(|address| (address.to_owned(), MailKind::EmailRemoved))
     );
     let remove = RemoveEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     assert!(matches!(
@@ -360,7 +364,7 @@ async fn no_link_brings_back_an_address_that_was_removed() {
     let [first, second] = [link_in(&mails[0], PAGE), link_in(&mails[1], PAGE)];
     fixture.confirm_address(&first).await.unwrap();
     let remove = RemoveEmail {
-        user: ana,
+        account: Account::at_the_server(ana),
         address: NEW.to_owned(),
     };
     fixture
@@ -404,7 +408,7 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
         .delete_account(
             fixture
                 .permit(identity::DeleteAccount {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     reason: None,
                 })
                 .await,
@@ -421,7 +425,7 @@ async fn nobody_changes_the_addresses_of_another() {
     let (ana, ben) = (fixture.user("ana").await, fixture.user("ben").await);
     for address in ["second@example.org", "third@example.org"] {
         let target = AddEmail {
-            user: ben,
+            account: Account::at_the_server(ben),
             address: address.to_owned(),
         };
         fixture
@@ -431,7 +435,7 @@ async fn nobody_changes_the_addresses_of_another() {
             .unwrap();
     }
     let verify = VerifyEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: "second@example.org".to_owned(),
     };
     fixture
@@ -442,19 +446,19 @@ async fn nobody_changes_the_addresses_of_another() {
     let before = fixture.addresses(ben).await;
     let address = |address: &str| address.to_owned();
     let add = AddEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: address(NEW),
     };
     let send = SendVerification {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: address("third@example.org"),
     };
     let promote = PromoteEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: address("second@example.org"),
     };
     let remove = RemoveEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: address("second@example.org"),
     };
     let answers = [
@@ -482,7 +486,7 @@ async fn nobody_changes_the_addresses_of_another() {
                     .permit_person(
                         ana,
                         identity::DeleteAccount {
-                            user: ben,
+                            account: Account::at_the_server(ben),
                             reason: None,
                         },
                     )

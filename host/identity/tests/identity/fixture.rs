@@ -10,8 +10,9 @@ use gate::{
 };
 use identity::limits::Limit;
 use identity::{
-    CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep, NewTokenScope, NotProven,
-    PasswordHashing, PersonalProof, Presented, Secret, SetPassword, StartedSession, UnspentCode,
+    Account, AccountView, CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep,
+    NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, ReadAccount, Secret,
+    SetPassword, StartedSession, UnspentCode,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
@@ -198,7 +199,7 @@ impl Fixture {
             .await
             .unwrap();
         let target = SetPassword {
-            user,
+            account: Account::at_the_server(user),
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
@@ -211,7 +212,7 @@ impl Fixture {
     /// Enrolls TOTP and returns the secret. The mails until then are forgotten.
     pub(crate) async fn enroll(&self, user: UserId) -> Secret<String> {
         let target = EnrollTotp {
-            user,
+            account: Account::at_the_server(user),
             secret: None,
             code: None,
         };
@@ -229,11 +230,23 @@ impl Fixture {
         secret
     }
 
+    /// The account with this name; where there is none, one that there never was.
+    pub(crate) async fn account(&self, name: &str) -> Account {
+        let user = self.storage.user_by_name(&user_name(name)).await.unwrap();
+        Account::at_the_server(user.map_or_else(UserId::new, |user| user.id))
+    }
+
+    /// What this user may see of their account.
+    pub(crate) async fn view(&self, user: UserId) -> AccountView {
+        let account = Account::at_the_server(user);
+        AccountView::of(&self.permit(ReadAccount { account }).await)
+    }
+
     pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {
         let target = self
             .identity
             .token_to_create(
-                &user_name(user),
+                self.account(user).await,
                 &format!("token {}", model::TokenId::new()),
                 scope,
                 None,

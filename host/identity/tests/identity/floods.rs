@@ -1,6 +1,6 @@
 //! How many mails an account can be made to send.
 
-use identity::{AddEmail, NewTokenScope, PromoteEmail, RemoveEmail, VerifyEmail};
+use identity::{Account, AddEmail, NewTokenScope, PromoteEmail, RemoveEmail, VerifyEmail};
 use model::Clock as _;
 use model::mail::{MailField, MailKind};
 use storage::mail_rates::{AT_ONCE, GATHERING_MS};
@@ -20,7 +20,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
             .add_email(
                 fixture
                     .permit(AddEmail {
-                        user: ana,
+                        account: Account::at_the_server(ana),
                         address: address.clone(),
                     })
                     .await,
@@ -32,7 +32,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
             .verify_email(
                 fixture
                     .permit(VerifyEmail {
-                        user: ana,
+                        account: Account::at_the_server(ana),
                         address: address.clone(),
                     })
                     .await,
@@ -58,7 +58,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
         .promote_email(
             fixture
                 .permit(PromoteEmail {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     address: thief.clone(),
                 })
                 .await,
@@ -76,7 +76,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
         .remove_email(
             fixture
                 .permit(RemoveEmail {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     address: "ana@example.org".to_owned(),
                 })
                 .await,

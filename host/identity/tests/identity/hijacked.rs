@@ -1,6 +1,6 @@
 //! Somebody had a session for a while, and made an address of theirs the primary one.
 
-use identity::{PromoteEmail, RemoveEmail, Secret, SecureAccount};
+use identity::{Account, PromoteEmail, RemoveEmail, Secret, SecureAccount};
 use model::UserId;
 use model::mail::{MailField, MailKind};
 
@@ -16,7 +16,7 @@ impl Fixture {
     /// Adds an address, verifies it and makes it the primary one, with a session alone.
     async fn take_over(&self, user: UserId, address: &str) {
         let add = identity::AddEmail {
-            user,
+            account: Account::at_the_server(user),
             address: address.to_owned(),
         };
         self.identity
@@ -34,7 +34,7 @@ impl Fixture {
 
     async fn promote(&self, user: UserId, address: &str) {
         let promote = PromoteEmail {
-            user,
+            account: Account::at_the_server(user),
             address: address.to_owned(),
         };
         assert!(
@@ -48,7 +48,7 @@ impl Fixture {
 
     async fn take_away(&self, user: UserId, address: &str) {
         let remove = RemoveEmail {
-            user,
+            account: Account::at_the_server(user),
             address: address.to_owned(),
         };
         self.identity
@@ -63,10 +63,22 @@ impl Fixture {
         &self,
         user: UserId,
     ) -> (Option<String>, Vec<(String, MailKind)>, Option<String>) {
-        let announced = self.identity.secured_through(user).await.unwrap();
+        let announced = self
+            .identity
+            .secured_through(self.view(user).await)
+            .await
+            .unwrap();
         let said = self
             .identity
-            .secure_account(self.permit_person(user, SecureAccount { user }).await)
+            .secure_account(
+                self.permit_person(
+                    user,
+                    SecureAccount {
+                        account: Account::at_the_server(user),
+                    },
+                )
+                .await,
+            )
             .await
             .unwrap();
         assert_eq!(said, announced);
@@ -88,7 +100,12 @@ impl Fixture {
     }
 
     async fn primary(&self, user: UserId) -> (String, bool) {
-        let primary = self.identity.emails_of(user).await.unwrap().remove(0);
+        let primary = self
+            .identity
+            .emails_of(self.view(user).await)
+            .await
+            .unwrap()
+            .remove(0);
         assert!(primary.primary);
         (primary.address, primary.verified_at.is_some())
     }
@@ -171,7 +188,7 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
         assert_eq!(
             fixture
                 .identity
-                .secured_through(ana)
+                .secured_through(fixture.view(ana).await)
                 .await
                 .unwrap()
                 .as_deref(),
@@ -245,7 +262,7 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
         .add_email(
             fixture
                 .permit(identity::AddEmail {
-                    user: ben,
+                    account: Account::at_the_server(ben),
                     address: address(),
                 })
                 .await,
@@ -257,7 +274,7 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
         .verify_email(
             fixture
                 .permit(identity::VerifyEmail {
-                    user: ben,
+                    account: Account::at_the_server(ben),
                     address: address(),
                 })
                 .await,
@@ -269,7 +286,7 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
         .promote_email(
             fixture
                 .permit(PromoteEmail {
-                    user: ben,
+                    account: Account::at_the_server(ben),
                     address: address(),
                 })
                 .await,
@@ -291,7 +308,7 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
     fixture.take_away(ana, OWNER).await;
     let (_, _, link) = fixture.not_me(ana).await;
     let add = identity::AddEmail {
-        user: ben,
+        account: Account::at_the_server(ben),
         address: OWNER.to_owned(),
     };
     fixture
@@ -304,7 +321,7 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
         .verify_email(
             fixture
                 .permit(identity::VerifyEmail {
-                    user: ben,
+                    account: Account::at_the_server(ben),
                     address: OWNER.to_owned(),
                 })
                 .await,
@@ -313,5 +330,13 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
         .unwrap();
     fixture.give_back(&link.unwrap()).await;
     assert_eq!(fixture.primary(ana).await.0, THIEF);
-    assert_eq!(fixture.identity.emails_of(ben).await.unwrap().len(), 2);
+    assert_eq!(
+        fixture
+            .identity
+            .emails_of(fixture.view(ben).await)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }

@@ -1,5 +1,6 @@
 use identity::{
-    EndSessions, History, HistoryEntry, ListTokens, NewTokenScope, Presented, ReadHistory, Secret,
+    Account, EndSessions, History, HistoryEntry, ListTokens, NewTokenScope, Presented, ReadHistory,
+    Secret,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Action, DecisionId, UserId};
@@ -10,7 +11,14 @@ use crate::fixture::{Fixture, PASSWORD, pending};
 impl Fixture {
     async fn history(&self, user: UserId, before: Option<i64>, limit: u32) -> History {
         self.identity
-            .history(self.permit(ReadHistory { user }).await, before, limit)
+            .history(
+                self.permit(ReadHistory {
+                    account: Account::at_the_server(user),
+                })
+                .await,
+                before,
+                limit,
+            )
             .await
             .unwrap()
     }
@@ -18,7 +26,14 @@ impl Fixture {
     /// Every event, told one by one.
     async fn told_events(&self, user: UserId) -> Vec<HistoryEntry> {
         self.identity
-            .history_events(self.permit(ReadHistory { user }).await, None, 500)
+            .history_events(
+                self.permit(ReadHistory {
+                    account: Account::at_the_server(user),
+                })
+                .await,
+                None,
+                500,
+            )
             .await
             .unwrap()
             .entries
@@ -125,7 +140,9 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
         )
         .await
         .unwrap();
-    let target = identity::ListTokens { user: ana };
+    let target = identity::ListTokens {
+        account: Account::at_the_server(ana),
+    };
     fixture
         .gate
         .decide(&fixture.attempt(), &caller, target)
@@ -185,7 +202,7 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
         .end_sessions(
             fixture
                 .permit(EndSessions {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     except: None,
                 })
                 .await,
@@ -283,7 +300,13 @@ async fn a_token_where_it_should_not_be_is_told_once_and_as_what_it_is() {
         .unwrap();
     fixture
         .gate
-        .decide(&attempt, &caller, ListTokens { user: ana })
+        .decide(
+            &attempt,
+            &caller,
+            ListTokens {
+                account: Account::at_the_server(ana),
+            },
+        )
         .await
         .unwrap_err();
 

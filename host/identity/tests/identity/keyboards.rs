@@ -4,7 +4,8 @@ use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
 use identity::{
-    BreachConfig, BreachOutcome, LoginStep, RegisterForm, Secret, SetPassword, UnsuitablePassword,
+    Account, BreachConfig, BreachOutcome, LoginStep, RegisterForm, Secret, SetPassword,
+    UnsuitablePassword,
 };
 use model::audit::EventKind;
 use model::{Action, UserId};
@@ -64,7 +65,7 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
         .set_password(
             fixture
                 .permit(SetPassword {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     password: secret(DECOMPOSED),
                 })
                 .await,
@@ -195,7 +196,7 @@ async fn what_nobody_could_set_today_lets_in_whoever_set_it_before() {
         .set_password(
             fixture
                 .permit(SetPassword {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     password: secret(odd),
                 })
                 .await,
@@ -222,7 +223,7 @@ async fn emojis_are_as_good_a_password_as_words() {
         .set_password(
             fixture
                 .permit(SetPassword {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     password: secret(emojis),
                 })
                 .await,

@@ -5,7 +5,7 @@ use identity::factors::{
     ConfirmRecoveryCodes, EnrollKey, GenerateRecoveryCodes, KeyAnswer, KeyChallenge, KeyKind,
     ProposeKey,
 };
-use identity::{LoginStep, PendingLogin, StartedSession};
+use identity::{Account, LoginStep, PendingLogin, StartedSession};
 use model::{Caller, Factor, FactorUse, UserId};
 
 use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name};
@@ -20,28 +20,27 @@ impl Fixture {
         let session = self.logged_in(name).await.session;
         let codes = self
             .identity
-            .generate_recovery_codes(self.permit(GenerateRecoveryCodes { user }).await)
+            .generate_recovery_codes(
+                self.permit(GenerateRecoveryCodes {
+                    account: Account::at_the_server(user),
+                })
+                .await,
+            )
             .await
             .unwrap();
         let confirm = ConfirmRecoveryCodes {
-            user,
+            account: Account::at_the_server(user),
             code: codes[0].expose().clone(),
         };
         self.identity
             .confirm_recovery_codes(self.permit(confirm).await)
             .await
             .unwrap();
+        let session = self.own_session(user, session).await;
         let mut key = SoftwareKey::at(ORIGIN);
         let asked = self
             .identity
-            .propose_key(
-                self.permit(ProposeKey {
-                    user,
-                    session,
-                    kind,
-                })
-                .await,
-            )
+            .propose_key(self.permit(ProposeKey { session, kind }).await)
             .await
             .unwrap();
         let answer = KeyAnswer {
@@ -49,7 +48,6 @@ impl Fixture {
             response: key.make(&asked.options),
         };
         let enroll = EnrollKey {
-            user,
             session,
             name: "blue".into(),
             answer,
@@ -439,7 +437,13 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     started(fixture.log_in_with_passkey(&mut passkey).await.unwrap());
     fixture
         .identity
-        .secure_account(fixture.permit(identity::SecureAccount { user: ana }).await)
+        .secure_account(
+            fixture
+                .permit(identity::SecureAccount {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -453,7 +457,7 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     );
     // Once there is a new password, it stands beside that, and alone no more.
     let target = identity::SetPassword {
-        user: ana,
+        account: Account::at_the_server(ana),
         password: identity::Secret::new("battery staple".to_owned()),
     };
     fixture

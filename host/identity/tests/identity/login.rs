@@ -1,5 +1,5 @@
 use gate::{Reason, RefusalKind};
-use identity::{LoginStep, PendingLogin, Secret, SetPassword};
+use identity::{Account, LoginStep, PendingLogin, Secret, SetPassword};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{CredentialKind, Factor, FactorUse, PasswordState};
@@ -100,7 +100,7 @@ async fn a_verified_address_logs_in_like_the_name_and_an_unverified_one_does_not
         .await
         .unwrap();
     let target = SetPassword {
-        user: ben,
+        account: Account::at_the_server(ben),
         password: Secret::new(PASSWORD.to_owned()),
     };
     fixture

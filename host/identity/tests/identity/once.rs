@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use identity::{DeleteAccount, RecoverAccount, RegisterForm, Secret};
+use identity::{Account, DeleteAccount, RecoverAccount, RegisterForm, Secret};
 use model::audit::EventKind;
 use model::time::ManualClock;
 use model::{ProjectId, ProjectName, Role};
@@ -234,7 +234,14 @@ async fn one_owner_stays(servers: &Servers, round: usize) {
         async move {
             server
                 .identity
-                .delete_account(server.permit(DeleteAccount { user, reason: None }).await)
+                .delete_account(
+                    server
+                        .permit(DeleteAccount {
+                            account: Account::at_the_server(user),
+                            reason: None,
+                        })
+                        .await,
+                )
                 .await
                 .is_ok()
         }

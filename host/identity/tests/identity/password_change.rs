@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::RefusalKind;
-use identity::{BreachConfig, NewTokenScope, PasswordProblem, Secret};
+use identity::{BreachConfig, NewTokenScope, OwnSession, PasswordProblem, Secret};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{Action, Assurance, Caller, Clock, CredentialKind, Principal, SessionId, UserId};
@@ -29,6 +29,11 @@ impl Fixture {
             session: Some(session),
             assurance: Assurance::NONE,
         }
+    }
+
+    /// This session of the user, as one that asks.
+    pub(crate) async fn own_session(&self, user: UserId, session: SessionId) -> OwnSession {
+        OwnSession::of(&self.person_with(user, session).await).unwrap()
     }
 
     async fn change(

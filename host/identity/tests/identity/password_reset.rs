@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use gate::RefusalKind;
 use identity::limits::Limit;
 use identity::{
-    CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, Secret, SetPassword, VerifyEmail,
+    Account, CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, Secret, SetPassword,
+    VerifyEmail,
 };
 use model::UserId;
 use model::audit::EventKind;
@@ -169,7 +170,7 @@ async fn a_stranger_cannot_tell_whether_there_is_an_account() {
         .delete_account(
             fixture
                 .permit(identity::DeleteAccount {
-                    user: gone,
+                    account: Account::at_the_server(gone),
                     reason: None,
                 })
                 .await,
@@ -257,7 +258,7 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
     let ana = fixture.user("ana").await;
     let set = fixture.reset_link("ana").await;
     let target = SetPassword {
-        user: ana,
+        account: Account::at_the_server(ana),
         password: Secret::new(NEW.to_owned()),
     };
     fixture
@@ -506,7 +507,7 @@ async fn a_link_that_was_mailed_to_nobody_is_nobodys() {
     fixture.ask("carl").await.unwrap();
     assert!(fixture.mails().await.is_empty());
     let verify = VerifyEmail {
-        user: carl,
+        account: Account::at_the_server(carl),
         address: "carl@example.org".into(),
     };
     fixture

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use identity::{
-    DisableUser, LoginStep, NewTokenScope, Secret, SecureAccount, SetPassword, TokenError,
+    Account, DisableUser, LoginStep, NewTokenScope, Secret, SecureAccount, SetPassword, TokenError,
 };
 use model::time::ManualClock;
 use storage::Conflict;
 use tokio::sync::Barrier;
 
-use crate::fixture::{Fixture, NOW, PASSWORD, limits, user_name};
+use crate::fixture::{Fixture, NOW, PASSWORD, limits};
 use crate::postgres;
 
 /// What happens to the account while logins are under way.
@@ -24,7 +24,7 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
     match what {
         Change::Password => {
             let target = SetPassword {
-                user,
+                account: Account::at_the_server(user),
                 password: Secret::new("another horse entirely 7!".to_owned()),
             };
             server
@@ -36,7 +36,13 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
         Change::Secured => drop(
             server
                 .identity
-                .secure_account(server.permit(SecureAccount { user }).await)
+                .secure_account(
+                    server
+                        .permit(SecureAccount {
+                            account: Account::at_the_server(user),
+                        })
+                        .await,
+                )
                 .await
                 .unwrap(),
         ),
@@ -137,7 +143,7 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
                 let target = server
                     .identity
                     .token_to_create(
-                        &user_name(&name),
+                        server.account(&name).await,
                         &description,
                         NewTokenScope::Account,
                         None,
@@ -160,7 +166,7 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
         let late = servers[1]
             .identity
             .token_to_create(
-                &user_name(&name),
+                servers[1].account(&name).await,
                 "too late",
                 NewTokenScope::Account,
                 None,
@@ -175,7 +181,13 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
             .unwrap();
         let permit = servers[0]
             .gate
-            .decide(&servers[0].attempt(), &caller, SecureAccount { user })
+            .decide(
+                &servers[0].attempt(),
+                &caller,
+                SecureAccount {
+                    account: Account::at_the_server(user),
+                },
+            )
             .await
             .unwrap();
         start.wait().await;

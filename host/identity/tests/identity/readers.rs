@@ -2,11 +2,11 @@
 //! index and download nothing.
 
 use gate::{Refusal, RefusalKind, Target, TargetFacts};
-use identity::{InvalidAuthorization, NewTokenScope, Presented, RevokeToken, Secret};
+use identity::{Account, InvalidAuthorization, NewTokenScope, Presented, RevokeToken, Secret};
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, UserId};
 
-use crate::fixture::{Fixture, PASSWORD, limits, user_name};
+use crate::fixture::{Fixture, PASSWORD, limits};
 
 const OPEN: Action = Action::IndexRead;
 const CLOSED: Action = Action::FileDownload;
@@ -81,7 +81,13 @@ impl Fixture {
         let text = self.token(name, NewTokenScope::Account).await;
         let id = self.present_token(&text).await.unwrap().token_id().unwrap();
         self.identity
-            .revoke_token(self.permit(RevokeToken { user, token: id }).await)
+            .revoke_token(
+                self.permit(RevokeToken {
+                    account: Account::at_the_server(user),
+                    token: id,
+                })
+                .await,
+            )
             .await
             .unwrap();
         text
@@ -331,7 +337,7 @@ async fn a_history_says_in_words_what_came_with_a_read() {
     let target = fixture
         .identity
         .token_to_create(
-            &user_name("ana"),
+            fixture.account("ana").await,
             "laptop",
             NewTokenScope::Account,
             None,
@@ -354,7 +360,11 @@ async fn a_history_says_in_words_what_came_with_a_read() {
     let history = fixture
         .identity
         .history(
-            fixture.permit(identity::ReadHistory { user: ana }).await,
+            fixture
+                .permit(identity::ReadHistory {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
             None,
             2,
         )

@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{ConfirmProblem, FieldError, RegisterForm, RegisterProblem, Secret};
+use identity::{Account, ConfirmProblem, FieldError, RegisterForm, RegisterProblem, Secret};
 use model::audit::{Actor, EventKind};
 use model::mail::{MailField, MailKind};
 use storage::outbox::OutboxRow;
@@ -131,7 +131,7 @@ async fn a_stranger_cannot_tell_what_is_taken() {
         .delete_account(
             fixture
                 .permit(identity::DeleteAccount {
-                    user: deleted,
+                    account: Account::at_the_server(deleted),
                     reason: None,
                 })
                 .await,
@@ -211,7 +211,7 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
         .delete_account(
             fixture
                 .permit(identity::DeleteAccount {
-                    user: deleted,
+                    account: Account::at_the_server(deleted),
                     reason: None,
                 })
                 .await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gate::Refusal;
 use identity::factors::{ConfirmRecoveryCodes, ConfirmTotp, GenerateRecoveryCodes, ProposeTotp};
-use identity::{Identity, Limits, LoginStep, Secret, StartedSession};
+use identity::{Account, Identity, Limits, LoginStep, Secret, StartedSession};
 use model::Clock;
 use model::time::ManualClock;
 use proptest::prelude::*;
@@ -94,11 +94,17 @@ impl Person {
         let session = server.logged_in(&name).await;
         let codes = server
             .identity
-            .generate_recovery_codes(server.permit(GenerateRecoveryCodes { user }).await)
+            .generate_recovery_codes(
+                server
+                    .permit(GenerateRecoveryCodes {
+                        account: Account::at_the_server(user),
+                    })
+                    .await,
+            )
             .await
             .unwrap();
         let confirm = ConfirmRecoveryCodes {
-            user,
+            account: Account::at_the_server(user),
             code: codes[0].expose().clone(),
         };
         server
@@ -106,9 +112,9 @@ impl Person {
             .confirm_recovery_codes(server.permit(confirm).await)
             .await
             .unwrap();
+        let own_session = server.own_session(user, session.session).await;
         let propose = ProposeTotp {
-            user,
-            session: session.session,
+            session: own_session,
         };
         let proposed = server
             .identity
@@ -118,8 +124,7 @@ impl Person {
         let last = step_now(server) + offset;
         let code = code_at(&proposed.secret, last * 30);
         let confirm = ConfirmTotp {
-            user,
-            session: session.session,
+            session: own_session,
             ceremony: proposed.ceremony.expose().clone(),
             code,
         };

@@ -1,6 +1,7 @@
 use gate::RefusalKind;
 use identity::{
-    EndSession, EndSessions, ListSessions, Presented, Secret, SecureAccount, StartedSession,
+    Account, EndSession, EndSessions, ListSessions, Presented, Secret, SecureAccount,
+    StartedSession,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -54,7 +55,12 @@ impl Fixture {
     /// What a policy permits to the user's own session.
     async fn list(&self, user: UserId) -> Vec<identity::ListedSession> {
         self.identity
-            .list_sessions(self.permit(ListSessions { user }).await)
+            .list_sessions(
+                self.permit(ListSessions {
+                    account: Account::at_the_server(user),
+                })
+                .await,
+            )
             .await
             .unwrap()
     }
@@ -93,7 +99,7 @@ async fn a_session_that_ended_is_nobody_and_no_failure() {
         .end_session(
             fixture
                 .permit(EndSession {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     session: session.session,
                 })
                 .await,
@@ -183,7 +189,7 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
             .end_session(
                 fixture
                     .permit(EndSession {
-                        user,
+                        account: Account::at_the_server(user),
                         session: session.session,
                     })
                     .await,
@@ -200,7 +206,7 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     assert!(!end(ana, &first).await);
     assert!(!fixture.lives(&first).await && fixture.lives(&second).await);
     let others = EndSessions {
-        user: ana,
+        account: Account::at_the_server(ana),
         except: Some(second.session),
     };
     assert_eq!(
@@ -401,7 +407,13 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     fixture.mails().await;
     fixture
         .identity
-        .secure_account(fixture.permit(SecureAccount { user: ana }).await)
+        .secure_account(
+            fixture
+                .permit(SecureAccount {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await
         .unwrap();
 

@@ -1,6 +1,6 @@
 use identity::{
-    AccountError, AddEmail, DisableUser, EnableUser, NewTokenScope, PromoteEmail, RemoveEmail,
-    SetStaff, TokenError, VerifyEmail,
+    Account, AccountError, AddEmail, DisableUser, EnableUser, NewTokenScope, PromoteEmail,
+    RemoveEmail, SetStaff, TokenError, VerifyEmail,
 };
 use model::audit::EventKind;
 use model::{Action, UserId};
@@ -118,7 +118,13 @@ async fn a_right_password_of_a_disabled_user_counts_as_a_wrong_one_and_no_token_
     ));
     let made = fixture
         .identity
-        .token_to_create(&user_name("ana"), "ci", NewTokenScope::Account, None, None)
+        .token_to_create(
+            fixture.account("ana").await,
+            "ci",
+            NewTokenScope::Account,
+            None,
+            None,
+        )
         .await;
     assert!(matches!(made, Err(TokenError::UserDisabled)));
     let proven = fixture
@@ -209,7 +215,14 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
     let folded = || "new@EXAMPLE.org".to_owned();
     let add = async |user, address| {
         identity
-            .add_email(fixture.permit(AddEmail { user, address }).await)
+            .add_email(
+                fixture
+                    .permit(AddEmail {
+                        account: Account::at_the_server(user),
+                        address,
+                    })
+                    .await,
+            )
             .await
     };
     let verify = async |user| {
@@ -217,7 +230,7 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
             .verify_email(
                 fixture
                     .permit(VerifyEmail {
-                        user,
+                        account: Account::at_the_server(user),
                         address: folded(),
                     })
                     .await,
@@ -229,7 +242,7 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
             .promote_email(
                 fixture
                     .permit(PromoteEmail {
-                        user,
+                        account: Account::at_the_server(user),
                         address: folded(),
                     })
                     .await,
@@ -241,7 +254,7 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
             .remove_email(
                 fixture
                     .permit(RemoveEmail {
-                        user,
+                        account: Account::at_the_server(user),
                         address: address.to_owned(),
                     })
                     .await,

@@ -1,6 +1,6 @@
 use gate::RefusalKind;
 use identity::{
-    ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPassword, TokenError,
+    Account, ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPassword, TokenError,
 };
 use model::audit::EventKind;
 use model::caveat::CaveatSubject;
@@ -134,7 +134,7 @@ async fn every_token_that_is_not_accepted_is_refused_in_the_same_words() {
         .revoke_token(
             fixture
                 .permit(RevokeToken {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     token: id,
                 })
                 .await,
@@ -233,7 +233,7 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
     );
 
     let revoke = RevokeToken {
-        user: ana,
+        account: Account::at_the_server(ana),
         token: first.token_id().unwrap(),
     };
     fixture
@@ -276,7 +276,7 @@ async fn a_password_that_was_changed_meanwhile_is_not_accepted_again() {
         "no policy could permit a password there"
     );
     let target = SetPassword {
-        user: ana,
+        account: Account::at_the_server(ana),
         password: Secret::new("another horse".to_owned()),
     };
     fixture
@@ -422,10 +422,10 @@ async fn a_token_of_before_without_a_record_is_what_its_text_says_first() {
 async fn a_token_that_expires_is_valid_from_its_making_until_its_expiry() {
     let fixture = Fixture::new().await;
     fixture.user("ana").await;
-    let name = user_name("ana");
+    let account = fixture.account("ana").await;
     let create = |expires_at| {
         fixture.identity.token_to_create(
-            &name,
+            account,
             "one",
             NewTokenScope::Account,
             Some(expires_at),
@@ -495,7 +495,13 @@ async fn a_refused_attempt_does_not_make_a_token_look_used() {
         assert!(
             fixture
                 .gate
-                .decide(&fixture.attempt(), &caller, ListTokens { user: ana })
+                .decide(
+                    &fixture.attempt(),
+                    &caller,
+                    ListTokens {
+                        account: Account::at_the_server(ana)
+                    }
+                )
                 .await
                 .is_err()
         );
@@ -527,11 +533,11 @@ async fn invalid_tokens_are_limited_by_address_and_valid_ones_never() {
 async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let name = user_name("ana");
+    let account = fixture.account("ana").await;
     let create = async || {
         let target = fixture
             .identity
-            .token_to_create(&name, " ci ", NewTokenScope::Account, None, None)
+            .token_to_create(account, " ci ", NewTokenScope::Account, None, None)
             .await
             .unwrap();
         fixture
@@ -543,7 +549,13 @@ async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
     assert!(matches!(create().await, Err(TokenError::DescriptionTaken)));
     let listed = fixture
         .identity
-        .list_tokens(fixture.permit(ListTokens { user: ana }).await)
+        .list_tokens(
+            fixture
+                .permit(ListTokens {
+                    account: Account::at_the_server(ana),
+                })
+                .await,
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -559,7 +571,7 @@ async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
         .revoke_token(
             fixture
                 .permit(RevokeToken {
-                    user: ana,
+                    account: Account::at_the_server(ana),
                     token: first.id,
                 })
                 .await,
@@ -584,7 +596,14 @@ async fn nobody_revokes_a_token_of_somebody_else() {
     for (user, token) in [(ben, id), (ben, TokenId::new())] {
         let result = fixture
             .identity
-            .revoke_token(fixture.permit(RevokeToken { user, token }).await)
+            .revoke_token(
+                fixture
+                    .permit(RevokeToken {
+                        account: Account::at_the_server(user),
+                        token,
+                    })
+                    .await,
+            )
             .await;
         assert!(matches!(result, Err(TokenError::UnknownToken)));
     }
@@ -598,7 +617,7 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
     let ask = async |user: &str, description: &str, scope| {
         fixture
             .identity
-            .token_to_create(&user_name(user), description, scope, None, None)
+            .token_to_create(fixture.account(user).await, description, scope, None, None)
             .await
             .unwrap_err()
     };
@@ -639,7 +658,7 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
     let target = fixture
         .identity
         .token_to_create(
-            &user_name("ana"),
+            fixture.account("ana").await,
             "ci",
             projects(&long.iter().map(String::as_str).collect::<Vec<_>>()),
             None,
@@ -666,6 +685,7 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     fixture.user("ben").await;
     let secret = fixture.enroll(ana).await;
     let name = user_name("ana");
+    let account = fixture.account("ana").await;
     let made_with = async |token: &Secret<String>| {
         fixture
             .present_token(token.expose())
@@ -678,7 +698,7 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     let target = async |description: &str, proof| {
         fixture
             .identity
-            .token_to_create(&name, description, NewTokenScope::Account, None, proof)
+            .token_to_create(account, description, NewTokenScope::Account, None, proof)
             .await
     };
 
@@ -732,7 +752,7 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     let foreign = fixture
         .identity
         .token_to_create(
-            &user_name("ben"),
+            fixture.account("ben").await,
             "ci",
             NewTokenScope::Account,
             None,
@@ -766,7 +786,13 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     );
     let other = fixture
         .identity
-        .token_to_create(&user_name("ben"), "ci", NewTokenScope::Account, None, None)
+        .token_to_create(
+            fixture.account("ben").await,
+            "ci",
+            NewTokenScope::Account,
+            None,
+            None,
+        )
         .await
         .unwrap();
     let permit = fixture
@@ -790,7 +816,7 @@ async fn a_new_token_is_told_to_its_owner_and_the_mail_does_not_hold_it() {
     let target = fixture
         .identity
         .token_to_create(
-            &user_name("ana"),
+            fixture.account("ana").await,
             "laptop",
             projects(&["Some.Thing"]),
             None,
@@ -826,17 +852,35 @@ async fn nobody_sees_or_revokes_tokens_of_another() {
     fixture.token("ben", NewTokenScope::Account).await;
     let listed = fixture
         .identity
-        .list_tokens(fixture.permit_person(ben, ListTokens { user: ben }).await)
+        .list_tokens(
+            fixture
+                .permit_person(
+                    ben,
+                    ListTokens {
+                        account: Account::at_the_server(ben),
+                    },
+                )
+                .await,
+        )
         .await
         .unwrap();
     let foreign = fixture
         .identity
-        .list_tokens(fixture.permit_person(ana, ListTokens { user: ben }).await)
+        .list_tokens(
+            fixture
+                .permit_person(
+                    ana,
+                    ListTokens {
+                        account: Account::at_the_server(ben),
+                    },
+                )
+                .await,
+        )
         .await;
     assert!(matches!(foreign, Err(TokenError::UnknownUser)));
     for user in [ana, ben] {
         let target = RevokeToken {
-            user,
+            account: Account::at_the_server(user),
             token: listed[0].id,
         };
         assert!(matches!(

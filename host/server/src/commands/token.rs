@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use identity::{ListTokens, NewTokenScope, RevokeToken};
+use identity::{Account, ListTokens, NewTokenScope, RevokeToken};
 use model::{Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserName};
 use serde_json::json;
 
@@ -79,14 +79,16 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
                 NewTokenScope::Projects(projects.clone())
             };
             let expires_at = expires.map(|span| expiry(line.now(), span));
-            let user = line.user(&user).await?.name;
+            let user = line.user(&user).await?;
+            let account = Account::at_the_server(user.id);
+            let user = user.name;
             let proof = match &second_factor_code {
                 Some(code) => Some(line.identity.prove_second_factor(&user, code).await?),
                 None => None,
             };
             let target = line
                 .identity
-                .token_to_create(&user, &description, scope, expires_at, proof)
+                .token_to_create(account, &description, scope, expires_at, proof)
                 .await?;
             let created = line
                 .identity
@@ -122,7 +124,12 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let user = line.user(&user).await?;
             let tokens = line
                 .identity
-                .list_tokens(line.permit(ListTokens { user: user.id }).await?)
+                .list_tokens(
+                    line.permit(ListTokens {
+                        account: Account::at_the_server(user.id),
+                    })
+                    .await?,
+                )
                 .await?;
             if tokens.is_empty() {
                 let text = format!(
@@ -181,7 +188,7 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             line.identity
                 .revoke_token(
                     line.permit(RevokeToken {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         token: id,
                     })
                     .await?,

@@ -10,7 +10,7 @@ mod show;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use identity::{
-    BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret,
+    Account, BreachOutcome, CreateUser, DisableUser, EnableUser, EnrollTotp, RemoveTotp, Secret,
     SetPassword, SetStaff,
 };
 use model::{Factors, UserName};
@@ -241,7 +241,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             line.identity
                 .set_password(
                     line.permit(SetPassword {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         password,
                     })
                     .await?,
@@ -257,7 +257,12 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
         UserCommand::Totp(TotpCommand::Remove { name }) => {
             let user = line.user(&name).await?;
             line.identity
-                .remove_totp(line.permit(RemoveTotp { user: user.id }).await?)
+                .remove_totp(
+                    line.permit(RemoveTotp {
+                        account: Account::at_the_server(user.id),
+                    })
+                    .await?,
+                )
                 .await?;
             Ok(Answer::new(
                 format!("{} no longer has a one-time password app", user.name),
@@ -331,7 +336,13 @@ async fn create(
     if let Some(password) = password {
         let set = line
             .identity
-            .set_password(line.permit(SetPassword { user: id, password }).await?)
+            .set_password(
+                line.permit(SetPassword {
+                    account: Account::at_the_server(id),
+                    password,
+                })
+                .await?,
+            )
             .await;
         set.with_context(|| format!("user {name} is created, but has no password yet; use `portcullis user set-password {name}`"))?;
     }
@@ -446,7 +457,7 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
         None
     };
     let target = EnrollTotp {
-        user: user.id,
+        account: Account::at_the_server(user.id),
         secret: Some(proposed.secret.clone()),
         code,
     };

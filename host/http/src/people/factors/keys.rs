@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use identity::AccountView;
 use identity::factors::{
-    EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, ProposeKey, RenameKey,
+    EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, OpenRemoval, ProposeKey, RenameKey,
 };
 use model::{Action, KeyId};
 
-use super::super::{Look, challenge, form_layout, renewed, session};
+use super::super::{challenge, form_layout, own_session, renewed};
 use crate::exchange::{Exchange, json};
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -26,12 +27,10 @@ pages!(RenamePage<'_>);
 
 /// `POST /account/factors/keys/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide(ProposeKey {
-            user,
             session,
             kind: kind(&form),
         })
@@ -54,8 +53,7 @@ fn kind(form: &Form) -> KeyKind {
 
 /// `POST /account/factors/keys`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let (kind, name) = (form.text("kind"), form.text("name").trim());
     let answer = KeyAnswer {
@@ -66,7 +64,6 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(
             EnrollKey {
-                user,
                 session,
                 name: name.to_owned(),
                 answer,
@@ -74,9 +71,10 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
             &form,
         )
         .await?;
+    let view = AccountView::of(&permit);
     if unanswered {
         // Back from a step-up that came before the key was asked for.
-        return super::show_proven(&exchange, kind, name).await;
+        return super::show_proven(&exchange, view, kind, name).await;
     }
     match exchange.app.identity.enroll_key(permit).await {
         Ok((_, session)) => renewed(&exchange, session, "/account/factors/?notice=key-added"),
@@ -89,34 +87,32 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
             } else {
                 ""
             };
-            super::again(&exchange, error, field, kind, name).await
+            super::again(&exchange, view, error, field, kind, name).await
         }
     }
 }
 
 /// The key named in the path, as the caller's list has it.
-async fn listed(exchange: &Exchange) -> Result<(KeyId, String), Problem> {
-    let user = exchange.person()?.id;
+async fn listed(exchange: &Exchange, view: AccountView) -> Result<(KeyId, String), Problem> {
     let wanted: Option<KeyId> = exchange.parameters.get("key").parse().ok();
     let overview = exchange
         .app
         .identity
-        .factors_of(user)
+        .factors_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let known = overview.keys.into_iter().find(|key| Some(key.id) == wanted);
-    known
-        .map(|key| (key.id, key.name))
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such key."))
+    known.map(|key| (key.id, key.name)).ok_or_else(no_such_key)
+}
+
+fn no_such_key() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "You have no such key.")
 }
 
 /// `GET /account/factors/keys/{key}/rename`
 pub(crate) async fn rename_page(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
-    let (key, name) = listed(&exchange).await?;
+    let view = exchange.read_account().await?;
+    let (key, name) = listed(&exchange, view).await?;
     show_rename(&exchange, Errors::new(), key, &name)
 }
 
@@ -132,25 +128,26 @@ fn show_rename(exchange: &Exchange, errors: Errors, key: KeyId, name: &str) -> A
 
 /// `POST /account/factors/keys/{key}/rename`
 pub(crate) async fn rename(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountUpdate), &form)
-        .await?;
-    let (key, _) = listed(&exchange).await?;
+    let key: Option<KeyId> = exchange.parameters.get("key").parse().ok();
     let name = form.text("name").trim();
     let permit = exchange
         .decide_page(
             RenameKey {
-                user,
+                account,
                 key,
                 name: name.to_owned(),
             },
             &form,
         )
         .await?;
+    let Some(key) = key else {
+        return Err(no_such_key());
+    };
     match exchange.app.identity.rename_key(permit).await {
         Ok(()) => exchange.see_other("/account/factors/?notice=key-renamed"),
+        Err(FactorError::UnknownKey) => Err(no_such_key()),
         Err(error) => {
             let (status, text) = super::told(&exchange, error)?;
             status.of(show_rename(
@@ -165,22 +162,21 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
 
 /// `GET /account/factors/keys/{key}/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
-    let (key, name) = listed(&exchange).await?;
+    let view = exchange.read_account().await?;
+    let (key, name) = listed(&exchange, view).await?;
     super::removal(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
 }
 
 /// `POST /account/factors/keys/{key}/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::FactorRemove), &Form::none())
-        .await?;
-    let (key, name) = listed(&exchange).await?;
-    super::remove(&exchange, FactorName::Key(key), &what(&name), &path(key)).await
+    let Ok(key) = exchange.parameters.get("key").parse() else {
+        let account = exchange.account()?;
+        exchange
+            .refuse_page(OpenRemoval { account }, &Form::none())
+            .await?;
+        return Err(no_such_key());
+    };
+    super::remove(&exchange, FactorName::Key(key), what, &path(key)).await
 }
 
 fn what(name: &str) -> String {

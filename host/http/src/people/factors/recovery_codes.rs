@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use identity::AccountView;
 use identity::factors::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes};
-use model::Action;
 
-use super::super::{Look, form_layout, with_status};
+use super::super::{form_layout, with_status};
 use crate::exchange::Exchange;
-use crate::form::{Errors, Form};
+use crate::form::Errors;
 use crate::pages::layout::{Layout, pages};
 use crate::problem::Answer;
 
@@ -27,14 +27,11 @@ pages!(CodesPage<'_>);
 
 /// `GET /account/factors/recovery-codes`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    let view = exchange.read_account().await?;
     let recovery = exchange
         .app
         .identity
-        .factors_of(user)
+        .factors_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?
         .recovery;
@@ -70,11 +67,12 @@ fn show(exchange: &Exchange, errors: Errors, codes: Vec<&str>, confirmed: bool) 
 
 /// `POST /account/factors/recovery-codes`
 pub(crate) async fn generate(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
     let permit = exchange
-        .decide_page(GenerateRecoveryCodes { user }, &form)
+        .decide_page(GenerateRecoveryCodes { account }, &form)
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.generate_recovery_codes(permit).await {
         // In this answer and nowhere else.
         Ok(codes) => show(
@@ -83,16 +81,22 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
             codes.iter().map(|code| code.expose().as_str()).collect(),
             false,
         ),
-        Err(error) => super::again(&exchange, error, "", "", "").await,
+        Err(error) => super::again(&exchange, view, error, "", "", "").await,
     }
 }
 
 /// `POST /account/factors/recovery-codes/confirm`
 pub(crate) async fn confirm(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
+    let account = exchange.account()?;
     let form = exchange.form().await?;
-    let _ = exchange
-        .decide_page(Look(Action::RecoveryCodesGenerate), &form)
+    let permit = exchange
+        .decide_page(
+            ConfirmRecoveryCodes {
+                account,
+                code: form.text("code").to_owned(),
+            },
+            &form,
+        )
         .await?;
     if form.text("code").is_empty() {
         // Also who comes back from a step-up: codes are not kept for them.
@@ -106,15 +110,6 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             ),
         );
     }
-    let permit = exchange
-        .decide_page(
-            ConfirmRecoveryCodes {
-                user,
-                code: form.text("code").to_owned(),
-            },
-            &form,
-        )
-        .await?;
     match exchange.app.identity.confirm_recovery_codes(permit).await {
         Ok(()) => exchange.see_other("/account/factors/?notice=codes-confirmed"),
         Err(error) => {

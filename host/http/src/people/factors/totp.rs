@@ -1,10 +1,11 @@
 //! A one-time password app.
 
 use askama::Template;
+use identity::AccountView;
 use identity::factors::{ConfirmTotp, FactorError, FactorName, ProposeTotp, ProposedTotp};
 use model::Action;
 
-use super::super::{Look, form_layout, qr_code, renewed, session};
+use super::super::{form_layout, own_session, qr_code, renewed};
 use crate::exchange::Exchange;
 use crate::form::{Errors, Form};
 use crate::pages::layout::{Layout, pages};
@@ -27,14 +28,14 @@ pages!(TotpPage<'_>);
 
 /// `GET /account/factors/totp`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let permit = exchange
-        .decide_page(ProposeTotp { user, session }, &Form::none())
+        .decide_page(ProposeTotp { session }, &Form::none())
         .await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.propose_totp_for(permit).await {
         Ok(proposed) => show(&exchange, Errors::new(), &proposed),
-        Err(error) => super::again(&exchange, error, "", "", "").await,
+        Err(error) => super::again(&exchange, view, error, "", "", "").await,
     }
 }
 
@@ -65,20 +66,19 @@ fn in_groups(secret: &str) -> String {
 
 /// `POST /account/factors/totp`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let user = exchange.person()?.id;
-    let session = session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, Action::FactorEnroll).await?;
     let form = exchange.form().await?;
     let (ceremony, code) = (
         form.text("ceremony").to_owned(),
         form.text("code").to_owned(),
     );
     let target = ConfirmTotp {
-        user,
         session,
         ceremony: ceremony.clone(),
         code,
     };
     let permit = exchange.decide_page(target, &form).await?;
+    let view = AccountView::of(&permit);
     match exchange.app.identity.confirm_totp(permit).await {
         Ok(session) => renewed(&exchange, session, "/account/factors/?notice=factor-added"),
         Err(error @ (FactorError::WrongCode | FactorError::Limited { .. })) => {
@@ -86,32 +86,29 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
             match exchange
                 .app
                 .identity
-                .proposed_totp(user, session, &ceremony)
+                .proposed_totp(session, &ceremony)
                 .await
             {
                 Ok(proposed) => {
                     status.of(show(&exchange, Errors::of_field("code", text), &proposed))
                 }
-                Err(error) => super::again(&exchange, error, "", "", "").await,
+                Err(error) => super::again(&exchange, view, error, "", "", "").await,
             }
         }
-        Err(error) => super::again(&exchange, error, "", "", "").await,
+        Err(error) => super::again(&exchange, view, error, "", "", "").await,
     }
 }
 
 /// `GET /account/factors/totp/remove`
 pub(crate) async fn removal(exchange: Exchange) -> Answer {
-    exchange.person()?;
-    let _ = exchange
-        .decide_page(Look(Action::AccountRead), &Form::none())
-        .await?;
+    exchange.read_account().await?;
     super::removal(&exchange, FactorName::Totp, WHAT, REMOVE).await
 }
 
 /// `POST /account/factors/totp/remove`
 pub(crate) async fn remove(exchange: Exchange) -> Answer {
     exchange.person()?;
-    super::remove(&exchange, FactorName::Totp, WHAT, REMOVE).await
+    super::remove(&exchange, FactorName::Totp, |_| WHAT.to_owned(), REMOVE).await
 }
 
 const WHAT: &str = "the one-time password app";

@@ -11,8 +11,7 @@ impl Fixture {
             .permit(
                 person,
                 ProposeTotp {
-                    user: person.user,
-                    session: person.session,
+                    session: self.own_session(person).await,
                 },
             )
             .await;
@@ -26,8 +25,7 @@ impl Fixture {
         code: &str,
     ) -> Result<(), FactorError> {
         let target = ConfirmTotp {
-            user: person.user,
-            session: person.session,
+            session: self.own_session(person).await,
             ceremony: ceremony.to_owned(),
             code: code.to_owned(),
         };
@@ -96,7 +94,12 @@ async fn an_app_is_enrolled_by_a_code_that_counts_for_nothing_else() {
             .unwrap()
     );
     assert_eq!(
-        fixture.identity.factors_of(ana.user).await.unwrap().totp,
+        fixture
+            .identity
+            .factors_of(fixture.view(ana).await)
+            .await
+            .unwrap()
+            .totp,
         Some(NOW)
     );
     assert_eq!(fixture.details(EventKind::TotpEnrolled).await.len(), 1);
@@ -138,7 +141,7 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     );
     let again = fixture
         .identity
-        .proposed_totp(ana.user, ana.session, ceremony)
+        .proposed_totp(fixture.own_session(ana).await, ceremony)
         .await
         .unwrap();
     assert_eq!(
@@ -152,7 +155,7 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     assert!(matches!(
         fixture
             .identity
-            .proposed_totp(ana.user, ana.session, ceremony)
+            .proposed_totp(fixture.own_session(ana).await, ceremony)
             .await,
         Err(FactorError::UnknownCeremony)
     ));
@@ -191,7 +194,7 @@ async fn a_secret_belongs_to_its_session_and_its_user_and_expires() {
         assert!(matches!(
             fixture
                 .identity
-                .proposed_totp(other.user, other.session, ceremony)
+                .proposed_totp(fixture.own_session(other).await, ceremony)
                 .await,
             Err(FactorError::UnknownCeremony)
         ));
@@ -350,7 +353,10 @@ async fn a_session_enrolls_one_app_and_one_key_at_a_time() {
         assert_eq!(
             fixture
                 .identity
-                .proposed_totp(person.user, person.session, proposed.ceremony.expose())
+                .proposed_totp(
+                    fixture.own_session(person).await,
+                    proposed.ceremony.expose()
+                )
                 .await
                 .is_ok(),
             lives
@@ -428,8 +434,7 @@ async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
     };
     let proposed = fixture.propose_app(ana).await.unwrap();
     let confirm = ConfirmTotp {
-        user: ana.user,
-        session: ana.session,
+        session: fixture.own_session(ana).await,
         ceremony: proposed.ceremony.expose().clone(),
         code: fixture.code(&proposed.secret, 0),
     };
@@ -448,8 +453,7 @@ async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
         response: key.make(&challenge.options),
     };
     let enroll = EnrollKey {
-        user: ana.user,
-        session: ana.session,
+        session: fixture.own_session(ana).await,
         name: "blue".into(),
         answer,
     };
@@ -495,17 +499,26 @@ async fn nothing_is_enrolled_for_a_session_that_ended_after_the_decision() {
     let ana = fixture.person("ana").await;
     let proposed = fixture.propose_app(ana).await.unwrap();
     let confirm = ConfirmTotp {
-        user: ana.user,
-        session: ana.session,
+        session: fixture.own_session(ana).await,
         ceremony: proposed.ceremony.expose().clone(),
         code: fixture.code(&proposed.secret, 0),
     };
     let confirm = fixture.permit(ana, confirm).await;
     let generate = fixture
-        .permit(ana, GenerateRecoveryCodes { user: ana.user })
+        .permit(
+            ana,
+            GenerateRecoveryCodes {
+                account: Account::at_the_server(ana.user),
+            },
+        )
         .await;
     let secure = fixture
-        .permit(ana, crate::SecureAccount { user: ana.user })
+        .permit(
+            ana,
+            crate::SecureAccount {
+                account: Account::at_the_server(ana.user),
+            },
+        )
         .await;
     fixture.identity.secure_account(secure).await.unwrap();
     assert!(fixture.identity.confirm_totp(confirm).await.is_err());

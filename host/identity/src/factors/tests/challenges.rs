@@ -90,7 +90,11 @@ async fn a_key_of_either_kind_is_enrolled_listed_told_and_a_second_factor() {
         fixture.mails().await;
         let mut key = fixture.enroll(ana, kind, " The blue one ").await;
 
-        let overview = fixture.identity.factors_of(ana.user).await.unwrap();
+        let overview = fixture
+            .identity
+            .factors_of(fixture.view(ana).await)
+            .await
+            .unwrap();
         assert_eq!(
             (
                 overview.keys.len(),
@@ -116,7 +120,13 @@ async fn a_key_of_either_kind_is_enrolled_listed_told_and_a_second_factor() {
             fixture.second_factor(ana, &mut key).await.unwrap();
         }
         assert_eq!(
-            fixture.identity.factors_of(ana.user).await.unwrap().keys[0].last_used_at,
+            fixture
+                .identity
+                .factors_of(fixture.view(ana).await)
+                .await
+                .unwrap()
+                .keys[0]
+                .last_used_at,
             Some(fixture.clock.now())
         );
     }

@@ -224,8 +224,8 @@ async fn names_of_keys_are_short_and_unique_for_each_user() {
                         .permit(
                             person,
                             RenameKey {
-                                user: person.user,
-                                key,
+                                account: Account::at_the_server(person.user),
+                                key: Some(key),
                                 name,
                             },
                         )

@@ -31,7 +31,7 @@ impl Fixture {
         unit.commit(&event).await.unwrap();
         Some(
             self.identity
-                .factors_of(person.user)
+                .factors_of(self.view(person).await)
                 .await
                 .unwrap()
                 .recovery
@@ -55,7 +55,7 @@ async fn there_are_eight_codes_and_the_database_has_none_of_them() {
     );
     let recovery = fixture
         .identity
-        .factors_of(ana.user)
+        .factors_of(fixture.view(ana).await)
         .await
         .unwrap()
         .recovery;
@@ -178,7 +178,7 @@ async fn a_code_sent_many_times_at_once_counts_once() {
     assert_eq!(
         fixture
             .identity
-            .factors_of(ana.user)
+            .factors_of(fixture.view(ana).await)
             .await
             .unwrap()
             .recovery
@@ -198,7 +198,7 @@ async fn new_codes_end_the_old_ones() {
     assert_eq!(
         fixture
             .identity
-            .factors_of(ana.user)
+            .factors_of(fixture.view(ana).await)
             .await
             .unwrap()
             .recovery
@@ -235,7 +235,7 @@ async fn using_one_confirms_that_they_were_kept() {
     fixture.confirm(ana, codes[2].expose()).await.unwrap();
     let recovery = fixture
         .identity
-        .factors_of(ana.user)
+        .factors_of(fixture.view(ana).await)
         .await
         .unwrap()
         .recovery;
@@ -282,7 +282,12 @@ async fn codes_take_a_verified_address() {
     let fixture = Fixture::new().await;
     let una = fixture.newcomer("una", false).await;
     let permit = fixture
-        .permit(una, GenerateRecoveryCodes { user: una.user })
+        .permit(
+            una,
+            GenerateRecoveryCodes {
+                account: Account::at_the_server(una.user),
+            },
+        )
         .await;
     assert!(matches!(
         fixture.identity.generate_recovery_codes(permit).await,

@@ -50,7 +50,12 @@ impl Fixture {
     }
 
     async fn key(&self, person: Person, name: &str) -> FactorName {
-        let keys = self.identity.factors_of(person.user).await.unwrap().keys;
+        let keys = self
+            .identity
+            .factors_of(self.view(person).await)
+            .await
+            .unwrap()
+            .keys;
         FactorName::Key(keys.iter().find(|key| key.name == name).unwrap().id)
     }
 
@@ -162,14 +167,17 @@ async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
     };
     assert!(
         matches!(
-            fixture.identity.key_to_remove(eve.user, blue).await,
+            fixture
+                .identity
+                .key_to_remove(Account::at_the_server(eve.user), blue)
+                .await,
             Err(FactorError::UnknownKey)
         ),
         "each has their own keys"
     );
     let target = fixture
         .identity
-        .key_to_remove(ana.user, blue)
+        .key_to_remove(Account::at_the_server(ana.user), blue)
         .await
         .unwrap();
     assert!(target.is_last());

@@ -1,7 +1,7 @@
 //! `portcullis user email`.
 
 use clap::Subcommand;
-use identity::{AddEmail, PromoteEmail, RemoveEmail, VerifyEmail};
+use identity::{Account, AddEmail, PromoteEmail, RemoveEmail, VerifyEmail};
 use model::UserName;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
             line.identity
                 .add_email(
                     line.permit(AddEmail {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         address: address.clone(),
                     })
                     .await?,
@@ -66,7 +66,7 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
                 .identity
                 .verify_email(
                     line.permit(VerifyEmail {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         address: address.clone(),
                     })
                     .await?,
@@ -89,7 +89,7 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
                 .identity
                 .promote_email(
                     line.permit(PromoteEmail {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         address: address.clone(),
                     })
                     .await?,
@@ -111,7 +111,7 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
             line.identity
                 .remove_email(
                     line.permit(RemoveEmail {
-                        user: user.id,
+                        account: Account::at_the_server(user.id),
                         address: address.clone(),
                     })
                     .await?,

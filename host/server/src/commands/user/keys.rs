@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use clap::Subcommand;
+use identity::Account;
 use model::UserName;
 use serde_json::json;
 
@@ -85,7 +86,10 @@ async fn remove(line: &CommandLine, name: &UserName, key: Option<&str>) -> anyho
         user.name
     );
     for row in &keys {
-        let target = line.identity.key_to_remove(user.id, row.id).await?;
+        let target = line
+            .identity
+            .key_to_remove(Account::at_the_server(user.id), row.id)
+            .await?;
         line.identity
             .remove_factor(line.permit(target).await?)
             .await?;

@@ -1,6 +1,6 @@
 //! `portcullis user delete` and `user invite`: how an account begins and ends.
 
-use identity::{AccountError, DeleteAccount, InviteUser, lifetimes};
+use identity::{Account, AccountError, DeleteAccount, InviteUser, lifetimes};
 use model::UserName;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub(super) async fn delete(
     let user = line.user(name).await?;
     why.confirm(&format!("the account {}", user.name))?;
     let target = DeleteAccount {
-        user: user.id,
+        account: Account::at_the_server(user.id),
         reason: Some(why.reason.trim().to_owned()),
     };
     match line

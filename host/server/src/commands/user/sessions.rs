@@ -1,6 +1,6 @@
 //! `portcullis user sessions` and `portcullis user end-sessions`.
 
-use identity::{EndSessions, ListSessions};
+use identity::{Account, EndSessions, ListSessions};
 use model::UserName;
 use serde_json::{Value, json};
 
@@ -11,7 +11,12 @@ pub(crate) async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<
     let user = line.user(name).await?;
     let sessions = line
         .identity
-        .list_sessions(line.permit(ListSessions { user: user.id }).await?)
+        .list_sessions(
+            line.permit(ListSessions {
+                account: Account::at_the_server(user.id),
+            })
+            .await?,
+        )
         .await?;
     if sessions.is_empty() {
         return Ok(Answer::new(
@@ -52,7 +57,7 @@ pub(crate) async fn end(line: &CommandLine, name: &UserName) -> anyhow::Result<A
         .identity
         .end_sessions(
             line.permit(EndSessions {
-                user: user.id,
+                account: Account::at_the_server(user.id),
                 except: None,
             })
             .await?,

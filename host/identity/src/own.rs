@@ -1,0 +1,140 @@
+//! Whose account something is done to or read of.
+//!
+//! A target of an account names it by an [`Account`], and a target of the session that asks by
+//! an [`OwnSession`]. Both are made from the [`Caller`], so nobody who answers a request can aim
+//! at the account of somebody else, whatever a form or a path says.
+
+use gate::{Permit, Target, TargetFacts};
+use model::audit::Actor;
+use model::{Action, Caller, SessionId, UserId};
+
+use crate::account_tokens::{CreateToken, OpenTokenForm};
+use crate::accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification};
+use crate::deletion::DeleteAccount;
+use crate::factors::{
+    ConfirmRecoveryCodes, ConfirmTotp, EnrollKey, GenerateRecoveryCodes, OpenRemoval, ProposeTotp,
+    RemoveFactor,
+};
+
+/// The account that a target is about.
+///
+/// Invariant: where a request is answered, it is the caller's own. The other constructor is for
+/// the server's command line; `host/http` never names it, see `tests/tests/structure.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account(UserId);
+
+impl Account {
+    /// The caller's own account; none for a caller who is no user.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        caller.user().map(|user| Self(user.id))
+    }
+
+    /// Anybody's account, for an operator at the server.
+    pub fn at_the_server(user: UserId) -> Self {
+        Self(user)
+    }
+
+    /// Whose it is.
+    pub fn id(self) -> UserId {
+        self.0
+    }
+
+    /// Whether the permit is its user's or an operator's. Asked again where something is
+    /// changed: a permit that was decided for one caller must not serve another.
+    pub(crate) fn is_own<T>(self, permit: &Permit<T>) -> bool {
+        match permit.actor() {
+            Actor::Caller { user, .. } => *user == Some(self.0),
+            Actor::CommandLine { .. } | Actor::System => true,
+        }
+    }
+}
+
+/// The session that asks, and its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnSession {
+    account: Account,
+    id: SessionId,
+}
+
+impl OwnSession {
+    /// The caller's own session; none for a caller without one.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        Some(Self {
+            account: Account::of(caller)?,
+            id: caller.session?,
+        })
+    }
+
+    /// Its user's account.
+    pub fn account(self) -> Account {
+        self.account
+    }
+
+    /// Which it is.
+    pub fn id(self) -> SessionId {
+        self.id
+    }
+}
+
+/// Read what an account's owner may see of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadAccount {
+    pub account: Account,
+}
+
+impl Target for ReadAccount {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountRead)
+    }
+}
+
+/// A target of an account whose page shows more of that account: the form once more, when
+/// something in it was wrong.
+pub trait OfAccount: Target {
+    /// Which account it is of.
+    fn account(&self) -> Account;
+}
+
+macro_rules! of_account {
+    ($($target:ty: $($account:ident).+),* $(,)?) => {$(
+        impl OfAccount for $target {
+            fn account(&self) -> Account {
+                self.$($account).+
+            }
+        }
+    )*};
+}
+
+of_account! {
+    ReadAccount: account,
+    AddEmail: account,
+    PromoteEmail: account,
+    RemoveEmail: account,
+    SendVerification: account,
+    DeleteAccount: account,
+    GenerateRecoveryCodes: account,
+    ConfirmRecoveryCodes: account,
+    ProposeTotp: session.account,
+    ConfirmTotp: session.account,
+    EnrollKey: session.account,
+    OpenTokenForm: account,
+    CreateToken: account,
+    OpenRemoval: account,
+    RemoveFactor: account,
+}
+
+/// What a permit of an account lets its pages show. Made of the permit alone, so nothing of an
+/// account is read that was not decided.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountView(Account);
+
+impl AccountView {
+    /// The account of what was permitted.
+    pub fn of<T: OfAccount>(permit: &Permit<T>) -> Self {
+        Self(permit.target().account())
+    }
+
+    pub(crate) fn user(self) -> UserId {
+        self.0.id()
+    }
+}
