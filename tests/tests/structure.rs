@@ -4,6 +4,8 @@
 //! A new arrow or a new place for a technology is a decision of its own: it changes a
 //! table here, in the commit that makes it.
 
+#[path = "structure/circles.rs"]
+mod circles;
 #[path = "structure/long_files.rs"]
 mod long_files;
 #[path = "structure/places.rs"]

@@ -172,7 +172,7 @@ keys! {
     accept_older_files ("accept-older-files"): bool = "false";
     /// Days after which a published release takes no more files; 0 for never.
     release_age_limit_days ("release-age-limit-days"): Number<0, 36_500> = "14";
-    /// Memory for what the pages of projects are made of, about 1 KiB for each file: what is in it
+    /// Memory for what the pages of projects are made of, about 2.5 KiB for each file: what is in it
     /// is answered without the database. A registry of 500,000 files has all of it in 512 MiB.
     page_cache ("page-cache"): ByteSize = "64 MiB";
     /// Wall-clock time of one policy's evaluation in milliseconds. A policy that needs
