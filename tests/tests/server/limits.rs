@@ -888,7 +888,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
         ),
         Name::PAGE_WAIT => (
             "host/registry/src/index.rs",
-            "a_turn_is_waited_for_no_longer_than_for_a_place_and_keeps_no_other_kind_waiting",
+            "who_is_at_work_is_waited_for_no_longer_than_for_a_place",
         ),
         Name::PAGES_WAITED_FOR => (
             "host/http/src/crowd.rs",
