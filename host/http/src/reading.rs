@@ -2,8 +2,8 @@
 //! is anything loaded that is large or has to be made.
 //!
 //! Invariant: for a caller whom the set that serves never lets read, whatever there is, nothing is
-//! looked up before that is said; and for a token that is not for a project one row. So how long a
-//! refusal takes tells nobody what there is.
+//! looked up before that is said; and for a token that is not for a project one row, in the same time
+//! but for what it takes to read a row that is there.
 
 use gate::{Permit, Target};
 use registry::targets::{DownloadFile, ReadList, ReadProject};

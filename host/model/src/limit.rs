@@ -331,6 +331,7 @@ table! {
         HASHES_AT_ONCE: Count = 2, "passwords that are looked at", beyond "wait";
         HASHES_WAITING: Count = 256, "passwords that wait for it", beyond "503";
         PAGES_AT_ONCE: Count = 4, "pages of projects that are made, half of them for the JSON API and for people, and as many that are compressed", beyond "wait";
+        SMALL_PROJECT: Count = 200, "files of a project whose pages are made beside those, in as many places", beyond "they wait for larger ones";
         PAGE_WAIT: Span = 20_000, "how long each of them waits, for others who make the same too", beyond "503; a page is sent uncompressed";
         PAGES_WAITED_FOR: Count = 16, "pages of the JSON API and for people that one address waits for while they are made", beyond "503";
         PAGE_IN_MEMORY: Bytes = 256 << 10, "one page of a project, made once for all who read it, that is sent from memory", beyond "sent from a temporary file";

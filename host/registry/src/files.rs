@@ -63,9 +63,7 @@ impl Registry {
     ) -> Result<DownloadFile, index::ReadError> {
         if let Found::Row { .. } = target.project.found {
             let asker = Asker::at(address);
-            let entry = self
-                .project_entry(&asker, &target.project.normalized)
-                .await?;
+            let entry = self.project_entry(&asker, &target.project).await?;
             target.project.found = entry.map_or(Found::Nothing, Found::Entry);
             target.find();
         }

@@ -144,33 +144,37 @@ impl Registry {
                 role,
             });
         }
-        let facts = storage.project_facts(normalized, user).await?;
-        Ok(
-            match facts.filter(|facts| facts.project.published_at.is_some()) {
-                Some(facts) => SeenProject {
-                    normalized: normalized.to_owned(),
-                    found: Found::Row {
-                        row: Box::new(facts.project),
-                        settings: settings_value(facts.settings),
-                    },
-                    role: facts.role,
+        let facts = storage.published_project_facts(normalized, user).await?;
+        Ok(match facts {
+            Some(facts) => SeenProject {
+                normalized: normalized.to_owned(),
+                found: Found::Row {
+                    row: Box::new(facts.project),
+                    settings: settings_value(facts.settings),
+                    files: facts.files,
                 },
-                None => SeenProject::unseen(normalized),
+                role: facts.role,
             },
-        )
+            None => SeenProject::unseen(normalized),
+        })
     }
 
     /// What a project's pages are made of; none if readers do not see it.
     pub(crate) async fn project_entry(
         &self,
         asker: &Asker,
-        normalized: &str,
+        project: &SeenProject,
     ) -> Result<Option<Arc<ProjectEntry>>, ReadError> {
+        let normalized = project.normalized.as_str();
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
         // Before anything is loaded, so that nothing of it waits in memory.
-        let place = self.inner.cache.place(Making::Simple, asker).await?;
+        let place = self
+            .inner
+            .cache
+            .place(Making::Simple, project.is_small(), asker)
+            .await?;
         let found = self.entry_beside(place, asker, normalized).await?;
         Ok(found.map(|(_, entry)| entry))
     }
@@ -210,25 +214,30 @@ impl Registry {
         normalized: &str,
         then: impl FnOnce(&Arc<ProjectEntry>, Place) -> io::Result<T> + Send + 'static,
     ) -> Result<Option<T>, ReadError> {
-        let storage = &self.inner.storage;
-        let epoch = self.inner.cache.before_loading(normalized);
-        let facts = storage.project_facts(normalized, None).await?;
-        let Some(facts) = facts.filter(|facts| facts.project.published_at.is_some()) else {
-            return Ok(None);
-        };
-        // PEP 792: a project in quarantine offers no files.
-        let files = match facts.project.status {
-            ProjectStatus::Quarantined => Vec::new(),
-            _ => storage.published_files(facts.project.id).await?,
-        };
-        let inner = self.inner.clone();
-        let made = making(work, move || {
-            let settings = settings_value(facts.settings);
-            let entry = Arc::new(ProjectEntry::new(facts.project, settings, files));
-            inner.cache.keep(&entry, epoch);
-            then(&entry, place)
+        let (registry, normalized) = (self.clone(), normalized.to_owned());
+        // To its end, also if nobody waits for it any more: others do, and what is loaded is kept.
+        let made = tokio::spawn(async move {
+            let (inner, storage) = (registry.inner.clone(), &registry.inner.storage);
+            let epoch = inner.cache.before_loading(&normalized);
+            let facts = storage.published_project_facts(&normalized, None).await?;
+            let Some(facts) = facts else {
+                return Ok(None);
+            };
+            // PEP 792: a project in quarantine offers no files.
+            let files = match facts.project.status {
+                ProjectStatus::Quarantined => Vec::new(),
+                _ => storage.published_files(facts.project.id).await?,
+            };
+            let made = making(work, move || {
+                let settings = settings_value(facts.settings);
+                let entry = Arc::new(ProjectEntry::new(facts.project, settings, files));
+                inner.cache.keep(&entry, epoch);
+                then(&entry, place)
+            });
+            made.await.map(Some)
         });
-        made.await.map(Some)
+        made.await
+            .map_err(|error| ReadError::Page(io::Error::other(error)))?
     }
 
     /// `/simple/`
@@ -262,7 +271,9 @@ impl Registry {
         let (cache, name) = (&self.inner.cache, project.normalized.as_str());
         loop {
             // One place for all of it: nothing that was loaded waits in memory.
-            let place = cache.place(Making::Simple, asker).await?;
+            let place = cache
+                .place(Making::Simple, project.is_small(), asker)
+                .await?;
             let work = match cache.begin(Making::Simple, name) {
                 Ok(work) => work,
                 Err(begun) => {
@@ -323,7 +334,7 @@ mod tests {
         normalized: &str,
         asker: Asker,
     ) -> Result<Option<(Place, Work)>, ReadError> {
-        let place = cache.place(kind, &asker).await?;
+        let place = cache.place(kind, false, &asker).await?;
         match cache.begin(kind, normalized) {
             Ok(work) => Ok(Some((place, work))),
             Err(begun) => {
@@ -339,7 +350,7 @@ mod tests {
         let cache = IndexCache::new(1 << 20);
         let (go_on, wait) = mpsc::channel();
         let wait = Arc::new(Mutex::new(wait));
-        let place = async |kind| cache.place(kind, &asker(1)).await;
+        let place = async |kind| cache.place(kind, false, &asker(1)).await;
         for _ in 0..PAGES_AT_ONCE.get() / 2 {
             let (place, wait) = (place(Making::Release).await.unwrap(), wait.clone());
             let made = making(place, move || {
@@ -355,6 +366,9 @@ mod tests {
             timeout(SOON, place(Making::Simple)).await.is_ok(),
             "what installers read has places of its own"
         );
+        let first = asker(1);
+        let small = cache.place(Making::Release, true, &first);
+        assert!(timeout(SOON, small).await.is_ok(), "so has what is small");
         go_on.send(()).unwrap();
         drop(place(Making::Release).await.unwrap());
         drop(go_on);

@@ -11,6 +11,7 @@ use gate::{
     ChangeFacts, FileFacts, MetadataFacts, ProjectFacts, ReleaseFacts, ReleaseStanding, Target,
     TargetFacts, VersionOrder,
 };
+use model::limit::SMALL_PROJECT;
 use model::{
     Action, Caller, Factors, FileKind, ProjectId, ProjectStatus, ReleaseState, Role, Timestamp,
     TokenId, UserId, UserName, Version,
@@ -365,6 +366,8 @@ pub(crate) enum Found {
     Row {
         row: Box<ProjectRow>,
         settings: Value,
+        /// How many files it has, staged ones included; none if nobody has counted yet.
+        files: Option<u64>,
     },
     /// All of it, from memory.
     Entry(Arc<ProjectEntry>),
@@ -385,7 +388,7 @@ impl SeenProject {
     fn facts(&self) -> ProjectFacts<'_> {
         let (row, settings) = match &self.found {
             Found::Nothing => (None, &NO_SETTINGS),
-            Found::Row { row, settings } => (Some(&**row), settings),
+            Found::Row { row, settings, .. } => (Some(&**row), settings),
             Found::Entry(entry) => (Some(&entry.project), &entry.settings),
         };
         ProjectFacts {
@@ -395,6 +398,16 @@ impl SeenProject {
             role: self.role,
             owner_settings: Cow::Borrowed(settings),
         }
+    }
+
+    /// Whether what is made of it takes no time to speak of.
+    pub(crate) fn is_small(&self) -> bool {
+        let files = match &self.found {
+            Found::Nothing => Some(0),
+            Found::Row { files, .. } => *files,
+            Found::Entry(entry) => Some(entry.files.len() as u64),
+        };
+        files.is_some_and(|files| files <= u64::from(SMALL_PROJECT.get()))
     }
 
     /// All of it, if that is in memory.

@@ -6,6 +6,7 @@ pub(crate) mod migrations;
 mod row;
 mod value;
 
+use futures_util::TryStreamExt as _;
 use sqlx::{Executor, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool};
 
 pub(crate) use connect::{connect, migrate};
@@ -83,6 +84,35 @@ impl Database {
                 .map(Row::Postgres)
                 .collect(),
         })
+    }
+
+    /// Reads rows of which there may be many, each as it comes: never are all of them in memory
+    /// twice, as rows and as what is read of them.
+    pub(crate) async fn each<T>(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+        read: impl Fn(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        if values.iter().any(Value::has_nul) {
+            return Ok(all);
+        }
+        match self {
+            Self::Sqlite { reader, .. } => {
+                let mut rows = query!(statement.sqlite, values).fetch(reader);
+                while let Some(row) = rows.try_next().await? {
+                    all.push(read(&Row::Sqlite(row))?);
+                }
+            }
+            Self::Postgres(pool) => {
+                let mut rows = query!(statement.postgres, values).fetch(pool);
+                while let Some(row) = rows.try_next().await? {
+                    all.push(read(&Row::Postgres(row))?);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Reads the first row, if there is one.

@@ -153,11 +153,8 @@ impl Storage {
     /// The published files of a project, in order of names: all a page is built from.
     pub async fn published_files(&self, project: ProjectId) -> Result<Vec<FileRow>> {
         self.database()
-            .all(&PUBLISHED, &[project.into()])
-            .await?
-            .iter()
-            .map(file_row)
-            .collect()
+            .each(&PUBLISHED, &[project.into()], file_row)
+            .await
     }
 
     /// The files of a release, whatever their state, in order of names.

@@ -67,8 +67,28 @@ pub struct ProjectFacts {
     pub project: ProjectRow,
     /// The role of the user who was asked about.
     pub role: Option<Role>,
+    /// How many files it has, staged ones included; none if nobody has counted yet.
+    pub files: Option<u64>,
     /// What the owners chose: policy name and a JSON object of setting names and values.
     pub settings: Vec<(String, Map<String, Value>)>,
+}
+
+fn facts_of(rows: &[Row]) -> Result<Option<ProjectFacts>> {
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let mut facts = ProjectFacts {
+        project: project_row(first)?,
+        role: first.optional_read("role", Role::from_word)?,
+        files: first.optional_count("files")?,
+        settings: Vec::new(),
+    };
+    for row in rows {
+        if row.optional_text("policy")?.is_some() {
+            facts.settings.push(settings_row(row)?);
+        }
+    }
+    Ok(Some(facts))
 }
 
 /// The columns that [`project_row`] reads.
@@ -104,15 +124,23 @@ macro_rules! index_of {
     };
 }
 
+/// What [`facts_of`] reads: one row for each policy with settings, and one row if there is none.
+macro_rules! facts {
+    ($condition:literal) => {
+        concat!("SELECT ", project_columns!(), ",
+        (SELECT role FROM project_roles WHERE project_roles.project_id = projects.id AND project_roles.user_id = $2) AS role,
+        (SELECT files FROM project_usage WHERE project_usage.project_id = projects.id) AS files,
+        project_settings.policy AS policy, project_settings.settings AS settings
+        FROM projects LEFT JOIN project_settings ON project_settings.project_id = projects.id WHERE normalized = $1", $condition, " ORDER BY project_settings.policy")
+    };
+}
+
 statements! {
     BY_NAME = concat!("SELECT ", project_columns!(), " FROM projects WHERE normalized = $1");
     BY_ID = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
     BY_LOOKS = concat!("SELECT ", project_columns!(), " FROM projects WHERE looks = $1");
-    /// One row for each policy with settings, and one row if there is none.
-    FACTS = concat!("SELECT ", project_columns!(), ",
-        (SELECT role FROM project_roles WHERE project_roles.project_id = projects.id AND project_roles.user_id = $2) AS role,
-        project_settings.policy AS policy, project_settings.settings AS settings
-        FROM projects LEFT JOIN project_settings ON project_settings.project_id = projects.id WHERE normalized = $1 ORDER BY project_settings.policy");
+    FACTS = facts!("");
+    READ_FACTS = facts!(" AND published_at IS NOT NULL");
     /// One row with a line for each project: a row for each would take most of the time. The
     /// serial is no join, which PostgreSQL might make by reading all serials for each part.
     INDEX = "SELECT STRING_AGG(line, ',' ORDER BY normalized) AS lines FROM (
@@ -188,24 +216,19 @@ impl Storage {
         normalized: &str,
         user: Option<UserId>,
     ) -> Result<Option<ProjectFacts>> {
-        let rows = self
-            .database()
-            .all(&FACTS, &[normalized.into(), user.into()])
-            .await?;
-        let Some(first) = rows.first() else {
-            return Ok(None);
-        };
-        let mut facts = ProjectFacts {
-            project: project_row(first)?,
-            role: first.optional_read("role", Role::from_word)?,
-            settings: Vec::new(),
-        };
-        for row in &rows {
-            if row.optional_text("policy")?.is_some() {
-                facts.settings.push(settings_row(row)?);
-            }
-        }
-        Ok(Some(facts))
+        let values = [normalized.into(), user.into()];
+        facts_of(&self.database().all(&FACTS, &values).await?)
+    }
+
+    /// The same of a project that readers know of, that is one that ever published something: of
+    /// any other not even a row is read.
+    pub async fn published_project_facts(
+        &self,
+        normalized: &str,
+        user: Option<UserId>,
+    ) -> Result<Option<ProjectFacts>> {
+        let values = [normalized.into(), user.into()];
+        facts_of(&self.database().all(&READ_FACTS, &values).await?)
     }
 
     /// Projects that have published something, in order of normalized names, after this one,

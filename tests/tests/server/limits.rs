@@ -914,6 +914,10 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/identity/src/passwords.rs",
             "more_than_may_wait_are_sent_away",
         ),
+        Name::SMALL_PROJECT => (
+            "host/registry/src/index.rs",
+            "few_pages_are_made_at_a_time_and_those_that_nobody_waits_for_count",
+        ),
         Name::SEARCHES_AT_ONCE | Name::SEARCH_WAIT => (
             "host/registry/src/index/overview.rs",
             "a_search_counts_until_it_has_ended_and_waits_for_its_turn_not_for_long",

@@ -192,7 +192,8 @@ pub(crate) struct IndexCache {
     epochs: Vec<AtomicU64>,
     pub(crate) people: moka::sync::Cache<JsonKey, PeopleView>,
     at_work: [AtWork; 2],
-    places: [Places; 2],
+    /// Of each kind those for small projects, which never wait for larger ones.
+    places: [[Places; 2]; 2],
     hasher: RandomState,
 }
 
@@ -234,7 +235,9 @@ impl IndexCache {
                 .build(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
             at_work: Default::default(),
-            places: std::array::from_fn(|_| Places::new(PAGES_AT_ONCE.length() / 2)),
+            places: std::array::from_fn(|_| {
+                std::array::from_fn(|_| Places::new(PAGES_AT_ONCE.length() / 2))
+            }),
             hasher: RandomState::new(),
         }
     }
@@ -245,8 +248,13 @@ impl IndexCache {
 
     /// One of the few places to load and make pages in. An error if it takes too long until one
     /// is free.
-    pub(crate) async fn place(&self, kind: Making, asker: &Asker) -> Result<Place, ReadError> {
-        let place = self.places[kind as usize].acquire(asker);
+    pub(crate) async fn place(
+        &self,
+        kind: Making,
+        is_small: bool,
+        asker: &Asker,
+    ) -> Result<Place, ReadError> {
+        let place = self.places[kind as usize][usize::from(is_small)].acquire(asker);
         timeout_at(asker.until, place)
             .await
             .map_err(|_| ReadError::TooManyPages)

@@ -135,7 +135,9 @@ impl Registry {
         let (cache, name) = (&self.inner.cache, project.normalized.as_str());
         loop {
             // With nothing in memory that is not kept anyway.
-            let place = cache.place(Making::Release, asker).await?;
+            let place = cache
+                .place(Making::Release, project.is_small(), asker)
+                .await?;
             let Some((place, entry)) = self.entry_beside(place, asker, name).await? else {
                 return Ok(None);
             };
