@@ -68,14 +68,9 @@ pub struct DeleteFile {
 
 #[derive(Debug)]
 enum FoundFile {
-    Yes {
-        of: OfRelease,
-        file: FileRow,
-    },
+    Yes(Box<(OfRelease, FileRow)>),
     /// There is none that the caller may learn of, in the project that its name tells.
-    No {
-        project: KnownProject,
-    },
+    No(Box<KnownProject>),
 }
 
 /// Delete a project with all its releases.
@@ -156,8 +151,8 @@ impl DeleteFile {
 
     fn found(&self) -> Result<(&OfRelease, &FileRow), RemovalError> {
         match &self.found {
-            FoundFile::Yes { of, file } => Ok((of, file)),
-            FoundFile::No { .. } => Err(RemovalError::NoFile(self.name.clone())),
+            FoundFile::Yes(found) => Ok((&found.0, &found.1)),
+            FoundFile::No(_) => Err(RemovalError::NoFile(self.name.clone())),
         }
     }
 }
@@ -190,16 +185,19 @@ impl Target for DeleteRelease {
 impl Target for DeleteFile {
     fn facts(&self) -> TargetFacts<'_> {
         match &self.found {
-            FoundFile::Yes { of, file } => TargetFacts {
-                file: Some(FileFacts {
-                    name: &file.name,
-                    kind: file.kind,
-                    size: file.size,
-                    digests: file.digests,
-                }),
-                ..of.facts(Action::FileDelete)
-            },
-            FoundFile::No { project } => TargetFacts {
+            FoundFile::Yes(found) => {
+                let (of, file) = &**found;
+                TargetFacts {
+                    file: Some(FileFacts {
+                        name: &file.name,
+                        kind: file.kind,
+                        size: file.size,
+                        digests: file.digests,
+                    }),
+                    ..of.facts(Action::FileDelete)
+                }
+            }
+            FoundFile::No(project) => TargetFacts {
                 project: Some(project.facts()),
                 ..TargetFacts::of(Action::FileDelete)
             },
@@ -278,17 +276,15 @@ impl Registry {
             let project = self.load_project(caller, &project).await?;
             return Ok(DeleteFile {
                 name,
-                found: FoundFile::No { project },
+                found: FoundFile::No(Box::new(project)),
             });
         };
         let of = self
             .load_of_release(caller, &file.project_name, &file.version, reason)
             .await?;
         let found = match of.project.hides_from_caller(caller) {
-            false => FoundFile::Yes { of, file },
-            true => FoundFile::No {
-                project: of.project,
-            },
+            false => FoundFile::Yes(Box::new((of, file))),
+            true => FoundFile::No(Box::new(of.project)),
         };
         Ok(DeleteFile { name, found })
     }

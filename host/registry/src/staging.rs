@@ -116,14 +116,9 @@ impl Registry {
         project: Option<&str>,
     ) -> Result<PreviewReleases, StorageError> {
         let scope = match (project, caller) {
-            (Some(project), caller) => PreviewScope::Project(
-                KnownProject::load(
-                    &self.inner.storage,
-                    &model::name::normalize(project),
-                    caller,
-                )
-                .await?,
-            ),
+            (Some(project), caller) => {
+                PreviewScope::Project(Box::new(self.load_project(caller, project).await?))
+            }
             (None, Some(caller)) => caller.user().map_or(PreviewScope::Nothing, |user| {
                 PreviewScope::ProjectsOf(user.id)
             }),

@@ -510,7 +510,7 @@ pub struct PreviewReleases {
 
 #[derive(Clone, Debug)]
 pub(crate) enum PreviewScope {
-    Project(KnownProject),
+    Project(Box<KnownProject>),
     ProjectsOf(UserId),
     Nothing,
     Everything,
