@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use model::limit::{LISTED_CHANGES, REASON};
+use model::limit::{LISTED_CHANGES, MAIL_BYTES, REASON};
 use model::mail::{Mail, MailField, MailKind};
 use model::{MailId, Timestamp, UserId};
 use serde_json::{Value, json};
@@ -136,8 +136,8 @@ impl UnitOfWork {
             let id: MailId = row.parsed("id")?;
             let known: Value = row.read("fields", |text| serde_json::from_str(text).ok())?;
             let changes = with_one_more(&word(&known, MailField::Changes), mail.kind);
-            let listed = with_listed(&word(&known, MailField::Listed), mail);
-            let fields = gathered(&changes, &listed, &word(&known, MailField::At));
+            let (listed, since) = (word(&known, MailField::Listed), word(&known, MailField::At));
+            let fields = gathered(&changes, &listed, mail, &since);
             return self
                 .execute(&GATHER, &[id.into(), fields.into()])
                 .await
@@ -150,7 +150,8 @@ impl UnitOfWork {
             recipient: Some(recipient.to_owned()),
             fields: gathered(
                 &with_one_more("", mail.kind),
-                &with_listed("", mail),
+                "",
+                mail,
                 &mail.at.to_the_second(),
             ),
             at: mail.at,
@@ -179,13 +180,21 @@ impl UnitOfWork {
     }
 }
 
-fn gathered(changes: &str, listed: &str, since: &str) -> String {
-    json!({
-        MailField::Changes.as_str(): changes,
-        MailField::Listed.as_str(): listed,
-        MailField::At.as_str(): since,
-    })
-    .to_string()
+/// The words of the mail that gathers, with one more mail listed where there is room.
+fn gathered(changes: &str, listed: &str, mail: &UnwrittenMail, since: &str) -> String {
+    let words = |listed: &str| {
+        json!({
+            MailField::Changes.as_str(): changes,
+            MailField::Listed.as_str(): listed,
+            MailField::At.as_str(): since,
+        })
+        .to_string()
+    };
+    let longer = words(&with_listed(listed, mail));
+    match longer.len() <= MAIL_BYTES.length() {
+        true => longer,
+        false => words(listed),
+    }
 }
 
 /// The mails that are listed, with one more if it is of a kind that is listed and there is room.

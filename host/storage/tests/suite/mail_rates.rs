@@ -1,6 +1,6 @@
 //! Mails about changes: the first of each kind goes, the rest is counted in one.
 
-use model::limit::{LISTED_CHANGES, REASON};
+use model::limit::{LISTED_CHANGES, MAIL_BYTES};
 use model::mail::{Mail, MailField, MailKind};
 use model::{MailId, UserId};
 use storage::mail_rates::{AT_ONCE, GATHERING_MS, OF_PROJECTS_AT_ONCE, WINDOW_MS};
@@ -187,12 +187,26 @@ async fn mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_li
             gathering.mail.field(MailField::Changes),
             format!("release-staged={staged} token-created=15")
         );
-        // However many words somebody has, a row has its bound.
-        let longest = Mail::as_listed(&listed).len();
-        assert!(
-            longest < LISTED_CHANGES.length() * (5 * REASON.length() + 200),
-            "{longest}"
-        );
+        // However long the words are that somebody has, a mail has its bound: what has no room is
+        // counted.
+        for number in 0..bound + LISTED_CHANGES.length() {
+            let version = "\"\\\u{1f600}".repeat(100) + &number.to_string();
+            tell_of_release(storage, "ben@example.org", "demo", &version, 11).await;
+        }
+        let leased = storage
+            .lease_mails(at(80 + GATHERING), at(90 + GATHERING), 1000)
+            .await
+            .unwrap();
+        let bens = leased.iter().find(|row| {
+            row.mail.kind == MailKind::ChangesGathered && row.recipient == "ben@example.org"
+        });
+        let mail = &bens.unwrap().mail;
+        let length: usize = mail.fields.iter().map(|(_, word)| word.len()).sum();
+        let listed = mail.listed().len();
+        assert!(length <= MAIL_BYTES.length(), "{length}");
+        assert!((5..LISTED_CHANGES.length()).contains(&listed), "{listed}");
+        let all = format!("release-staged={}", LISTED_CHANGES.length());
+        assert_eq!(mail.field(MailField::Changes), all);
     })
     .await;
 }
