@@ -6,6 +6,7 @@
 //! but for what it takes to read a row that is there.
 
 use gate::{Permit, Target};
+use model::CredentialKind;
 use registry::targets::{DownloadFile, ReadList, ReadProject};
 
 use crate::exchange::Exchange;
@@ -52,19 +53,28 @@ pub(crate) async fn read_file(
     refuse_unseen(exchange, registry.unseen_download(name)).await?;
     let target = registry.load_download(&exchange.caller, digest, name);
     let target = target.await.map_err(|error| exchange.not_read(error))?;
-    // A token that is not for this project has none of its files looked up.
-    if exchange.is_refused_by_the_core(&target) {
-        return exchange.decide(target).await;
+    // Where not everybody may read, a token that is not for this project has none of its files
+    // looked up. Where everybody may, a credential takes nothing away.
+    if !may_anybody(exchange, &target) && exchange.is_refused_by_the_core(&target) {
+        drop(exchange.decide(target.clone()).await?);
     }
     let target = registry.with_file(target, exchange.address());
     let target = target.await.map_err(|error| exchange.not_read(error))?;
     exchange.decide(target).await
 }
 
+/// Whether the set may permit this without a credential: then one that is not accepted, or not
+/// enough, is set aside by the gate.
+fn may_anybody(exchange: &Exchange, target: &impl Target) -> bool {
+    let gate = &exchange.app.gate;
+    !gate.never_permits(target.facts().action, CredentialKind::None)
+}
+
 /// Decides about what nobody looked at, where the set refuses it whatever it is.
 async fn refuse_unseen<T: Target>(exchange: &Exchange, unseen: T) -> Result<(), Problem> {
     let gate = &exchange.app.gate;
-    if gate.never_permits(unseen.facts().action, exchange.caller.credential) {
+    let never = gate.never_permits(unseen.facts().action, exchange.caller.credential);
+    if never && !may_anybody(exchange, &unseen) {
         // Permitted all the same if the set was replaced just now: then it is looked up.
         drop(exchange.decide(unseen).await?);
     }

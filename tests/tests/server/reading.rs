@@ -527,6 +527,48 @@ fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
     assert_eq!(answer.status, 200);
 }
 
+/// Whether the project is in memory or not: a token for another project, one that has expired, and
+/// one that was narrowed to nothing here read what anybody reads, and are decided about once.
+#[test]
+fn no_token_takes_a_file_away_that_anybody_may_read() {
+    let server = Setup::default().policies(shipped_set("default")).start();
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let bobs = server.setup.token(&bob, &["--account"]);
+    let of_other = server.setup.token(&alice, &["--project", "alpha"]);
+    let expired = server
+        .setup
+        .token(&alice, &["--account", "--expires", "1s"]);
+    for version in ["1.0", "1.1", "1.2", "1.3"] {
+        // Drops what is in memory of the project.
+        let wheel = Package::new("beta", version).wheel();
+        upload_ok(&server, &wheel, &bobs);
+        let file = wheel.path();
+        let (token, suffix) = match version {
+            "1.0" => (&of_other, ""),
+            "1.1" => (&of_other, ".metadata"),
+            "1.2" => (&expired, ""),
+            _ => (&expired, ".metadata"),
+        };
+        let path = format!("{file}{suffix}");
+        let before = decisions(&server);
+        let authorization = basic_token(token);
+        let answer = server.send(&Request::get(&path).authorization(Some(&authorization)));
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(decisions(&server), before + 1, "{path}");
+        assert_eq!(server.get(&path).status, 200, "{path}");
+    }
+}
+
+/// How many downloads were decided about.
+fn decisions(server: &Server) -> usize {
+    let printed = server.get("/metrics").text();
+    let counted = printed.lines().filter(|line| {
+        line.starts_with("portcullis_decisions_total") && line.contains("file:download")
+    });
+    let number = |line: &str| line.rsplit(' ').next()?.parse::<usize>().ok();
+    counted.filter_map(number).sum()
+}
+
 #[test]
 fn people_are_led_to_the_login_and_read_with_their_session() {
     let registry = Registry::start("private");
