@@ -531,13 +531,18 @@ fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
 /// one that was narrowed to nothing here read what anybody reads, and are decided about once.
 #[test]
 fn no_token_takes_a_file_away_that_anybody_may_read() {
-    let server = Setup::default().policies(shipped_set("default")).start();
+    let mut server = Setup::default().policies(shipped_set("default")).start();
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let bobs = server.setup.token(&bob, &["--account"]);
     let of_other = server.setup.token(&alice, &["--project", "alpha"]);
     let expired = server
         .setup
         .token(&alice, &["--account", "--expires", "1s"]);
+    let tried = Package::new("gamma", "1.0").wheel();
+    server.wait_for("the token to expire", |server| {
+        let answer = server.upload(&tried, Some(&basic_token(&expired)));
+        (answer.status == 403 && answer.text().contains("expired")).then_some(())
+    });
     for version in ["1.0", "1.1", "1.2", "1.3"] {
         // Drops what is in memory of the project.
         let wheel = Package::new("beta", version).wheel();
