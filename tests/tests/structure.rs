@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 
 /// Which crate may depend on which other crate of the workspace, outside of its tests:
 /// server -> http -> {registry, identity} -> gate -> {policy-engine, storage} -> model, and
-/// {server, registry} -> blobs -> model.
+/// {server, registry} -> blobs -> model; {registry, identity} -> turns -> model.
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("policy-engine", &[]),
     ("blobs", &["model"]),
+    ("turns", &["model"]),
     ("storage", &["model"]),
     ("gate", &["policy-engine", "storage", "model"]),
-    ("identity", &["gate", "storage", "model"]),
-    ("registry", &["blobs", "gate", "storage", "model"]),
+    ("identity", &["gate", "storage", "turns", "model"]),
+    ("registry", &["blobs", "gate", "storage", "turns", "model"]),
     ("mail", &["storage", "model"]),
     (
         "portcullis-http",

@@ -233,8 +233,9 @@ impl Identity {
             .await?
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.mailbox(&user).await?;
+        let asker = self.inner.passwords.known(&user.name);
         let hash = self
-            .hash_new_password(&target.password, &user.name, &mailbox.addresses())
+            .hash_new_password(asker, &target.password, &user.name, &mailbox.addresses())
             .await?;
         let mut unit = permit.begin(self.storage()).await?;
         unit.hold_user(user.id)

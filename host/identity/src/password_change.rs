@@ -117,8 +117,9 @@ impl Identity {
             Err(Problem::Storage(error)) => return Err(error.into()),
         };
         let mailbox = self.mailbox(&user).await?;
+        let asker = self.inner.passwords.known(&user.name);
         let password_hash = Secret::new(
-            self.hash_new_password(&new, &user.name, &mailbox.addresses())
+            self.hash_new_password(asker, &new, &user.name, &mailbox.addresses())
                 .await?,
         );
         let password_state = self

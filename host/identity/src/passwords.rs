@@ -3,16 +3,17 @@
 mod form;
 mod strength;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use model::UserName;
-use model::limit::{HASHES_AT_ONCE, HASHES_WAITING};
+use model::limit::{HASH_WAIT, HASHES_AT_ONCE, HASHES_WAITING, HASHES_WAITING_OF_ONE};
 use storage::Secret;
-use tokio::sync::Semaphore;
+use turns::{Account, Asker, Bounds, Full, Place, Places, Waiting};
 use zeroize::Zeroizing;
 
 use crate::Identity;
@@ -27,6 +28,9 @@ pub const MAX_CHARACTERS: usize = model::limit::PASSWORD.length();
 /// costs nobody a hash.
 pub(crate) const MAX_BYTES: usize = 4 * MAX_CHARACTERS;
 
+/// How long somebody waits for a hash.
+const WAIT: Duration = Duration::from_millis(HASH_WAIT.milliseconds());
+
 /// How costly passwords are to guess, and how many are worked on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordHashing {
@@ -38,8 +42,11 @@ pub struct PasswordHashing {
     pub lanes: u32,
     /// Hashes computed at once at most; each needs the memory above.
     pub at_once: usize,
-    /// Requests that wait for their turn at most; more are told to come back.
+    /// Requests of strangers that wait for their turn at most, and as many of accounts on devices
+    /// that they know; more are told to come back.
     pub waiting: usize,
+    /// Those of one address, or of one such account.
+    pub waiting_of_one: usize,
 }
 
 impl Default for PasswordHashing {
@@ -50,6 +57,7 @@ impl Default for PasswordHashing {
             lanes: 1,
             at_once: HASHES_AT_ONCE.length(),
             waiting: HASHES_WAITING.length(),
+            waiting_of_one: HASHES_WAITING_OF_ONE.length(),
         }
     }
 }
@@ -119,6 +127,7 @@ impl Identity {
     /// The hash of a new password of a user with this name and these addresses, if it is suitable.
     pub(crate) async fn hash_new_password(
         &self,
+        asker: Asker,
         password: &Secret<String>,
         name: &UserName,
         addresses: &[&str],
@@ -128,7 +137,7 @@ impl Identity {
         Ok(self
             .inner
             .passwords
-            .turn()
+            .turn(asker)
             .await?
             .hash_new(password.clone(), known)
             .await?)
@@ -137,6 +146,7 @@ impl Identity {
     /// Whether it would be hashed.
     pub(crate) async fn check_new_password(
         &self,
+        asker: Asker,
         password: &Secret<String>,
         name: &UserName,
         addresses: &[&str],
@@ -147,7 +157,7 @@ impl Identity {
         Ok(self
             .inner
             .passwords
-            .turn()
+            .turn(asker)
             .await?
             .run(move || strength::check(&normalized(&password), &known))
             .await?)
@@ -159,14 +169,20 @@ impl Identity {
 #[error("too many passwords are being checked; try again in a moment")]
 pub struct Busy;
 
+impl From<Full> for Busy {
+    fn from(Full: Full) -> Self {
+        Self
+    }
+}
+
 /// The one place where passwords are hashed.
 pub(crate) struct Passwords {
     hasher: Argon2<'static>,
     /// A hash that nothing verifies against, as costly as a real one.
     dummy: Secret<String>,
-    turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    most_waiting: usize,
+    places: Places,
+    /// Of accounts, for their turns.
+    numbers: RandomState,
 }
 
 /// Whether a password is the one that was hashed, and in which form it was.
@@ -179,10 +195,17 @@ pub(crate) enum Match {
     AsTyped,
 }
 
+/// Somebody who waits for a hash.
+#[must_use = "whoever is not awaited gives up"]
+pub(crate) struct Queued<'a> {
+    passwords: &'a Passwords,
+    waiting: Waiting,
+}
+
 /// The right to compute one hash now.
 pub(crate) struct Turn<'a> {
     passwords: &'a Passwords,
-    permit: tokio::sync::OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Passwords {
@@ -193,13 +216,15 @@ impl Passwords {
         let mut password = Zeroizing::new([0_u8; 32]);
         crate::random::fill(&mut *password);
         let dummy = Secret::new(hash(&hasher, &*password));
-        let turns = Arc::new(Semaphore::new(hashing.at_once.max(1)));
+        let bounds = Bounds {
+            of_one: hashing.waiting_of_one,
+            of_all: hashing.waiting,
+        };
         Ok(Self {
             hasher,
             dummy,
-            turns,
-            waiting: AtomicUsize::new(0),
-            most_waiting: hashing.waiting,
+            places: Places::with_bounds(hashing.at_once.max(1), bounds),
+            numbers: RandomState::new(),
         })
     }
 
@@ -223,26 +248,37 @@ impl Passwords {
         then != now && then.iter().zip(now).all(|(then, now)| *then <= now)
     }
 
-    /// Waits for the right to compute a hash, unless too many wait already.
-    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Busy> {
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        let before = self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.waiting);
-        if before > self.most_waiting {
-            return Err(Busy);
-        }
-        let permit = Arc::clone(&self.turns)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        Ok(Turn {
+    /// Somebody at an address of whom nothing is known.
+    pub(crate) fn stranger(&self, address: IpAddr) -> Asker {
+        Asker::at(address, WAIT)
+    }
+
+    /// An account on a device that it knows, within its session, or with a link that was mailed
+    /// to it. Strangers do not make it wait.
+    pub(crate) fn known(&self, user: &UserName) -> Asker {
+        Asker::known(Account::named(user.folded(), &self.numbers), WAIT)
+    }
+
+    /// Begins to wait, unless too many do already.
+    pub(crate) fn queue(&self, asker: Asker) -> Result<Queued<'_>, Busy> {
+        Ok(Queued {
             passwords: self,
-            permit,
+            waiting: self.places.queue(&asker)?,
+        })
+    }
+
+    /// Waits for the right to compute a hash.
+    pub(crate) async fn turn(&self, asker: Asker) -> Result<Turn<'_>, Busy> {
+        self.queue(asker)?.turn().await
+    }
+}
+
+impl<'a> Queued<'a> {
+    /// The right to compute a hash, when it is its turn.
+    pub(crate) async fn turn(self) -> Result<Turn<'a>, Busy> {
+        Ok(Turn {
+            passwords: self.passwords,
+            place: self.waiting.place().await?,
         })
     }
 }
@@ -302,9 +338,9 @@ impl Turn<'_> {
     /// The turn goes along, so that a request that is given up does not make room for
     /// another hash while its own is still computed.
     async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let permit = self.permit;
+        let place = self.place;
         let work = move || {
-            let _permit = permit;
+            let _place = place;
             work()
         };
         tokio::task::spawn_blocking(work)
@@ -339,6 +375,10 @@ mod tests {
         Secret::new(text.to_owned())
     }
 
+    fn stranger(number: u8) -> Asker {
+        Asker::at([192, 0, 2, number].into(), WAIT)
+    }
+
     fn cheap(at_once: usize, waiting: usize) -> Passwords {
         Passwords::new(PasswordHashing {
             memory_kib: 8,
@@ -346,6 +386,7 @@ mod tests {
             lanes: 1,
             at_once,
             waiting,
+            waiting_of_one: waiting,
         })
         .unwrap()
     }
@@ -354,7 +395,7 @@ mod tests {
     async fn a_password_verifies_against_its_own_hash_alone() {
         let passwords = cheap(1, 8);
         let hash = passwords
-            .turn()
+            .turn(stranger(1))
             .await
             .unwrap()
             .hash(secret("correct horse"))
@@ -362,7 +403,7 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
         let verify = async |password: &str, hash: Option<&str>| {
             passwords
-                .turn()
+                .turn(stranger(1))
                 .await
                 .unwrap()
                 .verify(secret(password), hash.map(secret))
@@ -383,7 +424,7 @@ mod tests {
         let (decomposed, composed) = ("cafe\u{301} cre\u{300}me", "caf\u{e9} cr\u{e8}me");
         let verify = async |password: &str, hash: &str| {
             passwords
-                .turn()
+                .turn(stranger(1))
                 .await
                 .unwrap()
                 .verify(secret(password), Some(secret(hash)))
@@ -398,7 +439,7 @@ mod tests {
             (Match::AsTyped, Match::No)
         );
         let today = passwords
-            .turn()
+            .turn(stranger(1))
             .await
             .unwrap()
             .hash(secret(decomposed))
@@ -412,7 +453,7 @@ mod tests {
         );
         assert_eq!(verify("cafe cr\u{e8}me", &today).await, Match::No);
         let nobody = passwords
-            .turn()
+            .turn(stranger(1))
             .await
             .unwrap()
             .verify(secret(decomposed), None)
@@ -429,12 +470,13 @@ mod tests {
                 lanes: 1,
                 at_once: 1,
                 waiting: 8,
+                waiting_of_one: 8,
             })
             .unwrap()
         };
         let stored = Secret::new(
             of(16, 2)
-                .turn()
+                .turn(stranger(1))
                 .await
                 .unwrap()
                 .hash(secret("correct horse"))
@@ -467,7 +509,7 @@ mod tests {
     async fn the_same_password_never_hashes_to_the_same_text() {
         let passwords = cheap(1, 8);
         let one = passwords
-            .turn()
+            .turn(stranger(1))
             .await
             .unwrap()
             .hash(secret("correct horse"))
@@ -475,7 +517,7 @@ mod tests {
         assert_ne!(
             one,
             passwords
-                .turn()
+                .turn(stranger(1))
                 .await
                 .unwrap()
                 .hash(secret("correct horse"))
@@ -485,35 +527,47 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_may_wait_are_sent_away() {
-        let passwords = cheap(1, 0);
-        let held = passwords.turn().await.unwrap();
-        let waiting = passwords.turn();
-        tokio::pin!(waiting);
+        let passwords = Passwords::new(PasswordHashing {
+            memory_kib: 8,
+            iterations: 1,
+            lanes: 1,
+            at_once: 1,
+            waiting: 3,
+            waiting_of_one: 2,
+        })
+        .unwrap();
+        let held = passwords.turn(stranger(1)).await.unwrap();
+        let queue = |number| passwords.queue(stranger(number));
+        let mut waiting = vec![queue(1).unwrap(), queue(1).unwrap()];
+        assert!(queue(1).is_err(), "one address has so many");
+        waiting.push(queue(2).unwrap());
         assert!(
-            futures_poll(waiting.as_mut()).await.is_none(),
-            "the second one waits"
+            queue(3).is_err(),
+            "all have so many, and none has many more"
         );
-        assert!(
-            matches!(passwords.turn().await, Err(Busy)),
-            "the third one is sent away"
-        );
+        let known = passwords.known(&UserName::parse("ana").unwrap());
+        let mut at_home = vec![
+            passwords.queue(known).unwrap(),
+            passwords.queue(known).unwrap(),
+        ];
+        assert!(passwords.queue(known).is_err());
         drop(held);
-        assert!(waiting.await.is_ok());
-        assert!(
-            passwords.turn().await.is_ok(),
-            "whoever waited no longer counts"
-        );
+        // Its turn comes before all of theirs.
+        assert!(at_home.remove(0).turn().await.is_ok());
+        waiting.clear();
+        assert!(queue(1).is_ok(), "those who gave up wait no longer");
     }
 
-    /// Polls once.
-    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-        std::future::poll_fn(
-            |context| match std::pin::Pin::new(&mut future).poll(context) {
-                std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-                std::task::Poll::Pending => std::task::Poll::Ready(None),
-            },
-        )
-        .await
+    #[tokio::test(start_paused = true)]
+    async fn a_hash_is_waited_for_as_long_as_the_table_says() {
+        let passwords = cheap(1, 1);
+        let _held = passwords.turn(stranger(1)).await.unwrap();
+        let start = tokio::time::Instant::now();
+        assert!(matches!(passwords.turn(stranger(2)).await, Err(Busy)));
+        assert_eq!(
+            start.elapsed().as_millis(),
+            u128::from(HASH_WAIT.milliseconds())
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use model::{
 };
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
+use turns::Asker;
 
 use crate::devices::host_of;
 use crate::limits::{self, Counter, Known, TooMany};
@@ -360,17 +361,20 @@ impl Identity {
     pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
         let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
-        let known = match proof.place {
-            Place::Anywhere | Place::Browser(None) | Place::CommandLine(None) => None,
-            Place::Browser(Some(cookie)) => {
-                self.known_device(&name, DeviceKind::Browser, cookie)
-                    .await?
-            }
-            Place::CommandLine(Some(secret)) => {
-                self.known_device(&name, DeviceKind::CommandLine, secret)
-                    .await?
-            }
-            Place::Session(session) => Some(Known::Session(session)),
+        let (known, its_user) = match proof.place {
+            Place::Anywhere | Place::Browser(None) | Place::CommandLine(None) => (None, None),
+            Place::Browser(Some(cookie)) => self
+                .known_device(&name, DeviceKind::Browser, cookie)
+                .await?
+                .unzip(),
+            Place::CommandLine(Some(secret)) => self
+                .known_device(&name, DeviceKind::CommandLine, secret)
+                .await?
+                .unzip(),
+            Place::Session(session) => (
+                Some(Known::Session(session)),
+                UserName::parse(proof.user_name).ok(),
+            ),
         };
         let passwords = match &known {
             // Strangers who fail on purpose count elsewhere, so they keep nobody out here.
@@ -397,10 +401,16 @@ impl Identity {
         if let Err(too_many) = limits::check(self.storage(), &passwords, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
+        // A place in the queue before any row: whoever finds none leaves nothing behind.
+        let asker = match &its_user {
+            Some(user) => self.inner.passwords.known(user),
+            None => self.inner.passwords.stranger(address),
+        };
+        let queued = self.inner.passwords.queue(asker)?;
         if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
-        let turn = self.inner.passwords.turn().await?;
+        let turn = queued.turn().await?;
         let taken = match limits::take(self.storage(), &passwords, self.now()).await? {
             Ok(taken) => taken,
             Err(too_many) => return Err(self.too_many(&name, too_many).await?),
@@ -483,7 +493,7 @@ impl Identity {
             .filter(|stored| matched == Match::AsTyped || self.inner.passwords.is_outdated(stored))
         {
             user.password_hash = self
-                .rehash(user.id, password, &outdated)
+                .rehash(asker, user.id, password, &outdated)
                 .await
                 .or(user.password_hash);
         }
@@ -508,36 +518,36 @@ impl Identity {
         }
     }
 
-    /// The browser or command line, if the user who is named confirmed it. The same statements
+    /// The browser or command line, and its user, if the user who is named confirmed it. The same statements
     /// for a name that nobody has.
     async fn known_device(
         &self,
         login: &Login<'_>,
         kind: DeviceKind,
         secret: &str,
-    ) -> Result<Option<Known>, StorageError> {
+    ) -> Result<Option<(Known, UserName)>, StorageError> {
         let Some(hash) = opaque::hash(secret) else {
             return Ok(None);
         };
-        let user = self
-            .named(login)
-            .await?
-            .map_or_else(UserId::new, |user| user.id);
-        let device = self.storage().device(user, &hash).await?;
+        let user = self.named(login).await?;
+        let id = user.as_ref().map_or_else(UserId::new, |user| user.id);
+        let device = self.storage().device(id, &hash).await?;
         Ok(device
             .filter(|device| device.kind == kind && device.confirmed_at.is_some())
-            .map(|_| Known::Device(hash)))
+            .zip(user)
+            .map(|(_, user)| (Known::Device(hash), user.name)))
     }
 
     /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it
     /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
     async fn rehash(
         &self,
+        asker: Asker,
         user: UserId,
         password: Secret<String>,
         outdated: &Secret<String>,
     ) -> Option<Secret<String>> {
-        let turn = self.inner.passwords.turn().await.ok()?;
+        let turn = self.inner.passwords.turn(asker).await.ok()?;
         let hash = Secret::new(turn.hash(password).await);
         let replace = async {
             let mut unit = self.storage().begin().await?;

@@ -235,7 +235,11 @@ impl Identity {
         {
             return Ok(Ok(()));
         }
-        match self.check_new_password(password, name, &[email]).await {
+        let asker = self.inner.passwords.stranger(attempt.remote_address);
+        match self
+            .check_new_password(asker, password, name, &[email])
+            .await
+        {
             Ok(()) => Ok(Ok(())),
             Err(NotHashed::Unsuitable(unsuitable)) => Ok(Err(unsuitable)),
             Err(NotHashed::Busy(busy)) => Err(busy.into()),
@@ -301,8 +305,9 @@ impl Identity {
         email: String,
         password: &Secret<String>,
     ) -> Result<Register, RegisterProblem> {
+        let asker = self.inner.passwords.stranger(attempt.remote_address);
         let password_hash = match self
-            .hash_new_password(password, &user_name, &[&email])
+            .hash_new_password(asker, password, &user_name, &[&email])
             .await
         {
             Ok(hash) => Secret::new(hash),
@@ -526,12 +531,13 @@ impl Identity {
                 ));
             }
         };
+        let asker = self.inner.passwords.stranger(attempt.remote_address);
         // No hash is computed of what is longer than any password.
         let is_right = password.expose().len() <= MAX_BYTES
             && self
                 .inner
                 .passwords
-                .turn()
+                .turn(asker)
                 .await?
                 .verify(password, Some(registration.password_hash.clone()))
                 .await

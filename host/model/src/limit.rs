@@ -329,7 +329,9 @@ table! {
     }
     AtOnce "What one server does and keeps waiting at once" {
         HASHES_AT_ONCE: Count = 2, "passwords that are looked at", beyond "wait";
-        HASHES_WAITING: Count = 256, "passwords that wait for it", beyond "503";
+        HASHES_WAITING: Count = 1024, "passwords of strangers that wait for it, by turns of their addresses, and as many of accounts on devices that they know, which no stranger makes wait", beyond "503, for those first that have most waiting";
+        HASHES_WAITING_OF_ONE: Count = 16, "those of one address, or of one such account", beyond "503";
+        HASH_WAIT: Span = 30_000, "how long each of them waits", beyond "503";
         PAGES_AT_ONCE: Count = 4, "pages of projects that are made, half of them for the JSON API and for people, and as many that are compressed", beyond "wait";
         SMALL_PROJECT: Count = 200, "files of a project whose pages are made beside those, in as many places", beyond "they wait for larger ones";
         PAGE_WAIT: Span = 20_000, "how long each of them waits, for others who make the same too", beyond "503; a page is sent uncompressed";

@@ -9,8 +9,7 @@ use model::{Caller, FileKind, ProjectStatus};
 use storage::StorageError;
 
 use crate::Registry;
-use crate::index;
-use crate::index::places::Asker;
+use crate::index::{self, reader};
 use crate::targets::{DownloadFile, Found, SeenProject};
 
 /// A file to send.
@@ -62,7 +61,7 @@ impl Registry {
         address: IpAddr,
     ) -> Result<DownloadFile, index::ReadError> {
         if let Found::Row { .. } = target.project.found {
-            let asker = Asker::at(address);
+            let asker = reader(address);
             let entry = self.project_entry(&asker, &target.project).await?;
             target.project.found = entry.map_or(Found::Nothing, Found::Entry);
             target.find();

@@ -9,7 +9,6 @@ pub(crate) mod list;
 pub(crate) mod overview;
 pub(crate) mod page;
 mod people;
-pub(crate) mod places;
 mod project_json;
 mod release;
 mod simple_json;
@@ -17,11 +16,14 @@ mod simple_json;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::Permit;
+use model::limit::PAGE_WAIT;
 use model::{Caller, ProjectStatus};
 use storage::StorageError;
 use storage::files::FileRow;
+use turns::{Asker, Place};
 
 use crate::Registry;
 use crate::targets::{Found, ReadList, ReadProject, SeenProject, settings_value};
@@ -31,7 +33,11 @@ pub use overview::{ListedProject, Overview};
 use page::LARGE;
 pub use page::{Page, PageBytes};
 pub use people::{FileView, ProjectView, ReleaseView};
-use places::{Asker, Place};
+
+/// Somebody at this address who reads, and waits for a page as long as any may.
+pub(crate) fn reader(address: IpAddr) -> Asker {
+    Asker::at(address, Duration::from_millis(PAGE_WAIT.milliseconds()))
+}
 
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
@@ -113,7 +119,7 @@ impl Registry {
         normalized: &str,
     ) -> Result<ReadProject, ReadError> {
         Ok(ReadProject {
-            asker: Asker::at(address),
+            asker: reader(address),
             project: self.load_seen(caller, normalized).await?,
         })
     }
@@ -122,7 +128,7 @@ impl Registry {
     /// long it takes tells nothing of what there is. A permit for it finds nothing.
     pub fn unseen_project(&self, address: IpAddr, normalized: &str) -> ReadProject {
         ReadProject {
-            asker: Asker::at(address),
+            asker: reader(address),
             project: SeenProject::unseen(normalized),
         }
     }
@@ -324,7 +330,7 @@ mod tests {
     use cache::IndexCache;
 
     fn asker(number: u8) -> Asker {
-        Asker::at([192, 0, 2, number].into())
+        reader([192, 0, 2, number].into())
     }
 
     /// A place and the work on this project, or none once whoever was at work at it has ended.

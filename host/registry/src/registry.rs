@@ -110,7 +110,7 @@ pub(crate) struct Inner {
     pub(crate) cache: IndexCache,
     /// Room for large pages of the Simple API, and for those of the JSON API.
     pub(crate) overview: crate::index::overview::Known,
-    pub(crate) searches: crate::index::places::Places,
+    pub(crate) searches: turns::Places,
     pub(crate) simple_files: PageFiles,
     pub(crate) release_files: PageFiles,
     pub(crate) list: CurrentList,
@@ -152,7 +152,7 @@ impl Registry {
                 inspections,
                 cache,
                 overview: Default::default(),
-                searches: crate::index::places::Places::new(SEARCHES_AT_ONCE.length()),
+                searches: turns::Places::new(SEARCHES_AT_ONCE.length()),
                 simple_files,
                 release_files,
                 list,

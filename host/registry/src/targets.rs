@@ -20,10 +20,10 @@ use serde_json::{Map, Value};
 use storage::projects::ProjectRow;
 use storage::releases::ReleaseRow;
 use storage::{Storage, StorageError, UnitOfWork};
+use turns::Asker;
 
 use crate::archive::{ArchiveError, Inspected};
 use crate::index::cache::ProjectEntry;
-use crate::index::places::Asker;
 use crate::spool::SpooledFile;
 use crate::upload::submission::Submission;
 

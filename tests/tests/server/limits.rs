@@ -910,9 +910,13 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             LONG_BODIES,
             "a_long_body_arrives_soon_or_gives_its_place_back",
         ),
-        Name::HASHES_AT_ONCE | Name::HASHES_WAITING => (
+        Name::HASHES_AT_ONCE | Name::HASHES_WAITING | Name::HASHES_WAITING_OF_ONE => (
             "host/identity/src/passwords.rs",
             "more_than_may_wait_are_sent_away",
+        ),
+        Name::HASH_WAIT => (
+            "host/identity/src/passwords.rs",
+            "a_hash_is_waited_for_as_long_as_the_table_says",
         ),
         Name::SMALL_PROJECT => (
             "host/registry/src/index.rs",

@@ -90,6 +90,7 @@ impl Site {
             lanes: 1,
             at_once: 4,
             waiting: 64,
+            waiting_of_one: 16,
         };
         let config = IdentityConfig {
             password_hashing,

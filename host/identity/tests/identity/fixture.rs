@@ -160,6 +160,7 @@ impl Fixture {
             lanes: 1,
             at_once: 4,
             waiting: 256,
+            waiting_of_one: 16,
         };
         let mut config = IdentityConfig {
             password_hashing,

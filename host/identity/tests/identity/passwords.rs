@@ -379,6 +379,7 @@ async fn a_password_that_was_hashed_at_lower_cost_is_hashed_anew_when_it_is_prov
         lanes: 1,
         at_once: 4,
         waiting: 256,
+        waiting_of_one: 16,
     };
     let config = identity::IdentityConfig {
         password_hashing,

@@ -20,9 +20,9 @@ use storage::files::FileRow;
 use storage::projects::ProjectRow;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
+use turns::{Asker, Place, Places};
 
 use super::page::{PageFiles, page_weight};
-use super::places::{Asker, Place, Places};
 use super::{Page, PageFormat, ProjectView, ReadError};
 
 /// What one project's pages are made of.

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::Permit;
 use model::limit::SEARCH_WAIT;
@@ -10,9 +11,9 @@ use storage::StorageError;
 pub use storage::projects::ListedProject;
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;
+use turns::{Asker, Places};
 
 use super::ReadError;
-use super::places::{Asker, Places};
 use crate::Registry;
 use crate::targets::ReadList;
 
@@ -72,7 +73,7 @@ impl Registry {
         skip: usize,
         limit: usize,
     ) -> Result<Vec<ListedProject>, ReadError> {
-        let asker = Asker::waiting(address, SEARCH_WAIT.milliseconds());
+        let asker = Asker::at(address, Duration::from_millis(SEARCH_WAIT.milliseconds()));
         let (list, text) = (self.list().await?, text.to_owned());
         let search = move || list.search(&text, skip, limit);
         let names = search_in_turn(&self.inner.searches, &asker, search).await?;
@@ -119,7 +120,9 @@ mod tests {
         let places = Places::new(SEARCHES_AT_ONCE.length());
         let (go_on, wait) = mpsc::channel();
         let wait = Arc::new(Mutex::new(wait));
-        let asker = |number: u8, patience| Asker::waiting([192, 0, 2, number].into(), patience);
+        let asker = |number: u8, patience| {
+            Asker::at([192, 0, 2, number].into(), Duration::from_millis(patience))
+        };
         for _ in 0..SEARCHES_AT_ONCE.get() {
             let wait = wait.clone();
             let search = move || wait.lock().unwrap().recv().is_ok();

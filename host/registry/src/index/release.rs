@@ -9,10 +9,10 @@ use model::{ReleaseState, Version};
 use serde_json::Value;
 use storage::StorageError;
 use storage::releases::ReleaseRow;
+use turns::Place;
 
 use super::cache::{JsonKey, JsonPage, Making, PeopleView, ProjectEntry, Work};
 use super::people::ProjectView;
-use super::places::Place;
 use super::{Page, ReadError, making, project_json};
 use crate::Registry;
 use crate::targets::{Found, ReadProject};
