@@ -199,12 +199,7 @@ impl Limits {
             Factor::Webauthn => &self.webauthn_per_user,
             Factor::RecoveryCode => &self.recovery_code_per_user,
         };
-        known_by(
-            factor.as_str(),
-            known,
-            &format!("user:{}", name.folded()),
-            limits,
-        )
+        known_by(factor.as_str(), known, &user_key(name), limits)
     }
 
     /// Attempts that had to wait, which are on record once a minute.
@@ -324,7 +319,7 @@ impl Limits {
     /// Logins of one user that wait for their second step, begun at one address.
     pub(crate) fn pending_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
         from(
-            &format!("pending:user:{}", name.folded()),
+            &format!("pending:{}", user_key(name)),
             address,
             &self.challenges_per_address,
         )
@@ -378,7 +373,7 @@ impl Limits {
 
     pub(crate) fn device_mails_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
         from(
-            &format!("device-mail:user:{}", name.folded()),
+            &format!("device-mail:{}", user_key(name)),
             address,
             &self.device_mails_per_address,
         )
@@ -442,7 +437,7 @@ fn known_by(what: &str, known: &Known, whose: &str, limits: &[Limit]) -> [Counte
 
 fn whose(login: &Login<'_>) -> String {
     match login {
-        Login::Name(name) => format!("user:{}", name.folded()),
+        Login::Name(name) => user_key(name),
         Login::Email(email) => format!("email:{}", hash_of_email(email)),
         Login::Nobody => "nobody".to_owned(),
     }
@@ -459,7 +454,12 @@ fn times(limits: &[Limit], factor: u32) -> Vec<Limit> {
 }
 
 fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
-    Counter::new(&format!("{what}:user:{}", name.folded()), limits)
+    Counter::new(&format!("{what}:{}", user_key(name)), limits)
+}
+
+/// By its hash: some type their password into the field for the name.
+fn user_key(name: &UserName) -> String {
+    format!("user:{}", hash_of(name.folded()))
 }
 
 /// By its hash: an address may be longer than a key.
@@ -468,7 +468,11 @@ fn of_email(what: &str, email: &str, limits: &[Limit]) -> Counter {
 }
 
 fn hash_of_email(email: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(email.to_ascii_lowercase().as_bytes()))
+    hash_of(&email.to_ascii_lowercase())
+}
+
+fn hash_of(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 fn from(what: &str, address: IpAddr, limits: &[Limit]) -> Counter {
@@ -537,6 +541,29 @@ mod tests {
             limits.password_of(&name("Ana")),
             limits.password_of(&name("ana"))
         );
+    }
+
+    #[test]
+    fn what_was_typed_as_a_name_is_in_no_key() {
+        let limits = Limits::default();
+        let name = UserName::parse("my-secret-password").unwrap();
+        let address = "192.0.2.1".parse().unwrap();
+        let login = Login::parse("my-secret-password");
+        let mut counters = vec![
+            limits.password_of(&name),
+            limits.password_checks_of_from(&login, address),
+            limits.totp_of(&name),
+            limits.resets_of(&name),
+            limits.pending_of_from(&name, address),
+            limits.device_mails_of_from(&name, address),
+            limits.told_to_wait(&name, Factor::Totp),
+        ];
+        let known = Known::Session(SessionId::new());
+        counters.extend(limits.password_known_by(&known, &login));
+        counters.extend(limits.factor_known_by(Factor::Totp, &known, &name));
+        for (key, _) in windows(&counters) {
+            assert!(!key.contains("secret"), "{key}");
+        }
     }
 
     #[test]
