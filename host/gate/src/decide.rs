@@ -18,6 +18,7 @@ use storage::policies::WatchedFolder;
 use crate::attempt::{Attempt, Method};
 use crate::context;
 use crate::core_rules;
+use crate::decision_metrics::DecisionMetrics;
 use crate::generations::Active;
 use crate::permit::{Grant, Permit};
 use crate::recorder::{DecisionRecord, Recorder, actor_of};
@@ -62,6 +63,7 @@ pub(crate) struct GateInner {
     pub(crate) installing: tokio::sync::Mutex<Option<crate::generations::LastFailure>>,
     /// What this server found in the folder that it watches, told in heartbeats.
     pub(crate) watched: ArcSwapOption<WatchedFolder>,
+    pub(crate) metrics: DecisionMetrics,
 }
 
 impl Gate {
@@ -72,6 +74,7 @@ impl Gate {
             active: ArcSwap::from_pointee(Active::NONE),
             installing: tokio::sync::Mutex::new(None),
             watched: ArcSwapOption::empty(),
+            metrics: DecisionMetrics::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -166,7 +169,7 @@ impl Gate {
         } else {
             "permitted"
         };
-        count(action, permitted_word);
+        self.inner.metrics.count(action, permitted_word);
         let is_read = is_read(attempt, action);
         // Asked last: what is refused changes nothing.
         if !is_read && !self.recorder().may_change(attempt, caller, action) {
@@ -330,7 +333,7 @@ impl Gate {
         kind: RefusalKind,
         reason: Reason,
     ) -> Refusal {
-        count(action, outcome_word(&kind));
+        self.inner.metrics.count(action, outcome_word(&kind));
         self.refusal(
             attempt,
             caller,
@@ -409,7 +412,7 @@ impl Gate {
             }
             kind => kind,
         };
-        count(facts.action, outcome_word(&kind));
+        self.inner.metrics.count(facts.action, outcome_word(&kind));
         self.refusal(
             attempt,
             caller,
@@ -430,7 +433,7 @@ impl Gate {
         facts: &TargetFacts<'_>,
         reason: Reason,
     ) -> Refusal {
-        count(facts.action, "denied");
+        self.inner.metrics.count(facts.action, "denied");
         self.refusal(
             attempt,
             caller,
@@ -679,10 +682,6 @@ fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<
 /// Whether it changes nothing: what is read, and the pages of what could be done.
 fn is_read(attempt: &Attempt, action: Action) -> bool {
     action.is_read() || matches!(attempt.method, Method::Get | Method::Head)
-}
-
-fn count(action: Action, outcome: &'static str) {
-    metrics::counter!("portcullis_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
 }
 
 fn outcome_word(kind: &RefusalKind) -> &'static str {

@@ -24,6 +24,7 @@ pub mod context;
 pub mod core_rules;
 pub mod demands;
 mod decide;
+mod decision_metrics;
 pub mod generations;
 pub mod judgement;
 pub mod obligations;

@@ -1,6 +1,6 @@
 //! What core rules, policies and obligations come to for one caller; nothing is recorded yet.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{Caller, DecisionId};
 use policy_engine::contract::{Context, Page, Reason};
@@ -140,7 +140,8 @@ impl Gate {
             }
         }
         self.log_policies(decision, facts.action, &decided);
-        metrics::histogram!("portcullis_decision_seconds").record(decided.nanoseconds as f64 / 1e9);
+        let took = Duration::from_nanos(decided.nanoseconds);
+        self.inner.metrics.took(took);
         match kind {
             None => Ok(Allowed {
                 number: generation.number(),
