@@ -93,6 +93,32 @@ impl RollBack {
             reason: reason.to_owned(),
         }
     }
+
+    /// The set it leads to. Also for the command line, whose permits are in the log even when
+    /// nothing comes of them.
+    pub async fn check(&self, storage: &Storage) -> Result<u64, RollBackError> {
+        let active = storage
+            .active_set()
+            .await?
+            .ok_or(RollBackError::NothingActive)?;
+        let number = match self.to {
+            Some(number) => number,
+            None => {
+                let nothing = RollBackError::NothingBefore {
+                    active: active.set_number,
+                };
+                let activations = storage.activations(None, LOOK_BACK).await?;
+                let before = set_before(&activations).ok_or(nothing)?;
+                u64::try_from(before).map_err(|_| RollBackError::NoSuchSet(0))?
+            }
+        };
+        let no_such_set = || RollBackError::NoSuchSet(number);
+        let stored = i64::try_from(number).map_err(|_| no_such_set())?;
+        if storage.policy_set(stored).await?.is_none() {
+            return Err(no_such_set());
+        }
+        Ok(number)
+    }
 }
 
 impl Target for ApplySet {
@@ -153,31 +179,12 @@ pub async fn roll_back(
     storage: &Storage,
     engine: &Engine,
 ) -> Result<Activated, RollBackError> {
-    let RollBack { to, reason } = permit.target();
-    let active = storage
-        .active_set()
-        .await?
-        .ok_or(RollBackError::NothingActive)?;
-    let number = match to {
-        Some(number) => *number,
-        None => {
-            let nothing = RollBackError::NothingBefore {
-                active: active.set_number,
-            };
-            let activations = storage.activations(None, LOOK_BACK).await?;
-            let before = set_before(&activations).ok_or(nothing)?;
-            u64::try_from(before).map_err(|_| RollBackError::NoSuchSet(0))?
-        }
-    };
-    let no_such_set = || RollBackError::NoSuchSet(number);
-    let stored = i64::try_from(number).map_err(|_| no_such_set())?;
-    if storage.policy_set(stored).await?.is_none() {
-        return Err(no_such_set());
-    }
+    let number = permit.target().check(storage).await?;
     load_set(storage, engine, number)
         .await
         .map_err(|cause| RollBackError::CannotLoad { number, cause })?;
     let kind = ActivationKind::Rollback;
+    let reason = &permit.target().reason;
     Ok(activate(&permit, storage, number, kind, reason).await?)
 }
 

@@ -428,6 +428,17 @@ fn a_rollback_brings_the_earlier_set_back_and_both_are_in_the_history() {
             .code(),
         Some(1)
     );
+    // Nothing was done, so nothing says that it was.
+    let decisions = server
+        .command_line(&["decisions", "--outcome", "break-glass", "--json"])
+        .ok()
+        .json();
+    let activations = decisions
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|decision| decision["action"] == "policy-set:activate");
+    assert_eq!(activations.count(), 3, "{decisions}");
     let history = server.command_line(&["policy", "history"]).ok().stdout;
     for word in ["maintenance", "enough", "rollback", "apply"] {
         assert!(history.contains(word), "{word} is not in {history}");

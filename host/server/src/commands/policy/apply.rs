@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use gate::{Activated, ApplySet, Candidate, LockedOut, RollBack, RollBackError, SetPackage};
 use model::Timestamp;
 use serde_json::json;
@@ -70,19 +70,25 @@ pub(super) async fn rollback(
 ) -> anyhow::Result<Answer> {
     let engine = line.engine()?;
     let before = line.storage.active_set().await?;
-    let permit = line.permit(RollBack::new(to, reason)).await?;
+    let target = RollBack::new(to, reason);
+    target.check(&line.storage).await.map_err(with_remedy)?;
+    let permit = line.permit(target).await?;
     let asked_at = permit.at();
-    let activated = match gate::roll_back(permit, &line.storage, &engine).await {
-        Ok(activated) => activated,
-        Err(error @ RollBackError::NothingBefore { .. }) => bail!(
-            "{error}; `portcullis policy rollback --to <set>` makes any one active that `portcullis policy history` lists"
-        ),
-        Err(error @ RollBackError::NoSuchSet(_)) => {
-            bail!("{error}; `portcullis policy history` lists those that were active")
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let activated = gate::roll_back(permit, &line.storage, &engine)
+        .await
+        .map_err(with_remedy)?;
     report(line, before, activated, asked_at, wait).await
+}
+
+fn with_remedy(error: RollBackError) -> anyhow::Error {
+    let remedy = match error {
+        RollBackError::NothingBefore { .. } => {
+            "`portcullis policy rollback --to <set>` makes any one active that `portcullis policy history` lists"
+        }
+        RollBackError::NoSuchSet(_) => "`portcullis policy history` lists those that were active",
+        error => return error.into(),
+    };
+    anyhow!("{error}; {remedy}")
 }
 
 /// Waits for the servers and says what they made of it.
