@@ -1,14 +1,16 @@
-//! Bytes on their way out, in parts.
+//! Bytes on their way out, in parts. What the system has in memory is read at once; for what it
+//! has not, a thread waits that may.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::folder::{Folder, blocking};
-use crate::{BlobName, Blobs};
+use crate::{BlobName, Blobs, at_hand};
 
 /// Bytes read from disk at a time, and the most that one slow client holds in memory.
 const PART: u64 = 64 << 10;
@@ -56,21 +58,34 @@ impl Blob {
     /// Its bytes in a range within its size. A blob that has another size than is known is an
     /// error before any byte is read.
     pub async fn read(&self, range: Range<u64>) -> Result<Reading, ReadError> {
+        if let Some(reading) = self.read_at_hand(&range) {
+            return Ok(reading);
+        }
         self.off_thread(move |blob| {
-            let (mut file, _) = blob.open()?;
-            if range.start > 0 {
-                file.seek(SeekFrom::Start(range.start))
-                    .map_err(|cause| blob.unreadable(cause))?;
-            }
-            let rest = Rest {
-                file,
-                left: range.end.saturating_sub(range.start),
-                blob,
-            };
-            let (first, rest) = rest.read()?;
+            let (file, _) = blob.open()?;
+            let (first, rest) = Rest { blob, file, range }.read()?;
             Ok(Reading { first, rest })
         })
         .await
+    }
+
+    /// The same without waiting for a disk; none if that cannot be, or something is wrong.
+    fn read_at_hand(&self, range: &Range<u64>) -> Option<Reading> {
+        let file = at_hand::open(&self.folder.path(self.name))?;
+        let size = file.metadata().ok()?.len();
+        if self.known_size.is_some_and(|known| known != size) {
+            return None;
+        }
+        let rest = Rest {
+            blob: self.clone(),
+            file,
+            range: range.clone(),
+        };
+        let first = rest.at_hand()?;
+        Some(Reading {
+            rest: rest.after(&first),
+            first,
+        })
     }
 
     /// All its bytes at once: for what is small.
@@ -137,23 +152,45 @@ pub struct Reading {
 pub struct Rest {
     blob: Blob,
     file: File,
-    left: u64,
+    range: Range<u64>,
 }
 
 impl Rest {
     /// The next bytes, and what comes after them; an error if the file ends before the range
     /// does, so that nobody takes a torn file for a whole one.
     pub async fn next(self) -> Result<(Bytes, Option<Self>), ReadError> {
+        if let Some(part) = self.at_hand() {
+            let rest = self.after(&part);
+            return Ok((part, rest));
+        }
         let blob = self.blob.clone();
         blob.off_thread(|_| self.read()).await
     }
 
-    fn read(mut self) -> Result<(Bytes, Option<Self>), ReadError> {
-        let mut part = vec![0; self.left.min(PART) as usize];
+    /// Bytes of the next part.
+    fn length(&self) -> usize {
+        self.range.end.saturating_sub(self.range.start).min(PART) as usize
+    }
+
+    /// The next part, if it need not be waited for.
+    fn at_hand(&self) -> Option<Bytes> {
+        let mut part = vec![0; self.length()];
+        at_hand::read(&self.file, &mut part, self.range.start).then(|| part.into())
+    }
+
+    fn read(self) -> Result<(Bytes, Option<Self>), ReadError> {
+        let mut part = vec![0; self.length()];
         self.file
-            .read_exact(&mut part)
+            .read_exact_at(&mut part, self.range.start)
             .map_err(|cause| self.blob.unreadable(cause))?;
-        self.left -= part.len() as u64;
-        Ok((part.into(), (self.left > 0).then_some(self)))
+        let part = part.into();
+        let rest = self.after(&part);
+        Ok((part, rest))
+    }
+
+    /// What comes after this part.
+    fn after(mut self, part: &Bytes) -> Option<Self> {
+        self.range.start += part.len() as u64;
+        (self.range.start < self.range.end).then_some(self)
     }
 }

@@ -10,6 +10,7 @@
 //! Invariant: when [`Received::keep`] and [`Blobs::keep_metadata`] return, the blob survives a
 //! crash. So the row that names it is written after it.
 
+mod at_hand;
 mod blob;
 mod folder;
 mod incoming;
