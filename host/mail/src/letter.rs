@@ -202,6 +202,36 @@ mod tests {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// What people read, mail by mail. To accept what has changed, run it with
+    /// `INSTA_UPDATE=always` and read the difference; where `CI` is set nothing is accepted.
+    #[test]
+    fn every_mail_reads_as_its_snapshot() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/letter/snapshots");
+        let is_ci = std::env::var_os("CI").is_some();
+        let update = std::env::var("INSTA_UPDATE").unwrap_or_else(|_| "no".to_owned());
+        assert!(
+            !is_ci || update == "no" && std::env::var_os("INSTA_FORCE_PASS").is_none(),
+            "nothing is accepted where CI is set"
+        );
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(&folder);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| {
+            for &kind in MailKind::ALL {
+                let letter = Letter::new(&mail(kind), &registry());
+                let text = format!("{}\n\n{}", letter.subject, letter.text().unwrap());
+                insta::assert_snapshot!(kind.as_str(), text);
+            }
+        });
+        let kept = std::fs::read_dir(&folder).unwrap();
+        assert_eq!(
+            kept.count(),
+            MailKind::ALL.len(),
+            "a snapshot of no mail is kept"
+        );
+    }
+
     #[test]
     fn every_mail_says_each_of_its_words_in_text_and_in_html() {
         for &kind in MailKind::ALL {
