@@ -3,6 +3,7 @@
 //! in one run on one machine. `scale` takes long and is run only by name.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
@@ -29,8 +30,11 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
         }
     }
     let programs = clients::set_up()?;
-    if !on_path("wrk") {
-        debian::install(&["wrk"]).context("the load generator wrk is missing")?;
+    for (program, role) in [("wrk", "the load generator"), ("nginx", "the ceiling")] {
+        if !on_path(program) && !Path::new("/usr/sbin").join(program).is_file() {
+            debian::install(&[program])
+                .with_context(|| format!("{role}, {program}, is missing"))?;
+        }
     }
     eprintln!("building optimised (several minutes the first time)");
     let status = Command::new(cargo())

@@ -1,8 +1,9 @@
-//! The two indexes that are compared, filled with the same files, and the load on them.
+//! What the server is compared with, filled with the same files, and the load on all of them.
 
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,6 +181,113 @@ impl PypiServer {
 impl Drop for PypiServer {
     fn drop(&mut self) {
         // The master ends its workers when it is asked to, not when it is killed.
+        let _ = Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status();
+        let _ = self.process.wait();
+    }
+}
+
+/// nginx that serves the answers of another server as files: the most that this machine can do
+/// over HTTP. Nothing is written to a log, and open files are kept open.
+pub struct Nginx {
+    process: Child,
+    pub address: SocketAddr,
+    root: PathBuf,
+}
+
+impl Nginx {
+    /// Starts it on an empty folder.
+    pub fn start(folder: &Path) -> anyhow::Result<Self> {
+        let folder = folder.join("nginx");
+        let root = folder.join("root");
+        fs::create_dir_all(&root)?;
+        // Its workers change to a user of their own where root starts them.
+        let user = match fs::metadata(&root)?.uid() {
+            0 => "user root;",
+            _ => "",
+        };
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let place = folder.display();
+        let configuration = folder.join("nginx.conf");
+        fs::write(
+            &configuration,
+            format!(
+                "{user} worker_processes auto; daemon off; pid {place}/pid; error_log {place}/log;
+                events {{ worker_connections 1024; }}
+                http {{
+                    access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+                    open_file_cache max=10000 inactive=10m; open_file_cache_valid 10m;
+                    default_type application/octet-stream; types {{ text/html html; }}
+                    client_body_temp_path {place}/body; proxy_temp_path {place}/proxy;
+                    fastcgi_temp_path {place}/fastcgi; uwsgi_temp_path {place}/uwsgi;
+                    scgi_temp_path {place}/scgi;
+                    server {{ listen {address}; root {place}/root; }}
+                }}"
+            ),
+        )?;
+        let installed = Path::new("/usr/sbin/nginx");
+        let process = Command::new(match installed.is_file() {
+            true => installed,
+            // Where other systems have it.
+            false => Path::new("nginx"),
+        })
+        .arg("-c")
+        .arg(&configuration)
+        .arg("-e")
+        .arg(folder.join("log"))
+        .stdin(Stdio::null())
+        .spawn()
+        .context("nginx does not start")?;
+        let nginx = Self {
+            process,
+            address,
+            root,
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(address).is_err() {
+            if Instant::now() > deadline {
+                bail!(
+                    "nginx does not answer:\n{}",
+                    fs::read_to_string(folder.join("log")).unwrap_or_default()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(nginx)
+    }
+
+    /// Keeps what the server at `from` answers at these paths, to serve the same bytes there.
+    pub fn copy(
+        &self,
+        from: SocketAddr,
+        paths: &[String],
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let mut connection = Connection::to(from);
+        for path in paths {
+            let request = headers
+                .iter()
+                .fold(Request::get(path), |request, (name, value)| {
+                    request.header(name, value)
+                });
+            let answer = connection.send(&request)?;
+            ensure!(answer.status == 200, "{path}: {}", answer.status);
+            let mut place = self.root.join(path.trim_start_matches('/'));
+            if path.ends_with('/') {
+                place.push("index.html");
+            }
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(place, &answer.body)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
         let _ = Command::new("kill")
             .arg(self.process.id().to_string())
             .status();

@@ -1,5 +1,6 @@
 //! The server beside pypiserver, on the same 2,000 files in one run: project pages, small
-//! downloads, durable uploads; what the gate takes of a page; memory.
+//! downloads, durable uploads; beside nginx, which serves the same pages and files from its disk;
+//! what the gate takes of a page; memory.
 //!
 //! Every request is decided. Fails when a bound is broken.
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bench::measure::print_table;
-use bench::rig::{FILES, PROJECTS, PypiServer, files_of, load, project_name, send_all};
+use bench::rig::{FILES, Nginx, PROJECTS, PypiServer, files_of, load, project_name, send_all};
 use serde_json::json;
 use tests::{Clients, Distribution, Package, Request, Server, Setup, basic_token, upload_request};
 
@@ -24,8 +25,14 @@ const UPLOADERS: usize = 8;
 const LEAST_PAGES: f64 = 15.0;
 const LEAST_DOWNLOADS: f64 = 3.0;
 const LEAST_UPLOADS: f64 = 3.0;
-/// Microseconds of a page that the gate may take at the median.
-const MOST_GATE_US: f64 = 10.0;
+/// Share of what nginx serves.
+const LEAST_OF_NGINX_PAGES: f64 = 0.0;
+const LEAST_OF_NGINX_DOWNLOADS: f64 = 0.0;
+const LEAST_OF_NGINX_LARGE: f64 = 0.0;
+/// Share of a page's time that the gate may take, both at the median.
+const MOST_GATE_SHARE: f64 = 0.5;
+/// Bytes of the large file.
+const LARGE: usize = 50 << 20;
 /// Megabytes of an idle server, and after load.
 const MOST_IDLE_MB: f64 = 120.0;
 const MOST_LOADED_MB: f64 = 200.0;
@@ -108,7 +115,10 @@ fn main() -> anyhow::Result<()> {
     let their_pages = load(theirs.address, &pages, &html, SECONDS, folder.path())?;
     let log_before = server.log().len();
     let our_pages = load(server.address, &pages, &html, SECONDS, folder.path())?;
-    let gate_us = gate_share(&server, log_before)?;
+    let gate = GateTimes::read(&server, log_before)?;
+    let nginx = Nginx::start(folder.path())?;
+    nginx.copy(server.address, &pages, &html)?;
+    let nginx_pages = load(nginx.address, &pages, &html, SECONDS, folder.path())?;
 
     eprintln!("downloads, {SECONDS} s each");
     let their_files = load(
@@ -119,6 +129,19 @@ fn main() -> anyhow::Result<()> {
         folder.path(),
     )?;
     let our_files = load(server.address, &our_downloads, &[], SECONDS, folder.path())?;
+    nginx.copy(server.address, &our_downloads, &[])?;
+    let nginx_files = load(nginx.address, &our_downloads, &[], SECONDS, folder.path())?;
+
+    eprintln!("a file of {} MiB, {SECONDS} s each", LARGE >> 20);
+    let large = Package::new(&project_name(0), "3.0")
+        .with_payload(LARGE)
+        .wheel();
+    send_all(server.address, 1, &[owners[0].upload(&large)])?;
+    let large = [large.path()];
+    let our_large = load(server.address, &large, &[], SECONDS, folder.path())?;
+    nginx.copy(server.address, &large, &[])?;
+    let nginx_large = load(nginx.address, &large, &[], SECONDS, folder.path())?;
+    drop(nginx);
 
     eprintln!("uploads, {UPLOADS} each over {UPLOADERS} connections");
     let new: Vec<Distribution> = (0..UPLOADS)
@@ -166,8 +189,32 @@ fn main() -> anyhow::Result<()> {
             LEAST_UPLOADS,
         ),
     ];
+    let of_nginx = [
+        (
+            "project pages (10 files) /s",
+            our_pages,
+            nginx_pages,
+            LEAST_OF_NGINX_PAGES,
+        ),
+        (
+            "small file downloads /s",
+            our_files,
+            nginx_files,
+            LEAST_OF_NGINX_DOWNLOADS,
+        ),
+        (
+            "50 MiB downloads /s",
+            our_large,
+            nginx_large,
+            LEAST_OF_NGINX_LARGE,
+        ),
+    ];
     let limits = [
-        ("gate's share of a page, µs (p50)", gate_us, MOST_GATE_US),
+        (
+            "gate's share of a page's time (p50)",
+            gate.deciding_us / gate.total_us,
+            MOST_GATE_SHARE,
+        ),
         ("memory idle, MB", idle_mb, MOST_IDLE_MB),
         ("memory after load, MB", loaded_mb, MOST_LOADED_MB),
     ];
@@ -176,13 +223,24 @@ fn main() -> anyhow::Result<()> {
             .iter()
             .map(|(what, ours, theirs, least)| json!({"what": what, "portcullis": ours, "pypiserver": theirs, "ratio": ours / theirs, "at_least": least}))
             .collect();
+        let shares: Vec<_> = of_nginx
+            .iter()
+            .map(|(what, ours, theirs, least)| json!({"what": what, "portcullis": ours, "nginx": theirs, "share": ours / theirs, "at_least": least}))
+            .collect();
         let bounded: Vec<_> = limits
             .iter()
             .map(|(what, value, most)| json!({"what": what, "value": value, "at_most": most}))
             .collect();
         println!(
             "{}",
-            json!({"bench": "server", "files": files.len(), "compared": compared, "bounded": bounded})
+            json!({
+                "bench": "server",
+                "files": files.len(),
+                "compared": compared,
+                "of_nginx": shares,
+                "gate": {"deciding_us": gate.deciding_us, "total_us": gate.total_us},
+                "bounded": bounded,
+            })
         );
     } else {
         println!(
@@ -204,12 +262,32 @@ fn main() -> anyhow::Result<()> {
             ]
         }));
         print_table(&table);
+        println!("\nbeside nginx, which serves the same answers as files and decides nothing");
+        let mut table = vec![
+            ["", "portcullis", "nginx", "share", "at least"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        table.extend(of_nginx.iter().map(|(what, ours, theirs, least)| {
+            vec![
+                (*what).to_owned(),
+                format!("{ours:.0}"),
+                format!("{theirs:.0}"),
+                format!("{:.0} %", 100.0 * ours / theirs),
+                format!("{:.0} %", 100.0 * least),
+            ]
+        }));
+        print_table(&table);
+        println!(
+            "\na page takes {:.0} µs within the server, of which deciding takes {:.1} µs (medians)",
+            gate.total_us, gate.deciding_us
+        );
         let mut table = vec![["", "measured", "at most"].map(str::to_owned).to_vec()];
         table.extend(limits.iter().map(|(what, value, most)| {
             vec![
                 (*what).to_owned(),
-                format!("{value:.1}"),
-                format!("{most:.0}"),
+                format!("{value:.2}"),
+                format!("{most:.1}"),
             ]
         }));
         print_table(&table);
@@ -221,6 +299,18 @@ fn main() -> anyhow::Result<()> {
             format!("{what}: {:.1} times, not {least}", ours / theirs)
         })
         .collect();
+    broken.extend(
+        of_nginx
+            .iter()
+            .filter(|(_, ours, theirs, least)| ours / theirs < *least)
+            .map(|(what, ours, theirs, least)| {
+                format!(
+                    "{what}: {:.0} % of nginx, not {:.0} %",
+                    100.0 * ours / theirs,
+                    100.0 * least
+                )
+            }),
+    );
     broken.extend(
         limits
             .iter()
@@ -258,28 +348,37 @@ fn megabytes(server: &Server) -> f64 {
     server.memory() as f64 / 1e6
 }
 
-/// The median of what deciding took, as the server's log says of each page it served.
-fn gate_share(server: &Server, log_before: usize) -> anyhow::Result<f64> {
-    let log = server.settled_log_since(log_before);
-    let mut found: Vec<f64> = log
-        .lines()
-        .filter(|line| line.contains("/simple/sample-"))
-        .filter_map(|line| {
-            line.split("deciding_us=")
-                .nth(1)?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
+/// Medians of what pages took, in microseconds, as the server's log says of each it served.
+struct GateTimes {
+    deciding_us: f64,
+    total_us: f64,
+}
+
+impl GateTimes {
+    fn read(server: &Server, log_before: usize) -> anyhow::Result<Self> {
+        let log = server.settled_log_since(log_before);
+        let median = |field: &str| {
+            let mut found: Vec<f64> = log
+                .lines()
+                .filter(|line| line.contains("/simple/sample-"))
+                .filter_map(|line| {
+                    let value = line.split(field).nth(1)?;
+                    value.split_whitespace().next()?.parse().ok()
+                })
+                .collect();
+            ensure!(
+                found.len() > 1000,
+                "the log shows only {} pages",
+                found.len()
+            );
+            found.sort_by(f64::total_cmp);
+            Ok(found[found.len() / 2])
+        };
+        Ok(Self {
+            deciding_us: median("deciding_us=")?,
+            total_us: median("total_us=")?,
         })
-        .collect();
-    ensure!(
-        found.len() > 1000,
-        "the log tells of only {} pages",
-        found.len()
-    );
-    found.sort_by(f64::total_cmp);
-    Ok(found[found.len() / 2])
+    }
 }
 
 /// The same upload for pypiserver, which takes it at its root and asks for no credential.
