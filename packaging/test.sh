@@ -1,10 +1,10 @@
 #!/bin/bash
-# The life of the package on a machine of its own: install, start, upload, upgrade, remove,
-# purge, under a real systemd in namespaces of its own. `cargo xtask package --test` calls it:
+# The life cycle of the package on a separate machine: install, start, upload, upgrade, remove,
+# purge, under a real systemd in separate namespaces. `cargo xtask package --test` calls it:
 #
 #   test.sh <base system.tar> <package.deb> <the next version.deb> <folder of twine and pip>
 #
-# Runs in a mount and a network namespace that it may spoil.
+# Runs in a mount and a network namespace that it may change.
 set -eu
 base=$1 first=$2 next=$3 clients=$4
 # In memory, and gone with the namespace.
@@ -31,16 +31,16 @@ inside() {
     nsenter --target "$machine" --mount --uts --ipc --pid --cgroup --root="/proc/$machine/root" \
         env --chdir=/ --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
 }
-# What `stat` says of a file there.
+# The output of `stat` for a file there.
 is() { [ "$(inside stat --format '%U:%G %a' "$2")" = "$1" ] || fail "$2 is $(inside stat --format '%U:%G %a' "$2") and not $1"; }
 serves() { inside systemctl is-active --quiet portcullis && curl --silent --fail --output /dev/null "$url/health?ready"; }
 
 step "a machine"
-# A file system of its own: systemd mounts it anew for each service.
+# A separate file system: systemd mounts it again for each service.
 mkdir "$root" && mount -t tmpfs tmpfs "$root"
 tar --directory "$root" --extract --file "$base"
 cp "$first" "$root/first.deb" && cp "$next" "$root/next.deb"
-# Nothing of the kernel, which is this one, is changed from there.
+# The kernel is this machine's, so nothing in it is changed from there.
 for unit in systemd-sysctl systemd-modules-load systemd-udevd systemd-udev-trigger systemd-binfmt systemd-timesyncd; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit.service"
 done
@@ -70,7 +70,7 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 [ -n "$machine" ] || { cat "$work/systemd.log"; exit 1; }
-# What else runs there is not what is tested.
+# It does not matter here if other services fail.
 booted() { case $(inside systemctl is-system-running) in running | degraded) ;; *) return 1 ;; esac; }
 wait_for booted
 

@@ -1,4 +1,4 @@
-//! A new migration is a change, though no Rust file names it.
+//! Rebuilds for a new migration, which no Rust file names.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -9,30 +9,30 @@ export class App {
   #key;
   #last = -Infinity;
 
-  /// From the secret in base32, as a person types it in.
+  /// From the secret in base32, as a person would type it in.
   constructor(secret) {
     const bits = [...secret.replaceAll(/[\s=]/g, "").toUpperCase()].map((digit) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(digit).toString(2).padStart(5, "0")).join("");
     this.#key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
   }
 
-  /// A code that was not used yet and counts now: registries let clocks be one step off, which is
-  /// three codes at a time. Waits for the next one only where all of them were used.
+  /// A code that was not used yet and is valid now: registries accept clocks that are one step off,
+  /// so three codes at a time. Waits for the next one only if all of them were used.
   async next() {
     const now = () => Math.floor(Date.now() / STEP);
     const step = Math.max(this.#last + 1, now() - 1);
-    // Near its end, the oldest step could be over when the code arrives.
+    // Near its end, the oldest step might be over before the code arrives.
     const safe = step === now() - 1 && Date.now() % STEP > STEP - 5_000 ? step + 1 : step;
     while (safe > now() + 1) await pause(200);
     this.#last = safe;
     return this.#code(safe);
   }
 
-  /// The code that was given out last.
+  /// The most recently returned code.
   again() {
     return this.#code(this.#last);
   }
 
-  /// Six digits that are no code of these minutes.
+  /// Six digits that are not a valid code in these minutes.
   wrong() {
     const now = Math.floor(Date.now() / STEP);
     const right = [-3, -2, -1, 0, 1, 2, 3].map((steps) => this.#code(now + steps));

@@ -1,5 +1,5 @@
-// A stranger becomes somebody: registers, proves the address, keeps recovery codes, sets up
-// an app, a security key and a passkey, makes a token and uploads with it, all on pages.
+// A stranger becomes a user: registers, verifies the address, saves recovery codes, sets up an app,
+// a security key and a passkey, creates a token and uploads with it, all on pages.
 
 import assert from "node:assert/strict";
 import { SERVER, walk } from "./browser.mjs";
@@ -42,7 +42,7 @@ await walk(async (start) => {
   await look("finish the registration");
   // A scanner that opens links changes nothing, however often.
   await home.open(confirmation.link);
-  // The link alone is not enough: whoever reads the mail need not be who registered.
+  // The link alone is not enough: the reader of the mail may not be the person who registered.
   await home.fill("Password", "not the password at all");
   await home.press("Create the account");
   await look("finish the registration, wrong password");
@@ -52,7 +52,7 @@ await walk(async (start) => {
   assert.equal(await home.open(confirmation.link), 404);
   await look("a link that is used up");
 
-  // Whether there is such an account is nobody's business.
+  // The answer does not reveal whether there is such an account.
   await register(home, { ...ana, email: "somebody.else@example.org" });
   await register(home, { ...ana, name: "somebody-else" });
   await mail("registration-existing", ana.email);
@@ -69,7 +69,7 @@ await walk(async (start) => {
   const session = (await home.cookies()).find(({ name }) => name.endsWith("session"));
   assert.deepEqual({ httpOnly: session.httpOnly, sameSite: session.sameSite, path: session.path }, { httpOnly: true, sameSite: "Lax", path: "/" });
 
-  // ---- what is not allowed yet says what leads to it
+  // ---- an action that is not allowed yet says what leads to it
   assert.equal(await home.open("/account/tokens/create"), 403);
   await home.says("no second factor");
   await look("no token without a second factor");
@@ -81,7 +81,7 @@ await walk(async (start) => {
   const app = await setUpApp(home, look);
   await look("second factors, with an app");
 
-  // ---- setting it up has proved it: the first token and the next key ask for nothing again
+  // ---- setting it up has confirmed it: the first token and the next key need no new confirmation
   await home.open("/account/tokens/create");
   await home.fill("Name", "the first one");
   await home.fill("Project", "hello-first");
@@ -145,7 +145,7 @@ await walk(async (start) => {
   await home.press("Use a key");
   assert.equal(home.path(), "/account/emails/");
   await home.says("We have sent a link to the address");
-  // Whether the address is anybody's shows to whoever reads its mails only.
+  // Only the mail reveals whether the address belongs to anyone.
   await home.saysNot("ana@second.example");
   const after = (await home.cookies()).find(({ name }) => name.endsWith("session")).value;
   assert.notEqual(after, before, "the session has a new secret");
@@ -236,7 +236,7 @@ await walk(async (start) => {
   assert.equal(home.path(), "/login/factor", "new codes made the old ones worthless");
   await home.press("Use a key");
 
-  // ---- removing what is the last factor is for another journey; here others stay
+  // ---- removing the last factor is for another journey; here others stay
   await home.open("/account/factors/");
   await home.click("Remove the app …");
   await look("remove the app");
@@ -251,10 +251,10 @@ await walk(async (start) => {
   const kinds = new Set(JSON.stringify(history).match(/[a-z]+(?::[a-z-]+)+/g));
   for (const kind of ["authentication:failed", "session:started", "token:created"]) assert.ok(kinds.has(kind), `${kind} is not in ${[...kinds].join(", ")}`);
   for (const secret of [token, PASSWORD, recovery]) assert.ok(!JSON.stringify(history).includes(secret), "no secret in the history");
-  // Within a UUID, any six digits stand now and then.
+  // Within a UUID, any six digits may occur.
   assert.doesNotMatch(JSON.stringify(history), new RegExp(`(?<![0-9a-f])${app.again()}(?![0-9a-f])`), "no code in the history");
 
-  // ---- no mail to anybody with a secret that is not its link
+  // ---- no mail to anyone contains a secret other than its link
   for (const letter of await letters()) {
     for (const secret of [token, PASSWORD, ...codes]) assert.ok(!letter.text.includes(secret) && !letter.html.includes(secret), `${letter.name} tells a secret`);
   }

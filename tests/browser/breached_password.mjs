@@ -1,4 +1,4 @@
-// A password that is known from a breach opens nothing; a reset by mail is the way back.
+// A password that is known from a breach does not work; a reset by mail is the way back.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -24,7 +24,7 @@ await walk(async (start) => {
   assert.equal(await browser.isLoggedIn(), false);
   await mail("password-breached", EMAIL);
 
-  // From now on it is as if it were wrong: who has it from the breach learns no more.
+  // It is now treated like a wrong one: a person who has it from the breach learns nothing more.
   await logIn(browser, NAME, "not the password at all");
   const wrong = await browser.text();
   await logIn(browser, NAME, BREACHED);
@@ -54,7 +54,7 @@ await walk(async (start) => {
   await logIn(browser, NAME, PADDED);
   assert.equal(browser.path(), "/account/");
 
-  // Neither is it chosen by somebody else, or as the next password.
+  // No one else can choose it either, nor is it accepted as the next password.
   await browser.open("/account/password");
   await browser.fill("Current password", PADDED);
   await browser.fill("New password", BREACHED);
@@ -70,7 +70,7 @@ await walk(async (start) => {
   await look("register with a breached password");
   await register(browser, { name: "newcomer", email: "newcomer@example.org", password: "marble otter canyon 64 sails" });
 
-  // Five characters of the digest are all that ever left, and padding hid even the answer's size.
+  // Only five characters of the digest ever left, and padding hid even the answer's size.
   const asked = await (await fetch(`${BREACHES}/asked`)).json();
   const digest = createHash("sha1").update(BREACHED).digest("hex").toUpperCase();
   assert.ok(asked.some(({ url }) => url === `/range/${digest.slice(0, 5)}`));

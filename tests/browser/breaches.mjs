@@ -1,5 +1,5 @@
-// Speaks the range protocol of Have I Been Pwned and records what it is asked. Says its
-// address on the first line of standard output.
+// Speaks the range protocol of Have I Been Pwned and records the requests. Prints its address on
+// the first line of standard output.
 //
 //   GET /range/{5 hex}   the passwords below, and padding as the real one adds it
 //   GET /asked           what was asked so far, as JSON

@@ -1,6 +1,6 @@
-// A real Chromium, and what is looked at on every page: does it load anything from
-// elsewhere, does anything break the content security policy, does axe-core find a barrier
-// in light or dark, does it fit a screen of 320 px.
+// A real Chromium, and the checks of every page: does it load anything from elsewhere, does
+// anything violate the content security policy, does axe-core find a barrier in light or dark, does
+// it fit a screen of 320 px.
 
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -28,10 +28,10 @@ const FLAGS = [
 const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"];
 const WIDE = { width: 1280, height: 800 };
 const NARROW = { width: 320, height: 640 };
-// Two cores are shared with other tests: whoever waits this long is broken, not slow.
+// Two cores are shared with other tests: a page that takes this long is broken, not slow.
 const PATIENCE = 30_000;
 
-/// One browser on one machine, with cookies of its own. Close it.
+/// One browser on one machine, with separate cookies. Close it.
 export class Browser {
   #context;
   #folder;
@@ -58,7 +58,7 @@ export class Browser {
     browser.page = browser.#context.pages()[0] ?? (await browser.#context.newPage());
     browser.page.on("pageerror", (error) => browser.#complaints.push(`a script failed on ${browser.page.url()}: ${error}`));
     browser.page.on("console", (message) => {
-      // That a page says 403 is looked at where it is expected.
+      // A 403 is checked where it is expected.
       const expected = message.text().startsWith("Failed to load resource");
       if (message.type() === "error" && !expected) browser.#complaints.push(`on ${browser.page.url()}: ${message.text()}`);
     });
@@ -78,13 +78,13 @@ export class Browser {
 
   async close() {
     await this.#context.close();
-    // Processes of the browser may write there for a moment still.
+    // Processes of the browser may still write there for a moment.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     const complaints = [...new Set(this.#complaints)];
     assert.ok(complaints.length === 0, `${this.name} saw what must not be:\n${complaints.join("\n")}`);
   }
 
-  /// Opens a path of the registry, or a whole address of it. Says the status.
+  /// Opens a path of the registry, or a full address. Returns the status.
   async open(path) {
     const url = new URL(path, SERVER);
     assert.equal(url.origin, SERVER, `${path} leads elsewhere`);
@@ -92,7 +92,7 @@ export class Browser {
     return response?.status();
   }
 
-  /// The path shown now, without its query.
+  /// The current path, without its query.
   path() {
     return new URL(this.page.url()).pathname;
   }
@@ -102,7 +102,7 @@ export class Browser {
     await this.page.locator("input, textarea").and(this.page.getByLabel(label, { exact: true })).fill(value);
   }
 
-  /// Presses the button with this label and waits for the page that follows. Says its status.
+  /// Presses the button with this label and waits for the page that follows. Returns its status.
   async press(label, within = this.page) {
     return this.follow(() => within.getByRole("button", { name: label, exact: true }).click());
   }
@@ -112,7 +112,7 @@ export class Browser {
     return this.follow(() => this.page.getByRole("link", { name: text, exact: true }).first().click());
   }
 
-  /// Does what leads to another page, and waits for that page.
+  /// Performs a step that leads to another page, and waits for that page.
   async follow(act) {
     const main = this.page.mainFrame();
     const arrived = this.page.waitForResponse((response) => {
@@ -125,7 +125,7 @@ export class Browser {
     return response.status();
   }
 
-  /// Presses the button that copies this. Says what a person would paste.
+  /// Presses the button that copies this. Returns the text that a person would paste.
   async copy(what) {
     await this.#context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: SERVER });
     const button = this.page.getByRole("button", { name: `(${what})` });
@@ -139,7 +139,7 @@ export class Browser {
     return (await this.page.locator("body").innerText()).replaceAll(/\s+/g, " ");
   }
 
-  /// Fails unless the page says this.
+  /// Fails unless the page contains this text.
   async says(...wanted) {
     const text = await this.text();
     for (const part of wanted) assert.ok(text.includes(part), `expected “${part}” at ${this.page.url()}:\n${text}`);
@@ -150,7 +150,7 @@ export class Browser {
     for (const part of unwanted) assert.ok(!text.includes(part), `“${part}” must not stand at ${this.page.url()}:\n${text}`);
   }
 
-  /// Whether somebody is logged in, as the page tells it.
+  /// Whether a person is logged in, according to the page.
   async isLoggedIn() {
     await this.open("/");
     return (await this.page.getByRole("button", { name: "Log out" }).count()) > 0;
@@ -160,14 +160,14 @@ export class Browser {
     return this.#context.cookies();
   }
 
-  /// Checks the page that is shown, and keeps pictures of it under this name. The same page in the
-  /// same state needs to be looked at only once in a journey.
+  /// Checks the current page, and stores pictures of it under this name. The same page in the same
+  /// state needs to be checked only once in a journey.
   async look(name) {
     assert.ok(!this.#looked.has(name), `${name} was looked at already`);
     const number = String(this.#looked.size + 1).padStart(2, "0");
     this.#looked.set(name, this.page.url());
     assert.equal(await this.page.locator("h1").count(), 1, `${name} has one main heading`);
-    // What is wrong, and where it was seen.
+    // The problems, and where they were seen.
     const problems = new Map();
     for (const colorScheme of ["light", "dark"]) {
       await this.page.emulateMedia({ colorScheme });
@@ -183,7 +183,7 @@ export class Browser {
     await this.page.emulateMedia({ colorScheme: "light" });
     await this.page.setViewportSize(WIDE);
     console.log(`  ${this.name} looked at ${name}: ${this.path()}`);
-    // Told all at once at the end: one run shows everything that is to mend.
+    // Reported together at the end: one run shows everything that needs fixing.
     for (const [problem, places] of problems) this.#complaints.push(`${name} (${places.join(", ")}): ${problem}`);
   }
 
@@ -196,7 +196,7 @@ export class Browser {
     return found.violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`);
   }
 
-  /// What makes the page wider than the screen, if anything does.
+  /// The elements that make the page wider than the screen, if any.
   async #overflow() {
     return this.page.evaluate(() => {
       const width = document.documentElement.clientWidth;
@@ -206,7 +206,7 @@ export class Browser {
     });
   }
 
-  /// Plugs in a key: a security key, or a passkey that the device keeps.
+  /// Plugs in a key: a security key, or a passkey that the device stores.
   async plugIn({ passkey }) {
     const session = await this.#context.newCDPSession(this.page);
     await session.send("WebAuthn.enable");
@@ -230,10 +230,10 @@ export class Browser {
   }
 }
 
-/// Walks a journey with browsers that are closed however it ends. What each saw that must
-/// not be fails the journey too.
+/// Runs a journey with browsers that are closed however it ends. Problems that a browser saw fail
+/// the journey too.
 export async function walk(journey) {
-  // What an earlier run saw would be taken for what this one did.
+  // Pictures from an earlier run could be mistaken for this one's.
   await rm(SHOTS, { recursive: true, force: true });
   await mkdir(SHOTS, { recursive: true });
   const browsers = [];

@@ -1,4 +1,4 @@
-// An account is deleted for good; not while a project would be left without an owner.
+// An account is deleted permanently, but not while a project would be left without an owner.
 
 import assert from "node:assert/strict";
 
@@ -32,6 +32,6 @@ await walk(async (start) => {
   const unknown = await other.text();
   await logIn(other, NAME, OLD_PASSWORD);
   assert.equal(await other.text(), unknown, "the account is answered like one that never was");
-  // The address is free again, the name never.
+  // The address is free again; the name never is.
   await register(other, { name: NAME, email: EMAIL, password: PASSWORD });
 });

@@ -1,5 +1,5 @@
-// The first user of an empty registry is made through the link that the server printed, and
-// belongs to the staff.
+// The first user of an empty registry is created through the link that the server printed, and is a
+// member of staff.
 
 import assert from "node:assert/strict";
 
@@ -30,7 +30,7 @@ await walk(async (start) => {
   await browser.open("/account/emails/");
   await browser.says("Primary, verified");
 
-  // Nobody after is staff.
+  // Later users are not staff.
   await browser.page.context().clearCookies();
   assert.equal(await browser.open(LINK), 404);
 });

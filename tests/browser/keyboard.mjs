@@ -1,5 +1,4 @@
-// Logging in with nothing but a keyboard: everything is reached in order, and where one is can be
-// seen.
+// Logging in with only a keyboard: everything is reached in order, and the focus is always visible.
 
 import assert from "node:assert/strict";
 
@@ -27,7 +26,7 @@ await walk(async (start) => {
         inView: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
       };
     });
-  /// Moves on until this is focused.
+  /// Moves on until this element has the focus.
   const reach = async (name) => {
     const passed = [];
     for (let presses = 0; presses < 60; presses += 1) {
@@ -51,7 +50,7 @@ await walk(async (start) => {
   });
   assert.equal(browser.path(), "/login");
 
-  // Whoever mistypes is where it says what is wrong, and goes on from there to the field.
+  // After a typing error, the focus is on the message, and moves from there to the field.
   await reach("User name or email address");
   await keyboard.type(NAME);
   await reach("Password");
@@ -64,7 +63,7 @@ await walk(async (start) => {
   assert.deepEqual(await reach("User name or email address"), ["Set a new password", "User name or email address"]);
   await browser.open("/login");
 
-  // Twice: first the browser is unknown, then it is let in.
+  // Twice: first the browser is unknown, then it is accepted.
   for (const known of [false, true]) {
     await reach("User name or email address");
     await keyboard.type(NAME);

@@ -1,5 +1,5 @@
-// The last second factor stays while something demands one: the page says what, and what to do
-// instead. With another one it can go.
+// The last second factor stays while a policy demands one: the page says which, and what to do
+// instead. With another factor it can be removed.
 
 import assert from "node:assert/strict";
 
@@ -20,7 +20,7 @@ await walk(async (start) => {
 
   await keepRecoveryCodes(browser);
   await browser.plugIn({ passkey: false });
-  // The script learns that something must be proven first, and leaves the question to a page.
+  // The script gets the demand for a confirmation first, and leaves the question to a page.
   await leaveOpen(NAME);
   await browser.open("/account/factors/");
   await browser.page.getByRole("radio", { name: /security key/ }).check();

@@ -1,4 +1,4 @@
-// The mails the registry sent, read from the folder it puts them in without SMTP.
+// The mails that the registry sent, read from its folder without SMTP.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -10,7 +10,7 @@ const read = new Set();
 
 /// The oldest mail of this kind to this address that was not read yet; waits for it.
 export async function mail(kind, to) {
-  // Recoveries are looked after once a minute.
+  // Recoveries are checked once a minute.
   const deadline = Date.now() + 120_000;
   while (Date.now() < deadline) {
     const found = (await letters()).find((letter) => letter.kind === kind && letter.to.includes(to) && !read.has(letter.name));

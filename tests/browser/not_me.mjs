@@ -1,4 +1,4 @@
-// Somebody sees in their history what was not them, and ends everything.
+// A person sees something in their history that was not them, and ends everything.
 
 import assert from "node:assert/strict";
 import { App } from "./authenticator.mjs";
@@ -24,7 +24,7 @@ await walk(async (start) => {
   await giveCode(home, await app.next());
   assert.equal(home.path(), "/account/");
 
-  // Somebody who has the password, and the app, and the mails.
+  // An attacker with the password, the app, and the mails.
   const stranger = await start("stranger");
   await logInFromElsewhere(stranger, person, app);
 
@@ -50,7 +50,8 @@ await walk(async (start) => {
   await home.press("Set the password");
   await logIn(home, NAME, "copper violin meadow 83 rain");
   await giveCode(home, await app.next());
-  // The mailed link proves what a link about this browser would, and nothing of the others.
+  // The mailed link proves the same as a link about this browser would, but nothing about the
+  // others.
   assert.equal(home.path(), "/account/");
   await logIn(stranger, NAME, "copper violin meadow 83 rain");
   await giveCode(stranger, await app.next());

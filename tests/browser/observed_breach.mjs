@@ -1,4 +1,4 @@
-// Where breached passwords are only observed, who has one notices nothing.
+// Where breached passwords are only observed, a person with one notices nothing.
 
 import assert from "node:assert/strict";
 
@@ -10,7 +10,7 @@ const { NAME } = process.env;
 
 await walk(async (start) => {
   const browser = await start("browser");
-  // Twice: had the first time disabled the password, the second would fail.
+  // Twice: if the first time had disabled the password, the second would fail.
   for (let time = 0; time < 2; time += 1) {
     await logIn(browser, NAME, "trombone lantern gravel 1994");
     assert.equal(browser.path(), "/account/");

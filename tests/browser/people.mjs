@@ -1,4 +1,4 @@
-// What people do on the pages, a function for each: the words are those on the buttons.
+// People's actions on the pages, a function for each, named after the buttons.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -44,8 +44,8 @@ export async function logOut(browser) {
   assert.equal(browser.path(), "/login");
 }
 
-/// Logs in from a browser that the account was never used from: confirmed by mail, as a person
-/// does who opens it in the same browser.
+/// Logs in from a browser that the account was never used from: confirmed by mail, by a person who
+/// opens it in the same browser.
 export async function logInFromElsewhere(browser, { name, email, password }, app) {
   await logIn(browser, name, password);
   assert.equal(await giveCode(browser, await app.next()), 200);
@@ -104,7 +104,7 @@ export async function addKey(browser, kind, name) {
   await browser.says(name);
 }
 
-/// Half an hour and a minute pass since a user's sessions proved anything: nobody waits for that.
+/// Moves a user's session proofs half an hour and a minute into the past, instead of waiting.
 export async function leaveOpen(name) {
   const past = 31 * 60 * 1000;
   await changeOneRow(
@@ -113,12 +113,12 @@ export async function leaveOpen(name) {
   );
 }
 
-/// The days pass that the recovery of a user waits for.
+/// Ends the waiting time of a user's recovery.
 export async function waitForRecovery(name) {
   await changeOneRow("UPDATE recoveries SET effective_at = started_at WHERE ended_at IS NULL AND user_id = (SELECT id FROM users WHERE name = ?1)", name);
 }
 
-/// Only time is ever changed behind the server's back.
+/// Only times are ever changed behind the server's back.
 async function changeOneRow(statement, name) {
   const script = `import sqlite3, sys
 database = sqlite3.connect(sys.argv[1], timeout=30)
@@ -127,7 +127,7 @@ database.commit()`;
   await run(process.env.PYTHON, ["-c", script, join(process.env.DATA, "portcullis.sqlite"), statement, name]);
 }
 
-/// Uploads the wheel of this journey with twine. Fails with what twine said.
+/// Uploads the wheel of this journey with twine. Fails with twine's output.
 export async function upload(token) {
   const words = ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", `${SERVER}/legacy/`, "--username", "__token__", process.env.WHEEL];
   return run(process.env.TWINE, words, { env: { PATH: process.env.PATH, HOME: process.env.HOME, TWINE_PASSWORD: token } });

@@ -1,5 +1,5 @@
-// Staff lets somebody back in who lost everything: with a reason, a wait, and mails; and the
-// person it is about can stop it.
+// Staff restores the account of a person who lost everything: with a reason, a wait, and mails; and
+// the person can stop it.
 
 import assert from "node:assert/strict";
 
@@ -54,7 +54,7 @@ await walk(async (start) => {
   await logIn(person, NAME, "amber puddle violin 92 storks");
   assert.equal(person.path(), "/account/", "no second step: the factors are gone");
 
-  // Who is not staff sees none of it.
+  // People who are not staff see none of it.
   assert.equal(await person.open("/staff/recoveries/"), 403);
   await person.look("not for everybody");
 });

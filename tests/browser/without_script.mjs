@@ -19,7 +19,7 @@ await walk(async (start) => {
   await keepRecoveryCodes(browser);
   const app = await setUpApp(browser);
   await browser.look("second factors without script");
-  // Nobody fills in what could not be sent.
+  // No one fills in a form that could not be sent.
   await browser.says("Security keys and passkeys need JavaScript");
   await browser.saysNot("What you call it");
   await logOut(browser);
@@ -28,7 +28,7 @@ await walk(async (start) => {
   await giveCode(browser, await app.next());
   assert.equal(browser.path(), "/account/");
 
-  // What a form was filled with survives proving who one is.
+  // The contents of a form survive a step-up.
   await browser.open("/account/tokens/create");
   await browser.fill("Name", "without any script");
   await browser.fill("Project", "some-project");
@@ -38,7 +38,7 @@ await walk(async (start) => {
   await browser.fill("Code from the app", await app.next());
   await browser.press("Continue");
   await browser.says("without any script");
-  // What a script would copy is there to be selected.
+  // The text that a script would copy can be selected.
   assert.equal(await browser.page.getByText("Copy", { exact: true }).count(), 0);
   assert.match(await browser.page.getByRole("region", { name: "The token" }).innerText(), /^pypi-/);
 });

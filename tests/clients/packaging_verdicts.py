@@ -24,7 +24,7 @@ EACH = 1100
 
 
 def is_requirement(text):
-    # An index takes no addresses.
+    # An index accepts no addresses.
     return Requirement(text).url is None
 
 
@@ -148,7 +148,7 @@ def texts():
 
 
 def main():
-    # Of escapes that Python does not know it only warns.
+    # Python only warns about unknown escapes.
     warnings.simplefilter("ignore")
     what, path = sys.argv[1:]
     if what == "write":

@@ -54,7 +54,7 @@ class Handler:
             "html": part("html"),
         }
         self.taken += 1
-        # Whole or not there: the test reads while this writes.
+        # Complete or absent: the test reads while this writes.
         beside = os.path.join(self.folder, f".{self.taken}")
         with open(beside, "w") as file:
             json.dump(taken, file)
@@ -101,7 +101,7 @@ async def main(port, folder, tls):
     if tls:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*certificate(folder))
-        # What it requires for a login is STARTTLS, which is not needed within TLS.
+        # It requires STARTTLS for a login, which is not needed within TLS.
         login = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False}
     loop = asyncio.get_running_loop()
     make = lambda: SMTP(handler, hostname="localhost", enable_SMTPUTF8=True, **login)

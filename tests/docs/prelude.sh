@@ -1,5 +1,5 @@
-# Functions that the walks through the documentation are written with. Sourced by nothing: the
-# test puts it before each script.
+# Functions for the walks through the documentation. Not sourced: the test prepends this file to
+# each script.
 shopt -s expand_aliases
 mkdir -p "$FOLDER/bin" && ln -s "$PROGRAM" "$FOLDER/bin/portcullis"
 export PATH=$FOLDER/bin:$PATH
@@ -13,7 +13,7 @@ fail() {
     exit 1
 }
 ends_with() { [ "$1" -eq "$2" ] || fail "ended with $1 and not with $2"; }
-# Says what a command of the walk itself needs: it must work.
+# Runs a command that the walk itself needs: it must succeed.
 need() { "$@" || fail "$*"; }
 
 # Waits until something is true.
@@ -24,7 +24,7 @@ wait_until() {
     done
     fail "waited in vain for: $*"
 }
-# Waits until the program in the background has said this.
+# Waits until the program in the background has printed this.
 until_said() { wait_until grep -q -- "$1" "$LOGS/background"; }
 
 # The next one-time code of the app that was set up last.
@@ -35,7 +35,7 @@ code() {
     echo "$answer"
 }
 
-# Folders of the machine that are written to here, and nowhere else.
+# Folders of the machine whose writes stay within the walk.
 own_folders() {
     local place layers=$FOLDER/layers
     mkdir -p "$layers" && mount -t tmpfs tmpfs "$layers" || fail "no file system in memory"
@@ -76,7 +76,7 @@ with zipfile.ZipFile(f"dist/{base}-py3-none-any.whl", "w") as archive:
 PYTHON
 }
 
-# Opens the newest link about a command line that was mailed into this outbox, and confirms it.
+# Opens the newest link about a command line that was mailed to this outbox, and confirms it.
 confirm_command_line() {
     local link origin=$2
     wait_until sh -c "ls '$1'/*-command-line-confirm-*"
@@ -85,7 +85,8 @@ confirm_command_line() {
     need curl --silent --fail --output /dev/null --header "Origin: $origin" --header 'Accept: text/html' --data "link=$link" "$origin/login/device"
 }
 
-# A certificate for this host, which is this machine, where the documentation's proxy looks.
+# A certificate for this host, which is this machine, at the path that the documentation's proxy
+# uses.
 certificate() {
     local folder=/etc/ssl/$1 plain=$FOLDER/openssl.cnf
     printf '[req]\ndistinguished_name=name\n[name]\n' > "$plain"
@@ -99,7 +100,7 @@ certificate() {
     export SSL_CERT_FILE=$FOLDER/ca.pem CURL_CA_BUNDLE=$FOLDER/ca.pem REQUESTS_CA_BUNDLE=$FOLDER/ca.pem
 }
 
-# Starts nginx with this server block, and nothing else.
+# Starts nginx with only this server block.
 proxy() {
     printf 'pid %s/nginx.pid;\nerror_log %s/nginx;\nevents {}\nhttp {\n access_log off;\n include %s;\n}\n' "$FOLDER" "$LOGS" "$1" > "$FOLDER/nginx.conf"
     need nginx -c "$FOLDER/nginx.conf"

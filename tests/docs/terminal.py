@@ -80,7 +80,7 @@ def main():
             secret = base64.b32decode(found[-1] + "=" * (-len(found[-1]) % 8))
             if secret != app.secret:
                 app.secret, app.last = secret, 0
-        # A script asks for a code by name, and gets it as a line.
+        # A script prompts for a code by name, and gets it as a line.
         reply = answer(app, shown)
         if reply is not None:
             os.write(terminal, (reply + "\n").encode())

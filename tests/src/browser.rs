@@ -1,5 +1,5 @@
-//! A real browser on the pages: each journey is a script of `tests/browser`, run by Node
-//! with Chromium as `cargo xtask test` sets them up.
+//! A real browser on the pages: each journey is a script of `tests/browser`, run by Node with
+//! Chromium, both set up by `cargo xtask test`.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The browser, or `None` where it was not set up. With `CI=true` it must be there.
+    /// The browser, or `None` if it was not set up. With `CI=true` it must be there.
     pub fn find() -> Option<Self> {
         let packages = repository().join("target/browser");
         let chromium = std::env::var_os("PORTCULLIS_TEST_CHROMIUM")
@@ -33,7 +33,7 @@ impl Browser {
         None
     }
 
-    /// Walks a journey on a server, to its end; fails with everything it said.
+    /// Runs a journey on a server to its end; a failure shows its whole output.
     #[track_caller]
     pub fn walk(&self, journey: &str, server: &Server, variables: &[(&str, &str)]) {
         let folder = server.setup.folder.path().join("browser");
@@ -63,7 +63,7 @@ impl Browser {
             "{journey}: {}\n{said}",
             output.status
         );
-        // Where it went is worth reading when one looks at the screenshots.
+        // The visited pages help to understand the screenshots.
         println!("{said}");
     }
 
@@ -82,7 +82,7 @@ impl Browser {
         command
     }
 
-    /// Starts a server of breached passwords, which records what it is asked.
+    /// Starts a server of breached passwords, which records its requests.
     pub fn breaches(&self) -> Breaches {
         let mut process = self
             .node("breaches.mjs")

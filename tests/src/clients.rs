@@ -1,4 +1,4 @@
-//! The Python tools that people upload and install with, as `cargo xtask test` sets them up.
+//! The Python tools for uploading and installing, set up by `cargo xtask test`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,14 +9,14 @@ use crate::server::repository;
 #[derive(Clone, Debug)]
 pub struct Clients(PathBuf);
 
-/// What a tool printed, and whether it succeeded.
+/// A tool's output, and whether it succeeded.
 #[derive(Clone, Debug)]
 pub struct Printed {
     pub success: bool,
-    /// Standard output and standard error, without colours and with words that were broken
-    /// over lines joined again.
+    /// Standard output and standard error, without colours, with words joined again that were
+    /// broken over lines.
     pub text: String,
-    /// The same as it was printed.
+    /// The same, unchanged.
     pub raw: String,
 }
 
@@ -35,7 +35,7 @@ impl Printed {
         self
     }
 
-    /// Checks that the person was told this.
+    /// Checks that the output contains this.
     #[track_caller]
     pub fn says(&self, wanted: &str) -> &Self {
         assert!(
@@ -48,7 +48,7 @@ impl Printed {
 }
 
 impl Clients {
-    /// The tools, or `None` where they were not set up. With `CI=true` they must be there.
+    /// The tools, or `None` if they were not set up. With `CI=true` they must be there.
     pub fn find() -> Option<Self> {
         let folder = std::env::var_os("PORTCULLIS_TEST_CLIENTS")
             .map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
@@ -67,10 +67,10 @@ impl Clients {
         None
     }
 
-    /// A tool, with nothing of the caller's configuration, in this folder.
+    /// A tool in this folder, without the caller's configuration.
     pub fn command(&self, tool: &str, folder: &Path) -> Command {
         let mut command = Command::new(self.0.join(tool));
-        // Beside a project, not in it: what is in it is packed.
+        // Next to a project, not in it, because everything in it is packed.
         let home = match (folder.join("pyproject.toml").exists(), folder.file_name()) {
             (true, Some(name)) => {
                 folder.with_file_name(format!(".home-of-{}", name.to_string_lossy()))
@@ -109,7 +109,7 @@ impl Clients {
             .env("XDG_CONFIG_HOME", home.join("config"))
             .env("XDG_CACHE_HOME", home.join("cache"))
             .env("XDG_DATA_HOME", home.join("data"))
-            // Wide enough that no tool breaks a sentence over lines, and no colours in it.
+            // Wide enough that no tool breaks a sentence over lines, and without colours.
             .env("COLUMNS", "1000")
             .env("NO_COLOR", "1")
             .env("TERM", "dumb")
@@ -155,7 +155,7 @@ impl Clients {
     }
 }
 
-/// Text with every run of white space made one blank: tools break and indent as they like.
+/// Text with every run of white space replaced by one blank: tools break and indent differently.
 fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,5 @@
-//! A plain HTTP/1.1 client that hides nothing: status line, reason phrase, headers in
-//! order, body. Blocking, one connection, kept open as long as the server lets it.
+//! A plain HTTP/1.1 client that hides nothing: status line, reason phrase, headers in order, body.
+//! Blocking, one connection, kept open as long as the server allows.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -39,7 +39,7 @@ impl Request {
         self
     }
 
-    /// The same request with an `Authorization` header, if there is one to send.
+    /// The same request with an `Authorization` header, if there is one.
     pub fn authorization(self, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.header("Authorization", value),
@@ -80,7 +80,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first header of this name, in whatever case.
+    /// The first header of this name, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -114,7 +114,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that is opened with its first request.
+    /// A connection that is opened by its first request.
     pub fn to(address: SocketAddr) -> Self {
         Self {
             address,
@@ -122,14 +122,14 @@ impl Connection {
         }
     }
 
-    /// Sends one request and reads its answer. A connection that the server closed since
-    /// the last request is opened anew; a request is never sent twice once a byte of it
-    /// could have been read.
+    /// Sends one request and reads its answer. A connection that the server closed since the last
+    /// request is opened again; a request is never sent twice once a byte of it could have been
+    /// read.
     pub fn send(&mut self, request: &Request) -> io::Result<Response> {
         self.send_bytes(&request.encode(self.address), request.method == "HEAD")
     }
 
-    /// Sends bytes as they are, for requests that no client would make.
+    /// Sends raw bytes, for requests that no client would make.
     pub fn send_bytes(&mut self, bytes: &[u8], head: bool) -> io::Result<Response> {
         if self
             .stream
@@ -148,9 +148,8 @@ impl Connection {
                 BufReader::with_capacity(64 * 1024, stream)
             }
         };
-        // A server may answer and close before it has read the whole body (a refusal, a
-        // limit). The answer is what counts, so a failed write is only an error when no
-        // answer can be read.
+        // A server may answer and close before it has read the whole body (a refusal, a limit). The
+        // answer matters, so a failed write is only an error if no answer can be read.
         let written = stream.get_mut().write_all(bytes);
         let response = match read_response(&mut stream, head) {
             Ok(response) => response,
@@ -181,7 +180,7 @@ fn is_closed(stream: &TcpStream) -> bool {
 fn read_response(stream: &mut BufReader<TcpStream>, head: bool) -> io::Result<Response> {
     loop {
         let response = read_one_response(stream, head)?;
-        // Interim answers (100 Continue) come before the one that counts.
+        // Interim answers (100 Continue) come before the final one.
         if response.status >= 200 {
             return Ok(response);
         }
@@ -249,7 +248,7 @@ fn read_one_response(stream: &mut BufReader<TcpStream>, head: bool) -> io::Resul
     Ok(response)
 }
 
-/// One line without its end, read as ISO-8859-1, which is what reason phrases are in.
+/// One line without its end, read as ISO-8859-1, the encoding of reason phrases.
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut line = Vec::new();
     stream.read_until(b'\n', &mut line)?;

@@ -1,7 +1,7 @@
-//! What the black-box tests are made of: a real server process and its command line
-//! ([`server`]), a client that hides nothing ([`http`]), small real packages ([`package`]),
-//! an authenticator app ([`totp`]), the Python tools people upload with ([`clients`]), a real
-//! browser ([`browser`]), and a throw-away PostgreSQL ([`postgres`]).
+//! The parts of the black-box tests: a real server process and its command line ([`server`]), a
+//! client that hides nothing ([`http`]), small real packages ([`package`]), an authenticator app
+//! ([`totp`]), the Python tools for uploading ([`clients`]), a real browser ([`browser`]), and a
+//! temporary PostgreSQL ([`postgres`]).
 
 #![allow(clippy::disallowed_methods, reason = "tests see the machine's clock")]
 #![allow(

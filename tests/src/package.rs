@@ -1,5 +1,5 @@
-//! Small real packages, made in microseconds: a wheel or an sdist with everything an
-//! index checks, and the form a client sends along. Those that people built: [`from_file`].
+//! Small real packages, built in microseconds: a wheel or an sdist with everything that an index
+//! checks, and the form that a client sends along. For files built by others: [`from_file`].
 
 mod from_file;
 
@@ -45,9 +45,9 @@ impl Package {
         }
     }
 
-    /// The same package with `size` bytes in it that do not compress.
+    /// The same package with `size` incompressible bytes in it.
     pub fn with_payload(mut self, size: usize) -> Self {
-        // A linear congruential generator: reproducible, and noise to deflate.
+        // A linear congruential generator: reproducible, but noise to deflate.
         let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ size as u64;
         self.payload = (0..size)
             .map(|_| {
@@ -190,7 +190,7 @@ impl Distribution {
         HEXLOWER.encode(&Sha256::digest(&self.bytes))
     }
 
-    /// Where an index that names files by their BLAKE2b-256, as PyPI does, serves the file.
+    /// The path of the file on an index that names files by their BLAKE2b-256, as PyPI does.
     pub fn path(&self) -> String {
         let digest = HEXLOWER.encode(&Blake2b256::digest(&self.bytes));
         format!(
@@ -202,7 +202,7 @@ impl Distribution {
         )
     }
 
-    /// The same upload with one field changed, added (a field it has not) or removed (`None`).
+    /// The same upload with one field changed, added (if it is missing) or removed (`None`).
     pub fn with_field(mut self, name: &str, value: Option<&str>) -> Self {
         let at = self.fields.iter().position(|(field, _)| field == name);
         self.fields.retain(|(field, _)| field != name);

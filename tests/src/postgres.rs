@@ -1,10 +1,10 @@
-//! A throw-away PostgreSQL cluster for tests.
+//! A temporary PostgreSQL cluster for tests.
 //!
-//! [`new_database`] is all a test needs. The first call of a process starts a cluster in a
-//! new temporary folder, reached through a socket in that folder; it ends with the process,
-//! however that ends. With `PORTCULLIS_TEST_POSTGRES=postgres://…` (a superuser's URL) that
-//! server is used instead. Where there is no PostgreSQL tests are skipped with one line,
-//! except with `CI=true`, where they fail.
+//! [`new_database`] is all that a test needs. The first call of a process starts a cluster in a new
+//! temporary folder, reached through a socket in that folder; it ends with the process, however
+//! that ends. With `PORTCULLIS_TEST_POSTGRES=postgres://…` (a superuser's URL) that server is used
+//! instead. Without PostgreSQL, tests are skipped with one line, except with `CI=true`, where they
+//! fail.
 //!
 //! Only the standard library: crates that cannot depend on `tests` include this file.
 
@@ -21,19 +21,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct TestDatabase {
     /// Its URL.
     pub url: String,
-    /// What removes it, on a server that outlives the test.
+    /// The server to drop it from, if that outlives the test.
     drop_on: Option<&'static Server>,
     name: String,
     psql: PathBuf,
 }
 
 #[allow(dead_code, reason = "not all who include this file lock tables")]
-/// A table that nobody else reads or writes, for as long as this lives.
+/// A table that no one else can read or write, for as long as this lives.
 pub struct LockedTable(Child);
 
 impl Drop for LockedTable {
     fn drop(&mut self) {
-        // The lock goes with the connection.
+        // The lock ends with the connection.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -41,10 +41,10 @@ impl Drop for LockedTable {
 
 #[allow(dead_code, reason = "not all who include this file lock tables")]
 impl TestDatabase {
-    /// Keeps everybody from reading or writing this table.
+    /// Prevents everyone from reading or writing this table.
     ///
     /// # Panics
-    /// If there is none, or it cannot be locked.
+    /// If the table does not exist or cannot be locked.
     pub fn lock(&self, table: &str) -> LockedTable {
         let mut psql = Command::new(&self.psql)
             .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &self.url])
@@ -68,10 +68,10 @@ impl TestDatabase {
     }
 }
 
-/// Makes a new, empty database; none if there is no PostgreSQL here.
+/// Creates a new, empty database; none if there is no PostgreSQL here.
 ///
 /// # Panics
-/// If PostgreSQL is there and does not work, or with `CI=true` if it is not there.
+/// If PostgreSQL is there but does not work, or with `CI=true` if it is not there.
 pub fn new_database() -> Option<TestDatabase> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -105,8 +105,8 @@ struct Server {
     /// URL of the database `postgres` or of the one that was named.
     url: String,
     psql: PathBuf,
-    /// Present when the server is ours. Never read: its standard input is open as long as
-    /// this process lives, and when it closes the guard stops the cluster.
+    /// Present if the server is ours. Never read: its standard input is open as long as this
+    /// process lives, and when it closes the guard stops the cluster.
     cluster: Option<Child>,
 }
 
@@ -164,7 +164,7 @@ fn find_server() -> Option<Server> {
             panic!("PostgreSQL is not installed, and CI=true asks for it")
         }
         None => {
-            // Written past the test harness, which would show it for failed tests only.
+            // Written past the test harness, which would show it only for failed tests.
             let _ = writeln!(
                 std::io::stderr(),
                 "skipped on PostgreSQL: it is not installed (apt-get install postgresql)"
@@ -213,7 +213,7 @@ fn start_cluster(programs: &Path) -> Server {
         command.args(["-u", "postgres", "--"]).arg(path);
         command
     };
-    // First the guard: whatever comes of the rest, it is cleaned up.
+    // First the guard, so that everything is cleaned up if the rest fails.
     let mut stop = program("pg_ctl");
     stop.arg("-D")
         .arg(&data)

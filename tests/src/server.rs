@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use crate::{Authenticator, Connection, Distribution, Request, Response};
 
-/// How long a server may take to start, to stop, or to do what a test waits for. Far more
-/// than it needs: whoever meets this bound is broken, not slow.
+/// How long a server may take to start, to stop, or to reach a state that a test waits for. Far
+/// more than it needs: a server that takes this long is broken, not slow.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// The top of the repository.
@@ -25,7 +25,7 @@ pub fn repository() -> &'static Path {
         .expect("tests/ is in the repository")
 }
 
-/// One of the policy sets that are shipped.
+/// One of the shipped policy sets.
 pub fn shipped_set(name: &str) -> PathBuf {
     repository().join("policies").join(name)
 }
@@ -44,8 +44,8 @@ pub fn program() -> PathBuf {
     program
 }
 
-/// The program with an environment that says nothing about its configuration, in a folder
-/// where it finds no configuration file.
+/// The program without any configuration in its environment, in a folder without a configuration
+/// file.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
@@ -54,15 +54,15 @@ pub fn command(folder: &Path) -> Command {
         }
     }
     command.current_dir(folder);
-    // What a command keeps for the person who runs it.
+    // Files that a command stores for its user.
     command.env("XDG_CONFIG_HOME", folder.join("config"));
     command
 }
 
-/// How a server is started.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Folder of the policy set of the first start; with none, the flags say which.
+    /// Folder of the policy set for the first start; if none, the flags name it.
     pub policies: Option<PathBuf>,
     /// `postgres://…`; SQLite in the data folder without it.
     pub database: Option<String>,
@@ -70,7 +70,7 @@ pub struct Setup {
     pub flags: Vec<String>,
     /// Environment variables of the server.
     pub variables: Vec<(String, String)>,
-    /// The folder all is kept in; servers that share it see the same data.
+    /// The folder for everything; servers that share it see the same data.
     pub folder: Arc<TempDir>,
 }
 
@@ -157,7 +157,7 @@ impl Setup {
             .spawn()
             .expect("the program starts");
         let mut stdin = child.stdin.take().expect("standard input is piped");
-        // A command that does not read its input is no concern of this test.
+        // It does not matter here whether a command reads its input.
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
         let output = child.wait_with_output().expect("the command ends");
@@ -174,7 +174,7 @@ impl Setup {
     }
 }
 
-/// What a subcommand said.
+/// The output of a subcommand.
 #[derive(Clone, Debug)]
 pub struct Output {
     pub status: ExitStatus,
@@ -203,7 +203,7 @@ impl Output {
             .unwrap_or_else(|cause| panic!("not JSON ({cause}): {}\n{}", self.stdout, self.stderr))
     }
 
-    /// Everything it said.
+    /// The whole output.
     pub fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -229,7 +229,7 @@ pub struct Server {
 
 impl Server {
     fn start(setup: Setup) -> Self {
-        // Servers that share a folder keep logs of their own.
+        // Servers that share a folder have separate logs.
         let log = (1..)
             .map(|number| setup.folder.path().join(format!("server-{number}.log")))
             .find(|path| !path.exists())
@@ -259,7 +259,7 @@ impl Server {
         };
         server.address = server.wait_for("the address it listens on", |server| {
             let log = server.log();
-            // The port is told once it is bound.
+            // The port is printed once it is bound.
             let rest = log.split("serving    http://localhost:").nth(1)?;
             let port: u16 = rest
                 .chars()
@@ -278,7 +278,7 @@ impl Server {
         server
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` finds something.
     #[track_caller]
     pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -306,9 +306,9 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The log with the lines of every request answered before. The server writes its log
-    /// behind its answers and in their order, so this asks for a page of its own and waits until
-    /// that is in the log. Whoever looks for what must *not* be there looks here.
+    /// The log with the lines of every request answered before. The server writes its log after its
+    /// answers and in their order, so this requests a page of its own and waits until that is in
+    /// the log. Use this to check that something is *not* logged.
     #[track_caller]
     pub fn settled_log(&self) -> String {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -328,7 +328,7 @@ impl Server {
         }
     }
 
-    /// The same from this length of a settled log on.
+    /// The same, starting at this length of a settled log.
     #[track_caller]
     pub fn settled_log_since(&self, length: usize) -> String {
         self.settled_log().split_off(length)
@@ -339,12 +339,12 @@ impl Server {
         self.process.id()
     }
 
-    /// The server's address as clients write it, without a slash at the end.
+    /// The server's address in clients' form, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Sends one request over a connection of its own.
+    /// Sends one request over a separate connection.
     #[track_caller]
     pub fn send(&self, request: &Request) -> Response {
         self.try_send(request).unwrap_or_else(|cause| {
@@ -379,13 +379,13 @@ impl Server {
         self.setup.command_line(arguments)
     }
 
-    /// Makes a user with a verified address and a second factor.
+    /// Creates a user with a verified address and a second factor.
     pub fn user(&self, name: &str) -> User {
         self.setup.user(name)
     }
 
-    /// Follows the link in the next mail that asks whether a command line is this user's; what
-    /// `cause` makes the registry send it, it is asked once.
+    /// Follows the link in the next mail that asks whether a command line is this user's; `cause`
+    /// makes the registry send it and is called once.
     #[track_caller]
     pub fn confirm_command_line<T>(&self, user: &User, cause: impl FnOnce() -> T) -> T {
         let outbox = self.setup.data().join("outbox");
@@ -442,7 +442,7 @@ impl Server {
         caused
     }
 
-    /// What a command line of the user's is known by. No code of theirs is used up.
+    /// The secret of a confirmed command line of the user. Uses up none of their codes.
     #[track_caller]
     pub fn known_command_line(&self, user: &User) -> String {
         let code = user.authenticator.as_ref().map(Authenticator::code);
@@ -465,8 +465,8 @@ impl Server {
             .to_owned()
     }
 
-    /// Makes the command line of this test, with the server's address as given to it, known to
-    /// be the user's.
+    /// Makes the command line of this test, with the server's address as given to it, known as the
+    /// user's.
     #[track_caller]
     pub fn know_own_command_line(&self, user: &User, url: &str) {
         let code = user
@@ -494,7 +494,7 @@ impl Server {
         );
     }
 
-    /// Stops the server as an operator would, and says how it ended.
+    /// Stops the server as an operator would, and returns its exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
@@ -512,7 +512,7 @@ impl Server {
         );
     }
 
-    /// Ends the server at once, as a power cut would.
+    /// Kills the server, as a power failure would.
     pub fn kill(&mut self) {
         self.process
             .kill()
@@ -564,7 +564,7 @@ impl Drop for Server {
 }
 
 impl Setup {
-    /// Makes a user with a verified address and a second factor.
+    /// Creates a user with a verified address and a second factor.
     pub fn user(&self, name: &str) -> User {
         let mut user = self.user_without_factor(name);
         let enrolled = self
@@ -577,7 +577,7 @@ impl Setup {
         user
     }
 
-    /// Makes a user with a verified address and no second factor.
+    /// Creates a user with a verified address and no second factor.
     pub fn user_without_factor(&self, name: &str) -> User {
         let password = format!("correct horse {name} battery");
         let email = format!("{name}@example.org");
@@ -602,14 +602,14 @@ impl Setup {
         }
     }
 
-    /// Makes a token; `scope` are the flags `--account` or `--project p …`.
+    /// Creates a token; `scope` are the flags `--account` or `--project p …`.
     pub fn token(&self, user: &User, scope: &[&str]) -> String {
         self.token_with_id(user, scope).0
     }
 
-    /// Makes a token and tells its identifier too.
+    /// Creates a token and also returns its identifier.
     pub fn token_with_id(&self, user: &User, scope: &[&str]) -> (String, String) {
-        // Descriptions are unique for each user; the moment makes them so.
+        // Descriptions are unique for each user; the current time makes them so.
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .expect("the clock is past 1970")
@@ -645,12 +645,12 @@ pub fn upload_request(distribution: &Distribution, authorization: Option<&str>) 
         .body(&content_type, body)
 }
 
-/// The header value by which clients send a token: `Basic` with the user `__token__`.
+/// The `Authorization` value by which clients send a token: `Basic` with the user `__token__`.
 pub fn basic_token(token: &str) -> String {
     basic("__token__", token)
 }
 
-/// The header value of a user name and a password.
+/// The `Authorization` value for a user name and a password.
 pub fn basic(user: &str, password: &str) -> String {
     format!(
         "Basic {}",

@@ -1,4 +1,4 @@
-//! One-time passwords as an authenticator app shows them.
+//! One-time passwords, as in an authenticator app.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ impl Authenticator {
         self.codes_from_now([steps].into_iter()).remove(0)
     }
 
-    /// The same for several steps, all counted from one moment.
+    /// The same for several steps, all counted from the same time.
     pub fn codes_from_now(&self, steps: impl Iterator<Item = i64>) -> Vec<String> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -46,7 +46,7 @@ impl Authenticator {
             .collect()
     }
 
-    /// Six digits that are no code of these minutes.
+    /// Six digits that are not a valid code in these minutes.
     pub fn wrong_code(&self) -> String {
         let near = self.codes_from_now(-3..=3);
         (0..=9)

@@ -1,7 +1,6 @@
-//! What the documentation says to type is typed: every command block of `README.md` and
-//! `docs/` is run as it is written, page by page, in a network, a process tree and folders of
-//! its own (`unshare`, overlays). What cannot be run stands in [`NOT_RUN`] with its reason; a new
-//! block is run with its page, and fails there or is listed.
+//! Runs every command block of `README.md` and `docs/` exactly as written, page by page, in
+//! separate namespaces and folders (`unshare`, overlays). Commands that cannot be run are in
+//! [`NOT_RUN`] with a reason; a new block is run with its page, and fails there or is listed.
 
 #![allow(clippy::print_stderr, reason = "tests that are skipped say so")]
 
@@ -17,7 +16,7 @@ use std::collections::BTreeSet;
 use blocks::{Block, all};
 use tests::server::repository;
 
-/// Commands that are not run, by how they begin, and why.
+/// Commands that are not run, by their beginnings, with the reason.
 const NOT_RUN: &[(&str, &str, &str)] = &[
     (
         "README.md",
@@ -98,7 +97,7 @@ fn every_command_block_is_run_or_listed_with_its_reason() {
             block.page, block.line, block.language
         );
     }
-    // A page that nobody walks would have blocks that nobody runs.
+    // Every page must be walked, or its blocks would not run.
     let walked: BTreeSet<&str> = pages::WALKED.iter().copied().collect();
     for block in &commands {
         let runs = block

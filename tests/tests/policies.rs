@@ -1,6 +1,5 @@
-//! The shipped policies and policy sets: every case decides as written, the committed
-//! tables are what the sets decide, and a policy says the same compiled to native code
-//! and to WebAssembly.
+//! The shipped policies and policy sets: every case decides as written, the committed tables match
+//! the sets, and a policy makes the same decisions as native code and as WebAssembly.
 
 #[path = "policies/bindings.rs"]
 mod bindings;
@@ -50,7 +49,7 @@ fn engine() -> &'static Engine {
     })
 }
 
-/// A shipped module, built from the sources as they are now.
+/// A shipped module, which must be built from the current sources.
 fn module(file: &str) -> Module {
     static LOADED: OnceLock<Mutex<HashMap<String, Module>>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
@@ -161,7 +160,7 @@ fn every_set_is_stored_and_read_back_as_it_was_written() {
     }
 }
 
-/// What the shipped set decides when somebody logs in with a breached password.
+/// The decision of the shipped set about a login with a breached password.
 fn log_in_with_a_breached_password(set: &str) -> Decision {
     let mut context = Caller::SessionWithoutFactor.context(Action::SessionStart);
     context
@@ -192,7 +191,8 @@ fn a_refused_breached_password_is_disabled_and_its_owner_told() {
     }
 }
 
-/// A set says where the policy listens; a route that takes a password in its call must be among it.
+/// A set lists the actions of the policy, which must include every route that takes a password in
+/// its call.
 #[test]
 fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
     let carrying = portcullis_http::routes()
@@ -226,7 +226,7 @@ fn every_call_that_carries_a_password_is_heard_by_who_refuses_breached_ones() {
     }
 }
 
-/// The records of the contract that a context is made of.
+/// The records of the contract in a context.
 const FACTS: &[&str] = &[
     "user",
     "claim",
@@ -244,7 +244,8 @@ const FACTS: &[&str] = &[
     "context",
 ];
 
-/// A policy is as good as the facts it trusts, so its author is told of each who chose it.
+/// A policy is only as good as the facts that it trusts, so the contract documents the source of
+/// each.
 #[test]
 fn every_fact_of_the_contract_says_whom_it_comes_from() {
     let text = fs::read_to_string(workspace().join("wit/policy.wit")).expect("the contract");
@@ -278,8 +279,8 @@ fn every_fact_of_the_contract_says_whom_it_comes_from() {
     assert!(seen > 50, "{seen} fields were looked at");
 }
 
-/// Who only measures must not lock people out: what an observer asks the host to do is
-/// recorded with its verdict and goes no further.
+/// A measurement must not lock people out: obligations of an observer are recorded with its
+/// verdict, but not fulfilled.
 #[test]
 fn a_breached_password_that_is_only_observed_is_neither_disabled_nor_told() {
     let decision = log_in_with_a_breached_password("observe");
@@ -297,7 +298,7 @@ fn a_breached_password_that_is_only_observed_is_neither_disabled_nor_told() {
     );
 }
 
-/// A sandbox is made and thrown away for every evaluation, and most of its cost is its memory.
+/// A sandbox is created and discarded for every evaluation, and most of its cost is its memory.
 #[test]
 fn every_shipped_module_starts_with_one_page_of_memory() {
     let files: HashSet<String> = SETS

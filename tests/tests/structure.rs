@@ -1,8 +1,8 @@
-//! The rules of the design that a compiler does not know: which crate may depend on which,
-//! which crate may name which outside technology, and what no source file may contain.
+//! The rules of the design that a compiler does not check: which crate may depend on which, which
+//! crate may name which outside technology, and what no source file may contain.
 //!
-//! A new arrow or a new place for a technology is a decision of its own: it changes a
-//! table here, in the commit that makes it.
+//! A new dependency or a new place for a technology is a decision: it changes a table here, in the
+//! commit that makes it.
 
 #[path = "structure/circles.rs"]
 mod circles;
@@ -56,8 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Crates that prove things about the others and may therefore name any of them, and any
-/// technology.
+/// Crates that test the others and may therefore name any of them, and any technology.
 const PROOF: &[&str] = &["tests", "bench"];
 
 /// Which crates may name which outside technology, outside of their tests.
@@ -66,10 +65,10 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("sqlx", &["storage"]),
     // So is everything about sandboxes ...
     ("wasmtime", &["policy-engine"]),
-    // (the build tool names it for its features alone)
+    // (the build tool names it only for its features)
     ("wasmparser", &["policy-engine", "tests", "xtask"]),
     ("wit-bindgen", &["policy-sdk", "guests"]),
-    // ... and HTTP as a server speaks it. The program serves what the crate builds.
+    // ... and serving HTTP. The program serves what the crate builds.
     ("axum", &["portcullis-http"]),
     ("tower", &["portcullis-http"]),
     ("tower-http", &["portcullis-http"]),
@@ -82,16 +81,16 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("webauthn-rs", &["identity"]),
     ("getrandom", &["identity"]),
     ("zxcvbn", &["identity"]),
-    // What is one password, one name of a file, and one domain, is said once each.
+    // Which spellings of a password, a file name and a domain are the same is defined once each.
     ("unicode-normalization", &["identity", "registry"]),
     ("idna", &["model"]),
-    // Mail leaves by one door; pages and mails have templates.
+    // Mail is sent from one place; pages and mails have templates.
     ("lettre", &["mail"]),
     ("askama", &["portcullis-http", "mail"]),
-    // What names a blob is computed where it is received.
+    // The name of a blob is computed where it is received.
     ("blake2", &["blobs"]),
     ("md-5", &["blobs"]),
-    // Archives of strangers are opened in one place.
+    // Untrusted archives are opened in one place.
     ("zip", &["registry"]),
     ("tar", &["registry"]),
     ("flate2", &["registry"]),
@@ -105,7 +104,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("native-tls", &[]),
 ];
 
-/// Sources that nobody wrote; a test of their own holds each to what it is generated from.
+/// Generated sources; a separate test compares each with its origin.
 const GENERATED: &[&str] = &["plugins/policy-sdk/src/bindings.rs"];
 
 /// Crates that know no I/O and no async runtime.
@@ -146,8 +145,8 @@ impl Manifest {
         Self { name, text }
     }
 
-    /// Dependencies of these kinds, build targets included, by the name of the package
-    /// (a renamed dependency hides nothing).
+    /// Dependencies of these kinds, including build targets, by package name (so that renaming a
+    /// dependency hides nothing).
     fn dependencies(&self, kinds: &[&str]) -> Vec<(String, &toml::Value)> {
         let mut tables: Vec<&toml::Table> = vec![&self.text];
         if let Some(targets) = self.text.get("target").and_then(toml::Value::as_table) {
@@ -283,7 +282,7 @@ fn top() -> &'static Path {
         .expect("tests/ is in the repository")
 }
 
-/// Every file below `folder` with this extension, build output aside.
+/// Every file below `folder` with this extension, except build output.
 fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder)
         .unwrap_or_else(|cause| panic!("cannot list {}: {cause}", folder.display()));
@@ -370,7 +369,8 @@ fn sources_are_finished_run_all_their_tests_and_explain_what_is_unsafe() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
-/// What names an account without its owner, or permits without a policy, is for the server's
+/// Functions that name an account without its owner, or permit without a policy, are only for the
+/// server's command line.
 /// command line.
 #[test]
 fn nothing_that_answers_requests_acts_for_an_operator() {
@@ -413,8 +413,8 @@ fn statements_are_written_only_where_storage_is() {
     }
 }
 
-/// The checker must see what it is there for: each broken example gives exactly the
-/// violation it was broken for.
+/// The checker must detect what it is there for: each broken example causes exactly its own
+/// violation.
 mod the_checker {
     use super::*;
 
@@ -546,9 +546,9 @@ mod the_checker {
     }
 }
 
-/// Folders whose constants bound what no credential can multiply: formats and protocols are
-/// with their parsers, the words of a page with the page, an engine that depends on no other
-/// crate with the engine. What strangers, accounts and tokens are bounded by is in the table.
+/// Folders whose constants limit things that no credential can multiply: formats and protocols are
+/// next to their parsers, the words of a page in the page, an engine that depends on no other crate
+/// in the engine. The limits of strangers, accounts and tokens are in the table.
 const FORMATS: &[(&str, &[&str])] = &[
     ("host/gate/src/package.rs", &["TEXT_LIMIT"]),
     ("host/http/src/app.rs", &["USUAL_BYTES_PER_SECOND"]),
@@ -652,12 +652,12 @@ const FORMATS: &[(&str, &[&str])] = &[
     ("host/storage/src/recovery_codes.rs", &["MAX_CODES"]),
 ];
 
-/// Words by which a constant says that it bounds something.
+/// Words in the names of constants that limit something.
 const BOUNDING: &[&str] = &[
     "MAX", "MOST", "LONGEST", "LARGEST", "LIMIT", "PER", "KEPT", "DRAINED", "WIDER", "SLOWEST",
 ];
 
-/// The name of a constant that is bounded by a number written in this line.
+/// The name of a constant that is limited by a number on this line.
 fn literal_bound(line: &str) -> Option<&str> {
     let rest = line.trim_start();
     let rest = rest.strip_prefix("pub").map_or(rest, |rest| {
@@ -711,7 +711,7 @@ fn no_limit_is_a_number_outside_of_the_table() {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
-        // A value may stand on the line below its name.
+        // A value may be on the line below its name.
         let product = product.replace("=\n", "=");
         for constant in product.lines().filter_map(literal_bound) {
             let known = FORMATS

@@ -1,11 +1,11 @@
 //! What people read is plain English: pages, mails, refusals, histories, help texts, commands.
 //!
-//! Held by phrases that were found there and that a native reader stumbles over, each with what
-//! to write instead. Whoever finds another one adds it here.
+//! Phrases that were found and that a native reader stumbles over, each with a replacement. If you
+//! find another one, add it here.
 
 use std::path::{Path, PathBuf};
 
-/// What is not written, and what is.
+/// Phrases to avoid, and their replacements.
 const PHRASES: &[(&str, &str)] = &[
     ("any more", "no longer"),
     ("anymore", "no longer"),
@@ -29,8 +29,8 @@ const PHRASES: &[(&str, &str)] = &[
     ("i have copied it: on to", "continue to"),
 ];
 
-/// Text between quotation marks on a line, and what a documentation comment says where it is
-/// the help text of a command, a key or a setting.
+/// Text between quotation marks on a line, and documentation comments that are the help text of a
+/// command, a key or a setting.
 fn texts(line: &str, has_help: bool) -> Vec<&str> {
     let line = line.trim_start();
     match line.strip_prefix("///") {
@@ -40,7 +40,7 @@ fn texts(line: &str, has_help: bool) -> Vec<&str> {
     }
 }
 
-/// Whether a text is for people: a word alone, as in an address or a record, is not.
+/// Whether a text is for people: a single word, as in an address or a record, is not.
 fn is_prose(text: &str) -> bool {
     text.trim().contains(' ')
 }
@@ -134,7 +134,7 @@ fn what_people_read_is_plain_english() {
     for path in &templates {
         let text = std::fs::read_to_string(path).expect("a template can be read");
         for (index, line) in text.lines().enumerate() {
-            // What stands in tags is for browsers, in braces for the compiler.
+            // Tags are for browsers, braces for the compiler.
             let shown: String = line
                 .split(['<', '{'])
                 .map(|part| part.rsplit(['>', '}']).next().unwrap_or(""))
@@ -156,7 +156,7 @@ fn what_people_read_is_plain_english() {
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         let mut is_setting = false;
         for (index, line) in product.lines().enumerate() {
-            // The comment of a setting is what operators and owners read of it.
+            // Operators and owners read the comment of a setting.
             is_setting = (is_setting || line.starts_with("settings! {")) && line != "}";
             for text in texts(line, has_help || is_setting)
                 .into_iter()

@@ -1,6 +1,6 @@
-//! `cargo xtask bench [decision|server|timing|scale] [--json]`: what Portcullis costs, beside
-//! what it stands in for, what its answers' times tell, and what it costs when there is more,
-//! in one run on one machine. `scale` takes long and is run only by name.
+//! `cargo xtask bench [decision|server|timing|scale] [--json]`: what Portcullis costs compared with
+//! alternatives, what its response times reveal, and what it costs as the registry grows, in one
+//! run on one machine. `scale` takes long and is run only by name.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,8 +11,8 @@ use anyhow::{Context, bail, ensure};
 use crate::plugins::{self, cargo, workspace};
 use crate::{clients, debian};
 
-/// Builds everything optimised, then runs the programs of `tests/bench`. Each fails when a
-/// bound it states is broken.
+/// Builds everything optimised, then runs the programs of `tests/bench`. Each fails if one of its
+/// bounds is violated.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut wanted = vec!["decision", "server", "timing"];
     let mut passed_on = Vec::new();

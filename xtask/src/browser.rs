@@ -1,5 +1,5 @@
-//! What drives a real browser through the pages: Chromium, Node, and the packages of
-//! `tests/browser/package.json`, installed into `target/browser` as its lock file says.
+//! The programs that drive a real browser: Chromium, Node, and the packages of
+//! `tests/browser/package.json`, installed into `target/browser` from its lock file.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use crate::plugins::workspace;
 
-/// Looks where the tests look, and installs what is missing.
+/// Searches the places that the tests use, and installs what is missing.
 pub(crate) fn set_up() -> anyhow::Result<()> {
     if !runs("node") || !runs("npm") {
         crate::debian::install(&["nodejs", "npm"]).context("there is no Node")?;
@@ -32,7 +32,7 @@ pub(crate) fn set_up() -> anyhow::Result<()> {
     install_packages()
 }
 
-/// Where Debian puts it; `PORTCULLIS_TEST_CHROMIUM` names another one.
+/// Debian's path; `PORTCULLIS_TEST_CHROMIUM` overrides it.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 fn install_packages() -> anyhow::Result<()> {
@@ -40,7 +40,7 @@ fn install_packages() -> anyhow::Result<()> {
     let folder = workspace().join("target/browser");
     let wanted = fs::read_to_string(from.join("package-lock.json"))
         .context("cannot read tests/browser/package-lock.json")?;
-    // Written last: packages that were interrupted while being installed are installed anew.
+    // Written last: packages whose installation was interrupted are installed again.
     let stamp = folder.join("installed.json");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         println!("{} holds what the lock file says", folder.display());
@@ -52,7 +52,7 @@ fn install_packages() -> anyhow::Result<()> {
         fs::copy(from.join(file), folder.join(file))
             .with_context(|| format!("cannot copy {file} to {}", folder.display()))?;
     }
-    // No package's script runs: neither of the two needs one.
+    // Package scripts do not run: neither of the two needs one.
     let status = Command::new("npm")
         .args([
             "ci",

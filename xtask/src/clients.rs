@@ -1,5 +1,5 @@
-//! The Python tools that people upload and install with, in an environment of their own
-//! below `target/clients`, at the versions of `tests/clients/requirements.txt`.
+//! The Python tools for uploading and installing, in a separate environment below `target/clients`,
+//! at the versions of `tests/clients/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use anyhow::{Context, ensure};
 
 use crate::plugins::workspace;
 
-/// Makes sure that the environment is there and holds what the requirements say. Returns
-/// its folder of programs.
+/// Makes sure that the environment exists and matches the requirements. Returns its folder of
+/// programs.
 pub(crate) fn set_up() -> anyhow::Result<PathBuf> {
     let folder = workspace().join("target/clients");
     let requirements = workspace().join("tests/clients/requirements.txt");
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let programs = folder.join("bin");
-    // Written last: an environment that was interrupted while being filled is made anew.
+    // Written last: an environment whose setup was interrupted is created again.
     let stamp = folder.join("installed.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
         && programs.join("python").exists()
@@ -32,7 +32,7 @@ pub(crate) fn set_up() -> anyhow::Result<PathBuf> {
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     if !make_environment(&folder)? {
-        // Debian has the module in a package of its own.
+        // Debian has the module in a separate package.
         crate::debian::install(&["python3", "python3-venv"])
             .context("python3 cannot make a virtual environment")?;
         let _ = fs::remove_dir_all(&folder);

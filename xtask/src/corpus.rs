@@ -1,8 +1,8 @@
 //! `cargo xtask corpus`: real distributions through a running server, and back with pip.
 //!
-//! Not part of `cargo xtask test`: it fetches some 170 MB. What is small of it is: `--build`
-//! builds one small project with every current build backend and puts the results into
-//! `tests/cases/built`, where each test run uploads them.
+//! Not part of `cargo xtask test`: it fetches some 170 MB. The small part is: `--build` builds one
+//! small project with every current build backend and puts the results into `tests/cases/built`,
+//! where each test run uploads them.
 
 mod build;
 
@@ -47,7 +47,7 @@ fn upload_all() -> anyhow::Result<()> {
         fetched.success(),
         "not every file could be fetched, see above"
     );
-    // The selection that tests are built with, so that no dependency is built twice.
+    // The same selection as for tests, so that no dependency is built twice.
     let arguments = [
         "build",
         "--workspace",

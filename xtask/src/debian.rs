@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Installs packages when this is root on Debian; else says what to install.
+/// Installs packages if this is root on Debian; otherwise says what to install.
 pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let names = packages.join(" ");
     ensure!(is_root(), "install it with: apt-get install {names}");
@@ -26,8 +26,8 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// While it lives, Debian starts no service that it installs: a test has no use for a web server
-/// that listens to everybody.
+/// While it lives, Debian starts none of the services that it installs: tests need no web server
+/// that listens on every address.
 struct Asleep {
     /// Whether the file is ours.
     is_ours: bool,

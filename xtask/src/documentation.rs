@@ -1,5 +1,4 @@
-//! The programs that the documentation tells people to run, and that its walks run
-//! (`tests/tests/docs`).
+//! The programs that readers of the documentation run, and that its walks run (`tests/tests/docs`).
 
 use anyhow::Context;
 
@@ -16,7 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
 ];
 
-/// Looks whether they are there, and installs what is missing.
+/// Checks whether they are there, and installs what is missing.
 pub(crate) fn set_up() -> anyhow::Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there =

@@ -1,5 +1,4 @@
-//! The build tool: `cargo xtask <task>`. One module for each task; this file only
-//! chooses.
+//! The build tool: `cargo xtask <task>`. One module for each task; this file only selects it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let task = arguments.next().unwrap_or_default();
     let rest: Vec<OsString> = arguments.collect();
-    // But for `serve`, whose arguments are the server's and are answered there.
+    // Except for `serve`, whose arguments are the server's and are answered there.
     if asks_for_help(&task) || task != "serve" && rest.iter().any(asks_for_help) {
         println!("{USAGE}");
         return ExitCode::SUCCESS;

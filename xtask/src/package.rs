@@ -1,5 +1,5 @@
 //! `cargo xtask package`: the Debian package, `target/package/portcullis.deb`.
-//! `cargo xtask package --test`: its whole life on a machine of its own, `packaging/test.sh`.
+//! `cargo xtask package --test`: its life cycle on a separate machine, `packaging/test.sh`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,15 +11,15 @@ use anyhow::{Context, bail, ensure};
 use crate::plugins::{self, cargo, workspace};
 use crate::{clients, debian, program};
 
-/// What makes the package, installed below `target/tools`.
+/// The version of the packaging tool, installed below `target/tools`.
 const CARGO_DEB: &str = "3.8.0";
 
-/// What a package is made of.
+/// The build that a package contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Profile {
-    /// Optimised: what people install.
+    /// Optimised: for users.
     Release,
-    /// As `cargo xtask serve` builds it: minutes less, for the test.
+    /// Like `cargo xtask serve`: minutes faster, for the test.
     Dev,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     }
 }
 
-/// Builds everything and makes the package.
+/// Builds everything and creates the package.
 fn make(profile: Profile, revision: u32, name: &str) -> anyhow::Result<PathBuf> {
     let program = match profile {
         Profile::Dev => program::build(program::For::Tests)?,
@@ -83,7 +83,7 @@ fn make(profile: Profile, revision: u32, name: &str) -> anyhow::Result<PathBuf> 
     Ok(package)
 }
 
-/// Every key explained, as the program explains it, and the one that a service must set.
+/// Every key with the program's own explanation, and the one that a service must set.
 fn configuration(program: &Path) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(["config", "--template"])
@@ -105,7 +105,7 @@ fn configuration(program: &Path) -> anyhow::Result<String> {
     ))
 }
 
-/// Where cargo-deb is; installs it where it is missing or another one.
+/// The path of cargo-deb; installs it if it is missing or has another version.
 fn cargo_deb() -> anyhow::Result<PathBuf> {
     let tools = workspace().join("target/tools");
     let program = tools.join("bin/cargo-deb");
@@ -141,7 +141,7 @@ fn cargo_deb() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Makes two versions of a package of a dev build and has them live on a machine of their own.
+/// Creates two versions of a package from a dev build and tests them on a separate machine.
 fn test() -> anyhow::Result<()> {
     let clients = clients::set_up()?;
     let first = make(Profile::Dev, 1, "first.deb")?;
@@ -160,7 +160,7 @@ fn test() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A small Debian with systemd, as an archive that is made once.
+/// A small Debian with systemd, as an archive that is created once.
 fn base_system() -> anyhow::Result<PathBuf> {
     let archive = workspace().join("target/package/base-system.tar");
     if archive.exists() {
@@ -179,7 +179,7 @@ fn base_system() -> anyhow::Result<PathBuf> {
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .context("only on Debian, whose release is the machine's")?;
-    // Renamed when it is whole.
+    // Renamed when it is complete.
     let part = archive.with_file_name("base-system.part.tar");
     let status = Command::new("mmdebstrap")
         .args([

@@ -1,5 +1,5 @@
-//! `cargo xtask build-plugins`: compiles policy modules to WebAssembly and has the program
-//! pack them into components, as everybody's are.
+//! `cargo xtask build-plugins`: compiles policy modules to WebAssembly and lets the program pack
+//! them into components, as authors do.
 //!
 //! | from | to |
 //! | --- | --- |
@@ -15,11 +15,11 @@ use anyhow::{Context, bail, ensure};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The crate in `plugins/` that is no plugin.
+/// The crate in `plugins/` that is not a plugin.
 const SDK: &str = "policy-sdk";
 
-/// Builds every plugin and packs it with this program, which refuses what no registry would
-/// load. Cargo decides what is out of date; files that would not change are left alone.
+/// Builds every plugin and packs it with this program, which refuses everything that a registry
+/// would refuse. Cargo decides what is out of date; unchanged files are left alone.
 pub(crate) fn build(program: &Path) -> anyhow::Result<()> {
     add_target()?;
     let plugins = names_in(&workspace().join("plugins"), |path| {
@@ -65,8 +65,8 @@ pub(crate) fn build(program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the modules that misbehave, and packs them with the program of the tests that can:
-/// what `portcullis policy pack` would refuse is what they are for.
+/// Builds the misbehaving modules, and packs them with the tests' own packer: they exist to be
+/// refused by `portcullis policy pack`.
 pub(crate) fn build_guests(packer: &Path) -> anyhow::Result<()> {
     add_target()?;
     println!("building guests of the tests for {TARGET}");
@@ -92,7 +92,7 @@ pub(crate) fn build_guests(packer: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where cargo puts what it compiles for policies.
+/// Where cargo puts code compiled for policies.
 fn built() -> PathBuf {
     workspace().join("target").join(TARGET).join("guest")
 }
@@ -111,7 +111,7 @@ fn compile<'a>(what: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the standard library for wasm where it is missing.
+/// Installs the standard library for wasm if it is missing.
 fn add_target() -> anyhow::Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
@@ -172,8 +172,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| path.display().to_string())
 }
 
-/// Writes beside the file and renames, so that a server that watches the folder never
-/// reads half a module. Says whether there was anything to write.
+/// Writes a temporary file and renames it, so that a server that watches the folder never reads
+/// half a module. Returns whether there was anything to write.
 fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
@@ -186,7 +186,7 @@ fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The cargo that runs us.
+/// The cargo that runs this tool.
 pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

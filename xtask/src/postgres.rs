@@ -1,8 +1,8 @@
-//! The programs of PostgreSQL; tests make a throw-away cluster with them.
+//! The programs of PostgreSQL, for temporary clusters in tests.
 
 use anyhow::Context;
 
-/// Looks where the tests look, and installs PostgreSQL where it is missing.
+/// Searches the places that the tests use, and installs PostgreSQL if it is missing.
 pub(crate) fn set_up() -> anyhow::Result<()> {
     if std::env::var_os("PORTCULLIS_TEST_POSTGRES").is_some() {
         println!("the tests use the server that PORTCULLIS_TEST_POSTGRES names");
@@ -19,7 +19,7 @@ pub(crate) fn set_up() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian keeps the server's programs out of PATH, in one folder for each version.
+/// Debian keeps the server's programs outside PATH, in one folder for each version.
 fn find() -> Option<String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     versions

@@ -1,5 +1,5 @@
-//! The program `portcullis`, built while somebody waits for it: what is built, how far it is,
-//! and about how long it takes.
+//! Builds the program `portcullis` while a person waits: shows what is being built, the progress,
+//! and an estimate of the time left.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -12,13 +12,13 @@ use anyhow::{Context, ensure};
 
 use crate::plugins::{cargo, workspace};
 
-/// All of the workspace but the benchmark, whose dependencies take minutes to build. The
-/// same selection everywhere, so that each dependency is built once with one set of features.
+/// The whole workspace except the benchmark, whose dependencies take minutes to build. The same
+/// selection everywhere, so that each dependency is built once with one set of features.
 pub(crate) const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "bench"];
 
-/// Seconds of one processor that crates take which take long, and those that all others take
-/// on average; measured with `cargo build --timings` in the profile `dev`. They say how much of
-/// the work is done, so only their relation matters, and that only roughly.
+/// Processor seconds of slow crates, and the average of all others; measured with `cargo build
+/// --timings` in the profile `dev`. They show how much of the work is done, so only their ratio
+/// matters, and only roughly.
 const HEAVY: &[(&str, u64)] = &[
     ("cranelift-codegen", 136),
     ("wasmtime", 51),
@@ -28,17 +28,17 @@ const HEAVY: &[(&str, u64)] = &[
 ];
 const OTHERS: u64 = 1;
 
-/// What the program is built for.
+/// The purpose of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// To be run, as quickly as it can be had.
+    /// To run it, as soon as possible.
     People,
-    /// Beside the tests, whose own dependencies ask for more of some crates: so that nothing is
-    /// built again after them.
+    /// Together with the tests, whose own dependencies need more features of some crates, so that
+    /// nothing is built again for them.
     Tests,
 }
 
-/// Builds the program in the profile `dev` and says where it is.
+/// Builds the program in the profile `dev` and returns its path.
 pub(crate) fn build(purpose: For) -> anyhow::Result<PathBuf> {
     let program = workspace().join("target/debug/portcullis");
     let mut work = Work::of(crates()?);
@@ -62,7 +62,7 @@ pub(crate) fn build(purpose: For) -> anyhow::Result<PathBuf> {
         ])
         .args(EVERYTHING)
         .args(["--bin", "portcullis"])
-        // Any test makes cargo look at what tests depend on.
+        // Any test makes cargo include the dependencies of tests.
         .args(if purpose == For::Tests {
             &["--test", "structure"][..]
         } else {
@@ -100,7 +100,7 @@ pub(crate) fn build(purpose: For) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds the tests' own packer of guests and says where it is.
+/// Builds the tests' own packer of guests and returns its path.
 pub(crate) fn build_packer() -> anyhow::Result<PathBuf> {
     let mut command = Command::new(cargo());
     command
@@ -118,7 +118,7 @@ pub(crate) fn build_packer() -> anyhow::Result<PathBuf> {
     Ok(workspace().join("target/debug/pack-guests"))
 }
 
-/// Names of the crates that the program is made of.
+/// Names of the crates in the program.
 fn crates() -> anyhow::Result<BTreeSet<String>> {
     let output = Command::new(cargo())
         .current_dir(workspace())
@@ -149,8 +149,8 @@ fn crates() -> anyhow::Result<BTreeSet<String>> {
         .collect())
 }
 
-/// The crate that a line of cargo's messages says is built: its library, macros or program,
-/// and not the script that builds it.
+/// The crate that a line of cargo's messages reports as built: its library, macros or program, and
+/// not its build script.
 fn crate_built(line: &str) -> Option<String> {
     let is_built = line.contains(r#""reason":"compiler-artifact""#)
         && !line.contains(r#""kind":["custom-build"]"#);
@@ -164,13 +164,13 @@ fn crate_built(line: &str) -> Option<String> {
     is_built.then(|| name.to_owned())
 }
 
-/// What is to be built, and how much of it is.
+/// The crates to build, and how many are done.
 struct Work {
     left: BTreeSet<String>,
     crates: usize,
     in_all: u64,
     is_left: u64,
-    /// Since when something was built: what is there already takes no time.
+    /// When the first crate was built: those that are up to date take no time.
     started: Instant,
 }
 
@@ -227,7 +227,7 @@ fn in_words(time: Duration) -> String {
     }
 }
 
-/// Where progress is shown: one line that changes on a terminal, a line now and then elsewhere.
+/// Where progress is shown: one changing line on a terminal, otherwise a line from time to time.
 struct Display {
     is_terminal: bool,
     shown_at: Instant,
@@ -245,7 +245,7 @@ impl Display {
 
     fn show(&mut self, work: &Work) {
         let mut out = std::io::stdout().lock();
-        // Whoever closed it does not want to know.
+        // If it is closed, no one wants to read it.
         if self.is_terminal {
             self.is_open = true;
             let _ = write!(out, "\r\x1b[K{}", work.in_words()).and_then(|()| out.flush());

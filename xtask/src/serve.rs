@@ -1,4 +1,5 @@
-//! `cargo xtask serve [arguments…]`: builds everything that a registry needs and becomes the server.
+//! `cargo xtask serve [arguments…]`: builds everything that a registry needs and becomes the
+//! server.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -8,7 +9,7 @@ use anyhow::Context;
 
 use crate::{plugins, program};
 
-/// Builds the program and the policy modules, then replaces this process by `portcullis serve`,
+/// Builds the program and the policy modules, then replaces this process with `portcullis serve`,
 /// so that Ctrl-C and the exit code are the server's own.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     println!("1 of 2: the program");

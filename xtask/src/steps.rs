@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 /// How a step ended.
 enum Ending {
     Done,
-    /// Something was not there; why it was skipped.
+    /// Something was missing; why it was skipped.
     Skipped(String),
     Failed(String),
 }
 
-/// The steps taken so far.
+/// The steps so far.
 #[derive(Default)]
 pub(crate) struct Steps {
     taken: Vec<(&'static str, Duration, Ending)>,
 }
 
 impl Steps {
-    /// Takes a step that must work.
+    /// Runs a step that must succeed.
     pub(crate) fn take<T>(
         &mut self,
         name: &'static str,
@@ -36,8 +36,8 @@ impl Steps {
         value
     }
 
-    /// Takes a step that sets something up. Where that is not possible, what needs it is
-    /// skipped, except on a machine that promised to have everything (`CI=true`).
+    /// Runs a step that sets something up. If that is not possible, everything that needs it is
+    /// skipped, except on a machine that must have everything (`CI=true`).
     pub(crate) fn set_up<T>(
         &mut self,
         name: &'static str,
@@ -74,7 +74,7 @@ impl Steps {
     }
 }
 
-/// Whether this machine is one where nothing may be skipped.
+/// Whether nothing may be skipped on this machine.
 pub(crate) fn must_have_everything() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }

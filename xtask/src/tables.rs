@@ -1,15 +1,15 @@
-//! `cargo xtask decision-table` writes `policies/*/decisions.md`, and `cargo xtask limit-table`
-//! the limits in `docs/operators.md`, and `cargo xtask bindings` what the policy SDK says of the
+//! `cargo xtask decision-table` writes `policies/*/decisions.md`, `cargo xtask limit-table` the
+//! limits in `docs/operators.md`, and `cargo xtask bindings` the policy SDK's bindings to the
 //! contract, `plugins/policy-sdk/src/bindings.rs`.
 //!
-//! The tables are made by the test that compares them, so that the build tool needs no
-//! engine and there is one way to make a table.
+//! The test that compares a table also generates it, so that the build tool needs no engine and
+//! there is one way to generate it.
 
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Builds the modules, then has the tables of decisions written.
+/// Builds the modules, then writes the tables of decisions.
 pub(crate) fn write_decisions() -> anyhow::Result<()> {
     crate::plugins::build(&crate::program::build(crate::program::For::Tests)?)?;
     write("policies", "committed_decision_table")?;
@@ -17,14 +17,14 @@ pub(crate) fn write_decisions() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the table of limits written.
+/// Writes the table of limits.
 pub(crate) fn write_limits() -> anyhow::Result<()> {
     write("server", "the_documentation_has_the_table_of_limits")?;
     println!("wrote docs/operators.md; see what changed with `git diff docs`");
     Ok(())
 }
 
-/// Has the bindings of the policy SDK written.
+/// Writes the bindings of the policy SDK.
 pub(crate) fn write_bindings() -> anyhow::Result<()> {
     write(
         "policies",

@@ -1,4 +1,4 @@
-//! `cargo xtask test [filter]`: everything that proves something, in one run.
+//! `cargo xtask test [filter]`: all tests and checks, in one run.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -11,8 +11,8 @@ use crate::program::EVERYTHING;
 use crate::steps::Steps;
 use crate::{browser, clients, documentation, postgres};
 
-/// Sets up what is needed, checks the sources, runs every test. What cannot be set up is
-/// named and skipped, except with `CI=true`, where it fails.
+/// Sets up what is needed, checks the sources, runs every test. Parts that cannot be set up are
+/// named and skipped, except with `CI=true`, where this fails.
 pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     let mut steps = Steps::default();
     let programs = steps.set_up("Python clients", clients::set_up);
@@ -22,7 +22,7 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
     steps.take("formatting", || {
         cargo_run(&["fmt", "--all", "--", "--check"]).context("run `cargo fmt --all`")
     });
-    // Its warnings are errors, and it looks at every target, benchmarks included.
+    // Its warnings are errors, and it checks every target, including benchmarks.
     steps.take("clippy", || {
         cargo_run(&[
             "clippy",
@@ -59,7 +59,7 @@ pub(crate) fn run(filter: &[OsString]) -> anyhow::Result<()> {
             .args(EVERYTHING)
             .arg("--no-fail-fast")
             .args(filter);
-        // Nothing of the caller's configuration may reach the servers under test.
+        // The caller's configuration must not reach the servers under test.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("PORTCULLIS_") && !name.starts_with("PORTCULLIS_TEST_") {
@@ -89,7 +89,7 @@ fn cargo_run(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `cargo test` said about numbers of tests, over all its programs.
+/// The test counts of `cargo test`, over all its programs.
 #[derive(Default)]
 struct Counted {
     passed: u64,
@@ -97,7 +97,7 @@ struct Counted {
 }
 
 impl Counted {
-    /// Runs `cargo test`, passes its words on and counts.
+    /// Runs `cargo test`, passes its output on and counts.
     fn run(&mut self, command: &mut Command) -> anyhow::Result<()> {
         let mut child = command
             .stdout(Stdio::piped())

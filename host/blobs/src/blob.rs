@@ -1,5 +1,5 @@
-//! Bytes on their way out, in parts. What the system has in memory is read at once; for what it
-//! has not, a thread waits that may.
+//! Sending bytes, in parts. What the system has in memory is read at once; anything else is read
+//! on a thread that may block.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use crate::{BlobName, Blobs, at_hand};
 /// Bytes read from disk at a time, and the most that one slow client holds in memory.
 const PART: u64 = 64 << 10;
 
-/// A blob to read, which may have no bytes: that shows when it is read.
+/// A blob to read, which may not exist: that shows only when it is read.
 #[derive(Clone, Debug)]
 pub struct Blob {
     folder: Arc<Folder>,
@@ -33,7 +33,7 @@ pub enum ReadError {
 }
 
 impl Blobs {
-    /// The blob of this name. It must have `known_size` bytes, where that is known.
+    /// The blob of this name. It must have `known_size` bytes, if that is known.
     pub fn blob(&self, name: BlobName, known_size: Option<u64>) -> Blob {
         Blob {
             folder: self.folder.clone(),
@@ -44,18 +44,18 @@ impl Blobs {
 }
 
 impl Blob {
-    /// Bytes it must have; none if only [`size`](Self::size) can tell.
+    /// The required number of bytes; none if only [`size`](Self::size) can tell.
     pub fn known_size(&self) -> Option<u64> {
         self.known_size
     }
 
-    /// Bytes it has; an error if that is not what is known.
+    /// The actual size; an error if it differs from the known size.
     pub async fn size(&self) -> Result<u64, ReadError> {
         self.off_thread(|blob| blob.open().map(|(_, size)| size))
             .await
     }
 
-    /// Its bytes in a range within its size. A blob that has another size than is known is an
+    /// The bytes of a range within its size. A blob whose size differs from the known one is an
     /// error before any byte is read.
     pub async fn read(&self, range: Range<u64>) -> Result<Reading, ReadError> {
         if let Some(reading) = self.read_at_hand(&range) {
@@ -88,7 +88,7 @@ impl Blob {
         })
     }
 
-    /// All its bytes at once: for what is small.
+    /// All bytes at once, for small blobs.
     pub async fn whole(&self) -> Result<Vec<u8>, ReadError> {
         self.off_thread(|blob| {
             let (mut file, size) = blob.open()?;
@@ -132,7 +132,7 @@ impl Blob {
         }
     }
 
-    /// Where it lies, for people who run the server.
+    /// The blob's location, for operators.
     fn place(&self) -> String {
         self.folder.path(self.name).display().to_string()
     }
@@ -141,13 +141,13 @@ impl Blob {
 /// A part of a blob, being read.
 #[derive(Debug)]
 pub struct Reading {
-    /// The first bytes, read in the same breath: all there is of most files.
+    /// The first bytes, read in the same step: the whole file in most cases.
     pub first: Bytes,
-    /// What comes after them.
+    /// The bytes after them.
     pub rest: Option<Rest>,
 }
 
-/// Bytes that are not read yet, one at least.
+/// Bytes that are not read yet, at least one.
 #[derive(Debug)]
 pub struct Rest {
     blob: Blob,
@@ -156,8 +156,8 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// The next bytes, and what comes after them; an error if the file ends before the range
-    /// does, so that nobody takes a torn file for a whole one.
+    /// The next bytes, and the rest after them; an error if the file ends before the range does, so
+    /// that a truncated file is never taken for a whole one.
     pub async fn next(self) -> Result<(Bytes, Option<Self>), ReadError> {
         if let Some(part) = self.at_hand() {
             let rest = self.after(&part);

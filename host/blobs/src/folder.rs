@@ -1,10 +1,9 @@
-//! The folder of blobs: content-addressed and immutable, `ab/cd/<hex>` and
-//! `ab/cd/<hex>.metadata`; and in it `incoming`, the folder of what is not a blob yet.
+//! The folder of blobs: content-addressed and immutable, `ab/cd/<hex>` and `ab/cd/<hex>.metadata`;
+//! and in it `incoming`, the folder of files that are not blobs yet.
 //!
-//! A blob is durable before any row names it: its bytes are synced, then it is renamed
-//! into place, then the folders are synced. What a crash leaves behind is a blob without
-//! a row or a file in `incoming`, which [`crate::OldBlobs`] finds and
-//! [`Blobs::remove_old_incoming`] removes.
+//! A blob is durable before any row names it: its bytes are synced, then it is renamed into place,
+//! then the folders are synced. A crash can leave a blob without a row, which [`crate::OldBlobs`]
+//! finds, or a file in `incoming`, which [`Blobs::remove_old_incoming`] removes.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -30,7 +29,7 @@ pub enum OpenError {
 }
 
 impl Blobs {
-    /// Those in a folder; created if missing, readable by its owner only. Blocking.
+    /// Opens the blobs in a folder, created if missing, readable by its owner only. Blocking.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let opened = Folder::open(folder).map_err(|cause| OpenError::Folder {
             path: folder.to_owned(),
@@ -41,7 +40,7 @@ impl Blobs {
         })
     }
 
-    /// Keeps core metadata, whose SHA-256 the caller knows. When it returns, the blob survives a
+    /// Stores core metadata, whose SHA-256 the caller knows. When it returns, the blob survives a
     /// crash.
     pub async fn keep_metadata(
         &self,
@@ -53,8 +52,7 @@ impl Blobs {
         Ok(blocking(move || folder.write(&metadata, name)).await?)
     }
 
-    /// A file without a name for what need not survive, gone with the last who has it open.
-    /// Blocking.
+    /// An unnamed file for temporary data, gone when it is last closed. Blocking.
     pub fn nameless_file(&self) -> io::Result<File> {
         tempfile::tempfile_in(&self.folder.incoming)
     }
@@ -80,7 +78,7 @@ impl Folder {
         })
     }
 
-    /// A new file for what is received, deleted on drop.
+    /// A new file for received bytes, deleted on drop.
     pub(crate) fn create_incoming(&self) -> io::Result<NamedTempFile> {
         tempfile::Builder::new()
             .prefix("upload-")
@@ -93,10 +91,10 @@ impl Folder {
         self.root.join(&file[0..2]).join(&file[2..4]).join(&file)
     }
 
-    /// Makes a received file a blob. When it returns, the blob survives a crash.
+    /// Turns a received file into a blob. When it returns, the blob survives a crash.
     ///
-    /// A blob that exists already is replaced by the same bytes: that makes it young, so
-    /// that a sweeper does not take an orphan away that is about to be referenced.
+    /// An existing blob is replaced by the same bytes: that makes it young, so that a sweeper does
+    /// not remove an orphan that is about to be referenced.
     pub(crate) fn put(&self, file: TempPath, name: BlobName) -> io::Result<()> {
         let target = self.path(name);
         let folder = target.parent().expect("a blob lies in a folder");

@@ -1,8 +1,8 @@
-//! Bytes on their way in: written to disk while three digests are computed.
+//! Receiving bytes: they are written to disk while three digests are computed.
 //!
-//! Chunks are gathered into batches of [`BATCH_BYTES`]; a full batch is hashed and written
-//! on a blocking thread while the next one is gathered. A slow client therefore holds a
-//! buffer, never a thread, and memory stays at two batches for each upload.
+//! Chunks are collected into batches of [`BATCH_BYTES`]; a full batch is hashed and written on a
+//! blocking thread while the next one is collected. A slow client therefore holds a buffer, never a
+//! thread, and each upload needs memory for two batches only.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -30,7 +30,7 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
-/// A file being received. Dropping it deletes what was written.
+/// A file that is being received. Dropping it deletes the written bytes.
 #[derive(Debug)]
 pub struct Incoming {
     folder: Arc<Folder>,
@@ -99,14 +99,13 @@ impl Incoming {
         Ok(())
     }
 
-    /// Deletes what was written here and now, not when the last batch is written; every further
-    /// call fails.
+    /// Deletes the file at once instead of after the last batch; every further call fails.
     pub async fn discard(&mut self) {
         self.batch = BytesMut::new();
         drop(self.take_work().await);
     }
 
-    /// The whole file with its digests.
+    /// The complete file with its digests.
     pub async fn finish(mut self) -> Result<Received, WriteError> {
         let mut hashing = self.take_work().await?;
         let batch = self.batch.split().freeze();
@@ -128,8 +127,8 @@ impl Incoming {
         })
     }
 
-    /// Waits for the batch that is being written. After an error nothing more can be received,
-    /// and every further call fails.
+    /// Waits for the batch that is being written. After an error nothing more can be received, and
+    /// every further call fails.
     async fn take_work(&mut self) -> io::Result<Box<Hashing>> {
         let gone = || {
             Work::Away(tokio::task::spawn_blocking(|| {
@@ -163,8 +162,8 @@ impl Received {
         self.size
     }
 
-    /// Looks through the file, from its beginning, on a blocking thread. The work goes on where
-    /// nobody waits for it any longer.
+    /// Reads the file from its beginning on a blocking thread. The work continues even if no one
+    /// waits for it any longer.
     pub async fn look_through<T: Send + 'static>(
         &self,
         work: impl FnOnce(File) -> T + Send + 'static,

@@ -1,14 +1,14 @@
-//! Where bytes lie. Nobody else knows: what is handed out has a name, a size and bytes, and no
-//! path, so that they may as well lie elsewhere.
+//! Storage of bytes. No other crate knows where they are: a blob has a name, a size and bytes, but
+//! no path, so it could be stored elsewhere as well.
 //!
-//! Read [`Blobs`] first, then the life of a blob in its order: [`Incoming`] (written and hashed),
-//! [`Received`] (whole, and not kept yet), [`Blob`] (kept, to be read in parts), [`OldBlobs`]
-//! (those that nobody may refer to any longer). Who refers to a blob is the registry's to know.
+//! Read [`Blobs`] first, then the life of a blob in order: [`Incoming`] (written and hashed),
+//! [`Received`] (complete, but not stored yet), [`Blob`] (stored, to be read in parts),
+//! [`OldBlobs`] (possibly unreferenced). Only the registry knows which blobs are referenced.
 //!
-//! Another place for bytes is another way to open [`Blobs`], and one more variant of each error.
+//! To add another kind of storage, add another way to open [`Blobs`], and a variant to each error.
 //!
 //! Invariant: when [`Received::keep`] and [`Blobs::keep_metadata`] return, the blob survives a
-//! crash. So the row that names it is written after it.
+//! crash. So the row that names it is written afterwards.
 
 mod at_hand;
 mod blob;

@@ -1,17 +1,17 @@
-//! What a blob is found by: the digest of its content.
+//! The name of a blob: the digest of its content.
 
 /// The name of a blob. The content under a name never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BlobName {
     /// A distribution, by its BLAKE2b-256.
     File([u8; 32]),
-    /// Core metadata, by its SHA-256: once, however many files of a release have the same.
-    /// (Earlier it lay beside its wheel, under the wheel's BLAKE2b-256.)
+    /// Core metadata, by its SHA-256: stored once, however many files of a release share it. (It
+    /// used to be next to its wheel, under the wheel's BLAKE2b-256.)
     Metadata([u8; 32]),
 }
 
 impl BlobName {
-    /// The digest, whichever it is.
+    /// The digest of either kind.
     pub fn digest(&self) -> &[u8; 32] {
         match self {
             Self::File(digest) | Self::Metadata(digest) => digest,
@@ -27,7 +27,7 @@ impl BlobName {
         }
     }
 
-    /// The opposite; none for what is not ours.
+    /// The inverse; none for foreign files.
     pub(crate) fn of_file_name(name: &str) -> Option<Self> {
         let (hex, kind): (_, fn([u8; 32]) -> Self) = match name.strip_suffix(METADATA) {
             Some(hex) => (hex, Self::Metadata),

@@ -1,5 +1,5 @@
-//! What may be an orphan: blobs and received files that are old. Which of the blobs something
-//! refers to is for the caller to know.
+//! Possible orphans: blobs and received files that are old. The caller knows which of the blobs are
+//! referenced.
 
 use std::fs;
 use std::io;
@@ -10,21 +10,21 @@ use std::time::{Duration, SystemTime};
 use crate::folder::{Folder, blocking};
 use crate::{BlobName, Blobs};
 
-/// Why nothing more can be swept.
+/// Why the sweep cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// What was removed.
+/// The number and size of removed files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub files: u64,
     pub bytes: u64,
 }
 
-/// Old blobs, a group at a time: of a million, four thousand.
+/// Old blobs, one group at a time: of a million blobs, a group has about four thousand.
 #[derive(Debug)]
 pub struct OldBlobs {
     folder: Arc<Folder>,
@@ -33,7 +33,7 @@ pub struct OldBlobs {
 }
 
 impl Blobs {
-    /// Those that were kept at least so long ago.
+    /// Blobs that were stored at least this long ago.
     pub async fn old_blobs(&self, age: Duration) -> Result<OldBlobs, SweepError> {
         let folder = self.folder.clone();
         let outer = blocking(move || hex_folders(&folder.root)).await?;
@@ -44,14 +44,14 @@ impl Blobs {
         })
     }
 
-    /// Removes what began to be received at least so long ago and never became a blob.
+    /// Removes files whose receipt began at least this long ago and that never became blobs.
     pub async fn remove_old_incoming(&self, age: Duration) -> Result<Removed, SweepError> {
         let folder = self.folder.clone();
         Ok(blocking(move || remove_incoming(&folder.incoming, age)).await?)
     }
 }
 
-/// One of them, wherever it was found.
+/// An old blob.
 #[derive(Debug)]
 pub struct OldBlob {
     name: BlobName,
@@ -65,8 +65,7 @@ impl OldBlob {
 }
 
 impl OldBlobs {
-    /// The next group, which may be empty, close together in the order of their digests; none at
-    /// the end.
+    /// The next group, which may be empty, in the order of their digests; none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<OldBlob>>, SweepError> {
         let Some(outer) = self.outer.next() else {
             return Ok(None);
@@ -75,8 +74,8 @@ impl OldBlobs {
         Ok(Some(blocking(move || old_blobs_below(&outer, age)).await?))
     }
 
-    /// Removes one if it still is as old: whoever wants it again has made it young. Its bytes, if
-    /// it was removed.
+    /// Removes a blob if it is still as old: a new upload of it makes it young. Returns its bytes,
+    /// if it was removed.
     pub async fn remove(&self, blob: OldBlob) -> Result<Option<u64>, SweepError> {
         let (folder, age) = (self.folder.clone(), self.age);
         Ok(blocking(move || remove_if_still_old(&folder, &blob.path, age)).await?)
@@ -133,7 +132,7 @@ fn old_blobs_below(outer: &Path, age: Duration) -> io::Result<Vec<OldBlob>> {
     Ok(found)
 }
 
-/// Folders named by two hexadecimal digits. Anything else in the blob folder is not ours and is
+/// Folders named by two hexadecimal digits. Other files in the blob folder are not ours and are
 /// left alone.
 fn hex_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -150,8 +149,8 @@ fn hex_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Takes the file aside before it is removed: if an upload has put the same content there
-/// since it was looked at, what we took is young and goes back.
+/// Moves the file aside before it is removed: if an upload has stored the same content since the
+/// check, the moved file is young and is put back.
 fn remove_if_still_old(folder: &Folder, path: &Path, age: Duration) -> io::Result<Option<u64>> {
     let aside = folder.create_incoming()?.into_temp_path();
     match fs::rename(path, &aside) {

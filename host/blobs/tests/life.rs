@@ -1,4 +1,4 @@
-//! The life of a blob: received, kept, read in parts, old, removed.
+//! The life of a blob: received, stored, read in parts, old, removed.
 
 #![allow(
     clippy::disallowed_methods,
@@ -57,7 +57,7 @@ fn make_old(path: &Path) {
     file.set_modified(long_ago).unwrap();
 }
 
-/// Bytes of a pattern that no part of a file repeats in step with.
+/// Bytes of a pattern whose period matches no part size.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
@@ -117,7 +117,7 @@ async fn a_kept_blob_is_found_by_its_name_and_by_no_other() {
     assert!(matches!(absent.size().await, Err(ReadError::Io { .. })));
     assert!(matches!(absent.read(0..1).await, Err(ReadError::Io { .. })));
 
-    // Kept again, by another process as well, it is the same.
+    // Stored again, even by another process, it is the same.
     let again = Blobs::open(folder.path()).unwrap();
     assert_eq!(keep(&again, b"a wheel").await, file);
     assert_eq!(files_below(folder.path()).len(), 2);
@@ -169,7 +169,7 @@ async fn a_torn_blob_is_no_blob() {
         Err(ReadError::OtherSize { .. })
     ));
 
-    // Torn while it is read, it does not end early as if that were all.
+    // If it is truncated while it is read, it must not end early as if it were complete.
     let reading = blobs.blob(name, Some(200_000)).read(0..200_000).await;
     let file = fs::File::options()
         .write(true)

@@ -1,11 +1,11 @@
-//! The way out without an SMTP server: a file for each mail, in a folder for its owner only.
+//! Delivery without an SMTP server: a file for each mail, in a folder for its owner only.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Makes the folder, if it is not there.
+/// Creates the folder if it does not exist.
 pub(crate) fn open(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(0o700).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -13,8 +13,8 @@ pub(crate) fn open(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a mail; where. Complete and on disk before it is seen under its name, and written
-/// over when it is written again: once in the folder, however often it is tried.
+/// Writes a mail and returns its path. It is complete and on disk before it appears under its name,
+/// and a retry overwrites it: there is one file however often it is tried.
 pub(crate) fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     open(folder)?;
     let (unfinished, finished) = (

@@ -6,25 +6,25 @@ mod words;
 use askama::Template;
 use model::{Contact, Mail};
 
-/// The registry as its mails name it.
+/// The registry, as its mails name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
-    /// What people call it, for example `packages.example.org`.
+    /// Its name for people, for example `packages.example.org`.
     pub name: String,
-    /// Its address without a slash at the end. The pages that mails point to are below it.
+    /// Its address without a slash at the end. The pages that mails link to are below it.
     pub public_url: String,
-    /// Where whoever runs it is reached, if that is known.
+    /// How to reach its operators, if that is known.
     pub contact: Option<Contact>,
 }
 
-/// An address to open, with the words on its button.
+/// An address to open, with the label of its button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     pub label: String,
     pub address: String,
 }
 
-/// What a mail says, before it is text or HTML.
+/// The content of a mail, before it becomes text or HTML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// One line without any secret: subjects are shown on locked screens.
@@ -34,11 +34,11 @@ pub struct Letter {
     opening: Vec<String>,
     /// When, from where, and the like: a name and a value each.
     facts: Vec<(&'static str, String)>,
-    /// What the mail asks for; a secret.
+    /// The link that the mail asks to open; a secret.
     pub link: Option<Link>,
-    /// How long the link counts, and what to do if it was not you, a paragraph each.
+    /// How long the link is valid, and what to do if it was not you, a paragraph each.
     closing: Vec<String>,
-    /// A page of the registry that helps. Anybody may know its address.
+    /// A page of the registry that helps. Its address is not secret.
     pub page: Option<Link>,
     registry: Registry,
 }
@@ -58,11 +58,11 @@ struct Html<'a> {
 /// Longest line of the text part, in characters; addresses are never broken.
 const LINE: usize = 72;
 
-/// Longest word of ours, in characters: a link is the longest.
+/// Our longest word, in characters: a link is the longest.
 const MAX_WORD: usize = 500;
 
 impl Letter {
-    /// The letter that tells of `mail`.
+    /// The letter for `mail`.
     pub fn new(mail: &Mail, registry: &Registry) -> Self {
         words::letter(mail, registry)
     }
@@ -77,7 +77,7 @@ impl Letter {
         Html { letter: self }.render()
     }
 
-    /// A paragraph in lines, for the text part.
+    /// A paragraph wrapped into lines, for the text part.
     fn wrapped(&self, paragraph: &str) -> String {
         let mut text = String::with_capacity(paragraph.len() + 8);
         let mut length = 0;
@@ -98,7 +98,7 @@ impl Letter {
         text
     }
 
-    /// A fact in a line, its value in a column of its own.
+    /// A fact on one line, with its value in a separate column.
     fn fact_line(&self, fact: &(&'static str, String)) -> String {
         let width = self
             .facts
@@ -110,8 +110,8 @@ impl Letter {
     }
 }
 
-/// A word of ours on one line: no mail gets a line, a header or a page of its own from it.
-/// What others chose goes through [`foreign`].
+/// One of our words on one line, so that it can add no line, header or paragraph to the mail. Text
+/// that others chose goes through [`foreign`].
 fn one_line(text: &str) -> String {
     text.chars()
         .take(MAX_WORD)
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// How a word shows to the reader.
+    /// A word as the reader sees it.
     fn shown(field: MailField) -> String {
         match field {
             MailField::At | MailField::EffectiveAt => {

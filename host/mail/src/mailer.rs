@@ -1,5 +1,5 @@
-//! From the outbox to wherever mails go. Several servers may do it at once: each mail is
-//! leased by one of them, and leased anew when that one dies over it.
+//! From the outbox to the destination. Several servers may do it at once: each mail is leased by
+//! one of them, and leased again if that one dies.
 
 use std::fmt;
 use std::future::Future;
@@ -24,25 +24,25 @@ use crate::smtp::{Refused, Smtp, SmtpServer};
 /// and then each 60 minutes.
 const PAUSES: [u32; 4] = [1, 5, 15, 60];
 
-/// How long a server may be busy with one mail before another one takes it. Longer than all
-/// the waits of one delivery together.
+/// How long a server may be busy with one mail before another one takes it. Longer than all waits
+/// of one delivery together.
 const LEASE_MS: i64 = 180_000;
 
 /// Longest time for one delivery; the lease must not end during it.
 const DELIVERY: Duration = Duration::from_secs(150);
 
-/// How often the outbox is looked at.
+/// How often the outbox is checked.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Longest pause after the SMTP server was not there at all.
+/// Longest pause after the SMTP server could not be reached at all.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// Where mails go.
+/// The destination of mails.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// To an SMTP server.
     Smtp(SmtpServer),
-    /// Into a folder, a file each: `<time>-<kind>-<id>.eml`.
+    /// To a folder, a file each: `<time>-<kind>-<id>.eml`.
     Folder(PathBuf),
 }
 
@@ -55,16 +55,15 @@ impl fmt::Display for Transport {
     }
 }
 
-/// What an operator can choose about mail.
+/// The operator's choices about mail.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// Whom mails are from: an address, or a name and `<address>`.
+    /// The sender: an address, or a name and `<address>`.
     pub from: String,
     pub transport: Transport,
-    /// How mails name the registry, and its address.
+    /// The registry's name in mails, and its address.
     pub registry: Registry,
-    /// Pause before a mail that could not be sent is tried again; later ones are up to 60
-    /// times as long.
+    /// Pause before a failed mail is tried again; later pauses are up to 60 times as long.
     pub first_retry: Duration,
     /// How old a mail may become before it is given up.
     pub give_up_after: Duration,
@@ -83,12 +82,12 @@ impl MailConfig {
     }
 }
 
-/// Whether mails can be from this: an address, or a name and `<address>`.
+/// Whether this is a valid sender: an address, or a name and `<address>`.
 pub fn is_sender(text: &str) -> bool {
     sender(text).is_some()
 }
 
-/// Its domain as mail servers know it.
+/// The sender, with the domain as mail servers know it.
 fn sender(text: &str) -> Option<Mailbox> {
     let written: Mailbox = text.parse().ok()?;
     let email = comparable(written.email.as_ref()).parse().ok()?;
@@ -117,21 +116,21 @@ pub enum Delivery {
     File(PathBuf),
 }
 
-/// Why a mail did not leave.
+/// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// It never will.
+    /// It can never be sent.
     #[error("{0}")]
     Never(String),
-    /// It may, later.
+    /// It may be sent later.
     #[error("{0}")]
     Later(String),
-    /// Nothing leaves at the moment.
+    /// Nothing can be sent at the moment.
     #[error("{0}")]
     Unavailable(String),
 }
 
-/// Sends what is in the outbox. Cheap to clone.
+/// Sends the mails in the outbox. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailer {
     inner: Arc<Inner>,
@@ -152,14 +151,14 @@ enum Way {
     Folder(PathBuf),
 }
 
-/// What one look at the outbox came to.
+/// The result of one check of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     /// Nothing is due.
     Nothing,
-    /// A mail was taken care of; there may be more.
+    /// A mail was handled; there may be more.
     More,
-    /// The way out is closed; no other mail would do better.
+    /// Delivery is down; no other mail would fare better.
     Closed,
 }
 
@@ -183,7 +182,7 @@ impl Mailer {
                 Way::Folder(folder)
             }
         };
-        // An alert on something that does not exist yet never fires.
+        // Registered at zero, since an alert on a missing metric never fires.
         for outcome in ["sent", "deferred", "failed"] {
             metrics::counter!("portcullis_mails_total", "outcome" => outcome).increment(0);
         }
@@ -222,15 +221,15 @@ impl Mailer {
         }
     }
 
-    /// Sends a mail to `address` that says only that mail arrives, past the outbox, so that
-    /// whoever asks learns at once what is wrong.
+    /// Sends a test mail to `address`, bypassing the outbox, so that the caller sees at once what
+    /// is wrong.
     pub async fn send_test(&self, address: &str) -> Result<Delivery, SendError> {
         let at = self.inner.clock.now();
         let mail = Mail::new(MailKind::Test, [(MailField::At, at.to_the_second())]);
         self.deliver(MailId::new(), at, address, &mail).await
     }
 
-    /// Takes the mail that is due longest and sends it.
+    /// Sends the mail that has been due longest.
     async fn send_one(&self) -> Result<Look, StorageError> {
         let now = self.inner.clock.now();
         let Some(row) = self
@@ -249,7 +248,7 @@ impl Mailer {
             .await
         {
             Ok(delivery) => {
-                // When this is not written, the mail is sent again with the same Message-ID.
+                // If this is not written, the mail is sent again with the same Message-ID.
                 self.inner
                     .storage
                     .mail_sent(id, self.inner.clock.now())
@@ -310,7 +309,7 @@ impl Mailer {
         }
     }
 
-    /// Tries again later, or gives up a mail that has become too old.
+    /// Schedules a retry, or gives up a mail that has become too old.
     async fn put_off(&self, row: &OutboxRow, why: &str) -> Result<(), StorageError> {
         let now = self.inner.clock.now();
         if now.0 - row.created_at.0 >= milliseconds(self.inner.give_up_after) {
@@ -330,7 +329,7 @@ impl Mailer {
         Ok(())
     }
 
-    /// Ends a mail that nobody will get, on the record.
+    /// Ends a mail that can never be delivered, and records that.
     async fn give_up(&self, row: &OutboxRow, why: &str) -> Result<(), StorageError> {
         let now = self.inner.clock.now();
         let event = AuditEvent {
@@ -340,12 +339,12 @@ impl Mailer {
             user: row.user,
             project: None,
             decision: None,
-            // Not to whom: events are kept for good, and the user is named.
+            // Without the recipient: events are kept permanently, and the user is named.
             detail: json!({ "mail": row.id.to_string(), "kind": row.mail.kind.as_str(), "reason": why, "written-at": row.created_at.to_string() }),
         };
         let mut unit = self.inner.storage.begin().await?;
         if !unit.mail_failed(row, now, why).await? {
-            // Another server has taken it since, or has sent it.
+            // Another server has taken or sent it since.
             return Ok(());
         }
         unit.commit(&event).await?;
@@ -359,8 +358,8 @@ fn milliseconds(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 1000)
 }
 
-/// Sorts by time, tells what it is, and is the same each time. Without colons: not every
-/// file system takes them.
+/// Sorts by time, shows the kind, and is the same for each attempt. Without colons, because not
+/// every file system allows them.
 fn file_name(id: MailId, at: Timestamp, kind: MailKind) -> String {
     format!(
         "{}-{kind}-{id}.eml",

@@ -1,4 +1,4 @@
-//! From a letter to a message as it travels (RFC 5322, MIME).
+//! From a letter to a message in its transport format (RFC 5322, MIME).
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use model::{MailId, Timestamp};
 
 use crate::letter::Letter;
 
-/// Why no message could be made. Trying again does not help.
+/// Why a message could not be built. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MessageError {
     #[error("the recipient is no email address")]
@@ -21,8 +21,8 @@ pub(crate) enum MessageError {
     Message(#[from] lettre::error::Error),
 }
 
-/// The message that carries `letter`. The same mail makes the same `Message-ID` and `Date`
-/// however often it is sent, so that whoever gets it twice can tell.
+/// The message for `letter`. The same mail has the same `Message-ID` and `Date` however often it is
+/// sent, so that a duplicate can be recognized.
 pub(crate) fn message(
     id: MailId,
     at: Timestamp,
@@ -30,14 +30,14 @@ pub(crate) fn message(
     recipient: &str,
     letter: &Letter,
 ) -> Result<Message, MessageError> {
-    // An address alone, parsed: no name, no second address and no line can hide in it. Its domain
-    // as mail servers know it, also of a mail that was written before that was the one form.
+    // Only a parsed address: no name, second address or line can hide in it. Its domain is in the
+    // form that mail servers know, even for mails written before that form was used.
     let to: Address = comparable(recipient)
         .parse()
         .map_err(|_| MessageError::Recipient)?;
     let date =
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or(0));
-    // Nobody's holiday answer shall come back (RFC 3834).
+    // Prevents automatic replies (RFC 3834).
     let automatic = HeaderValue::new(
         HeaderName::new_from_ascii_str("Auto-Submitted"),
         "auto-generated".to_owned(),
@@ -57,11 +57,11 @@ pub(crate) fn message(
     Ok(message)
 }
 
-/// Longest line that may travel as it is, in bytes (RFC 5322, section 2.1.1).
+/// Longest line that may be sent unencoded, in bytes (RFC 5322, section 2.1.1).
 const MAX_LINE: usize = 998;
 
-/// The text part. Unencoded where that is allowed, so that a link stands whole in a mail that
-/// somebody reads as a file; otherwise quoted-printable breaks it after 76 characters.
+/// The text part. Unencoded if that is allowed, so that a link stays whole when the mail is read as
+/// a file; otherwise quoted-printable breaks it after 76 characters.
 fn plain(text: String) -> SinglePart {
     let may_stay = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'))
         && text.lines().all(|line| line.len() <= MAX_LINE);
@@ -195,7 +195,7 @@ mod tests {
             .unwrap()
         };
         assert!(written("ana").contains(&format!("\r\n{link}\r\n")));
-        // What is not ASCII, or is longer than a line may be, is encoded.
+        // Non-ASCII text, and lines that are too long, are encoded.
         for odd in ["ána", &"x".repeat(499)] {
             let text = written(odd);
             assert!(

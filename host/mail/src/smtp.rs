@@ -1,4 +1,4 @@
-//! The way out through an SMTP server (RFC 5321, submission by RFC 6409).
+//! Delivery through an SMTP server (RFC 5321, submission by RFC 6409).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,18 +11,18 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use storage::Secret;
 
-/// Longest wait for one answer of the server. Some look through a mail before they take it, and
-/// whoever does not wait for them sends it twice.
+/// Longest wait for one answer of the server. Some scan a mail before they accept it, and a client
+/// that does not wait for them sends it twice.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a connection is kept for the next mail.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Answers that speak of our credentials and not of the mail: authentication required (530),
-/// mechanism too weak (534), wrong (535), encryption required (538).
+/// Answers about our credentials and not about the mail: authentication required (530), mechanism
+/// too weak (534), wrong credentials (535), encryption required (538).
 const ABOUT_CREDENTIALS: [u16; 4] = [530, 534, 535, 538];
 
-/// Whether what goes to the server can be read on the way.
+/// Whether traffic to the server can be read on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// TLS from the first byte (RFC 8314): `smtps://`.
@@ -33,7 +33,7 @@ pub enum Encryption {
     Loopback,
 }
 
-/// Where mails are handed over.
+/// The SMTP server that takes mails.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmtpServer {
     pub host: String,
@@ -43,7 +43,7 @@ pub struct SmtpServer {
     pub credentials: Option<(String, Secret<String>)>,
 }
 
-/// Why a URL names no SMTP server. Says nothing of the URL, which may hold a password.
+/// Why a URL names no SMTP server. Does not contain the URL, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSmtpUrl {
     #[error("begins with neither smtp:// nor smtps://")]
@@ -65,7 +65,7 @@ impl SmtpServer {
     /// password are percent-encoded, and may be left out together. Without a port: 465 for
     /// `smtps`, 25 for `smtp` on this machine, 587 for `smtp` elsewhere.
     ///
-    /// Invariant: a host that is not this machine is only ever spoken to over TLS.
+    /// Invariant: a host other than this machine is only ever contacted over TLS.
     pub fn parse(url: &str) -> Result<Self, InvalidSmtpUrl> {
         let (scheme, rest) = url.split_once("://").ok_or(InvalidSmtpUrl::Scheme)?;
         let is_tls = match scheme {
@@ -199,10 +199,10 @@ impl fmt::Debug for SmtpServer {
     }
 }
 
-/// What the server made of a mail that it did not take.
+/// How the server refused a mail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It cannot be reached, cannot be trusted, or does not accept us: no mail will do better.
+    /// It cannot be reached, cannot be trusted, or does not accept us: no mail would fare better.
     #[error("the SMTP server takes nothing now: {0}")]
     Unavailable(String),
     /// Not now (4xx).
@@ -218,7 +218,7 @@ pub(crate) enum Refused {
 pub(crate) struct Smtp(AsyncSmtpTransport<Tokio1Executor>);
 
 impl Smtp {
-    /// Connects to nobody yet. `own_name` is what the server is greeted with.
+    /// Does not connect yet. `own_name` is used to greet the server.
     pub(crate) fn new(server: &SmtpServer, own_name: &str) -> Result<Self, String> {
         let parameters =
             || TlsParameters::new(server.host.clone()).map_err(|error| error.to_string());
@@ -240,10 +240,10 @@ impl Smtp {
         Ok(Self(builder.build()))
     }
 
-    /// Hands a mail over. `Ok` when the server has taken it.
+    /// Hands a mail over. `Ok` once the server has accepted it.
     pub(crate) async fn send(&self, message: Message) -> Result<(), Refused> {
-        // First only to connect and log in: a server that refuses that refuses us, and no
-        // mail may be given up for it.
+        // First only connect and log in: a server that refuses that refuses us, not the mail, and
+        // so the mail must not be given up.
         match self.0.test_connection().await {
             Ok(true) => {}
             Ok(false) => return Err(Refused::Unavailable("it does not answer".to_owned())),
@@ -256,8 +256,8 @@ impl Smtp {
         if code.is_some_and(|code| ABOUT_CREDENTIALS.contains(&code)) {
             Err(Refused::Unavailable(reason(&error)))
         } else if error.is_permanent() || error.is_client() {
-            // Of our own side only what is wrong with this mail can still come up: an address
-            // beyond ASCII, and a server that knows none (RFC 6531).
+            // On our side only problems of this mail can still come up: a non-ASCII address, and a
+            // server that does not support one (RFC 6531).
             Err(Refused::Never(reason(&error)))
         } else if error.is_transient() {
             Err(Refused::Later(reason(&error)))
@@ -276,7 +276,7 @@ fn hello_name(own_name: &str) -> ClientId {
     }
 }
 
-/// What went wrong in one line. The server's own words can be long.
+/// The error on one line. The server's own text can be long.
 fn reason(error: &lettre::transport::smtp::Error) -> String {
     let words: String = error
         .to_string()

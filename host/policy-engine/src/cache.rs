@@ -20,8 +20,7 @@ const MAXIMUM_BYTES: u64 = 80 << 20;
 /// A folder of compiled modules, keyed by digest and engine, each authenticated with
 /// HMAC-SHA256: a compiled module is native code, so a forged file would be a break-in.
 ///
-/// Whatever is wrong with the folder or a file costs a compilation and a warning in the
-/// log, never more.
+/// A problem with the folder or a file costs a compilation and a warning in the log, never more.
 #[derive(Clone)]
 pub struct ModuleCache {
     folder: PathBuf,
@@ -38,7 +37,7 @@ impl ModuleCache {
         }
     }
 
-    /// The compiled form of the module with this digest, if there is one that is ours.
+    /// The compiled form of the module with this digest, if there is one with a valid HMAC.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, digest: &[u8; 32]) -> Option<Vec<u8>> {
         let path = self.path(engine, digest);
         match self.read(&path, engine, digest) {
@@ -50,7 +49,7 @@ impl ModuleCache {
         }
     }
 
-    /// Keeps a compiled module.
+    /// Stores a compiled module.
     pub(crate) fn put(&self, engine: &wasmtime::Engine, digest: &[u8; 32], compiled: &[u8]) {
         let path = self.path(engine, digest);
         if let Err(error) = self.write(&path, engine, digest, compiled) {
@@ -111,8 +110,7 @@ impl ModuleCache {
         Ok(())
     }
 
-    /// Binds the code to the module and the engine it was made for, so that one valid
-    /// file cannot stand in for another.
+    /// Binds the code to its module and engine, so that one valid file cannot replace another.
     fn mac(
         &self,
         engine: &wasmtime::Engine,
@@ -137,7 +135,7 @@ impl ModuleCache {
     }
 }
 
-/// What makes compiled code of one engine usable by another, as a digest.
+/// A digest of the properties that make an engine's compiled code usable by another.
 fn compatibility(engine: &wasmtime::Engine) -> [u8; 32] {
     struct Sha(Sha256);
     impl Hasher for Sha {
@@ -161,7 +159,7 @@ fn check_folder(folder: &Path) -> Result<(), Error> {
 
 #[expect(unsafe_code, reason = "the standard library does not tell who we are")]
 fn check_ours(metadata: &fs::Metadata) -> Result<(), Error> {
-    // SAFETY: takes nothing and cannot fail.
+    // SAFETY: takes no arguments and cannot fail.
     let ours = unsafe { libc::geteuid() };
     if metadata.uid() != ours {
         return Err(Error::other("it belongs to another user"));
@@ -262,7 +260,7 @@ mod tests {
         assert_eq!(cache.get(&engine, &[1; 32]), None);
         fs::set_permissions(&cache.folder, fs::Permissions::from_mode(0o700)).unwrap();
 
-        // A link to a good file is not the file we wrote.
+        // A link to a good file is not the file that we wrote.
         let elsewhere = cache.folder.join("elsewhere");
         fs::rename(&path, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();

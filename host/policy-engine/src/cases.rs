@@ -1,11 +1,11 @@
-//! Cases of a policy set: context in, decision out, as an operator writes them down.
+//! Cases of a policy set: a context and the expected decision, as an operator writes them.
 //!
-//! A set carries its cases in `cases/*.toml`. They are its tests, and the self-test the
+//! A set contains its cases in `cases/*.toml`. They are its tests, and the self-test that the
 //! server runs before it swaps the set in.
 //!
 //! ```toml
 //! [[case]]
-//! name = "a token of somebody without a second factor uploads nothing"
+//! name = "a token of a user without a second factor uploads nothing"
 //! caller = "account-token"
 //! action = "file:upload"
 //! context.principal.user.factors = []
@@ -14,9 +14,9 @@
 //! codes = ["second-factor-required"]
 //! ```
 //!
-//! `caller` is one of the [`profiles`](profile::Caller), which fill in a whole context
-//! for the action; `context` says what is different. `owner` holds what the project's
-//! owners chose, by policy and setting.
+//! `caller` is one of the [`profiles`](profile::Caller), which fill in a whole context for the
+//! action; `context` overrides parts of it. `owner` holds the choices of the project's owners, by
+//! policy and setting.
 
 pub mod profile;
 
@@ -38,26 +38,26 @@ const MAXIMUM_BYTES: u64 = 1 << 20;
 /// The most cases that a set may have. Each costs a decision when the set is loaded.
 const MAXIMUM_CASES: usize = 2_000;
 
-/// One case: what is asked, and what the set must answer.
+/// One case: a context, and the decision that the set must make.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// What it shows, as a fact.
+    /// The fact that it shows.
     pub name: String,
-    /// The context that is decided.
+    /// The context to decide about.
     pub context: Context,
-    /// What the project's owners chose: `{"policy": {"setting": value}}`.
+    /// The choices of the project's owners: `{"policy": {"setting": value}}`.
     pub owner: Value,
-    /// What the decision must come to.
+    /// The expected decision.
     pub expect: Expectation,
-    /// The requirements of a `require`, where the case says which.
+    /// The requirements of a `require`, if the case names them.
     pub requirements: Option<Vec<Requirement>>,
-    /// The codes of the reasons in their order, where the case says which.
+    /// The codes of the reasons in order, if the case names them.
     pub codes: Option<Vec<String>>,
-    /// The codes of policies that only observe and would not have let through.
+    /// The codes of observing policies that would not have let the request through.
     pub observed: Option<Vec<String>>,
 }
 
-/// What a decision comes to, in one word.
+/// The outcome of a decision, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
@@ -65,7 +65,7 @@ pub enum Expectation {
     Permit,
     /// Allowed, and the file is held back.
     Stage,
-    /// Something has to be proven first.
+    /// Something has to be confirmed first.
     Require,
     /// Refused.
     Deny,
@@ -74,7 +74,7 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// The word of a decision.
+    /// The outcome of a decision.
     pub fn of(decision: &Decision) -> Self {
         match decision.outcome {
             DecisionOutcome::Permitted => Expectation::Permit,
@@ -103,20 +103,20 @@ pub enum CaseError {
     /// The file or its folder is not readable.
     #[error("{path}: {source}")]
     Read {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
-    /// The text is no case file.
+    /// The text is not a case file.
     #[error("{0}")]
     Syntax(String),
-    /// One case makes no sense.
+    /// One case is invalid.
     #[error("case `{case}`: {message}")]
     Case {
         /// Name of the case.
         case: String,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what would be right.
         message: String,
     },
     /// Too much to read or to decide.
@@ -124,14 +124,14 @@ pub enum CaseError {
     TooLarge(String),
 }
 
-/// A case that was decided in another way than it says.
+/// A case whose decision differs from the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseFailure {
     /// Name of the case.
     pub case: String,
     /// One line for each difference.
     pub differences: Vec<String>,
-    /// What each policy said, in binding order, one line each.
+    /// Each policy's answer, in binding order, one line each.
     pub policies: Vec<String>,
 }
 
@@ -266,8 +266,8 @@ fn resolve(written: WrittenCase) -> Result<Case, CaseError> {
     })
 }
 
-/// Puts `above` over `below`: tables are merged, everything else is replaced. An empty
-/// table removes what it is put over, because TOML has no word for absence.
+/// Merges `above` over `below`: tables are merged, everything else is replaced. An empty table
+/// removes the value below, because TOML has no null.
 fn overlay(below: &mut Value, above: Value) {
     match (below, above) {
         (Value::Object(below), Value::Object(above)) => {
@@ -283,7 +283,7 @@ fn overlay(below: &mut Value, above: Value) {
     }
 }
 
-/// Decides every case with the set and tells which came out differently.
+/// Decides every case with the set and returns those that came out differently.
 pub fn run(set: &PolicySet, cases: &[Case]) -> Vec<CaseFailure> {
     cases.iter().filter_map(|case| check(set, case)).collect()
 }
@@ -352,7 +352,7 @@ fn codes(reasons: &[Reason]) -> Vec<String> {
     reasons.iter().map(|reason| reason.code.clone()).collect()
 }
 
-/// Codes of those who only observe and would not have let the request through as it is.
+/// Codes of observing policies that would not have let the request through.
 fn observed(decision: &Decision) -> Vec<String> {
     let observing = decision
         .policies
@@ -399,7 +399,7 @@ fn said(decision: &Decision) -> Vec<String> {
     decision.policies.iter().map(say).collect()
 }
 
-/// A list as people read it; `what` it is a list of comes first, unless it is empty.
+/// A list as people read it, after `what`, its name; nothing if it is empty.
 fn in_words(what: &str, list: &[String]) -> String {
     match (what, list) {
         ("", []) => "none".to_owned(),

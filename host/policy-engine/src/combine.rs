@@ -1,20 +1,20 @@
 //! How verdicts become a decision. Pure: no sandbox, no clock, no state.
 //!
-//! | what is said under `enforce` | comes to |
+//! | verdicts under `enforce` | outcome |
 //! | --- | --- |
-//! | somebody denies, or names an obligation this host does not know | denied |
-//! | else somebody fails | failed |
-//! | else somebody requires what does not hold | required |
-//! | else somebody stages | staged |
-//! | else somebody permits | permitted |
+//! | a policy denies, or names an obligation that this host does not know | denied |
+//! | else a policy fails | failed |
+//! | else a policy requires something that is not met | required |
+//! | else a policy stages | staged |
+//! | else a policy permits | permitted |
 //! | else | denied, `no-policy-permits` |
 //!
-//! Deny beats failure: a policy that was heard and refused has said all there is to say,
-//! and its reason helps the person more than an error would. Failure beats require,
-//! stage and permit: the policy that failed might have denied.
+//! Deny beats failure: a policy that was asked and refused is conclusive, and its reason helps the
+//! person more than an error would. Failure beats require, stage and permit: the policy that failed
+//! might have denied.
 //!
-//! A requirement that holds already is no obstacle, and no permission either: a policy that
-//! demands a second factor has not said what that factor opens.
+//! A requirement that is already met is neither an obstacle nor a permission: a policy that demands
+//! a second factor does not say what that factor opens.
 //!
 //! Policies under `warn` and `observe` never change outcome, reasons or obligations.
 
@@ -28,7 +28,7 @@ use crate::decision::DecisionOutcome;
 use crate::evaluate::EvaluateFailure;
 use crate::set::Grade;
 
-/// What one policy had to say: an argument of [`combine`].
+/// One policy's answer: an argument of [`combine`].
 #[derive(Clone, Copy, Debug)]
 pub struct Voice<'a> {
     /// Name of the policy, for the general reasons.
@@ -39,7 +39,7 @@ pub struct Voice<'a> {
     pub result: Result<&'a Verdict, &'a EvaluateFailure>,
 }
 
-/// What all voices come to.
+/// The combination of all voices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Combined {
     /// The outcome.
@@ -48,11 +48,11 @@ pub struct Combined {
     pub reasons: Vec<Reason>,
     /// The reasons of `warn` voices that would have refused.
     pub warnings: Vec<Reason>,
-    /// The obligations of the voices the outcome rests on, each once.
+    /// The obligations of the voices behind the outcome, each once.
     pub obligations: Vec<Obligation>,
 }
 
-/// What one voice comes to by itself, from weakest to strongest.
+/// The weight of one voice by itself, from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     Abstain,
@@ -63,7 +63,7 @@ enum Weight {
     Deny,
 }
 
-/// Combines what all policies said about `context`, in binding order.
+/// Combines the answers of all policies about `context`, in binding order.
 pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + Clone) -> Combined {
     let enforced = voices.clone().filter(|voice| voice.grade == Grade::Enforce);
     let heaviest = enforced
@@ -77,7 +77,7 @@ pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + 
     let mut requirements = Vec::new();
     for voice in enforced {
         let weight = weight(context, voice.result);
-        // An outcome that lets the action through rests on everyone who let it through.
+        // An outcome that lets the action through rests on every voice that let it through.
         let supports = weight == heaviest || heaviest <= Weight::Stage;
         if !supports {
             continue;
@@ -95,8 +95,8 @@ pub fn combine<'a>(context: &Context, voices: impl Iterator<Item = Voice<'a>> + 
                 if weight == heaviest {
                     tell(&mut reasons, voice.policy, verdict, weight);
                 }
-                // A verdict that is refused only for an obligation we do not know did not
-                // mean its other ones to go with a refusal.
+                // If a verdict is a denial only because of an unknown obligation, its other
+                // obligations were not meant for a denial.
                 let meant = weight != Weight::Deny || verdict.outcome == Outcome::Deny;
                 for obligation in verdict.obligations.iter().filter(|_| meant) {
                     if !matches!(obligation, Obligation::Other(_))
@@ -159,7 +159,7 @@ fn weight(context: &Context, result: Result<&Verdict, &EvaluateFailure>) -> Weig
     }
 }
 
-/// Adds the reasons of a verdict of this weight, general ones where it gave none.
+/// Adds the reasons of a verdict of this weight, or a general one if it gave none.
 fn tell(reasons: &mut Vec<Reason>, policy: &str, verdict: &Verdict, weight: Weight) {
     let unknown = verdict
         .obligations
@@ -217,8 +217,7 @@ fn general(code: &str, message: String, remedy: &str) -> Reason {
     }
 }
 
-/// Those of the requirements that do not hold in the context. What the context does not
-/// say does not hold.
+/// The requirements that the context does not meet. Facts that the context lacks count as unmet.
 pub fn unmet<'a>(
     requirements: &'a [Requirement],
     context: &'a Context,
@@ -255,8 +254,8 @@ fn holds(requirement: &Requirement, context: &Context) -> bool {
     }
 }
 
-/// Each requirement once, the strictest of those that differ in seconds only, in the
-/// order of the contract: the same whatever order the policies are in.
+/// Each requirement once, the strictest of those that differ only in seconds, in the order of the
+/// contract: the same for every order of the policies.
 fn merge(requirements: Vec<Requirement>) -> Vec<Requirement> {
     let mut merged: Vec<Requirement> = Vec::new();
     for requirement in requirements {

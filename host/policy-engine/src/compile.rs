@@ -1,11 +1,11 @@
 //! Compiling a module to native code, in a process that can be bounded and killed.
 //!
-//! Compilation is the one step whose cost a module's author controls before any budget
-//! exists, so it happens in a child with limits set by itself before it reads a byte.
+//! Compilation is the one step whose cost a module's author controls before any budget applies, so
+//! it happens in a child process that limits itself before it reads a byte.
 //!
-//! The protocol: standard input is one byte (1 if the code is to count fuel, else 0) and
-//! the component; standard output is the compiled component; standard error says why
-//! there is none.
+//! The protocol: standard input is one byte (1 if the code is to count fuel, else 0) and the
+//! component; standard output is the compiled component; standard error gives the reason if there
+//! is none.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const MEMORY_BYTES: u64 = 1 << 30;
 const PROCESSOR_SECONDS: u64 = 20;
 /// Wall-clock time, which also ends a process that only waits.
 const WALL_CLOCK: Duration = Duration::from_secs(60);
-/// The largest compiled module that is taken.
+/// The largest compiled module that is accepted.
 const OUTPUT_BYTES: u64 = 64 << 20;
 /// The part of the child's messages that is kept.
 const MESSAGE_BYTES: u64 = 4096;
@@ -47,7 +47,7 @@ pub enum Compiler {
 /// The module could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// The compiler process could not be started or spoken to.
+    /// The compiler process could not be started or communicated with.
     #[error("the compiler process `{program}` could not be run: {source}")]
     Process {
         /// The program.
@@ -56,7 +56,7 @@ pub enum CompileError {
         #[source]
         source: std::io::Error,
     },
-    /// The compiler process was ended because it used too much.
+    /// The compiler process was killed because it exceeded a limit.
     #[error(
         "compiling the module took more than {0}; make the module smaller, above all its largest functions"
     )]
@@ -87,12 +87,12 @@ pub(crate) fn compile(
     }
 }
 
-/// Ends the child when it is dropped, whatever happened before.
+/// Kills the child when it is dropped, whatever happened before.
 struct Worker(Child);
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Fails only where it has ended already.
+        // Fails only if it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -106,7 +106,7 @@ fn compile_in_child(
     wall_clock: Duration,
 ) -> Result<Vec<u8>, Result<CompileError, std::io::Error>> {
     let deadline = Instant::now() + wall_clock;
-    // The child starts in another folder, where a relative path would mean another file.
+    // The child starts in another folder, where a relative path would name another file.
     let program = if program.is_relative() && program.components().count() > 1 {
         &std::path::absolute(program).map_err(Err)?
     } else {
@@ -114,7 +114,7 @@ fn compile_in_child(
     };
     let child = Command::new(program)
         .args(arguments)
-        // Nothing of our environment: it may hold secrets.
+        // Nothing from our environment: it may hold secrets.
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -136,7 +136,7 @@ fn compile_in_child(
     request.extend_from_slice(wasm);
     // The threads end when the child does: its pipes break or close.
     thread::spawn(move || {
-        // A child that died has said why in its exit status.
+        // The exit status of a child that died gives the reason.
         let _ = input.write_all(&request);
     });
     let (told, compiled) = mpsc::channel();
@@ -179,13 +179,13 @@ fn compile_in_child(
     Err(Ok(ended(status, &message)))
 }
 
-/// What the end of a failed compiler process means.
+/// Explains how a failed compiler process ended.
 fn ended(status: ExitStatus, message: &str) -> CompileError {
     use std::os::unix::process::ExitStatusExt;
 
     match status.signal() {
         Some(libc::SIGXCPU | libc::SIGKILL) => CompileError::Exceeded("20 s of processor time"),
-        // How an allocation that fails ends a Rust program.
+        // A failed allocation ends a Rust program like this.
         Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS) => {
             CompileError::Exceeded("1 GiB of memory")
         }
@@ -235,8 +235,8 @@ fn work() -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Bounds memory and processor time, forbids writing files and new processes' cores, ends
-/// with the parent, and steps back behind the threads that answer requests.
+/// Limits memory and processor time, forbids writing files and new processes' cores, ends with the
+/// parent, and takes a lower priority than the threads that answer requests.
 #[expect(unsafe_code, reason = "the standard library has no process limits")]
 fn limit_this_process() -> std::io::Result<()> {
     let limit = |resource, soft: u64, hard: u64| {
@@ -255,8 +255,8 @@ fn limit_this_process() -> std::io::Result<()> {
     limit(libc::RLIMIT_CPU, PROCESSOR_SECONDS, PROCESSOR_SECONDS + 1)?;
     limit(libc::RLIMIT_CORE, 0, 0)?;
     limit(libc::RLIMIT_FSIZE, 0, 0)?;
-    // SAFETY: both calls take plain numbers and change this process alone. That it is
-    // less patient than asked does no harm, so their results are not needed.
+    // SAFETY: both calls take plain numbers and affect only this process. A failure does no harm,
+    // so their results are not needed.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::setpriority(libc::PRIO_PROCESS, 0, 10);
@@ -292,7 +292,7 @@ mod tests {
     fn a_compiler_that_never_ends_is_killed() {
         let soon = Duration::from_millis(50);
         check_exceeds("/bin/sleep", &["1000"], soon, "60 s");
-        // Done with its output, but not with itself.
+        // It has finished its output, but keeps running.
         check_exceeds(
             "/bin/sh",
             &["-c", "exec >&-; exec sleep 1000"],

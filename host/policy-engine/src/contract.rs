@@ -1,11 +1,11 @@
-//! The contract with policies as Rust types: one twin for every type of
-//! `wit/policy.wit`, with the same words in the same order.
+//! The contract with policies as Rust types: one twin for every type of `wit/policy.wit`, with the
+//! same words in the same order.
 //!
-//! The same types serve evaluation (they are lowered into and lifted out of a sandbox),
-//! case files and `explain` (they are read and written as JSON or TOML). As text, names
-//! are the contract's kebab-case words; an action is `noun:verb`; flags are lists of
-//! words; a variant without a value is its word and one with a value a table with a
-//! single key, for example `{"second-factor-within": 900}`.
+//! The same types serve evaluation (they are lowered into and lifted out of a sandbox), case files
+//! and `explain` (they are read and written as JSON or TOML). As text, names are the contract's
+//! kebab-case words; an action is `noun:verb`; flags are lists of words; a variant without a value
+//! is its word, and a variant with a value is a table with a single key, for example
+//! `{"second-factor-within": 900}`.
 
 mod action;
 mod caller;

@@ -1,4 +1,4 @@
-//! What all verdicts come to.
+//! The combination of all verdicts.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::contract::{Obligation, Reason, Requirement, Verdict};
 use crate::evaluate::EvaluateFailure;
 use crate::set::Grade;
 
-/// What all verdicts come to.
+/// The outcome of all verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionOutcome {
@@ -17,11 +17,11 @@ pub enum DecisionOutcome {
     Permitted,
     /// Allowed, but the uploaded file is held back.
     Staged,
-    /// Allowed once all of these hold; none of them holds now.
+    /// Allowed once all of these are met; none of them is met now.
     Required(Vec<Requirement>),
     /// Refused.
     Denied,
-    /// Not decided: a policy that must be heard failed. An error (503), not a refusal.
+    /// Not decided: a policy that must be asked failed. An error (503), not a refusal.
     Failed,
 }
 
@@ -29,15 +29,15 @@ pub enum DecisionOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Decision {
-    /// What it comes to.
+    /// The outcome.
     pub outcome: DecisionOutcome,
     /// Why: the reasons of every policy that caused the outcome, in binding order.
     pub reasons: Vec<Reason>,
-    /// What policies of grade `warn` would have refused for.
+    /// The reasons of policies of grade `warn` that would have refused.
     pub warnings: Vec<Reason>,
-    /// What the host must do for the decision to hold, each once.
+    /// Things that the host must do for the decision to hold, each once.
     pub obligations: Vec<Obligation>,
-    /// Every policy that was heard, in binding order.
+    /// Every policy that was asked, in binding order.
     pub policies: Vec<PolicyRecord>,
     /// Number of the policy set that decided.
     pub set_number: u64,
@@ -51,7 +51,7 @@ pub struct Decision {
 pub struct PolicyIdentity {
     /// Name of the policy.
     pub policy: String,
-    /// Version it says it has.
+    /// Its version, by its own description.
     pub version: String,
     /// SHA-256 digest of its module in lower-case hex.
     pub digest: String,
@@ -59,7 +59,7 @@ pub struct PolicyIdentity {
     pub grade: Grade,
 }
 
-/// What one policy had to say.
+/// One policy's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRecord {
     /// Which policy; shared with the set, because it is the same for every decision.
@@ -68,7 +68,7 @@ pub struct PolicyRecord {
     pub result: Result<Verdict, EvaluateFailure>,
     /// How long it took, in nanoseconds.
     pub nanoseconds: u64,
-    /// Fuel it used; 0 where fuel is switched off.
+    /// Fuel that it used; 0 if fuel is disabled.
     pub fuel: u64,
 }
 

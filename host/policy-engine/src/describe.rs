@@ -1,4 +1,4 @@
-//! What a module may say about itself.
+//! Bounds for a module's description of itself.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const OPERATOR_SETTINGS: usize = 32;
 const OWNER_SETTINGS: usize = 16;
 /// Most words of a choice.
 const CHOICES: usize = 32;
-/// Longest text and longest list of texts a setting may hold.
+/// Longest text and longest list of texts that a setting may hold.
 pub(crate) const TEXT: u32 = 2000;
 pub(crate) const TEXTS: u32 = 100;
 

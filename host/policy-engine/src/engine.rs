@@ -15,17 +15,17 @@ use crate::module::{Module, ModuleInner};
 pub(crate) use lane::{Lane, configuration};
 use ticker::Ticker;
 
-/// How an [`Engine`] is made.
+/// The configuration of an [`Engine`].
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// Number of lanes: one for each thread that decides. A pool shared by threads does
-    /// not scale: two threads on one pool decide less than one thread alone.
+    /// Number of lanes: one for each thread that decides. A shared pool does not scale: two threads
+    /// on one pool decide less than one thread alone.
     pub lanes: usize,
-    /// What one call may use.
+    /// The limits of one call.
     pub budget: Budget,
     /// How modules are compiled.
     pub compiler: Compiler,
-    /// Where compiled modules are kept between starts.
+    /// Where compiled modules are stored between starts.
     pub cache: Option<ModuleCache>,
 }
 
@@ -42,7 +42,7 @@ impl EngineConfig {
     }
 }
 
-/// The engine could not be made.
+/// The engine could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The sandbox engine refused its configuration or could not reserve its pool.
@@ -66,7 +66,7 @@ pub(crate) struct EngineInner {
     pub(crate) budget: Budget,
     pub(crate) compiler: Compiler,
     pub(crate) cache: Option<ModuleCache>,
-    /// Modules that are alive, by digest: sets share them, however often one is loaded.
+    /// Loaded modules by digest: sets share them, however often one is loaded.
     pub(crate) loaded: Mutex<HashMap<[u8; 32], Weak<ModuleInner>>>,
     ticker: Ticker,
 }
@@ -91,16 +91,16 @@ impl Engine {
         })
     }
 
-    /// Checks, compiles and describes a module. Blocks for up to seconds: call it off the
-    /// request path. Costs next to nothing while another set still uses the module.
+    /// Checks, compiles and describes a module. Blocks for up to seconds: call it off the request
+    /// path. Almost free while another set still uses the module.
     ///
     /// # Errors
-    /// [`LoadError`] says what was found and what to do.
+    /// [`LoadError`] says what is wrong and what to do.
     pub fn load(&self, wasm: &[u8]) -> Result<Module, LoadError> {
         load::load(&self.inner, wasm)
     }
 
-    /// What one call may use.
+    /// The limits of one call.
     pub fn budget(&self) -> &Budget {
         &self.inner.budget
     }
@@ -112,8 +112,8 @@ impl EngineInner {
         lane::slot_of_this_thread() % self.lanes.len()
     }
 
-    /// Keeps the clock of a lane going until the guard is dropped. Every call into a
-    /// sandbox happens under one.
+    /// Keeps the clock of a lane running until the guard is dropped. Every call into a sandbox
+    /// needs one.
     pub(crate) fn keep_time(&self, lane: usize) -> TimeKept<'_> {
         let lane = &self.lanes[lane];
         lane.started();

@@ -33,10 +33,10 @@ pub enum EvaluateFailure {
     /// It trapped.
     #[error("trapped: {0}")]
     Trap(String),
-    /// Its sandbox could not be set up.
+    /// Its sandbox could not be created.
     #[error("could not be given a sandbox: {0}")]
     Sandbox(String),
-    /// It overran its budget too often lately and is not run for a while, in seconds.
+    /// It exceeded its budget too often recently and is not run for a while, in seconds.
     #[error("is suspended for {0} s because it overran its budget again and again")]
     Suspended(u64),
 }
@@ -51,7 +51,7 @@ impl EvaluateFailure {
     }
 }
 
-/// What a sandbox may hold; lives in its store and dies with it.
+/// The limits of a sandbox; lives in its store and is dropped with it.
 pub(crate) struct Sandbox {
     memory_limit: usize,
     memory_used: usize,
@@ -60,17 +60,17 @@ pub(crate) struct Sandbox {
     clock: Clock,
 }
 
-/// How long a call may still run. The time budget is meant for a policy that runs; a
-/// thread that waits for a processor on a busy machine must not fail a decision for it.
-/// So the first half of the budget only starts a measurement, and a second half in which
-/// the thread had little processor time is repeated, some times.
+/// How long a call may still run. The time budget is for a running policy; a thread that waits for
+/// a processor on a busy machine must not fail a decision. So the first half of the budget only
+/// starts a measurement, and a second half in which the thread got little processor time is
+/// repeated a few times.
 struct Clock {
     half_ticks: u64,
     halves_left: u32,
     processor_time: Option<Duration>,
 }
 
-/// The time budget may be this many times as long for a thread that hardly ran.
+/// The time budget may be this many times as long for a thread that got little processor time.
 const PATIENCE: u32 = 10;
 
 impl Clock {
@@ -106,8 +106,8 @@ fn processor_time_of_this_thread() -> Duration {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `time` is valid and only written to. Where the call fails it stays zero,
-    // which makes a call look as if it never ran: the last half ends it all the same.
+    // SAFETY: `time` is valid and only written to. If the call fails it stays zero, so the call
+    // looks as if it never ran: the last half ends it anyway.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
@@ -116,8 +116,8 @@ fn processor_time_of_this_thread() -> Duration {
 }
 
 impl ResourceLimiter for Sandbox {
-    /// Counts all memories of the sandbox together, and traps instead of letting the
-    /// module see a failed growth: what a module does after one is not worth knowing.
+    /// Counts all memories of the sandbox together, and traps instead of letting the module see a
+    /// failed growth: its behaviour after that is of no interest.
     fn memory_growing(
         &mut self,
         current: usize,
@@ -161,13 +161,13 @@ impl ResourceLimiter for Sandbox {
     }
 }
 
-/// What a call came to, and the fuel it used.
+/// The result of a call, and the fuel that it used.
 pub(crate) struct Ran<T> {
     pub(crate) result: Result<T, EvaluateFailure>,
     pub(crate) fuel: u64,
 }
 
-/// Runs `evaluate` in a fresh sandbox. The verdict is as the policy gave it, not checked.
+/// Runs `evaluate` in a fresh sandbox. The verdict is unchecked.
 pub(crate) fn evaluate(
     module: &LaneModule,
     budget: &Budget,
@@ -208,8 +208,8 @@ pub(crate) fn validate_settings(
     .result
 }
 
-/// Checks on a live instance that the three functions have exactly the types that
-/// [`call`] assumes. Done once when a module is loaded.
+/// Checks on a live instance that the three functions have exactly the types that [`call`] assumes.
+/// Done once, when a module is loaded.
 pub(crate) fn check_types(
     module: &LaneModule,
     budget: &Budget,
@@ -269,15 +269,15 @@ where
     let function = instance
         .get_func(&mut *store, index)
         .ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;
-    // SAFETY: `check_types` has compared the function's type with these very types when
-    // the module was loaded, and every lane runs the same compiled bytes. Checking again
-    // for each call would cost more than the call.
+    // SAFETY: `check_types` has compared the function's type with exactly these types when the
+    // module was loaded, and every lane runs the same compiled bytes. A check for each call would
+    // cost more than the call.
     let function = unsafe { TypedFunc::<P, (T,)>::new_unchecked(function) };
     Ok(function.call(store, parameters)?.0)
 }
 
-/// Sets up a store with every bound, instantiates, calls, and throws the store away.
-/// Invariant: no sandbox outlives this function, and none is entered without bounds.
+/// Creates a store with every limit, instantiates, calls, and drops the store. Invariant: no
+/// sandbox outlives this function, and none is entered without limits.
 fn run<T>(
     module: &LaneModule,
     budget: &Budget,
@@ -291,12 +291,12 @@ fn run<T>(
         exceeded: false,
         clock: Clock::new(time_ms),
     };
-    // A panic in the engine must not take the server down, nor count as a permission.
+    // A panic in the engine must neither take the server down nor count as a permission.
     catch_unwind(AssertUnwindSafe(|| {
         let mut store = Store::new(module.instance.engine(), sandbox);
         store.limiter(|sandbox| sandbox);
-        // The first tick may come at once, so one more is needed for a full half. Set
-        // before instantiation: start code runs under it as well.
+        // The first tick may come at once, so a full half needs one more. Set before instantiation,
+        // because it limits start code as well.
         store.set_epoch_deadline(store.data().clock.half_ticks + 1);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock.half_is_over()));
         store.set_hostcall_fuel(budget.output_bytes);

@@ -1,9 +1,9 @@
-//! Suspends a policy that overruns its budget again and again, so that one bad module
-//! cannot eat the processors. A suspended policy is not skipped: its binding fails, and
-//! under `enforce` that fails the decision.
+//! Suspends a policy that exceeds its budget repeatedly, so that one bad module cannot use up the
+//! processors. A suspended policy is not skipped: its binding fails, and under `enforce` that fails
+//! the decision.
 //!
-//! Only overruns count. A plain trap costs the host nothing, and counting it would let
-//! one caller who found a trap switch the policy, and with it the action, off for all.
+//! Only overruns count. A plain trap costs the host nothing, and if it counted, one caller who
+//! found a trap could disable the policy, and with it the action, for everyone.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,11 +13,11 @@ use serde::Serialize;
 
 use crate::evaluate::EvaluateFailure;
 
-/// So many overruns ...
+/// This many overruns ...
 const OVERRUNS: usize = 5;
 /// ... within this time ...
 const WINDOW_MS: u64 = 60_000;
-/// ... suspend a policy for so long. At 10 ms each, overruns then cost 0.5 % of a processor.
+/// ... suspend a policy for this long. At 10 ms each, overruns then cost 0.5 % of a processor.
 const SUSPENSION_MS: u64 = 10_000;
 
 /// Counts of one policy since its set was assembled.
@@ -62,13 +62,13 @@ impl Health {
         }
     }
 
-    /// The failure to answer with instead of running the policy, if it is suspended.
+    /// The failure to return instead of running the policy, if it is suspended.
     pub(crate) fn suspension(&self, now_ms: u64) -> Option<EvaluateFailure> {
         let until = self.suspended_until_ms.load(Ordering::Relaxed);
         (now_ms < until).then(|| EvaluateFailure::Suspended((until - now_ms).div_ceil(1000)))
     }
 
-    /// Counts a call. Returns whether it made the policy suspended.
+    /// Counts a call. Returns whether it caused a suspension.
     pub(crate) fn count(
         &self,
         lane: usize,

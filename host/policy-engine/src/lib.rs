@@ -2,11 +2,11 @@
 //!
 //! The only crate that names wasmtime; it depends on no other crate of the workspace.
 //!
-//! How to read it: [`contract`] is what host and policies say to each other; [`Engine`]
-//! turns the bytes of a module into a [`Module`] (`load`, `compile`, `cache`);
-//! [`PolicySet`] binds modules and their settings ([`set`], `settings`); its
-//! [`decide`](PolicySet::decide) runs every bound policy that hears the action, each in a
-//! fresh sandbox (`evaluate`), and [`combine`] makes one [`Decision`] of what they say.
+//! How to read it: [`contract`] is the interface between host and policies; [`Engine`] turns the
+//! bytes of a module into a [`Module`] (`load`, `compile`, `cache`); [`PolicySet`] binds modules
+//! and their settings ([`set`], `settings`); its [`decide`](PolicySet::decide) runs every bound
+//! policy that hears the action, each in a fresh sandbox (`evaluate`), and [`combine`] turns their
+//! verdicts into one [`Decision`].
 
 mod budget;
 mod cache;

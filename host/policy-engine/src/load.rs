@@ -1,5 +1,5 @@
-//! From the bytes of a module to something that can be run: size, validity, imports,
-//! compilation, type, description.
+//! From the bytes of a module to something that can run: size, validity, imports, compilation,
+//! type, description.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, Weak};
@@ -14,13 +14,13 @@ use crate::engine::{EngineInner, Lane};
 use crate::evaluate::{self, EvaluateFailure};
 use crate::module::{LaneModule, Module, ModuleInner};
 
-/// The largest module that is looked at, in bytes.
+/// The largest module that is read, in bytes.
 pub const MAXIMUM_BYTES: usize = 8 << 20;
 
 /// The interface a module must export.
 const INTERFACE: &str = "portcullis:policy/policy@0.1.0";
 
-/// The module cannot be loaded. Every text says what was found and what to do.
+/// The module cannot be loaded. Every text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Larger than 8 MiB.
@@ -42,19 +42,19 @@ pub enum LoadError {
         .0.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     )]
     Imports(Vec<String>),
-    /// It does not export what the contract asks for.
+    /// It does not export the functions of the contract.
     #[error("the module does not fit the contract: {0}")]
     Contract(String),
     /// It could not be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// Its sandbox would need more than a sandbox may have.
+    /// Its sandbox would exceed the limits.
     #[error("the module needs more than a sandbox may have: {0}")]
     Resources(String),
-    /// Its `describe`, or what runs before it, failed.
+    /// Its `describe`, or its start code, failed.
     #[error("the module's `describe` {0}")]
     Describe(EvaluateFailure),
-    /// What `describe` answered is not allowed.
+    /// The description that `describe` returned is not allowed.
     #[error("the module's description is not allowed: {0}")]
     Descriptor(String),
 }
@@ -100,7 +100,7 @@ pub(crate) fn load(engine: &Arc<EngineInner>, wasm: &[u8]) -> Result<Module, Loa
     Ok(Module { inner })
 }
 
-/// What a core module imports, each as `module::name`. No policy can be packed from one that
+/// The imports of a core module, each as `module::name`. No policy can be packed from one that
 /// imports anything: [`LoadError::Imports`] says what to do.
 pub fn core_imports(wasm: &[u8]) -> Result<Vec<String>, LoadError> {
     let invalid = |error: wasmparser::BinaryReaderError| LoadError::Invalid(error.to_string());
@@ -123,8 +123,8 @@ fn lock(engine: &EngineInner) -> MutexGuard<'_, HashMap<[u8; 32], Weak<ModuleInn
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Validates every byte and looks at what the component imports and exports, before any
-/// of it reaches the compiler.
+/// Validates every byte and checks the component's imports and exports, before any of it reaches
+/// the compiler.
 fn audit(wasm: &[u8]) -> Result<(), LoadError> {
     if !Parser::is_component(wasm) {
         let hint = if Parser::is_core_wasm(wasm) {
@@ -142,8 +142,8 @@ fn audit(wasm: &[u8]) -> Result<(), LoadError> {
 
     let mut imports = Vec::new();
     let mut exports = Vec::new();
-    // Components and modules nest; only what the outermost one imports has to come from
-    // us, what inner ones import is given to them by the outer one.
+    // Components and modules nest; only the imports of the outermost one have to come from us, the
+    // outer ones provide those of the inner ones.
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
@@ -202,7 +202,7 @@ fn audit(wasm: &[u8]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The compiled module, from the cache where it can be trusted.
+/// The compiled module, from the cache if it can be trusted.
 fn compiled(engine: &EngineInner, wasm: &[u8], digest: &[u8; 32]) -> Result<Vec<u8>, LoadError> {
     let lane = &engine.lanes[0].engine;
     if let Some(cache) = &engine.cache
@@ -217,15 +217,15 @@ fn compiled(engine: &EngineInner, wasm: &[u8], digest: &[u8; 32]) -> Result<Vec<
     Ok(compiled)
 }
 
-/// Brings a compiled module into a lane. It is linked to nothing: whatever it imported
-/// would be missing here too.
+/// Loads a compiled module into a lane. It is linked to nothing, so an import would be missing here
+/// too.
 #[expect(
     unsafe_code,
     reason = "native code can only be taken on trust; see why it can be trusted"
 )]
 fn link(lane: &Lane, compiled: &[u8]) -> Result<LaneModule, LoadError> {
-    // SAFETY: the bytes come from our own compiler, directly or through a cache that
-    // authenticates them with a key only the server has; see `ModuleCache`.
+    // SAFETY: the bytes come from our own compiler, directly or through a cache that authenticates
+    // them with a key that only the server has; see `ModuleCache`.
     let component = unsafe { Component::deserialize(&lane.engine, compiled) }
         .map_err(|error| LoadError::Resources(format!("{error:#}")))?;
     let interface = component

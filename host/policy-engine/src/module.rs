@@ -10,7 +10,7 @@ use crate::evaluate::Sandbox;
 
 /// A module that was checked, compiled and described. Cheap to clone.
 ///
-/// Every call into it runs in a fresh sandbox with a budget; there is no other way in.
+/// Every call into it runs in a fresh sandbox with a budget; there is no other way to call it.
 #[derive(Clone)]
 pub struct Module {
     pub(crate) inner: Arc<ModuleInner>,
@@ -43,7 +43,7 @@ impl Module {
         data_encoding::HEXLOWER.encode(&self.inner.digest)
     }
 
-    /// What the policy says it is.
+    /// The policy's description of itself.
     pub fn descriptor(&self) -> &Descriptor {
         &self.inner.descriptor
     }

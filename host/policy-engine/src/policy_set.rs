@@ -25,21 +25,21 @@ use crate::verdict;
 
 /// Evaluations per policy and lane that [`PolicySet::warm`] runs.
 const WARM_EVALUATIONS: usize = 200;
-/// Overruns after which the probe stops running a policy.
+/// Overruns after which the probe no longer runs a policy.
 const PROBE_OVERRUNS: u32 = 3;
 
-/// What one policy offers the owners of a project: a form.
+/// The settings that one policy offers to the owners of a project, as a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerForm {
     /// Name of the policy.
     pub policy: String,
-    /// What it demands, in one sentence.
+    /// Its demand, in one sentence.
     pub summary: String,
     /// The settings it offers, in its order.
     pub settings: Vec<Setting>,
 }
 
-/// The settings that one bound policy is given.
+/// The settings passed to one bound policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundSettings {
     /// The operator's.
@@ -48,23 +48,23 @@ pub struct BoundSettings {
     pub owner: Vec<SettingInForce>,
 }
 
-/// One setting with the value that a policy is given.
+/// One setting with the value passed to a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingInForce {
     /// Its name.
     pub name: String,
-    /// What it may hold.
+    /// Its possible values.
     pub kind: SettingKind,
-    /// What it holds.
+    /// Its value.
     pub value: SettingValue,
-    /// Whether somebody wrote it down, as opposed to the policy's default.
+    /// Whether someone chose it, as opposed to the policy's default.
     pub is_chosen: bool,
 }
 
-/// An immutable, numbered list of bindings that decides. Cheap to clone.
+/// An immutable, numbered list of bindings that makes decisions. Cheap to clone.
 ///
-/// Every policy is called in a fresh sandbox that is thrown away after the call, under
-/// the engine's [`Budget`](crate::Budget); there is no way to call one without.
+/// Every policy is called in a fresh sandbox that is discarded after the call, under the engine's
+/// [`Budget`](crate::Budget); there is no way to call one without a budget.
 #[derive(Clone)]
 pub struct PolicySet {
     inner: Arc<Inner>,
@@ -78,7 +78,7 @@ struct Inner {
     bindings: Vec<Binding>,
     engine: Arc<EngineInner>,
     assembled: Instant,
-    /// For each action, a bit for each kind of credential it might be permitted with.
+    /// For each action, a bit for each kind of credential that might be permitted.
     may_permit: Vec<u8>,
 }
 
@@ -98,9 +98,9 @@ const _: () = assert!(
 );
 
 impl PolicySet {
-    /// Binds modules, one for each binding of `spec` in its order, after checking the set:
-    /// names, digests, narrowing, settings, and what each policy says about its settings.
-    /// Blocks for some milliseconds; call it off the request path.
+    /// Binds modules, one for each binding of `spec` in order, after checking the set: names,
+    /// digests, narrowing, settings, and each policy's own check of its settings. Blocks for some
+    /// milliseconds; call it off the request path.
     ///
     /// # Errors
     /// [`SetError`] names the binding and says what is wrong.
@@ -134,7 +134,7 @@ impl PolicySet {
             .zip(modules)
             .map(|(binding, module)| bind(&engine, binding, module))
             .collect::<Result<Vec<_>, _>>()?;
-        // What is stored names the exact modules.
+        // The stored set names the exact modules.
         let mut spec = spec.clone();
         for (binding, module) in spec.bindings.iter_mut().zip(modules) {
             binding.digest = Some(module.digest_hex());
@@ -154,9 +154,9 @@ impl PolicySet {
         })
     }
 
-    /// Runs every policy 200 times on every lane, so that the first requests find warm
-    /// sandboxes. Blocks for some milliseconds; call it off the request path. What the
-    /// policies answer does not matter here.
+    /// Runs every policy 200 times on every lane, so that the first requests find warm sandboxes.
+    /// Blocks for some milliseconds; call it off the request path. The answers of the policies are
+    /// ignored.
     pub fn warm(&self) {
         let set = &*self.inner;
         for lane in 0..set.engine.lanes.len() {
@@ -173,7 +173,7 @@ impl PolicySet {
                         .run(&set.engine, lane, &context, &binding.owner_defaults)
                         .result
                     {
-                        // It will fail in the same way in decisions, where it counts.
+                        // It will fail in the same way in decisions, where it matters.
                         debug!(policy = binding.identity.policy, %failure, "a policy failed while it was warmed up");
                         break;
                     }
@@ -197,10 +197,9 @@ impl PolicySet {
         self.inner.bindings.iter().map(|binding| &binding.identity)
     }
 
-    /// Decides. Never an error and never a panic: what goes wrong is in the decision.
-    /// Takes microseconds, at most the time budget of each policy; made to be called
-    /// from an async task directly. The `settings` of the context's project are not
-    /// looked at: each policy is given its own, from `owner`.
+    /// Decides. Never returns an error and never panics: failures are in the decision. Takes
+    /// microseconds, at most the time budget of each policy, so an async task may call it directly.
+    /// The `settings` of the context's project are ignored: each policy gets its own, from `owner`.
     pub fn decide(&self, context: &Context, owner: &OwnerSettings) -> Decision {
         let set = &*self.inner;
         let lane = set.engine.lane_of_this_thread();
@@ -244,7 +243,7 @@ impl PolicySet {
         set.conclude(context, policies, begin)
     }
 
-    /// What the policy in this place says; none where it answers, or does not hear the action.
+    /// Why the policy at this position fails; none if it answers or does not hear the action.
     /// Neither suspended nor counted.
     pub(crate) fn try_policy(&self, position: usize, context: &Context) -> Option<EvaluateFailure> {
         let set = &*self.inner;
@@ -260,19 +259,19 @@ impl PolicySet {
             .err()
     }
 
-    /// Whether the set could permit this kind of credential for this action at all, so
-    /// that work (such as verifying a password) can be spared where it could not.
+    /// Whether the set could permit this kind of credential for this action at all, so that work
+    /// (such as verifying a password) can be skipped if it could not.
     ///
-    /// Found when the set was assembled by asking it about made-up requests with
-    /// everything in their favour: if all come out denied or failed, the answer is no. A
-    /// probe, not a proof: it only ever saves work by refusing early, and a permission
-    /// still takes a decision. A set that permits only under odd circumstances (say, for
-    /// accounts *without* a second factor) would be refused early here.
+    /// Determined when the set was assembled, by asking it about made-up requests with everything
+    /// in their favour: if all are denied or fail, the answer is no. A probe, not a proof: it only
+    /// ever saves work by refusing early, and a permission still needs a decision. A set that
+    /// permits only under odd circumstances (say, for accounts *without* a second factor) would be
+    /// refused early here.
     pub fn may_permit(&self, action: Action, credential: CredentialKind) -> bool {
         self.inner.may_permit[action.position()] & (1 << credential as u8) != 0
     }
 
-    /// The sections of the context that some policy which hears this action asks for.
+    /// The sections of the context that policies which hear this action ask for.
     pub fn sections(&self, action: Action) -> Sections {
         let heard = self
             .inner
@@ -284,8 +283,8 @@ impl PolicySet {
         })
     }
 
-    /// What the policies offer the owners of projects, in binding order; policies that
-    /// offer nothing are left out.
+    /// The settings that policies offer to project owners, in binding order; policies without any
+    /// are left out.
     pub fn owner_forms(&self) -> Vec<OwnerForm> {
         let leading = self
             .inner
@@ -303,9 +302,8 @@ impl PolicySet {
             .collect()
     }
 
-    /// Resolves what owners chose, stored as `{"policy": {"setting": value}}`. What is
-    /// unknown or invalid falls back to its default and is listed in
-    /// [`OwnerSettings::problems`].
+    /// Resolves owners' choices, stored as `{"policy": {"setting": value}}`. An unknown or invalid
+    /// choice falls back to its default and is listed in [`OwnerSettings::problems`].
     pub fn resolve_owner_settings(&self, stored: &Value) -> OwnerSettings {
         if stored.as_object().is_none_or(Map::is_empty) && (stored.is_object() || stored.is_null())
         {
@@ -316,7 +314,7 @@ impl PolicySet {
         }
     }
 
-    /// What each bound policy is given, in binding order, when a decision is made with these
+    /// The settings passed to each bound policy, in binding order, for a decision with these
     /// choices of owners.
     pub fn settings(&self, owner: &OwnerSettings) -> Vec<BoundSettings> {
         let set = &*self.inner;
@@ -351,9 +349,9 @@ impl PolicySet {
             .collect()
     }
 
-    /// Checks one policy's form, `{"setting": value}`: kinds and ranges, then the policy's
-    /// own `validate-settings`. Missing settings have their default. Blocks for up to the
-    /// load time budget.
+    /// Checks one policy's form, `{"setting": value}`: kinds and ranges, then the policy's own
+    /// `validate-settings`. Missing settings have their default. Blocks for up to the load time
+    /// budget.
     ///
     /// # Errors
     /// Every problem, by setting; with an empty setting name where it is about the whole form.
@@ -482,7 +480,7 @@ impl Inner {
             let (values, mut wrong) =
                 settings::resolve(&binding.module.descriptor().owner_settings, written);
             if !leads {
-                // The form owners filled in was the other binding's.
+                // The owners filled in the other binding's form.
                 wrong.clear();
             }
             problems.extend(
@@ -501,8 +499,8 @@ impl Inner {
         }
     }
 
-    /// The binding that speaks for a policy towards project owners: where it is bound more
-    /// than once, the one of the gravest grade. Their choices go to all of its bindings.
+    /// The binding that represents a policy to project owners: if it is bound more than once, the
+    /// one with the strictest grade. Their choices go to all of its bindings.
     fn leading(&self, policy: &str) -> Option<&Binding> {
         self.bindings
             .iter()
@@ -519,8 +517,8 @@ impl Inner {
     fn probe(&self) -> Vec<u8> {
         let lane = self.engine.lane_of_this_thread();
         let _time = self.engine.keep_time(lane);
-        // A policy that overruns would do so hundreds of times here; a few are enough to
-        // know it, and then it counts as failed.
+        // A policy that overruns would do so hundreds of times here; after a few it counts as
+        // failed.
         let overruns: Vec<Cell<u32>> = self.bindings.iter().map(|_| Cell::new(0)).collect();
         let heard = |context: &Context| {
             let bindings = self
@@ -538,8 +536,8 @@ impl Inner {
                         .result;
                     let overrun = result.as_ref().is_err_and(EvaluateFailure::is_overrun);
                     overruns.set(overruns.get() + u32::from(overrun));
-                    // Once more, in case the machine was at fault: what is found here holds
-                    // as long as the set.
+                    // Tried again, in case the machine was at fault: the result is valid as long as
+                    // the set exists.
                     if !overrun {
                         break result;
                     }
@@ -574,7 +572,7 @@ impl Binding {
         self.actions & (1 << action.position()) != 0
     }
 
-    /// Runs the policy for a decision: unless it is suspended, and counted.
+    /// Runs the policy for a decision: counted, and not if it is suspended.
     fn heard(
         &self,
         set: &Inner,
@@ -598,7 +596,7 @@ impl Binding {
         ran
     }
 
-    /// Runs the policy in a fresh sandbox and checks what it answers.
+    /// Runs the policy in a fresh sandbox and checks its answer.
     fn run(
         &self,
         engine: &EngineInner,
@@ -642,7 +640,7 @@ impl Binding {
                 "policy `{policy}` {failure}; it is suspended now and its decisions fail, roll back or fix it"
             );
         } else if !matches!(failure, EvaluateFailure::Suspended(_)) {
-            // The failure is in the decision; whoever asked for that tells of it.
+            // The failure is in the decision, and its caller reports it.
             debug!(
                 policy,
                 digest, grade, action, request, "policy `{policy}` {failure}"
@@ -741,8 +739,8 @@ fn in_force(
     offered.iter().zip(values).map(one).collect()
 }
 
-/// What a policy says about settings, bounded and safe to show. Never empty, because a
-/// refusal needs a text.
+/// A policy's errors about settings, bounded and safe to show. Never empty, because a refusal needs
+/// a text.
 fn cleaned(errors: Vec<SettingError>) -> Vec<SettingError> {
     let mut errors: Vec<SettingError> = errors
         .into_iter()

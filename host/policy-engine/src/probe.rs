@@ -1,5 +1,5 @@
-//! Made-up requests with everything in their favour, to ask a set what it could permit
-//! at all, and to warm sandboxes up.
+//! Made-up requests with everything in their favour, to find out what a set could permit at all,
+//! and to warm up sandboxes.
 
 use crate::contract::{
     Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
@@ -9,8 +9,8 @@ use crate::contract::{
 };
 use crate::decision::DecisionOutcome;
 
-/// Whether a probe with this outcome means that a real request might come through.
-/// `Required` does: a real one may bring what is required.
+/// Whether this outcome of a probe means that a real request might get through. `Required` does: a
+/// real request may meet the requirements.
 pub(crate) fn may(outcome: &DecisionOutcome) -> bool {
     matches!(
         outcome,
@@ -18,9 +18,8 @@ pub(crate) fn may(outcome: &DecisionOutcome) -> bool {
     )
 }
 
-/// The requests a set is asked about: one with everything in its favour, the same by an
-/// ordinary user with an account-wide token, and the same for a project that does not
-/// exist yet.
+/// The probes of a set: one with everything in its favour, the same from an ordinary user with an
+/// account-wide token, and the same for a project that does not exist yet.
 pub(crate) fn contexts(action: Action, kind: CredentialKind) -> Vec<Context> {
     let best = favourable(action, kind);
 
@@ -49,9 +48,9 @@ pub(crate) fn contexts(action: Action, kind: CredentialKind) -> Vec<Context> {
     vec![best, ordinary, first]
 }
 
-/// A request by a staff member of good standing who owns the project, proved everything
-/// a moment ago and, where it takes a token, made it so for this project alone. What
-/// cannot go together stays out: a token proves no factor, a publisher is no user.
+/// A request from a staff member in good standing who owns the project, confirmed everything a
+/// moment ago and, with a token, created it in the same way for this project only. Impossible
+/// combinations are left out: a token confirms no factor, a publisher is not a user.
 pub(crate) fn favourable(action: Action, kind: CredentialKind) -> Context {
     let user = User {
         name: "probe".into(),

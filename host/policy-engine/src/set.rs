@@ -10,10 +10,10 @@ use crate::text::{is_line, is_name, line};
 
 /// The largest set file that is read.
 const MAXIMUM_BYTES: usize = 256 << 10;
-/// The most bindings of a set: each costs every request that it hears.
+/// The most bindings of a set: each costs time in every request that it hears.
 const MAXIMUM_BINDINGS: usize = 32;
 
-/// What a refusal of a policy does.
+/// The effect of a policy's refusal.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -22,9 +22,9 @@ pub enum Grade {
     /// It refuses.
     #[default]
     Enforce,
-    /// It lets through and tells the person.
+    /// It lets the request through and warns the person.
     Warn,
-    /// It lets through, and counts and logs.
+    /// It lets the request through, and counts and logs it.
     Observe,
 }
 
@@ -45,10 +45,10 @@ impl Grade {
 pub struct SetSpec {
     /// Name: lower-case words joined by hyphens.
     pub name: String,
-    /// What it is for, in a sentence.
+    /// Its purpose, in a sentence.
     #[serde(default)]
     pub summary: String,
-    /// The bindings, in the order in which their reasons are told.
+    /// The bindings, in the order in which their reasons are shown.
     #[serde(default, rename = "binding")]
     pub bindings: Vec<BindingSpec>,
 }
@@ -57,18 +57,18 @@ pub struct SetSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BindingSpec {
-    /// Name of the policy; must be the one the module says it has. Once per grade.
+    /// Name of the policy; must match the module's own name. Once per grade.
     pub policy: String,
-    /// File name of the module, beside the set file or in the folder of modules.
+    /// File name of the module, next to the set file or in the folder of modules.
     pub module: String,
-    /// SHA-256 digest of the module in lower-case hex; set where a set is stored, so that
-    /// it names the exact module.
+    /// SHA-256 digest of the module in lower-case hex; filled in when a set is stored, so that it
+    /// names the exact module.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// What a refusal does.
+    /// The effect of a refusal.
     #[serde(default)]
     pub grade: Grade,
-    /// Actions it hears, if fewer than it wants to.
+    /// The actions that it hears, if not all that it wants to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<Action>>,
     /// Settings by name.
@@ -87,10 +87,10 @@ pub enum SetError {
         /// What is wrong.
         message: String,
     },
-    /// Something about the whole set.
+    /// A problem with the whole set.
     #[error("{0}")]
     Set(String),
-    /// Something about one binding.
+    /// A problem with one binding.
     #[error("policy `{policy}`: {message}")]
     Binding {
         /// Name of the policy.
@@ -124,7 +124,7 @@ impl SetSpec {
     /// Reads a set file.
     ///
     /// # Errors
-    /// [`SetError::Syntax`] with the line, for whatever can be known without the modules.
+    /// [`SetError::Syntax`] with the line, for everything that can be checked without the modules.
     pub fn parse(text: &str) -> Result<SetSpec, SetError> {
         let at = |offset: usize, message: String| {
             let before = text.get(..offset).unwrap_or(text);
@@ -178,7 +178,7 @@ impl SetSpec {
         Ok(spec)
     }
 
-    /// The checks of [`parse`](Self::parse), for a set that comes from storage.
+    /// The checks of [`parse`](Self::parse), for a set from storage.
     pub(crate) fn check(&self) -> Result<(), SetError> {
         self.check_size().map_err(SetError::Set)?;
         if !is_name(&self.name, 64) || !is_line(&self.summary, 600) {
@@ -213,14 +213,15 @@ impl BindingSpec {
             ));
         }
         let policy = &self.policy;
-        // Once per grade: another version, or stricter settings, may observe beside what decides.
+        // Once per grade: another version, or stricter settings, may observe next to the deciding
+        // one.
         if !seen.insert((policy.as_str(), self.grade)) {
             let grade = self.grade.as_str();
             return Err(format!(
                 "policy `{policy}` is bound twice with grade {grade}; bind it once per grade and use its settings"
             ));
         }
-        // A file name alone: a set file must not reach outside the folder of modules.
+        // Only a file name: a set file must not reach outside the folder of modules.
         let plain = |character: char| {
             character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
         };

@@ -1,4 +1,4 @@
-//! Settings: from what people wrote to what a policy is given.
+//! Settings: from people's input to a policy's arguments.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use crate::contract::{Action, Setting, SettingKind, SettingValue};
 use crate::text::is_line;
 
-/// What the owners of one project chose, resolved for one policy set. Made by
-/// [`PolicySet::resolve_owner_settings`](crate::PolicySet::resolve_owner_settings); used
-/// with another set it is resolved again, so it can never be wrong, only slower.
+/// The choices of one project's owners, resolved for one policy set. Made by
+/// [`PolicySet::resolve_owner_settings`](crate::PolicySet::resolve_owner_settings); another set
+/// resolves them again, so it can never be wrong, only slower.
 ///
-/// The default is a project whose owners chose nothing.
+/// The default is a project whose owners made no choices.
 #[derive(Clone, Debug, Default)]
 pub struct OwnerSettings {
     pub(crate) resolved: Option<Arc<ResolvedSettings>>,
@@ -21,14 +21,14 @@ pub struct OwnerSettings {
 pub(crate) struct ResolvedSettings {
     /// The set this was resolved for; each assembled set has its own number here.
     pub(crate) identity: u64,
-    /// Values in binding order; `None` where all are defaults.
+    /// Values in binding order; `None` if all are defaults.
     pub(crate) values: Vec<Option<Vec<SettingValue>>>,
     pub(crate) problems: Vec<String>,
     pub(crate) stored: Value,
 }
 
 impl OwnerSettings {
-    /// What was stored and does not fit the set; the setting's default is used there.
+    /// Stored choices that do not fit the set; the setting's default is used instead.
     pub fn problems(&self) -> &[String] {
         self.resolved
             .as_ref()
@@ -36,7 +36,7 @@ impl OwnerSettings {
     }
 }
 
-/// Checks that a value is one its kind allows.
+/// Checks that the kind allows the value.
 pub(crate) fn check(kind: &SettingKind, value: &SettingValue) -> Result<(), String> {
     match (kind, value) {
         (SettingKind::Boolean, SettingValue::Boolean(_)) => Ok(()),
@@ -90,8 +90,8 @@ pub(crate) fn check(kind: &SettingKind, value: &SettingValue) -> Result<(), Stri
     }
 }
 
-/// Resolves one list of settings from what was written, by name. All problems are
-/// reported together, each as (setting, message); where there is one, the default stands.
+/// Resolves one list of settings from its written form, by name. All problems are reported
+/// together, each as (setting, message); a setting with a problem keeps its default.
 pub(crate) fn resolve(
     offered: &[Setting],
     written: &Map<String, Value>,

@@ -1,5 +1,5 @@
-//! What becomes of a set when every caller of the decision table attempts every action: whether
-//! its policies answer at all.
+//! Tries every action with every caller of the decision table under a set, to find out whether its
+//! policies answer at all.
 
 use std::cell::Cell;
 
@@ -11,9 +11,9 @@ use crate::contract::Action;
 use crate::decision::PolicyIdentity;
 use crate::evaluate::EvaluateFailure;
 
-/// Overruns of one policy after which it is not asked again: one that never ends would take its
-/// whole budget hundreds of times. Each is tried this often before it is believed, in case the
-/// machine was at fault.
+/// Overruns of one policy after which it is no longer asked: one that never ends would take its
+/// whole budget hundreds of times. An overrun is tried again first, in case the machine was at
+/// fault.
 const OVERRUNS: u32 = 24;
 const TRIES: u32 = 3;
 
@@ -24,19 +24,18 @@ pub struct Silence {
     /// Which policy, under which grade.
     #[serde(flatten)]
     pub policy: PolicyIdentity,
-    /// What was attempted.
+    /// The action.
     pub action: Action,
-    /// Who attempted it; a caller of the decision table.
+    /// The caller, from the decision table.
     pub caller: &'static str,
     /// Why there is no verdict.
     pub failure: EvaluateFailure,
 }
 
 impl PolicySet {
-    /// Has every caller of the decision table attempt every action, about a project whose owners
-    /// chose nothing, and tells which policies gave no verdict, in the order of the contract.
-    /// Blocks for some 100 milliseconds. Counts for nothing: no policy is suspended for what it
-    /// does here.
+    /// Tries every action with every caller of the decision table, for a project whose owners made
+    /// no choices, and returns the policies that gave no verdict, in the order of the contract.
+    /// Blocks for some 100 milliseconds. Not counted: no policy is suspended for failures here.
     pub fn survey(&self) -> Vec<Silence> {
         let overruns: Vec<Cell<u32>> = self.policies().map(|_| Cell::new(0)).collect();
         let mut silences = Vec::new();

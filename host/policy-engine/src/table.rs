@@ -1,5 +1,5 @@
-//! The decision table of a policy set: what each kind of caller may do, as a person can
-//! read it and review its changes.
+//! The decision table of a policy set: what each kind of caller may do, in a form that people can
+//! read and whose changes they can review.
 
 use std::fmt::Write;
 
@@ -10,8 +10,8 @@ use crate::cases::Expectation;
 use crate::cases::profile::Caller;
 use crate::contract::{Action, Area, Setting, SettingKind, SettingValue};
 
-/// Renders the table as Markdown: all actions by all callers with nothing chosen by
-/// owners, a part for each area of the registry, then what each choice of owners changes.
+/// Renders the table as Markdown: all actions by all callers without owners' choices, in one
+/// section for each area of the registry, then the effect of each choice.
 pub fn render(set: &PolicySet) -> String {
     let mut codes = Codes::default();
     let mut out = String::new();
@@ -49,7 +49,7 @@ pub fn render(set: &PolicySet) -> String {
     head(&mut out, "setting and actions");
     for (policy, setting, value, label) in choices(set) {
         let owner = json!({ policy: { setting: value } });
-        // Actions that change in the same way share a line.
+        // Actions that change in the same way share a row.
         let mut changed: Vec<(Vec<Action>, Vec<String>)> = Vec::new();
         for (action, before) in &default {
             let after = row(set, *action, &owner, &mut codes);
@@ -100,8 +100,8 @@ fn row(set: &PolicySet, action: Action, owner: &Value, codes: &mut Codes) -> Vec
     Caller::ALL.iter().map(cell).collect()
 }
 
-/// One choice for each value of each owner setting that is not its default, as far as a
-/// handful of values can stand for all.
+/// One choice for each value of each owner setting that is not its default, as far as a few values
+/// can represent all.
 fn choices(set: &PolicySet) -> Vec<(String, String, Value, String)> {
     let mut choices = Vec::new();
     for form in set.owner_forms() {
@@ -126,7 +126,7 @@ fn other_values(setting: &Setting) -> Vec<Value> {
                 .filter(|(position, _)| *position != *default as usize);
             others.map(|(_, word)| json!(word)).collect()
         }
-        // No single value can stand for the others.
+        // No single value can represent the others.
         _ => Vec::new(),
     }
 }

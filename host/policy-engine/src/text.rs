@@ -1,7 +1,7 @@
 //! Text that comes from modules: never trusted, shown to people and written to logs.
 
-/// `text` as one line of at most `maximum` characters without control characters, so
-/// that it cannot forge log lines, move a terminal's cursor or hide what it says.
+/// `text` as one line of at most `maximum` characters without control characters, so that it cannot
+/// forge log lines, move a terminal's cursor or hide text.
 pub(crate) fn line(text: &str, maximum: usize) -> String {
     let mut out = String::with_capacity(text.len().min(4 * maximum));
     for (count, character) in text.chars().filter_map(shown).enumerate() {
@@ -15,7 +15,7 @@ pub(crate) fn line(text: &str, maximum: usize) -> String {
     out
 }
 
-/// Whether `line` would leave the text as it is.
+/// Whether `line` would leave the text unchanged.
 pub(crate) fn is_line(text: &str, maximum: usize) -> bool {
     (text.len() <= maximum || text.chars().count() <= maximum)
         && text
@@ -23,8 +23,8 @@ pub(crate) fn is_line(text: &str, maximum: usize) -> bool {
             .all(|character| shown(character) == Some(character))
 }
 
-/// What is shown for a character: white space becomes a space, and what is invisible or
-/// changes the direction of writing is left out.
+/// The replacement of a character: white space becomes a space, and characters that are invisible
+/// or change the direction of writing are removed.
 fn shown(character: char) -> Option<char> {
     match character {
         '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => Some(' '),

@@ -1,4 +1,4 @@
-//! Whether a verdict is one the contract allows. What a module answers is never trusted.
+//! Whether the contract allows a verdict. The answer of a module is never trusted.
 
 use crate::contract::{Action, Obligation, Outcome, Verdict};
 use crate::evaluate::EvaluateFailure;
@@ -14,10 +14,9 @@ const NOTE: usize = 512;
 
 /// Checks a verdict and makes its texts safe to show.
 ///
-/// Too many of anything, a malformed code and a misplaced outcome are failures: they are
-/// errors of the policy. A text that is too long is cut and one with control characters
-/// cleaned: it may quote what a caller chose, and a caller should not be able to turn a
-/// refusal into an error.
+/// Too many of anything, a malformed code and a misplaced outcome are failures: they are errors of
+/// the policy. A text that is too long is cut and one with control characters is cleaned, because
+/// it may quote a caller's input, and a caller should not be able to turn a refusal into an error.
 pub(crate) fn check(mut verdict: Verdict, action: Action) -> Result<Verdict, EvaluateFailure> {
     let wrong = |message: String| Err(EvaluateFailure::Output(message));
     for (what, found, maximum) in [

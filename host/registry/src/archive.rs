@@ -1,4 +1,4 @@
-//! What is inside a distribution file, read without trusting it.
+//! The contents of a distribution file, read without trusting it.
 //!
 //! Blocking; called on a blocking thread. Every read is bounded: entries, sizes, the ratio
 //! of unpacked to packed bytes, the length of names.
@@ -22,31 +22,31 @@ use crate::metadata::CoreMetadata;
 pub(crate) const MAX_ENTRIES: usize = model::limit::ARCHIVE_ENTRIES.length();
 /// Longest path of an entry, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
-/// An archive that unpacks to more than this must not be larger than [`MAX_RATIO`] times itself.
+/// An archive that unpacks to more than this may grow at most [`MAX_RATIO`] times.
 const FREE_UNPACKED_BYTES: u64 = model::limit::ARCHIVE_FREE.get();
 /// Unpacked bytes per packed byte.
 const MAX_RATIO: u64 = model::limit::ARCHIVE_RATIO.get() as u64;
 
-/// What was found in a file.
+/// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspected {
     pub(crate) metadata: CoreMetadata,
-    /// `METADATA` or `PKG-INFO` as it stands in the file; a wheel's is served beside it (PEP 658).
+    /// `METADATA` or `PKG-INFO`, unchanged; a wheel's is served next to it (PEP 658).
     pub(crate) metadata_file: Vec<u8>,
-    /// What is not quite right, for the person who uploads.
+    /// Minor problems, for the uploader.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Why a file is no distribution.
+/// Why a file is not a valid distribution.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArchiveError {
-    /// Row 28: the archive as such.
+    /// Row 28: the archive itself.
     #[error("Invalid distribution file. {0}")]
     Archive(String),
-    /// Row 29: a tar archive that is no source distribution.
+    /// Row 29: a tar archive that is not a source distribution.
     #[error("{0}")]
     Sdist(String),
-    /// Row 30: a ZIP archive that is no wheel.
+    /// Row 30: a ZIP archive that is not a wheel.
     #[error("{0}")]
     Wheel(String),
     /// Our disk failed, not the file.
@@ -78,7 +78,7 @@ fn io_error(error: io::Error) -> ArchiveError {
     ArchiveError::Io(error.to_string())
 }
 
-/// What is said of an archive that unpacks to more.
+/// The error for an archive that unpacks to more.
 fn bomb() -> ArchiveError {
     let free = FREE_UNPACKED_BYTES >> 20;
     ArchiveError::archive(format!(
@@ -91,10 +91,10 @@ fn unpacked_limit(packed: u64) -> u64 {
     FREE_UNPACKED_BYTES.max(packed.saturating_mul(MAX_RATIO))
 }
 
-/// For comparing paths as file systems do that know no case: letters with several small forms
-/// are one, and so are those that are written as one character or as two. What Windows leaves
-/// out at the end of a name (dots, spaces, a stream) and what HFS+ leaves out anywhere
-/// (characters that show nothing) is left out.
+/// The form in which case-insensitive file systems compare paths: letters with several lower-case
+/// forms are one, and so are letters that are written as one character or as two. Parts that
+/// Windows drops at the end of a name (dots, spaces, a stream) and that HFS+ drops anywhere
+/// (invisible characters) are removed.
 fn without_case(path: &str) -> String {
     let parts = path.split('/').map(|part| {
         let name = part.split(':').next().unwrap_or_default();
@@ -136,8 +136,8 @@ fn shows_nothing(c: char) -> bool {
     )
 }
 
-/// A path that stays where it is unpacked: relative, plain, without tricks for other
-/// systems (backslashes, drive letters, hidden control characters).
+/// A path that stays inside the folder where it is unpacked: relative, plain, without tricks for
+/// other systems (backslashes, drive letters, hidden control characters).
 fn check_path(path: &str) -> Result<(), ArchiveError> {
     let invalid = |why: &str| {
         ArchiveError::archive(format!(
@@ -186,11 +186,11 @@ fn check_path(path: &str) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// Refuses `a` beside `a/b`: what is unpacked depends on which comes first. Folders may end
-/// in `/`; `files` are the paths that are no folders.
+/// Refuses `a` together with `a/b`: the result of unpacking depends on which comes first. Folders
+/// may end in `/`; `files` are the paths that are not folders.
 ///
-/// Every folder above every path is looked for by the hash of its name, which grows with the
-/// path: to compare whole names would take the square of their length, and to sort them nearly.
+/// Every folder above every path is looked up by a hash that grows with the path: comparing whole
+/// names would take the square of their length, and sorting them nearly as much.
 fn check_no_file_is_a_folder<'a>(
     paths: impl Iterator<Item = &'a str>,
     files: &HashSet<&str>,
@@ -217,8 +217,8 @@ fn check_no_file_is_a_folder<'a>(
     Ok(())
 }
 
-/// Hashes a path part by part, and shows each folder above what it names with its hash, until one
-/// is not to pass, which is returned.
+/// Hashes a path part by part, and passes each folder above it, with its hash, to a check, until
+/// one is refused, which is returned.
 fn folders_above<'a>(
     path: &'a str,
     hasher: &mut DefaultHasher,

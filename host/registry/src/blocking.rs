@@ -1,4 +1,4 @@
-//! What blocks, away from the threads that serve.
+//! Blocking work, off the threads that serve.
 
 use std::io;
 

@@ -2,10 +2,10 @@
 
 use model::{FileKind, ProjectName, Version};
 
-/// Longest file name accepted, in bytes: what common file systems hold.
+/// Longest file name accepted, in bytes: the limit of common file systems.
 pub(crate) const MAX_BYTES: usize = 255;
 
-/// Row 19: whether the name is a name at all, and fits the file type.
+/// Row 19: whether the name is valid at all, and fits the file type.
 pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_BYTES {
         return Err(format!(
@@ -37,8 +37,8 @@ pub(crate) fn check_shape(name: &str, kind: FileKind) -> Result<(), String> {
     }
 }
 
-/// Row 29: a source distribution's name is what PEP 625 says, nothing else. Older ones have the
-/// project as it writes itself, which installers find as well.
+/// Row 29: a source distribution's name follows PEP 625. Older ones have the project's own
+/// spelling, which installers find as well.
 pub(crate) fn check_sdist(
     name: &str,
     project: &ProjectName,
@@ -60,19 +60,18 @@ pub(crate) fn check_sdist(
     ))
 }
 
-/// Parsing a version passes over blanks around it; a file name has none.
+/// Parsing a version ignores blanks around it; a file name has none.
 fn has_only_version_characters(text: &str) -> bool {
     text.bytes()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b'!'))
 }
 
-/// A project's name as file names carry it.
+/// A project's name as it appears in file names.
 fn escaped(project: &ProjectName) -> String {
     project.normalized().replace('-', "_")
 }
 
-/// Row 30: a wheel's name agrees with project and version, and its platforms are ones that
-/// an installer can choose by.
+/// Row 30: a wheel's name agrees with project and version, and installers can match its platforms.
 pub(crate) fn check_wheel(
     name: &str,
     project: &ProjectName,
@@ -110,7 +109,7 @@ pub(crate) fn check_wheel(
     }
 }
 
-/// The normalized project name a file name begins with, as far as it can be told without
+/// The normalized project name that a file name begins with, as far as this is possible without
 /// knowing the project: used to find the project of a download.
 pub(crate) fn project_of(name: &str) -> Option<String> {
     let stem = name
@@ -122,8 +121,8 @@ pub(crate) fn project_of(name: &str) -> Option<String> {
     } else {
         stem.rsplit_once('-')?.0
     };
-    // Not `ProjectName::parse`: a wheel whose name begins or ends with a separator was
-    // accepted once, and is listed.
+    // Not `ProjectName::parse`: wheels whose names begin or end with a separator used to be
+    // accepted, and are still listed.
     let normalized = model::name::normalize(distribution);
     let is_name = !normalized.is_empty()
         && normalized
@@ -132,8 +131,8 @@ pub(crate) fn project_of(name: &str) -> Option<String> {
     is_name.then_some(normalized)
 }
 
-/// The text that all spellings of one file's name share: the project normalized, the version
-/// by its key, the build number, and the tags as sets. None if it is no distribution's name.
+/// The key that all spellings of one file's name share: the project normalized, the version by its
+/// key, the build number, and the tags as sets. None if it is not a distribution's name.
 pub(crate) fn key(name: &str) -> Option<String> {
     if let Some(stem) = name.strip_suffix(".tar.gz") {
         let (distribution, version) = stem.rsplit_once('-')?;
@@ -144,7 +143,7 @@ pub(crate) fn key(name: &str) -> Option<String> {
         ));
     }
     let wheel = Wheel::parse(name).ok()?;
-    // `01` and `1` are one build number for installers.
+    // Installers treat `01` and `1` as the same build number.
     let build = wheel.build.unwrap_or_default().to_ascii_lowercase();
     let rest = build.trim_start_matches('0');
     let build = if rest.len() < build.len() && !rest.starts_with(|c: char| c.is_ascii_digit()) {
@@ -195,7 +194,7 @@ impl<'a> Wheel<'a> {
             }
             _ => return Err(invalid("it has not five or six parts between '-'")),
         };
-        // Installers normalize `.x` and `x_` to names that are nobody's, and pass the file by.
+        // Installers normalize `.x` and `x_` to names that cannot exist, and ignore the file.
         let distribution = ProjectName::parse(distribution)
             .ok()
             .filter(|name| !name.as_written().contains("__"));
@@ -231,8 +230,8 @@ impl<'a> Wheel<'a> {
     }
 }
 
-/// Platforms that PyPI accepts: what an installer can match without knowing the machine
-/// the wheel was built on. A bare `linux_x86_64` promises nothing about libraries.
+/// Platforms that PyPI accepts: those that an installer can match without knowing the machine where
+/// the wheel was built. A bare `linux_x86_64` promises nothing about libraries.
 fn is_supported_platform(tag: &str) -> bool {
     const EXACT: &[&str] = &[
         "any",
@@ -303,7 +302,7 @@ fn is_supported_platform(tag: &str) -> bool {
     }
 }
 
-/// Two numbers and what follows them, with underscores between.
+/// Two numbers and the rest, with underscores between.
 fn two_numbers(text: &str) -> Option<(&str, &str, &str)> {
     let (major, rest) = text.split_once('_')?;
     let (minor, rest) = rest.split_once('_')?;
@@ -530,7 +529,7 @@ mod tests {
             let _ = (wheel(&name), check_shape(&name, FileKind::Wheel), project_of(&name));
         }
 
-        /// What is accepted is found again by its name, alone or in an address.
+        /// Accepted files are found again by their names, alone or in an address.
         #[test]
         fn an_accepted_name_leads_back_to_its_project(
             written in "[a-zA-Z0-9](-|_|\\.|[a-zA-Z0-9]){0,8}",

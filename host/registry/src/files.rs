@@ -15,9 +15,9 @@ use crate::targets::{DownloadFile, Found, SeenProject};
 /// A file to send.
 #[derive(Clone, Debug)]
 pub struct StoredFile {
-    /// Its bytes. How many is not known of the `.metadata` of a file of before.
+    /// Its bytes. For the `.metadata` of a file from an earlier version, the size is unknown.
     pub blob: Blob,
-    /// With its quotes; the content never changes under this address.
+    /// With quotes; the content never changes under this address.
     pub etag: String,
     /// `Content-Type`.
     pub content_type: &'static str,
@@ -25,17 +25,17 @@ pub struct StoredFile {
     pub name: String,
 }
 
-/// The file, and whether what is wanted is the `.metadata` beside it.
+/// The file, and whether its `.metadata` is wanted.
 fn named(name: &str) -> (&str, bool) {
     name.strip_suffix(".metadata")
         .map_or((name, false), |file| (file, true))
 }
 
 impl Registry {
-    /// What a decision about a download begins with: `/files/{first}/{second}/{rest}/{name}` where
+    /// The target of a decision about a download: `/files/{first}/{second}/{rest}/{name}`, where
     /// the three are the BLAKE2b-256 in hex and `name` may end in `.metadata`. There is always a
-    /// target; whether the file exists shows after the decision. No file is looked up for it
-    /// unless the project is in memory: see [`with_file`](Self::with_file).
+    /// target; whether the file exists is checked after the decision. The file is not looked up
+    /// here unless the project is in memory: see [`with_file`](Self::with_file).
     pub async fn load_download(
         &self,
         caller: &Caller,
@@ -53,8 +53,8 @@ impl Registry {
         Ok(target)
     }
 
-    /// The whole of it: the file, if the project is not in memory. `address` is where the request
-    /// comes from.
+    /// The complete target: with the file, if the project is not in memory. `address` is the
+    /// client's address.
     pub async fn with_file(
         &self,
         mut target: DownloadFile,
@@ -69,7 +69,7 @@ impl Registry {
         Ok(target)
     }
 
-    /// The same of which nothing was looked up, as [`unseen_project`](Self::unseen_project).
+    /// The same without any lookup, like [`unseen_project`](Self::unseen_project).
     pub fn unseen_download(&self, name: &str) -> DownloadFile {
         let (file_name, wants_metadata) = named(name);
         let normalized = crate::filename::project_of(file_name).unwrap_or_default();

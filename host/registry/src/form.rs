@@ -1,4 +1,4 @@
-//! The upload form: parsed multipart fields, bounded and not yet believed.
+//! The upload form: parsed multipart fields, bounded but not validated yet.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::metadata::fields::FIELDS;
 use crate::spool::SpooledFile;
 use crate::upload::UploadError;
 
-/// Fields of the form that are no core metadata.
+/// Fields of the form that are not core metadata.
 const OWN_FIELDS: &[&str] = &[
     ":action",
     "protocol_version",
@@ -19,12 +19,12 @@ const OWN_FIELDS: &[&str] = &[
     "attestations",
 ];
 
-/// Parts that one form may have; far more than any real project has classifiers and requirements.
+/// Most parts of one form; far more than any real project has classifiers and requirements.
 const MAX_PARTS: usize = model::limit::FORM_PARTS.length();
 /// Bytes of all text fields together.
 const MAX_TEXT_BYTES: usize = model::limit::FORM_TEXT_BYTES.length();
 
-/// Collects the parts of a multipart body in whatever order they come.
+/// Collects the parts of a multipart body in any order.
 #[derive(Debug, Default)]
 pub struct FormBuilder {
     fields: Fields,
@@ -33,7 +33,7 @@ pub struct FormBuilder {
     bytes: usize,
 }
 
-/// The distribution as it came.
+/// The distribution as it arrived.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) file_name: Option<String>,
@@ -58,7 +58,7 @@ impl Fields {
 }
 
 impl FormBuilder {
-    /// Bytes that one text field may have at most; read no further than one more than this.
+    /// Most bytes of one text field; read at most one more than this.
     pub const MAX_FIELD_BYTES: usize = model::limit::FORM_FIELD_BYTES.length();
 
     /// An empty form.
@@ -66,8 +66,8 @@ impl FormBuilder {
         Self::default()
     }
 
-    /// Adds a part that is not a file. Fields that nobody knows are dropped; so are empty
-    /// values and the value `UNKNOWN`, which old tools write for "nothing"; NUL is escaped.
+    /// Adds a part that is not a file. Unknown fields are dropped; so are empty values and the
+    /// value `UNKNOWN`, which old tools write for "nothing"; NUL is escaped.
     pub fn text(&mut self, name: &str, value: &[u8]) -> Result<(), UploadError> {
         self.count_part()?;
         let Some(name) = known_field(name) else {
@@ -103,7 +103,7 @@ impl FormBuilder {
         let text = text.replace('\0', "\\x00");
         let values = self.fields.0.entry(name).or_default();
         if !is_repeatable(name) && values.first().is_some_and(|first| *first != text) {
-            // Which of the two a reader takes must not depend on the reader.
+            // The value must not depend on which of the two a reader takes.
             return Err(UploadError::rejected(
                 "form-contradiction",
                 format!(
@@ -117,8 +117,8 @@ impl FormBuilder {
         Ok(())
     }
 
-    /// Whether a part with a file name is the distribution (`content`), is to be read and
-    /// ignored (`gpg_signature`), or is refused (any other field).
+    /// Whether a part with a file name is the distribution (`content`), is read and ignored
+    /// (`gpg_signature`), or is refused (any other field).
     pub fn file_part(&mut self, name: &str) -> Result<FilePart, UploadError> {
         self.count_part()?;
         match name {
@@ -212,7 +212,7 @@ pub enum FilePart {
     Ignored,
 }
 
-/// All fields of an upload. What they mean is checked by [`crate::Registry::upload`].
+/// All fields of an upload. [`crate::Registry::upload`] validates them.
 #[derive(Debug)]
 pub struct UploadForm {
     pub(crate) fields: Fields,

@@ -1,6 +1,6 @@
-//! What pip, uv and people's tools read: the Simple API and the JSON API.
+//! The pages for pip, uv and other tools: the Simple API and the JSON API.
 //!
-//! Staged files are in none of it: pages are made of published files only.
+//! They never contain staged files: pages are built only from published files.
 
 pub(crate) mod cache;
 mod follow;
@@ -42,13 +42,13 @@ pub(crate) fn reader(address: IpAddr) -> Asker {
 /// Version of the Simple API (PEP 629).
 pub const API_VERSION: &str = "1.4";
 
-/// Why something cannot be read at this moment.
+/// Why something cannot be read at the moment.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// More pages are asked for than can be made in the time that a request waits.
+    /// More pages are requested than can be built while a request waits.
     #[error("too many pages are being made")]
     TooManyPages,
-    /// More is searched for than can be at once.
+    /// More searches are requested than can run at once.
     #[error("too many searches")]
     TooManySearches,
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum ReadError {
     Page(#[from] io::Error),
 }
 
-/// How a page of the Simple API is written.
+/// The format of a page of the Simple API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PageFormat {
     /// `text/html` and `application/vnd.pypi.simple.v1+html` (PEP 503).
@@ -66,7 +66,7 @@ pub enum PageFormat {
     Json,
 }
 
-/// Where things are for clients.
+/// Addresses for clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Urls {
     /// The registry's address, without a slash at the end.
@@ -82,7 +82,7 @@ impl Urls {
             .map_or("", |at| &self.public[after_scheme + at..])
     }
 
-    /// Where a file is downloaded.
+    /// The download address of a file.
     fn file(&self, file: &FileRow) -> String {
         let hex = file.digests.blake2_256_hex();
         format!(
@@ -103,15 +103,15 @@ impl Registry {
         }
     }
 
-    /// What a decision about the list of projects needs.
+    /// The target of a decision about the list of projects.
     pub fn list_to_read(&self) -> ReadList {
         ReadList(())
     }
 
-    /// What a decision about reading a project needs; there is always a target, and none of its
-    /// files is loaded for it. The name is normalized; `address` is where the request comes from,
-    /// since addresses take turns where something has to be made. From memory for an anonymous
-    /// caller and a project that is kept.
+    /// The target of a decision about reading a project; there is always one, and none of its files
+    /// is loaded for it. The name is normalized; `address` is the client's address, since addresses
+    /// take turns when something has to be built. Comes from memory for an anonymous caller and a
+    /// cached project.
     pub async fn load_read_project(
         &self,
         caller: &Caller,
@@ -124,8 +124,8 @@ impl Registry {
         })
     }
 
-    /// The same of which nothing was looked up: for whom is never permitted to read, so that how
-    /// long it takes tells nothing of what there is. A permit for it finds nothing.
+    /// The same without any lookup: for callers who are never permitted to read, so that timing
+    /// reveals nothing about existing projects. A permit for it finds nothing.
     pub fn unseen_project(&self, address: IpAddr, normalized: &str) -> ReadProject {
         ReadProject {
             asker: reader(address),
@@ -165,7 +165,7 @@ impl Registry {
         })
     }
 
-    /// What a project's pages are made of; none if readers do not see it.
+    /// The data of a project's pages; none if readers do not see it.
     pub(crate) async fn project_entry(
         &self,
         asker: &Asker,
@@ -175,7 +175,7 @@ impl Registry {
         if let Some(entry) = self.inner.cache.project(normalized) {
             return Ok(Some(entry));
         }
-        // Before anything is loaded, so that nothing of it waits in memory.
+        // Before anything is loaded, so that no loaded data waits in memory.
         let place = self
             .inner
             .cache
@@ -185,8 +185,8 @@ impl Registry {
         Ok(found.map(|(_, entry)| entry))
     }
 
-    /// The same for who has a place of either kind, which is held until all of it is loaded and
-    /// given back beside it.
+    /// The same for callers that have a place of either kind, which is held until everything is
+    /// loaded, and then returned as well.
     pub(crate) async fn entry_beside(
         &self,
         place: Place,
@@ -198,7 +198,7 @@ impl Registry {
                 return Ok(Some((place, entry)));
             }
             match self.inner.cache.begin(Making::Simple, normalized) {
-                // Of somebody else who has begun, and so has a place as well.
+                // Another request has begun the work, and so has a place as well.
                 Err(begun) => begun.ended(asker).await?,
                 Ok(work) => {
                     if let Some(entry) = self.inner.cache.project(normalized) {
@@ -211,8 +211,8 @@ impl Registry {
         }
     }
 
-    /// Loads what a project's pages are made of, keeps it, and goes on with it where nobody else
-    /// waits for the thread.
+    /// Loads the data of a project's pages, caches it, and continues with it off the serving
+    /// threads.
     async fn make_entry<T: Send + 'static>(
         &self,
         place: Place,
@@ -221,7 +221,7 @@ impl Registry {
         then: impl FnOnce(&Arc<ProjectEntry>, Place) -> io::Result<T> + Send + 'static,
     ) -> Result<Option<T>, ReadError> {
         let (registry, normalized) = (self.clone(), normalized.to_owned());
-        // To its end, also if nobody waits for it any more: others do, and what is loaded is kept.
+        // Runs to the end even if no one waits any longer: others may, and the result is cached.
         let made = tokio::spawn(async move {
             let (inner, storage) = (registry.inner.clone(), &registry.inner.storage);
             let epoch = inner.cache.before_loading(&normalized);
@@ -276,7 +276,7 @@ impl Registry {
         }
         let (cache, name) = (&self.inner.cache, project.normalized.as_str());
         loop {
-            // One place for all of it: nothing that was loaded waits in memory.
+            // One place for all of it: no loaded data waits in memory.
             let place = cache
                 .place(Making::Simple, project.is_small(), asker)
                 .await?;
@@ -304,8 +304,8 @@ impl Registry {
     }
 }
 
-/// Makes what may take a while, of a project with many files: no other request waits for it.
-/// What is `held` is held until it is made, also if nobody waits for it any more.
+/// Builds something that may take a while for a project with many files, without holding up other
+/// requests. `held` is held until it is done, even if no one waits any longer.
 async fn making<T: Send + 'static>(
     held: impl Send + 'static,
     make: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -333,7 +333,7 @@ mod tests {
         reader([192, 0, 2, number].into())
     }
 
-    /// A place and the work on this project, or none once whoever was at work at it has ended.
+    /// A place and the work on this project, or none once another request has finished that work.
     async fn begin(
         cache: &IndexCache,
         kind: Making,

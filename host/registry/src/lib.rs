@@ -1,17 +1,17 @@
-//! What we do: upload, publish, stage, release, index, files.
+//! The registry's use cases: upload, publish, stage, release, index, files.
 //!
-//! Read [`Registry`] first, then [`upload`] (a form and a spooled file become a file of a
-//! release), [`staging`] (files that wait for somebody to publish them), [`index`] (what
-//! pip and uv read) and [`files`] (downloads). [`targets`] are what decisions are made
-//! about; every use case that changes something takes a `gate::Permit` of one of them.
+//! Read [`Registry`] first, then [`upload`] (a form and a spooled file become a file of a release),
+//! [`staging`] (files that wait to be published), [`index`] (the pages for pip and uv) and
+//! [`files`] (downloads). [`targets`] are the subjects of decisions; every use case that changes
+//! something takes a `gate::Permit` of one of them.
 //!
-//! - [`spool`]: bytes on their way in; [`sweep`]: those that no file refers to. Where they lie
-//!   only the crate `blobs` knows.
-//! - [`form`], [`filename`], [`metadata`], [`archive`]: what was uploaded, parsed strictly.
+//! - [`spool`]: receiving bytes; [`sweep`]: bytes that no file refers to. Only the crate `blobs`
+//!   knows where they are stored.
+//! - [`form`], [`filename`], [`metadata`], [`archive`]: strict parsing of uploads.
 //! - [`projects`]: roles, settings and status of projects; [`removal`]: yanking and deleting.
 //!
-//! Invariant: a file's blob is durable before the row that names it, and the row is
-//! written in one transaction with everything readers could see of it and the audit event.
+//! Invariant: a file's blob is durable before the row that names it, and the row is written in one
+//! transaction with the audit event and everything that readers could see of it.
 
 mod archive;
 mod blocking;

@@ -35,7 +35,7 @@ pub(crate) struct CoreMetadata {
     values: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// The file is no core metadata.
+/// The file is not valid core metadata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MetadataError {
     #[error("the metadata is not UTF-8")]
@@ -55,7 +55,7 @@ pub(crate) enum MetadataError {
 }
 
 impl CoreMetadata {
-    /// Takes what the form says about the release.
+    /// Takes the form's fields about the release.
     pub(crate) fn from_form(form: &Fields) -> Self {
         let mut values = BTreeMap::new();
         for field in FIELDS {
@@ -72,8 +72,9 @@ impl CoreMetadata {
         Self { values }
     }
 
-    /// Parses `METADATA` or `PKG-INFO`. Unknown headers are ignored, as the specification
-    /// asks; a single field with two values is not: readers would differ in which they take.
+    /// Parses `METADATA` or `PKG-INFO`. Unknown headers are ignored, as the specification demands;
+    /// a single-valued field with two values is an error, because readers disagree on which they
+    /// take.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
         let text = std::str::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8)?;
         let Headers { headers, body } = headers::read(text)?;
@@ -96,7 +97,7 @@ impl CoreMetadata {
             if field.is_nothing(&value) {
                 continue;
             }
-            // Readers take the first, be it empty, or the last.
+            // Readers take the first, even if it is empty, or the last.
             if !field.many {
                 match first.get(field.header) {
                     Some(before) if *before == value => continue,
@@ -137,7 +138,7 @@ impl CoreMetadata {
     }
 
     /// Files that must be in the distribution (PEP 639). Before metadata 2.4 the field was a
-    /// habit of one tool and promised nothing.
+    /// convention of one tool and promised nothing.
     pub(crate) fn promised_license_files(&self) -> &[String] {
         if matches!(self.one("metadata_version"), Some("2.4" | "2.5")) {
             self.all("license_file")
@@ -146,7 +147,7 @@ impl CoreMetadata {
         }
     }
 
-    /// What a decision may know of it.
+    /// The facts for a decision.
     pub(crate) fn facts(&self) -> MetadataFacts {
         let text = |name: &str| self.one(name).unwrap_or_default().to_owned();
         MetadataFacts {
@@ -163,7 +164,7 @@ impl CoreMetadata {
         }
     }
 
-    /// The JSON object that pages are made of.
+    /// The JSON object from which pages are built.
     pub(crate) fn to_json(&self) -> Value {
         let mut object = Map::new();
         for field in FIELDS {
@@ -196,7 +197,7 @@ impl Registry {
             let parse = move || CoreMetadata::parse(&bytes).map_err(io::Error::other);
             Ok::<_, io::Error>(blocking(parse).await?.to_json())
         };
-        // The release is no less there for it: its files can be downloaded and installed.
+        // The release still exists: its files can be downloaded and installed.
         Ok(parsed.await.unwrap_or_else(|error| {
             tracing::error!(%release, sha256 = data_encoding::HEXLOWER.encode(&sha256), %error, "cannot read the core metadata of a release");
             Value::Null
@@ -210,8 +211,8 @@ fn field_of_header(key: &[u8]) -> Option<&'static Field> {
         .find(|field| field.header.as_bytes().eq_ignore_ascii_case(key))
 }
 
-/// Undoes the folding of a long value. Only descriptions and licenses have lines; theirs
-/// may be marked by `       |` or eight spaces.
+/// Undoes the folding of a long value. Only descriptions and licenses have several lines, which may
+/// be marked by `       |` or eight spaces.
 fn unfold(field: &Field, value: &str) -> String {
     let mut lines = value.split('\n').map(|line| line.trim_end_matches('\r'));
     let mut out = lines.next().unwrap_or_default().trim().to_owned();
@@ -232,7 +233,7 @@ fn unfold(field: &Field, value: &str) -> String {
     out.trim().to_owned()
 }
 
-/// Fields that are text for people. All others are read by programs.
+/// Fields with text for people. Programs read all others.
 const PROSE: &[&str] = &[
     "summary",
     "description",
@@ -244,8 +245,8 @@ const PROSE: &[&str] = &[
     "license",
 ];
 
-/// What one reader takes literally, another for something else: control characters, and
-/// encoded words, which only some decode.
+/// Refuses text that only some readers take literally: control characters, and encoded words, which
+/// only some decode.
 fn check_characters(field: &Field, value: &str) -> Result<(), &'static str> {
     let has_lines = matches!(field.form_names[0], "description" | "license");
     if value.contains('\0') || !has_lines && value.chars().any(|c| c.is_control() && c != '\t') {
@@ -257,11 +258,11 @@ fn check_characters(field: &Field, value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a text holds an encoded word: `=?charset?encoding?text?=` (RFC 2047), where the
-/// encoding is B or Q. Readers are less strict than the standard about what the text may hold,
-/// so it may hold anything here.
+/// Whether a text contains an encoded word: `=?charset?encoding?text?=` (RFC 2047), where the
+/// encoding is B or Q. Readers are less strict than the standard about the inner text, so any text
+/// is allowed here.
 fn has_encoded_word(text: &str) -> bool {
-    // Looked for once: a text may hold a million beginnings.
+    // Searched once: a text may contain a million beginnings.
     let Some(last_end) = text.rfind("?=") else {
         return false;
     };

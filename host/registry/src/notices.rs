@@ -5,7 +5,7 @@ use model::{MailId, ProjectId, Role, Timestamp, UserId, UserName};
 use storage::outbox::NewMail;
 use storage::{Storage, StorageError, UnitOfWork};
 
-/// An owner who can be told something.
+/// An owner who can be reached by mail.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub(crate) user: UserId,
@@ -14,8 +14,8 @@ pub(crate) struct Owner {
     address: String,
 }
 
-/// The owners of a project who can be told something: those with a verified primary address.
-/// Asked before the unit of work, which must not wait for reads.
+/// The owners of a project who can be reached: those with a verified primary address. Loaded before
+/// the unit of work, which must not wait for reads.
 pub(crate) async fn owners(
     storage: &Storage,
     project: ProjectId,
@@ -32,7 +32,7 @@ pub(crate) async fn owners(
     Ok(owners)
 }
 
-/// This user, who is about to own a project, if they can be told something.
+/// This user, who is about to own a project, if they can be reached.
 pub(crate) async fn reachable(
     storage: &Storage,
     user: UserId,
@@ -50,7 +50,7 @@ pub(crate) async fn reachable(
     }))
 }
 
-/// Writes a mail to each, so that it is sent if the unit is committed.
+/// Writes a mail to each, which is sent if the unit is committed.
 pub(crate) async fn tell(
     unit: &mut UnitOfWork,
     owners: &[Owner],

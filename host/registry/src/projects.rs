@@ -30,23 +30,23 @@ pub enum ManageError {
     /// The user has no role on the project.
     #[error("user '{user}' has no role on project '{project}'")]
     NoRole { user: String, project: String },
-    /// Nobody would own the project.
+    /// The project would have no owner.
     #[error("'{0}' is the last owner; make someone else an owner first")]
     LastOwner(String),
-    /// The policy offers no such settings, or not such values.
+    /// The policy does not offer these settings or values.
     #[error("settings of policy '{policy}': {}", in_one_line(problems))]
     InvalidSettings {
         policy: String,
-        /// Each by its setting; with an empty name where it is about all of them.
+        /// Each with its setting; with an empty name if it is about all of them.
         problems: Vec<SettingError>,
     },
-    /// Quarantine is set and lifted on the command line only.
+    /// Only the command line sets and lifts quarantine.
     #[error("only the operators of the registry can put a project into quarantine or take it out")]
     Quarantine,
     /// The reason is too long.
     #[error("a reason has at most {MAX_REASON} characters")]
     ReasonTooLong,
-    /// Its status or a role changed since the decision was prepared: 409. Look again.
+    /// Its status or a role changed since the decision was prepared: 409. Try again.
     #[error(
         "project '{0}' changed at this very moment, and nothing was done; look at it again and then try again"
     )]
@@ -64,8 +64,8 @@ fn in_one_line(problems: &[SettingError]) -> String {
 }
 
 impl GrantRole {
-    /// Whether there is such a project and user: asked after the decision, or on the command
-    /// line; here and below.
+    /// Whether the project and the user exist: checked after the decision, or on the command line;
+    /// the same applies below.
     pub fn check(&self) -> Result<(), ManageError> {
         self.project.existing()?;
         existing_user(&self.user_name, self.user).map(drop)
@@ -104,10 +104,10 @@ impl SetProjectStatus {
     }
 }
 
-/// Loaders find a target for every name: that there is no such project, user or role shows after
-/// the decision, so that strangers learn nothing. `caller` is none for the command line.
+/// Loaders find a target for every name: only after the decision does a missing project, user or
+/// role show, so that strangers learn nothing. `caller` is none for the command line.
 impl Registry {
-    /// What a decision about a role needs.
+    /// The target of a decision about a role.
     pub async fn load_grant_role(
         &self,
         caller: Option<&Caller>,
@@ -126,7 +126,7 @@ impl Registry {
         })
     }
 
-    /// The same for taking a role away.
+    /// The same for removing a role.
     pub async fn load_revoke_role(
         &self,
         caller: Option<&Caller>,
@@ -144,7 +144,7 @@ impl Registry {
         })
     }
 
-    /// `settings` replaces what the owners chose for `policy`; empty takes it all back.
+    /// `settings` replaces the owners' choices for `policy`; empty resets them all.
     pub async fn load_configure(
         &self,
         caller: Option<&Caller>,
@@ -159,7 +159,7 @@ impl Registry {
         })
     }
 
-    /// What a decision about a status needs. `reason` is shown to readers (PEP 792).
+    /// The target of a decision about a status. `reason` is shown to readers (PEP 792).
     pub async fn load_set_status(
         &self,
         caller: Option<&Caller>,
@@ -174,7 +174,7 @@ impl Registry {
         })
     }
 
-    /// Gives the role; returns the one before.
+    /// Grants the role; returns the previous one.
     pub async fn grant_role(&self, permit: Permit<GrantRole>) -> Result<Option<Role>, ManageError> {
         let GrantRole {
             project,
@@ -219,7 +219,7 @@ impl Registry {
         Ok(replaced)
     }
 
-    /// Takes the role away; never the last owner's.
+    /// Removes the role; never the last owner's.
     pub async fn revoke_role(&self, permit: Permit<RevokeRole>) -> Result<Role, ManageError> {
         let RevokeRole {
             project,
@@ -261,9 +261,8 @@ impl Registry {
         Ok(had)
     }
 
-    /// Stores what the owners chose, after `check` (usually `gate.check_owner_settings`)
-    /// accepted it. Taking everything back needs no check: a policy that is gone must not keep its
-    /// settings alive.
+    /// Stores the owners' choices, after `check` (usually `gate.check_owner_settings`) accepted
+    /// them. A full reset needs no check: settings must not outlive a policy that is gone.
     pub async fn configure_project(
         &self,
         permit: Permit<ConfigureProject>,
@@ -335,7 +334,7 @@ impl Registry {
     }
 
     /// Begins the unit of work, in which the project's status and the caller's role stay as they
-    /// were decided about.
+    /// were at the decision.
     async fn begin<T>(
         &self,
         permit: &Permit<T>,
@@ -388,7 +387,7 @@ impl Registry {
     }
 }
 
-/// A user, whether there is one, and their role on a project.
+/// A user, who may not exist, and their role on a project.
 struct UserOn {
     name: UserName,
     user: Option<(UserId, Factors)>,

@@ -1,4 +1,4 @@
-//! The handle that everyone holds.
+//! The handle for all use cases.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::index::list::current::CurrentList;
 use crate::index::page::PageFiles;
 use crate::upload::inspections::Inspections;
 
-/// Names that are reserved unless the operator says otherwise: what people type into `pip
-/// install` although it is no project (`-r requirements.txt` with a slip, the language, a
-/// module of another project's), and the tools that installing itself rests on.
+/// Default reserved names: words that people type by mistake after `pip install` (`-r
+/// requirements.txt` with a typo, the language, a module of another project), and the tools that
+/// installing itself depends on.
 pub const RESERVED_NAMES: &[&str] = &[
     "pip",
     "setuptools",
@@ -36,18 +36,18 @@ pub const RESERVED_NAMES: &[&str] = &[
     "unknown",
 ];
 
-/// Where the registry is and how large things may be.
+/// The registry's address and size limits.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
     /// The registry's address as clients see it, without a slash at the end.
     pub public_url: String,
     /// Largest file in bytes.
     pub max_file_bytes: u64,
-    /// Largest sum of a project's files in bytes, with the core metadata that is kept for each.
+    /// Largest total size of a project's files in bytes, with the stored core metadata of each.
     pub max_project_bytes: u64,
-    /// The same, of those that wait to be published.
+    /// The same, for files that wait to be published.
     pub max_staged_bytes: u64,
-    /// Bytes that one user may have kept in a day, in whatever projects.
+    /// Bytes that one user may store in a day, in all projects together.
     pub max_uploaded_bytes_per_day: u64,
     /// Files are refused on releases published longer ago than this; none for never.
     pub max_release_age_days: Option<u32>,
@@ -55,20 +55,20 @@ pub struct RegistryConfig {
     pub new_projects_per_user: u32,
     /// Projects that may be created from one address in an hour.
     pub new_projects_per_address: u32,
-    /// Names that no new project may take, neither them nor what looks like them.
+    /// Names that no new project may take, including names that look like them.
     pub reserved_names: Vec<ProjectName>,
-    /// Whether files in the conventions of before 2025 are accepted.
+    /// Whether files that follow conventions from before 2025 are accepted.
     pub older_files: bool,
-    /// Uploads that may be spooled at the same time; further ones wait.
+    /// Uploads that may be spooled at the same time; more wait.
     pub max_concurrent_uploads: usize,
     /// Bytes of rendered pages kept in memory.
     pub page_cache_bytes: u64,
 }
 
 impl RegistryConfig {
-    /// The defaults: 100 MiB for a file, 10 GiB for a project, 2 GiB of it staged, 50 GiB of
-    /// one user in a day, 14 days, 20 new projects of one user and 40 of one address in an
-    /// hour, the names of [`RESERVED_NAMES`], 64 uploads at a time, 64 MiB of pages.
+    /// The defaults: 100 MiB for a file, 10 GiB for a project, 2 GiB of it staged, 50 GiB for one
+    /// user in a day, 14 days, 20 new projects of one user and 40 from one address in an hour, the
+    /// names of [`RESERVED_NAMES`], 64 uploads at a time, 64 MiB of pages.
     pub fn new(public_url: impl Into<String>) -> Self {
         let public_url: String = public_url.into();
         Self {
@@ -101,7 +101,7 @@ pub(crate) struct Inner {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: RegistryConfig,
-    /// What reserved names look like.
+    /// The look-alike keys of reserved names.
     pub(crate) reserved_looks: HashSet<String>,
     pub(crate) blobs: Blobs,
     /// One permit for each upload that is being received.
@@ -117,7 +117,7 @@ pub(crate) struct Inner {
 }
 
 impl Registry {
-    /// A registry of what is in this database and these blobs.
+    /// A registry with this database and these blobs.
     pub fn new(
         storage: Storage,
         blobs: Blobs,
@@ -160,12 +160,12 @@ impl Registry {
         }
     }
 
-    /// Where the registry is and how large things may be.
+    /// The registry's address and size limits.
     pub fn config(&self) -> &RegistryConfig {
         &self.inner.config
     }
 
-    /// Asks the database for something small; an error if it does not answer.
+    /// Sends the database a small query; an error if it does not answer.
     pub async fn database_answers(&self) -> Result<(), StorageError> {
         self.inner.storage.change_marker().await.map(drop)
     }

@@ -1,9 +1,9 @@
-//! Yanking and deleting: what readers shall no longer install, or no longer see.
+//! Yanking and deleting: releases that readers should no longer install, or no longer see.
 //!
-//! A yanked release stays and is passed over by installers that have another choice
-//! (PEP 592). What is deleted is gone, but for its names: no file that readers saw can ever be
-//! replaced by another one, and nobody takes the name of a deleted project ([`storage::removal`]).
-//! The bytes are orphans then, served to nobody, and are swept when they are old enough.
+//! A yanked release stays, but installers with another choice skip it (PEP 592). A deleted one is
+//! gone, except for its names: no file that readers saw can ever be replaced by another one, and no
+//! one can take the name of a deleted project ([`storage::removal`]). The bytes become orphans, are
+//! not served, and are swept when they are old enough.
 
 use gate::{FileFacts, Permit, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
@@ -20,7 +20,7 @@ use crate::targets::{KnownProject, KnownRelease, NoSuchProject, still_holds};
 /// Longest reason, in characters.
 const MAX_REASON: usize = model::limit::REASON.length();
 
-/// Why something was not yanked or deleted.
+/// Why a removal failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub enum RemovalError {
     NotYanked { project: String, version: String },
     #[error("a reason has 1 to {MAX_REASON} characters on one line")]
     InvalidReason,
-    /// Its status or the caller's role changed since the decision was prepared: 409. Look again.
+    /// Its status or the caller's role changed since the decision was prepared: 409. Try again.
     #[error(
         "project '{0}' changed at this very moment, and nothing was done; look at it again and then try again"
     )]
@@ -50,7 +50,7 @@ pub enum RemovalError {
 #[derive(Debug)]
 pub struct YankRelease(OfRelease);
 
-/// Take a yank back.
+/// Undo a yank.
 #[derive(Debug)]
 pub struct UnyankRelease(OfRelease);
 
@@ -61,7 +61,7 @@ pub struct DeleteRelease(OfRelease);
 /// Delete one file.
 #[derive(Debug)]
 pub struct DeleteFile {
-    /// As it was asked for.
+    /// As it was requested.
     name: String,
     found: FoundFile,
 }
@@ -69,7 +69,7 @@ pub struct DeleteFile {
 #[derive(Debug)]
 enum FoundFile {
     Yes(Box<(OfRelease, FileRow)>),
-    /// There is none that the caller may learn of, in the project that its name tells.
+    /// The project that its name belongs to has no such file that the caller may know of.
     No(Box<KnownProject>),
 }
 
@@ -80,7 +80,7 @@ pub struct DeleteProject {
     reason: String,
 }
 
-/// A release, whether it exists or not, and why something is done to it.
+/// A release, which may not exist, and the reason for the action.
 #[derive(Debug)]
 struct OfRelease {
     project: KnownProject,
@@ -88,12 +88,12 @@ struct OfRelease {
     reason: String,
 }
 
-/// What a removal came to.
+/// The result of a removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
     /// Normalized name of the project.
     pub project: String,
-    /// Names of the files that are gone.
+    /// Names of the deleted files.
     pub files: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl OfRelease {
 macro_rules! check_of_release {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Whether there is such a thing: asked after the decision, or on the command line.
+            /// Whether it exists: checked after the decision, or on the command line.
             pub fn check(&self) -> Result<(), RemovalError> {
                 self.0.ids().map(drop)
             }
@@ -144,7 +144,7 @@ macro_rules! check_of_release {
 check_of_release!(YankRelease, UnyankRelease, DeleteRelease);
 
 impl DeleteFile {
-    /// Whether there is such a file: asked after the decision, or on the command line.
+    /// Whether the file exists: checked after the decision, or on the command line.
     pub fn check(&self) -> Result<(), RemovalError> {
         self.found().map(drop)
     }
@@ -158,7 +158,7 @@ impl DeleteFile {
 }
 
 impl DeleteProject {
-    /// Whether there is such a project: asked after the decision, or on the command line.
+    /// Whether the project exists: checked after the decision, or on the command line.
     pub fn check(&self) -> Result<(), RemovalError> {
         Ok(self.project.existing().map(drop)?)
     }
@@ -214,10 +214,10 @@ impl Target for DeleteProject {
     }
 }
 
-/// Loaders find a target for every name: that there is no such project, release or file shows
-/// after the decision, so that strangers learn nothing. `caller` is none for the command line.
+/// Loaders find a target for every name: only after the decision does a missing project, release or
+/// file show, so that strangers learn nothing. `caller` is none for the command line.
 impl Registry {
-    /// What a decision about a yank needs.
+    /// The target of a decision about a yank.
     pub async fn load_yank(
         &self,
         caller: Option<&Caller>,
@@ -301,7 +301,7 @@ impl Registry {
         })
     }
 
-    /// Yanks the release; readers see the reason. The owners are told, here and below.
+    /// Yanks the release; readers see the reason. The owners get a mail, here and below.
     pub async fn yank_release(&self, permit: Permit<YankRelease>) -> Result<(), RemovalError> {
         let of = &permit.target().0;
         let (project, release) = of.ids()?;
@@ -351,7 +351,7 @@ impl Registry {
         .await
     }
 
-    /// Deletes the release with all its files; their names are burned.
+    /// Deletes the release with all its files; their names can never be used again.
     pub async fn delete_release(
         &self,
         permit: Permit<DeleteRelease>,
@@ -382,7 +382,7 @@ impl Registry {
         })
     }
 
-    /// Deletes the file; its name is burned if readers saw it.
+    /// Deletes the file; its name can never be used again if readers saw it.
     pub async fn delete_file(&self, permit: Permit<DeleteFile>) -> Result<Removed, RemovalError> {
         let (of, file) = permit.target().found()?;
         let (project, _) = of.ids()?;
@@ -465,7 +465,7 @@ impl Registry {
     }
 
     /// Begins the unit of work, in which the project's status and the caller's role stay as they
-    /// were decided about.
+    /// were at the decision.
     async fn begin_removal<T>(
         &self,
         permit: &Permit<T>,
@@ -555,7 +555,7 @@ impl Registry {
     }
 }
 
-/// What the log and the owners are told.
+/// The details for the log and the owners.
 struct Told<'a> {
     kind: EventKind,
     project: &'a KnownProject,
@@ -566,7 +566,7 @@ struct Told<'a> {
     files: &'a [String],
 }
 
-/// The reason without white space around it, if it is one.
+/// The reason without surrounding white space, if it is valid.
 fn checked(reason: &str) -> Result<String, RemovalError> {
     let reason = reason.trim();
     let is_reason =

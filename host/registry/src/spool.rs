@@ -1,4 +1,4 @@
-//! Bytes on their way in, as many as may be uploaded, and as many uploads as may be at a time.
+//! Receiving bytes, up to the size limit and the limit of simultaneous uploads.
 
 use blobs::{Incoming, Received, WriteError};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Registry;
 
-/// A file being received. Dropping it deletes what was written.
+/// A file that is being received. Dropping it deletes the written bytes.
 #[derive(Debug)]
 pub struct Spool {
     incoming: Incoming,
@@ -39,8 +39,8 @@ impl Spool {
         })
     }
 
-    /// Adds bytes. What lies beyond the size limit is counted, not kept, so that the
-    /// refusal can name the project; at twice the limit it is an error.
+    /// Adds bytes. Bytes beyond the size limit are counted but not stored, so that the refusal can
+    /// name the project; twice the limit is an error.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), SpoolError> {
         self.received = self.received.saturating_add(chunk.len() as u64);
         if self.received <= self.limit {
@@ -74,7 +74,7 @@ pub struct SpooledFile {
 }
 
 impl SpooledFile {
-    /// Digests of everything received; of the beginning only when it is too large.
+    /// Digests of everything received; only of the beginning if it is too large.
     pub fn digests(&self) -> Digests {
         self.bytes.digests()
     }
@@ -84,12 +84,12 @@ impl SpooledFile {
         self.size
     }
 
-    /// Whether there was more than may be stored; then the bytes are incomplete.
+    /// Whether it exceeded the size limit; then the bytes are incomplete.
     pub fn is_too_large(&self) -> bool {
         self.size > self.limit
     }
 
-    /// The bytes, which become a blob if they are kept.
+    /// The bytes, which become a blob if they are stored.
     pub(crate) fn bytes(&self) -> &Received {
         &self.bytes
     }

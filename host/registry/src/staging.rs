@@ -1,13 +1,13 @@
-//! Files that wait for somebody to publish them.
+//! Files that wait to be published.
 //!
-//! A staged release does not exist for readers: no page, no address, no serial tells of
-//! it. Who has no role on the project gets the same refusal whether there is one or not.
+//! A staged release does not exist for readers: no page, no address and no serial reveals it. A
+//! caller without a role on the project gets the same refusal whether it exists or not.
 //!
-//! Of the checks of an upload, publishing repeats the one that time may have overtaken: a
+//! Of the checks of an upload, publishing repeats the only one whose result changes with time: a
 //! release that was published long ago takes no more files ([`Registry::check_publish`]). The
-//! others hold still: name, content and being the only source distribution are held by
-//! constraints from the upload on, staged bytes are in the project's size, the project's
-//! status and the person's role are decided about again, and bytes do not change.
+//! others stay valid: constraints keep name, content and the single source distribution from the
+//! upload on, staged bytes are part of the project's size, the project's status and the person's
+//! role are decided again, and bytes do not change.
 
 use gate::Permit;
 use model::audit::{AuditEvent, EventKind};
@@ -25,10 +25,10 @@ use crate::targets::{
 /// Why a staged release could not be published or rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
-    /// There is no such staged release (any more): 404.
+    /// There is no such staged release, or no longer: 404.
     #[error("project '{project}' has no staged release {version}")]
     NotStaged { project: String, version: String },
-    /// Files, roles or the project changed since the decision was prepared: 409. Look again.
+    /// Files, roles or the project changed since the decision was prepared: 409. Try again.
     #[error(
         "release {version} of project '{project}' changed at this very moment; look at its files again and then try again"
     )]
@@ -46,7 +46,7 @@ pub enum StagingError {
     Storage(#[from] StorageError),
 }
 
-/// What publishing or rejecting came to.
+/// The result of publishing or rejecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Released {
     /// Normalized name of the project.
@@ -58,9 +58,9 @@ pub struct Released {
 }
 
 impl Registry {
-    /// What a decision about publishing needs. There is always a target: that nothing is
-    /// staged shows only after the decision, so a stranger learns nothing. `caller` is
-    /// none for the command line.
+    /// The target of a decision about publishing. There is always one: only after the decision does
+    /// it show that nothing is staged, so strangers learn nothing. `caller` is none for the command
+    /// line.
     pub async fn load_publish(
         &self,
         caller: Option<&Caller>,
@@ -95,7 +95,7 @@ impl Registry {
         )
         .await?;
         if project.hides_from_caller(caller) {
-            // Whatever is there must not be able to show in the refusal.
+            // The refusal must not reveal whether something is there.
             return Ok((project, KnownRelease::absent(version.clone(), None)));
         }
         let release = KnownRelease::load(
@@ -108,7 +108,7 @@ impl Registry {
         Ok((project, release))
     }
 
-    /// What a decision about listing needs: staged releases of one project, or (without
+    /// The target of a decision about listing: staged releases of one project, or (without
     /// `project`) of all projects of the caller; without `caller` (the command line) of all.
     pub async fn load_preview(
         &self,
@@ -143,8 +143,8 @@ impl Registry {
         }
     }
 
-    /// Whether the registry's limits let the staged files be published now: files join a
-    /// release by being published, whenever they were uploaded.
+    /// Whether the registry's limits let the staged files be published now: files join a release
+    /// when they are published, whenever they were uploaded.
     pub fn check_publish(&self, target: &PublishRelease) -> Result<(), StagingError> {
         let PublishRelease { project, release } = target;
         match release.closed_after_days(self.inner.config.max_release_age_days) {
@@ -157,9 +157,9 @@ impl Registry {
         }
     }
 
-    /// Publishes all staged files of the release at once: exactly those that the decision
-    /// was about. A file that was staged in between makes it fail, so that nobody slips one
-    /// in between a look and a release.
+    /// Publishes all staged files of the release at once: exactly those of the decision. If another
+    /// file was staged in between, this fails, so that no one can slip one in between a person's
+    /// check and the release.
     pub async fn publish_release(
         &self,
         permit: Permit<PublishRelease>,
@@ -189,8 +189,8 @@ impl Registry {
         })
     }
 
-    /// Removes all staged files of the release; their names are free again. Their blobs
-    /// are orphans then, and are swept when they are old enough.
+    /// Removes all staged files of the release; their names are free again. Their blobs become
+    /// orphans, and are swept when they are old enough.
     pub async fn reject_release(
         &self,
         permit: Permit<RejectRelease>,
@@ -219,7 +219,7 @@ impl Registry {
     }
 }
 
-/// Names of the files, if they are those that were decided about and the decision still holds.
+/// Names of the files, if they are those of the decision and the decision still holds.
 fn exactly(
     project: &KnownProject,
     release: &KnownRelease,

@@ -1,4 +1,4 @@
-//! Blobs that no file refers to and files of uploads that never ended, removed a day later.
+//! Removes blobs that no file refers to, and files of interrupted uploads, a day later.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,12 +14,12 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Digests that a sweep reads from the database at once.
 const REFERENCES: u32 = 1000;
 
-/// What a sweep removed.
+/// The number and size of removed files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Blobs that no file refers to.
     pub blobs: u64,
-    /// Files of uploads that never ended.
+    /// Files of interrupted uploads.
     pub incoming: u64,
     /// Bytes freed.
     pub bytes: u64,
@@ -35,8 +35,8 @@ pub enum SweepError {
 }
 
 impl Registry {
-    /// Removes blobs that no file refers to and files of uploads that never ended, if they
-    /// are older than a day; audited if it removed something.
+    /// Removes blobs that no file refers to and files of interrupted uploads that are older than a
+    /// day; audited if it removed anything.
     pub async fn sweep_orphans(&self) -> Result<Swept, SweepError> {
         self.sweep_older_than(ORPHAN_AGE).await
     }
@@ -49,14 +49,14 @@ impl Registry {
             incoming: incoming.files,
             bytes: incoming.bytes,
         };
-        // A group at a time: of a million files, four thousand, and one question to the database
-        // for each thousand of them.
+        // One group at a time: of a million files, four thousand, with one database query for each
+        // thousand of them.
         let mut groups = blobs.old_blobs(age).await?;
         while let Some(old) = groups.next().await? {
             let referenced = self.referenced_among(&old).await?;
             for blob in old {
                 let name = blob.name();
-                // Asked again of the few that are left: it may have been uploaded meanwhile.
+                // The few that remain are checked again: they may have been uploaded meanwhile.
                 if referenced.contains(name.digest()) || self.is_referenced(name).await? {
                     continue;
                 }
@@ -85,8 +85,8 @@ impl Registry {
 }
 
 impl Registry {
-    /// Whether a file refers to it. Of a file of before, metadata has the name of the file's
-    /// content.
+    /// Whether a file refers to it. The metadata of files from an earlier version has the name of
+    /// the file's content.
     async fn is_referenced(&self, name: BlobName) -> Result<bool, SweepError> {
         let storage = &self.inner.storage;
         let is_metadata = matches!(name, BlobName::Metadata(_));

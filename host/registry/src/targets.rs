@@ -1,8 +1,8 @@
-//! What decisions are made about. Each holds what its use case acts on and the facts a
-//! decision may use, loaded in one go by the loader of its use case.
+//! The subjects of decisions. Each holds everything that its use case acts on, and the facts for
+//! the decision, loaded together by the loader of its use case.
 //!
-//! Fields are private to this crate: outside of it nobody can make a target that says one
-//! thing to the gate and another to the use case.
+//! Fields are private to this crate: no other crate can build a target that shows one thing to the
+//! gate and another to the use case.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ use crate::index::cache::ProjectEntry;
 use crate::spool::SpooledFile;
 use crate::upload::submission::Submission;
 
-/// A project as one request knows it, whether it exists or not.
+/// A project as one request knows it; it may not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownProject {
     pub(crate) normalized: String,
-    /// Whose role on it that is; none on the command line.
+    /// The user whose role that is; none on the command line.
     pub(crate) by: Option<UserId>,
     pub(crate) row: Option<ProjectRow>,
     pub(crate) role: Option<Role>,
@@ -76,16 +76,15 @@ impl KnownProject {
         self.row.as_ref().map(|row| row.id)
     }
 
-    /// The project, for whom it was decided about: before that, that there is none is nobody's
-    /// business.
+    /// The project, after the decision: before that, its absence must not be revealed.
     pub(crate) fn existing(&self) -> Result<&ProjectRow, NoSuchProject> {
         self.row
             .as_ref()
             .ok_or_else(|| NoSuchProject(self.normalized.clone()))
     }
 
-    /// Whether there is anything that the caller may learn from more than the project's name. The
-    /// command line may learn everything.
+    /// Whether the caller may know nothing about the project except its name. The command line may
+    /// know everything.
     pub(crate) fn hides_from_caller(&self, caller: Option<&Caller>) -> bool {
         caller.is_some() && self.role.is_none()
     }
@@ -109,9 +108,9 @@ impl KnownProject {
 #[error("there is no project '{0}'")]
 pub struct NoSuchProject(pub String);
 
-/// Whether status and role are still those that were decided about. Asked inside the unit
-/// of work, which keeps them so until it ends: a role that was taken away a moment ago no
-/// longer gives anything. No role is decided about on the command line.
+/// Whether status and role are still those of the decision. Checked inside the unit of work, which
+/// keeps them unchanged until it ends: a role that was removed a moment ago grants nothing. The
+/// command line's decisions involve no role.
 pub(crate) async fn still_holds(
     unit: &mut UnitOfWork,
     project: &KnownProject,
@@ -125,7 +124,7 @@ pub(crate) async fn still_holds(
     Ok(status == row.status && (project.by.is_none() || role == project.role))
 }
 
-/// `{policy: {setting: value}}`, as the gate reads it.
+/// `{policy: {setting: value}}`, the form that the gate reads.
 pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Value {
     Value::Object(
         settings
@@ -137,7 +136,7 @@ pub(crate) fn settings_value(settings: Vec<(String, Map<String, Value>)>) -> Val
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// A release as one request knows it, whether it exists or not.
+/// A release as one request knows it; it may not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownRelease {
     pub(crate) version: Version,
@@ -148,7 +147,7 @@ pub(crate) struct KnownRelease {
     pub(crate) staged_by_users: Vec<UserId>,
     /// Names of the staged files in order, with their SHA-256 in hex.
     pub(crate) staged_files: Vec<(String, String)>,
-    /// Whether a source distribution is among its files, staged ones included.
+    /// The source distribution among its files, staged ones included.
     pub(crate) source_distribution: Option<String>,
 }
 
@@ -180,8 +179,8 @@ impl KnownRelease {
         let Some(row) = storage.release(project, version).await? else {
             return Ok(known);
         };
-        // While it is staged, from the last file on: whoever stages could otherwise let a
-        // harmless file wait, and add the one that matters a moment before it is published.
+        // While it is staged, since its newest file: otherwise an attacker could stage a harmless
+        // file early, and add the one that matters right before publication.
         let mut since = row.published_at.unwrap_or(row.created_at);
         for file in storage.files_of(row.id).await? {
             if file.kind == FileKind::Sdist {
@@ -211,8 +210,8 @@ impl KnownRelease {
         Ok(known)
     }
 
-    /// `limit`, if the release was published more than that many days ago and so takes no
-    /// more files. What is staged is not out yet, and waits as long as it likes.
+    /// `limit`, if the release was published more than that many days ago and so takes no more
+    /// files. A staged release is not published yet, and may wait as long as it likes.
     pub(crate) fn closed_after_days(&self, limit: Option<u32>) -> Option<u32> {
         let is_published = self
             .row
@@ -253,17 +252,17 @@ pub struct UploadFile {
     pub(crate) project: KnownProject,
     pub(crate) release: KnownRelease,
     pub(crate) submission: Submission,
-    /// None once it became a blob.
+    /// None once it has become a blob.
     pub(crate) file: Option<SpooledFile>,
     pub(crate) uploader: Option<UserId>,
     pub(crate) token: Option<TokenId>,
-    /// What is in the file; none while nobody looked.
+    /// The result of inspecting the file; none before that.
     pub(crate) inspected: Option<Result<Inspected, ArchiveError>>,
     pub(crate) metadata: Option<MetadataFacts>,
 }
 
 impl UploadFile {
-    /// Bytes that are kept for it: its own and those of its core metadata.
+    /// Stored bytes: of the file and of its core metadata.
     pub(crate) fn cost(&self) -> u64 {
         let metadata = self
             .inspected
@@ -275,8 +274,8 @@ impl UploadFile {
             .saturating_add(if self.keeps_metadata() { metadata } else { 0 })
     }
 
-    /// Whether its core metadata is kept: a wheel's is served beside it, and pages show that
-    /// of the first file of a release that readers see.
+    /// Whether its core metadata is stored: a wheel's is served next to it, and pages show that of
+    /// the first visible file of a release.
     pub(crate) fn keeps_metadata(&self) -> bool {
         self.submission.kind == FileKind::Wheel
             || self
@@ -323,7 +322,7 @@ impl Target for CreateProject {
     }
 }
 
-/// Whether a caller could upload to a project at all; only for the core's rules.
+/// Whether a caller could upload to a project at all; only for the core rules.
 #[derive(Debug)]
 pub(crate) struct UploadSomething {
     pub(crate) project: KnownProject,
@@ -338,7 +337,7 @@ impl Target for UploadSomething {
     }
 }
 
-/// Read the list of projects, and what is said of all of them together.
+/// Read the list of projects, and the facts about all of them.
 #[derive(Clone, Debug)]
 pub struct ReadList(pub(crate) ());
 
@@ -349,7 +348,7 @@ pub struct ReadProject {
     pub(crate) project: SeenProject,
 }
 
-/// A project to be read, whether it exists for readers or not.
+/// A project to read; it may not exist for readers.
 #[derive(Clone, Debug)]
 pub(crate) struct SeenProject {
     pub(crate) normalized: String,
@@ -357,16 +356,16 @@ pub(crate) struct SeenProject {
     pub(crate) role: Option<Role>,
 }
 
-/// What is known of a project that is read.
+/// The known data of a project to read.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
-    /// There is none that readers see, or nobody looked.
+    /// There is none that readers see, or it was not looked up.
     Nothing,
-    /// What decisions need. Its files are loaded for who may read them.
+    /// The data for decisions. Its files are loaded only for permitted readers.
     Row {
         row: Box<ProjectRow>,
         settings: Value,
-        /// How many files it has, staged ones included; none if nobody has counted yet.
+        /// How many files it has, staged ones included; none if they have not been counted yet.
         files: Option<u64>,
     },
     /// All of it, from memory.
@@ -376,7 +375,7 @@ pub(crate) enum Found {
 static NO_SETTINGS: Value = Value::Null;
 
 impl SeenProject {
-    /// Nothing of it was looked up.
+    /// Without any lookup.
     pub(crate) fn unseen(normalized: &str) -> Self {
         Self {
             normalized: normalized.to_owned(),
@@ -400,7 +399,7 @@ impl SeenProject {
         }
     }
 
-    /// Whether what is made of it takes no time to speak of.
+    /// Whether building its pages takes negligible time.
     pub(crate) fn is_small(&self) -> bool {
         let files = match &self.found {
             Found::Nothing => Some(0),
@@ -420,12 +419,12 @@ impl SeenProject {
 }
 
 impl ReadProject {
-    /// The name it has in addresses.
+    /// Its name in addresses.
     pub fn normalized(&self) -> &str {
         &self.project.normalized
     }
 
-    /// Its status; active if there is none that readers see.
+    /// Its status; active if readers see no such project.
     pub fn status(&self) -> ProjectStatus {
         self.project.facts().status
     }
@@ -450,18 +449,18 @@ impl Target for ReadProject {
 #[derive(Clone, Debug)]
 pub struct DownloadFile {
     pub(crate) project: SeenProject,
-    /// The BLAKE2b-256 in hex that was asked for, if it has the shape of one, and the file's name.
+    /// The requested BLAKE2b-256 in hex, if it is well-formed, and the file's name.
     pub(crate) wanted: Option<(String, String)>,
     /// Position of the file in the project's entry; none if there is no such file.
     pub(crate) file: Option<usize>,
-    /// The `.metadata` beside the file.
+    /// The `.metadata` next to the file.
     pub(crate) wants_metadata: bool,
     /// The moment of the request.
     pub(crate) now: Timestamp,
 }
 
 impl DownloadFile {
-    /// Finds the file in what is in memory of the project.
+    /// Finds the file in the project's data in memory.
     pub(crate) fn find(&mut self) {
         self.file = match (self.project.entry(), &self.wanted) {
             (Some(entry), Some((hex, name))) => entry.position(name, hex),
@@ -539,8 +538,8 @@ macro_rules! staged_release_targets {
         }
 
         impl $name {
-            /// The staged files this is about, in order of names, each with its SHA-256 in
-            /// hex: what a person is asked to confirm, or compares with what was confirmed.
+            /// The staged files of this target, in order of names, each with its SHA-256 in hex: a
+            /// person is asked to confirm them, or they are compared with the confirmed ones.
             /// Nothing else is published or rejected, whatever is staged in between.
             pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
                 self.release.staged_files.iter().map(|(name, sha256)| (name.as_str(), sha256.as_str()))
@@ -558,7 +557,7 @@ macro_rules! staged_release_targets {
 staged_release_targets! {
     /// Publish a staged release.
     PublishRelease = ReleasePublish,
-    /// Throw a staged release away.
+    /// Discard a staged release.
     RejectRelease = ReleaseReject,
 }
 
@@ -588,11 +587,11 @@ macro_rules! role_targets {
 role_targets! {
     /// Give a user a role.
     GrantRole = RoleGrant,
-    /// Take a role away.
+    /// Remove a role.
     RevokeRole = RoleRevoke,
 }
 
-/// Change what the owners chose for a policy.
+/// Change the owners' choices for a policy.
 #[derive(Clone, Debug)]
 pub struct ConfigureProject {
     pub(crate) project: KnownProject,

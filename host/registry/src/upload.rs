@@ -1,10 +1,10 @@
 //! An upload: a form and a spooled file become a file of a release.
 //!
-//! The checks are PyPI's, in PyPI's order, so that every client behaves as it does there.
-//! Before the decision: the form ([`submission`], rows 6 to 9), names of new projects
-//! ([`new_project`], rows 10 and 11). The decision: caveats and roles by the core (rows 12
-//! to 14), everything about the person by policies (rows 15 and 16). After it: [`CHECKS`],
-//! one line for each row, then [`store`].
+//! The checks are PyPI's, in PyPI's order, so that every client behaves as it does there. Before
+//! the decision: the form ([`submission`], rows 6 to 9), names of new projects ([`new_project`],
+//! rows 10 and 11). The decision: caveats and roles by the core (rows 12 to 14), everything about
+//! the person by policies (rows 15 and 16). After it: [`CHECKS`], one line for each row, then
+//! [`store`].
 
 mod bounds;
 mod content_checks;
@@ -29,7 +29,7 @@ use submission::{Header, Submission};
 pub use error::UploadError;
 pub use new_project::CreateError;
 
-/// How often an upload is decided and tried anew when others write at the same moment.
+/// How often an upload is decided and tried again if others write at the same moment.
 const MAX_TRIES: usize = 4;
 
 /// An upload that succeeded.
@@ -43,11 +43,11 @@ pub struct Uploaded {
     pub file: String,
     /// The file is stored, and readers do not see it until the release is published.
     pub staged: bool,
-    /// The very same file was there already; nothing changed.
+    /// The same file existed already; nothing changed.
     pub unchanged: bool,
     /// The project is new and the caller owns it now.
     pub created_project: bool,
-    /// What to tell the person: why the file is held back, warnings of policies. Lines.
+    /// Messages for the person: why the file is held back, warnings of policies. Lines.
     pub messages: Vec<String>,
     /// The decision.
     pub decision: DecisionId,
@@ -55,18 +55,18 @@ pub struct Uploaded {
     pub set_number: u64,
 }
 
-/// What the checks after the decision look at.
+/// The input of the checks after the decision.
 struct Subject<'a> {
     upload: &'a UploadFile,
     existing: Existing,
     config: &'a RegistryConfig,
 }
 
-/// What a check says.
+/// The result of a check.
 enum Step {
-    /// Go on.
+    /// Continue.
     Next,
-    /// The very same file is there: a success, and nothing changes.
+    /// The same file exists: a success, and nothing changes.
     Unchanged { staged: bool },
 }
 
@@ -90,9 +90,9 @@ const CHECKS: &[(u8, Check)] = &[
 ];
 
 impl Registry {
-    /// Checks as early as the form allows (before the file is read, when it is the last
-    /// part as with every usual client) whether the caller could upload to the project at
-    /// all. Not a decision; [`Registry::upload`] decides.
+    /// Checks as early as the form allows (before the file is read, if it is the last part, as with
+    /// every usual client) whether the caller could upload to the project at all. Not a decision;
+    /// [`Registry::upload`] decides.
     pub async fn check_uploader(
         &self,
         gate: &Gate,
@@ -101,7 +101,7 @@ impl Registry {
         so_far: &FormBuilder,
     ) -> Result<(), UploadError> {
         require_credential(gate, attempt, caller).await?;
-        // A form that is not complete yet says nothing; the whole one is checked later.
+        // An incomplete form proves nothing; the complete one is checked later.
         let Ok(header) = Header::parse(so_far.fields(), self.inner.config.older_files) else {
             return Ok(());
         };
@@ -173,7 +173,7 @@ impl Registry {
                     return Ok(unchanged(&permit, staged, &self.inner.config.public_url));
                 }
             }
-            // Counted once, however often it is tried, and before anything is kept.
+            // Counted once, however often it is tried, and before anything is stored.
             if create.is_some() && counted_as_new.is_empty() {
                 counted_as_new = self.take_new_project(gate, &attempt, caller).await?;
             }
@@ -183,8 +183,8 @@ impl Registry {
             }
             match self.store(permit, create).await? {
                 store::Outcome::Stored(uploaded) => return Ok(*uploaded),
-                // Somebody wrote, or another policy set became active, in between: what was
-                // decided may not hold any more.
+                // Another write, or the activation of another policy set, came in between: the
+                // decision may no longer hold.
                 store::Outcome::Overtaken(target) => {
                     upload = self.reload_upload(caller, *target).await?
                 }
@@ -247,8 +247,8 @@ impl Registry {
         Ok((project, release))
     }
 
-    /// Looks into the file, once, unless its name or size is refused anyway. An error is
-    /// kept: the decision comes first, and it is told where its row is.
+    /// Inspects the file once, unless its name or size is refused anyway. An error is stored: the
+    /// decision comes first, and the error is reported in its row.
     async fn inspect(&self, upload: &mut UploadFile) -> Result<(), UploadError> {
         let submission = &upload.submission;
         let is_worth_it = !submission.is_too_large
@@ -274,7 +274,7 @@ impl Registry {
             submission.version.clone(),
         );
         let inspected = file.bytes().look_through(move |file| {
-            // Until it ends, also where the client has gone away meanwhile.
+            // Held to the end, even if the client has disconnected meanwhile.
             let _turn = turn;
             archive::inspect(file, kind, &file_name, &name, &version)
         });
@@ -310,7 +310,7 @@ impl Registry {
     }
 }
 
-/// Row 5, for whoever got here without a credential.
+/// Row 5, for callers without a credential.
 async fn require_credential(
     gate: &Gate,
     attempt: &Attempt,

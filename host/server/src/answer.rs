@@ -1,4 +1,4 @@
-//! What a command has to say: a text for people and the same as JSON.
+//! The output of a command: text for people, and the same as JSON.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,16 +10,16 @@ use serde_json::Value;
 pub(crate) struct Answer {
     /// For standard output.
     pub(crate) text: String,
-    /// For standard error: what a script has no use for.
+    /// For standard error: text that scripts do not need.
     pub(crate) remarks: String,
     /// For standard output with `--json`.
     pub(crate) json: Value,
-    /// What the process ends with.
+    /// The exit code of the process.
     pub(crate) code: u8,
 }
 
 impl Answer {
-    /// An answer of a command that did what it was asked to.
+    /// The answer of a command that succeeded.
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
         Self {
             text: text.into(),
@@ -29,7 +29,7 @@ impl Answer {
         }
     }
 
-    /// Adds what only people read.
+    /// Adds text for people only.
     pub(crate) fn with_remarks(mut self, remarks: impl Into<String>) -> Self {
         self.remarks = remarks.into();
         self
@@ -45,7 +45,7 @@ impl Answer {
     pub(crate) fn print(self, as_json: bool) -> ExitCode {
         use std::io::Write as _;
         let mut out = std::io::stdout().lock();
-        // A closed pipe (`portcullis audit | head`) is no error.
+        // A closed pipe (`portcullis audit | head`) is not an error.
         let _ = if as_json {
             writeln!(out, "{}", printable_json(&self.json))
         } else {
@@ -91,13 +91,13 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Text from outside in a form that cannot move a terminal's cursor, turn the direction of other
-/// words or hide: such characters are shown, not sent.
+/// Escapes untrusted text so that it cannot move a terminal's cursor, change the direction of other
+/// text, or hide: such characters are shown, not sent.
 pub(crate) fn printable(text: &str) -> String {
     model::text::visible(text)
 }
 
-/// The same of JSON, which stays the JSON that it was: escaped.
+/// The same for JSON, which stays equivalent: characters are escaped.
 pub(crate) fn printable_json(value: &Value) -> String {
     let mut text = String::new();
     for character in format!("{value:#}").chars() {
@@ -112,14 +112,14 @@ pub(crate) fn printable_json(value: &Value) -> String {
     text
 }
 
-/// A moment as people read it.
+/// A time as people read it.
 pub(crate) fn moment(at: model::Timestamp) -> String {
     let text = at.to_string();
     text.split_once('.')
         .map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
-/// A moment that may not have come.
+/// A time that may not be set.
 pub(crate) fn moment_or(at: Option<model::Timestamp>, otherwise: &str) -> String {
     at.map_or_else(|| otherwise.to_owned(), moment)
 }

@@ -1,5 +1,5 @@
-//! The command line. Each noun's subcommands live beside the code that runs them
-//! (`commands`); here is what they have in common.
+//! The command line. Each noun's subcommands are next to the code that runs them (`commands`); this
+//! file has what they share.
 
 use std::path::PathBuf;
 
@@ -51,30 +51,30 @@ pub(crate) enum Task {
     /// Projects: roles, settings, status.
     #[command(subcommand)]
     Project(project::ProjectCommand),
-    /// Releases: publish and reject what is staged, yank, delete.
+    /// Releases: publish and reject staged ones, yank, delete.
     #[command(subcommand)]
     Release(release::ReleaseCommand),
     /// Files: delete.
     #[command(subcommand)]
     File(removal::FileCommand),
-    /// Mails: what is in the outbox, whether any arrives.
+    /// Mails: list the outbox, test delivery.
     #[command(subcommand)]
     Mail(mail::MailCommand),
-    /// Tell all about one decision.
+    /// Show everything about one decision.
     Explain(explain::ExplainArguments),
     /// List recorded decisions, newest first.
     Decisions(decisions::DecisionsArguments),
     /// List audit events, newest first.
     Audit(audit::AuditArguments),
-    /// Print the configuration in force, with the origin of each value.
+    /// Print the effective configuration, with the origin of each value.
     Config(configuration::ConfigArguments),
-    /// Bring the database to this version. `serve` does it at start, too.
+    /// Migrate the database to this version. `serve` does it at start, too.
     Migrate,
 }
 
 impl Cli {
-    /// Reads the command line. Wrong usage is told and ends the process with 64: clap's
-    /// own 2 would read as "a server failed".
+    /// Reads the command line. Wrong usage prints an error and exits with 64, because clap's own 2
+    /// would mean "a server failed".
     #[expect(clippy::disallowed_methods, reason = "nothing was begun yet")]
     pub(crate) fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
@@ -87,13 +87,13 @@ impl Cli {
 /// `--config`, and a flag for each configuration key.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigurationFlags {
-    /// The configuration file, when one was named.
+    /// The configuration file, if one was named.
     pub(crate) file: Option<PathBuf>,
     /// Keys given as flags.
     pub(crate) values: Vec<(Key, String)>,
 }
 
-/// Flags that every command's help shows; the others would drown it.
+/// Flags that the help of every command shows; showing all would drown it.
 const SHOWN: [Key; 2] = [Key::data, Key::database];
 
 impl Args for ConfigurationFlags {

@@ -1,4 +1,4 @@
-//! Local commands: the same use cases as over HTTP, past the policies, on the record.
+//! Local commands: the same use cases as over HTTP, without policies, but recorded.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,25 +22,25 @@ use crate::configuration::{self, Configuration, Key, Origin, PublicUrl};
 use crate::data_folder::{self, DataFolder, noted_public_url};
 use crate::wiring;
 
-/// What local commands work with.
+/// The parts that local commands work with.
 pub(crate) struct CommandLine {
     pub(crate) configuration: Configuration,
     pub(crate) folder: DataFolder,
     /// Where links in mails lead.
     pub(crate) public_url: PublicUrl,
-    /// Whether that was configured, or noted by a server, and is not only a default.
+    /// Whether that address was configured or recorded by a server, and is not only a default.
     public_url_is_known: bool,
     pub(crate) storage: Storage,
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Who runs the command.
+    /// The system user who runs the command.
     pub(crate) system_user: String,
 }
 
 impl CommandLine {
-    /// Opens the database and brings it to this version. Only a server and `migrate`
-    /// (`may_create`) make a new one: an empty database in the wrong folder helps nobody.
+    /// Opens the database and migrates it to this version. Only a server and `migrate`
+    /// (`may_create`) create one: an empty database in the wrong folder helps no one.
     pub(crate) async fn open(
         configuration: Configuration,
         may_create: bool,
@@ -77,14 +77,14 @@ impl CommandLine {
         })
     }
 
-    /// Permits `target` without asking any policy, and records that it did.
+    /// Permits `target` without asking any policy, and records that.
     pub(crate) async fn permit<T: Target>(&self, target: T) -> anyhow::Result<Permit<T>> {
         gate::break_glass(&self.storage, &*self.clock, &self.system_user, target)
             .await
             .context("cannot record what is about to be done, so it is not done")
     }
 
-    /// Who acts, for the audit.
+    /// The actor, for the audit.
     pub(crate) fn actor(&self) -> Actor {
         Actor::CommandLine {
             system_user: self.system_user.clone(),
@@ -117,8 +117,8 @@ impl CommandLine {
         program_with(files.next_back().as_deref(), data.as_deref())
     }
 
-    /// What to say after a command that mails links, where nobody knows whether they lead to
-    /// the server; empty where that is known.
+    /// The remark after a command that mails links, if it is unknown whether they lead to the
+    /// server; otherwise empty.
     pub(crate) fn remark_on_links(&self) -> String {
         if self.public_url_is_known {
             return String::new();
@@ -129,7 +129,7 @@ impl CommandLine {
         )
     }
 
-    /// A policy engine to look at sets with, the same as the servers' but for its size.
+    /// A policy engine to check sets with, like the servers' except for its size.
     pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
         wiring::engine(&self.configuration, &self.folder, 1)
     }
@@ -142,7 +142,7 @@ impl CommandLine {
     }
 }
 
-/// Says what is wrong with a database that a command cannot do without.
+/// Explains what is wrong with a database that a command needs.
 fn expect_database(file: &Path) -> anyhow::Result<()> {
     match file.try_exists() {
         Ok(true) => Ok(()),
@@ -152,7 +152,7 @@ fn expect_database(file: &Path) -> anyhow::Result<()> {
                 file.display()
             )
         }
-        // Whether there is one, nobody knows.
+        // Whether there is one is unknown.
         Err(error) => Err(error).with_context(|| {
             format!(
                 "cannot look for the database {}; {}",
@@ -163,8 +163,8 @@ fn expect_database(file: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The address that is configured, else the one that the last server of the data folder noted.
-/// Makes nothing where there is no such folder.
+/// The configured address, or else the one that the last server of the data folder recorded. Does
+/// not create a missing folder.
 pub(crate) fn known_public_url(configuration: &Configuration) -> Option<PublicUrl> {
     let noted = || {
         noted_public_url(&configuration.values.data)
@@ -183,7 +183,7 @@ fn program_with(file: Option<&str>, data: Option<&str>) -> String {
     program
 }
 
-/// As one word of a shell.
+/// Quoted as one word for a shell.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = !text.is_empty()
         && text
@@ -196,15 +196,15 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// Name of the system user who runs this process, by the owner of the process and not by
-/// the environment, which anybody can set.
+/// Name of the system user who runs this process, taken from the owner of the process and not from
+/// the environment, which anyone can set.
 pub(crate) fn system_user() -> String {
     let Ok(uid) = fs::metadata("/proc/self").map(|process| process.uid()) else {
         return "unknown".to_owned();
     };
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = name_of(uid, &accounts).unwrap_or_else(|| format!("uid {uid}"));
-    // Whoever runs as that user can say anything here, and can write to the database as well.
+    // Anyone who runs as that user can claim anything here, but can also write to the database.
     match std::env::var(configuration::CALLED_BY)
         .ok()
         .filter(|caller| is_one_word(caller))
@@ -214,7 +214,7 @@ pub(crate) fn system_user() -> String {
     }
 }
 
-/// Whether a text is one plain word, such as a name of a program or a user.
+/// Whether a text is one plain word, such as the name of a program or a user.
 pub(crate) fn is_one_word(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
@@ -271,7 +271,7 @@ mod tests {
             "{}",
             said("registry.sqlite")
         );
-        // A file in place of the folder stands for a folder that may not be looked into: root may.
+        // A file in place of the folder stands for an unreadable folder: root could read a folder.
         fs::write(folder.path().join("file"), "").unwrap();
         let unknown = said("file/registry.sqlite");
         assert!(

@@ -1,4 +1,4 @@
-//! The commands, a file per noun: first how they are written, then what they do.
+//! The commands, a file per noun: first their arguments, then what they do.
 
 pub(crate) mod audit;
 pub(crate) mod configuration;
@@ -28,7 +28,7 @@ pub(crate) fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).map_err(|error| error.to_string())
 }
 
-/// Fewest characters of an id that name a decision: those of one minute share them.
+/// Fewest characters of an id that identify a decision: ids of the same minute share these.
 const SHORTEST_ID: usize = 8;
 const ID: usize = 36;
 
@@ -46,7 +46,7 @@ pub(crate) fn decision_id(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Reads from the command line how long ago something was, as the time it was.
+/// Reads a time span before now from the command line, as a time.
 pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     let span: Duration = parse_span(text)?;
     let span = i64::try_from(span.as_millis()).map_err(|_| format!("`{text}` is too long ago"))?;

@@ -1,8 +1,8 @@
 //! The configuration: defaults < `portcullis.toml` < environment < flags.
 //!
-//! [`keys`] is the one closed list of keys. [`Layers`] collects raw values with their
-//! origins, [`Values`] are the same parsed, and [`Configuration`] is what they mean
-//! together: the one thing the rest of the program sees.
+//! [`keys`] is the one closed list of keys. [`Layers`] collects raw values with their origins,
+//! [`Values`] holds them parsed, and [`Configuration`] is the result, the only thing that the rest
+//! of the program sees.
 
 mod keys;
 mod print;
@@ -20,13 +20,13 @@ pub(crate) use keys::{Key, Values};
 pub(crate) use print::{effective, template};
 pub(crate) use value::{DatabaseUrl, LogFormat, PublicUrl, parse_span};
 
-/// The file that is read when none is named, if it is there.
+/// The file that is read if none is named and it exists.
 pub(crate) const FILE: &str = "portcullis.toml";
 
 /// The SQLite database within the data folder.
 const SQLITE_FILE: &str = "portcullis.sqlite";
 
-/// Variables that begin like ours and are no keys: they answer prompts, or name the file.
+/// Variables with our prefix that are not keys: they answer prompts, or name the file.
 const OTHER_VARIABLES: [&str; 5] = [
     "PORTCULLIS_CONFIG",
     "PORTCULLIS_PASSWORD",
@@ -35,14 +35,14 @@ const OTHER_VARIABLES: [&str; 5] = [
     CALLED_BY,
 ];
 
-/// What people type to call this program for its registry, where that is not its own name: the
-/// package says so.
+/// The command that people type for this registry, if it is not the program's own name: the package
+/// sets it.
 pub(crate) const CALLED_AS: &str = "PORTCULLIS_CALLED_AS";
-/// Who called what became the service's user before it called this program.
+/// The user who called the program before it became the service's user.
 pub(crate) const CALLED_BY: &str = "PORTCULLIS_CALLED_BY";
 
-/// Beginnings that are not ours: container platforms announce a service called
-/// `portcullis` by such variables, and the test suite has its own.
+/// Prefixes that are not ours: container platforms set such variables for a service called
+/// `portcullis`, and so does the test suite.
 const FOREIGN_VARIABLES: [&str; 3] = ["PORTCULLIS_SERVICE_", "PORTCULLIS_PORT", "PORTCULLIS_TEST_"];
 
 /// Where a value comes from.
@@ -130,7 +130,7 @@ impl Layers {
         self.0.insert(key.name(), (value, origin));
     }
 
-    /// Adds the text of a configuration file.
+    /// Adds the contents of a configuration file.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigurationError> {
         let table: toml::Table = text.parse().map_err(|cause| ConfigurationError::Syntax {
             path: path.to_owned(),
@@ -151,7 +151,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Adds those environment variables that are ours.
+    /// Adds our environment variables.
     pub(crate) fn add_environment(
         &mut self,
         variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
@@ -195,7 +195,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Adds what was given as flags.
+    /// Adds flags.
     pub(crate) fn add_flags(&mut self, flags: &[(Key, String)]) {
         for (key, value) in flags {
             self.set(*key, Value::String(value.clone()), Origin::Flag);
@@ -208,13 +208,13 @@ impl Layers {
 pub(crate) struct Configuration {
     /// Every value, parsed.
     pub(crate) values: Values,
-    /// Where each came from.
+    /// The origin of each value.
     pub(crate) layers: Layers,
 }
 
 impl Configuration {
-    /// Reads all layers. `file` is the one that was named; without it, `portcullis.toml`
-    /// in the working folder is read if it is there.
+    /// Reads all layers. `file` is the file that was named; without it, `portcullis.toml` in the
+    /// working folder is read if it exists.
     pub(crate) fn load(
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
@@ -244,7 +244,8 @@ impl Configuration {
         })
     }
 
-    /// Refuses to let credentials travel in clear text by accident. Asked before listening.
+    /// Refuses configurations that let credentials travel in clear text by accident. Called before
+    /// listening.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigurationError> {
         let public_url = self.public_url(self.values.listen);
         if self.values.listen.ip().is_loopback()
@@ -259,8 +260,8 @@ impl Configuration {
         })
     }
 
-    /// The address under which clients reach the registry; `listening` is the true
-    /// address, which differs from the configured one when that has port 0.
+    /// The address that clients use to reach the registry; `listening` is the actual address, which
+    /// differs from the configured one if that has port 0.
     pub(crate) fn public_url(&self, listening: SocketAddr) -> PublicUrl {
         self.values
             .public_url
@@ -281,7 +282,7 @@ impl Configuration {
             .unwrap_or_else(|| DatabaseUrl::sqlite(&self.values.data.join(SQLITE_FILE)))
     }
 
-    /// The file of the SQLite database in the data folder; none when another one was chosen.
+    /// The SQLite database file in the data folder; none if another database was chosen.
     pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
         self.values
             .database
@@ -298,7 +299,7 @@ impl Configuration {
     }
 }
 
-/// The candidate that differs least from `text`, if it is near enough to be what was meant.
+/// The candidate that differs least from `text`, if it is close enough to be the intended one.
 fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (distance, candidate) = candidates
         .map(|candidate| (distance(text, candidate), candidate))
@@ -306,7 +307,7 @@ fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
     (distance <= candidate.len() / 3 + 1).then_some(candidate)
 }
 
-/// How many characters must be put in, left out or replaced to make one text the other.
+/// How many characters must be inserted, removed or replaced to turn one text into the other.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

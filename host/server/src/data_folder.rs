@@ -1,4 +1,4 @@
-//! The data folder: everything one server keeps, readable by its owner only.
+//! The data folder: everything that one server stores, readable by its owner only.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
-/// What to do where the folder is there and may not be used.
+/// What to do if the folder exists but may not be used.
 pub(crate) const WHOSE_IT_IS: &str =
     "run this as the user that the server runs as, or name another data folder with --data";
 
@@ -15,12 +15,12 @@ pub(crate) const WHOSE_IT_IS: &str =
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder {
     path: PathBuf,
-    /// Whether this process made it.
+    /// Whether this process created it.
     pub(crate) created: bool,
 }
 
 impl DataFolder {
-    /// Opens the folder; makes it and its parts when they are missing.
+    /// Opens the folder; creates it and its parts if they are missing.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let created = !path.exists();
         for folder in [path.to_owned(), path.join("keys")] {
@@ -53,11 +53,11 @@ impl DataFolder {
         &self.path
     }
 
-    /// Holds the folder for one server until the value is dropped or the process ends,
-    /// however it ends.
+    /// Locks the folder for one server until the value is dropped or the process ends, however it
+    /// ends.
     ///
     /// # Errors
-    /// Another server holds it.
+    /// Another server has locked it.
     pub(crate) fn lock_for_server(&self) -> anyhow::Result<fs::File> {
         let path = self.path.join("server.lock");
         let file = fs::OpenOptions::new()
@@ -79,20 +79,20 @@ impl DataFolder {
         }
     }
 
-    /// Folder of the files that were uploaded.
+    /// Folder of uploaded files.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.path.join("blobs")
     }
 
-    /// Folder of the mails that no SMTP server takes.
+    /// Folder of mails that are not handed to an SMTP server.
     pub(crate) fn outbox(&self) -> PathBuf {
         self.path.join("outbox")
     }
 
-    /// Notes under which address the server answers, for commands whose mails link to it.
+    /// Records the address at which the server answers, for commands whose mails link to it.
     pub(crate) fn note_public_url(&self, url: &str) -> anyhow::Result<()> {
         let path = self.path.join("public-url");
-        // Renamed into place: a command that looks now sees a whole address.
+        // Renamed into place: a command that reads it at this moment sees a whole address.
         let beside = path.with_extension(std::process::id().to_string());
         fs::write(&beside, url).with_context(|| format!("cannot write {}", beside.display()))?;
         fs::rename(&beside, &path).with_context(|| format!("cannot write {}", path.display()))
@@ -103,8 +103,8 @@ impl DataFolder {
         self.path.join("modules")
     }
 
-    /// The key that authenticates compiled modules, made on first use. It never leaves
-    /// this machine; when it is lost, modules are compiled again.
+    /// The key that authenticates compiled modules, created on first use. It never leaves this
+    /// machine; if it is lost, modules are compiled again.
     pub(crate) fn module_cache_key(&self) -> anyhow::Result<[u8; 32]> {
         let path = self.path.join("keys").join("module-cache");
         if let Some(key) = read_key(&path)? {
@@ -112,8 +112,8 @@ impl DataFolder {
         }
         let mut key = [0; 32];
         identity::random::fill(&mut key);
-        // Written beside and linked: another process that starts now sees a whole key or
-        // none, and the first one wins.
+        // Written to a temporary file and linked: another process that starts now sees a whole key
+        // or none, and the first one wins.
         let beside = path.with_extension(std::process::id().to_string());
         let _ = fs::remove_file(&beside);
         let mut file = fs::OpenOptions::new()
@@ -136,7 +136,7 @@ impl DataFolder {
     }
 }
 
-/// The address that the last server of this data folder noted; none if there was no server yet.
+/// The address that the last server of this data folder recorded; none if there was no server yet.
 pub(crate) fn noted_public_url(folder: &Path) -> Option<String> {
     fs::read_to_string(folder.join("public-url"))
         .ok()

@@ -1,5 +1,5 @@
-//! What a registry knows this command line by: a secret of 256 bits that the registry made, in a
-//! file of its own for each registry and user.
+//! The secret by which a registry knows this command line: 256 bits that the registry created, in a
+//! separate file for each registry and user.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -38,7 +38,7 @@ impl DeviceFile {
         &self.0
     }
 
-    /// The secret; none before the registry made one.
+    /// The secret; none until the registry has created one.
     pub(crate) fn read(&self) -> anyhow::Result<Option<Secret<String>>> {
         let path = self.0.display();
         let file = match fs::File::open(&self.0) {
@@ -60,7 +60,7 @@ impl DeviceFile {
             .map(|text| Secret::new(text.to_owned())))
     }
 
-    /// Keeps the secret that the registry made.
+    /// Stores the secret that the registry created.
     pub(crate) fn write(&self, secret: &str) -> anyhow::Result<()> {
         ensure!(
             is_secret(secret),
@@ -73,8 +73,9 @@ impl DeviceFile {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        // Renamed into place: another command that looks now sees a whole secret, and what stood
-        // under this name, whoever could read it, is replaced and not written to.
+        // Renamed into place: another command that reads it at this moment sees a whole secret, and
+        // an existing file of this name, which others might be able to read, is replaced and not
+        // written to.
         let mut beside = self.0.clone().into_os_string();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -92,8 +93,8 @@ impl DeviceFile {
     }
 }
 
-/// One name for each registry and user: no host has a `:` but within brackets, and so what one
-/// registry made is never sent to another one.
+/// A unique name for each registry and user: no host has a `:` except within brackets, so the
+/// secret of one registry is never sent to another.
 fn file_name(registry: &Url, user: &UserName) -> String {
     format!(
         "device-{}:{}-{}",

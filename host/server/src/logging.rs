@@ -1,7 +1,7 @@
-//! The log: one line per event on standard error, written by a thread of its own.
+//! The log: one line per event on standard error, written by a separate thread.
 //!
-//! A full pipe or a slow disk must not hold up requests, so the queue is bounded and what
-//! does not fit is dropped, counted, and told.
+//! A full pipe or a slow disk must not hold up requests, so the queue is bounded, and lines that do
+//! not fit are dropped, counted and reported.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::configuration::{Configuration, Key, LogFormat, Origin};
 
-/// Lines that wait to be written at most: a few megabytes.
+/// Most lines that wait to be written: a few megabytes.
 const QUEUE: usize = 16_384;
 
-/// The running log. Dropping it writes what is queued.
+/// The running log. Dropping it writes the queued lines.
 pub(crate) struct Log {
     lost: ErrorCounter,
     _writer: WorkerGuard,
@@ -48,7 +48,7 @@ pub(crate) fn start(configuration: &Configuration) -> Log {
     }
 }
 
-/// Starts the log of a command: only what somebody at a terminal must know.
+/// Starts the log of a command: only lines that a person at a terminal must see.
 pub(crate) fn start_for_command(configuration: &Configuration) {
     let level = if configuration.layers.origin(Key::log) == Origin::Default {
         "warn"
@@ -65,12 +65,12 @@ pub(crate) fn start_for_command(configuration: &Configuration) {
 }
 
 fn filter(directives: &str) -> EnvFilter {
-    // It parsed when the configuration was read.
+    // It was parsed when the configuration was read.
     EnvFilter::try_new(with_quiet_driver(directives)).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// The database driver repeats every notice of PostgreSQL at level info. It may speak from
-/// `warn` on, unless the list says otherwise.
+/// The database driver repeats every notice of PostgreSQL at level info. It logs only from `warn`,
+/// unless the list says otherwise.
 fn with_quiet_driver(directives: &str) -> String {
     let says_otherwise = directives.split(',').map(str::trim).any(|directive| {
         directive.starts_with("sqlx") || matches!(directive, "error" | "off" | "warn")
@@ -83,7 +83,7 @@ fn with_quiet_driver(directives: &str) -> String {
 }
 
 impl Log {
-    /// Tells once a minute how many lines were lost, until `stop`.
+    /// Reports once a minute how many lines were lost, until `stop`.
     pub(crate) fn account_for_losses(
         &self,
         stop: CancellationToken,

@@ -1,10 +1,10 @@
 //! The program `portcullis`: configuration, wiring, command line.
 //!
-//! How to read this crate: [`cli`] is what can be asked for; [`configuration`] what can be
-//! chosen; [`wiring`] makes the parts of both; [`serve`] runs the registry; [`commands`]
-//! are the rest, a file per noun, on a [`command_line::CommandLine`]; the few that ask the
-//! running registry do so as a [`remote::Remote`]. No rule about
-//! packages, accounts or policies lives here: commands call the same use cases as HTTP.
+//! How to read this crate: [`cli`] lists the commands; [`configuration`] the settings; [`wiring`]
+//! builds the parts from both; [`serve`] runs the registry; [`commands`] are the rest, a file per
+//! noun, on a [`command_line::CommandLine`]; the few that call the running registry do so as a
+//! [`remote::Remote`]. No rule about packages, accounts or policies is here: commands call the same
+//! use cases as HTTP.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 
@@ -30,8 +30,8 @@ use command_line::CommandLine;
 use configuration::Configuration;
 
 fn main() -> ExitCode {
-    // The compiler of policy modules is this program again, in a process that is bounded
-    // and may be killed. It reads no configuration and starts nothing.
+    // The compiler of policy modules is this same program, in a child process that is bounded and
+    // may be killed. It reads no configuration and starts nothing.
     if std::env::args_os()
         .nth(1)
         .is_some_and(|argument| argument == wiring::COMPILE_MODULE)
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
                     answer::printable_json(&serde_json::json!({ "error": format!("{error:#}") }))
                 );
             }
-            // It may quote what a server answered, or what others chose.
+            // It may quote a server's answer, or text that others chose.
             let lines: Vec<String> = format!("{error:#}")
                 .lines()
                 .map(answer::printable)
@@ -112,7 +112,7 @@ async fn command(task: Task, configuration: Configuration) -> anyhow::Result<Ans
         Task::Explain(arguments) => commands::explain::run(arguments, &line).await,
         Task::Decisions(arguments) => commands::decisions::run(arguments, &line).await,
         Task::Audit(arguments) => commands::audit::run(arguments, &line).await,
-        // Opening the database has migrated it.
+        // Opening the database has already migrated it.
         Task::Migrate => Ok(Answer::new(
             format!(
                 "the {} database is at this version",

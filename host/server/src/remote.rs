@@ -1,4 +1,4 @@
-//! The running registry, asked over HTTP by a command that sends somebody's password.
+//! The running registry, called over HTTP by commands that send a person's password.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,28 +10,29 @@ use serde_json::Value;
 use crate::command_line::known_public_url;
 use crate::configuration::Configuration;
 
-/// Longest answer that is read, in bytes: what a registry, or who passes for one, can make a
-/// command hold.
+/// Longest answer that is read, in bytes: the most that a registry, or an impostor, can make a
+/// command hold in memory.
 const LONGEST_ANSWER: usize = 16 << 20;
 
 /// A registry that secrets may be sent to.
 ///
-/// Invariant: nothing leaves this machine in clear text, and nothing goes where nobody chose:
-/// `http://` is for this machine alone, past every proxy, and a redirect is not followed.
+/// Invariant: nothing leaves this machine in clear text, and nothing goes to an address that no one
+/// chose: `http://` is for this machine only, bypassing every proxy, and a redirect is not
+/// followed.
 pub(crate) struct Remote {
     base: Url,
     client: Client,
 }
 
-/// What it answered.
+/// Its answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
 
 impl Remote {
-    /// The registry at the address that was given; else at the one that is configured, or that
-    /// the last server of the data folder noted.
+    /// The registry at the given address; otherwise at the configured one, or the one that the last
+    /// server of the data folder recorded.
     pub(crate) fn find(given: Option<&Url>, configuration: &Configuration) -> anyhow::Result<Self> {
         let base = match given {
             Some(url) => url.clone(),
@@ -45,7 +46,7 @@ impl Remote {
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(60));
         let client = if base.scheme() == "http" {
-            // The name is this machine's whatever a resolver says.
+            // The name means this machine, whatever a resolver says.
             let here: [SocketAddr; 2] = [
                 (Ipv4Addr::LOCALHOST, 0).into(),
                 (Ipv6Addr::LOCALHOST, 0).into(),
@@ -60,7 +61,7 @@ impl Remote {
         Ok(Self { base, client })
     }
 
-    /// Its address, as it is shown to whoever is asked for a password.
+    /// Its address, as shown before a password prompt.
     pub(crate) fn address(&self) -> &Url {
         &self.base
     }
@@ -116,13 +117,13 @@ impl Reply {
     }
 }
 
-/// A password goes out in clear text to this machine only.
+/// Allows a password in clear text only to this machine.
 fn check_protected(url: &Url) -> anyhow::Result<()> {
     ensure!(
         matches!(url.scheme(), "https" | "http") && url.host_str().is_some(),
         "{url} is no address of a registry; it begins with https://"
     );
-    // Not shown: what stands there is a secret.
+    // Not shown, because this part is a secret.
     ensure!(
         url.username().is_empty() && url.password().is_none(),
         "the address of a registry names no user; give --user"
@@ -174,7 +175,7 @@ mod tests {
         }
     }
 
-    /// What an operator allows a server to do says nothing about their own password.
+    /// What an operator allows a server to do does not apply to their own password.
     #[test]
     fn no_configuration_sends_a_password_in_clear_text() {
         let mut layers = Layers::default();

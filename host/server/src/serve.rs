@@ -1,4 +1,4 @@
-//! `portcullis serve`: the registry, from the first line to a clean end.
+//! `portcullis serve`: the registry, from its first log line to a clean shutdown.
 
 mod first_steps;
 mod housekeeping;
@@ -32,11 +32,11 @@ use crate::wiring;
 use watch::Watch;
 use working_set::{Source, WorkingSet};
 
-/// Stack of a thread that serves requests. A policy may use a part of it, and what calls
-/// the policy needs the rest; only pages that are touched cost memory.
+/// Stack of a thread that serves requests. A policy may use a part of it, and its callers need the
+/// rest; only pages that are touched cost memory.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Threads for work that blocks: files, passwords, compiling. They end when idle.
+/// Threads for blocking work: files, passwords, compiling. They end when idle.
 const BLOCKING_THREADS: usize = 16;
 
 #[derive(Debug, Args)]
@@ -44,21 +44,23 @@ const BLOCKING_THREADS: usize = 16;
     after_help = "Examples:\n  portcullis serve\n  portcullis serve --listen 127.0.0.1:9000 --public-url https://packages.example.org --trusted-proxies 127.0.0.1\n  portcullis serve --watch-policies policies/default     while writing policies, or where a checkout brings them\n\nAlso flags: every configuration key, among them --listen, --public-url, --data, --database;\n`portcullis config --template` explains them. Ctrl-C or SIGTERM ends it cleanly, a second one at once."
 )]
 pub(crate) struct ServeArguments {
-    /// Policy set to begin with while none is active yet [default: policies/default, if it is there].
+    /// Policy set for the first start, while none is active yet [default: policies/default, if it
+    /// exists].
     ///
-    /// Later sets come with `portcullis policy apply`; the active one is kept in the database.
+    /// Apply later sets with `portcullis policy apply`; the active one is stored in the database.
     #[arg(long, value_name = "folder")]
     policies: Option<PathBuf>,
-    /// Apply the policy set in this folder, and again whenever the folder holds another one.
+    /// Apply the policy set in this folder, and again whenever the folder's set changes.
     ///
-    /// The path is watched: files may be edited, or the folder replaced, by itself or through a
+    /// The path is watched: files may be edited, or the folder replaced, directly or through a
     /// symbolic link. A set that `policy apply` would refuse is refused, and the last good one
-    /// goes on serving; `policy status` tells. Whoever can write the folder decides everything.
+    /// stays active; `policy status` shows this. Anyone who can write to the folder decides
+    /// everything.
     #[arg(long, value_name = "folder", conflicts_with = "policies")]
     watch_policies: Option<PathBuf>,
 }
 
-/// Runs the registry until it is told to stop.
+/// Runs the registry until it is asked to stop.
 pub(crate) fn run(
     arguments: ServeArguments,
     configuration: Configuration,
@@ -74,7 +76,7 @@ pub(crate) fn run(
         .build()
         .context("cannot start the threads that serve requests")?;
     let result = runtime.block_on(serve(arguments, configuration, &log));
-    // What still runs now has had its time.
+    // Work that still runs has had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -103,7 +105,7 @@ async fn serve(
     ));
     let storage = wiring::open_storage(&configuration).await?;
     say(&format!("  database   {}", wiring::database_name(&storage)));
-    // Servers share PostgreSQL; a SQLite file and its folder belong to one.
+    // Servers can share PostgreSQL; a SQLite file and its folder belong to one server.
     let _alone = match storage.kind() {
         DatabaseKind::Sqlite => Some(folder.lock_for_server()?),
         DatabaseKind::Postgres => None,
@@ -143,7 +145,7 @@ async fn serve(
         .await
         .context("cannot make the first user's link")?
     {
-        // Where nobody may register, the form behind the link is closed as well.
+        // Where registration is closed, so is the form behind the link.
         let link = parts
             .gate
             .could_permit(Action::AccountCreate, CredentialKind::None)
@@ -155,7 +157,7 @@ async fn serve(
             &place.join("outbox"),
         ));
     }
-    // The port is bound, so nobody is refused a connection from here on.
+    // The port is bound, so no connection is refused after this.
     shutdown::notify_manager(sd_notify::NotifyState::Ready);
 
     portcullis_http::serve(listener, parts.app.clone(), stop.clone()).await;
@@ -168,7 +170,7 @@ async fn serve(
     Ok(())
 }
 
-/// What the server is made of.
+/// The parts of the server.
 struct Parts {
     storage: Storage,
     engine: Engine,
@@ -245,7 +247,7 @@ impl Parts {
         })
     }
 
-    /// What goes on beside requests, until `stop`.
+    /// Background work next to requests, until `stop`.
     fn start_background(
         &self,
         configuration: &Configuration,
@@ -277,7 +279,7 @@ impl Parts {
         }
     }
 
-    /// Writes what is still to be written and lets go of the database.
+    /// Writes everything that is still queued and closes the database.
     async fn close(self) {
         self.recorder.close().await;
         self.storage.close().await;
@@ -293,13 +295,13 @@ pub(crate) fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// One line on standard output. Whoever closed it does not want to know.
+/// One line on standard output. If it is closed, no one wants to read it.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Where mails go.
+/// Where mails are sent.
 fn mail_in_words(configuration: &Configuration, folder: &DataFolder) -> String {
     match wiring::mail_transport(configuration, folder) {
         Transport::Smtp(server) => server.to_string(),

@@ -1,4 +1,4 @@
-//! What people type: secrets without echo, from the terminal or from standard input.
+//! Input from people: secrets without echo, from the terminal or from standard input.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsRawFd;
@@ -9,7 +9,7 @@ use identity::Secret;
 /// Longest secret that is read, in bytes.
 const LONGEST: u64 = 8 * 1024;
 
-/// Whether somebody can be asked.
+/// Whether the command can ask a person.
 pub(crate) fn is_interactive() -> bool {
     std::io::stdin().is_terminal()
 }
@@ -24,7 +24,7 @@ pub(crate) fn secret_from_stdin() -> anyhow::Result<Secret<String>> {
     Ok(line)
 }
 
-/// Asks for a secret without showing it. `how_else` says what to do where nobody can be asked.
+/// Asks for a secret without showing it. `how_else` says what to do without a terminal.
 pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<String>> {
     if !is_interactive() {
         bail!(
@@ -35,7 +35,7 @@ pub(crate) fn ask_secret(prompt: &str, how_else: &str) -> anyhow::Result<Secret<
     let mut out = std::io::stderr();
     let stdin = std::io::stdin();
     let answer = {
-        // Before it is asked: an answer that comes at once is neither shown nor lost.
+        // Before the prompt: an answer that comes at once is neither shown nor lost.
         let _hidden = HiddenEcho::begin(stdin.as_raw_fd())
             .context("cannot switch off the terminal's echo")?;
         write!(out, "{prompt}: ")?;
@@ -57,7 +57,7 @@ pub(crate) fn ask_new_secret(prompt: &str, how_else: &str) -> anyhow::Result<Sec
     Ok(first)
 }
 
-/// Asks for a line that need not be hidden. Empty where nobody can be asked.
+/// Asks for a line that need not be hidden. Empty without a terminal.
 pub(crate) fn ask_line(prompt: &str) -> anyhow::Result<String> {
     if !is_interactive() {
         return Ok(String::new());
@@ -71,7 +71,7 @@ pub(crate) fn ask_line(prompt: &str) -> anyhow::Result<String> {
         .to_owned())
 }
 
-/// Asks whether to do something; anything but yes is no, as is a place where nobody can be asked.
+/// Asks whether to do something; anything but yes is no, and so is a missing terminal.
 pub(crate) fn ask_yes(question: &str) -> anyhow::Result<bool> {
     Ok(is_yes(&ask_line(&format!("{question} [y/N]"))?))
 }
@@ -94,7 +94,7 @@ fn read_line(input: &mut impl BufRead) -> anyhow::Result<Secret<String>> {
     Ok(Secret::new(line))
 }
 
-/// Switches a terminal's echo off until dropped.
+/// Disables a terminal's echo until dropped.
 struct HiddenEcho {
     terminal: i32,
     before: libc::termios,
@@ -103,12 +103,12 @@ struct HiddenEcho {
 impl HiddenEcho {
     fn begin(terminal: i32) -> std::io::Result<Self> {
         let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
-        // SAFETY: `tcgetattr` fills the struct it is given and reads nothing of it.
+        // SAFETY: `tcgetattr` fills the struct that it is given and reads nothing from it.
         #[allow(unsafe_code)]
         if unsafe { libc::tcgetattr(terminal, before.as_mut_ptr()) } != 0 {
             return Err(std::io::Error::last_os_error());
         }
-        // SAFETY: it answered 0, so the struct is filled.
+        // SAFETY: it returned 0, so the struct is filled.
         #[allow(unsafe_code)]
         let before = unsafe { before.assume_init() };
         let mut hidden = before;
@@ -125,7 +125,7 @@ impl Drop for HiddenEcho {
 }
 
 fn set_terminal(terminal: i32, state: &libc::termios) -> std::io::Result<()> {
-    // SAFETY: `state` points to a filled struct for the length of the call, which only reads it.
+    // SAFETY: `state` points to a filled struct for the duration of the call, which only reads it.
     #[allow(unsafe_code)]
     match unsafe { libc::tcsetattr(terminal, libc::TCSAFLUSH, state) } {
         0 => Ok(()),

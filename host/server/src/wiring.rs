@@ -19,7 +19,7 @@ use crate::data_folder::DataFolder;
 /// The first argument that turns this program into the compiler of policy modules.
 pub(crate) const COMPILE_MODULE: &str = "compile-module";
 
-/// Connects to the database and brings it to this version.
+/// Connects to the database and migrates it to this version.
 pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Result<Storage> {
     let url = configuration.database();
     let storage = Storage::connect(url.expose())
@@ -29,7 +29,7 @@ pub(crate) async fn open_storage(configuration: &Configuration) -> anyhow::Resul
         .migrate()
         .await
         .context("cannot bring the database to this version")?;
-    // What fails here is done again: nobody is kept out by an address in an old form.
+    // A failure here is retried later: an address in an old form locks no one out.
     match identity::convert_addresses(&storage, SystemClock.now()).await {
         Ok(0) => {}
         Ok(addresses) => tracing::info!(
@@ -72,7 +72,7 @@ pub(crate) fn identity(
     Ok(Identity::new(storage, clock, config)?)
 }
 
-/// What sends mails, or writes them into the data folder.
+/// The part that sends mails, or writes them to the data folder.
 pub(crate) fn mailer(
     configuration: &Configuration,
     public_url: &PublicUrl,
@@ -109,7 +109,7 @@ pub(crate) fn mailer(
     Ok(Mailer::new(storage, clock, config)?)
 }
 
-/// Where mails go.
+/// Where mails are sent.
 pub(crate) fn mail_transport(configuration: &Configuration, folder: &DataFolder) -> Transport {
     match &configuration.values.smtp_url {
         Some(server) => Transport::Smtp(server.0.clone()),
@@ -117,7 +117,7 @@ pub(crate) fn mail_transport(configuration: &Configuration, folder: &DataFolder)
     }
 }
 
-/// Whom mails are from where that is not configured: the registry by its name, if it has one.
+/// The sender of mails if it is not configured: the registry's name, if it has one.
 fn sender(name: Option<&str>, host: &str) -> String {
     let address = format!("noreply@{}", mail_domain(host));
     match name {
@@ -129,7 +129,7 @@ fn sender(name: Option<&str>, host: &str) -> String {
     }
 }
 
-/// What stands after the `@` for this host. Few mail servers take a domain in numbers.
+/// The domain after the `@` for this host. Few mail servers take a numeric domain.
 fn mail_domain(host: &str) -> &str {
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     if is_address { "localhost" } else { host }
@@ -188,7 +188,7 @@ pub(crate) fn engine(
     Ok(Engine::new(config)?)
 }
 
-/// What one evaluation of one policy may use.
+/// The limits of one evaluation of one policy.
 pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
     let values = &configuration.values;
     Ok(Budget {
@@ -200,8 +200,8 @@ pub(crate) fn budget(configuration: &Configuration) -> anyhow::Result<Budget> {
     })
 }
 
-/// This very program, also after its file was replaced by an upgrade: a child must speak
-/// the same engine's language as its parent.
+/// This very program, even if an upgrade has replaced its file: a child must use the same engine
+/// version as its parent.
 pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
     let link = PathBuf::from("/proc/self/exe");
     if link.exists() {

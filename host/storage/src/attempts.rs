@@ -1,4 +1,4 @@
-//! Attempts: moving-window counters that hold across processes. Bookkeeping.
+//! Attempts: moving-window counters, shared across processes. Bookkeeping.
 
 use model::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::database::{Row, Value};
 use crate::statement::statements;
 use crate::{Conflict, Result, Storage};
 
-/// How many attempts there were in a window.
+/// The number of attempts in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempts {
     pub count: u64,
@@ -17,7 +17,7 @@ pub struct Attempts {
 /// The limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
-    /// When the next attempt will be allowed, if there is none until then.
+    /// When the next attempt is allowed, if there is none until then.
     pub at: Timestamp,
 }
 
@@ -27,12 +27,12 @@ const MAX_KEY: usize = 200;
 statements! {
     COUNT = "INSERT INTO attempts (key, at) VALUES ($1, $2)";
     SINCE = "SELECT COUNT(*) AS attempts, MIN(at) AS oldest FROM attempts WHERE key = $1 AND at > $2";
-    /// On SQLite there is one writer already; on PostgreSQL each key has a lock of its own,
-    /// held until the transaction ends.
+    /// On SQLite there is only one writer anyway; on PostgreSQL each key has its own lock, held
+    /// until the transaction ends.
     LOCK = "SELECT $1 AS key", "SELECT $1 AS key FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 7201))) AS locked";
-    /// The attempt that has to leave the window before another one fits.
+    /// The attempt that must leave the window before another one fits.
     OBSTACLE = "SELECT at FROM attempts WHERE key = $1 AND at > $2 ORDER BY at DESC LIMIT 1 OFFSET $3";
-    /// One of them, should two have been counted in the same millisecond.
+    /// Only one of them, if two were counted in the same millisecond.
     GIVE_BACK = "DELETE FROM attempts WHERE rowid = (SELECT rowid FROM attempts WHERE key = $1 AND at = $2 LIMIT 1)",
         "DELETE FROM attempts WHERE ctid = (SELECT ctid FROM attempts WHERE key = $1 AND at = $2 LIMIT 1 FOR UPDATE SKIP LOCKED)";
     CLEAR = "DELETE FROM attempts WHERE key = $1";
@@ -62,8 +62,8 @@ impl Storage {
         })
     }
 
-    /// Counts an attempt if fewer than `limit` were counted in the `window_ms` before `at`.
-    /// Atomic for each key, across processes: never more than `limit` pass in a window.
+    /// Counts an attempt if fewer than `limit` were counted in the `window_ms` before `at`. Atomic
+    /// for each key, across processes: never more than `limit` pass in a window.
     pub async fn take_attempt(
         &self,
         key: &str,
@@ -108,7 +108,8 @@ impl Storage {
         Ok(Ok(()))
     }
 
-    /// Takes back one attempt that was counted at `at`: it succeeded, and only failures count.
+    /// Takes back one attempt that was counted at `at`, because it succeeded and only failures
+    /// count.
     pub async fn give_back_attempt(&self, key: &str, at: Timestamp) -> Result<()> {
         self.database()
             .execute(&GIVE_BACK, &[key.into(), at.into()])
@@ -124,7 +125,7 @@ impl Storage {
             .map(drop)
     }
 
-    /// Forgets attempts made before `before`; how many.
+    /// Forgets attempts made before `before`; returns how many.
     pub async fn forget_attempts(&self, before: Timestamp) -> Result<u64> {
         self.forget_in_parts(&FORGET, before).await
     }

@@ -1,4 +1,4 @@
-//! Audit events: written with the change they tell of, never changed, never deleted.
+//! Audit events: written with the change that they record, never changed, never deleted.
 
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::kept::within;
@@ -9,7 +9,7 @@ use crate::database::{Row, Transaction, Value, fitting};
 use crate::statement::statements;
 use crate::{Result, Storage, StorageError, UnitOfWork};
 
-/// An event as it was written.
+/// A stored event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRow {
     /// Increasing.
@@ -43,9 +43,9 @@ macro_rules! list {
 statements! {
     ADD = "INSERT INTO audit_events (at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user,
         user_id, project_id, decision_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    // One statement for each index, led by the filter that narrows most.
+    // One statement for each index, chosen by the most selective filter.
     LIST = list!("TRUE");
-    /// Newest of both indexes, then the newest of these: whatever a user has behind them.
+    /// The newest of both indexes, then the newest of these: fast however many events a user has.
     LIST_OF_USER = concat!("SELECT * FROM (", list!("user_id = $1"), ") AS about UNION SELECT * FROM (", list!("actor_user_id = $1"), ") AS done
         ORDER BY sequence DESC LIMIT $5");
     LIST_OF_PROJECT = list!("project_id = $2");
@@ -53,7 +53,7 @@ statements! {
 }
 
 impl Storage {
-    /// Writes an event that tells of no change: a refusal, an authentication.
+    /// Writes an event without a change: a refusal, an authentication.
     pub async fn record_event(&self, event: &AuditEvent) -> Result<()> {
         self.database()
             .execute(&ADD, &values(event))
@@ -98,7 +98,7 @@ impl UnitOfWork {
     }
 }
 
-/// Writes an event that tells of no change.
+/// Writes an event without a change.
 pub(crate) async fn record(transaction: &mut Transaction, event: &AuditEvent) -> Result<()> {
     transaction.execute(&ADD, &values(event)).await.map(drop)
 }

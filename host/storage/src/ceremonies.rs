@@ -1,5 +1,5 @@
-//! Ceremonies: what a server asked a browser and waits to hear, for example a challenge, a
-//! password that awaits its second factor, a secret that awaits its first code. Taken once.
+//! Ceremonies: questions to a browser whose answers a server waits for, for example a challenge, a
+//! password that awaits its second factor, a secret that awaits its first code. Usable once.
 
 use model::{SessionId, Timestamp, UserId};
 
@@ -10,14 +10,14 @@ use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
 /// A ceremony to open.
 #[derive(Clone, Debug)]
 pub struct NewCeremony<'a> {
-    /// SHA-256 of what the browser will present.
+    /// SHA-256 of the secret that the browser will present.
     pub secret: &'a SecretHash,
-    /// What it is for; it can be taken for nothing else.
+    /// Its purpose; it cannot be taken for any other.
     pub kind: &'a str,
     pub user: Option<UserId>,
-    /// The session it belongs to; none for those before one.
+    /// The session that it belongs to; none for those before a session.
     pub session: Option<SessionId>,
-    /// What the server has to know of it, at most 64 KiB.
+    /// The server's data about it, at most 64 KiB.
     pub state: &'a str,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -38,9 +38,9 @@ const MAX_STATE: usize = model::limit::CEREMONY_BYTES.length();
 statements! {
     OPEN = "INSERT INTO ceremonies (secret_hash, kind, user_id, session_id, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     LOOK = "SELECT user_id, session_id, state, created_at FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3";
-    /// Of two that delete one row, the second finds none.
+    /// If two delete one row, the second finds none.
     TAKE = "DELETE FROM ceremonies WHERE secret_hash = $1 AND kind = $2 AND expires_at > $3 RETURNING user_id, session_id, state, created_at";
-    /// The user's of this kind, of one session or of none, but for the newest.
+    /// The user's ceremonies of this kind, of one session or of none, except for the newest.
     DROP_OLDER = "DELETE FROM ceremonies WHERE user_id = $1 AND kind = $2 AND (session_id = $3 OR (session_id IS NULL AND CAST($3 AS TEXT) IS NULL))
         AND secret_hash NOT IN (SELECT secret_hash FROM ceremonies WHERE user_id = $1 AND kind = $2
         AND (session_id = $3 OR (session_id IS NULL AND CAST($3 AS TEXT) IS NULL)) AND secret_hash <> $4 ORDER BY created_at DESC, secret_hash LIMIT $5)
@@ -52,7 +52,7 @@ statements! {
 }
 
 impl Storage {
-    /// Opens a ceremony. Bookkeeping: nothing of the registry changes until it is taken.
+    /// Opens a ceremony. Bookkeeping: nothing else in the registry changes until it is taken.
     pub async fn open_ceremony(&self, ceremony: &NewCeremony<'_>) -> Result<()> {
         self.database()
             .execute(&OPEN, &values(ceremony)?)
@@ -60,9 +60,9 @@ impl Storage {
             .map(drop)
     }
 
-    /// The same, and drops the older ones of the same kind, user and session (or of no session)
-    /// but for the newest: so many are left, this one included. Two that are opened in the
-    /// same moment may both stay until the next one. Bookkeeping.
+    /// The same, and drops the older ones of the same kind, user and session (or without a
+    /// session), except for the newest `most`, including this one. Two that are opened at the same
+    /// moment may both stay until the next one. Bookkeeping.
     pub async fn open_ceremony_of_few(&self, ceremony: &NewCeremony<'_>, most: u32) -> Result<()> {
         let values = values(ceremony)?;
         let mut transaction = self.database().begin().await?;
@@ -78,7 +78,7 @@ impl Storage {
         transaction.commit().await
     }
 
-    /// Looks at a ceremony that has not expired, without taking it.
+    /// Returns a ceremony that has not expired, without taking it.
     pub async fn ceremony(
         &self,
         secret: &SecretHash,
@@ -93,8 +93,8 @@ impl Storage {
             .transpose()
     }
 
-    /// Takes a ceremony that has not expired: one caller gets it, across processes. Outside of
-    /// any unit of work on purpose: a challenge is spent even when what it was for fails.
+    /// Takes a ceremony that has not expired: one caller gets it, across processes. Deliberately
+    /// outside any unit of work: a challenge is used up even if the action fails.
     pub async fn take_ceremony(
         &self,
         secret: &SecretHash,
@@ -113,14 +113,15 @@ impl Storage {
         rows.first().map(ceremony_row).transpose()
     }
 
-    /// Deletes ceremonies that have expired; how many. Bookkeeping.
+    /// Deletes ceremonies that have expired; returns how many. Bookkeeping.
     pub async fn forget_ended_ceremonies(&self, now: Timestamp) -> Result<u64> {
         self.database().execute(&FORGET, &[now.into()]).await
     }
 }
 
 impl UnitOfWork {
-    /// Deletes the user's ceremonies but for those of one session, if one is named; how many.
+    /// Deletes the user's ceremonies, except for those of one session, if one is named; returns how
+    /// many.
     pub async fn drop_ceremonies(
         &mut self,
         user: UserId,
@@ -130,7 +131,7 @@ impl UnitOfWork {
     }
 
     /// Deletes the user's ceremonies that belong to no session: logins that wait for something.
-    /// How many.
+    /// Returns how many.
     pub async fn drop_ceremonies_before_sessions(&mut self, user: UserId) -> Result<u64> {
         self.execute(&DROP_BEFORE_SESSIONS, &[user.into()]).await
     }

@@ -1,5 +1,5 @@
-//! The two databases behind one face. The only files that call sqlx are this one, its
-//! children and [`crate::error`].
+//! The two databases behind one interface. The only files that call sqlx are this one, its children
+//! and [`crate::error`].
 
 mod connect;
 pub(crate) mod migrations;
@@ -19,15 +19,15 @@ use crate::{DatabaseKind, Result};
 
 /// A database.
 pub(crate) enum Database {
-    /// One writer, because SQLite has one, and many readers, which WAL never blocks.
+    /// One writer, because SQLite allows only one, and many readers, which WAL never blocks.
     Sqlite {
         writer: SqlitePool,
         reader: SqlitePool,
         path: std::path::PathBuf,
     },
-    /// Isolation is read committed: what must hold is held by unique constraints, by
-    /// conditional updates (evaluated again after a wait), and by row locks where a
-    /// statement says `FOR UPDATE` or the like.
+    /// Isolation is read committed: invariants are enforced by unique constraints, by conditional
+    /// updates (evaluated again after a wait), and by row locks where a statement says `FOR UPDATE`
+    /// or the like.
     Postgres(PgPool),
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Transaction {
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
-/// A query of one driver with its values. The drivers have no type in common, hence a macro.
+/// A query of one driver with its values. The drivers have no common type, hence a macro.
 macro_rules! query {
     ($text:expr, $values:expr) => {{
         let mut query = sqlx::query($text);
@@ -86,8 +86,8 @@ impl Database {
         })
     }
 
-    /// Reads rows of which there may be many, each as it comes: never are all of them in memory
-    /// twice, as rows and as what is read of them.
+    /// Reads possibly many rows one at a time, so that they are never all in memory twice, as rows
+    /// and as parsed values.
     pub(crate) async fn each<T>(
         &self,
         statement: &Statement,
@@ -131,7 +131,7 @@ impl Database {
             .ok_or_else(Row::missing)
     }
 
-    /// Runs one writing statement as its own transaction; how many rows it touched.
+    /// Runs one writing statement as its own transaction; returns how many rows it touched.
     pub(crate) async fn execute(&self, statement: &Statement, values: &[Value<'_>]) -> Result<u64> {
         refuse_nul(values)?;
         Ok(match self {
@@ -149,8 +149,8 @@ impl Database {
     /// Starts a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Transaction> {
         Ok(match self {
-            // IMMEDIATE takes the write lock now: a transaction that reads first and then
-            // finds the lock taken could only fail.
+            // IMMEDIATE takes the write lock now: a transaction that reads first and then finds the
+            // lock taken could only fail.
             Self::Sqlite { writer, .. } => {
                 Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
@@ -168,7 +168,7 @@ impl Database {
         }
     }
 
-    /// Has the database parse a statement, without running it.
+    /// Lets the database parse a statement without running it.
     pub(crate) async fn prepare(&self, statement: &Statement) -> Result<()> {
         match self {
             Self::Sqlite { writer, .. } => writer
@@ -185,7 +185,7 @@ impl Database {
 }
 
 impl Transaction {
-    /// Reads rows, also those that a writing statement returns.
+    /// Reads rows, including those that a writing statement returns.
     pub(crate) async fn all(
         &mut self,
         statement: &Statement,
@@ -208,7 +208,7 @@ impl Transaction {
         })
     }
 
-    /// Runs a writing statement; how many rows it touched.
+    /// Runs a writing statement; returns how many rows it touched.
     pub(crate) async fn execute(
         &mut self,
         statement: &Statement,

@@ -1,4 +1,4 @@
-//! The decision log. Bookkeeping: it is written in batches, beside the changes.
+//! The decision log. Bookkeeping: it is written in batches, separately from the changes.
 
 use model::limit::LOGGED_TEXT;
 use model::{DecisionId, Timestamp, TokenId, UserId};
@@ -15,21 +15,21 @@ pub struct DecisionRow {
     pub at: Timestamp,
     /// The action's text, `noun:verb`.
     pub action: String,
-    /// A word of the gate's: what the decision came to.
+    /// The outcome of the decision, in the gate's words.
     pub outcome: String,
     /// Number of the policy set; none if no set decided.
     pub set_number: Option<i64>,
     pub user: Option<UserId>,
     pub token: Option<TokenId>,
-    /// Normalized name of the project, whether it exists or not.
+    /// Normalized name of the project, which may not exist.
     pub project_name: Option<String>,
     /// Pattern of the route.
     pub route: String,
     pub remote_address: String,
-    /// Spent deciding.
+    /// Time spent deciding.
     pub microseconds: u64,
     /// Names of the policies in grade `warn` or `observe` that would not have let it through,
-    /// joined by `, `; none if there are none.
+    /// joined by `, `; none if there were none.
     pub would_refuse: Option<String>,
     /// Everything else, as JSON text: context, verdicts, reasons. Empty in lists.
     pub record: String,
@@ -82,7 +82,7 @@ statements! {
     BY_ID = "SELECT id, at, action, outcome, set_number, user_id, token_id, project_name, route, remote_address, microseconds, would_refuse, record
         FROM decisions WHERE id = $1";
     BEGINNING = "SELECT id FROM decisions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
-    // One statement for each index, led by the filter that narrows most.
+    // One statement for each index, chosen by the most selective filter.
     LIST = list!("TRUE");
     LIST_WOULD_REFUSE = list!("would_refuse IS NOT NULL");
     LIST_OF_PROJECT = list!("project_name = $3");
@@ -93,7 +93,7 @@ statements! {
 }
 
 impl Storage {
-    /// Writes decisions to the log, in one transaction. One that is there already is left as it is.
+    /// Writes decisions to the log, in one transaction. One that exists already is left unchanged.
     pub async fn record_decisions(&self, decisions: &[DecisionRow]) -> Result<()> {
         self.record_log(decisions, &[]).await
     }
@@ -127,8 +127,8 @@ impl Storage {
             .collect()
     }
 
-    /// Decisions, newest first, those before `before` (time and id of the last one of the
-    /// page before), at most `limit`. Without their records.
+    /// Decisions, newest first, those before `before` (time and id of the last one on the previous
+    /// page), at most `limit`. Without their records.
     pub async fn decisions(
         &self,
         filter: &DecisionFilter,
@@ -173,7 +173,7 @@ impl Storage {
             .collect()
     }
 
-    /// Deletes decisions made before `before`, at most `limit` in one call; how many.
+    /// Deletes decisions made before `before`, at most `limit` in one call; returns how many.
     pub async fn forget_decisions(&self, before: Timestamp, limit: u32) -> Result<u64> {
         self.database()
             .execute(&FORGET, &[before.into(), limit.into()])

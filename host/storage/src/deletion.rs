@@ -1,4 +1,4 @@
-//! The end of an account. The row stays as a tombstone, so that nobody takes the name.
+//! The deletion of an account. The row stays as a tombstone, so that no one can take the name.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ statements! {
 }
 
 impl Storage {
-    /// The projects that nobody else owns, by normalized name.
+    /// The projects without another owner, by normalized name.
     pub async fn sole_owner_of(&self, user: UserId) -> Result<Vec<String>> {
         self.database()
             .all(&SOLE_OWNER_OF, &[user.into()])
@@ -35,16 +35,16 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Deletes a user: nothing is kept but the name, which stays taken, and what others rely
-    /// on (releases, journal, audit events). Returns whether there was a user who was not
-    /// deleted. `Conflict::SoleOwner`; `Conflict::Raced` if the user was just given a role.
+    /// Deletes a user: only the name stays, which remains taken, and data that others rely on
+    /// (releases, journal, audit events). Returns whether there was a user who was not deleted.
+    /// `Conflict::SoleOwner`; `Conflict::Raced` if the user was just given a role.
     pub async fn delete_user(&mut self, user: UserId, at: Timestamp) -> Result<bool> {
-        // Projects before the user, as everywhere, so that nobody waits in a circle.
+        // Projects before the user, as everywhere, to avoid deadlocks.
         let projects = self.projects_to_leave(user).await?;
         for project in &projects {
             self.optional(&LOCK_PROJECT, &[(*project).into()]).await?;
         }
-        // Not `NO KEY`: a new row that refers to the user waits, or is waited for.
+        // Not `NO KEY`: this must wait for new rows that refer to the user, and make them wait.
         if self.optional(&LOCK_USER, &[user.into()]).await?.is_none() {
             return Ok(false);
         }

@@ -1,5 +1,5 @@
-//! Browsers that a user has logged in from, and command lines that proved who they are, each
-//! known again by a secret of its own.
+//! Browsers that a user has logged in from, and command lines that a user confirmed, each
+//! recognized by a secret of its own.
 
 use model::{DeviceKind, Timestamp, UserId};
 
@@ -12,18 +12,18 @@ use crate::{Result, SecretHash, Storage, UnitOfWork};
 pub struct DeviceRow {
     pub secret: SecretHash,
     pub kind: DeviceKind,
-    /// What the machine of a command line calls itself.
+    /// The host name of a command line's machine.
     pub host: Option<String>,
     pub first_seen_at: Timestamp,
     pub last_seen_at: Timestamp,
-    /// Since when it is known to be the user's; none while it awaits that.
+    /// Since when it is known to be the user's; none while it waits for confirmation.
     pub confirmed_at: Option<Timestamp>,
     /// Where it was last seen.
     pub remote_address: String,
     pub user_agent: String,
 }
 
-/// Longest address and user agent that are kept, in characters.
+/// Longest address and user agent that are stored, in characters.
 const MAX_TEXT: usize = model::limit::LOGGED_TEXT.length();
 /// Most devices of one user.
 const MAX_DEVICES: i64 = model::limit::DEVICES.get() as i64;
@@ -50,7 +50,7 @@ statements! {
     DROP_ONE = "DELETE FROM devices WHERE user_id = $1 AND secret_hash = $2 AND confirmed_at IS NOT NULL";
     DROP = "DELETE FROM devices WHERE user_id = $1";
     DROP_OTHERS = "DELETE FROM devices WHERE user_id = $1 AND secret_hash <> $2";
-    /// Never the one that is just seen; those that nobody confirmed before the others.
+    /// Never the device of this call; unconfirmed ones before the others.
     DROP_OLDEST = "DELETE FROM devices WHERE user_id = $1 AND secret_hash NOT IN (SELECT secret_hash FROM devices WHERE user_id = $1
         ORDER BY CASE WHEN secret_hash = $2 THEN 0 WHEN confirmed_at IS NOT NULL THEN 1 ELSE 2 END, last_seen_at DESC, secret_hash LIMIT $3)";
 }
@@ -66,7 +66,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The devices that are known to be the user's, the one seen last before the others.
+    /// The confirmed devices of the user, the most recently seen first.
     pub async fn known_devices(&self, user: UserId) -> Result<Vec<DeviceRow>> {
         self.database()
             .all(&KNOWN, &[user.into()])
@@ -76,8 +76,8 @@ impl Storage {
             .collect()
     }
 
-    /// Remembers that a device was used, and where. Bookkeeping; writes at most once a minute
-    /// per device.
+    /// Records when and where a device was used. Bookkeeping; writes at most once a minute per
+    /// device.
     pub async fn touch_device(
         &self,
         user: UserId,
@@ -102,16 +102,15 @@ impl Storage {
         self.database().execute(&TOUCH, &values).await.map(drop)
     }
 
-    /// Deletes devices that were last seen at `since` or before; how many. Bookkeeping.
+    /// Deletes devices that were last seen at `since` or before; returns how many. Bookkeeping.
     pub async fn forget_unseen_devices(&self, since: Timestamp) -> Result<u64> {
         self.database().execute(&FORGET, &[since.into()]).await
     }
 }
 
 impl UnitOfWork {
-    /// Remembers that the user came from a device, and that it is the user's, if it is. A
-    /// device that was confirmed stays so. Of more than 200 those that were not seen for
-    /// longest are forgotten.
+    /// Records that the user came from a device, and whether it is confirmed. A confirmed device
+    /// stays confirmed. Beyond 200 devices, the least recently seen ones are forgotten.
     pub async fn see_device(
         &mut self,
         user: UserId,
@@ -201,7 +200,7 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Forgets a device that is known to be the user's. Returns whether there was one.
+    /// Forgets a confirmed device of the user. Returns whether there was one.
     pub async fn drop_device(&mut self, user: UserId, secret: &SecretHash) -> Result<bool> {
         Ok(self
             .execute(&DROP_ONE, &[user.into(), secret.into()])
@@ -209,7 +208,7 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Forgets the user's devices, but for one if one is named; how many.
+    /// Forgets the user's devices, except for one if one is named; returns how many.
     pub async fn drop_devices(&mut self, user: UserId, keep: Option<&SecretHash>) -> Result<u64> {
         match keep {
             Some(keep) => {

@@ -1,11 +1,11 @@
-//! What can go wrong, the same on both databases.
+//! Errors, the same on both databases.
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
 /// Why a method failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// A rule that the database keeps would have been broken; nothing was written.
+    /// The write would have broken a rule that the database enforces; nothing was written.
     #[error("{0}")]
     Conflict(#[from] Conflict),
     /// The database cannot be reached, is locked for too long, or cannot be set up.
@@ -26,7 +26,7 @@ impl StorageError {
     }
 }
 
-/// The rules that the database keeps, each by a constraint or by a conditional write.
+/// The rules that the database enforces, each by a constraint or by a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Conflict {
     #[error("the user name is taken")]
@@ -47,14 +47,14 @@ pub enum Conflict {
     SoleOwner,
     #[error("a recovery of the account is running already")]
     RecoveryRunning,
-    /// What the unit was [on behalf of](crate::UnitOfWork::on_behalf_of) ended before it was done.
+    /// The session of [`on_behalf_of`](crate::UnitOfWork::on_behalf_of) ended before the commit.
     #[error("the session has ended")]
     SessionEnded,
-    /// What the unit was done [with](crate::UnitOfWork::with_token) was revoked before it was done.
+    /// The token of [`with_token`](crate::UnitOfWork::with_token) was revoked before the commit.
     #[error("the token was revoked")]
     TokenRevoked,
-    /// The unit was [decided under](crate::UnitOfWork::decided_under) a policy set in whose place
-    /// another one came before it was done.
+    /// Another policy set was activated before the commit of a unit with
+    /// [`decided_under`](crate::UnitOfWork::decided_under).
     #[error("the policy set that decided was replaced before this was done")]
     PoliciesReplaced,
     #[error("the project name is taken")]
@@ -71,13 +71,14 @@ pub enum Conflict {
     SourceDistributionTaken,
     #[error("an identifier was used twice")]
     IdTaken,
-    /// A user, project, release, module or set that the write refers to does not exist (any more).
+    /// A user, project, release, module or set that the write refers to does not exist, or no
+    /// longer.
     #[error("something the write refers to does not exist any more")]
     ReferenceGone,
-    /// Two transactions stood in each other's way; doing the same again may succeed.
+    /// Two transactions conflicted; a retry may succeed.
     #[error("another write came in between; try again")]
     Raced,
-    /// A text holds a NUL, or more than its column takes.
+    /// A text contains a NUL, or is too long for its column.
     #[error("a text holds a NUL character or is too long")]
     TextRefused,
 }
@@ -196,8 +197,8 @@ const RULES: &[(&str, &str, Conflict)] = &[
     ),
 ];
 
-/// Only the driver's one-line message is kept. It names tables and constraints, never
-/// values; PostgreSQL's `DETAIL`, which quotes them, is left behind.
+/// Only the driver's one-line message is kept. It names tables and constraints, never values;
+/// PostgreSQL's `DETAIL`, which quotes them, is dropped.
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         match error {
@@ -251,7 +252,7 @@ fn from_code(error: &dyn DatabaseError) -> StorageError {
     {
         return match (&code[..2], &*code) {
             ("40", _) => Conflict::Raced.into(),
-            // 54000: an index row that is too long. 22021: a text PostgreSQL cannot hold.
+            // 54000: an index row that is too long. 22021: a text that PostgreSQL cannot store.
             ("54", _) | (_, "22021") => Conflict::TextRefused.into(),
             ("08" | "28" | "3D" | "53" | "55" | "57" | "58", _) => {
                 StorageError::Unavailable(message)
@@ -273,7 +274,7 @@ mod tests {
     use super::RULES;
     use crate::database::migrations::{STEPS, Step};
 
-    /// The names that tables give to what must be unique.
+    /// The names that tables give to their unique constraints.
     fn named(text: impl Fn(&Step) -> &'static str) -> BTreeSet<&'static str> {
         let name_after = |line: &'static str, start| {
             line.trim_start()

@@ -1,4 +1,4 @@
-//! The list of all statements. It knows every noun, and nothing here knows it.
+//! The list of all statements. It knows every noun, and no noun knows it.
 
 use crate::statement::Statement;
 use crate::{DatabaseKind, Result, Storage, StorageError};
@@ -32,7 +32,7 @@ const ALL: &[(&str, &[(&str, &Statement)])] = &[
 ];
 
 impl Storage {
-    /// Has the database parse every statement of this crate, without running one; how many
+    /// Lets the database parse every statement of this crate without running it; returns how many
     /// there are. For tests, and for trying a new version of a database.
     pub async fn prepare_every_statement(&self) -> Result<usize> {
         let mut prepared = 0;
@@ -47,8 +47,8 @@ impl Storage {
         Ok(prepared)
     }
 
-    /// Noun, name and text of every statement of this crate, as this database is given it.
-    /// For tests, and for asking a database how it would run one.
+    /// Noun, name and text of every statement of this crate, as sent to this database. For tests,
+    /// and for query plans.
     pub fn statements(
         &self,
     ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> + use<> {

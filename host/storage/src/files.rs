@@ -1,4 +1,4 @@
-//! Distribution files. Their bytes are blobs that `registry` keeps, named by BLAKE2b-256.
+//! Distribution files. Their bytes are blobs that `registry` stores, named by BLAKE2b-256.
 
 use model::{
     Digests, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp, TokenId, UserId,
@@ -17,16 +17,16 @@ pub struct NewFile<'a> {
     pub id: FileId,
     pub release: ReleaseId,
     pub name: &'a str,
-    /// The text that all spellings of the name share; no two files may have the same.
+    /// The key that all spellings of the name share; no two files may have the same.
     pub name_key: &'a str,
     pub kind: FileKind,
     /// In bytes.
     pub size: u64,
     pub digests: Digests,
     pub requires_python: Option<&'a str>,
-    /// SHA-256 of the core metadata file (PEP 658), if one is served beside the file.
+    /// SHA-256 of the core metadata file (PEP 658), if one is served next to the file.
     pub metadata_sha256: Option<[u8; 32]>,
-    /// Bytes of core metadata that are kept for this file; none if none are.
+    /// Bytes of core metadata that are stored for this file; none if none are.
     pub metadata_size: Option<u64>,
     /// The form's `pyversion`; `source` for a source distribution.
     pub python_version: &'a str,
@@ -53,8 +53,8 @@ pub struct FileRow {
     pub digests: Digests,
     pub requires_python: Option<String>,
     pub metadata_sha256: Option<[u8; 32]>,
-    /// Bytes of core metadata that are kept for this file, under their digest. None for a
-    /// file of before, whose metadata lies beside its content.
+    /// Bytes of core metadata that are stored for this file, under their digest. None for a file
+    /// from an earlier version, whose metadata is next to its content.
     pub metadata_size: Option<u64>,
     pub python_version: String,
     pub comment: Option<String>,
@@ -106,8 +106,8 @@ statements! {
         UNION ALL SELECT 1 AS found FROM releases WHERE metadata_sha256 = $1 LIMIT 1";
     BLOBS = "SELECT blake2_256 FROM files WHERE blake2_256 > $1 ORDER BY blake2_256 LIMIT $2";
     METADATA_BLOBS = "SELECT DISTINCT metadata_sha256 FROM files WHERE metadata_size IS NOT NULL AND metadata_sha256 > $1 ORDER BY metadata_sha256 LIMIT $2";
-    /// Names live in a table of their own, so that one constraint holds for those in use
-    /// and for burned ones, whatever runs at the same time.
+    /// Names have a table of their own, so that one constraint covers used and burned names, even
+    /// with concurrent writes.
     TAKE_NAME = "INSERT INTO file_names (name, name_key) VALUES ($1, $2)";
     CREATE = "INSERT INTO files (id, project_id, release_id, name, kind, size, md5, sha256, blake2_256, requires_python, metadata_sha256, python_version,
         comment, uploaded_at, uploaded_by, uploaded_with, state, published_at, metadata_size)
@@ -120,7 +120,7 @@ statements! {
 }
 
 impl Storage {
-    /// The file with this name, whatever its state.
+    /// The file with this name, in any state.
     pub async fn file(&self, name: &str) -> Result<Option<FileRow>> {
         self.database()
             .optional(&BY_NAME, &[name.into()])
@@ -130,7 +130,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The file whose name is a spelling of this key, whatever its state.
+    /// The file whose name is a spelling of this key, in any state.
     pub async fn file_by_key(&self, name_key: &str) -> Result<Option<FileRow>> {
         self.database()
             .optional(&BY_KEY, &[name_key.into()])
@@ -140,7 +140,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The file with this content, whatever its state.
+    /// The file with this content, in any state.
     pub async fn file_by_blake2(&self, blake2_256: &[u8; 32]) -> Result<Option<FileRow>> {
         self.database()
             .optional(&BY_BLAKE2, &[blake2_256.into()])
@@ -150,14 +150,14 @@ impl Storage {
             .transpose()
     }
 
-    /// The published files of a project, in order of names: all a page is built from.
+    /// The published files of a project, in order of names: everything that a page is built from.
     pub async fn published_files(&self, project: ProjectId) -> Result<Vec<FileRow>> {
         self.database()
             .each(&PUBLISHED, &[project.into()], file_row)
             .await
     }
 
-    /// The files of a release, whatever their state, in order of names.
+    /// The files of a release, in any state, in order of names.
     pub async fn files_of(&self, release: ReleaseId) -> Result<Vec<FileRow>> {
         self.database()
             .all(&OF_RELEASE, &[release.into()])
@@ -167,8 +167,8 @@ impl Storage {
             .collect()
     }
 
-    /// Whether a spelling of this key was the name of a file that was deleted after it was
-    /// public. Such a name is never free again.
+    /// Whether a spelling of this key was the name of a public file that was deleted. Such a name
+    /// is never free again.
     pub async fn is_burned(&self, name_key: &str) -> Result<bool> {
         Ok(self
             .database()
@@ -191,7 +191,7 @@ impl Storage {
             .is_some())
     }
 
-    /// Whether a file or a release, staged or not, has this core metadata, kept by its digest.
+    /// Whether a file or a release, staged or not, has this core metadata, stored by its digest.
     pub async fn is_metadata_referenced(&self, sha256: &[u8; 32]) -> Result<bool> {
         Ok(self
             .database()
@@ -200,8 +200,8 @@ impl Storage {
             .is_some())
     }
 
-    /// SHA-256 of core metadata that files refer to by it, in order, those after `after`, at most
-    /// `limit`.
+    /// SHA-256 of core metadata that files refer to by digest, in order, those after `after`, at
+    /// most `limit`.
     pub async fn metadata_blobs(&self, after: &[u8; 32], limit: u32) -> Result<Vec<[u8; 32]>> {
         let values = [after.into(), limit.into()];
         self.database()
@@ -225,9 +225,9 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Adds a file to a release; a published file publishes the release with it, and readers
-    /// see it. What the project keeps then, for the caller to hold to its limits before it
-    /// commits: the project, which [`ensure_release`](Self::ensure_release) holds, stays so
+    /// Adds a file to a release; a published file publishes the release with it, and readers see
+    /// it. Returns the project's new usage, for the caller to check against its limits before it
+    /// commits: the project, which [`ensure_release`](Self::ensure_release) holds, does not change
     /// until the unit ends. `Conflict::FileNameTaken` (burned names too),
     /// `Conflict::FileContentTaken`, `Conflict::SourceDistributionTaken`.
     pub async fn add_file(&mut self, file: &NewFile<'_>) -> Result<Usage> {
@@ -280,7 +280,8 @@ impl UnitOfWork {
         Ok(usage)
     }
 
-    /// Deletes a file and returns it. The name of a published one is burned, and readers see it.
+    /// Deletes a file and returns it. The name of a published one is burned, and readers see the
+    /// change.
     pub async fn delete_file(&mut self, id: FileId, at: Timestamp) -> Result<Option<FileRow>> {
         let Some(row) = self.optional(&BY_ID, &[id.into()]).await? else {
             return Ok(None);

@@ -7,12 +7,12 @@ use crate::statement::statements;
 use crate::users::{UserRow, user_columns, user_row};
 use crate::{Conflict, Result, Storage, UnitOfWork};
 
-/// What a key is used as.
+/// How a key is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// A second factor beside the password.
+    /// A second factor in addition to the password.
     SecurityKey,
-    /// A login by itself: the authenticator knows the person.
+    /// A login by itself: the authenticator verifies the person.
     Passkey,
 }
 
@@ -36,12 +36,12 @@ impl KeyKind {
 pub struct NewKey<'a> {
     pub id: KeyId,
     pub user: UserId,
-    /// At most 100 characters, unique among the user's keys whatever the case.
+    /// At most 100 characters, unique among the user's keys, ignoring case.
     pub name: &'a str,
     pub kind: KeyKind,
-    /// What the authenticator calls it; at most 1023 bytes (WebAuthn).
+    /// The authenticator's id for it; at most 1023 bytes (WebAuthn).
     pub credential_id: &'a [u8],
-    /// The public key with its counter, as JSON of the library that verifies it.
+    /// The public key with its counter, as JSON from the library that verifies it.
     pub credential: &'a str,
     /// The authenticator's signature counter; 0 for those that do not count.
     pub counter: i64,
@@ -82,8 +82,8 @@ statements! {
     LIST = concat!("SELECT ", key_columns!(), " FROM security_keys WHERE user_id = $1 ORDER BY added_at, id");
     BY_CREDENTIAL_ID = concat!("SELECT ", key_columns!(), ", ", user_columns!(), " FROM security_keys JOIN users ON users.id = security_keys.user_id
         WHERE credential_id = $1 AND users.deleted_at IS NULL");
-    /// PostgreSQL evaluates the condition again after it waited for the row: of two answers
-    /// to the same counter one finds nothing to update.
+    /// PostgreSQL evaluates the condition again after a wait for the row: of two answers to the
+    /// same counter one finds nothing to update.
     USE = "UPDATE security_keys SET counter = $3, credential = $4, last_used_at = $5
         WHERE id = $1 AND counter = $2 AND (CAST($3 AS BIGINT) > counter OR (CAST($3 AS BIGINT) = 0 AND counter = 0))";
     ADD = "INSERT INTO security_keys (id, user_id, name, folded_name, kind, credential_id, credential, counter, added_at)
@@ -106,7 +106,7 @@ impl Storage {
             .collect()
     }
 
-    /// The key with this credential id, and whose it is; the user may be disabled.
+    /// The key with this credential id, and its owner, who may be disabled.
     pub async fn key_by_credential_id(
         &self,
         credential_id: &[u8],
@@ -119,10 +119,10 @@ impl Storage {
             .transpose()
     }
 
-    /// Remembers that the key answered: true only if its counter still was `old_counter` and
-    /// `new_counter` is higher, or both are 0 (WebAuthn, 7.2 step 22: a counter that does not
-    /// rise tells of a cloned key). Atomic across processes. Outside of any unit of work on
-    /// purpose: an answer is spent even when what it was for fails.
+    /// Records that the key answered: true only if its counter still was `old_counter` and
+    /// `new_counter` is higher, or both are 0 (WebAuthn, 7.2 step 22: a counter that does not rise
+    /// indicates a cloned key). Atomic across processes. Deliberately outside any unit of work: an
+    /// answer is used up even if the action fails.
     pub async fn use_key(
         &self,
         id: KeyId,
@@ -191,8 +191,8 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Removes a key of the user. Returns whether there was one. `Conflict::LastFactor` if a
-    /// factor must be left and none would be.
+    /// Removes a key of the user. Returns whether there was one. `Conflict::LastFactor` if a factor
+    /// must remain and none would.
     pub async fn remove_key(
         &mut self,
         user: UserId,
@@ -207,13 +207,14 @@ impl UnitOfWork {
         Ok(removed)
     }
 
-    /// Removes every key of the user; how many.
+    /// Removes every key of the user; returns how many.
     pub async fn remove_keys(&mut self, user: UserId) -> Result<u64> {
         self.lock_user(user).await?;
         self.execute(&REMOVE_ALL, &[user.into()]).await
     }
 
-    /// Makes security keys of the user's passkeys: they count beside the password only. How many.
+    /// Turns the user's passkeys into security keys, which work only with the password. Returns how
+    /// many.
     pub async fn demote_passkeys(&mut self, user: UserId) -> Result<u64> {
         self.lock_user(user).await?;
         self.execute(&DEMOTE, &[user.into()]).await

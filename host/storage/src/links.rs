@@ -1,4 +1,4 @@
-//! Links that were mailed or printed. Followed once.
+//! Links that were mailed or printed. Usable once.
 
 use model::{Timestamp, UserId};
 
@@ -11,10 +11,10 @@ use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
 pub struct NewLink<'a> {
     /// SHA-256 of the secret in the link.
     pub secret: &'a SecretHash,
-    /// What it is for; it can be taken for nothing else.
+    /// Its purpose; it cannot be taken for any other.
     pub purpose: &'a str,
     pub user: Option<UserId>,
-    /// What the server has to know of it, at most 16 KiB.
+    /// The server's data about it, at most 16 KiB.
     pub data: &'a str,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -24,7 +24,7 @@ pub struct NewLink<'a> {
 #[derive(Clone, Debug)]
 pub struct LinkRow {
     pub user: Option<UserId>,
-    /// May hold the hash of a password.
+    /// May contain the hash of a password.
     pub data: Secret<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -38,14 +38,14 @@ statements! {
     LIVE = "SELECT COUNT(*) AS links FROM links WHERE user_id = $1 AND purpose = $2 AND expires_at > $3";
     FORGET = "DELETE FROM links WHERE expires_at <= $1";
     CREATE = "INSERT INTO links (secret_hash, purpose, user_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
-    /// Of two that delete one row, the second waits for the first and then finds none.
+    /// If two delete one row, the second waits for the first and then finds none.
     TAKE = "DELETE FROM links WHERE secret_hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id, data, created_at, expires_at";
     DROP = "DELETE FROM links WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR purpose = $2)";
     DROP_OF_PURPOSE = "DELETE FROM links WHERE purpose = $1";
 }
 
 impl Storage {
-    /// Looks at a link that has not expired, without taking it.
+    /// Returns a link that has not expired, without taking it.
     pub async fn link(
         &self,
         secret: &SecretHash,
@@ -60,7 +60,7 @@ impl Storage {
             .transpose()
     }
 
-    /// Deletes links that have expired; how many. Bookkeeping.
+    /// Deletes links that have expired; returns how many. Bookkeeping.
     pub async fn forget_ended_links(&self, now: Timestamp) -> Result<u64> {
         self.database().execute(&FORGET, &[now.into()]).await
     }
@@ -83,8 +83,8 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// How many links for a purpose a user has that count. Waits for every other unit that
-    /// asks for this user, so that of several one sees that there is none.
+    /// How many valid links for a purpose a user has. Waits for every other unit that asks for this
+    /// user, so that of several only one sees that there is none.
     pub async fn live_links(&mut self, user: UserId, purpose: &str, now: Timestamp) -> Result<u64> {
         self.lock_user(user).await?;
         self.one(&LIVE, &[user.into(), purpose.into(), now.into()])
@@ -92,8 +92,8 @@ impl UnitOfWork {
             .count("links")
     }
 
-    /// Takes a link that has not expired: one unit gets it and keeps it taken by its commit,
-    /// across processes.
+    /// Takes a link that has not expired: one unit gets it, across processes, and its commit makes
+    /// that final.
     pub async fn take_link(
         &mut self,
         secret: &SecretHash,
@@ -107,12 +107,12 @@ impl UnitOfWork {
             .transpose()
     }
 
-    /// Deletes the user's links, those for one purpose if one is named; how many.
+    /// Deletes the user's links, only those for one purpose if one is named; returns how many.
     pub async fn drop_links(&mut self, user: UserId, purpose: Option<&str>) -> Result<u64> {
         self.execute(&DROP, &[user.into(), purpose.into()]).await
     }
 
-    /// Deletes every link for a purpose, whosever it is; how many.
+    /// Deletes every link for a purpose, of all users; returns how many.
     pub async fn drop_links_for(&mut self, purpose: &str) -> Result<u64> {
         self.execute(&DROP_OF_PURPOSE, &[purpose.into()]).await
     }

@@ -1,4 +1,4 @@
-//! The decision log and the audit events that tell of no change, written together.
+//! The decision log and the audit events without a change, written together.
 
 use model::audit::AuditEvent;
 
@@ -6,8 +6,8 @@ use crate::decisions::DecisionRow;
 use crate::{Result, Storage, audit, decisions};
 
 impl Storage {
-    /// Writes a group of decisions, and of events that tell of no change, in one transaction:
-    /// on disk once for all of them. Bookkeeping.
+    /// Writes a group of decisions, and of events without a change, in one transaction, so that
+    /// they share one sync to disk. Bookkeeping.
     pub async fn record_log(&self, decisions: &[DecisionRow], events: &[AuditEvent]) -> Result<()> {
         let mut transaction = self.database().begin().await?;
         decisions::record(&mut transaction, decisions).await?;

@@ -1,9 +1,9 @@
 //! How many mails about changes one address gets.
 //!
-//! Every mail of a unit is written by its commit, here: whoever changes a thousand things in an
-//! account, by whatever credential and on whichever server, fills no mailbox, and hides nothing
-//! either. The first mail of each kind goes at once, and so do a few of any kind; what comes
-//! beyond is counted in one mail, which goes a little later and says how much it was of what.
+//! The commit of a unit writes all its mails here: no one who changes a thousand things in an
+//! account, with any credential and on any server, can fill a mailbox or hide anything. The first
+//! mail of each kind is sent at once, and so are a few of any kind; further ones are counted in one
+//! mail, which is sent a little later and lists how many there were of each kind.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use crate::outbox::MailState;
 use crate::statement::statements;
 use crate::{Result, Storage, UnitOfWork};
 
-/// Mails about changes of any kind that go to one address at once within [`WINDOW_MS`]. Whoever
-/// acts in an account is bounded: by this, and one more mail for each kind that was not among them.
+/// Mails about changes of any kind that one address gets at once within [`WINDOW_MS`]. This, and
+/// one more mail for each kind that was not among them, limits anyone who acts in an account.
 pub const AT_ONCE: usize = model::limit::CHANGE_MAILS.in_window(3600) as usize;
-/// The same of each kind that has a bound of its own.
+/// The same for each kind with a separate limit.
 pub const OF_PROJECTS_AT_ONCE: usize = model::limit::PROJECT_MAILS.in_window(3600) as usize;
-/// Window of [`AT_ONCE`], and time within which one mail of a kind is the first of it.
+/// Window of [`AT_ONCE`], and the time within which one mail of a kind is the first.
 pub const WINDOW_MS: i64 = 3600 * 1000;
-/// How long changes beyond [`AT_ONCE`] are gathered before the one mail about them goes; so four
-/// such mails go in an hour at most.
+/// How long changes beyond [`AT_ONCE`] are gathered before the one mail about them is sent, so at
+/// most four such mails an hour.
 pub const GATHERING_MS: i64 = 15 * 60 * 1000;
 
 /// A mail that the commit writes.
@@ -33,19 +33,18 @@ pub(crate) struct UnwrittenMail {
     pub(crate) kind: MailKind,
     pub(crate) user: Option<UserId>,
     pub(crate) recipient: Option<String>,
-    /// As the table has them.
+    /// In the form of the table.
     pub(crate) fields: String,
     pub(crate) at: Timestamp,
 }
 
 statements! {
-    /// Locks the row until the commit: of units that write to one address at the same time, one
-    /// is first.
+    /// Locks the row until the commit: units that write to one address at the same time take turns.
     LOOK = "INSERT INTO mail_rates (recipient, sent, updated_at) VALUES ($1, '', $2)
         ON CONFLICT (recipient) DO UPDATE SET updated_at = excluded.updated_at RETURNING sent";
     NOTE = "UPDATE mail_rates SET sent = $2 WHERE recipient = $1";
     FORGET = "DELETE FROM mail_rates WHERE updated_at <= $1";
-    /// Only one that no server ever took: what was sent once is not sent with other words.
+    /// Only one that no server ever took: a mail that was sent once is not sent with other text.
     GATHERING = "SELECT id, fields FROM outbox WHERE recipient = $1 AND kind = 'changes-gathered' AND state = 'waiting'
         AND attempts = 0 AND leased_until IS NULL ORDER BY created_at, id LIMIT 1",
         "SELECT id, fields FROM outbox WHERE recipient = $1 AND kind = 'changes-gathered' AND state = 'waiting'
@@ -56,8 +55,8 @@ statements! {
 }
 
 impl Storage {
-    /// Deletes what is known of addresses that got no mail about a change for longer than any
-    /// window; how many. Bookkeeping.
+    /// Deletes the rates of addresses that got no mail about a change for longer than any window;
+    /// returns how many. Bookkeeping.
     pub async fn forget_mail_rates(&self, now: Timestamp) -> Result<u64> {
         self.database()
             .execute(&FORGET, &[now.plus_ms(-WINDOW_MS).into()])
@@ -67,7 +66,7 @@ impl Storage {
 
 impl UnitOfWork {
     /// Writes the mails of the unit. Last before the registry's state, and in the order of their
-    /// addresses, so that nobody waits in a circle.
+    /// addresses, to avoid deadlocks.
     pub(crate) async fn write_mails(&mut self) -> Result<()> {
         let mut mails = std::mem::take(&mut self.mails);
         mails.sort_by_key(|mail| mail.recipient.as_deref().map(str::to_ascii_lowercase));
@@ -85,7 +84,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Whether a mail of this kind goes to the address now; it is counted then.
+    /// Whether a mail of this kind is sent to the address now; if so, it is counted.
     async fn goes_at_once(
         &mut self,
         recipient: &str,
@@ -124,7 +123,7 @@ impl UnitOfWork {
         Ok(true)
     }
 
-    /// Counts a change in the mail that gathers them for the address.
+    /// Counts a change in the gathering mail of the address.
     async fn gather(&mut self, recipient: &str, mail: &UnwrittenMail) -> Result<()> {
         let word = |fields: &Value, field: MailField| {
             fields[field.as_str()]
@@ -180,7 +179,7 @@ impl UnitOfWork {
     }
 }
 
-/// The words of the mail that gathers, with one more mail listed where there is room.
+/// The fields of the gathering mail, with another mail listed if there is room.
 fn gathered(changes: &str, listed: &str, mail: &UnwrittenMail, since: &str) -> String {
     let words = |listed: &str| {
         json!({
@@ -197,7 +196,7 @@ fn gathered(changes: &str, listed: &str, mail: &UnwrittenMail, since: &str) -> S
     }
 }
 
-/// The mails that are listed, with one more if it is of a kind that is listed and there is room.
+/// The listed mails, with another one if its kind is listed and there is room.
 fn with_listed(listed: &str, mail: &UnwrittenMail) -> String {
     let gathering = Mail {
         kind: MailKind::ChangesGathered,
@@ -224,7 +223,8 @@ fn read(entry: &str) -> Option<(&str, Timestamp)> {
     Some((kind, Timestamp(at.parse().ok()?)))
 }
 
-/// `token-created=10 email-removed=2`, one more of this kind; never longer than all kinds are.
+/// `token-created=10 email-removed=2`, with one more of this kind; never longer than all kinds
+/// together.
 fn with_one_more(changes: &str, kind: MailKind) -> String {
     let mut counts: BTreeMap<&str, u64> = MailKind::gathered_in(changes)
         .map(|(kind, count)| (kind.as_str(), count))

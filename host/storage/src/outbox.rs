@@ -1,4 +1,4 @@
-//! The outbox: mails, written with the change they tell of and sent after it.
+//! The outbox: mails, written with the change that they report and sent after it.
 
 use model::mail::{Mail, MailField, MailKind};
 use model::{MailId, Timestamp, UserId};
@@ -14,10 +14,10 @@ use crate::{Conflict, Result, Storage, StorageError, UnitOfWork};
 pub struct NewMail<'a> {
     pub id: MailId,
     pub mail: &'a Mail,
-    /// Whom it is about.
+    /// The user that it is about.
     pub user: Option<UserId>,
     /// The address; none for a mail that is never sent, written by the same statement so that
-    /// nobody can tell from the time whether there is somebody to write to.
+    /// timing does not reveal whether there is a recipient.
     pub recipient: Option<&'a str>,
     pub at: Timestamp,
 }
@@ -30,12 +30,12 @@ pub struct OutboxRow {
     pub user: Option<UserId>,
     pub recipient: String,
     pub created_at: Timestamp,
-    /// How often it was taken to be sent, this time included. Also says which taking it was:
-    /// who took it before, and comes back late, changes nothing.
+    /// How often it was taken to be sent, including this time. Also identifies the lease: a server
+    /// that took it earlier, and comes back late, changes nothing.
     pub attempts: u32,
 }
 
-/// What became of a mail.
+/// The state of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MailState {
     Waiting,
@@ -63,7 +63,7 @@ impl MailState {
     }
 }
 
-/// One line of the outbox, without the mail's words: they may hold a link.
+/// One row of the outbox, without the mail's text, which may contain a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxListing {
     pub id: MailId,
@@ -81,18 +81,18 @@ pub struct OutboxListing {
     pub last_error: Option<String>,
 }
 
-/// How full the outbox is.
+/// The size of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxDepth {
     pub waiting: u64,
     pub failed: u64,
-    /// When the oldest of those that wait was written, but for one that still gathers changes.
+    /// When the oldest waiting mail was written, except for one that still gathers changes.
     pub oldest_waiting: Option<Timestamp>,
 }
 
-/// Longest mail, all words together, in bytes.
+/// Longest mail, all fields together, in bytes.
 const MAX_FIELDS: usize = model::limit::MAIL_BYTES.length();
-/// Longest error that is kept, in characters.
+/// Longest error that is stored, in characters.
 const MAX_ERROR: usize = 500;
 
 macro_rules! list {
@@ -106,20 +106,20 @@ macro_rules! list {
 }
 
 statements! {
-    /// A lease that ended is that of a server that died: the mail is taken up again.
+    /// A lease that ended belongs to a dead server: the mail is taken up again.
     LEASE = "UPDATE outbox SET leased_until = $2, attempts = attempts + 1 WHERE id IN (
             SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
             ORDER BY due_at, id LIMIT $3)
         RETURNING id, kind, user_id, recipient, fields, created_at, attempts",
-        // Materialized, so that the rows are chosen once; locked ones are another server's.
+        // Materialized, so that the rows are chosen once; locked rows belong to another server.
         "WITH due AS MATERIALIZED (
             SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
             ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
         UPDATE outbox SET leased_until = $2, attempts = attempts + 1 FROM due WHERE outbox.id = due.id
         RETURNING outbox.id, kind, user_id, recipient, fields, created_at, attempts";
-    /// Read first: most of the time nothing is due, and SQLite has one writer.
+    /// Checked first: most of the time nothing is due, and SQLite has one writer.
     ANY_DUE = "SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1) LIMIT 1";
-    /// Whoever sent it says so, late or not: it is not to be sent again.
+    /// Recorded even by a late sender, because the mail must not be sent again.
     SENT = "UPDATE outbox SET state = 'sent', ended_at = $2, fields = NULL, leased_until = NULL, last_error = NULL WHERE id = $1 AND state = 'waiting'";
     DEFER = "UPDATE outbox SET due_at = $3, last_error = $4, leased_until = NULL WHERE id = $1 AND attempts = $2 AND state = 'waiting'";
     FAIL = "UPDATE outbox SET state = 'failed', ended_at = $3, last_error = $4, fields = NULL, leased_until = NULL
@@ -134,8 +134,8 @@ statements! {
 
 impl Storage {
     /// Takes mails that are due and that no other server has taken, at most `limit`, until
-    /// `lease_until`: whoever has not told of one by then may be dead, and another takes it.
-    /// So stop sending before. Bookkeeping; oldest first.
+    /// `lease_until`: a server that has not reported on one by then may be dead, and another takes
+    /// it. So stop sending before that time. Bookkeeping; oldest first.
     pub async fn lease_mails(
         &self,
         now: Timestamp,
@@ -160,7 +160,8 @@ impl Storage {
         Ok(mails)
     }
 
-    /// Notes that a mail was sent, and forgets its words. Returns whether it waited. Bookkeeping.
+    /// Records that a mail was sent, and deletes its text. Returns whether it was waiting.
+    /// Bookkeeping.
     pub async fn mail_sent(&self, id: MailId, at: Timestamp) -> Result<bool> {
         Ok(self
             .database()
@@ -169,8 +170,8 @@ impl Storage {
             == 1)
     }
 
-    /// Puts a mail off that could not be sent, and gives it free. Returns whether it still was
-    /// this taking's. Bookkeeping.
+    /// Postpones a mail that could not be sent, and ends its lease. Returns whether this lease
+    /// still held it. Bookkeeping.
     pub async fn mail_deferred(
         &self,
         mail: &OutboxRow,
@@ -186,7 +187,7 @@ impl Storage {
         Ok(self.database().execute(&DEFER, &values).await? == 1)
     }
 
-    /// Makes every mail that was put off due now; how many. Bookkeeping.
+    /// Makes every postponed mail due now; returns how many. Bookkeeping.
     pub async fn hurry_mails(&self, now: Timestamp) -> Result<u64> {
         self.database().execute(&HURRY, &[now.into()]).await
     }
@@ -204,7 +205,7 @@ impl Storage {
         rows.iter().map(listing).collect()
     }
 
-    /// How full the outbox is.
+    /// The size of the outbox.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth> {
         let row = self.database().one(&DEPTH, &[]).await?;
         Ok(OutboxDepth {
@@ -214,15 +215,16 @@ impl Storage {
         })
     }
 
-    /// Deletes mails that wait no more and were written before `before`; how many. Bookkeeping.
+    /// Deletes mails that no longer wait and were written before `before`; returns how many.
+    /// Bookkeeping.
     pub async fn forget_ended_mails(&self, before: Timestamp) -> Result<u64> {
         self.forget_in_parts(&FORGET, before).await
     }
 }
 
 impl UnitOfWork {
-    /// Has the commit write a mail that is sent after it, or never if it has no recipient. Beyond a
-    /// rate, changes are counted in one mail ([`crate::mail_rates`]).
+    /// Lets the commit write a mail that is sent afterwards, or never if it has no recipient.
+    /// Beyond a rate, changes are counted in one mail ([`crate::mail_rates`]).
     pub async fn enqueue_mail(&mut self, mail: &NewMail<'_>) -> Result<()> {
         let fields = mail
             .mail
@@ -245,7 +247,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Gives a mail up, and forgets its words. Returns whether it still was this taking's.
+    /// Gives a mail up, and deletes its text. Returns whether this lease still held it.
     pub async fn mail_failed(
         &mut self,
         mail: &OutboxRow,

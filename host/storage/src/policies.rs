@@ -1,4 +1,4 @@
-//! Policy modules, policy sets, which set is active, and what the servers make of it.
+//! Policy modules, policy sets, the active set, and its state on the servers.
 
 use model::{ModuleDigest, Timestamp, UserId};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use crate::database::{Row, fitting};
 use crate::statement::statements;
 use crate::{Conflict, Result, Storage, UnitOfWork};
 
-/// A policy module to keep.
+/// A policy module to store.
 #[derive(Clone, Debug)]
 pub struct NewModule<'a> {
     pub digest: ModuleDigest,
@@ -29,14 +29,14 @@ pub struct ModuleRow {
     pub added_at: Timestamp,
 }
 
-/// A policy set to keep.
+/// A policy set to store.
 #[derive(Clone, Debug)]
 pub struct NewPolicySet<'a> {
     pub name: &'a str,
     /// The set's specification, as JSON text.
     pub spec: &'a str,
     pub created_at: Timestamp,
-    /// None when it was made on the command line.
+    /// None if it was created on the command line.
     pub created_by: Option<UserId>,
 }
 
@@ -55,9 +55,9 @@ pub struct PolicySetRow {
 /// Why a set became the active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivationKind {
-    /// Somebody applied it.
+    /// A person applied it.
     Apply,
-    /// Somebody went back to it.
+    /// A person rolled back to it.
     Rollback,
     /// The first start of a registry without one.
     Start,
@@ -76,7 +76,7 @@ impl ActivationKind {
         }
     }
 
-    /// Whether a person asked for it.
+    /// Whether a person requested it.
     pub fn is_by_hand(self) -> bool {
         match self {
             Self::Apply | Self::Rollback => true,
@@ -96,14 +96,14 @@ impl ActivationKind {
 pub struct NewActivation<'a> {
     pub set_number: i64,
     pub at: Timestamp,
-    /// None when it was done on the command line.
+    /// None if it was done on the command line.
     pub by: Option<UserId>,
     pub kind: ActivationKind,
     /// Why, in the operator's words; may be empty.
     pub reason: &'a str,
 }
 
-/// That a set became the active one.
+/// The activation of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivationRow {
     /// From 1, increasing. The highest one is active.
@@ -117,18 +117,18 @@ pub struct ActivationRow {
     pub reason: String,
 }
 
-/// What one running server serves.
+/// The state of one running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerRow {
     /// Identifier of the process, new at each start.
     pub server: Uuid,
     pub host: String,
     pub pid: u32,
-    /// The set it serves; none before its first.
+    /// The set that it serves; none before its first.
     pub set_number: Option<i64>,
     pub started_at: Timestamp,
     pub heartbeat_at: Timestamp,
-    /// Why the last set it was told to serve failed, if it did.
+    /// Why the last set that it was asked to serve failed, if it did.
     pub last_error: Option<String>,
     /// Number of that set.
     pub last_error_set: Option<i64>,
@@ -136,19 +136,19 @@ pub struct ServerRow {
     pub watched: Option<WatchedFolder>,
 }
 
-/// What a server found in the folder that it watches.
+/// The state of the folder that a server watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedFolder {
     pub folder: String,
-    /// When it last looked.
+    /// When it was last checked.
     pub looked_at: Timestamp,
     /// The newest set from there that was accepted; none before the first.
     pub set_number: Option<i64>,
-    /// Why what is there now is not accepted, if it is not.
+    /// Why its current set is not accepted, if it is not.
     pub error: Option<String>,
 }
 
-/// Longest error that is kept of a server, in characters.
+/// Longest error that is stored for a server, in characters.
 const MAX_ERROR: usize = 4000;
 
 macro_rules! activations {
@@ -262,7 +262,7 @@ impl Storage {
             .collect()
     }
 
-    /// Remembers what a server serves, in place of what it said before. Bookkeeping.
+    /// Stores a server's report, replacing its previous one. Bookkeeping.
     pub async fn report_server(&self, server: &ServerRow) -> Result<()> {
         let watched = server.watched.as_ref();
         let values = [
@@ -310,7 +310,7 @@ impl Storage {
             .map(drop)
     }
 
-    /// Forgets servers without a heartbeat since `before`; how many. Bookkeeping.
+    /// Forgets servers without a heartbeat since `before`; returns how many. Bookkeeping.
     pub async fn remove_stale_servers(&self, before: Timestamp) -> Result<u64> {
         self.database()
             .execute(&REMOVE_STALE_SERVERS, &[before.into()])
@@ -324,7 +324,7 @@ impl UnitOfWork {
         self.one(&LAST_ACTIVATION, &[]).await?.integer("sequence")
     }
 
-    /// Keeps a module. Returns false if it was there already.
+    /// Stores a module. Returns false if it existed already.
     pub async fn add_module(&mut self, module: &NewModule<'_>) -> Result<bool> {
         let values = [
             module.digest.into(),
@@ -336,9 +336,9 @@ impl UnitOfWork {
         Ok(self.execute(&ADD_MODULE, &values).await? == 1)
     }
 
-    /// Number of the newest set that is written like this. Nobody adds one until this unit ends:
-    /// waits for another unit that adds or looks, and is called before modules are added, which
-    /// two units may hold in different orders.
+    /// Number of the newest set with this specification. No one adds one until this unit ends: it
+    /// waits for another unit that adds or checks, and is called before modules are added, which
+    /// two units may lock in different orders.
     pub async fn same_policy_set(&mut self, spec: &str) -> Result<Option<i64>> {
         self.take_turn().await?;
         self.optional(&SAME_SET, &[spec.into()])
@@ -347,7 +347,8 @@ impl UnitOfWork {
             .transpose()
     }
 
-    /// Keeps a set and returns its number. One at a time: waits for another unit that does the same.
+    /// Stores a set and returns its number. One at a time: waits for another unit that does the
+    /// same.
     pub async fn add_policy_set(&mut self, set: &NewPolicySet<'_>) -> Result<i64> {
         self.take_turn().await?;
         self.one(
@@ -363,10 +364,10 @@ impl UnitOfWork {
         .integer("number")
     }
 
-    /// Makes a set the active one and returns the activation's sequence. Servers pick it up.
+    /// Activates a set and returns the activation's sequence. Servers pick it up.
     /// `Conflict::ReferenceGone` if there is no such set. With `expected`, only while that
-    /// activation (0: none) is in force, else `Conflict::Raced`. What the unit was
-    /// [decided under](Self::decided_under) must be in force until then.
+    /// activation (0: none) is in force, else `Conflict::Raced`. The activation of
+    /// [`decided_under`](Self::decided_under) must be in force until then.
     pub async fn activate_policy_set(
         &mut self,
         activation: &NewActivation<'_>,

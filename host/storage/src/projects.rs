@@ -1,4 +1,4 @@
-//! Projects, the roles people have on them, and the settings their owners chose.
+//! Projects, users' roles on them, and their owners' settings.
 
 use model::{ProjectId, ProjectName, ProjectStatus, Role, Timestamp, UserId, UserName};
 use serde_json::{Map, Value};
@@ -21,10 +21,10 @@ pub struct ProjectRow {
     pub id: ProjectId,
     pub name: ProjectName,
     pub status: ProjectStatus,
-    /// Why it has that status, for readers (PEP 792); none if nobody said.
+    /// Why it has that status, for readers (PEP 792); none if no reason was given.
     pub status_reason: Option<String>,
     pub created_at: Timestamp,
-    /// When its first file was published. A project without is not there for readers.
+    /// When its first file was published. Without that, the project does not exist for readers.
     pub published_at: Option<Timestamp>,
     /// Serial of the last change that readers see; 0 if there was none.
     pub last_serial: i64,
@@ -47,7 +47,7 @@ pub struct ListedProject {
     /// The name as written.
     pub written: String,
     pub status: ProjectStatus,
-    /// When readers last saw something change.
+    /// When a visible change last happened.
     pub changed_at: Option<Timestamp>,
 }
 
@@ -61,15 +61,15 @@ pub struct RoleRow {
     pub granted_at: Timestamp,
 }
 
-/// What a decision needs to know about a project, from one query.
+/// The data of a project for a decision, from one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectFacts {
     pub project: ProjectRow,
-    /// The role of the user who was asked about.
+    /// The role of the requested user.
     pub role: Option<Role>,
-    /// How many files it has, staged ones included; none if nobody has counted yet.
+    /// How many files it has, staged ones included; none if they have not been counted yet.
     pub files: Option<u64>,
-    /// What the owners chose: policy name and a JSON object of setting names and values.
+    /// The owners' choices: policy name and a JSON object of setting names and values.
     pub settings: Vec<(String, Map<String, Value>)>,
 }
 
@@ -100,7 +100,8 @@ macro_rules! project_columns {
     };
 }
 
-/// What [`listed_project`] reads, of projects that people see: one in quarantine has no page.
+/// The columns that [`listed_project`] reads, for projects that people see: one in quarantine has
+/// no page.
 macro_rules! listed {
     ($condition:literal) => {
         concat!(
@@ -112,7 +113,7 @@ macro_rules! listed {
     };
 }
 
-/// What [`index_entry`] reads, of those of these names that readers see.
+/// The columns that [`index_entry`] reads, for those of these names that readers see.
 macro_rules! index_of {
     ($names:literal) => {
         concat!(
@@ -124,7 +125,8 @@ macro_rules! index_of {
     };
 }
 
-/// What [`facts_of`] reads: one row for each policy with settings, and one row if there is none.
+/// The columns that [`facts_of`] reads: one row for each policy with settings, or one row if there
+/// is none.
 macro_rules! facts {
     ($condition:literal) => {
         concat!("SELECT ", project_columns!(), ",
@@ -141,8 +143,8 @@ statements! {
     BY_LOOKS = concat!("SELECT ", project_columns!(), " FROM projects WHERE looks = $1");
     FACTS = facts!("");
     READ_FACTS = facts!(" AND published_at IS NOT NULL");
-    /// One row with a line for each project: a row for each would take most of the time. The
-    /// serial is no join, which PostgreSQL might make by reading all serials for each part.
+    /// One row with a line for each project: a row for each would take most of the time. The serial
+    /// is not joined, because PostgreSQL might then read all serials for each part.
     INDEX = "SELECT STRING_AGG(line, ',' ORDER BY normalized) AS lines FROM (
         SELECT normalized, written || ' ' || status || ' ' || CAST(COALESCE(
             (SELECT serial FROM project_serials WHERE project_serials.project_name = projects.normalized), 0) AS TEXT) AS line
@@ -164,11 +166,10 @@ statements! {
     SETTINGS = "SELECT policy, settings FROM project_settings WHERE project_id = $1 ORDER BY policy";
     CREATE = "INSERT INTO projects (id, normalized, looks, written, status, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
     SET_STATUS = "UPDATE projects SET status = $2, status_reason = $3 WHERE id = $1";
-    /// Changes of roles and of status, uploads and publishing take turns on a project: two
-    /// owners who leave at once must not both succeed, and nothing is uploaded by somebody
-    /// who just lost the role. Always locked before a release, so that nobody waits in a
-    /// circle; not shared, because the first published file updates the row. `NO KEY`, so
-    /// that references from new rows do not have to wait.
+    /// Changes of roles and of status, uploads and publishing take turns on a project: two owners
+    /// who leave at once must not both succeed, and no one may upload after losing the role. Always
+    /// locked before a release, to avoid deadlocks; not shared, because the first published file
+    /// updates the row. `NO KEY`, so that references from new rows do not have to wait.
     LOCK = "SELECT status FROM projects WHERE id = $1", "SELECT status FROM projects WHERE id = $1 FOR NO KEY UPDATE";
     GRANT = "INSERT INTO project_roles (project_id, user_id, role, granted_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT (project_id, user_id) DO UPDATE SET role = excluded.role, granted_at = excluded.granted_at";
@@ -180,7 +181,7 @@ statements! {
 }
 
 impl Storage {
-    /// The project with this normalized name, whether readers see it or not.
+    /// The project with this normalized name, visible to readers or not.
     pub async fn project(&self, normalized: &str) -> Result<Option<ProjectRow>> {
         self.database()
             .optional(&BY_NAME, &[normalized.into()])
@@ -200,7 +201,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The project whose name a person could take for this one, whether readers see it or not.
+    /// The project whose name people could confuse with this one, visible to readers or not.
     pub async fn project_that_looks_like(&self, name: &ProjectName) -> Result<Option<ProjectRow>> {
         self.database()
             .optional(&BY_LOOKS, &[name.looks().into()])
@@ -220,8 +221,8 @@ impl Storage {
         facts_of(&self.database().all(&FACTS, &values).await?)
     }
 
-    /// The same of a project that readers know of, that is one that ever published something: of
-    /// any other not even a row is read.
+    /// The same for a project that readers may know of, which means that it ever published
+    /// something: for any other not even a row is read.
     pub async fn published_project_facts(
         &self,
         normalized: &str,
@@ -231,8 +232,8 @@ impl Storage {
         facts_of(&self.database().all(&READ_FACTS, &values).await?)
     }
 
-    /// Projects that have published something, in order of normalized names, after this one,
-    /// from the first for an empty one; at most `limit`. All there is to know for the list.
+    /// Projects that have published something, in order of normalized names, after this one, or
+    /// from the first for an empty one; at most `limit`. All data for the list.
     pub async fn index(&self, after: &str, limit: u32) -> Result<Vec<IndexEntry>> {
         let row = self
             .database()
@@ -242,7 +243,7 @@ impl Storage {
         lines.split_terminator(',').map(index_line).collect()
     }
 
-    /// The same of those of these normalized names that there are, in no order.
+    /// The same for those of these normalized names that exist, in no order.
     pub async fn index_of(&self, names: &[&str]) -> Result<Vec<IndexEntry>> {
         self.database()
             .all(&INDEX_OF, &[Value::from(names).to_string().into()])
@@ -252,8 +253,8 @@ impl Storage {
             .collect()
     }
 
-    /// Projects that readers see, in order of normalized names, after this one; from the
-    /// first for an empty one.
+    /// Projects that readers see, in order of normalized names, after this one, or from the first
+    /// for an empty one.
     pub async fn list_projects(&self, after: &str, limit: u32) -> Result<Vec<ListedProject>> {
         self.database()
             .all(&LISTED, &[after.into(), limit.into()])
@@ -263,7 +264,7 @@ impl Storage {
             .collect()
     }
 
-    /// The projects that readers saw first most lately.
+    /// The projects that were most recently published for the first time.
     pub async fn newest_projects(&self, limit: u32) -> Result<Vec<ListedProject>> {
         self.database()
             .all(&NEWEST, &[limit.into()])
@@ -283,7 +284,7 @@ impl Storage {
             .collect()
     }
 
-    /// How many projects readers find. Not counted here: one read of one row.
+    /// How many projects readers can find. Stored, not counted: one read of one row.
     pub async fn count_projects(&self) -> Result<u64> {
         let row = self.database().optional(&PUBLISHED_COUNT, &[]).await?;
         row.map_or(Ok(0), |row| row.count("count"))
@@ -298,7 +299,7 @@ impl Storage {
         row.map(|row| row.read("role", Role::from_word)).transpose()
     }
 
-    /// Everybody's roles on a project, in order of names.
+    /// All roles on a project, in order of names.
     pub async fn roles_on(&self, project: ProjectId) -> Result<Vec<RoleRow>> {
         self.database()
             .all(&ROLES, &[project.into()])
@@ -308,7 +309,7 @@ impl Storage {
             .collect()
     }
 
-    /// The projects a user has a role on, in order of normalized names.
+    /// The projects that a user has a role on, in order of normalized names.
     pub async fn projects_of(&self, user: UserId) -> Result<Vec<(ProjectRow, Role)>> {
         let rows = self.database().all(&OF_USER, &[user.into()]).await?;
         rows.iter()
@@ -316,7 +317,7 @@ impl Storage {
             .collect()
     }
 
-    /// What the owners chose: policy name and a JSON object of setting names and values.
+    /// The owners' choices: policy name and a JSON object of setting names and values.
     pub async fn project_settings(
         &self,
         project: ProjectId,
@@ -347,8 +348,8 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// Status of a project and the role of `user` on it, which stay as they are until the
-    /// unit ends; none if the project does not exist. A disabled user has no role here.
+    /// Status of a project and the role of `user` on it, which do not change until the unit ends;
+    /// none if the project does not exist. A disabled user has no role here.
     pub async fn hold_project(
         &mut self,
         project: ProjectId,
@@ -366,7 +367,7 @@ impl UnitOfWork {
         Ok(Some((held.read("status", ProjectStatus::from_word)?, role)))
     }
 
-    /// Sets the status. Readers see it.
+    /// Sets the status. Readers see the change.
     pub async fn set_project_status(
         &mut self,
         project: ProjectId,
@@ -398,8 +399,8 @@ impl UnitOfWork {
             .is_some())
     }
 
-    /// Gives a user a role, in place of the one before, which is returned.
-    /// `Conflict::LastOwner` when the only owner would become a maintainer.
+    /// Gives a user a role that replaces the previous one, which is returned. `Conflict::LastOwner`
+    /// if the only owner would become a maintainer.
     pub async fn grant_role(
         &mut self,
         project: ProjectId,
@@ -411,7 +412,7 @@ impl UnitOfWork {
         if before == Some(Role::Owner) && role != Role::Owner {
             self.keep_an_owner(project, user).await?;
         }
-        // After the project, as everywhere: nobody is given a role while being deleted.
+        // After the project, as everywhere: a user who is being deleted gets no role.
         if !self.lock_user(user).await? {
             return self.refuse(Conflict::ReferenceGone);
         }
@@ -423,7 +424,8 @@ impl UnitOfWork {
         Ok(before)
     }
 
-    /// Takes a user's role away and returns it. `Conflict::LastOwner` when nobody would own the project.
+    /// Removes a user's role and returns it. `Conflict::LastOwner` if the project would have no
+    /// owner.
     pub async fn revoke_role(&mut self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
         let before = self.lock_role(project, user).await?;
         if before == Some(Role::Owner) {
@@ -452,7 +454,7 @@ impl UnitOfWork {
         }
     }
 
-    /// Replaces what the owners chose for one policy. An empty object removes it.
+    /// Replaces the owners' choices for one policy. An empty object removes them.
     pub async fn set_project_settings(
         &mut self,
         project: ProjectId,
@@ -506,7 +508,7 @@ fn index_entry(row: &Row) -> Result<IndexEntry> {
     })
 }
 
-/// A line of `INDEX`. No name, no status and no number holds a space or a comma.
+/// A line of `INDEX`. No name, status or number contains a space or a comma.
 fn index_line(line: &str) -> Result<IndexEntry> {
     let mut words = line.split(' ');
     let mut word = || {

@@ -1,4 +1,4 @@
-//! Recoveries: accounts whose owners lost every factor, given back by staff after a wait.
+//! Recoveries: accounts whose owners lost every factor, restored by staff after a wait.
 
 use model::{RecoveryId, Timestamp, UserId, UserName};
 
@@ -16,7 +16,7 @@ pub struct NewRecovery<'a> {
     /// At most 1000 characters.
     pub reason: &'a str,
     pub started_at: Timestamp,
-    /// When it can be completed, and not before.
+    /// The earliest time at which it can be completed.
     pub effective_at: Timestamp,
 }
 
@@ -76,7 +76,8 @@ statements! {
     LIST = select!("ORDER BY started_at DESC, recoveries.id DESC LIMIT $1");
     DUE = select!("WHERE ended_at IS NULL AND effective_at <= $1 ORDER BY effective_at, recoveries.id LIMIT $2");
     START = "INSERT INTO recoveries (id, user_id, started_by, reason, started_at, effective_at) VALUES ($1, $2, $3, $4, $5, $6)";
-    /// Of a cancellation and a completion at once, one ends it; none is completed before its time.
+    /// Of a simultaneous cancellation and completion, one ends it; none is completed before its
+    /// time.
     END = "UPDATE recoveries SET outcome = $2, ended_at = $3
         WHERE id = $1 AND ended_at IS NULL AND (CAST($2 AS TEXT) = 'cancelled' OR effective_at <= $3)";
     CANCEL_OF_USER = "UPDATE recoveries SET outcome = 'cancelled', ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
@@ -93,7 +94,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The recovery of a user that is running.
+    /// The running recovery of a user.
     pub async fn recovery_of(&self, user: UserId) -> Result<Option<RecoveryRow>> {
         self.database()
             .optional(&RUNNING, &[user.into()])
@@ -146,8 +147,8 @@ impl UnitOfWork {
         self.execute(&START, &values).await.map(drop)
     }
 
-    /// Ends a recovery that is running, by completion only if its wait is over. Returns
-    /// whether it was so: of several that end it at once, one did.
+    /// Ends a running recovery, by completion only if its wait is over. Returns whether it did: of
+    /// several that end it at once, one does.
     pub async fn end_recovery(
         &mut self,
         id: RecoveryId,

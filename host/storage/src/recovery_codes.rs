@@ -1,18 +1,18 @@
-//! Recovery codes: what is left when every other factor is lost. Stored hashed, burned once.
+//! Recovery codes: the last resort when every other factor is lost. Stored hashed, usable once.
 
 use model::{Timestamp, UserId};
 
 use crate::statement::statements;
 use crate::{Conflict, Result, SecretHash, Storage, UnitOfWork};
 
-/// What a user's recovery codes look like from outside.
+/// The visible state of a user's recovery codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryCodes {
     /// How many were generated; 0 if none ever were.
     pub total: u32,
     pub unused: u32,
     pub generated_at: Option<Timestamp>,
-    /// Since when one of them was used to prove that they were kept; none before.
+    /// When one of them was used to prove that they were saved; none before that.
     pub confirmed_at: Option<Timestamp>,
 }
 
@@ -22,21 +22,21 @@ const MAX_CODES: usize = 32;
 statements! {
     OF_USER = "SELECT COUNT(code_hash) AS total, COUNT(CASE WHEN used_at IS NULL THEN code_hash END) AS unused, MIN(generated_at) AS generated_at,
         (SELECT recovery_confirmed_at FROM users WHERE id = $1) AS confirmed_at FROM recovery_codes WHERE user_id = $1";
-    /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
-    /// concurrent requests with one code one finds nothing to update.
+    /// PostgreSQL evaluates the condition again after a wait for the row, so that of two concurrent
+    /// requests with one code one finds nothing to update.
     SPEND = "UPDATE recovery_codes SET used_at = $3 WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
     LEFT = "SELECT COUNT(*) AS unused FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL";
     LOOK = "SELECT code_hash FROM recovery_codes WHERE user_id = $1 AND code_hash = $2 AND used_at IS NULL";
     UNCONFIRM = "UPDATE users SET recovery_confirmed_at = NULL WHERE id = $1 AND deleted_at IS NULL";
     DROP = "DELETE FROM recovery_codes WHERE user_id = $1";
     ADD = "INSERT INTO recovery_codes (user_id, code_hash, generated_at) VALUES ($1, $2, $3)";
-    /// Only with codes that there are: those that were confirmed may just have been replaced.
+    /// Only if codes exist: the confirmed ones may just have been replaced.
     CONFIRM = "UPDATE users SET recovery_confirmed_at = $2 WHERE id = $1 AND recovery_confirmed_at IS NULL
         AND EXISTS (SELECT 1 FROM recovery_codes WHERE user_id = $1 AND used_at IS NOT NULL)";
 }
 
 impl Storage {
-    /// How a user stands with recovery codes.
+    /// The state of a user's recovery codes.
     pub async fn recovery_codes_of(&self, user: UserId) -> Result<RecoveryCodes> {
         let row = self.database().one(&OF_USER, &[user.into()]).await?;
         // Never more than `MAX_CODES`.
@@ -63,8 +63,8 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Replaces the user's codes, used or not, by these (at most 32; none to have no codes).
-    /// They are to be confirmed anew.
+    /// Replaces the user's codes, used or not, by these (at most 32; none for no codes). They must
+    /// be confirmed again.
     pub async fn replace_recovery_codes(
         &mut self,
         user: UserId,
@@ -83,15 +83,15 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Burns a code and returns how many are left; none, and nothing is burned, unless it is
-    /// one of the user's and was not used before. Once, however many processes ask.
+    /// Uses up a code and returns how many are left; none, and nothing is used up, unless it is one
+    /// of the user's and was not used before. Works once, however many processes try.
     pub async fn spend_recovery_code(
         &mut self,
         user: UserId,
         code: &SecretHash,
         at: Timestamp,
     ) -> Result<Option<u32>> {
-        // In the order of locks of `replace_recovery_codes`.
+        // In the lock order of `replace_recovery_codes`.
         self.lock_user(user).await?;
         if self
             .execute(&SPEND, &[user.into(), code.into(), at.into()])
@@ -104,8 +104,8 @@ impl UnitOfWork {
         Ok(Some(u32::try_from(left).unwrap_or(u32::MAX)))
     }
 
-    /// Notes that one of the user's codes was used to prove that they were kept. Returns
-    /// whether it was the first, and one of the present codes was used indeed.
+    /// Records that one of the user's codes was used to prove that they were saved. Returns whether
+    /// it was the first, and one of the current codes was used indeed.
     pub async fn confirm_recovery_codes(&mut self, user: UserId, at: Timestamp) -> Result<bool> {
         self.lock_user(user).await?;
         Ok(self.execute(&CONFIRM, &[user.into(), at.into()]).await? == 1)

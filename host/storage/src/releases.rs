@@ -15,8 +15,8 @@ pub struct NewRelease<'a> {
     pub id: ReleaseId,
     pub project: ProjectId,
     pub version: &'a Version,
-    /// SHA-256 of the core metadata of its first file, which is kept as a blob. Used only if
-    /// the release does not exist yet.
+    /// SHA-256 of the core metadata of its first file, which is stored as a blob. Used only if the
+    /// release does not exist yet.
     pub metadata_sha256: Option<[u8; 32]>,
     pub created_at: Timestamp,
 }
@@ -26,7 +26,7 @@ pub struct NewRelease<'a> {
 pub struct ReleaseRow {
     pub id: ReleaseId,
     pub project: ProjectId,
-    /// As first uploaded, in canonical text.
+    /// As first uploaded, in canonical form.
     pub version: Version,
     /// Staged until its first file is published.
     pub state: ReleaseState,
@@ -35,25 +35,25 @@ pub struct ReleaseRow {
     pub yanked: Option<Yank>,
 }
 
-/// Where the core metadata of a release is: up to megabytes, so it is read by itself and
-/// only where it is shown.
+/// Where the core metadata of a release is: up to megabytes, so it is read separately and only
+/// where it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReleaseMetadata {
-    /// A blob of this SHA-256.
+    /// A blob with this SHA-256.
     Blob([u8; 32]),
-    /// In the row, as a JSON object: a release of before.
+    /// In the row, as a JSON object: a release from an earlier version.
     Row(Value),
 }
 
-/// That a release was yanked (PEP 592).
+/// The yank of a release (PEP 592).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Yank {
     pub at: Timestamp,
-    /// Empty if nobody gave one.
+    /// Empty if no reason was given.
     pub reason: String,
 }
 
-/// A release with files that wait to be published. The release itself may be public already.
+/// A release with files that wait to be published. The release itself may already be public.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StagedRelease {
     pub project_name: ProjectName,
@@ -64,22 +64,22 @@ pub struct StagedRelease {
     pub staged_by: Vec<StagedBy>,
 }
 
-/// Who staged a file, as a person knows them.
+/// The person or token that staged a file, as shown to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagedBy {
-    /// Name of the user; none where it was no user.
+    /// Name of the user; none if it was not a user.
     pub user: Option<String>,
-    /// What the token is called that it was staged with; none where it was no token.
+    /// Description of the token that it was staged with; none if there was no token.
     pub token_description: Option<String>,
 }
 
-/// What rejecting a release removed.
+/// The result of rejecting a release.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejected {
-    /// The staged files whose rows are gone; their names are free again and their blobs
-    /// are referenced by nothing.
+    /// The staged files whose rows are gone; their names are free again and their blobs are
+    /// unreferenced.
     pub files: Vec<FileRow>,
-    /// Whether the release went with them, because it was never published.
+    /// Whether the release was removed with them, because it was never published.
     pub release_removed: bool,
 }
 
@@ -124,8 +124,8 @@ statements! {
     CREATE = "INSERT INTO releases (id, project_id, version_key, version, state, metadata, metadata_sha256, created_at)
         VALUES ($1, $2, $3, $4, 'staged', '{}', $5, $6)
         ON CONFLICT (project_id, version_key) DO NOTHING";
-    /// Uploads, publishing and rejecting of one release take turns. `NO KEY`, so that the
-    /// reference from a new file, which shares the key, does not have to wait.
+    /// Uploads, publishing and rejecting of one release take turns. `NO KEY`, so that the reference
+    /// from a new file, which shares the key, does not have to wait.
     LOCK_BY_VERSION = concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2"),
         concat!("SELECT ", release_columns!(), " FROM releases WHERE project_id = $1 AND version_key = $2 FOR NO KEY UPDATE");
     PROJECT_OF = "SELECT project_id FROM releases WHERE id = $1";
@@ -145,7 +145,7 @@ statements! {
 }
 
 impl Storage {
-    /// The release of this version (by PEP 440: `1.0` finds `1.0.0`), whatever its state.
+    /// The release of this version (by PEP 440: `1.0` finds `1.0.0`), in any state.
     pub async fn release(
         &self,
         project: ProjectId,
@@ -205,25 +205,25 @@ impl Storage {
         staged_releases(&self.database().all(&STAGED_ON, &[project.into()]).await?)
     }
 
-    /// The same, of all projects a user has a role on.
+    /// The same, for all projects that a user has a role on.
     pub async fn staged_releases_for(&self, user: UserId) -> Result<Vec<StagedRelease>> {
         staged_releases(&self.database().all(&STAGED_FOR, &[user.into()]).await?)
     }
 
-    /// The same, of all projects; for the command line.
+    /// The same, for all projects; for the command line.
     pub async fn all_staged_releases(&self) -> Result<Vec<StagedRelease>> {
         staged_releases(&self.database().all(&STAGED, &[]).await?)
     }
 }
 
 impl UnitOfWork {
-    /// The release of this version: the one that exists, or a new staged one. The row is
-    /// locked until the unit ends, so that it cannot be rejected in between, and so is its
-    /// project (see [`hold_project`](Self::hold_project)). It becomes published with its first published file.
+    /// The release of this version: the existing one, or a new staged one. The row is locked until
+    /// the unit ends, so that it cannot be rejected in between, and so is its project (see
+    /// [`hold_project`](Self::hold_project)). It becomes published with its first published file.
     pub async fn ensure_release(&mut self, release: &NewRelease<'_>) -> Result<ReleaseRow> {
         let key = release.version.key();
         self.hold_project(release.project, None).await?;
-        // A release that is rejected between the two statements is there for neither: again.
+        // A release that is rejected between the two statements is found by neither: try again.
         for _ in 0..3 {
             let values = [
                 release.id.into(),
@@ -245,7 +245,7 @@ impl UnitOfWork {
     }
 
     /// Gives a release that was never published the core metadata of the file that is about to
-    /// publish it: what a staged file said, which may be rejected, is not what readers see.
+    /// publish it: readers must not see the metadata of a staged file, which may be rejected.
     pub async fn set_release_metadata(
         &mut self,
         release: ReleaseId,
@@ -268,8 +268,8 @@ impl UnitOfWork {
             .count("files")
     }
 
-    /// Publishes all staged files of a release at once and returns them, in order of names;
-    /// empty if there are none (any more). Readers see it.
+    /// Publishes all staged files of a release at once and returns them, in order of names; empty
+    /// if there are none, or no longer. Readers see the change.
     pub async fn publish_release(
         &mut self,
         release: ReleaseId,
@@ -302,8 +302,8 @@ impl UnitOfWork {
         Ok(files)
     }
 
-    /// Removes the staged files of a release, and the release if it was never published.
-    /// The names are free again: nobody could have seen them.
+    /// Removes the staged files of a release, and the release if it was never published. The names
+    /// are free again, since no one can have seen them.
     pub async fn reject_release(&mut self, release: ReleaseId) -> Result<Rejected> {
         let Some(row) = self.optional(&PROJECT_OF, &[release.into()]).await? else {
             return Ok(Rejected {
@@ -332,7 +332,8 @@ impl UnitOfWork {
         })
     }
 
-    /// Yanks a published release. Returns whether it was published and not yanked. Readers see it.
+    /// Yanks a published release. Returns whether it was published and not yanked. Readers see the
+    /// change.
     pub async fn yank_release(
         &mut self,
         release: ReleaseId,
@@ -345,7 +346,7 @@ impl UnitOfWork {
         self.readers_see_row(row, "yank release")
     }
 
-    /// Takes the yank back. Returns whether it was yanked. Readers see it.
+    /// Undoes the yank. Returns whether it was yanked. Readers see the change.
     pub async fn unyank_release(&mut self, release: ReleaseId) -> Result<bool> {
         let row = self.optional(&UNYANK, &[release.into()]).await?;
         self.readers_see_row(row, "unyank release")
@@ -371,7 +372,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Waits for other units that work on the release. Whether it exists.
+    /// Waits for other units that work on the release. Returns whether it exists.
     pub(crate) async fn lock_release(&mut self, release: ReleaseId) -> Result<bool> {
         Ok(self.optional(&LOCK, &[release.into()]).await?.is_some())
     }
@@ -407,7 +408,7 @@ pub(crate) fn yank(row: &Row, at: &str, reason: &str) -> Result<Option<Yank>> {
     }))
 }
 
-/// Gathers the rows of `staged!`, in which the files of a release stand together.
+/// Groups the rows of `staged!`, in which the files of a release are adjacent.
 fn staged_releases(rows: &[Row]) -> Result<Vec<StagedRelease>> {
     let mut releases: Vec<StagedRelease> = Vec::new();
     for row in rows {

@@ -1,9 +1,9 @@
-//! What is taken away from readers for ever: files, releases, projects. A file is
+//! Permanent removal of files, releases and projects. Files are removed by
 //! [`UnitOfWork::delete_file`].
 //!
-//! Invariant: a name that readers saw is never free again. Names of files are burned, and the
-//! row of a project stays, without files, roles and settings, so that nobody takes its name;
-//! an operator may give it to somebody again.
+//! Invariant: a name that readers saw is never free again. Names of files are burned, and the row
+//! of a project stays, without files, roles and settings, so that no one can take its name; an
+//! operator may give it to someone again.
 
 use model::{ProjectId, ReleaseId, ReleaseState, Timestamp};
 
@@ -51,8 +51,8 @@ statements! {
 }
 
 impl UnitOfWork {
-    /// Deletes a release with all its files, staged ones included, and returns these; none if
-    /// there is no such release. Names that readers saw are burned.
+    /// Deletes a release with all its files, staged ones included, and returns these; none if there
+    /// is no such release. Names that readers saw are burned.
     pub async fn delete_release(
         &mut self,
         release: ReleaseId,
@@ -80,8 +80,8 @@ impl UnitOfWork {
         Ok(Some(files))
     }
 
-    /// Deletes a project with its releases, files, roles and settings; none if it does not
-    /// exist. Names that readers saw are burned, and so is its own: its row stays.
+    /// Deletes a project with its releases, files, roles and settings; none if it does not exist.
+    /// Names that readers saw are burned, and so is its own: its row stays.
     pub async fn delete_project(
         &mut self,
         project: ProjectId,
@@ -116,7 +116,7 @@ impl UnitOfWork {
         }))
     }
 
-    /// Frees the names that nobody saw, and what the files cost.
+    /// Frees the names that no one saw, and the files' share of the usage.
     async fn let_go(&mut self, project: ProjectId, files: &[FileRow]) -> Result<()> {
         for file in files
             .iter()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-/// A secret: wiped when dropped, and `Debug` shows only that there is one.
+/// A secret: wiped when dropped; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Zeroize>(T);
 

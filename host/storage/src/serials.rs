@@ -1,4 +1,4 @@
-//! The journal of changes that readers see, and how a cache learns that it is stale.
+//! The journal of changes that readers see, which lets caches detect that they are stale.
 
 use std::sync::atomic::Ordering;
 
@@ -20,15 +20,14 @@ pub struct JournalRow {
     pub at: Timestamp,
 }
 
-/// Differs whenever a unit of work was committed in between, by whatever process.
+/// Differs whenever any process committed a unit of work in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChangeMarker {
     /// The last serial: changes that readers see.
     pub serial: i64,
-    /// The serial of the last change of the list of projects: a project that readers see for
-    /// the first time, or a status.
+    /// The serial of the last change of the list of projects: a newly visible project, or a status.
     pub list_serial: i64,
-    /// Counts every unit of work that wrote: roles, settings, tokens and users too.
+    /// Counts every unit of work that wrote, including roles, settings, tokens and users.
     pub revision: i64,
 }
 
@@ -43,8 +42,8 @@ impl Storage {
         Ok(self.change_marker().await?.serial)
     }
 
-    /// Where the registry stands. One read of one row. Ordered: a marker that was seen covers
-    /// every change with a smaller or equal serial or revision.
+    /// The current marker. One read of one row. Ordered: a marker covers every change with a
+    /// smaller or equal serial or revision.
     pub async fn change_marker(&self) -> Result<ChangeMarker> {
         let row = self.database().one(&MARKER, &[]).await?;
         let marker = ChangeMarker::read(&row)?;
@@ -52,11 +51,11 @@ impl Storage {
         Ok(marker)
     }
 
-    /// The latest marker this process has seen or written, without asking the database.
-    /// Never ahead of [`change_marker`](Self::change_marker); behind it by what other
-    /// processes did since it was last asked.
+    /// The latest marker that this process has seen or written, without asking the database. Never
+    /// ahead of [`change_marker`](Self::change_marker); behind it by the changes of other processes
+    /// since it was last asked.
     pub fn known_marker(&self) -> ChangeMarker {
-        // Written in the other order: a revision that is seen has its serial with it.
+        // Written in the other order, so that the serial is at least as new as the revision.
         let revision = self.shared.known_revision.load(Ordering::Acquire);
         let list_serial = self.shared.known_list_serial.load(Ordering::Acquire);
         ChangeMarker {

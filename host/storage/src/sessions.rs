@@ -1,4 +1,4 @@
-//! Browser sessions: who is logged in where, and how surely.
+//! Browser sessions: where users are logged in, and how surely.
 
 use model::{Assurance, Factor, FactorUse, PasswordState, SessionId, Timestamp, UserId};
 
@@ -15,7 +15,7 @@ pub struct NewSession<'a> {
     pub id: SessionId,
     pub user: UserId,
     pub created_at: Timestamp,
-    /// The end that no use puts off.
+    /// When it ends regardless of use.
     pub expires_at: Timestamp,
     pub remote_address: &'a str,
     pub user_agent: &'a str,
@@ -33,11 +33,11 @@ pub struct SessionRow {
     /// Where the login came from.
     pub remote_address: String,
     pub user_agent: String,
-    /// What was proven at the login, or at the last step-up.
+    /// The factors confirmed at the login, or at the last step-up.
     pub assurance: Assurance,
 }
 
-/// A session and whose it is.
+/// A session and its user.
 #[derive(Clone, Debug)]
 pub struct SessionWithUser {
     pub session: SessionRow,
@@ -55,19 +55,19 @@ macro_rules! session_columns {
     };
 }
 
-/// Longest address and user agent that are kept, in characters.
+/// Longest address and user agent that are stored, in characters.
 const MAX_TEXT: usize = model::limit::LOGGED_TEXT.length();
 
-/// Most sessions of one user: who logs in again and again fills no disk.
+/// Most sessions of one user, so that repeated logins cannot fill the disk.
 const MAX_SESSIONS: i64 = model::limit::SESSIONS.get() as i64;
 /// A session is touched at most this often.
 const TOUCH_INTERVAL_MS: i64 = 60_000;
 
-/// What a change proves of the person who made it.
+/// The proof of identity that a change contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proven {
     Nothing,
-    /// When a password was proven, and whether it is known from a breach.
+    /// When a password was confirmed, and whether it is known from a breach.
     Password(Timestamp, PasswordState),
     Factor(FactorUse),
 }
@@ -78,7 +78,8 @@ statements! {
         AND users.disabled_at IS NULL AND users.deleted_at IS NULL");
     LIST = concat!("SELECT ", session_columns!(), " FROM sessions WHERE user_id = $1 AND last_used_at > $2 AND expires_at > $3
         ORDER BY created_at DESC, id DESC");
-    /// Read first: almost every use of a session finds nothing to write, and SQLite has one writer.
+    /// Checked first: almost every use of a session has nothing to write, and SQLite has one
+    /// writer.
     NEEDS_TOUCH = "SELECT id FROM sessions WHERE id = $1 AND last_used_at <= $2";
     TOUCH = "UPDATE sessions SET last_used_at = $3 WHERE id = $1 AND last_used_at <= $2";
     FORGET = "DELETE FROM sessions WHERE last_used_at <= $1 OR expires_at <= $2";
@@ -133,7 +134,7 @@ impl Storage {
             .collect()
     }
 
-    /// Remembers that the session was used. Bookkeeping; writes at most once a minute per session.
+    /// Records that the session was used. Bookkeeping; writes at most once a minute per session.
     pub async fn touch_session(&self, id: SessionId, at: Timestamp) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
         if self
@@ -149,7 +150,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Deletes sessions that have ended; how many. Bookkeeping.
+    /// Deletes sessions that have ended; returns how many. Bookkeeping.
     pub async fn forget_ended_sessions(
         &self,
         idle_since: Timestamp,
@@ -162,10 +163,10 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Creates a session of a user who is neither disabled nor deleted
-    /// (`Conflict::ReferenceGone`), and holds the user until the unit ends. What was proven
-    /// before the unit may have changed since: compare with [`hold_user`](Self::hold_user).
-    /// Of more than 100 the oldest are ended.
+    /// Creates a session of a user who is neither disabled nor deleted (`Conflict::ReferenceGone`),
+    /// and holds the user until the unit ends. Credentials that were verified before the unit may
+    /// have changed since: compare with [`hold_user`](Self::hold_user). Beyond 100 sessions, the
+    /// oldest are ended.
     pub async fn create_session(&mut self, session: &NewSession<'_>) -> Result<()> {
         if !self.lock_enabled_user(session.user).await? {
             return self.refuse(Conflict::ReferenceGone);
@@ -190,27 +191,27 @@ impl UnitOfWork {
             .map(drop)
     }
 
-    /// Ends a session of the user, and what was asked of its browser. Returns whether there was one.
+    /// Ends a session of the user, and its ceremonies. Returns whether there was one.
     pub async fn end_session(&mut self, user: UserId, id: SessionId) -> Result<bool> {
-        // So that two sessions which end each other do not wait in a circle.
+        // So that two sessions that end each other do not deadlock.
         self.lock_user(user).await?;
         self.hold_session().await?;
         self.drop_ceremonies_of_session(user, id).await?;
         Ok(self.execute(&END, &[user.into(), id.into()]).await? == 1)
     }
 
-    /// Ends the user's sessions but for one, if one is named, and whatever was asked of
-    /// their browsers: a login that waits for its second factor too. How many sessions.
+    /// Ends the user's sessions, except for one if one is named, and their ceremonies, including
+    /// logins that wait for a second factor. Returns how many sessions.
     pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
-        // A session that is just being created is either seen or comes after this unit.
+        // A session that is just being created is either visible here or comes after this unit.
         self.lock_user(user).await?;
         self.hold_session().await?;
         self.drop_ceremonies(user, except).await?;
         self.execute(&END_ALL, &[user.into(), except.into()]).await
     }
 
-    /// Gives a session a new secret, and notes what was proven with the change, if anything was.
-    /// The end of the session; none if that has come.
+    /// Gives a session a new secret, and records the proof in the change, if there is one. Returns
+    /// the end of the session; none if it has ended.
     pub async fn change_session_secret(
         &mut self,
         id: SessionId,
@@ -239,8 +240,8 @@ impl UnitOfWork {
             .transpose()
     }
 
-    /// Gives a session a new secret and a new assurance, if its secret still is `old` and its
-    /// user is neither disabled nor deleted. Returns whether it was so.
+    /// Gives a session a new secret and a new assurance, if its secret still is `old` and its user
+    /// is neither disabled nor deleted. Returns whether it did.
     pub async fn renew_session(
         &mut self,
         id: SessionId,

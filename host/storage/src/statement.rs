@@ -8,15 +8,14 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    /// For [`statements!`] only: a statement made elsewhere would escape the test.
+    /// For [`statements!`] only: a statement created elsewhere would escape the test.
     pub(crate) const fn written_by_the_macro(sqlite: &'static str, postgres: &'static str) -> Self {
         Self { sqlite, postgres }
     }
 }
 
-/// Declares the statements of one noun, and `STATEMENTS`, the list of them.
-/// `NAME = text;` is the same text for both databases, `NAME = sqlite text, postgres text;`
-/// is for what they say differently.
+/// Declares the statements of one noun, and `STATEMENTS`, the list of them. `NAME = text;` is the
+/// same text for both databases, `NAME = sqlite text, postgres text;` is for differing texts.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sqlite:expr $(, $postgres:expr)?;)*) => {
         $($(#[$doc])* const $name: $crate::statement::Statement = {

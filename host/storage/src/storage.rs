@@ -1,4 +1,4 @@
-//! The handle that everyone holds.
+//! The handle for all reads, and the start of every write.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ pub struct Storage {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What the clones share.
+/// State that the clones share.
 pub(crate) struct Shared {
     pub(crate) database: Database,
-    /// The latest marker this process knows of (see `serials`).
+    /// The latest marker that this process knows (see `serials`).
     pub(crate) known_serial: AtomicI64,
     pub(crate) known_list_serial: AtomicI64,
     pub(crate) known_revision: AtomicI64,
 }
 
-/// Rows that one transaction of housekeeping deletes at most: whoever writes waits for as many.
+/// Most rows that housekeeping deletes in one transaction, since writers have to wait for it.
 const FORGOTTEN_AT_ONCE: u32 = 1000;
 
 statements! {
@@ -55,7 +55,7 @@ impl Storage {
         })
     }
 
-    /// Brings the tables to this version. Safe when several servers start at once.
+    /// Migrates the tables to this version. Safe when several servers start at once.
     pub async fn migrate(&self) -> Result<()> {
         database::migrate(self.database()).await
     }
@@ -65,14 +65,14 @@ impl Storage {
         self.database().kind()
     }
 
-    /// Answers when the database does.
+    /// Succeeds if the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.database().one(&PING, &[]).await.map(drop)
     }
 
-    /// Starts a unit of work. On SQLite it waits for its turn: there is one writer. So keep it
-    /// short, wait for nothing but the unit in between, and call no bookkeeping method before
-    /// it has ended: on SQLite that would wait for itself and end as `Unavailable`.
+    /// Starts a unit of work. On SQLite it waits for its turn, because there is one writer. So keep
+    /// it short, wait for nothing else in between, and call no bookkeeping method before it has
+    /// ended: on SQLite that would wait for itself and fail as `Unavailable`.
     pub async fn begin(&self) -> Result<UnitOfWork> {
         Ok(UnitOfWork::new(
             self.clone(),
@@ -80,13 +80,13 @@ impl Storage {
         ))
     }
 
-    /// Ends every connection. For a clean shutdown; later calls answer `Unavailable`.
+    /// Closes every connection. For a clean shutdown; later calls return `Unavailable`.
     pub async fn close(&self) {
         self.database().close().await;
     }
 
-    /// Runs a statement that deletes what is older than `$1`, at most `$2` rows, until nothing
-    /// is: each time a transaction of its own, so that nobody waits long for the writer.
+    /// Runs a statement that deletes rows older than `$1`, at most `$2` of them, until none is
+    /// left: each time in a separate transaction, so that no one waits long for the writer.
     pub(crate) async fn forget_in_parts(
         &self,
         statement: &Statement,

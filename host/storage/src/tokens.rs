@@ -36,7 +36,7 @@ pub struct TokenRow {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// A token and whom it belongs to.
+/// A token and its user.
 #[derive(Clone, Debug)]
 pub struct TokenWithUser {
     pub token: TokenRow,
@@ -55,7 +55,7 @@ macro_rules! token_columns {
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
 
-/// Live tokens of one user at most, those that have expired and were not revoked included.
+/// Most live tokens of one user, including those that have expired and were not revoked.
 pub const MAX_LIVE: i64 = model::limit::TOKENS.get() as i64;
 
 /// A token is touched at most this often.
@@ -64,7 +64,7 @@ const TOUCH_INTERVAL_MS: i64 = 60_000;
 statements! {
     BY_ID = concat!("SELECT ", token_columns!(), ", ", user_columns!(), " FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = $1");
     LIST = concat!("SELECT ", token_columns!(), " FROM tokens WHERE user_id = $1 AND revoked_at IS NULL ORDER BY created_at, id");
-    /// Read first: almost every use of a token finds nothing to write, and SQLite has one writer.
+    /// Checked first: almost every use of a token has nothing to write, and SQLite has one writer.
     NEEDS_TOUCH = "SELECT id FROM tokens WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
     TOUCH = "UPDATE tokens SET last_used_at = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $2)";
     CREATE = "INSERT INTO tokens (id, user_id, description, key, stored_caveats, created_at, made_with_second_factor) VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -99,7 +99,8 @@ impl Storage {
             .collect()
     }
 
-    /// Remembers that something was permitted with the token. Bookkeeping; writes at most once a minute per token.
+    /// Records that something was permitted with the token. Bookkeeping; writes at most once a
+    /// minute per token.
     pub async fn touch_token(&self, id: TokenId, at: Timestamp) -> Result<()> {
         let due = at.plus_ms(-TOUCH_INTERVAL_MS);
         if self
@@ -117,7 +118,7 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// Creates a token. `Conflict::TokenDescriptionTaken`; `TooManyTokens` when the user has
+    /// Creates a token. `Conflict::TokenDescriptionTaken`; `TooManyTokens` if the user has
     /// [`MAX_LIVE`] already.
     pub async fn create_token(&mut self, token: &NewToken<'_>) -> Result<()> {
         if token.description.chars().count() > MAX_DESCRIPTION {
@@ -145,19 +146,19 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// Revokes a token for good. Returns whether it was live.
+    /// Revokes a token permanently. Returns whether it was live.
     pub async fn revoke_token(&mut self, id: TokenId, at: Timestamp) -> Result<bool> {
         self.hold_token().await?;
         Ok(self.execute(&REVOKE, &[id.into(), at.into()]).await? == 1)
     }
 
-    /// Revokes every live token of the user for good; how many.
+    /// Revokes every live token of the user permanently; returns how many.
     pub async fn revoke_tokens_of(&mut self, user: UserId, at: Timestamp) -> Result<u64> {
         self.hold_token().await?;
         self.execute(&REVOKE_ALL, &[user.into(), at.into()]).await
     }
 
-    /// Restricts a token that exists. Returns whether it is live.
+    /// Restricts an existing token. Returns whether it is live.
     pub async fn add_stored_caveat(&mut self, id: TokenId, caveat: &str) -> Result<bool> {
         let Some(row) = self.optional(&LOCK_CAVEATS, &[id.into()]).await? else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! One unit of work: changes and the audit events that tell of them, or nothing.
+//! One unit of work: changes and their audit events, or nothing.
 
 use std::fmt;
 
@@ -13,32 +13,32 @@ use crate::serials::ChangeMarker;
 use crate::statement::{Statement, statements};
 use crate::{Result, Storage, StorageError};
 
-/// A transaction. Dropping it rolls it back; [`commit`](Self::commit) is the only way to
-/// keep it. After an error it is dead: drop it and, if that helps, start anew.
+/// A transaction. Dropping it rolls it back; [`commit`](Self::commit) is the only way to keep it.
+/// After an error it is unusable: drop it and, if that helps, start again.
 pub struct UnitOfWork {
     storage: Storage,
     transaction: Transaction,
-    /// Changes that readers will see. Written by `commit`, which takes the lock that orders
-    /// serials last and so holds it as briefly as can be.
+    /// Changes that readers will see. Written by `commit`, which takes the lock that orders serials
+    /// last and so holds it as briefly as possible.
     visible: Vec<(ProjectId, &'static str)>,
-    /// How many of them there are up to the last that changes the list of projects; 0 if none does.
+    /// The position after the last of them that changes the list of projects; 0 if none does.
     visible_in_list: usize,
-    /// Projects that readers see for the first time, less those that they see no longer.
+    /// Newly visible projects, minus those that are no longer visible.
     shown_projects: i64,
     events: Vec<AuditEvent>,
-    /// Decisions that are on record with the change, if it is made.
+    /// Decisions that are recorded with the change, if it is committed.
     decisions: Vec<DecisionRow>,
-    /// Written by `commit`, so that what bounds their number is locked in one order.
+    /// Written by `commit`, so that the rows with their rates are locked in one order.
     pub(crate) mails: Vec<UnwrittenMail>,
-    /// The session that must still live when this is committed.
+    /// The session that must still be live when this is committed.
     on_behalf_of: Option<SessionId>,
-    /// The token that must not be revoked until this is committed.
+    /// The token that must not be revoked before this is committed.
     with_token: Option<TokenId>,
     /// The activation of a policy set that must still be the newest when this is committed.
     pub(crate) decided_under: Option<i64>,
     wrote: bool,
-    /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction
-    /// with success and keeps nothing, and SQLite would keep half of it.
+    /// Why it must not be committed. PostgreSQL answers the commit of a failed transaction with
+    /// success and stores nothing, and SQLite would store half of it.
     broken: Option<Broken>,
 }
 
@@ -50,27 +50,27 @@ enum Broken {
     Failed,
 }
 
-/// What a commit came to.
+/// The result of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The highest serial after the commit when readers can see a difference; none otherwise.
+    /// The highest serial after the commit if readers can see a difference; none otherwise.
     pub serial: Option<i64>,
 }
 
 statements! {
-    /// Whoever ends the session waits until this transaction has ended, or was first. A
-    /// session's use is noted meanwhile (`KEY`).
+    /// A unit that ends the session waits for this transaction to end, or was first. The session's
+    /// use can be recorded meanwhile (`KEY`).
     HOLD_SESSION = "SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
         WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL",
         "SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
         WHERE sessions.id = $1 AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR KEY SHARE OF sessions";
-    /// Whoever revokes the token waits until this transaction has ended, or was first.
+    /// A unit that revokes the token waits for this transaction to end, or was first.
     HOLD_TOKEN = "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id
         WHERE tokens.id = $1 AND tokens.revoked_at IS NULL AND users.disabled_at IS NULL AND users.deleted_at IS NULL",
         "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id
         WHERE tokens.id = $1 AND tokens.revoked_at IS NULL AND users.disabled_at IS NULL AND users.deleted_at IS NULL FOR SHARE OF tokens";
-    /// Locks the row until the transaction ends: commits happen in the order of their
-    /// revisions and serials, so whoever saw one has seen all below it.
+    /// Locks the row until the transaction ends: commits happen in the order of their revisions and
+    /// serials, so a reader who saw one has seen all earlier ones.
     ADVANCE = "UPDATE registry_state SET revision = revision + 1, serial = serial + $1, projects = projects + $3,
         list_serial = CASE WHEN CAST($2 AS BIGINT) > 0 THEN serial + CAST($2 AS BIGINT) ELSE list_serial END
         WHERE only_row = 1 RETURNING serial, list_serial, revision";
@@ -99,24 +99,24 @@ impl UnitOfWork {
         }
     }
 
-    /// The unit fails with `Conflict::SessionEnded` unless this session lives until it is
-    /// committed: of a change and the end of the session, made at the same time, either the
-    /// change is first, and seen by whoever ends the session, or it is not made.
+    /// The unit fails with `Conflict::SessionEnded` unless this session is live until the commit:
+    /// of a simultaneous change and end of the session, either the change is first, and visible to
+    /// the one that ends the session, or it is not made.
     pub fn on_behalf_of(&mut self, session: SessionId) {
         self.on_behalf_of = Some(session);
     }
 
-    /// The unit fails with `Conflict::TokenRevoked` unless this token is valid until it is
-    /// committed, as [`on_behalf_of`](Self::on_behalf_of) does for a session.
+    /// The unit fails with `Conflict::TokenRevoked` unless this token is valid until the commit, as
+    /// [`on_behalf_of`](Self::on_behalf_of) does for a session.
     pub fn with_token(&mut self, token: TokenId) {
         self.with_token = Some(token);
     }
 
     /// The unit fails with `Conflict::PoliciesReplaced` unless this activation (a sequence; 0:
-    /// none) is the newest one when it is committed: of a change and an activation, made at the
-    /// same time on whatever servers, either the change is first, or it is not made.
+    /// none) is the newest one at the commit: of a simultaneous change and activation, on any
+    /// servers, either the change is first, or it is not made.
     pub fn decided_under(&mut self, activation: i64) {
-        // Of two decisions of one unit, at most one was made by the set of now.
+        // Of two decisions of one unit, at most one was made by the current set.
         if self
             .decided_under
             .replace(activation)
@@ -127,8 +127,9 @@ impl UnitOfWork {
         }
     }
 
-    /// Makes sure of that; before the unit itself ends sessions, or else at the commit. Last
-    /// in the order of locks but for the registry's state: projects, releases, users, sessions.
+    /// Checks the session of [`on_behalf_of`](Self::on_behalf_of) and locks it: before the unit
+    /// itself ends sessions, or else at the commit. Last in the lock order except for the
+    /// registry's state: projects, releases, users, sessions.
     pub(crate) async fn hold_session(&mut self) -> Result<()> {
         let Some(session) = self.on_behalf_of.take() else {
             return Ok(());
@@ -150,12 +151,12 @@ impl UnitOfWork {
         }
     }
 
-    /// Writes the decision that allowed the change into the log together with it.
+    /// Writes the decision that allowed the change to the log together with it.
     pub fn record_decision(&mut self, decision: DecisionRow) {
         self.decisions.push(decision);
     }
 
-    /// Adds a further audit event to the unit.
+    /// Adds another audit event to the unit.
     pub fn also(&mut self, event: &AuditEvent) {
         self.events.push(event.clone());
     }
@@ -185,8 +186,9 @@ impl UnitOfWork {
         } else {
             None
         };
-        // Invariant: after `advance`, which every activation waits for, too. Commits and activations
-        // have one order on all servers, and nothing is kept that a replaced set decided.
+        // Invariant: after `advance`, which every activation waits for, too. Commits and
+        // activations have one order on all servers, and no change is committed that a replaced set
+        // decided.
         if let Some(activation) = self.decided_under
             && self.last_activation().await? != activation
         {
@@ -233,29 +235,29 @@ impl UnitOfWork {
         Ok(marker)
     }
 
-    /// Notes that readers will see a difference.
+    /// Records that readers will see a difference.
     pub(crate) fn readers_see(&mut self, project: ProjectId, action: &'static str) {
         self.visible.push((project, action));
     }
 
-    /// Notes that what readers were just said to see changes the list of projects.
+    /// Records that the last change for readers also changes the list of projects.
     pub(crate) fn list_changes(&mut self) {
         self.visible_in_list = self.visible.len();
     }
 
-    /// Notes that readers see one project more.
+    /// Records that readers see one more project.
     pub(crate) fn project_shown(&mut self) {
         self.shown_projects += 1;
         self.list_changes();
     }
 
-    /// Notes that readers see one project less.
+    /// Records that readers see one project less.
     pub(crate) fn project_hidden(&mut self) {
         self.shown_projects -= 1;
         self.list_changes();
     }
 
-    /// Waits for every other unit that called this, or that is just being committed.
+    /// Waits for every other unit that called this, or that is being committed.
     pub(crate) async fn take_turn(&mut self) -> Result<()> {
         self.one(&ADVANCE, &[0_i64.into(), 0_i64.into(), 0_i64.into()])
             .await
@@ -296,7 +298,8 @@ impl UnitOfWork {
         self.finish(result)
     }
 
-    /// Runs a statement that changes the one row it names; `Conflict::ReferenceGone` if there is none.
+    /// Runs a statement that changes the one row that it names; `Conflict::ReferenceGone` if there
+    /// is none.
     pub(crate) async fn must_touch(
         &mut self,
         statement: &Statement,
@@ -308,7 +311,7 @@ impl UnitOfWork {
         }
     }
 
-    /// Fails the unit for a reason that no constraint knows.
+    /// Fails the unit for a reason that no constraint covers.
     pub(crate) fn refuse<T>(&mut self, conflict: Conflict) -> Result<T> {
         self.broken = Some(Broken::Conflict(conflict));
         Err(conflict.into())

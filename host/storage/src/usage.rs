@@ -1,8 +1,8 @@
-//! What projects and users make the registry keep, counted where it is written.
+//! The storage used by projects and users, counted where it is written.
 //!
-//! The figures of a project change in the unit that changes its files, while the project's
-//! row is held, so that uploads at the same moment see each other's: a limit that is
-//! compared with them in that unit holds however many there are.
+//! The totals of a project change in the unit that changes its files, while the project's row is
+//! held, so that simultaneous uploads see each other's: a limit that is compared with them in that
+//! unit holds for any number of uploads.
 
 use model::{ProjectId, ReleaseId, Timestamp, UserId};
 
@@ -11,8 +11,8 @@ use crate::files::FileRow;
 use crate::statement::statements;
 use crate::{Result, Storage, UnitOfWork};
 
-/// What a project keeps. A file costs its bytes and those of the core metadata that is kept
-/// for it; metadata that several files share is in the cost of each.
+/// A project's usage. A file costs its bytes and those of its stored core metadata; metadata that
+/// several files share is in the cost of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Cost of all files, staged ones included.
@@ -21,13 +21,13 @@ pub struct Usage {
     pub staged_bytes: u64,
     /// Files, staged ones included.
     pub files: u64,
-    /// Files that wait to be published; 0 where the file that was just added does not.
+    /// Files that wait to be published; 0 if the added file does not.
     pub staged_files: u64,
     /// Files of the release that was just added to.
     pub files_of_release: u64,
 }
 
-/// Hours that uploads of a user are counted together.
+/// Hours whose uploads of a user are counted together.
 const HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -43,15 +43,15 @@ macro_rules! summed {
 statements! {
     OF_PROJECT = "SELECT bytes, staged_bytes, files FROM project_usage WHERE project_id = $1";
     SUMMED = concat!("SELECT ", summed!());
-    /// For a project that has no row yet. Its project is held, so nothing is added meanwhile.
+    /// For a project without a row. The project is held, so nothing is added meanwhile.
     BEGIN = concat!("INSERT INTO project_usage (project_id, bytes, staged_bytes, files) SELECT CAST($1 AS TEXT), ", summed!(), " ON CONFLICT (project_id) DO NOTHING");
     ADD = "UPDATE project_usage SET bytes = bytes + $2, staged_bytes = staged_bytes + $3, files = files + $4 WHERE project_id = $1";
     FILES_OF_RELEASE = "SELECT COUNT(*) AS files FROM files WHERE release_id = $1";
     STAGED_FILES = "SELECT COUNT(*) AS files FROM files WHERE project_id = $1 AND state = 'staged'";
-    /// Projects that a user owns and readers have never seen.
+    /// Projects that a user owns and that readers have never seen.
     UNPUBLISHED = "SELECT COUNT(*) AS projects FROM project_roles JOIN projects ON projects.id = project_roles.project_id
         WHERE user_id = $1 AND role = 'owner' AND published_at IS NULL";
-    /// Locks the row: uploads of one user at the same moment take turns.
+    /// Locks the row: simultaneous uploads of one user take turns.
     COUNT_BYTES = "INSERT INTO uploaded_bytes (user_id, hour, bytes) VALUES ($1, $2, $3)
         ON CONFLICT (user_id, hour) DO UPDATE SET bytes = uploaded_bytes.bytes + excluded.bytes";
     BYTES_SINCE = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM uploaded_bytes WHERE user_id = $1 AND hour > $2";
@@ -59,7 +59,7 @@ statements! {
 }
 
 impl Storage {
-    /// What the files of a project cost, staged ones included, in bytes.
+    /// The cost of a project's files, staged ones included, in bytes.
     pub async fn project_size(&self, project: ProjectId) -> Result<u64> {
         match self
             .database()
@@ -75,9 +75,9 @@ impl Storage {
         }
     }
 
-    /// Counts bytes that a user is about to have kept, unless that makes more than `limit` in
-    /// a day; whether they are counted. Atomic for each user, across processes. Bookkeeping:
-    /// what is not kept after all stays counted.
+    /// Counts bytes that a user is about to store, unless that makes more than `limit` in a day;
+    /// returns whether they are counted. Atomic for each user, across processes. Bookkeeping: bytes
+    /// that are not stored in the end still count.
     pub async fn take_uploaded_bytes(
         &self,
         user: UserId,
@@ -106,7 +106,7 @@ impl Storage {
         Ok(true)
     }
 
-    /// Forgets how much was uploaded before `before`; how many rows.
+    /// Forgets how much was uploaded before `before`; returns how many rows.
     pub async fn forget_uploaded_bytes(&self, before: Timestamp) -> Result<u64> {
         self.database()
             .execute(&FORGET_BYTES, &[hour(before).into()])
@@ -115,8 +115,8 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// How many projects a user owns that readers have never seen. Nobody else gives that
-    /// user a project until the unit ends, if [`grant_role`](Self::grant_role) did before.
+    /// How many projects a user owns that readers have never seen. No one else can give that user a
+    /// project until the unit ends, if [`grant_role`](Self::grant_role) was called before.
     pub async fn count_unpublished_projects(&mut self, user: UserId) -> Result<u64> {
         self.one(&UNPUBLISHED, &[user.into()])
             .await?
@@ -132,7 +132,7 @@ impl UnitOfWork {
         staged: i64,
     ) -> Result<Usage> {
         if !self.change_usage(project, cost, staged, 1).await? {
-            // The sum holds the new file already.
+            // The sum includes the new file already.
             self.execute(&BEGIN, &[project.into()]).await?;
         }
         let row = self.one(&OF_PROJECT, &[project.into()]).await?;
@@ -156,7 +156,7 @@ impl UnitOfWork {
         })
     }
 
-    /// Takes files away that were just removed.
+    /// Subtracts files that were just removed.
     pub(crate) async fn take_usage(&mut self, project: ProjectId, files: &[FileRow]) -> Result<()> {
         let staged = files
             .iter()

@@ -23,24 +23,24 @@ pub struct UserRow {
     pub name: UserName,
     pub created_at: Timestamp,
     pub staff: bool,
-    /// The password's hash (PHC string); none while no password was set.
+    /// The password's hash (PHC string); none if no password was set.
     pub password_hash: Option<Secret<String>>,
     pub password_set_at: Option<Timestamp>,
-    /// Why the password is disabled; none while it is not.
+    /// Why the password is disabled; none if it is not.
     pub password_disabled: Option<String>,
-    /// The shared secret in base32; none while TOTP is not enrolled.
+    /// The shared secret in base32; none if TOTP is not enrolled.
     pub totp_secret: Option<Secret<String>>,
     pub totp_enrolled_at: Option<Timestamp>,
-    /// The last time step of which a code was accepted.
+    /// The last time step whose code was accepted.
     pub totp_last_step: Option<i64>,
-    /// Since when no credential of the user counts; none while they do.
+    /// Since when no credential of the user is valid; none if they are.
     pub disabled_at: Option<Timestamp>,
     /// Why, for the operators.
     pub disabled_reason: Option<String>,
-    /// Since when the account is gone; only the name is kept, so that nobody takes it. A
-    /// deleted user is disabled too.
+    /// Since when the account is gone; only the name stays, so that no one can take it. A deleted
+    /// user is disabled too.
     pub deleted_at: Option<Timestamp>,
-    /// Since when a recovery code was used to prove that they were kept; none before.
+    /// When a recovery code was used to prove that they were saved; none before that.
     pub recovery_confirmed_at: Option<Timestamp>,
     /// Whether the primary email address is verified.
     pub email_verified: bool,
@@ -49,7 +49,7 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    /// What a decision may know about the user.
+    /// The facts about the user for a decision.
     pub fn facts(&self) -> UserFacts {
         UserFacts {
             id: self.id,
@@ -96,19 +96,19 @@ statements! {
     BY_EMAIL = concat!("SELECT ", user_columns!(), " FROM emails JOIN users ON users.id = emails.user_id
         WHERE emails.folded_address = $1 AND emails.verified_at IS NOT NULL AND users.deleted_at IS NULL");
     COUNT = "SELECT COUNT(*) AS users FROM users";
-    /// Whoever was staff and is no more shows in the audit log alone.
+    /// Only the audit log shows who used to be staff.
     HAD_STAFF = "SELECT EXISTS (SELECT 1 FROM audit_events WHERE kind = $1) OR EXISTS (SELECT 1 FROM users WHERE staff) AS had_staff";
     LIST = concat!("SELECT ", user_columns!(), " FROM users WHERE folded_name > $1 AND deleted_at IS NULL ORDER BY folded_name LIMIT $2");
     EMAILS = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE user_id = $1 ORDER BY is_primary DESC, folded_address";
-    /// What the index `emails_beyond_ascii` is over: it holds next to nothing.
+    /// The condition of the index `emails_beyond_ascii`, which is almost empty.
     EMAILS_BEYOND_ASCII = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails
         WHERE length(CAST(folded_address AS BLOB)) <> length(folded_address) AND folded_address > $1 ORDER BY folded_address LIMIT $2",
         "SELECT user_id, address, added_at, verified_at, is_primary FROM emails
         WHERE octet_length(folded_address) <> length(folded_address) AND folded_address > $1 ORDER BY folded_address LIMIT $2";
     NAME_TAKEN = "SELECT id FROM users WHERE folded_name = $1";
     EMAIL = "SELECT user_id, address, added_at, verified_at, is_primary FROM emails WHERE folded_address = $1";
-    /// PostgreSQL evaluates the condition again after it waited for the row, so that of two
-    /// concurrent requests with one code one finds nothing to update.
+    /// PostgreSQL evaluates the condition again after a wait for the row, so that of two concurrent
+    /// requests with one code one finds nothing to update.
     ACCEPT_TOTP_STEP = "UPDATE users SET totp_last_step = $2
         WHERE id = $1 AND totp_secret IS NOT NULL AND (totp_last_step IS NULL OR totp_last_step < $2)";
     CREATE = "INSERT INTO users (id, folded_name, name, created_at, staff) VALUES ($1, $2, $3, $4, $5)";
@@ -116,7 +116,7 @@ statements! {
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL";
     DISABLE_ENABLED_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL AND password_disabled IS NULL";
-    /// Steps that are spent stay so, whatever secret comes or goes: it may be the same once more.
+    /// Used steps stay used, whatever the secret: the same one may be set again.
     SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
         THEN totp_last_step ELSE $3 END, totp_secret = $2, totp_enrolled_at = $4 WHERE id = $1 AND deleted_at IS NULL";
     REMOVE_TOTP = "UPDATE users SET totp_secret = NULL, totp_enrolled_at = NULL WHERE id = $1 AND totp_secret IS NOT NULL";
@@ -125,13 +125,13 @@ statements! {
     DISABLE = "UPDATE users SET disabled_at = $2, disabled_reason = $3 WHERE id = $1 AND disabled_at IS NULL";
     ENABLE = "UPDATE users SET disabled_at = NULL, disabled_reason = NULL WHERE id = $1 AND disabled_at IS NOT NULL AND deleted_at IS NULL";
     SET_STAFF = "UPDATE users SET staff = $2 WHERE id = $1 AND deleted_at IS NULL";
-    /// One at a time for each user: what follows depends on the user's other addresses,
-    /// factors or sessions, and is read by a later statement. `NO KEY`, so that references
-    /// from new rows do not have to wait.
+    /// One at a time for each user: the next steps depend on the user's other addresses, factors or
+    /// sessions, which a later statement reads. `NO KEY`, so that references from new rows do not
+    /// have to wait.
     LOCK = "SELECT disabled_at FROM users WHERE id = $1 AND deleted_at IS NULL",
         "SELECT disabled_at FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE";
-    /// The first user is created by one unit at a time. On SQLite every unit is. On PostgreSQL
-    /// there is no row to lock yet.
+    /// The first user is created by one unit at a time. On SQLite that holds for every unit. On
+    /// PostgreSQL there is no row to lock yet.
     LOCK_FIRST = "SELECT 1 AS locked", "SELECT 1 AS locked FROM (SELECT pg_advisory_xact_lock(7202)) AS locked";
     ADD_EMAIL = "INSERT INTO emails (folded_address, address, user_id, added_at, is_primary)
         SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), id, CAST($4 AS BIGINT), NOT EXISTS (SELECT 1 FROM emails WHERE user_id = $3 AND is_primary)
@@ -143,7 +143,7 @@ statements! {
     UNVERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NULL";
     VERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NOT NULL";
     RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND user_id = $2 AND verified_at IS NULL";
-    /// The one that was verified first, or else added first.
+    /// The address that was verified first, or else added first.
     PROMOTE_ANY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = (
             SELECT folded_address FROM emails WHERE user_id = $1 ORDER BY COALESCE(verified_at, 9223372036854775807), added_at, folded_address LIMIT 1)
         AND NOT EXISTS (SELECT 1 FROM emails AS present WHERE present.user_id = $1 AND present.is_primary)";
@@ -163,7 +163,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The user with this name, whatever its case.
+    /// The user with this name, ignoring case.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>> {
         self.database()
             .optional(&BY_NAME, &[name.folded().into()])
@@ -173,7 +173,7 @@ impl Storage {
             .transpose()
     }
 
-    /// The user who proved to have this email address, whatever its case.
+    /// The user with this verified email address, ignoring case.
     pub async fn user_by_email(&self, address: &str) -> Result<Option<UserRow>> {
         self.database()
             .optional(&BY_EMAIL, &[address.to_ascii_lowercase().into()])
@@ -183,12 +183,12 @@ impl Storage {
             .transpose()
     }
 
-    /// How many users there are or ever were: a registry that everybody left is not a new one.
+    /// How many users there are or ever were: a registry whose users have all left is not new.
     pub async fn user_count(&self) -> Result<u64> {
         self.database().one(&COUNT, &[]).await?.count("users")
     }
 
-    /// Whether anybody is staff or ever was: a registry that its staff left is not a new one.
+    /// Whether there is or ever was a member of staff: a registry whose staff has left is not new.
     pub async fn had_staff(&self) -> Result<bool> {
         self.database()
             .one(&HAD_STAFF, &[EventKind::StaffGranted.as_str().into()])
@@ -196,7 +196,7 @@ impl Storage {
             .boolean("had_staff")
     }
 
-    /// Whether nobody can have this name any more, be it that its user was deleted.
+    /// Whether this name is taken, possibly by a deleted user.
     pub async fn is_name_taken(&self, name: &UserName) -> Result<bool> {
         Ok(self
             .database()
@@ -225,7 +225,7 @@ impl Storage {
             .collect()
     }
 
-    /// An email address, whatever its case.
+    /// An email address, ignoring case.
     pub async fn email(&self, address: &str) -> Result<Option<EmailRow>> {
         self.database()
             .optional(&EMAIL, &[address.to_ascii_lowercase().into()])
@@ -235,7 +235,7 @@ impl Storage {
             .transpose()
     }
 
-    /// Email addresses with letters beyond ASCII, of all users, in the order of their folded form,
+    /// Email addresses with non-ASCII letters, of all users, in the order of their folded form,
     /// those after `after`, at most `limit`.
     pub async fn emails_beyond_ascii(&self, after: &str, limit: u32) -> Result<Vec<EmailRow>> {
         self.database()
@@ -246,9 +246,9 @@ impl Storage {
             .collect()
     }
 
-    /// Accepts a TOTP time step once: true only if it lies after every step accepted before
-    /// (RFC 6238, 5.2: a code must not be accepted twice). Atomic across processes. Outside
-    /// of any unit of work on purpose: a code is spent even when what it was for fails.
+    /// Accepts a TOTP time step once: true only if it is later than every step accepted before (RFC
+    /// 6238, 5.2: a code must not be accepted twice). Atomic across processes. Deliberately outside
+    /// any unit of work: a code is used up even if the action fails.
     pub async fn accept_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
         Ok(self
             .database()
@@ -259,8 +259,8 @@ impl Storage {
 }
 
 impl UnitOfWork {
-    /// The user's addresses, see [`Storage::emails`]; none is added, removed or promoted until
-    /// the unit ends if the user is held.
+    /// The user's addresses, see [`Storage::emails`]; if the user is held, none is added, removed
+    /// or promoted until the unit ends.
     pub async fn emails(&mut self, user: UserId) -> Result<Vec<EmailRow>> {
         self.all(&EMAILS, &[user.into()])
             .await?
@@ -281,9 +281,9 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// Creates the first user who is staff, if nobody is and nobody ever was. Returns whether
-    /// it was so: of several that try at once, one does. Other users do not matter: whoever
-    /// registers at a new registry must not keep its operators out.
+    /// Creates the first member of staff, if there is none and never was. Returns whether it did:
+    /// of several that try at once, one does. Other users do not matter: a stranger who registers
+    /// at a new registry must not lock its operators out.
     pub async fn create_first_user(&mut self, user: &NewUser<'_>) -> Result<bool> {
         self.one(&LOCK_FIRST, &[]).await?;
         if self
@@ -297,8 +297,8 @@ impl UnitOfWork {
         Ok(true)
     }
 
-    /// The user as they are, which stays so until the unit ends; none if there is none or
-    /// they were deleted. To compare with what was proven before the unit began.
+    /// The current user, who does not change until the unit ends; none if there is none or they
+    /// were deleted. For comparison with credentials that were verified before the unit began.
     pub async fn hold_user(&mut self, user: UserId) -> Result<Option<UserRow>> {
         if !self.lock_user(user).await? {
             return Ok(None);
@@ -310,13 +310,13 @@ impl UnitOfWork {
             .transpose()
     }
 
-    /// Waits for every other unit that called this for the user. Returns whether there is
-    /// such a user who was not deleted.
+    /// Waits for every other unit that called this for the user. Returns whether the user exists
+    /// and was not deleted.
     pub(crate) async fn lock_user(&mut self, user: UserId) -> Result<bool> {
         Ok(self.optional(&LOCK, &[user.into()]).await?.is_some())
     }
 
-    /// The same, for one who is not disabled either.
+    /// The same, for a user who is not disabled either.
     pub(crate) async fn lock_enabled_user(&mut self, user: UserId) -> Result<bool> {
         let row = self.optional(&LOCK, &[user.into()]).await?;
         Ok(row
@@ -351,8 +351,7 @@ impl UnitOfWork {
             .await
     }
 
-    /// The same for one that is enabled: what it was disabled for before stands. Returns whether
-    /// it was enabled.
+    /// The same if it is enabled: an earlier reason stays. Returns whether it was enabled.
     pub async fn disable_enabled_password(&mut self, user: UserId, reason: &str) -> Result<bool> {
         Ok(self
             .execute(&DISABLE_ENABLED_PASSWORD, &[user.into(), reason.into()])
@@ -360,8 +359,8 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was shown to
-    /// enroll it, which is spent by that; steps that were spent before stay so.
+    /// Enrolls TOTP with a secret in base32. `last_step` is the step whose code was used to enroll
+    /// it, which uses it up; steps that were used before stay used.
     pub async fn set_totp(
         &mut self,
         user: UserId,
@@ -376,8 +375,8 @@ impl UnitOfWork {
         .await
     }
 
-    /// Removes TOTP. Returns whether it was enrolled. `Conflict::LastFactor` if a factor must be
-    /// left and none would be.
+    /// Removes TOTP. Returns whether it was enrolled. `Conflict::LastFactor` if a factor must
+    /// remain and none would.
     pub async fn remove_totp(&mut self, user: UserId, must_leave_factor: bool) -> Result<bool> {
         self.lock_user(user).await?;
         let removed = self.execute(&REMOVE_TOTP, &[user.into()]).await? == 1;
@@ -395,8 +394,8 @@ impl UnitOfWork {
         }
     }
 
-    /// Disables the user until [`enable_user`](Self::enable_user): no credential of theirs counts
-    /// any more. Returns whether there was a user who was not disabled.
+    /// Disables the user until [`enable_user`](Self::enable_user): no credential of theirs is valid
+    /// meanwhile. Returns whether there was a user who was not disabled.
     pub async fn disable_user(
         &mut self,
         user: UserId,
@@ -409,12 +408,12 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Takes that back. Returns whether there was a user who was disabled.
+    /// Undoes that. Returns whether there was a disabled user.
     pub async fn enable_user(&mut self, user: UserId) -> Result<bool> {
         Ok(self.execute(&ENABLE, &[user.into()]).await? == 1)
     }
 
-    /// Makes the user staff, or not.
+    /// Makes the user staff, or undoes it.
     pub async fn set_staff(&mut self, user: UserId, staff: bool) -> Result<()> {
         self.must_touch(&SET_STAFF, &[user.into(), staff.into()])
             .await
@@ -463,8 +462,9 @@ impl UnitOfWork {
             == 1)
     }
 
-    /// Takes an address from whoever has it and never verified it, be it their primary one:
-    /// another of theirs is the primary one then. Returns whose it was. For an address that somebody else has just proved to be theirs.
+    /// Removes an address from a user who never verified it, even if it is primary: another of
+    /// theirs becomes primary then. Returns that user. For an address that someone else has just
+    /// verified.
     pub async fn release_unverified_email(&mut self, address: &str) -> Result<Option<UserId>> {
         let folded = address.to_ascii_lowercase();
         let Some(row) = self.optional(&UNVERIFIED, &[(&folded).into()]).await? else {
@@ -483,7 +483,7 @@ impl UnitOfWork {
         Ok(Some(user))
     }
 
-    /// Whether somebody proved to have this address.
+    /// Whether a user has verified this address.
     pub async fn is_verified_email(&mut self, address: &str) -> Result<bool> {
         Ok(self
             .optional(&VERIFIED, &[address.to_ascii_lowercase().into()])
@@ -491,8 +491,8 @@ impl UnitOfWork {
             .is_some())
     }
 
-    /// Writes an address of the user in another form, which changes nothing else about it.
-    /// `Conflict::EmailTaken`; `Conflict::ReferenceGone` if the user does not have it.
+    /// Changes the form of an address of the user, and nothing else. `Conflict::EmailTaken`;
+    /// `Conflict::ReferenceGone` if the user does not have it.
     pub async fn rewrite_email(&mut self, user: UserId, address: &str, form: &str) -> Result<()> {
         let values = [
             user.into(),
@@ -503,7 +503,7 @@ impl UnitOfWork {
         self.must_touch(&REWRITE_EMAIL, &values).await
     }
 
-    /// Takes an address from the user, be it the primary one: another of theirs is the primary one
+    /// Removes an address from the user, even the primary one: another of theirs becomes primary
     /// then. Returns whether there was one.
     pub async fn take_email(&mut self, user: UserId, address: &str) -> Result<bool> {
         let taken = self

@@ -1,15 +1,15 @@
-//! What a project's owners demand of everyone who acts on it.
+//! The demands of a project's owners on everyone who acts on it.
 //!
-//! Each demand is a switch on the project's page. The operator has the same switches for
-//! all projects at once; a project's owners may demand more, never less.
+//! Each demand is a setting of the project. The operator has the same settings for all projects at
+//! once; a project's owners may demand more, never less.
 
 use policy_sdk::prelude::*;
 
 /// The policy.
 pub struct OwnerMandate;
 
-/// What changes a project, or shows what is not public about it; and the making of tokens,
-/// which may concern every project.
+/// Actions that change a project or show non-public data about it; and creating tokens, which may
+/// concern every project.
 const HEARD: ActionSet = ActionSet::of(&[
     Action::TokenCreate,
     Action::FileUpload,
@@ -34,17 +34,18 @@ const HEARD: ActionSet = ActionSet::of(&[
     Action::PublisherRemove,
 ]);
 
-/// Looking is not changing: an enrolled factor is asked for, a fresh one is not.
+/// Viewing does not change anything: it needs an enrolled factor, but not a recent one.
 const LOOKING: ActionSet = ActionSet::of(&[Action::ReleasePreview, Action::ProjectManage]);
 
 const UPLOADS: ActionSet = ActionSet::of(&[Action::FileUpload, Action::ProjectCreate]);
 
 settings! {
-    /// What is demanded on every project.
+    /// The demands on every project.
     pub struct Operator {
         /// Everyone with access to a project needs a second factor.
         pub second_factor: bool = boolean("Second factor for everyone", false),
-        /// Anyone changing a project in the browser must have confirmed a second factor within this time. 0 turns it off.
+        /// Anyone changing a project in the browser must have confirmed a second factor within this
+        /// time. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
         /// Uploads need a token that was created for projects, and no other can be created.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
@@ -54,15 +55,19 @@ settings! {
 }
 
 settings! {
-    /// What the owners demand on their project.
+    /// The demands of the owners on their project.
     pub struct Owner {
         /// Everyone with access to this project needs a second factor, even when they use tokens.
         pub second_factor: bool = boolean("Second factor for everyone", false),
-        /// Anyone changing this project in the browser must have confirmed a second factor within this time. 0 turns it off.
+        /// Anyone changing this project in the browser must have confirmed a second factor within
+        /// this time. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
-        /// Uploads to this project need a token that was created for projects, so that a stolen token does little damage. An account-wide token that its holder restricted to a project is still account-wide.
+        /// Uploads to this project need a token that was created for projects, so that a stolen
+        /// token does little damage. An account-wide token that its holder restricted to a project
+        /// is still account-wide.
         pub project_tokens_only: bool = boolean("No account-wide tokens", false),
-        /// Uploads to this project need a token that was created by someone who confirmed a second factor for it.
+        /// Uploads to this project need a token that was created by someone who confirmed a second
+        /// factor for it.
         pub strong_tokens_only: bool = boolean("Only tokens created with a second factor", false),
     }
 }
@@ -92,7 +97,7 @@ impl Policy for OwnerMandate {
             return new_token(operator, context);
         }
         let uploading = UPLOADS.contains(context.action);
-        // Trusted publishers and nobody have no factors and no tokens of their own.
+        // Trusted publishers and anonymous callers have no factors and no tokens of their own.
         if context.user().is_none() {
             return abstain();
         }
@@ -170,8 +175,8 @@ impl Policy for OwnerMandate {
 
 policy_sdk::export!(OwnerMandate);
 
-/// A token is no project's, so the demands on who acts on projects are not made here. But one
-/// that no project would accept is better refused when it is made than at every upload.
+/// A token belongs to no project, so the demands on people who act on projects do not apply here.
+/// But a token that no project would accept is better refused at its creation than at every upload.
 fn new_token(operator: &Operator, context: &Context) -> Verdict {
     match &context.change {
         Change::Token(NewToken {
@@ -189,7 +194,7 @@ fn new_token(operator: &Operator, context: &Context) -> Verdict {
     }
 }
 
-/// A sentence about whoever demands it: what the operators demand, no owner can change.
+/// A sentence that names who demands it: no owner can change the operators' demands.
 fn demanded_by(registry: bool, what: &str) -> String {
     [
         if registry {
@@ -202,7 +207,7 @@ fn demanded_by(registry: bool, what: &str) -> String {
     .concat()
 }
 
-/// The shorter of two spans, where 0 is no demand at all.
+/// The shorter of two time spans, where 0 means no demand.
 fn strictest(one: u32, other: u32) -> u32 {
     match (one, other) {
         (0, other) => other,
@@ -397,7 +402,7 @@ mod tests {
             OwnerMandate::evaluate(&strict, &Owner::default(), &restricted),
             abstain()
         );
-        // Looking at the page is asked without what would be made.
+        // The page is decided without the token that would be created.
         let looking = Context {
             change: Change::Nothing,
             ..account()
@@ -406,7 +411,7 @@ mod tests {
             OwnerMandate::evaluate(&strict, &Owner::default(), &looking),
             abstain()
         );
-        // What one project's owners demand, or what is demanded of who acts on projects, is no reason.
+        // One project's owners, and demands on people who act on projects, are no reason to refuse.
         let others = Operator {
             second_factor: true,
             fresh_within: 60,

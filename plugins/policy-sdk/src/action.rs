@@ -68,7 +68,7 @@ actions! {
 }
 
 impl Action {
-    /// Reads the text back; `None` when it names no action.
+    /// Parses the text; `None` if it names no action.
     pub fn parse(text: &str) -> Option<Action> {
         Action::ALL
             .iter()
@@ -104,19 +104,19 @@ impl ActionSet {
         self.0 & (1 << action as u64) != 0
     }
 
-    /// This set and the actions of the other one.
+    /// The union with the other set.
     #[must_use]
     pub const fn with(self, other: ActionSet) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// This set without the actions of the other one.
+    /// This set without the actions of the other set.
     #[must_use]
     pub const fn without(self, other: ActionSet) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether every action of this set is in the other one too.
+    /// Whether every action of this set is also in the other.
     pub const fn is_subset(self, other: ActionSet) -> bool {
         self.0 & !other.0 == 0
     }
@@ -146,7 +146,7 @@ impl FromIterator<Action> for ActionSet {
     }
 }
 
-// A set is 64 bits; the contract may grow to as many actions before this has to change.
+// A set is 64 bits; with more actions in the contract this has to change.
 const _: () = assert!(Action::ALL.len() <= 64);
 
 #[cfg(test)]

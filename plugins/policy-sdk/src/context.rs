@@ -1,12 +1,12 @@
-//! Questions a policy asks of a context.
+//! Questions that a policy asks about a context.
 
 use crate::contract::{
     Action, Change, Context, CredentialKind, Factors, Principal, Requirement, TokenScope, User,
 };
 
 impl Context {
-    /// A context with nothing in it but the action and the credential: the start of a
-    /// native test. Fill in what the test is about with `..`.
+    /// A context with only the action and the credential: the start of a native test. Add the facts
+    /// that the test needs with `..`.
     pub fn of(action: Action, credential: CredentialKind) -> Self {
         Context {
             action,
@@ -24,7 +24,7 @@ impl Context {
         }
     }
 
-    /// The user the credential stands for, if it stands for one.
+    /// The user that the credential belongs to, if any.
     pub fn user(&self) -> Option<&User> {
         match &self.principal {
             Principal::User(user) => Some(user),
@@ -32,15 +32,15 @@ impl Context {
         }
     }
 
-    /// Seconds since a second factor was proven with this credential, if one was.
+    /// Seconds since a second factor was confirmed with this credential, if one was.
     pub fn second_factor_age(&self) -> Option<u64> {
         Some(self.assurance.as_ref()?.second_factor?.age)
     }
 
-    /// Whether a requirement holds already, by the same rule the host applies.
+    /// Whether a requirement is already met, by the same rule that the host applies.
     ///
-    /// Needs the sections the requirement is about: `principal` for the enrolled factor
-    /// and the email address, `assurance` for what was proven, `token` for the token.
+    /// Needs the sections that the requirement is about: `principal` for the enrolled factor and
+    /// the email address, `assurance` for confirmed factors, `token` for the token.
     pub fn meets(&self, requirement: Requirement) -> bool {
         match requirement {
             Requirement::EnrolledSecondFactor => self

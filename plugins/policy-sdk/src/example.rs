@@ -1,4 +1,4 @@
-//! Facts that native tests start from, each in one line and changed with `..`.
+//! Facts for native tests, each in one line and changed with `..`.
 
 use crate::contract::{
     Assurance, Factor, FactorUse, Factors, PasswordState, Principal, Project, ProjectStatus,
@@ -24,7 +24,7 @@ pub fn publisher() -> Principal {
     })
 }
 
-/// A token for all projects of the account, made with a second factor.
+/// A token for all projects of the account, created with a second factor.
 pub fn token() -> Token {
     Token {
         id: "0192f0c1-2d3e-7abc-8def-0123456789ab".to_owned(),
@@ -38,7 +38,7 @@ pub fn token() -> Token {
     }
 }
 
-/// A token for one project, made with a second factor.
+/// A token for one project, created with a second factor.
 pub fn project_token(project: &str) -> Token {
     Token {
         scope: TokenScope::Projects(vec![project.to_owned()]),
@@ -46,7 +46,7 @@ pub fn project_token(project: &str) -> Token {
     }
 }
 
-/// A password and a TOTP proven this many seconds ago.
+/// A password and a TOTP code, both confirmed this many seconds ago.
 pub fn second_factor(age: u64) -> Assurance {
     Assurance {
         password_age: Some(age),
@@ -58,8 +58,8 @@ pub fn second_factor(age: u64) -> Assurance {
     }
 }
 
-/// An active project that exists, and the caller's role on it. Its owners' settings are
-/// passed to `evaluate` beside the context.
+/// An active project that exists, and the caller's role on it. Its owners' settings are passed to
+/// `evaluate` separately from the context.
 pub fn project(name: &str, role: Role) -> Project {
     Project {
         name: name.to_owned(),
@@ -70,7 +70,7 @@ pub fn project(name: &str, role: Role) -> Project {
     }
 }
 
-/// A release that is staged.
+/// A staged release.
 pub fn staged_release(version: &str) -> Release {
     Release {
         version: version.to_owned(),

@@ -1,6 +1,6 @@
-//! What a policy for Portcullis is written with.
+//! The SDK for writing Portcullis policies.
 //!
-//! A policy is a type with one trait, [`Policy`], and one line, [`export!`]:
+//! A policy is a type that implements one trait, [`Policy`], and one line, [`export!`]:
 //!
 //! ```
 //! use policy_sdk::prelude::*;
@@ -36,10 +36,10 @@
 //! assert_eq!(NoWheels::evaluate(&Operator::default(), &(), &Context::of(Action::FileUpload, CredentialKind::ApiToken)), abstain());
 //! ```
 //!
-//! Read in the order of the `mod` lines: the types of the contract ([`contract`]), what
-//! this crate adds to them ([`action`], [`context`], [`verdict`]), the settings a policy
-//! offers ([`settings`]), the facts a native test starts from ([`example`]), and what
-//! stands between a policy and the host ([`module`]).
+//! Reading order: the types of the contract ([`contract`]), the additions of this crate
+//! ([`action`], [`context`], [`verdict`]), the settings that a policy offers ([`settings`]), the
+//! facts that a native test starts from ([`example`]), and the layer between a policy and the host
+//! ([`module`]).
 
 #[allow(unsafe_code, unreachable_pub, clippy::all, missing_docs, reason = "generated")]
 #[doc(hidden)]
@@ -78,7 +78,7 @@ pub use module::Policy;
 pub use settings::Settings;
 pub use verdict::{Requirements, abstain, deny, permit, require, stage};
 
-/// Everything a policy usually needs.
+/// Everything that a policy usually needs.
 pub mod prelude {
     pub use crate::action::ActionSet;
     pub use crate::contract::*;

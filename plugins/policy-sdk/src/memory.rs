@@ -1,9 +1,8 @@
 //! Memory of a module: a pointer that only moves forward.
 //!
-//! A module lives for one call, so nothing is ever worth giving back. The usual
-//! allocator asks for a new page on its first use, which costs a fresh sandbox more than
-//! everything else it does; this one uses up what is left of the first page and grows
-//! only when that is full.
+//! A module lives for one call, so freeing memory never pays off. The usual allocator requests a
+//! new page on its first use, which costs a fresh sandbox more than everything else it does; this
+//! one uses the rest of the first page and grows only when that is full.
 #![allow(unsafe_code, reason = "a global allocator is unsafe by nature")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -13,12 +12,12 @@ const PAGE: usize = 65_536;
 
 // SAFETY: the linker defines the symbol; only its address is ever used.
 unsafe extern "C" {
-    /// Where the linker ends the module's data; everything behind it is free.
+    /// Where the linker ends the module's data; all memory after it is free.
     static __heap_base: u8;
 }
 
 struct Bump {
-    /// First free byte, and first byte behind the memory; 0 before the first use.
+    /// First free byte, and first byte after the memory; 0 before the first use.
     next: Cell<usize>,
     end: Cell<usize>,
 }
@@ -27,7 +26,7 @@ struct Bump {
 unsafe impl Sync for Bump {}
 
 impl Bump {
-    /// Makes sure that `until` lies within the memory.
+    /// Makes sure that `until` is within the memory.
     fn reach(&self, until: usize) -> bool {
         if until <= self.end.get() {
             return true;
@@ -46,8 +45,8 @@ impl Bump {
     }
 }
 
-// SAFETY: every block lies between `__heap_base` and the end of the memory, is aligned
-// as asked, and overlaps no other one, because `next` only moves forward past it.
+// SAFETY: every block is between `__heap_base` and the end of the memory, is aligned as requested,
+// and overlaps no other, because `next` only moves forward past it.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let next = match self.next.get() {
@@ -67,12 +66,12 @@ unsafe impl GlobalAlloc for Bump {
         core::ptr::with_exposed_provenance_mut(start)
     }
 
-    // SAFETY: gives nothing back, so there is nothing to get wrong.
+    // SAFETY: frees nothing, so nothing can go wrong.
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 
-    // SAFETY: grows a block only where nothing lies behind it, and moves it otherwise.
+    // SAFETY: grows a block only if nothing follows it, and moves it otherwise.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // The last block grows in place: the common case of text that is being built.
+        // The last block grows in place: the common case of building a text.
         if block.addr() + layout.size() == self.next.get()
             && let Some(until) = block.addr().checked_add(size)
             && self.reach(until)
@@ -80,7 +79,7 @@ unsafe impl GlobalAlloc for Bump {
             self.next.set(until);
             return block;
         }
-        // SAFETY: `size` rounded up to `align` does not overflow, as the caller promises.
+        // SAFETY: `size` rounded up to `align` does not overflow, as the caller guarantees.
         let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
         if !moved.is_null() {
             // SAFETY: both blocks are valid for the shorter of the two sizes and do not overlap.

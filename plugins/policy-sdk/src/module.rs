@@ -1,22 +1,22 @@
-//! What stands between a policy and the host.
+//! The layer between a policy and the host.
 
 use crate::action::ActionSet;
 use crate::contract::{Context, Descriptor, Sections, SettingError, SettingValue, Verdict};
 use crate::settings::Settings;
 
-/// A policy. It sees nothing but its arguments and leaves nothing behind: the same
-/// settings and the same context always give the same verdict.
+/// A policy. It sees only its arguments and keeps no state: the same settings and the same context
+/// always give the same verdict.
 pub trait Policy {
-    /// What it offers the operator; `()` for nothing.
+    /// The settings for the operator; `()` for none.
     type Operator: Settings;
-    /// What it offers the owners of each project; `()` for nothing.
+    /// The settings for the owners of each project; `()` for none.
     type Owner: Settings;
 
-    /// Says what the policy is. The settings are filled in from the types above.
+    /// Describes the policy. The settings are filled in from the types above.
     fn describe() -> Descriptor;
 
-    /// Checks settings beyond their kinds. `owner` is absent when only the operator's
-    /// settings are checked.
+    /// Checks settings beyond their types. `owner` is absent if only the operator's settings are
+    /// checked.
     fn validate(
         operator: &Self::Operator,
         owner: Option<&Self::Owner>,
@@ -25,15 +25,15 @@ pub trait Policy {
         Ok(())
     }
 
-    /// Decides one request. `owner` holds what the project's owners chose, and the
-    /// defaults when the request is not about a project.
+    /// Decides one request. `owner` holds the choices of the project's owners, or the defaults if
+    /// the request is not about a project.
     fn evaluate(operator: &Self::Operator, owner: &Self::Owner, context: &Context) -> Verdict;
 }
 
 impl Descriptor {
-    /// A policy that hears nothing yet. `name`: lower-case words joined by hyphens;
-    /// `version`: semver, `env!("CARGO_PKG_VERSION")` in most crates; `summary`: what the
-    /// policy demands, in one sentence.
+    /// A policy that hears nothing yet. `name`: lower-case words joined by hyphens; `version`:
+    /// semver, `env!("CARGO_PKG_VERSION")` in most crates; `summary`: the policy's demand, in one
+    /// sentence.
     pub fn new(name: &str, version: &str, summary: &str) -> Self {
         Descriptor {
             name: name.to_owned(),
@@ -46,14 +46,14 @@ impl Descriptor {
         }
     }
 
-    /// The actions it wants to hear.
+    /// The actions that it hears.
     #[must_use]
     pub fn hears(mut self, actions: impl Into<ActionSet>) -> Self {
         self.actions = actions.into().iter().collect();
         self
     }
 
-    /// The sections of the context it needs. What is not asked for is not sent.
+    /// The sections of the context that it needs. Other sections are not sent.
     #[must_use]
     pub fn needs(mut self, sections: Sections) -> Self {
         self.sections = sections;
@@ -61,19 +61,19 @@ impl Descriptor {
     }
 }
 
-/// The descriptor of a policy with its settings, as the host gets it.
+/// The descriptor of a policy with its settings, for the host.
 pub fn describe<P: Policy>() -> Descriptor {
     let mut descriptor = P::describe();
     descriptor.operator_settings = P::Operator::describe();
     descriptor.owner_settings = P::Owner::describe();
     if !descriptor.owner_settings.is_empty() {
-        // The owners' choices travel in this section.
+        // The owners' choices are part of this section.
         descriptor.sections |= Sections::PROJECT;
     }
     descriptor
 }
 
-/// Checks settings as the host asks for it: an empty `owner` checks the operator's only.
+/// Checks settings for the host: an empty `owner` means that only the operator's are checked.
 pub fn validate_settings<P: Policy>(
     operator: Vec<SettingValue>,
     owner: Vec<SettingValue>,
@@ -86,7 +86,7 @@ pub fn validate_settings<P: Policy>(
     P::validate(&P::Operator::read(operator), owner.as_ref())
 }
 
-/// Decides one request as the host asks for it.
+/// Decides one request for the host.
 pub fn evaluate<P: Policy>(settings: Vec<SettingValue>, mut context: Context) -> Verdict {
     let owner = match &mut context.project {
         Some(project) => P::Owner::read(std::mem::take(&mut project.settings)),
@@ -95,10 +95,10 @@ pub fn evaluate<P: Policy>(settings: Vec<SettingValue>, mut context: Context) ->
     P::evaluate(&P::Operator::read(settings), &owner, &context)
 }
 
-/// Makes the crate's policy the one its module exports.
+/// Exports the crate's policy from its module.
 ///
-/// Does nothing on other targets than wasm, so that several policies can be linked into
-/// one native test.
+/// Does nothing on targets other than wasm, so that several policies can be linked into one native
+/// test.
 #[macro_export]
 macro_rules! export {
     ($policy:ty) => {

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use crate::action::ActionSet;
 use crate::contract::{Setting, SettingError, SettingKind, SettingValue};
 
-/// A struct of settings, made by [`settings!`](crate::settings!). `()` is the one without any.
+/// A struct of settings, made by [`settings!`](crate::settings!). `()` has none.
 pub trait Settings: Default + Sized {
-    /// What is offered, in the order of the fields.
+    /// The settings, in the order of the fields.
     fn describe() -> Vec<Setting>;
 
     /// Reads one value for each field, in their order.
@@ -22,9 +22,9 @@ impl Settings for () {
     fn read(_: Vec<SettingValue>) -> Self {}
 }
 
-/// What a field of settings may be: each type stands for one kind of value.
+/// The possible types of a field: each stands for one kind of value.
 pub trait Value: Sized {
-    /// Reads the value; `None` when it is of another kind.
+    /// Reads the value; `None` if it is of another kind.
     fn from_setting(value: SettingValue) -> Option<Self>;
 }
 
@@ -101,7 +101,7 @@ pub trait Choice: Copy + 'static {
     fn position(self) -> u32;
 }
 
-/// What one field offers: label, kind and default. Made by the functions of [`offer`].
+/// The properties of one field: label, kind and default. Made by the functions of [`offer`].
 pub struct Offer<T> {
     label: &'static str,
     kind: SettingKind,
@@ -119,7 +119,7 @@ impl<T: Value> Offer<T> {
         }
     }
 
-    /// The setting as the host sees it. The name is the field's, with hyphens.
+    /// The setting as the host sees it. Its name is the field's, with hyphens.
     pub fn describe(self, field: &str, help: &str) -> Setting {
         Setting {
             name: field.replace('_', "-"),
@@ -136,7 +136,7 @@ impl<T: Value> Offer<T> {
     }
 }
 
-/// The kinds of settings. In scope, without any prefix, inside `settings!`.
+/// The kinds of settings. In scope, without a prefix, inside `settings!`.
 pub mod offer {
     use std::ops::RangeInclusive;
 
@@ -213,8 +213,8 @@ pub mod offer {
     }
 }
 
-/// Reads the next value. The host checks every value against `describe` before it calls,
-/// so a missing one or one of another kind is a broken host: stop, which denies.
+/// Reads the next value. The host checks every value against `describe` before it calls, so a
+/// missing value or one of another kind means a broken host: stop, which denies.
 pub fn next<T: Value>(values: &mut impl Iterator<Item = SettingValue>) -> T {
     match values.next().and_then(T::from_setting) {
         Some(value) => value,
@@ -233,7 +233,7 @@ fn mismatch() -> ! {
 }
 
 impl SettingError {
-    /// What is wrong with a setting, and what would be right.
+    /// The problem with a setting, and what would be right.
     pub fn new(setting: impl Into<String>, message: impl Into<String>) -> Self {
         SettingError {
             setting: setting.into(),
@@ -242,9 +242,9 @@ impl SettingError {
     }
 }
 
-/// Declares settings as a struct. The doc comment of a field is its help text, the
-/// field's name its name in set files (with hyphens), the expression says what it may
-/// hold and its default; see [`settings::offer`](mod@crate::settings::offer) for the kinds.
+/// Declares settings as a struct. The doc comment of a field is its help text, the field's name is
+/// its name in set files (with hyphens), and the expression gives its kind and default; see
+/// [`settings::offer`](mod@crate::settings::offer) for the kinds.
 #[macro_export]
 macro_rules! settings {
     ($(#[$meta:meta])* $visibility:vis struct $name:ident {

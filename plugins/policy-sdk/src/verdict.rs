@@ -1,8 +1,8 @@
-//! What a policy says, in the words of its author.
+//! Verdicts, in the words of their authors.
 
 use crate::contract::{Context, Obligation, Outcome, Page, Reason, Requirement, Verdict};
 
-/// Nothing to say about this.
+/// No opinion.
 pub fn abstain() -> Verdict {
     Verdict::new(Outcome::Abstain)
 }
@@ -17,12 +17,12 @@ pub fn deny(reason: Reason) -> Verdict {
     Verdict::new(Outcome::Deny).because(reason)
 }
 
-/// Not allowed until all of these hold; see [`Requirements`] for one reason each.
+/// Not allowed until all of these are met; see [`Requirements`] for one reason each.
 pub fn require(requirements: impl IntoIterator<Item = Requirement>, reason: Reason) -> Verdict {
     Verdict::new(Outcome::Require(requirements.into_iter().collect())).because(reason)
 }
 
-/// Allowed, but the file is held back until somebody publishes the release.
+/// Allowed, but the file is held back until a person publishes the release.
 pub fn stage(reason: Reason) -> Verdict {
     Verdict::new(Outcome::Stage).because(reason)
 }
@@ -52,7 +52,7 @@ impl Verdict {
         self
     }
 
-    /// Adds something the host must do for the decision to hold.
+    /// Adds something that the host must do for the decision to hold.
     #[must_use]
     pub fn obligation(mut self, obligation: Obligation) -> Self {
         self.obligations.push(obligation);
@@ -79,7 +79,7 @@ impl Reason {
         self
     }
 
-    /// The page that helps; its address is added to the remedy.
+    /// The page that helps; the host adds its address to the remedy.
     #[must_use]
     pub fn page(mut self, page: Page) -> Self {
         self.page = Some(page);
@@ -87,8 +87,8 @@ impl Reason {
     }
 }
 
-/// Requirements with one reason each. Those that hold already leave no trace, so the
-/// person reads only what is still to be done.
+/// Requirements with one reason each. Requirements that are already met leave no trace, so the
+/// person reads only the remaining steps.
 pub struct Requirements<'a> {
     context: &'a Context,
     unmet: Vec<Requirement>,
@@ -96,7 +96,7 @@ pub struct Requirements<'a> {
 }
 
 impl<'a> Requirements<'a> {
-    /// No requirements yet on this context.
+    /// No requirements yet for this context.
     pub fn on(context: &'a Context) -> Self {
         Self {
             context,
@@ -105,7 +105,7 @@ impl<'a> Requirements<'a> {
         }
     }
 
-    /// Demands this. The reason is made only when it does not hold yet.
+    /// Demands this. The reason is built only if the requirement is not met yet.
     #[must_use]
     pub fn need(mut self, requirement: Requirement, reason: impl FnOnce() -> Reason) -> Self {
         if !self.context.meets(requirement) {
@@ -115,7 +115,7 @@ impl<'a> Requirements<'a> {
         self
     }
 
-    /// Demands this when `wanted`.
+    /// Demands this if `wanted`.
     #[must_use]
     pub fn need_if(
         self,
@@ -130,8 +130,8 @@ impl<'a> Requirements<'a> {
         }
     }
 
-    /// `require` with what does not hold yet, `abstain` when everything holds. Never a
-    /// permission: that something is proven does not mean that it is allowed.
+    /// `require` with the unmet requirements, `abstain` if all are met. Never a permission: a
+    /// confirmed factor does not mean that the action is allowed.
     pub fn verdict(self) -> Verdict {
         if self.unmet.is_empty() {
             return abstain();

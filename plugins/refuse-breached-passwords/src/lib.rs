@@ -1,25 +1,25 @@
 //! Refuses passwords that are known from breaches of other sites.
 //!
-//! Whoever tries leaked pairs of name and password does not need to guess. So such a
-//! password opens nothing, however right it is: where somebody proves one, it is disabled
-//! and its owner told by mail, and a reset by mail is the only way back. Where somebody
-//! chooses one, another must be chosen.
+//! An attacker who tries leaked pairs of name and password does not need to guess. So such a
+//! password opens nothing, even if it is right: when someone logs in with one, it is disabled and
+//! its owner gets a mail, and a reset by mail is the only way back. When someone chooses one, they
+//! must choose another.
 //!
-//! Never the policy that permits. With grade `observe` it only counts: an operator sees
-//! how many people would be affected before any of them is.
+//! This policy never permits. With grade `observe` it only counts: an operator sees how many people
+//! would be affected before any of them is.
 
 use policy_sdk::prelude::*;
 
 /// The policy.
 pub struct RefuseBreachedPasswords;
 
-/// Reading is asked most, and a trusted publisher brings no password. Whatever else may carry
-/// one: uploads, too, where an operator accepts passwords for them; the sets that are shipped
-/// accept none there, and do not ask.
+/// Reads are the most frequent, and a trusted publisher brings no password. All other actions may
+/// carry one: uploads, too, if an operator accepts passwords for them; the shipped sets accept none
+/// there, and do not check.
 const NEVER: ActionSet =
     ActionSet::of(&[Action::IndexRead, Action::FileDownload, Action::TokenMint]);
 
-/// Here the password is the one that somebody wants to have from now on.
+/// Here the password is a new one that the person chooses.
 const CHOOSING: ActionSet = ActionSet::of(&[
     Action::AccountCreate,
     Action::PasswordChange,
@@ -27,11 +27,12 @@ const CHOOSING: ActionSet = ActionSet::of(&[
 ]);
 
 settings! {
-    /// What happens, in addition to the refusal, to a password that was right.
+    /// The consequences, besides the refusal, for a password that was right.
     pub struct Operator {
-        /// The password is disabled: whoever else knows it cannot use it elsewhere on this registry, and a reset by mail is the only way back.
+        /// The password is disabled: anyone else who knows it cannot use it elsewhere on this
+        /// registry, and a reset by mail is the only way back.
         pub disable_password: bool = boolean("Disable the password", true),
-        /// The owner of the account is told by mail, at the verified primary address.
+        /// The owner of the account gets a mail at the verified primary address.
         pub mail: bool = boolean("Tell the owner by mail", true),
     }
 }
@@ -51,8 +52,8 @@ impl Policy for RefuseBreachedPasswords {
     }
 
     fn evaluate(operator: &Operator, _: &(), context: &Context) -> Verdict {
-        // What was checked in this request, never what a session began with: by now that may
-        // be another password, which must not be disabled for what the old one was.
+        // Only the password of this request, never the one that a session began with: it may have
+        // changed since, and the new one must not be disabled for the old one.
         if context
             .assurance
             .as_ref()

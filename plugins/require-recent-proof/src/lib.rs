@@ -1,18 +1,18 @@
-//! A session that was left open is not enough for what is sensitive: who does it must
-//! have proven a short while ago that they are still the same person.
+//! A session that was left open is not enough for sensitive actions: the person must have confirmed
+//! a short while ago that they are still the same person.
 //!
-//! Who has a second factor proves that one; who has none yet proves the password, so that
-//! enrolling the first factor stays possible. Only sessions are asked: tokens are no people.
-//! Never the policy that permits.
+//! A person with a second factor confirms that one; a person without one confirms the password, so
+//! that enrolling the first factor stays possible. This applies only to sessions: tokens are not
+//! people. This policy never permits.
 
 use policy_sdk::prelude::*;
 
 /// The policy.
 pub struct RequireRecentProof;
 
-/// Reading is open to everybody; uploads are made by tokens, which prove nothing again;
-/// proving something cannot wait for a proof; and who wants to end a session or stop a token
-/// has seen something wrong and must not be held up.
+/// Reading is open to everyone; uploads are made by tokens, which cannot confirm anything;
+/// confirming something cannot wait for a confirmation; and a person who wants to end a session or
+/// stop a token has noticed something wrong and must not be held up.
 const NEVER: ActionSet = ActionSet::of(&[
     Action::IndexRead,
     Action::FileDownload,
@@ -25,7 +25,7 @@ const NEVER: ActionSet = ActionSet::of(&[
     Action::TokenRevoke,
 ]);
 
-/// What gives away an account or a project, or cannot be taken back.
+/// Actions that give away an account or a project, or cannot be undone.
 const SENSITIVE: ActionSet = ActionSet::of(&[
     Action::FileDelete,
     Action::ReleasePublish,
@@ -55,11 +55,13 @@ const SENSITIVE: ActionSet = ActionSet::of(&[
 ]);
 
 settings! {
-    /// What is sensitive, and how long a proof lasts for it.
+    /// The sensitive actions, and how long a proof lasts for them.
     pub struct Operator {
-        /// These need a recent proof. Reading, uploading, logging in, proving, ending sessions and revoking tokens are never among them.
+        /// These need a recent proof. Reading, uploading, logging in, confirming a factor, ending
+        /// sessions and revoking tokens are never among them.
         pub actions: ActionSet = actions("Sensitive actions", SENSITIVE),
-        /// How long ago the second factor, or the password of anyone who has none, may have been confirmed.
+        /// How recently the second factor, or the password of anyone without one, must have been
+        /// confirmed.
         pub within: u32 = seconds("Confirmed within", 60..=86_400, 1_800),
     }
 }
@@ -154,7 +156,7 @@ mod tests {
         }
     }
 
-    /// A passkey alone: no password was given at all.
+    /// A passkey alone: there was no password at all.
     fn passkey(age: u64) -> Assurance {
         Assurance {
             password_age: None,
@@ -184,7 +186,7 @@ mod tests {
                 Outcome::Require(vec![Requirement::SecondFactorWithin(1_800)]),
             ),
             (Factors::WEBAUTHN, passkey(0), Outcome::Abstain),
-            // However fresh the password is, it is not what this person can prove best.
+            // However recent the password is, this person has a better proof.
             (
                 Factors::WEBAUTHN,
                 password(0),

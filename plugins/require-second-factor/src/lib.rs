@@ -1,28 +1,30 @@
-//! Demands a second factor, of people and of what their tokens do.
+//! Demands a second factor, from people and for the actions of their tokens.
 //!
-//! Never the policy that permits: it says `require` with what is still missing, or
-//! `abstain`. Nobody in particular and trusted publishers have no factors of their own,
-//! so there is nothing to ask of them here.
+//! This policy never permits: it says `require` with the missing requirements, or `abstain`.
+//! Anonymous callers and trusted publishers have no factors of their own, so nothing can be
+//! demanded of them here.
 
 use policy_sdk::prelude::*;
 
 /// The policy.
 pub struct RequireSecondFactor;
 
-/// Reading is open to everybody, so nothing could be demanded of those who show who they
-/// are; and the most frequent requests are spared a call.
+/// Reading is open to everyone, so a demand would only hit callers who identify themselves; and the
+/// most frequent requests are spared a call.
 const READING: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload]);
 
 settings! {
-    /// What is demanded, and for what.
+    /// The demands, and the actions that they apply to.
     pub struct Operator {
-        /// The demands below are made for these actions. Reading (index:read, file:download) is not among them.
+        /// The demands below apply to these actions. Reading (index:read, file:download) is not
+        /// among them.
         pub actions: ActionSet = actions("Actions", &[Action::FileUpload, Action::ProjectCreate]),
         /// The user has a second factor enrolled.
         pub enrolled: bool = boolean("Enrolled second factor", true),
         /// The user's primary email address is verified.
         pub verified_email: bool = boolean("Verified email address", true),
-        /// Anyone acting in the browser must have confirmed a second factor within this time. Tokens cannot carry one and are not asked. 0 turns it off.
+        /// Anyone acting in the browser must have confirmed a second factor within this time.
+        /// Tokens cannot carry one and are not asked. 0 turns it off.
         pub fresh_within: u32 = seconds("Second factor confirmed within", 0..=86_400, 0),
         /// A token is valid only if a second factor was confirmed when it was created.
         pub token_made_with_second_factor: bool = boolean("Tokens created with a second factor", false),

@@ -1,18 +1,18 @@
 //! Which credential may do which action.
 //!
-//! An allow-list: what is not listed is refused. In 2020 tokens that were "only valid
-//! for uploads" opened every route of an index, because the rule lived in no place. This
-//! is the place.
+//! An allow-list: everything that is not listed is refused. In 2020 tokens that were "only valid
+//! for uploads" opened every route of an index, because the rule was written down nowhere. Here it
+//! is.
 
 use policy_sdk::prelude::*;
 
 /// The policy.
 pub struct RestrictRoutes;
 
-/// What an upload is made of: the second is decided as well when the project is new.
+/// The actions of an upload: the second is also decided if the project is new.
 const UPLOADS: ActionSet = ActionSet::of(&[Action::FileUpload, Action::ProjectCreate]);
 
-/// What needs no account at all: reading, and what leads to an account.
+/// Actions that need no account: reading, and the way to an account.
 const OPEN: ActionSet = ActionSet::of(&[
     Action::IndexRead,
     Action::FileDownload,
@@ -24,8 +24,8 @@ const OPEN: ActionSet = ActionSet::of(&[
     Action::TokenMint,
 ]);
 
-/// What people do who are logged in. Each action stands here because somebody decided so: a new
-/// one is open to nobody until it is put here, or into what is [closed](CLOSED_TO_SESSIONS).
+/// Actions of people who are logged in. Each action is here because someone decided so: a new one
+/// is open to no one until it is added here, or to [`CLOSED_TO_SESSIONS`].
 pub const OF_PEOPLE: ActionSet = ActionSet::of(&[
     Action::IndexRead,
     Action::FileDownload,
@@ -69,7 +69,7 @@ pub const OF_PEOPLE: ActionSet = ActionSet::of(&[
     Action::SessionEnd,
 ]);
 
-/// What the registry's staff does who is logged in. The host lets nobody else do it, whatever a
+/// Actions of the registry's staff who are logged in. The host lets no one else do them, whatever a
 /// policy permits.
 pub const OF_STAFF: ActionSet = ActionSet::of(&[
     Action::AccountRecover,
@@ -79,20 +79,21 @@ pub const OF_STAFF: ActionSet = ActionSet::of(&[
     Action::AuditRead,
 ]);
 
-/// What no session does: programs do.
+/// Actions that no session may do, only programs.
 pub const CLOSED_TO_SESSIONS: ActionSet = UPLOADS.with(ActionSet::of(&[Action::TokenMint]));
 
-/// What is read by programs, request by request.
+/// Actions of programs that read, request by request.
 const READING: ActionSet = ActionSet::of(&[Action::IndexRead, Action::FileDownload]);
 
 settings! {
-    /// What each kind of credential may do.
+    /// The actions of each kind of credential.
     pub struct Operator {
-        /// What is open to everybody, without any credential.
+        /// What everyone may do without a credential.
         pub none: ActionSet = actions("Without a credential", OPEN),
-        /// What a person may do who is logged in.
+        /// What a logged-in person may do.
         pub session: ActionSet = actions("With a session", OF_PEOPLE.with(OF_STAFF)),
-        /// What a user name and a password in a request header may do. Passwords leak from scripts: best left empty. No password is looked at for a read.
+        /// What a user name and a password in a request header may do. Passwords leak from scripts:
+        /// best left empty. No password is ever checked for a read.
         pub basic_password: ActionSet = actions("With a password in a header", ActionSet::EMPTY),
         /// What an API token may do.
         pub api_token: ActionSet = actions("With an API token", UPLOADS),
@@ -157,7 +158,7 @@ impl Policy for RestrictRoutes {
 
 policy_sdk::export!(RestrictRoutes);
 
-/// What to tell the client. Upload tools print it from the status line, so it is short.
+/// The message for the client. Upload tools print it from the status line, so it is short.
 fn refusal(operator: &Operator, credential: CredentialKind, action: Action) -> Reason {
     let reason = |message: &str| Reason::new("credential-not-allowed", message);
     match credential {
@@ -227,14 +228,14 @@ fn token_refusal(tokens: &str, allowed: ActionSet, operator: &Operator, action: 
         .page(Page::Tokens)
 }
 
-/// What would be let through in place of the credential that was not.
+/// An alternative that would be let through.
 fn instead(operator: &Operator, action: Action) -> &'static str {
     let allows = |credential| operator.allowed(credential).contains(action);
     match () {
         () if allows(CredentialKind::None) => {
             "This needs no credential: leave it out of the request."
         }
-        // Before the session: tools that read an index have tokens, and no person at hand.
+        // Before the session: tools that read an index have tokens, and no person present.
         () if allows(CredentialKind::ApiToken) && READING.contains(action) => {
             "Use an API token as password with the user name __token__."
         }

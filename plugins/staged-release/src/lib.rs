@@ -1,7 +1,7 @@
 //! Automation stages a release, a person publishes it.
 //!
-//! A stolen token then publishes nothing: what it uploads waits, invisible, until
-//! somebody proves a second factor for it.
+//! A stolen token then publishes nothing: its uploads wait, invisible, until a person confirms a
+//! second factor for them.
 
 use policy_sdk::prelude::*;
 
@@ -9,31 +9,33 @@ use policy_sdk::prelude::*;
 pub struct StagedRelease;
 
 choice! {
-    /// Whose uploads wait. Ordered: each holds back all that the one before it does.
+    /// Which uploads wait. Ordered: each holds back at least as much as the one before it.
     pub enum Mode {
-        /// Nobody's.
+        /// None.
         Off = "off",
         /// Those made with tokens.
         Automation = "automation",
-        /// Everybody's.
+        /// All.
         All = "all",
     }
 }
 
 settings! {
-    /// What holds on every project.
+    /// The rules for every project.
     pub struct Operator {
         /// Which uploads wait on every project. Owners may hold back more, never less.
         pub mode: Mode = choice("Uploads that wait", Mode::Off),
-        /// Anyone publishing or rejecting a staged release must have confirmed a second factor within this time.
+        /// Anyone publishing or rejecting a staged release must have confirmed a second factor
+        /// within this time.
         pub second_factor_within: u32 = seconds("Second factor confirmed within", 30..=86_400, 300),
     }
 }
 
 settings! {
-    /// What the owners hold back on their project.
+    /// The uploads that the owners hold back on their project.
     pub struct Owner {
-        /// Which uploads to this project wait until a person publishes the release: none, those made with tokens, or all.
+        /// Which uploads to this project wait until a person publishes the release: none, those
+        /// made with tokens, or all.
         pub mode: Mode = choice("Uploads that wait", Mode::Off),
     }
 }
@@ -59,7 +61,7 @@ impl Policy for StagedRelease {
     fn evaluate(operator: &Operator, owner: &Owner, context: &Context) -> Verdict {
         match context.action {
             Action::FileUpload => upload(operator.mode.max(owner.mode), context),
-            // Also while the mode is off: what was staged before still waits for a person.
+            // Also while the mode is off: releases staged earlier still wait for a person.
             Action::ReleasePublish | Action::ReleaseReject => release(operator, context),
             _ => abstain(),
         }

@@ -1,4 +1,4 @@
-//! Contexts to decide: complete ones, as the server makes them for a real upload.
+//! Contexts to decide: complete ones, as the server builds them for a real upload.
 
 use policy_engine::contract::{
     Action, Assurance, Change, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind,
@@ -7,14 +7,14 @@ use policy_engine::contract::{
 };
 use serde_json::{Value, json};
 
-/// One case: a context, and what the project's owners chose.
+/// One case: a context, and the choices of the project's owners.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub context: Context,
     pub owner: OwnerChoices,
 }
 
-/// What a project's owners chose, as the policies of the default set offer it.
+/// The choices of a project's owners among the settings of the default set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnerChoices {
     pub second_factor: bool,
@@ -29,7 +29,7 @@ pub struct OwnerChoices {
 pub const STAGING: [&str; 3] = ["off", "automation", "all"];
 
 impl OwnerChoices {
-    /// As it is stored for a project.
+    /// In the stored form.
     pub fn stored(&self) -> Value {
         json!({
             "owner-mandate": {
@@ -106,7 +106,7 @@ pub fn upload() -> Case {
     }
 }
 
-/// Many cases that differ in whatever a rule looks at; engines must agree on all of them.
+/// Many cases that vary everything that a rule checks; engines must agree on all of them.
 pub fn all_cases() -> Vec<Case> {
     let actions = [
         Action::FileUpload,
@@ -147,8 +147,8 @@ pub fn all_cases() -> Vec<Case> {
     for action in actions {
         for credential in credentials {
             for owner in owners {
-                // Three bits: address and factors are in order, the token is a good one,
-                // a second factor was proven a short while ago.
+                // Three bits: address and factors are fine, the token is a strong one, a second
+                // factor was confirmed recently.
                 for bits in 0..8_u8 {
                     let Case { mut context, .. } = upload();
                     context.action = action;

@@ -1,9 +1,9 @@
-//! What Portcullis costs, beside what it stands in for.
+//! The cost of Portcullis, compared with alternatives.
 //!
-//! - [`contexts`]: what is decided, the same for every engine.
-//! - [`rules`]: the four policies of the default set, once more for each engine to compare
-//!   with. They say the same as `plugins/*`, and the benchmark checks that they do before
-//!   it measures anything.
+//! - [`contexts`]: the cases, the same for every engine.
+//! - [`rules`]: the four policies of the default set, rewritten for each engine to compare with.
+//!   They make the same decisions as `plugins/*`; the benchmark checks that before it measures
+//!   anything.
 //! - [`measure`]: percentiles, and a table.
 //! - [`rig`]: two servers with the same files, and load on them.
 

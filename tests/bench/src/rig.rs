@@ -109,8 +109,7 @@ pub fn load(
     Ok(rate.trim().parse()?)
 }
 
-/// pypiserver under gunicorn, with its cached back end: the fastest way its documentation
-/// knows to run it.
+/// pypiserver under gunicorn, with its cached back end: the fastest setup in its documentation.
 pub struct PypiServer {
     process: Child,
     pub address: SocketAddr,
@@ -180,7 +179,7 @@ impl PypiServer {
 
 impl Drop for PypiServer {
     fn drop(&mut self) {
-        // The master ends its workers when it is asked to, not when it is killed.
+        // The master stops its workers when it is terminated, but not when it is killed.
         let _ = Command::new("kill")
             .arg(self.process.id().to_string())
             .status();

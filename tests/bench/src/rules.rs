@@ -1,9 +1,9 @@
-//! The rules of the default set for engines to compare with. That of breached passwords is
-//! not among them: it is not asked about uploads, and no case has a password.
+//! The rules of the default set for engines to compare with, except those about breached passwords,
+//! which do not apply to uploads: no case has a password.
 //!
-//! Each engine takes a [`Case`](crate::contexts::Case), converts it to what it understands
-//! (that is part of what is measured, as it is for the sandboxed policies) and answers
-//! with everything that speaks against the action, as `policy/code`.
+//! Each engine takes a [`Case`](crate::contexts::Case), converts it to its own input (the
+//! conversion is measured, as it is for the sandboxed policies) and returns every objection to the
+//! action, as `policy/code`.
 
 pub mod cedar;
 pub mod plain;
@@ -11,10 +11,10 @@ pub mod rego;
 
 use std::collections::BTreeSet;
 
-/// What an engine said: `policy/code` of everything that speaks against the action.
+/// An engine's answer: `policy/code` of every objection to the action.
 pub type Objections = BTreeSet<String>;
 
-/// What is outright denied by somebody.
+/// Objections that are denials.
 pub const DENIALS: [&str; 4] = [
     "restrict-routes/credential-required",
     "restrict-routes/credential-not-allowed",
@@ -25,8 +25,8 @@ pub const DENIALS: [&str; 4] = [
 /// The note of an upload that is held back.
 pub const STAGED: &str = "staged-release/staged";
 
-/// What objections come to, by the combining rules of the server: deny beats require
-/// beats stage beats permit.
+/// The outcome for these objections, by the combining rules of the server: deny beats require beats
+/// stage beats permit.
 pub fn outcome(objections: &Objections) -> &'static str {
     if objections
         .iter()
@@ -42,8 +42,8 @@ pub fn outcome(objections: &Objections) -> &'static str {
     }
 }
 
-/// Seconds a second factor for publishing may be old.
+/// Largest age of a second factor for publishing, in seconds.
 pub const RELEASE_WITHIN: u64 = 300;
 
-/// Seconds a proof may be old for what is sensitive.
+/// Largest age of a proof for sensitive actions, in seconds.
 pub const PROOF_WITHIN: u64 = 1_800;

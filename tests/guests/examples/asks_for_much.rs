@@ -1,5 +1,5 @@
-//! Has obligations: some that a host can meet, with a denial and with a permit, and one that
-//! no host meets beside one that every host does.
+//! Has obligations: some that a host can meet, with a denial and with a permit, and one that no
+//! host can meet together with one that every host can.
 
 use policy_sdk::{Action, Obligation, Outcome, Reason, Verdict};
 

@@ -1,4 +1,4 @@
-//! Offers a setting whose default is not what its kind allows.
+//! Offers a setting whose default its kind does not allow.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

@@ -1,4 +1,4 @@
-//! Refuses, with texts that play with terminals and logs.
+//! Refuses, with texts that try to manipulate terminals and logs.
 
 use policy_sdk::{Outcome, Reason, Verdict};
 

@@ -1,5 +1,5 @@
-//! Repeats in its notes what it was told, and answers with one of everything a verdict
-//! can hold: shows that values keep their meaning on both ways across the border.
+//! Repeats its input in its notes, and answers with one of everything that a verdict can contain:
+//! shows that values keep their meaning in both directions across the border.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

@@ -1,4 +1,4 @@
-//! Calls itself until something gives.
+//! Calls itself until it overflows.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

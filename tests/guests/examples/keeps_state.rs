@@ -1,4 +1,4 @@
-//! Permits its first call and refuses every later one that sees what the first one left.
+//! Permits its first call and refuses every later one that sees the first one's state.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

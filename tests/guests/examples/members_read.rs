@@ -1,5 +1,5 @@
-//! Behaves well, but for one thing: the project `open` is read by everybody, any other by who
-//! has a role on it. `odd` is open too, and about it nothing can be decided with a credential.
+//! Behaves well, except for one thing: everyone can read the project `open`; any other needs a role
+//! on it. `odd` is open too, but with a credential no decision about it is possible.
 
 use policy_sdk::{Action, CredentialKind, Reason, Role, deny, permit};
 

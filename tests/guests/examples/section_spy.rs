@@ -1,4 +1,4 @@
-//! Asks for the project alone, and refuses if it is told anything else.
+//! Asks only for the project, and refuses if it gets anything else.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

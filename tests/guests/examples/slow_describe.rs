@@ -1,4 +1,4 @@
-//! Never says what it is.
+//! Never finishes describing itself.
 #![cfg_attr(
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "only the exports for wasm use it")

@@ -1,4 +1,4 @@
-//! Permits, if the host does something that no host can do.
+//! Permits, with an obligation that no host can meet.
 
 use policy_sdk::{Obligation, Outcome, Verdict};
 

@@ -1,6 +1,6 @@
-//! What the guests share. Each guest is an example in `examples/`, built for wasm by
-//! `cargo xtask build-guests` into `target/guests/<name>.wasm`; what must become of it
-//! is in `host/policy-engine/tests/hostile/`.
+//! Code that the guests share. Each guest is an example in `examples/`, built for wasm by `cargo
+//! xtask build-guests` into `target/guests/<name>.wasm`; the tests of the expected behaviour are in
+//! `host/policy-engine/tests/hostile/`.
 //!
 //! To add one: write `examples/<name>.rs`, name it in `Cargo.toml`, test it there.
 
@@ -13,7 +13,7 @@ pub fn descriptor(name: &str) -> Descriptor {
         .needs(Sections::all())
 }
 
-/// Makes a module of a name and a function from a context to a verdict.
+/// Builds a module from a name and a function from a context to a verdict.
 #[macro_export]
 macro_rules! guest {
     ($name:literal, $evaluate:expr) => {

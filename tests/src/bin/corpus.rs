@@ -37,13 +37,13 @@ impl Item {
     }
 }
 
-/// What became of a file.
+/// The result for a file.
 enum Outcome {
     ReadBack {
         installed: bool,
     },
     Refused(String),
-    /// Accepted, and pip cannot read it.
+    /// Accepted, but pip cannot read it.
     Unreadable(String),
 }
 
@@ -67,7 +67,8 @@ fn main() -> ExitCode {
         .flag("--max-file-size", "1 GiB")
         .flag("--accept-older-files", "true");
     let registry = Registry::start(setup, &items);
-    // PyPI's own rules about names and metadata versions, to tell what the switch is needed for.
+    // With PyPI's own rules about names and metadata versions, to find out which files need the
+    // switch.
     let strict = Registry::start(Setup::default().flag("--max-file-size", "1 GiB"), &items);
     let mut out = String::new();
     let mut kinds: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
@@ -129,7 +130,7 @@ struct Registry {
 }
 
 impl Registry {
-    /// A server on which every project of the list exists, as if it was taken in.
+    /// A server on which every project of the list exists, as if it had been imported.
     fn start(setup: Setup, items: &[Item]) -> Self {
         let server = setup.start();
         let alice = server.user("alice");
@@ -146,7 +147,7 @@ impl Registry {
         Self { server, token }
     }
 
-    /// Why an upload is refused; none if it is not.
+    /// Why an upload is refused; none if it is accepted.
     fn refusal(&self, distribution: &Distribution) -> Option<String> {
         let answer = self
             .server
@@ -201,7 +202,7 @@ fn read_back(clients: &Clients, server: &Server, item: &Item) -> Outcome {
     }
 }
 
-/// Whether pip takes a wheel of this name here.
+/// Whether pip accepts a wheel of this name here.
 fn is_supported(clients: &Clients, folder: &Path, file: &str) -> bool {
     let script = "import sys\n\
         from packaging.tags import sys_tags\n\

@@ -1,6 +1,6 @@
 //! `pack-guests <folder> <core module>…`: packs the guests of `tests/guests` into components,
-//! without looking at what they import or do. Some are wrong on purpose, so wrong that they
-//! cannot be packed; the engine gets those as they are.
+//! without checking their imports or behaviour. Some are so wrong on purpose that they cannot be
+//! packed; the engine gets those unpacked.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 

@@ -1,4 +1,4 @@
-//! The form that a client sends with a file, made of what is in the file.
+//! The form that a client sends with a file, built from the file's contents.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::Distribution;
 
-/// Headers whose form fields have another name than the header in lower case with `_`.
+/// Headers whose form fields have a name other than the header in lower case with `_`.
 const PLURALS: &[(&str, &str)] = &[
     ("classifier", "classifiers"),
     ("project_url", "project_urls"),
 ];
 
 impl Distribution {
-    /// A wheel or a source distribution that somebody built.
+    /// An existing wheel or source distribution.
     pub fn of_file(path: &Path) -> Self {
         let bytes = std::fs::read(path)
             .unwrap_or_else(|cause| panic!("cannot read {}: {cause}", path.display()));

@@ -13,7 +13,7 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
-/// A command that somebody would type.
+/// A command that a reader would type.
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
     /// Its line in the file.
@@ -22,8 +22,8 @@ pub(crate) struct Command {
 }
 
 impl Block {
-    /// What is to be typed: in a `console` what stands behind `$ `, else every line that is no
-    /// comment. A line that ends with a backslash goes on.
+    /// The commands to type: in a `console` block the text after `$ `, otherwise every line that is
+    /// not a comment. A line that ends with a backslash continues.
     pub(crate) fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         let mut goes_on = false;

@@ -1,9 +1,9 @@
-//! The pages, each walked from its beginning to its end.
+//! The pages, each walked from start to end.
 
 use crate::blocks;
 use crate::walk::{Hint, run, walk};
 
-/// The pages of which every command is run.
+/// The pages whose commands are all run.
 pub(crate) const WALKED: &[&str] = &[
     "README.md",
     "docs/http-api.md",
@@ -13,7 +13,7 @@ pub(crate) const WALKED: &[&str] = &[
     "docs/project-owners.md",
 ];
 
-/// The block of a page that holds this text, written to a file by a script.
+/// A script that writes the block of a page with this text to a file.
 fn write_block(page: &str, holds: &str, file: &str) -> String {
     let block = blocks::of(page)
         .into_iter()

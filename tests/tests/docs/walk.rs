@@ -1,4 +1,4 @@
-//! A page's commands, one after the other, as somebody would type them.
+//! A page's commands, one after the other, as a reader would type them.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,21 +9,20 @@ use tests::server::{program, repository};
 use crate::blocks::{self, Block};
 use crate::{COMMANDS, reason_not_to_run};
 
-/// What a command of a page needs that the page does not say, because it is said in words, or
-/// is the reader's own.
+/// Additions to a command that the page leaves to prose or to the reader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hint {
-    /// How the command begins.
+    /// The beginning of the command.
     pub(crate) command: &'static str,
-    /// What is done before it.
+    /// Commands to run before it.
     pub(crate) before: &'static str,
-    /// What the reader puts in place of what stands there.
+    /// The reader's replacements for parts of it.
     pub(crate) replace: &'static [(&'static str, &'static str)],
-    /// What it ends with.
+    /// Its exit code.
     pub(crate) exit: u8,
-    /// Whether it goes on while the next ones are typed, until it says this.
+    /// If set, it keeps running while the next ones are typed, and must print this first.
     pub(crate) until: Option<&'static str>,
-    /// What must be true after it.
+    /// A check to run after it.
     pub(crate) after: &'static str,
 }
 
@@ -38,10 +37,10 @@ impl Hint {
     };
 }
 
-/// The functions that hints are written with, and the places that are a walk's own.
+/// The functions for hints, and the separate environment of a walk.
 const PRELUDE: &str = include_str!("../../docs/prelude.sh");
 
-/// What the documentation and the walks run beside the program and the Python clients.
+/// Programs that the documentation and the walks use, besides ours and the Python clients.
 const PROGRAMS: &[&str] = &[
     "curl", "git", "nginx", "openssl", "pgrep", "rsync", "runuser", "sqlite3", "unshare",
 ];
@@ -69,7 +68,7 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
         if reason_not_to_run(&block.page, &command.text).is_some() {
             continue;
         }
-        // Of hints for commands that begin alike, each serves one.
+        // Of several hints for commands with the same beginning, each is used for one.
         let is_its = |(position, hint): (usize, &Hint)| {
             !used[position] && command.text.starts_with(hint.command)
         };
@@ -86,7 +85,7 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
         }
         script.push_str(&format!("{}\nat {place}\n", hint.before));
         script.push_str(&match hint.until {
-            // In a shell of its own: what it changes there ends with it.
+            // In a separate shell, whose changes end with it.
             Some(until) => {
                 format!("( {typed}\n) > \"$LOGS/background\" 2>&1 &\nuntil_said '{until}'\n")
             }
@@ -97,8 +96,8 @@ fn of_block(block: &Block, hints: &[Hint], used: &mut [bool]) -> String {
     script
 }
 
-/// Runs a script in places of its own, in a terminal where somebody answers. Where such places
-/// cannot be had it is skipped, except with `CI=true`.
+/// Runs a script in a separate environment, on a terminal with scripted answers. If that is not
+/// possible here, it is skipped, except with `CI=true`.
 pub(crate) fn run(name: &str, script: &str) {
     let Some(clients) = Clients::find() else {
         return;

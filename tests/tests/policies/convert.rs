@@ -1,4 +1,4 @@
-//! The contract twice: as the host has it and as the SDK has it. Every conversion is
+//! Conversions between the host's and the SDK's versions of the contract. Every conversion is
 //! exhaustive, so a word added on one side does not compile before it is added here.
 
 use policy_engine::contract as host;
@@ -233,7 +233,7 @@ fn change(value: host::Change) -> sdk::Change {
     }
 }
 
-/// The context as a policy in Rust sees it, every section filled that there is.
+/// The context as a policy in Rust sees it, with every section that there is.
 pub(crate) fn context(value: host::Context) -> sdk::Context {
     sdk::Context {
         action: action(value.action),
@@ -264,7 +264,7 @@ pub(crate) fn requirement(value: host::Requirement) -> sdk::Requirement {
     }
 }
 
-/// The verdict of a module in the SDK's types, to compare it with the native one.
+/// The verdict of a module in the SDK's types, for comparison with the native one.
 pub(crate) fn verdict(value: host::Verdict) -> sdk::Verdict {
     let outcome = match value.outcome {
         host::Outcome::Abstain => sdk::Outcome::Abstain,

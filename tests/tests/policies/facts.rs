@@ -1,4 +1,4 @@
-//! Contexts and settings that a machine makes up.
+//! Generated contexts and settings.
 
 use policy_engine::contract::{
     Action, Assurance, Change, Context, CredentialKind, Factor, FactorUse, Factors, File, FileKind,
@@ -16,7 +16,7 @@ fn text() -> impl Strategy<Value = String> {
     "[a-zäß0-9 ._-]{0,24}"
 }
 
-/// Ages around the spans that policies ask for.
+/// Ages around the limits that policies demand.
 fn age() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(0),
@@ -88,7 +88,7 @@ fn token() -> impl Strategy<Value = Token> {
     )
 }
 
-/// What a holder may make of a token offline: names it may still be used for, and for how long.
+/// A holder's offline restrictions of a token: the project names left, and the time.
 pub(crate) fn narrowing() -> impl Strategy<Value = (Option<Vec<String>>, Option<u64>)> {
     (option::of(vec(text(), 0..3)), option::of(age()))
 }
@@ -190,7 +190,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Any context at all, sensible or not: a policy must have an answer to each.
+/// Any context at all, sensible or not: a policy must answer each.
 pub(crate) fn context() -> impl Strategy<Value = Context> {
     let who = (
         select(CredentialKind::ALL),
@@ -235,7 +235,7 @@ pub(crate) fn context() -> impl Strategy<Value = Context> {
         )
 }
 
-/// A value for each of the settings that a policy offers.
+/// A value for each of a policy's settings.
 pub(crate) fn values(offered: Vec<Setting>) -> impl Strategy<Value = Vec<SettingValue>> {
     offered.into_iter().map(value).collect::<Vec<_>>()
 }
@@ -265,7 +265,7 @@ fn value(setting: Setting) -> BoxedStrategy<SettingValue> {
     prop_oneof![Just(setting.default), any].boxed()
 }
 
-/// The values as somebody would write them, by name.
+/// The values in their written form, by name.
 pub(crate) fn written(offered: &[Setting], values: &[SettingValue]) -> Value {
     let write = |(setting, value): (&Setting, &SettingValue)| {
         let written = match (value, &setting.kind) {

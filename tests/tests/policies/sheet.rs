@@ -1,5 +1,5 @@
-//! The lists of actions: the sheet in `model::action`, and those of the contract, which have to
-//! stand on their own because host and policies share no crate.
+//! Compares the lists of actions: the sheet in `model::action`, and those of the contract, which
+//! are separate because host and policies share no crate.
 
 use std::fs;
 
@@ -48,8 +48,8 @@ fn is_for_staff(action: policy_sdk::contract::Action) -> bool {
     action.is_for_staff()
 }
 
-/// The host's rule is the guard. But a list in which staff's actions stand among everybody's
-/// reads as if they were open, and where the host had no such rule they would be.
+/// The host's rule is the guard. But a list with staff's actions among those of all people looks as
+/// if they were open, and without the host's rule they would be.
 #[test]
 fn what_is_for_staff_is_open_to_sessions_only_where_it_was_decided_for_staff() {
     for action in ActionSet::ALL.iter() {
@@ -65,7 +65,7 @@ fn what_is_for_staff_is_open_to_sessions_only_where_it_was_decided_for_staff() {
     }
 }
 
-/// To open an action to staff is one line; what a password alone must not open is another, in
+/// Opening an action to staff is one line; demanding more than a password for it is another, in
 /// each set.
 #[test]
 fn no_shipped_set_lets_a_password_alone_do_what_is_for_staff() {
@@ -86,7 +86,7 @@ fn no_shipped_set_lets_a_password_alone_do_what_is_for_staff() {
     }
 }
 
-/// The policy's own default is what a session may do; a set that listed it would fall behind.
+/// The policy's own default is what a session may do; a list in a set would become outdated.
 #[test]
 fn no_shipped_set_has_a_list_of_its_own_for_sessions() {
     for set in SETS {

@@ -1,8 +1,8 @@
-//! Each policy twice: as Rust functions, and as the WebAssembly module that is shipped.
-//! On every made-up context both say the same, word for word.
+//! Each policy twice: as Rust functions, and as the shipped WebAssembly module. For every generated
+//! context both return the same verdict, word for word.
 //!
-//! The native twin sees the whole context, the module only the sections it asks for: so
-//! this also shows that a policy asks for everything it looks at.
+//! The native twin sees the whole context, the module only the sections that it asks for: so this
+//! also shows that a policy asks for everything that it uses.
 
 use policy_engine::combine::{Voice, combine};
 use policy_engine::contract::{Context, Outcome, Requirement, Verdict};
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 
 use crate::{assemble, convert, facts};
 
-/// One policy, its settings, and what it is asked.
+/// Compares the twins of one policy on generated settings and contexts.
 fn agree<P: Policy>() {
     let described = module::describe::<P>();
     let (operator_offered, owner_offered) = (
         described.operator_settings.clone(),
         described.owner_settings.clone(),
     );
-    // Each case is a set to assemble and 48 contexts to decide.
+    // Each case assembles a set and decides 48 contexts.
     let config = Config {
         cases: 24,
         failure_persistence: None,
@@ -140,8 +140,8 @@ fn require_recent_proof_says_the_same_natively_and_as_wasm() {
     agree::<require_recent_proof::RequireRecentProof>();
 }
 
-/// The twins would also agree if both read the wrong settings: a list of values has no
-/// names. What is described must therefore be what the module describes, name by name.
+/// The twins would also agree if both read the wrong settings, because a list of values has no
+/// names. So both descriptions must be equal, name by name.
 #[test]
 fn a_module_describes_what_its_source_describes() {
     fn check<P: Policy>() {
@@ -204,7 +204,7 @@ const REQUIREMENTS: [Requirement; 6] = [
     Requirement::TokenMadeWithSecondFactor,
 ];
 
-/// A shipped policy decides by what a token was minted as: what its holder added changes no
+/// A shipped policy decides by the minted properties of a token: its holder's additions change no
 /// verdict, word for word.
 #[test]
 fn what_a_holder_adds_to_a_token_changes_no_verdict_of_a_shipped_policy() {
@@ -249,7 +249,7 @@ fn what_a_holder_adds_to_a_token_changes_no_verdict_of_a_shipped_policy() {
 }
 
 proptest! {
-    /// A policy that keeps only what is unmet must mean by that what the host means.
+    /// The SDK and the host must agree on which requirements are unmet.
     #[test]
     fn sdk_and_host_agree_on_what_is_met(context in facts::context(), requirement in select(&REQUIREMENTS[..])) {
         let verdict = |outcome| Verdict { outcome, reasons: Vec::new(), obligations: Vec::new(), notes: Vec::new() };

@@ -1,4 +1,5 @@
-//! Power cuts and restarts: what was answered is there, what was not is not half there.
+//! Power failures and restarts: everything that was answered is there, and nothing is there in
+//! part.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -53,7 +54,7 @@ fn a_server_killed_during_uploads_shows_whole_files_or_none() {
                 }
                 (done, tried)
             });
-            // Spread over whatever an upload does in its time, the same in each run.
+            // Spread over the duration of an upload, the same in each run.
             std::thread::sleep(Duration::from_millis(20 + cut * 23));
             server.kill();
             uploading.join().expect("the uploads end with the server")
@@ -101,7 +102,7 @@ fn a_server_killed_during_uploads_shows_whole_files_or_none() {
             );
         }
         assert!(listed.len() as u64 <= attempted);
-        // Whoever was cut off simply uploads again.
+        // An interrupted client simply uploads again.
         upload_ok(
             &server,
             &Package::new("cut", &version(9999)).wheel(),
@@ -126,8 +127,8 @@ fn what_nothing_refers_to_is_swept_and_what_is_in_use_stays() {
     upload_ok(&server, &wheel, &token);
     assert!(server.stop().success());
 
-    // What a power cut leaves behind: a blob without a row, an upload half received. A
-    // copy of every kind of file there is, so that the test knows no layout.
+    // Remains of a power failure: a blob without a row, a partly received upload. A copy of every
+    // kind of file, so that the test need not know the layout.
     let blobs = setup.data().join("blobs");
     let long_ago = SystemTime::now() - Duration::from_secs(30 * 86_400);
     let age = |path: &Path| {
@@ -148,7 +149,7 @@ fn what_nothing_refers_to_is_swept_and_what_is_in_use_stays() {
             .file_name()
             .and_then(|name| name.to_str())
             .expect("plain names");
-        // The same name with its first digit turned is the name of another content.
+        // The same name with its first digit changed is the name of another content.
         let turned: String = name
             .char_indices()
             .map(|(at, c)| {
@@ -206,7 +207,7 @@ fn a_server_told_to_stop_finishes_what_it_began() {
     stream
         .write_all(&bytes[..half])
         .expect("the first half is sent");
-    // The server has the request's head before it is told to stop.
+    // The server has the request's head before it is asked to stop.
     let mut server = server;
     server.wait_for("the upload to be under way", |server| {
         server

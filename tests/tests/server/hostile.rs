@@ -1,5 +1,4 @@
-//! Policies that misbehave in a running server: they harm the request they are asked
-//! about, and nothing else.
+//! Policies that misbehave in a running server harm only the requests that they decide about.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,7 @@ use tests::{Connection, Package, Request, Setup, basic_token};
 
 use crate::tools::{SetFolder, binding, default_bindings};
 
-/// Guests that cannot answer, and what the log must name.
+/// Guests that cannot answer, and the text that the log must contain.
 const BROKEN: [(&str, &str); 6] = [
     ("endless-loop", "endless_loop.wasm"),
     ("endless-recursion", "endless_recursion.wasm"),
@@ -76,8 +75,8 @@ fn a_policy_that_misbehaves_fails_its_requests_and_no_others() {
                 slowest = slowest.max(start.elapsed());
                 reads += 1;
             }
-            // Ten milliseconds of budget on each of two threads, and a test machine as busy as
-            // can be; behind a loop that nobody ends, a page would wait for good.
+            // Ten milliseconds of budget on each of two threads, on a very busy test machine;
+            // behind an endless loop that is not stopped, a page would wait forever.
             assert!(
                 slowest < Duration::from_secs(10),
                 "{policy}: a page took {slowest:?}"
@@ -201,7 +200,7 @@ fn check_a_dry_run_and_apply_refuse_the_same_sets_with_the_same_words() {
             binding("staged-release", "staged-release.wasm", ""),
             "nobody could read the index (index:read)",
         ),
-        // Publishers are left, and nobody can become one.
+        // Publishers are left, but no one can become one.
         (
             "publishers-alone",
             routes("none = []\nsession = []\napi-token = []"),
@@ -266,7 +265,7 @@ fn check_a_dry_run_and_apply_refuse_the_same_sets_with_the_same_words() {
             .json()["active"]["set"],
         1
     );
-    // A freeze may be what is meant: it is told, and applied.
+    // A freeze may be intended: it is reported, and applied.
     let frozen = SetFolder::new("frozen", &routes("api-token = []"));
     let output = server
         .command_line(&["policy", "apply", &frozen.text()])

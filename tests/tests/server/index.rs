@@ -1,4 +1,4 @@
-//! What pip, uv and browsers read: formats, caching, ranges.
+//! The pages that pip, uv and browsers read: formats, caching, ranges.
 
 use serde_json::Value;
 use tests::{Clients, Distribution, Package, Request, Server, Setup};
@@ -285,7 +285,7 @@ fn the_list_of_projects_changes_with_their_names_and_not_with_their_files() {
         second.text()
     );
 
-    // What the command line writes is another process's, and followed.
+    // The command line writes as another process, and the server follows.
     for (status, is_listed) in [("quarantined", false), ("active", true)] {
         server
             .command_line(&["project", "status", "another", status])

@@ -1,5 +1,5 @@
-//! What one token, account or stranger can at most make the registry keep: each row of the
-//! table of limits is driven beyond its bound, and rows and bytes are measured.
+//! The most that one token, account or stranger can make the registry store: each row of the table
+//! of limits is exceeded, and rows and bytes are measured.
 
 use std::io::{Read, Write};
 use std::process::Command;
@@ -12,7 +12,7 @@ use tests::{Connection, Package, Request, Server, Setup, basic, basic_token, shi
 
 use crate::tools::upload_ok;
 
-/// One line of numbers that the server's database answers to a query.
+/// The numbers in one row of a query on the server's database.
 fn numbers(server: &Server, sql: &str) -> Vec<i64> {
     const SCRIPT: &str = "import sqlite3, sys\n\
         rows = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=60).execute(sys.argv[2]).fetchall()\n\
@@ -35,7 +35,7 @@ fn numbers(server: &Server, sql: &str) -> Vec<i64> {
         .collect()
 }
 
-/// Bytes of the database that hold something.
+/// Bytes of the database that are in use.
 fn kept_bytes(server: &Server) -> i64 {
     numbers(
         server,
@@ -47,7 +47,7 @@ fn count(server: &Server, table: &str) -> i64 {
     numbers(server, &format!("SELECT COUNT(*) FROM {table}"))[0]
 }
 
-/// How many minutes a test may have run over, each with its own number.
+/// How many minutes, by number, a test may have touched.
 fn minutes_since(start: std::time::Instant) -> i64 {
     i64::try_from(start.elapsed().as_secs() / 60).unwrap() + 2
 }
@@ -67,12 +67,13 @@ fn bomb(name: &str, version: &str) -> Package {
 
 #[test]
 fn a_refused_upload_leaves_a_record_of_bounded_size_whatever_its_metadata_says() {
-    // Of a token without a second factor: the policies refuse it once they have seen all of it.
+    // For a token without a second factor: the policies refuse it only after they have seen all of
+    // it.
     let server = Setup::default().policies(shipped_set("strict")).start();
     let alice = server.user("alice");
     let token = basic_token(&server.setup.token(&alice, &["--account"]));
     let mut wheel = bomb("bomb", "1.0").wheel();
-    // Nobody reads what the form says of it.
+    // The form's value is ignored.
     wheel.fields.retain(|(name, _)| name != "requires_dist");
     assert!(
         wheel.metadata.len() > 3_400_000 && wheel.bytes.len() < 400_000,
@@ -119,7 +120,7 @@ fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_r
     }
     let minutes = minutes_since(start);
     let refusals = in_a_minute(limit::RECORDED_REFUSALS) * minutes;
-    // One of each action in an hour beyond the rate, and a count of each kind in a minute.
+    // One for each action in an hour beyond the rate, and one count for each kind in a minute.
     let authentications = in_a_minute(limit::RECORDED_AUTHENTICATIONS) * minutes + 2;
     let grown = count(&server, "audit_events") - events;
     assert!(
@@ -130,7 +131,7 @@ fn a_valid_token_that_is_refused_thousands_of_times_leaves_a_bounded_number_of_r
     assert!(grown <= refusals, "{grown} decisions in {minutes} minutes");
 }
 
-/// Tools send what they have with every file that they fetch.
+/// Tools send their credential with every file that they fetch.
 #[test]
 fn credentials_that_come_with_reads_leave_a_few_rows_however_often_they_come() {
     let server = Setup::default()
@@ -158,7 +159,7 @@ fn credentials_that_come_with_reads_leave_a_few_rows_however_often_they_come() {
     }
     let seconds = i64::try_from(start.elapsed().as_secs()).unwrap() + 2;
     let hours = seconds / 3600 + 2;
-    // Two tokens and a name that is somebody's; and whoever sent the rest.
+    // Two tokens and the name of an existing user, and the sender of the rest.
     let grown = count(&server, "audit_events") - events;
     assert!((1..=3 * hours).contains(&grown), "{grown} events");
     let grown = count(&server, "decisions") - decisions;
@@ -168,7 +169,7 @@ fn credentials_that_come_with_reads_leave_a_few_rows_however_often_they_come() {
     );
 }
 
-/// A thief with a token may not blind whoever looks at what was done with it.
+/// A thief with a token must not be able to hide their actions from the owner.
 #[test]
 fn a_change_is_on_record_whatever_flood_came_before_it() {
     let server = Setup::default().start();
@@ -180,7 +181,7 @@ fn a_change_is_on_record_whatever_flood_came_before_it() {
             .status,
         200
     );
-    // Permitted each time, and refused after it: there is a file with this name and other content.
+    // Permitted each time, and refused afterwards: a file with this name and other content exists.
     let other = Package::new("first", "1.0").with_payload(100).wheel();
     for _ in 0..=limit::RECORDED_SUCCESSES.in_window(60) {
         assert_eq!(server.upload(&other, Some(&token)).status, 400);
@@ -280,7 +281,7 @@ fn many_addresses_together_leave_no_more_than_all_may() {
             .expect("an answer");
     }
     let grown = count(&server, "audit_events") - events;
-    // Each refused credential is two events: that it failed, and what was refused.
+    // Each refused credential is two events: the failure, and the refused action.
     let bound = 3 * i64::from(limit::RECORDED_OF_ALL.get()) * minutes_since(start) + 3;
     assert!(grown <= bound, "{grown} events, {bound} are allowed");
 }
@@ -305,7 +306,7 @@ fn the_client_of_a_request_can_make_no_text_of_a_record_long() {
     );
 }
 
-/// Reasons, descriptions and the like, of people and operators.
+/// Reasons, descriptions and the like, from people and operators.
 #[test]
 fn texts_that_people_send_are_refused_when_they_are_too_long() {
     let server = Setup::default().start();
@@ -371,7 +372,7 @@ fn parts_of_a_request_that_are_too_large_are_refused_and_leave_nothing() {
         )),
     ];
     for request in requests {
-        // A server may also close on somebody who sends more than it takes.
+        // A server may also close the connection of a client that sends too much.
         if let Ok(answer) = server.try_send(&request) {
             assert!(
                 (400..500).contains(&answer.status),
@@ -447,7 +448,7 @@ fn a_policy_module_that_is_too_large_is_not_even_read() {
     );
 }
 
-/// Or somebody with a session would fill the audit log, which is kept for ever.
+/// Otherwise a session could fill the audit log, which is kept permanently.
 #[test]
 fn an_account_changes_so_much_in_a_minute_and_its_owner_can_still_end_it() {
     let settings = "[binding.settings]\nnone = [\"index:read\", \"session:start\"]\n";
@@ -486,7 +487,8 @@ fn an_account_changes_so_much_in_a_minute_and_its_owner_can_still_end_it() {
     assert_eq!(ended.status, 303, "{}", ended.text());
 }
 
-/// Or somebody who goes away and comes again holds as many requests in memory as they can begin
+/// Otherwise a client that disconnects and returns could hold as many requests in memory as it can
+/// begin while one waits.
 /// while one waits.
 #[test]
 fn uploads_whose_client_is_gone_wait_no_longer() {
@@ -537,7 +539,7 @@ fn uploads_whose_client_is_gone_wait_no_longer() {
 const BEGIN: &str = "<!-- limits: written by `cargo xtask limit-table` -->\n";
 const END: &str = "<!-- end of limits -->\n";
 
-/// The table as the documentation has it.
+/// The table in the documentation's format.
 fn in_markdown() -> String {
     let mut text = String::new();
     for group in Group::ALL {
@@ -558,17 +560,17 @@ fn in_markdown() -> String {
     text
 }
 
-/// Actions of an account whose changes are counted, each by itself; twenty to be on the safe side.
+/// Actions of an account whose changes are counted separately; twenty to be on the safe side.
 const KINDS_OF_CHANGE: u64 = 20;
 
-/// What the rows come to in a day, at the very most: every record and event of the longest kind.
+/// The total of the rows in a day, at the very most: every record and event of the longest kind.
 fn worst_cases() -> String {
     let megabytes = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
     let (record, event) = (limit::RECORD_BYTES.get(), limit::EVENT_DETAIL_BYTES.get());
     let in_a_day = |rate: Rate| u64::from(rate.in_window(86_400));
-    // An authentication that failed is an event too, next to that of the refusal.
+    // A failed authentication is an event too, in addition to that of the refusal.
     let of_stranger = in_a_day(limit::RECORDED_REFUSALS) * (record + 2 * event);
-    // Each upload leaves a record and two events at most.
+    // Each upload leaves at most a record and two events.
     let uploads = limit::UPLOADED_BYTES_PER_DAY.get() / limit::LEAST_UPLOADED.get();
     let firsts = 4 * in_a_day(limit::RECORDED_FIRSTS) * (record + 2 * event);
     let of_user = of_stranger
@@ -583,16 +585,16 @@ fn worst_cases() -> String {
     let project_mails = 2 * u64::from(limit::PROJECT_MAILS.in_window(3600)) * 24;
     let cause = limit::REGISTRATIONS_PER_ADDRESS.in_window(86_400)
         + limit::RESETS_PER_ADDRESS.in_window(86_400);
-    // A file that is too large is read up to twice the limit, to be refused by name.
+    // A file that is too large is read up to twice the limit, so that the refusal can name it.
     let arriving = u64::from(limit::UPLOADS_OF_ALL.get()) * 2 * limit::FILE_BYTES.get();
     let texts = u64::from(limit::UPLOADS_OF_ALL.get()) * limit::FORM_TEXT_BYTES.get();
     let pages = u64::from(limit::CONNECTIONS_PER_ADDRESS.get()) * limit::PAGE_IN_MEMORY.get();
-    // Measured: what a project of 20,000 files takes beside its pages.
+    // Measured: the memory of a project of 20,000 files, without its pages.
     let made =
         u64::from(limit::PAGES_AT_ONCE.get()) * u64::from(limit::FILES_OF_PROJECT.get()) * 2500;
     let long_bodies = u64::from(limit::LONG_BODIES_AT_ONCE.get()) * limit::RELEASE_BODY_BYTES.get();
-    // The list of what a wheel holds; names as they are, as they are looked for, and with what is
-    // known of each; the metadata as it is, as it is parsed, and as pages say it.
+    // The list of a wheel's files; names as they are, in the form for lookups, and with their data;
+    // the metadata as text, parsed, and in the form for pages.
     let inspected = limit::WHEEL_RECORD_BYTES.get()
         + 3 * limit::ARCHIVE_NAMES.get()
         + 3 * limit::METADATA_BYTES.get();
@@ -621,7 +623,7 @@ fn worst_cases() -> String {
     )
 }
 
-/// Written anew with `UPDATE_TABLES=1`.
+/// Regenerated with `UPDATE_TABLES=1`.
 #[test]
 fn the_documentation_has_the_table_of_limits() {
     let path = repository().join("docs/operators.md");
@@ -668,7 +670,7 @@ fn keys_that_change_a_limit_have_the_default_of_the_table() {
     }
 }
 
-/// The test that drives a row beyond its bound. A new row does not compile without one.
+/// The test that exceeds the limit of a row. A new row does not compile without one.
 fn driven_by(name: Name) -> (&'static str, &'static str) {
     const HERE: &str = "tests/tests/server/limits.rs";
     const PASSWORDS: &str = "host/identity/tests/identity/passwords.rs";

@@ -12,18 +12,17 @@ use tests::postgres::new_database;
 use tests::server::repository;
 use tests::{Clients, Server, Setup, User};
 
-/// A real SMTP server in a process of its own, which can be stopped and started again.
+/// A real SMTP server in a separate process, which can be stopped and started again.
 struct Smtp {
     clients: Clients,
     folder: tempfile::TempDir,
     port: u16,
-    /// Whether it speaks TLS and wants a login.
+    /// Whether it uses TLS and demands a login.
     tls: bool,
     process: Option<Child>,
 }
 
-/// A port below those that the system gives away, so that nobody takes it while its server is
-/// down.
+/// A port below those that the system assigns, so that nothing takes it while its server is down.
 fn quiet_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
@@ -35,12 +34,12 @@ fn quiet_port() -> u16 {
 }
 
 impl Smtp {
-    /// A server that runs. None where the Python clients were not set up.
+    /// Starts a server. None if the Python clients were not set up.
     fn start() -> Option<Self> {
         Self::start_as(false)
     }
 
-    /// The same, over TLS and for whoever logs in.
+    /// The same, over TLS and with a login.
     fn start_with_tls() -> Option<Self> {
         Self::start_as(true)
     }
@@ -63,7 +62,7 @@ impl Smtp {
         self.folder.path().join("mails")
     }
 
-    /// Starts it, on the port it had before.
+    /// Starts it, on its previous port.
     fn run(&mut self) {
         let mut process = self
             .clients
@@ -94,7 +93,7 @@ impl Smtp {
         }
     }
 
-    /// Every mail it has taken, the oldest first.
+    /// Every mail that it has accepted, the oldest first.
     fn mails(&self) -> Vec<Value> {
         let entries =
             std::fs::read_dir(self.mails_folder()).expect("the folder of mails can be read");
@@ -129,7 +128,7 @@ impl Drop for Smtp {
     }
 }
 
-/// Makes a token, of which its owner is told by mail.
+/// Creates a token, about which its owner gets a mail.
 fn make_token(setup: &Setup, user: &User, description: &str) {
     setup
         .command_line(&[
@@ -292,8 +291,8 @@ fn a_server_that_is_killed_while_mails_wait_sends_them_when_it_is_back() {
         return;
     };
     smtp.stop();
-    // Between two tries the mailer rests for half a minute: what it has in hand when it is
-    // killed would be nobody's for three.
+    // Between two tries the mailer rests for half a minute: the lease of a mail that it is sending
+    // when it is killed would last three minutes.
     let setup = Setup::default()
         .flag("--smtp-url", &format!("smtp://127.0.0.1:{}", smtp.port))
         .flag("--mail-retry", "30s");
@@ -352,7 +351,7 @@ fn two_servers_on_one_database_send_each_mail_once() {
     for number in 0..5 {
         make_token(&setup, &user, &format!("token {number}"));
     }
-    // Both have them before them when the way is free.
+    // Both have mails waiting when the server comes back.
     smtp.run();
     wait_until_all(&mut server, "token-created", 5, "sent");
     all_five_arrived_once(&smtp);
@@ -434,14 +433,14 @@ fn without_an_smtp_server_mails_are_files_and_no_link_is_in_the_log() {
             .find(|path| path.to_string_lossy().ends_with(".eml"))
     });
     let mail = std::fs::read_to_string(&file).expect("a mail is text");
-    // The whole link stands on a line of the file: people copy it from there.
+    // The whole link is on one line of the file: people copy it from there.
     let link = mail
         .lines()
         .find_map(|line| line.strip_prefix("http://"))
         .expect("the mail has a link");
     let secret = link.split("link=").nth(1).expect("the link has a secret");
     assert_eq!(secret.len(), 43, "{link}");
-    // The command was told no address; the server noted its own, which has a port of its choice.
+    // The command was given no address; the server recorded its own, with the port that it chose.
     assert!(
         link.starts_with(&format!("localhost:{}/", server.address.port())),
         "{link}"
@@ -734,7 +733,7 @@ fn a_mail_travels_in_tls_to_a_server_that_is_who_it_says_and_that_knows_us() {
     test(&robot, &certificate).ok();
     assert_eq!(smtp.mails().len(), 1);
 
-    // Nobody vouches for the certificate; the wrong password; none at all.
+    // An untrusted certificate; the wrong password; none at all.
     let strangers = Smtp::start_with_tls().expect("the clients are there");
     let elsewhere = strangers
         .folder
@@ -760,7 +759,7 @@ fn a_mail_travels_in_tls_to_a_server_that_is_who_it_says_and_that_knows_us() {
     assert_eq!(smtp.mails().len(), 1);
 }
 
-/// What a stranger calls themselves reaches somebody else's mail program.
+/// A name that a stranger chose is shown in someone else's mail program.
 #[test]
 fn a_strangers_name_is_no_link_in_the_mail_to_another() {
     let Some(smtp) = Smtp::start() else { return };
@@ -778,7 +777,7 @@ fn a_strangers_name_is_no_link_in_the_mail_to_another() {
     let [mail] = mails.as_slice() else {
         panic!("exactly one mail: {mails:?}")
     };
-    // The domain as mail servers know it, in the envelope and in the header.
+    // The domain in the form that mail servers know, in the envelope and in the header.
     assert_eq!(
         (&mail["to"], text(&mail["headers"], "To")),
         (
@@ -809,7 +808,7 @@ fn sixty_changes_are_a_few_mails_and_one_that_counts_the_rest() {
     }
     server.command_line(&["user", "totp", "enroll", "ana"]).ok();
     wait_until_all(&mut server, "token-created", 5, "sent");
-    // What else happens is told of at once.
+    // Other changes are reported at once.
     wait_until_all(&mut server, "factor-added", 1, "sent");
     let gathering = outbox(&server.setup, "changes-gathered");
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The whole server, from outside: a real process on a loopback port, real clients, its
-//! real command line. One module for each thing that must hold.
+//! The whole server, from outside: a real process on a loopback port, real clients, its real
+//! command line. One module for each promise.
 
 #![allow(clippy::disallowed_methods, reason = "tests see the machine's clock")]
 

@@ -1,4 +1,4 @@
-//! What an operator sees: health, numbers, the log, decisions explained.
+//! The operator's view: health, numbers, the log, explained decisions.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ fn health_says_alive_and_ready() {
     assert_eq!(ready["policy_set"], 1);
 }
 
-/// As systemd is told by a service of `Type=notify`.
+/// As a service of `Type=notify` notifies systemd.
 #[test]
 fn a_service_manager_is_told_when_the_server_serves_and_when_it_stops() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -39,7 +39,7 @@ fn a_service_manager_is_told_when_the_server_serves_and_when_it_stops() {
     assert!(server.stop().success());
     assert_eq!(hear(), "STOPPING=1\n");
 
-    // A server that never serves never says that it does.
+    // A server that never serves never reports that it does.
     let refused = command(folder.path())
         .args(["serve", "--no-such-flag"])
         .env("NOTIFY_SOCKET", &path)
@@ -115,7 +115,7 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
         "no token in the log"
     );
 
-    // What is permitted is recorded after it was answered.
+    // Permitted requests are recorded after they were answered.
     let explained = server.wait_for("the decision on record", |server| {
         let explained = server.command_line(&["explain", &id]);
         explained.status.success().then_some(explained.stdout)
@@ -147,7 +147,7 @@ fn each_request_leaves_one_line_and_its_decision_can_be_explained() {
 
     let missing = server.command_line(&["explain", "01890a5d-ac96-774b-bcce-b302099a8057"]);
     assert_eq!(missing.status.code(), Some(1));
-    // It may be one of many refusals: those beyond a rate are counted.
+    // It may be one of many refusals: those beyond a rate are only counted.
     assert!(
         missing.stderr.contains("audit --kind request:refusals"),
         "{}",
@@ -176,7 +176,7 @@ fn explain_shows_the_settings_that_decided_then_and_who_chose_them() {
         .header("Portcullis-Decision")
         .expect("an upload names its decision")
         .to_owned();
-    // What is set later decided nothing.
+    // A later change decided nothing.
     settings(&["mode=all"]);
     settings(&["--clear"]);
     server
@@ -286,8 +286,8 @@ fn refusals_and_changes_are_in_the_audit_and_the_decisions() {
 fn a_password_is_not_looked_at_where_no_policy_could_permit_it() {
     let server = Setup::default().start();
     let alice = server.user("alice");
-    // Right and wrong get the same answer: nothing can be learned, and nothing was hashed.
-    // Only the decision's id differs, as it does between any two answers.
+    // Right and wrong get the same answer: it reveals nothing, and nothing was hashed. Only the
+    // decision's id differs, as it does between any two answers.
     let answer = |user: &str, password: &str| {
         let answer = server.send(
             &Request::get("/account/").header("Authorization", &tests::basic(user, password)),
@@ -343,7 +343,8 @@ fn bytes_that_are_no_http_harm_nobody() {
     assert_eq!(server.get("/simple/").status, 200);
 }
 
-/// Answers each request with this, as the service for breached passwords would; its address.
+/// Answers each request with this, as the service for breached passwords would; returns its
+/// address.
 fn answering(body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -371,7 +372,7 @@ fn answering(body: &'static str) -> String {
 #[test]
 fn the_command_line_sets_no_breached_password_unless_told_to() {
     let server = Setup::default().start();
-    // What is left of the SHA-1 of the password below after its first five characters.
+    // The SHA-1 of the password below without its first five characters.
     let service = answering("09F6AEFF6DD7C2FACFDD027FA1B3833215B:12\r\n");
     let variables = [("PORTCULLIS_BREACH_CHECK_URL", service.as_str())];
     let run = |arguments: &[&str], password: &str| {
@@ -400,7 +401,7 @@ fn a_server_without_staff_prints_a_link_at_each_start_whoever_registered() {
     let setup = Setup::default();
     let print = |is_expected: bool| {
         let mut server = setup.clone().start();
-        // The health of a server that serves is known after it has said all of this.
+        // A server that answers `/health` has already printed all of this.
         server.get("/health");
         if is_expected {
             server.wait_for("the link", |server| {

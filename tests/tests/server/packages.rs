@@ -1,5 +1,5 @@
-//! Packages that people have: small ones that were built for a kind, and the results of build
-//! backends, each as it lies in `tests/cases`.
+//! Packages like those in the wild: small ones that were built for a kind, and the results of build
+//! backends, all from `tests/cases`.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ impl Registry {
             .upload(distribution, Some(&basic_token(&self.token)))
     }
 
-    /// The file is accepted, listed, and comes back as it was.
+    /// The file is accepted, listed, and comes back unchanged.
     #[track_caller]
     fn accepts(&self, path: &Path) {
         let distribution = Distribution::of_file(path);
@@ -73,7 +73,7 @@ fn what_says_the_same_thing_twice_or_is_unusual_is_accepted() {
     }
 }
 
-/// Built by `cargo xtask corpus --build`; `versions.txt` says with which versions.
+/// Built by `cargo xtask corpus --build`; `versions.txt` lists the versions.
 #[test]
 fn what_every_current_build_backend_makes_is_accepted_and_installed() {
     let registry = Registry::start();
@@ -125,7 +125,7 @@ fn a_wheel_of_more_than_65535_files_is_accepted_and_comes_back() {
     assert!(registry.server.get(&wheel.path()).body == wheel.bytes);
 }
 
-/// The same packages, each with a contradiction where the other says the same.
+/// The same packages, each with a contradiction where the other one agrees.
 #[test]
 fn their_twins_that_two_readers_could_read_differently_are_refused() {
     let registry = Registry::start();
@@ -157,7 +157,7 @@ fn their_twins_that_two_readers_could_read_differently_are_refused() {
         whys.map(|(name, _)| name)
     );
     for (path, (_, why)) in twins.iter().zip(whys) {
-        // With the form of the good one: it is the file that contradicts itself.
+        // With the form of the good one, so that only the file contradicts itself.
         let good = Distribution::of_file(
             &repository()
                 .join("tests/cases/accepted")
@@ -175,7 +175,7 @@ fn their_twins_that_two_readers_could_read_differently_are_refused() {
     }
 }
 
-/// What our parsers are held to is what `packaging` says today.
+/// The reference for our parsers matches the current `packaging`.
 #[test]
 fn the_verdicts_our_parsers_are_held_to_are_those_of_packaging() {
     let Some(clients) = Clients::find() else {

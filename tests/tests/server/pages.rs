@@ -1,4 +1,4 @@
-//! What people find without an account: the front page, the list of projects, the search.
+//! The pages for people without an account: the front page, the list of projects, the search.
 
 use tests::{Package, Request, Server, Setup};
 
@@ -13,7 +13,7 @@ fn page(server: &Server, path: &str) -> String {
     answer.text()
 }
 
-/// The names of projects that a page links to, in its order.
+/// The names of projects that a page links to, in order.
 fn names(page: &str) -> Vec<&str> {
     page.split("/project/")
         .skip(1)
@@ -142,8 +142,8 @@ fn what_is_staged_is_on_no_page() {
     }
 }
 
-/// PyPI serves such summaries, so nothing is refused; what people read is harmless, and what
-/// programs read is what was uploaded.
+/// PyPI serves such summaries, so nothing is refused; the text for people is harmless, and programs
+/// get the uploaded text.
 #[test]
 fn what_an_uploader_wrote_turns_no_words_on_the_page() {
     let server = Setup::default().start();

@@ -1,7 +1,7 @@
-//! What people do on the pages, in a real browser. Each test is a journey: a script of
-//! `tests/browser` that walks it and looks at every page it meets (axe-core in light and
-//! dark, 320 px, the content security policy, nothing loaded from elsewhere). Pictures of
-//! the pages are in `target/screenshots`.
+//! People on the pages, in a real browser. Each test is a journey: a script of `tests/browser` that
+//! walks it and checks every page that it visits (axe-core in light and dark, 320 px, the content
+//! security policy, nothing loaded from elsewhere). Pictures of the pages are in
+//! `target/screenshots`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tests::{Browser, Clients, Package, Server, Setup, User, shipped_set};
 
 use crate::tools::upload_ok;
 
-/// What all journeys are given, if this machine can walk them.
+/// The input of all journeys, if this machine can run them.
 struct Walker {
     browser: Browser,
     twine: String,
@@ -50,7 +50,7 @@ fn email(user: &User) -> String {
     format!("{}@example.org", user.name)
 }
 
-/// The secret of a user's app, as they would type it in.
+/// A user and the secret of their app, as they would type it in.
 fn user_with_app(setup: &Setup, name: &str) -> (User, String) {
     let user = setup.user_without_factor(name);
     let enrolled = setup
@@ -66,7 +66,7 @@ fn user_with_app(setup: &Setup, name: &str) -> (User, String) {
     )
 }
 
-/// A wheel on somebody's disk.
+/// A wheel on the person's disk.
 fn wheel(folder: &Path, name: &str) -> String {
     let wheel = Package::new(name, "1.0").wheel();
     let path = folder.join(&wheel.file_name);
@@ -83,7 +83,7 @@ fn a_stranger_registers_and_ends_up_uploading() {
     assert_eq!(server.get("/simple/hello-browser/").status, 200);
 }
 
-/// A server that asks about breaches, and a user whose password is known from one.
+/// A server that checks for breaches, and a user with a breached password.
 fn with_a_breached_password(breaches: &Breaches, set: &str) -> Server {
     let server = Setup::default()
         .policies(shipped_set(set))
@@ -154,7 +154,7 @@ fn the_first_user_comes_by_the_printed_link_and_is_staff() {
             .map(str::to_owned)
     });
     walker.walk("first_user", &server, &[("LINK", &link)]);
-    // It stands in the log of a terminal, so it must count only once.
+    // It is in the log of a terminal, so it must work only once.
     let shown = server
         .command_line(&["user", "show", "founder", "--json"])
         .ok()
@@ -194,7 +194,7 @@ fn an_account_is_deleted_for_good_unless_a_project_would_be_left_alone() {
         &Package::new("kept", "1.0").wheel(),
         &server.setup.token(&owner, &["--account"]),
     );
-    // Without a factor the owner logs in with the password alone.
+    // Without a factor the owner logs in with the password only.
     server
         .command_line(&["user", "totp", "remove", &owner.name])
         .ok();
@@ -220,7 +220,7 @@ fn the_last_factor_stays_while_a_project_or_a_policy_demands_one() {
         &Package::new("guarded", "1.0").wheel(),
         &server.setup.token(&fay, &["--account"]),
     );
-    // What the project's owners demand is told beside what the registry's policies do.
+    // The demands of the project's owners are shown next to those of the registry's policies.
     server
         .command_line(&[
             "project",

@@ -1,4 +1,4 @@
-//! The tools people have upload and install.
+//! The usual tools upload and install.
 
 use tests::{Clients, Package, Setup};
 

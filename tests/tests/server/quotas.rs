@@ -1,5 +1,5 @@
-//! What one sender can make a server keep and read, and what it is told; and that every file
-//! that is accepted can be had again.
+//! The most that one sender can make a server store and read, and the answers; and that every
+//! accepted file can be downloaded again.
 
 use std::collections::BTreeSet;
 
@@ -250,7 +250,7 @@ fn a_large_upload_that_is_refused_still_says_why() {
             .refused()
             .says(expected);
     };
-    // Nobody's token: a megabyte is read. A token of somebody else: some more.
+    // An unknown token: a megabyte is read. Another user's token: some more.
     check(
         "pypi-nonsense",
         "Invalid or non-existent authentication information.",
@@ -357,7 +357,7 @@ fn names_of_wheels() -> Vec<(String, String)> {
 
 #[test]
 fn every_file_that_is_accepted_is_listed_served_and_read_alike_by_python() {
-    // Names of other times too: what is taken of them, installers read.
+    // Old names too: if they are accepted, installers can read them.
     let (server, _, token) =
         server_with_alice(Setup::default().flag("--accept-older-files", "true"));
     let names = names_of_wheels();

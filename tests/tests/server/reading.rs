@@ -1,6 +1,6 @@
-//! What pip, uv and poetry read, and `uv publish` before it uploads, with whatever credential
-//! they were given: a valid token, a revoked one, a malformed one, a password of another place;
-//! on a registry that anybody reads, and on one that only members read.
+//! Reads by pip, uv and poetry, and by `uv publish` before it uploads, with any credential: a valid
+//! token, a revoked one, a malformed one, a password for another site; on a public registry, and on
+//! one that only members can read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl Registry {
         }
     }
 
-    /// One that anybody reads, and one that only members read.
+    /// A public one, and one that only members can read.
     fn both() -> [Self; 2] {
         [Self::start("default"), Self::start("private")]
     }
@@ -66,8 +66,8 @@ impl Registry {
         &self.credentials[0]
     }
 
-    /// The public address: tools send what they have to its host and to no other, and that is
-    /// where the files are.
+    /// The public address: tools send their credential to its host and to no other, and the files
+    /// are there.
     fn url(&self) -> String {
         format!("http://localhost:{}", self.server.address.port())
     }
@@ -100,7 +100,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
 
-/// `~/.netrc` of whoever runs tools in this folder.
+/// The `~/.netrc` for tools in this folder.
 fn write_netrc(folder: &Path, credential: &Credential) {
     let home = folder.join(".home");
     let line = format!(
@@ -183,7 +183,7 @@ fn pip_installs_with_any_credential_what_anybody_reads_and_with_a_valid_one_what
     }
 }
 
-/// A keyring backend that knows one credential, and leaves a file behind when it is asked.
+/// A keyring backend that knows one credential, and creates a file when it is asked.
 const KEYRING: &str = r#"
 import os, pathlib
 from keyring.backend import KeyringBackend
@@ -204,7 +204,7 @@ class Backend(KeyringBackend):
         return SimpleCredential(os.environ["KEPT_USER"], os.environ["KEPT_PASSWORD"])
 "#;
 
-/// pip looks there when it is asked who it is, which is what 401 is for.
+/// pip asks keyring after a 401.
 #[test]
 fn pip_asks_keyring_where_only_members_read_and_nowhere_else() {
     let Some(clients) = Clients::find() else {
@@ -339,7 +339,7 @@ fn poetry_resolves_with_any_http_basic_what_anybody_reads_and_with_a_valid_one_w
     }
 }
 
-/// A project whose next version lies in `dist`, with the registry as a named index.
+/// A project whose next version is in `dist`, with the registry as a named index.
 fn to_publish(registry: &Registry, top: &Path, version: &str) -> PathBuf {
     let project = top.join("project");
     let wheel = Package::new("hello-read", version).wheel();
@@ -355,7 +355,7 @@ fn to_publish(registry: &Registry, top: &Path, version: &str) -> PathBuf {
     project
 }
 
-/// What is on the index, as its member sees it.
+/// Whether a version is on the index, as its member sees it.
 fn is_listed(registry: &Registry, version: &str) -> bool {
     let request = Request::get("/simple/hello-read/")
         .authorization(Some(&basic_token(&registry.valid().password)));
@@ -366,8 +366,8 @@ fn is_listed(registry: &Registry, version: &str) -> bool {
         .contains(&format!("hello_read-{version}-"))
 }
 
-/// Before it uploads, `uv publish` reads the index with the credential for uploads, or with
-/// that of the index.
+/// Before it uploads, `uv publish` reads the index with the credential for uploads, or with that of
+/// the index.
 #[test]
 fn uv_publish_looks_for_what_is_there_already_on_both_registries() {
     let Some(clients) = Clients::find() else {
@@ -479,7 +479,7 @@ fn who_is_asked_for_a_credential_is_told_how_to_give_one_and_nothing_of_what_the
         answer(there, Some(&basic("nobody-here", "x"))),
         "no password is looked at"
     );
-    // A good one that is not enough.
+    // A valid one that is not sufficient.
     let other = server
         .setup
         .token(&registry.alice, &["--project", "hello-read"]);
@@ -507,7 +507,7 @@ fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
     upload_ok(&server, &wheel, &token);
     let file = wheel.path();
 
-    // Whatever looks a project up waits, as it may for pages that others have made.
+    // Every lookup of a project waits, as it may for pages that other requests build.
     let locked = database.lock("projects");
     for path in [
         "/simple/hello-read/",
@@ -527,8 +527,8 @@ fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
     assert_eq!(answer.status, 200);
 }
 
-/// Whether the project is in memory or not: a token for another project, one that has expired, and
-/// one that was narrowed to nothing here read what anybody reads, and are decided about once.
+/// Whether the project is cached or not: a token for another project, one that has expired, and one
+/// that was narrowed to nothing here can read public pages, and are decided about once.
 #[test]
 fn no_token_takes_a_file_away_that_anybody_may_read() {
     let mut server = Setup::default().policies(shipped_set("default")).start();
@@ -544,7 +544,7 @@ fn no_token_takes_a_file_away_that_anybody_may_read() {
         (answer.status == 403 && answer.text().contains("expired")).then_some(())
     });
     for version in ["1.0", "1.1", "1.2", "1.3"] {
-        // Drops what is in memory of the project.
+        // Drops the project from the cache.
         let wheel = Package::new("beta", version).wheel();
         upload_ok(&server, &wheel, &bobs);
         let file = wheel.path();
@@ -564,7 +564,7 @@ fn no_token_takes_a_file_away_that_anybody_may_read() {
     }
 }
 
-/// How many downloads were decided about.
+/// The number of decisions about downloads.
 fn decisions(server: &Server) -> usize {
     let printed = server.get("/metrics").text();
     let counted = printed.lines().filter(|line| {
@@ -602,7 +602,7 @@ fn people_are_led_to_the_login_and_read_with_their_session() {
             location.ends_with(&format!("/login?next={next}&notice=log-in")),
             "{location}"
         );
-        // A program is asked for a token there as well.
+        // A program gets a 401 there as well.
         assert_eq!(server.get(path).status, 401, "{path}");
     }
     // A link to a file or to the index of tools, opened in a browser.
@@ -624,8 +624,8 @@ fn people_are_led_to_the_login_and_read_with_their_session() {
     }
     let file = Package::new("hello-read", "1.0").wheel().path();
     assert_eq!(server.send(&with_session(Request::get(&file))).status, 200);
-    // A header wins over the cookie: who sends one acts with it and with nothing else, and the
-    // cookie of a session that lives is not taken away.
+    // A header wins over the cookie: a sender of one acts with it and with nothing else, and the
+    // cookie of a live session is not removed.
     let both = server
         .send(&with_session(browser("/project/hello-read/")).authorization(Some("Bearer pypi-x")));
     assert_eq!(both.status, 303);
@@ -636,14 +636,14 @@ fn people_are_led_to_the_login_and_read_with_their_session() {
                 || !value.starts_with("portcullis-session")),
         "{both:?}"
     );
-    // Nobody becomes a member by themselves.
+    // No one can become a member by themselves.
     let register = server.send(&browser("/register"));
     assert!(
         register.status == 403 && register.text().contains("the operators make the accounts"),
         "{}",
         register.text()
     );
-    // Nor does a page lead there.
+    // Nor does a page link to it.
     for page in ["/login", "/help/", "/register"] {
         assert!(
             !server.send(&browser(page)).text().contains("/register\""),
@@ -667,8 +667,8 @@ fn a_session_stays_one_on_a_registry_that_anybody_reads() {
         registry.server.send(&request.authorization(authorization))
     };
     assert!(page(None).text().contains("bob"));
-    // What a browser remembers of an address with a password in it takes no page away, and is
-    // nobody's.
+    // An address with a password that a browser remembers takes no page away, and does not identify
+    // anyone.
     let with_password = page(Some(&basic("bob", "old password")));
     assert_eq!(with_password.status, 200);
     assert!(

@@ -1,5 +1,4 @@
-//! What a person sees who is refused: each tool prints what to do, without being asked to
-//! tell more.
+//! Refusals as people see them: each tool prints what to do without a verbose flag.
 
 use std::path::Path;
 
@@ -7,7 +6,7 @@ use tests::{Clients, Package, Server, Setup, User};
 
 use crate::tools::{Tool, upload_ok};
 
-/// A server, and somebody who may upload.
+/// A server, and a user who may upload.
 fn server_with_alice() -> (Server, User) {
     let server = Setup::default().start();
     let alice = server.user("alice");
@@ -63,7 +62,7 @@ fn is_told(tool: Tool) {
         )
         .says("/help/#");
 
-    // Nothing of all this is there now.
+    // None of this exists now.
     assert_eq!(server.get(&format!("/simple/{name}/")).status, 404);
 }
 

@@ -1,4 +1,4 @@
-//! What operators take away on the server's host, as readers, owners and uploaders see it.
+//! Removals by operators on the server's host, as readers, owners and uploaders see them.
 
 use serde_json::Value;
 use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
@@ -33,7 +33,7 @@ fn last_event(server: &Server, kind: &str) -> Value {
         .clone()
 }
 
-/// Waits until the server knows what another process did.
+/// Waits until the server knows about another process's change.
 fn until(server: &mut Server, what: &str, is_so: impl Fn(&Server) -> bool) {
     server.wait_for(what, |server| is_so(server).then_some(()));
 }
@@ -47,7 +47,7 @@ fn yanks(server: &Server) -> Vec<Value> {
         .collect()
 }
 
-/// The text of the newest mail whose subject ends so.
+/// The text of the newest mail whose subject ends like this.
 fn mail(server: &mut Server, subject: &str) -> String {
     server.wait_for(subject, |server| {
         let mut files: Vec<_> = std::fs::read_dir(server.setup.data().join("outbox"))
@@ -263,7 +263,7 @@ fn a_deleted_project_is_gone_and_nobody_takes_its_name() {
     );
     upload_ok(&server, &Package::new("sample", "3.0").wheel(), &token);
     assert_eq!(server.get("/simple/sample/").status, 200);
-    // Once nothing is theirs alone, the account goes too.
+    // Once they are the sole owner of nothing, the account can be deleted.
     server
         .command_line(&[
             "project",

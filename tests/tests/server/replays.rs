@@ -1,6 +1,5 @@
-//! One-time codes, sent to two server processes that share a PostgreSQL database: by the
-//! log-in of a browser and by the call that carries password and code, in any order and at
-//! the same moment.
+//! One-time codes, sent to two server processes that share a PostgreSQL database: by a browser's
+//! log-in and by the call with password and code, in any order and at the same moment.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -15,18 +14,18 @@ use crate::tools::upload_ok;
 /// One submission of a code.
 #[derive(Clone, Debug)]
 struct Submission {
-    /// Which server it goes to.
+    /// The server that it is sent to.
     server: usize,
-    /// Whether a browser logs in with it; a call with password and code otherwise.
+    /// Whether a browser logs in with it; otherwise a call with password and code.
     by_browser: bool,
     /// The code's time step, counted from now.
     step: i64,
-    /// Whether it goes out with the one before it at the same moment.
+    /// Whether it is sent at the same moment as the one before it.
     at_once: bool,
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    // One of the three steps that count, the current one most often.
+    // One of the three valid steps, most often the current one.
     let step = prop_oneof![3 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(1_i64)];
     (0..2_usize, any::<bool>(), step, prop::bool::weighted(0.7)).prop_map(
         |(server, by_browser, step, at_once)| Submission {
@@ -70,14 +69,14 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
     // Fewer than a person may get wrong in five minutes.
     runner
         .run(&prop::collection::vec(submission(), 2..=5), |submissions| {
-            // A person for each sequence: the codes that another one used tell nothing.
+            // A new person for each sequence, so that codes used by others do not matter.
             let person = persons.get() + 1;
             persons.set(person);
             let user = servers[0].user(&format!("person{person}"));
             servers[0]
                 .command_line(&["project", "role", "shared", &user.name, "maintainer"])
                 .ok();
-            // What is done with a code uses it up, so each call has something to reject.
+            // Only an action uses up a code, so each call has something to reject.
             for (number, _) in submissions
                 .iter()
                 .enumerate()
@@ -99,7 +98,7 @@ fn no_sequence_of_submissions_to_two_processes_accepts_a_time_step_twice() {
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
-    // Otherwise nothing was proven: everything may have been refused for another reason.
+    // Otherwise the test would prove nothing: everything may have been refused for another reason.
     let accepted = accepted_in_all.get();
     assert!(
         accepted >= 16,
@@ -116,7 +115,7 @@ fn accepted_steps(
     device: &str,
 ) -> BTreeMap<i64, usize> {
     let authenticator = user.authenticator.as_ref().expect("the person has an app");
-    // Made before anything is sent: a code belongs to one step whenever it arrives.
+    // Computed before anything is sent: a code belongs to one step whenever it arrives.
     let codes = authenticator.codes_from_now(submissions.iter().map(|submission| submission.step));
     let mut accepted = BTreeMap::new();
     let mut next = 0;
@@ -157,7 +156,7 @@ fn accepted_steps(
     accepted
 }
 
-/// What a call of this person rejects.
+/// The release that a call of this person rejects.
 fn staged_for(person: u32, number: usize) -> Distribution {
     Package::new("shared", &format!("2.{person}.{number}")).wheel()
 }
@@ -172,7 +171,7 @@ impl Submission {
         device: &str,
         wheel: &Distribution,
     ) -> bool {
-        // A place for each person: what one gets wrong is not another one's.
+        // An address for each person, so that failures of one do not count for another.
         let place = format!("10.9.{}.{}", person / 250, 1 + person % 250);
         if !self.by_browser {
             let version = wheel.file_name.split('-').nth(1).expect("a version");
@@ -220,7 +219,7 @@ impl Submission {
             .and_then(|cookie| cookie.split(';').next())
             .expect("the second step has a cookie")
             .to_owned();
-        // A right code from a browser that nobody knows is answered with a page: look into your mail.
+        // A valid code from an unknown browser is answered with a page: check your mail.
         let second = post("/login/factor", format!("factor=totp&code={code}"), &cookie);
         matches!(second.status, 200 | 303)
     }

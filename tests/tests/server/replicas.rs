@@ -16,7 +16,7 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
     let alice = first.user("alice");
     let token = first.setup.token(&alice, &["--account"]);
 
-    // Uploaded here, read there, at once.
+    // Uploaded here, visible there, at once.
     let wheel = Package::new("shared", "1.0").wheel();
     upload_ok(&first, &wheel, &token);
     assert_eq!(second.get("/simple/shared/").status, 200);
@@ -26,7 +26,7 @@ fn two_servers_on_one_postgresql_database_are_one_registry() {
         (first.get("/simple/shared/").text().matches("</a>").count() == 2).then_some(())
     });
 
-    // A new project is in the list of both, and found by both.
+    // A new project is in both lists, and both find it.
     upload_ok(&second, &Package::new("listed", "1.0").wheel(), &token);
     assert!(
         second.get("/simple/").text().contains(">listed</a>"),

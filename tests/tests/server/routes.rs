@@ -1,6 +1,6 @@
-//! The flaws of 2020 stay dead: every credential, in every form a header can carry it, at
-//! every route of the table, does what the committed decision table says and nothing more. It
-//! does nothing less either: what anonymous callers read, they read with any credential.
+//! The flaws of 2020 stay fixed: every credential, in every form that a header can have, at every
+//! route of the table, does what the committed decision table says and nothing more. Nor less:
+//! public reads work with any credential.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,16 +11,14 @@ use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token,
 
 use crate::tools::upload_ok;
 
-/// A credential as it is sent.
+/// A credential in a request.
 struct Presented {
     /// For the message of a failure.
     name: String,
     authorization: Option<String>,
-    /// Column of the decision table that says what it may do; none if it may do nothing at
-    /// all of its own.
+    /// The column of the decision table with its permissions; none if it has none of its own.
     column: Option<&'static str>,
-    /// Whether it is accepted where something is read, so that a refusal is for good. No
-    /// password is.
+    /// Whether reads accept it, so that a refusal is final. They accept no password.
     reads_as_somebody: bool,
     /// The one project that it is for.
     project: Option<&'static str>,
@@ -60,7 +58,7 @@ fn decision_table(set: &str) -> BTreeMap<String, BTreeMap<String, bool>> {
     };
     let mut table = BTreeMap::new();
     let mut head = Vec::new();
-    // A table for each area of the registry, and then what owners may switch on.
+    // A table for each area of the registry, then the settings of owners.
     for line in text
         .lines()
         .take_while(|line| *line != "## What owners may switch on")
@@ -156,7 +154,7 @@ fn credentials(server: &Server, alice: &User) -> Vec<Presented> {
     server.command_line(&["token", "revoke", "alice", &id]).ok();
     all.extend(forms("revoked token", &revoked, None));
     let elsewhere = setup.token(alice, &["--project", "elsewhere"]);
-    // Valid, and for something else: allowed only what its project is not asked about.
+    // Valid, but for another project: allowed only what no project is involved in.
     all.extend(valid(
         "token of another project",
         &elsewhere,
@@ -170,7 +168,7 @@ fn fill(route: &Route, file: &str) -> String {
     if route.path.starts_with("/files/") {
         return file.to_owned();
     }
-    // What else has an identifier in its path: one that nothing has.
+    // Other routes have an identifier in their path: use an unknown one.
     let nothing = "00000000-0000-4000-8000-000000000000";
     let known = route
         .path
@@ -189,13 +187,13 @@ fn fill(route: &Route, file: &str) -> String {
         .join("/")
 }
 
-/// What is expected of one request to a route that is decided.
+/// The expected result of one request to a decided route.
 struct Expected<'a> {
     route: &'static Route,
     presented: &'a Presented,
     /// Whether its column permits it.
     permitted: bool,
-    /// Whether everybody may.
+    /// Whether everyone may.
     open: bool,
 }
 
@@ -204,7 +202,7 @@ impl Expected<'_> {
         self.route.action().is_some_and(|action| action.is_read())
     }
 
-    /// Whether it is answered, and not refused.
+    /// Whether it is answered instead of refused.
     fn is_answered(&self) -> bool {
         // A token for one project is for nothing else, whatever the policies permit to tokens.
         let is_of_project =
@@ -224,14 +222,14 @@ impl Expected<'_> {
             return false;
         }
         match (self.is_answered(), route.credentials) {
-            // There is no session to end, which is what was asked for.
+            // There is no session to end, which is the requested state.
             (false, _) if route.path == "/logout" && presented.authorization.is_none() => {
                 answer.status == 303
             }
             (true, Credentials::Form) => {
                 (200..500).contains(&answer.status) && answer.status != 401
             }
-            // The page behind a link, of which there is none, says so.
+            // The page behind a link that does not exist says so.
             (true, _) if route.audience == Audience::People => {
                 (200..400).contains(&answer.status) || answer.status == 404
             }
@@ -242,7 +240,7 @@ impl Expected<'_> {
     }
 }
 
-/// Answers to a shared cache are nobody's: of a read with a credential, neither.
+/// Answers for shared caches are the same for everyone; a read with a credential gets none.
 fn is_for_this_caller(presented: &Presented, answer: &Response) -> bool {
     let control = answer.header("Cache-Control").unwrap_or("");
     let is_public = control.starts_with("public");
@@ -258,8 +256,8 @@ fn every_credential_in_every_form_does_on_every_route_what_the_table_says() {
     check_every_route("default");
 }
 
-/// Where only members read, a credential that is not accepted is asked for (401), and one that is
-/// not enough is refused (403); and a token that reads does nothing else for it.
+/// Where only members can read, a credential that is not accepted gets 401, and a valid one that is
+/// not sufficient gets 403; a token that reads can do nothing else because of that.
 #[test]
 fn where_only_members_read_every_credential_does_what_the_table_says() {
     check_every_route("private");
@@ -267,7 +265,7 @@ fn where_only_members_read_every_credential_does_what_the_table_says() {
 
 fn check_every_route(set: &str) {
     let table = decision_table(set);
-    // Each request comes from an address of its own: limits on failures are another matter.
+    // Each request comes from a separate address, so that limits on failures do not interfere.
     let setup = Setup::default()
         .policies(shipped_set(set))
         .flag("--trusted-proxies", "127.0.0.1")
@@ -301,7 +299,8 @@ fn check_every_route(set: &str) {
                         .push((version, presented.name.clone()));
                 }
                 if route.credentials == Credentials::Form {
-                    // A form without a field in it: who may not send it is not told what is missing.
+                    // A form without any field: a caller who may not send it does not learn what is
+                    // missing.
                     let origin = format!("http://localhost:{}", server.address.port());
                     request = request
                         .header("Origin", &origin)
@@ -355,7 +354,7 @@ fn check_every_route(set: &str) {
                 if !is_for_this_caller(presented, &answer) {
                     note("may be cached for others");
                 }
-                // What anybody reads is the same whatever came with it: `nothing` is the first.
+                // A public read has the same result with any credential: `nothing` is the first.
                 if action.is_read() && row["anonymous"] {
                     let same = (
                         answer.status,
@@ -369,12 +368,12 @@ fn check_every_route(set: &str) {
             }
         }
     };
-    // Uploads come last, since they change what is read.
+    // Uploads come last, since they change the results of reads.
     for verb in [Verb::Get, Verb::Post] {
         let all: Vec<&'static Route> = routes().iter().filter(|route| route.verb == verb).collect();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            // Refused reads are answered at full steps of time, so these wait more than they work.
+            // Refused reads are answered at full time steps, so these mostly wait.
             for _ in 0..8 {
                 scope.spawn(|| {
                     while let Some(route) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -393,7 +392,7 @@ fn check_every_route(set: &str) {
     );
     assert!(requests > 500, "only {requests} requests were made");
 
-    // What was refused did nothing: only the tokens that may upload have left files.
+    // Refused requests did nothing: only the tokens that may upload have left files.
     let page = server
         .send(&Request::get("/simple/demo/").authorization(Some(&basic_token(&token))))
         .text();
@@ -426,7 +425,7 @@ fn a_token_opens_no_route_that_the_table_does_not_name() {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             let answer = server
                 .send(&Request::new(method, path).header("Authorization", &basic_token(&token)));
-            // A slash too few or too many leads to the address with the right ones, and that one decides.
+            // A missing or extra slash redirects to the right address, which then decides.
             assert!(
                 matches!(answer.status, 308 | 400 | 404 | 405),
                 "{method} {path}: {} {}",

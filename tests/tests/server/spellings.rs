@@ -1,4 +1,4 @@
-//! What people write in more than one way and mean as one: passwords and email addresses.
+//! Different spellings with the same meaning: passwords and email addresses.
 
 use tests::{Clients, Request, Response, Server, Setup};
 
@@ -46,7 +46,7 @@ fn a_password_set_on_one_keyboard_logs_in_from_another() {
     assert!(!server.settled_log().contains("chaude"));
 }
 
-/// A row as the version before wrote it.
+/// A row as the previous version wrote it.
 #[test]
 fn an_address_of_before_is_converted_at_the_start_and_its_owner_notices_nothing() {
     let Some(clients) = Clients::find() else {

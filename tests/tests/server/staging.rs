@@ -12,8 +12,8 @@ use tests::{Clients, Package, Request, Server, Setup, User, basic_token};
 
 use crate::tools::{pip_install, upload_ok, uv_install};
 
-/// A server with a project whose uploads wait; its owner, whose command line is known, and a
-/// token of theirs.
+/// A server with a project whose uploads wait; its owner, whose command line is known, and one of
+/// their tokens.
 fn staging_server() -> (Server, User, String) {
     let (server, alice, token) = staging_server_without_command_line();
     server.know_own_command_line(&alice, &server.url());
@@ -57,7 +57,7 @@ fn stage(server: &Server, token: &str, version: &str) {
     }
 }
 
-/// Name and SHA-256 of the files of a version that wait.
+/// Name and SHA-256 of a version's waiting files.
 fn waiting_files(server: &Server, version: &str) -> Value {
     let listed = server
         .command_line(&["release", "list", "waiting", "--json"])
@@ -78,7 +78,7 @@ fn waiting_files(server: &Server, version: &str) -> Value {
         .collect()
 }
 
-/// Releases with password and code, over the command line, what waits at this moment.
+/// Publishes the waiting files with password and code, on the command line.
 fn release(
     server: &Server,
     verb: &str,
@@ -125,7 +125,7 @@ fn release_files(
     )
 }
 
-/// Asks the API as a person, with further fields.
+/// Calls the API as a person, with additional fields.
 fn ask(server: &Server, path: &str, user: &User, code: &str, further: Value) -> tests::Response {
     let mut body = json!({ "user": user.name, "password": user.password, "totp": code });
     for (name, value) in further.as_object().expect("fields") {
@@ -173,7 +173,7 @@ fn a_staged_release_exists_for_nobody_until_a_person_publishes_it() {
 
     // Not on any page, not by its address, not in the JSON API.
     assert_eq!(files_on_page(&server), ["waiting-1.0-py3-none-any.whl"]);
-    // As a version or in a file name: times and digests may hold any digits by chance.
+    // As a version or in a file name: times and digests may contain any digits by chance.
     let tells = |text: &str| text.contains("waiting-2.0") || text.contains("\"2.0\"");
     for accept in ["text/html", "application/vnd.pypi.simple.v1+json"] {
         assert!(!tells(
@@ -260,7 +260,7 @@ fn nobody_publishes_with_a_token_a_password_alone_or_a_used_code() {
     let app = alice.authenticator.as_ref().expect("alice has an app");
     let right = app.code();
     assert_eq!(person(app.wrong_code().into()).status, 403);
-    // What cannot be done, as was known before, costs no code.
+    // A request that is known to be impossible costs no code.
     let answer = server.send(
         &Request::new("POST", "/api/projects/waiting/releases/9.9/publish").body(
             "application/json",
@@ -271,7 +271,7 @@ fn nobody_publishes_with_a_token_a_password_alone_or_a_used_code() {
     );
     assert_eq!(answer.status, 404, "{}", answer.text());
 
-    // A stranger with everything proven has no role.
+    // A stranger with all factors confirmed has no role.
     let mallory = server.user("mallory");
     let code = mallory
         .authenticator
@@ -356,7 +356,7 @@ fn all_files_of_a_release_appear_at_once() {
         let watching = scope.spawn(|| {
             let deadline = Instant::now() + PATIENCE;
             let mut seen = BTreeSet::from([before]);
-            // The scope waits for this thread also where publishing failed.
+            // The scope waits for this thread even if publishing failed.
             while !seen.contains(&9) && Instant::now() < deadline {
                 seen.insert(files_on_page(&server).len());
             }
@@ -379,7 +379,7 @@ fn nothing_is_published_or_rejected_that_was_not_named() {
     stage(&server, &token, "2.0");
     let looked_at = waiting_files(&server, "2.0");
     let code = code_of(&alice, 0);
-    // A thief of the token adds one more wheel.
+    // A thief of the token adds another wheel.
     let wheel = Package::new("waiting", "2.0")
         .with_payload(99)
         .wheel()
@@ -425,7 +425,7 @@ fn nothing_is_published_or_rejected_that_was_not_named() {
                 .status
                 .success()
         );
-        // Nobody can be asked, and no file is named: no password leaves.
+        // No terminal, and no file is named: no password is sent.
         let before = server.settled_log().len();
         for yes in [&[][..], &["--yes"]] {
             let url = server.url();
@@ -452,7 +452,7 @@ fn nothing_is_published_or_rejected_that_was_not_named() {
         }
         let log = server.settled_log_since(before);
         assert!(!log.contains("/api/"), "{log}");
-        // A stranger to the project learns nothing of all this.
+        // A stranger to the project learns nothing about this.
         let mallory = server.user(&format!("mallory-{verb}"));
         let known = server.known_command_line(&mallory);
         let answer = ask(
@@ -619,7 +619,7 @@ fn a_phished_code_opens_nothing_from_an_unknown_command_line() {
         devices.insert(device);
     }
     assert_eq!(devices.len(), 3);
-    // Whoever lacks the password or the code is told what they were always told.
+    // Without the password or the code, the answer is the same as before.
     let wrong = ask(
         &server,
         "staged",
@@ -660,7 +660,7 @@ fn a_stranger_who_fails_locks_no_owner_out_of_her_command_line() {
     assert_eq!(files_on_page(&server).len(), 3);
 }
 
-/// The one file in which this test's command line keeps what it is known by.
+/// The one file in which this test's command line stores its secret.
 fn device_files(server: &Server) -> Vec<PathBuf> {
     let folder = server.setup.folder.path().join("config/portcullis");
     std::fs::read_dir(folder)
@@ -725,7 +725,7 @@ fn the_password_goes_to_the_address_that_the_server_noted_and_its_owner_is_told_
     assert_eq!(files_on_page(&server).len(), 3);
 }
 
-/// Runs a command on a terminal and types what is asked for.
+/// Runs a command on a terminal and types the answers.
 const TERMINAL: &str = r#"
 import json, os, pty, sys
 arguments, answers = json.loads(sys.argv[1]), json.loads(sys.argv[2])

@@ -9,7 +9,7 @@ use tests::{
 
 use crate::tools::{SetFolder, binding, default_bindings, upload_ok};
 
-/// A set under which nobody reads without a credential and no token uploads.
+/// A set under which no one reads without a credential and no token uploads.
 fn closed_set() -> SetFolder {
     let settings = "[binding.settings]\nnone = [\"session:start\"]\napi-token = []\n";
     SetFolder::new(
@@ -129,7 +129,7 @@ fn swapping_sets_200_times_under_load_loses_and_misdecides_nothing() {
         "reads and uploads met both sets: {counts:?}"
     );
 
-    // What was answered 200 is there, and nothing else.
+    // Everything that was answered 200 is there, and nothing else.
     assert_eq!(
         server.get("/simple/moving/").text().matches("</a>").count() as u64,
         counts[2]
@@ -382,7 +382,7 @@ fn a_set_that_fails_changes_nothing_and_says_why() {
         );
         assert!(serves(&server, 1), "{name}");
     }
-    // A case that does not hold is a reason, too.
+    // A failing case is a reason, too.
     let set = SetFolder::new("wrong-case", &default_bindings());
     std::fs::create_dir(set.path().join("cases")).expect("a folder can be made");
     std::fs::write(

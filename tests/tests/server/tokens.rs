@@ -1,5 +1,5 @@
-//! API tokens: narrowed offline by pypitoken, refused when bent, worth nothing beyond
-//! their caveats.
+//! API tokens: narrowed offline by pypitoken, refused if tampered with, useless beyond their
+//! caveats.
 
 use tests::{Clients, Package, Request, Server, Setup, User, basic_token, shipped_set};
 
@@ -68,7 +68,7 @@ fn a_token_narrowed_offline_to_a_project_uploads_there_and_nowhere_else() {
     upload_ok(&server, &Package::new("first", "1.2").wheel(), &wider);
 }
 
-/// What an account-wide token that was narrowed to a name is answered there.
+/// The answer to an account-wide token that was narrowed to this name.
 #[track_caller]
 fn refused_as_account_wide(server: &Server, name: &str, token: &str) -> String {
     let refused = server.upload(
@@ -89,7 +89,7 @@ fn refused_as_account_wide(server: &Server, name: &str, token: &str) -> String {
         .to_owned()
 }
 
-/// A thief of an account-wide token can write the restriction, too.
+/// A thief of an account-wide token can also write the restriction.
 #[test]
 fn an_account_token_narrowed_offline_passes_for_no_project_token_under_the_strict_set() {
     let Some(clients) = Clients::find() else {
@@ -114,7 +114,7 @@ fn an_account_token_narrowed_offline_passes_for_no_project_token_under_the_stric
     let projects = server.setup.token(&alice, &scope);
     upload_ok(&server, &Package::new("first", "1.0").wheel(), &projects);
 
-    // For a project that exists, and for one that does not.
+    // For an existing project, and for a missing one.
     for name in ["first", "brand-new"] {
         refused_as_account_wide(&server, name, &account);
         let narrow = narrowed(
@@ -139,7 +139,7 @@ fn an_account_token_narrowed_offline_passes_for_no_project_token_under_the_stric
         .json();
     assert_eq!(waiting.as_array().map(Vec::len), Some(1), "{waiting}");
 
-    // A token that was made for projects still does, and so does what its holder makes of it.
+    // A token that was created for projects still works, and so do its narrowed forms.
     let narrow = narrowed(&clients, &server, &projects, "project_names=[\"first\"]");
     upload_ok(&server, &Package::new("first", "1.1").wheel(), &narrow);
     let elsewhere = server.upload(
@@ -289,8 +289,8 @@ fn every_other_spelling_of_a_token_is_refused() {
             bent.push((format!("last character {last}"), other));
         }
     }
-    // The first field after the version is the location: a hint for people, which the
-    // format leaves unsigned. It names nothing and grants nothing.
+    // The first field after the version is the location: a hint for people, which the format leaves
+    // unsigned. It identifies nothing and grants nothing.
     let location_end = 3 + usize::from(bytes[2]);
     for position in (0..3).chain(location_end..bytes.len()) {
         let mut flipped = bytes.clone();
@@ -299,7 +299,7 @@ fn every_other_spelling_of_a_token_is_refused() {
     }
     let upload = tests::upload_request(&Package::new("first", "2.0").wheel(), None);
     for (number, (what, token)) in bent.iter().enumerate() {
-        // From many addresses: too many failures from one are answered without a look.
+        // From many addresses: too many failures from one are answered without a check.
         let from = format!("198.51.100.{}", number % 250);
         let answer = server.send(
             &upload
@@ -315,7 +315,7 @@ fn every_other_spelling_of_a_token_is_refused() {
         "none of them uploaded anything"
     );
 
-    // White space around it is no other spelling: secrets are often stored with a line's end.
+    // White space around it is ignored: secrets are often stored with a line's end.
     let fresh = server.setup.token(&alice, &["--account"]);
     upload_ok(
         &server,
@@ -402,7 +402,7 @@ fn several_authorization_headers_are_refused_even_when_one_would_do() {
     assert_eq!(server.send(&upload).status, 200);
 }
 
-/// What the page of a new token tells to write into `~/.pypirc`, by a person in a browser.
+/// The `~/.pypirc` lines from the page of a new token, in a person's browser.
 fn pypirc_of_a_new_token(server: &Server, user: &User) -> String {
     let send = |path: &str, form: &str, cookies: &str| {
         let request = Request::new("POST", path)
@@ -428,7 +428,7 @@ fn pypirc_of_a_new_token(server: &Server, user: &User) -> String {
             .expect("the page shows it")
             .to_owned()
     };
-    // The token stands on the page once; in the lines is its place.
+    // The token is on the page once; the lines have a placeholder.
     between("data-copy=\"the lines for ~/.pypirc\"><pre><code>")
         .replace("&lt;token&gt;", &between("aria-label=\"The token\"><code>"))
 }

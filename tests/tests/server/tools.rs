@@ -1,4 +1,4 @@
-//! The five tools people upload with, each called as its documentation says.
+//! The five common upload tools, each called as its documentation says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl Tool {
         }
     }
 
-    /// A project of this tool, its distributions built by the backend its users have.
+    /// A project of this tool, its distributions built by the tool's usual backend.
     pub(crate) fn project(
         self,
         clients: &Clients,
@@ -70,7 +70,7 @@ impl Tool {
         )
         .expect("the manifest can be written");
         match self {
-            // Both build and upload with one command.
+            // These build and upload with one command.
             Tool::Flit | Tool::Poetry => {}
             Tool::Hatch => drop(clients.run("hatchling", &folder, &["build"], &[]).ok()),
             Tool::Twine | Tool::Uv => drop(
@@ -87,7 +87,7 @@ impl Tool {
     }
 }
 
-/// A project on somebody's laptop.
+/// A project on a person's laptop.
 #[derive(Clone, Debug)]
 pub(crate) struct Project {
     pub(crate) tool: Tool,
@@ -96,7 +96,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Uploads it, without any flag that makes the tool tell more.
+    /// Uploads it without any verbose flag.
     pub(crate) fn publish(
         &self,
         clients: &Clients,
@@ -197,7 +197,7 @@ pub(crate) fn upload_ok(server: &Server, distribution: &tests::Distribution, tok
     assert_eq!(answer.status, 200, "{} {}", answer.reason, answer.text());
 }
 
-/// Tries to install with pip into a folder of its own.
+/// Tries to install with pip into a separate folder.
 pub(crate) fn pip_install(
     clients: &Clients,
     server: &Server,
@@ -225,7 +225,7 @@ pub(crate) fn pip_install(
     )
 }
 
-/// Tries to install with uv into a folder of its own.
+/// Tries to install with uv into a separate folder.
 pub(crate) fn uv_install(
     clients: &Clients,
     server: &Server,
@@ -253,8 +253,8 @@ pub(crate) fn uv_install(
     )
 }
 
-/// A policy set of a test: a folder with a set file, and the shipped modules and the
-/// guests of the engine's tests beside it.
+/// A policy set of a test: a folder with a set file, next to the shipped modules and the guests of
+/// the engine's tests.
 #[derive(Debug)]
 pub(crate) struct SetFolder {
     top: tempfile::TempDir,
@@ -262,7 +262,7 @@ pub(crate) struct SetFolder {
 }
 
 impl SetFolder {
-    /// Writes a set with these bindings, each in the words of a set file.
+    /// Writes a set with these bindings, each in the format of a set file.
     pub(crate) fn new(name: &str, bindings: &str) -> Self {
         let top = tempfile::Builder::new()
             .prefix("portcullis-set-")
@@ -293,7 +293,7 @@ impl SetFolder {
         set
     }
 
-    /// Writes the set file anew.
+    /// Rewrites the set file.
     pub(crate) fn rewrite(&self, bindings: &str) {
         fs::write(
             self.path().join("set.toml"),
@@ -316,7 +316,7 @@ impl SetFolder {
     }
 }
 
-/// A binding of a module that says no more than its name.
+/// A binding of a module, with further lines in `more`.
 pub(crate) fn binding(policy: &str, module: &str, more: &str) -> String {
     format!("[[binding]]\npolicy = \"{policy}\"\nmodule = \"{module}\"\n{more}\n")
 }

@@ -1,16 +1,16 @@
-//! A project of which nothing was published is, for everybody without a role on it, a name
-//! that nobody has.
+//! For everyone without a role on it, a project that published nothing looks like a name that does
+//! not exist.
 
 use portcullis_http::routes::{Verb, routes};
 use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token, shipped_set};
 
 use crate::tools::upload_ok;
 
-/// Names of the same length, no words of any page: one has a staged release and nothing else,
-/// the other nothing.
+/// Names of the same length that occur on no page: one has only a staged release, the other
+/// nothing.
 const NAMES: [&str; 2] = ["quokka", "walrus"];
 
-/// A server where all that tokens upload waits, with a staged release of `quokka`.
+/// A server where all uploads with tokens wait, with a staged release of `quokka`.
 fn server() -> (Server, User) {
     let server = Setup::default()
         .policies(shipped_set("strict"))
@@ -30,7 +30,7 @@ fn server() -> (Server, User) {
     (server, alice)
 }
 
-/// The answer without what differs between any two requests, and without the name.
+/// The answer without the parts that differ between any two requests, and without the name.
 fn told(answer: &Response, name: &str) -> String {
     let decision = answer
         .header("Portcullis-Decision")
@@ -53,7 +53,7 @@ fn told(answer: &Response, name: &str) -> String {
     whole.replace(&decision, "DECISION").replace(name, "NAME")
 }
 
-/// How somebody asks.
+/// A way to send a request.
 type Ask<'a> = Box<dyn Fn(Request) -> Request + 'a>;
 
 fn with(authorization: &str) -> Ask<'_> {
@@ -77,7 +77,7 @@ fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
     let in_person = || -> Ask<'_> {
         Box::new(|request| request.body("application/json", person.clone().into_bytes()))
     };
-    // Who asks, about the one name and about the other.
+    // Each caller, about the one name and about the other.
     let askers: Vec<(&str, Ask<'_>, Ask<'_>)> = vec![
         (
             "anonymous",
@@ -119,7 +119,7 @@ fn a_stranger_cannot_tell_a_project_that_only_has_staged_releases_from_none() {
                         .path
                         .replace("{project}", name)
                         .replace("{version}", "1.0");
-                    // From many addresses: what one of them sends too much of is answered without a look.
+                    // From many addresses: too many requests from one are answered without a check.
                     let from = format!("198.51.100.{}", compared % 250);
                     let answer = server.send(&ask(Request::new(method, &path)
                         .header("Accept", accept)
@@ -174,8 +174,8 @@ fn a_strangers_token_holds_nothing_of_a_project_that_only_has_staged_releases() 
     );
 }
 
-/// As at any index: a name is taken once somebody uploaded something of it, and that shows to
-/// somebody who tries to take it, and to nobody else.
+/// As at any index, a name is taken once someone has uploaded something under it; only a person who
+/// tries to take it learns that.
 #[test]
 fn a_name_with_staged_releases_is_taken() {
     let (server, _) = server();

@@ -1,4 +1,4 @@
-//! What an upload must be, and what a client is told whose upload is not.
+//! The checks of an upload, and the answers to invalid ones.
 
 use tests::package::{tar_gz_of, zip_of};
 use tests::{Distribution, Package, Server, Setup, basic_token};
@@ -18,7 +18,7 @@ impl Uploads {
         Self { server, token }
     }
 
-    /// The upload is answered with this status and a text that begins or contains so.
+    /// The upload is answered with this status and a text that begins with or contains this.
     #[track_caller]
     fn check(&self, distribution: &Distribution, status: u16, text: &str) {
         let answer = self
@@ -196,7 +196,7 @@ fn a_file_that_is_wrong_is_refused_in_the_words_clients_know() {
 #[test]
 fn what_the_file_says_of_itself_must_agree_with_the_form() {
     let uploads = Uploads::start();
-    // The file is of another project or version than form and file name claim.
+    // The file belongs to another project or version than form and file name claim.
     let other = Package::new("other", "1.0").wheel();
     uploads.check(&wheel().with_bytes(other.bytes), 400, "");
     let mut requires = Package::new("demo", "1.0");
@@ -246,7 +246,7 @@ fn names_that_normalize_alike_are_one_project_of_one_owner() {
         "{}",
         answer.reason
     );
-    // Too like a project that is there, or part of Python itself.
+    // Too similar to an existing project, or part of Python itself.
     for name in ["s0me-project", "sys", "urllib"] {
         let answer = uploads.server.upload(
             &Package::new(name, "1.0").wheel(),

@@ -1,4 +1,4 @@
-//! `serve --watch-policies`: whatever stands at the path of the folder is followed.
+//! `serve --watch-policies` follows whatever is at the path of the folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use tests::{Server, Setup};
 
 use crate::tools::{SetFolder, binding, default_bindings};
 
-/// A set under which only people read: the index is closed to strangers.
+/// A set under which only people can read: the index is closed to strangers.
 fn closed_bindings() -> String {
     binding(
         "restrict-routes",
@@ -24,7 +24,7 @@ fn set_file(bindings: &str) -> String {
     format!("name = \"watched\"\nsummary = \"A set of the tests.\"\n\n{bindings}")
 }
 
-/// Whether strangers read the index under the set that serves.
+/// Whether strangers can read the index under the active set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Index {
     Open,
@@ -45,7 +45,7 @@ fn wait_for_index(server: &mut Server, wanted: Index, what: &str) {
     server.wait_for(what, |server| (index(server) == Some(wanted)).then_some(()));
 }
 
-/// What `policy status` says of the only server.
+/// The report of `policy status` about the only server.
 fn status_of(server: &Server) -> Value {
     server.command_line(&["policy", "status", "--json"]).json()["servers"][0].clone()
 }
@@ -71,7 +71,7 @@ fn git(folder: &Path, arguments: &[&str]) {
             "core.hooksPath=/dev/null",
         ])
         .args(arguments);
-    // Nothing of whoever runs the tests.
+    // Without the configuration of the user who runs the tests.
     let output = command
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -153,7 +153,7 @@ fn a_checkout_of_another_commit_is_followed() {
     git(&top, &["checkout", "--quiet", "-b", "closed"]);
     set.rewrite(&closed_bindings());
     git(&top, &["commit", "--quiet", "--all", "--message", "closed"]);
-    // A commit without the folder: a checkout removes it, and the next one makes it anew.
+    // A commit without the folder: a checkout removes it, and the next one creates it again.
     git(&top, &["checkout", "--quiet", "-b", "empty"]);
     git(&top, &["rm", "--quiet", "-r", "watched"]);
     git(&top, &["commit", "--quiet", "--message", "empty"]);
@@ -169,7 +169,7 @@ fn a_checkout_of_another_commit_is_followed() {
         git(&top, &["checkout", "--quiet", commit]);
         wait_for_index(&mut server, wanted, commit);
     }
-    // Without a stop in between, as a deployment does it.
+    // Without stopping in between, as in a deployment.
     for (commit, wanted) in [("closed", Closed), ("open", Open)] {
         git(&top, &["checkout", "--quiet", commit]);
         wait_for_index(&mut server, wanted, commit);
@@ -180,7 +180,7 @@ fn a_checkout_of_another_commit_is_followed() {
 fn a_config_map_that_kubernetes_replaces_is_followed_each_time() {
     let source = SetFolder::new("watched", "");
     let modules = source.path().with_file_name("modules");
-    // As a mounted ConfigMap looks: every file a link through `..data`, which is moved on.
+    // Like a mounted ConfigMap: every file is a link through `..data`, which changes.
     let volume = tempfile::tempdir().expect("a temporary folder can be made");
     let write = |number: u32, bindings: &str| {
         let real = volume.path().join(format!("..2026_{number}"));
@@ -326,7 +326,7 @@ fn a_set_that_somebody_took_back_stays_back_until_the_folder_changes() {
         .command_line(&["policy", "rollback", "--reason", "too strict"])
         .ok();
     assert_eq!(index(&server), Some(Open));
-    // Written once more, the same: no change.
+    // Written again with the same content: no change.
     set.rewrite(&closed_bindings());
     let setup = server.setup.clone();
     assert!(server.stop().success());

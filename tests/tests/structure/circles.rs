@@ -1,29 +1,29 @@
-//! Files that need each other in a circle are one thing in several places: nobody can read, move or
-//! test one of them alone. This computes the circles from the paths that files name, and holds how
-//! large the largest of each crate may be. A file and those below it are one noun and count once.
+//! Files that need each other in a circle are one thing in several places: they cannot be read,
+//! moved or tested separately. This computes the circles from the paths that files name, and limits
+//! the largest one of each crate. A file and its children are one noun and count once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{files, top};
 
-/// What a circle may have at most, of files that are no children of another one in it.
+/// The most files of a circle that are not children of another file in it.
 const MOST: usize = 5;
 
-/// Crates with a larger one. A row may shrink and go; it must not grow.
+/// Crates with a larger one. A row may shrink and disappear; it must not grow.
 const LARGER: &[(&str, usize)] = &[
-    // Sessions, factors and proofs ask each other; areas with handles are to untie them.
+    // Sessions, factors and proofs call each other; areas with handles should separate them.
     ("identity", 16),
-    // The table of routes names the handlers, and they ask it what there is.
+    // The table of routes names the handlers, and they use the table.
     ("http", 24),
     ("registry", 8),
-    // The unit of work writes mails and decisions with what it does.
+    // The unit of work writes mails and decisions with its changes.
     ("storage", 7),
 ];
 
 /// Modules of a crate, by their path (`index::page`), each with the paths that it names.
 type Modules = BTreeMap<String, BTreeSet<String>>;
 
-/// Paths within the crate that a source names outside of its tests, as `crate::…` says them.
+/// Paths within the crate that a source names outside its tests, as `crate::…`.
 fn named(module: &str, text: &str) -> BTreeSet<String> {
     let product = text.split("\n#[cfg(test)]").next().unwrap_or_default();
     let code: String = product
@@ -95,7 +95,7 @@ fn expand(base: &str, text: &str, paths: &mut BTreeSet<String>) {
     }
 }
 
-/// Of a crate, by its folder below `host`. What its root re-exports leads to where it is.
+/// The modules of a crate, by its folder below `host`. Re-exports of its root lead to their origin.
 fn modules(host: &str) -> Modules {
     let source = top().join("host").join(host).join("src");
     let mut paths = Vec::new();
@@ -146,7 +146,7 @@ fn modules(host: &str) -> Modules {
         .collect()
 }
 
-/// The circles, each without the children of what is in it.
+/// The circles, without children of files in them.
 fn circles(modules: &Modules) -> Vec<BTreeSet<String>> {
     let reaches = |from: &str| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from.to_owned()]);

@@ -1,7 +1,7 @@
-//! Files that pass 500 lines at 100 columns, each with the reason why it is one file.
+//! Files that exceed 500 lines at 100 columns, each with the reason why it is one file.
 //!
-//! Beyond that, a reader asks what two things live in a file. Who makes one so long answers
-//! here; who makes one shorter takes its row away.
+//! Beyond that, ask which two things are in the file. Add a row here for a file that becomes so
+//! long; remove the row when it becomes shorter.
 
 use super::{GENERATED, files, top};
 

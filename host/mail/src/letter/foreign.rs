@@ -1,15 +1,15 @@
-//! What somebody else chose, in a letter to a person: user names, addresses, names of projects,
-//! tokens and keys, reasons. Whoever chooses them must not write to the reader.
+//! Text that someone else chose, in a letter to a person: user names, addresses, names of projects,
+//! tokens and keys, reasons. The author of such text must not be able to write to the reader.
 //!
-//! Mail programs make links of what looks like an address of the web, in text and in HTML, in an
-//! element or not. A stranger may be called `www.evil.example`, and does not get a link in our
-//! mail by it. So each sign that such an address needs stands in brackets: `www[.]evil[.]example`,
-//! `ana[@]example[.]org`, `https[:]//…`. This is how such addresses are written where they must
-//! not be opened; it is seen, it survives copying, and it is ASCII. A character without width in
-//! their place would not do: programs pass it on, and browsers drop it from the name of a host
-//! (UTS 46), so that the link works.
+//! Mail programs turn anything that looks like a web address into a link, in text and in HTML,
+//! inside an element or not. A stranger may be called `www.evil.example`, but must not get a link
+//! in our mail that way. So each punctuation mark that such an address needs is put in brackets:
+//! `www[.]evil[.]example`, `ana[@]example[.]org`, `https[:]//…`. This is the usual way to write
+//! addresses that must not be opened; it is visible, it survives copying, and it is ASCII. A
+//! zero-width character instead would not do: programs pass it on, and browsers drop it from host
+//! names (UTS 46), so the link would work.
 //!
-//! Invariant: a word of a mail that is not of ours goes through [`spoken`].
+//! Invariant: every word of a mail that is not ours goes through [`spoken`].
 
 use model::mail::{Mail, MailField};
 use model::text::is_plain;
@@ -17,18 +17,19 @@ use model::{EmailAddress, ProjectName, UserName};
 
 use super::one_line;
 
-/// What a letter with such a word ends with.
+/// The end of a letter with such a word.
 pub(super) const NOTE: &str = "Characters in brackets, as in [.], are part of names and addresses that people chose. \
     The brackets keep mail programs from turning them into links.";
 
-/// Longest name of a token or key, in characters; what is longer was stored by another version.
+/// Longest name of a token or key, in characters; longer ones were stored by another version.
 const MAX_NAME: usize = 100;
-/// Longest list of what a token is for, and longest words for what was taken away. Whoever made it sees all of it on the page of the tokens.
+/// Longest list of what a token is for, and longest text about something that was removed. Its
+/// owner sees all of it on the page of the tokens.
 const MAX_SCOPE: usize = 300;
-/// Longest reason that somebody gives.
+/// Longest reason.
 const MAX_REASON: usize = 300;
 
-/// Most characters of a word that people choose; none for a word of ours.
+/// Most characters of a word that people choose; none for one of our words.
 fn most_characters(field: MailField) -> Option<usize> {
     match field {
         MailField::UserName | MailField::Actor => Some(UserName::MAX_LENGTH),
@@ -38,7 +39,7 @@ fn most_characters(field: MailField) -> Option<usize> {
         MailField::Reason => Some(MAX_REASON),
         MailField::Project => Some(ProjectName::MAX_LENGTH),
         MailField::Version => Some(MAX_NAME),
-        // With the name of a file in it.
+        // It contains a file name.
         MailField::What => Some(MAX_SCOPE),
         MailField::Link
         | MailField::LinkLifetime
@@ -54,16 +55,16 @@ fn most_characters(field: MailField) -> Option<usize> {
     }
 }
 
-/// A word of a mail as its letter says it.
+/// A word of a mail as its letter shows it.
 pub(super) fn spoken(mail: &Mail, field: MailField) -> String {
-    // "An operator of the registry" stands in the place of an actor as well, and fits.
+    // "An operator of the registry" can replace an actor as well, and fits.
     match most_characters(field) {
         Some(most) => without_links(&shortened(mail.field(field), most)),
         None => one_line(mail.field(field)),
     }
 }
 
-/// Whether a word has a sign in brackets.
+/// Whether brackets were added to a word.
 pub(super) fn is_marked(field: MailField, text: &str) -> bool {
     most_characters(field).is_some_and(|most| {
         let short = shortened(text, most);
@@ -71,7 +72,7 @@ pub(super) fn is_marked(field: MailField, text: &str) -> bool {
     })
 }
 
-/// On one line, with nothing that is not seen or that turns the direction of what follows.
+/// On one line, without characters that are invisible or change the direction of the text.
 fn shortened(text: &str, most: usize) -> String {
     let seen = text.chars().filter_map(|c| match c {
         '\u{2028}' | '\u{2029}' => Some(' '),
@@ -88,16 +89,16 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// With what makes a link in brackets, unless it ends a word.
+/// With the punctuation of links in brackets, unless it ends a word.
 fn without_links(text: &str) -> String {
     let mut inert = String::with_capacity(text.len() + 16);
     let mut rest = text.chars().peekable();
     while let Some(character) = rest.next() {
         let ends_word = rest.peek().is_none_or(|next| next.is_whitespace());
         let links = match character {
-            // Full stops and what browsers take for one in the name of a host.
+            // Full stops, and characters that browsers treat as one in a host name.
             '.' | '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff61}' => !ends_word,
-            // Of an address of the web, of a scheme such as `tel:`.
+            // In a web address, or after a scheme such as `tel:`.
             ':' | '\u{fe55}' | '\u{ff1a}' => !ends_word,
             '@' | '\u{fe6b}' | '\u{ff20}' => true,
             // `\\host\folder`.
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!(shortened("e\u{301}\u{5d0}", 50), "e\u{301}\u{5d0}");
     }
 
-    /// One of each kind that is listed in another.
+    /// One mail of each kind that is listed in another mail.
     fn listed(hostile: &str) -> Vec<Mail> {
         let word = |field: &MailField| match field {
             MailField::Role => "owner".to_owned(),
@@ -203,7 +204,7 @@ mod tests {
         )
     }
 
-    /// Of every mail, whatever its words are.
+    /// In every mail, whatever its words are.
     #[test]
     fn a_stranger_gets_no_link_into_any_part_of_any_mail() {
         for hostile in [
@@ -240,7 +241,7 @@ mod tests {
                     ] {
                         assert!(!part.contains(forbidden), "{kind} has {forbidden}: {part}");
                     }
-                    // All that is a link leads here.
+                    // Every link leads to the registry.
                     for place in part.match_indices("://").map(|(place, _)| place) {
                         assert!(
                             part[place..].starts_with("://packages.example.org"),

@@ -1,4 +1,4 @@
-//! The sentences of every mail. Short, exact, and the same for everybody.
+//! The sentences of every mail. Short, exact, and the same for everyone.
 
 mod projects;
 
@@ -7,7 +7,7 @@ use model::mail::{Mail, MailField, MailKind};
 use super::foreign::{self, spoken};
 use super::{Letter, Link, Registry, one_line};
 
-/// What a mail of this kind says.
+/// The content of a mail of this kind.
 pub(super) fn letter(mail: &Mail, registry: &Registry) -> Letter {
     let word = |field: MailField| spoken(mail, field);
     let name = &registry.name;
@@ -277,7 +277,7 @@ fn changes_gathered<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
         .page("History of your account", "/account/history/")
 }
 
-/// What is counted, of those that [`MailKind::can_be_gathered`].
+/// The counted changes, for kinds that [`MailKind::can_be_gathered`].
 fn changes_in_words(kind: MailKind) -> &'static str {
     match kind {
         MailKind::EmailAdded => "Email addresses added",
@@ -299,14 +299,14 @@ fn changes_in_words(kind: MailKind) -> &'static str {
     }
 }
 
-/// A moment as people read it: `2026-01-05 12:00:00 UTC`.
+/// A time as people read it: `2026-01-05 12:00:00 UTC`.
 fn moment(mail: &Mail, field: MailField) -> String {
     one_line(mail.field(field))
         .replace('T', " ")
         .replace('Z', " UTC")
 }
 
-/// A letter being written.
+/// A letter under construction.
 struct Draft<'a> {
     mail: &'a Mail,
     letter: Letter,
@@ -315,7 +315,7 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn new(mail: &'a Mail, registry: &Registry) -> Self {
         let greeting = match mail.kind {
-            // It tells owners of somebody else, and others of nobody.
+            // These are about someone else, or about no one.
             MailKind::CollaboratorChanged | MailKind::ChangesGathered | MailKind::Test => {
                 "Hello,".to_owned()
             }
@@ -349,7 +349,7 @@ impl<'a> Draft<'a> {
         self
     }
 
-    /// When, from where, and with what, as far as the mail knows.
+    /// When, where and with what it happened, as far as the mail knows.
     fn facts(mut self) -> Self {
         let known: Vec<_> = [
             (MailField::At, "When"),
@@ -370,7 +370,7 @@ impl<'a> Draft<'a> {
         self
     }
 
-    /// The link, and how long it counts if the mail says so.
+    /// The link, and how long it is valid if the mail says so.
     fn link(mut self, label: &str) -> Self {
         self.letter.link = Some(Link {
             label: label.to_owned(),
@@ -404,7 +404,7 @@ impl<'a> Draft<'a> {
             .page("Secure my account", "/account/secure")
     }
 
-    /// The same where mails may go to somebody else by now.
+    /// The same, for mails that may reach someone else by now.
     fn if_this_address_was_taken_away(self) -> Self {
         self.says_then("If this was you, you don't need to do anything.")
             .says_then(
@@ -416,7 +416,7 @@ impl<'a> Draft<'a> {
             .page("Secure my account", "/account/secure")
     }
 
-    /// The same where the password is no longer the one that its owner knows.
+    /// The same, if the password is no longer the one that its owner knows.
     fn if_you_did_not_set_it(self) -> Self {
         self.says_then("If this was you, you don't need to do anything.")
             .says_then(

@@ -1,5 +1,5 @@
-//! The mailer with a real database, a clock that stands, and an SMTP server that says what it
-//! was told to. A whole server with a whole SMTP server is in `tests/tests/server/mail.rs`.
+//! The mailer with a real database, a clock that stands still, and a scripted SMTP server. A real
+//! server with a real SMTP server is in `tests/tests/server/mail.rs`.
 
 use std::sync::Mutex;
 
@@ -100,7 +100,7 @@ impl Fixture {
     }
 }
 
-/// An SMTP server that answers each command as it was told to, and remembers them.
+/// An SMTP server that answers each command by its script, and remembers the commands.
 struct Script {
     server: SmtpServer,
     heard: Arc<Mutex<Vec<String>>>,

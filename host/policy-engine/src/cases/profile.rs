@@ -1,4 +1,4 @@
-//! Callers that cases and decision tables start from: each fills in a whole context.
+//! Callers for cases and decision tables: each fills in a whole context.
 
 use crate::contract::{
     Action, Assurance, Change, Claim, Context, CredentialKind, Factor, FactorUse, Factors, File,
@@ -6,11 +6,11 @@ use crate::contract::{
     Release, ReleaseState, Request, Role, Subject, Token, TokenScope, User, VersionOrder,
 };
 
-/// Who asks. The people among them are `alice`, an owner of the project `demo` with a
-/// verified email address and a TOTP app, unless the name says otherwise.
+/// The caller. The people among them are `alice`, an owner of the project `demo` with a verified
+/// email address and a TOTP app, unless the name says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Nobody in particular.
+    /// No credential.
     Anonymous,
     /// Logged in, without any second factor enrolled.
     SessionWithoutFactor,
@@ -20,9 +20,9 @@ pub enum Caller {
     FreshSession,
     /// A user name and a password in a header.
     BasicPassword,
-    /// An API token for all of alice's projects, made with a second factor.
+    /// An API token for all of alice's projects, created with a second factor.
     AccountToken,
-    /// An API token for `demo` alone, made with a second factor.
+    /// An API token for `demo` only, created with a second factor.
     ProjectToken,
     /// A trusted publisher of `demo`.
     PublisherToken,
@@ -55,7 +55,7 @@ impl Caller {
         }
     }
 
-    /// Reads the word back.
+    /// Parses the word.
     pub fn from_word(text: &str) -> Option<Self> {
         Caller::ALL
             .iter()
@@ -63,8 +63,8 @@ impl Caller {
             .find(|caller| caller.as_str() == text)
     }
 
-    /// The whole context of this caller attempting this action on what it is usually
-    /// about: the project `demo`, its release 1.0, one wheel.
+    /// The whole context of this caller attempting this action on its usual target: the project
+    /// `demo`, its release 1.0, one wheel.
     pub fn context(self, action: Action) -> Context {
         let about = action.about();
         Context {

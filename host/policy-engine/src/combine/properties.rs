@@ -1,4 +1,4 @@
-//! What holds for every combination of voices.
+//! Properties of every combination of voices.
 
 use proptest::prelude::*;
 
@@ -67,7 +67,7 @@ fn voices() -> impl Strategy<Value = Vec<Spoken>> {
     prop::collection::vec(spoken(), 0..6)
 }
 
-/// A context in which some requirements hold and others do not.
+/// A context that meets some requirements and not others.
 fn context() -> impl Strategy<Value = Context> {
     (any::<bool>(), any::<bool>(), any::<bool>(), 0..2000_u64).prop_map(
         |(session, verified, proven, age)| {
@@ -102,7 +102,7 @@ fn combined(context: &Context, spoken: &[Spoken]) -> Combined {
     )
 }
 
-/// From letting most through to letting nothing through. `None` where nobody permitted.
+/// From letting most through to letting nothing through. `None` if no policy permitted.
 fn rank(combined: &Combined) -> Option<u8> {
     match &combined.outcome {
         DecisionOutcome::Denied
@@ -155,8 +155,8 @@ proptest! {
         prop_assert!(alone.warnings.is_empty());
     }
 
-    /// One more enforcing policy never lets more through, unless nobody had permitted
-    /// anything: then what comes out is what it says alone.
+    /// Another enforcing policy never lets more through, unless no policy had permitted anything:
+    /// then the result is its own verdict.
     #[test]
     fn one_more_policy_never_lets_more_through(voices in voices(), added in verdict(), context in context()) {
         let before = combined(&context, &voices);

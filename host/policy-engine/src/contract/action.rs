@@ -1,5 +1,5 @@
-//! What is attempted. To the words of the contract, the list adds what examples of requests are
-//! made from: whether an action reads, and what it is about.
+//! The actions. Besides the words of the contract, the list has the properties from which example
+//! requests are built: whether an action only reads, and what it is about.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ macro_rules! actions {
     (@reads) => { false };
     (@reads reads) => { true };
     ($($action:ident = $word:literal $text:literal $about:ident $($reads:ident)?,)*) => {
-        /// What a request attempts. As text `noun:verb`; `wit/policy.wit` says what each means.
+        /// The action of a request. As text `noun:verb`; `wit/policy.wit` describes each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ComponentType, Lower, Lift)]
         #[component(enum)]
         #[repr(u8)]
@@ -31,7 +31,7 @@ macro_rules! actions {
                 match self { $(Action::$action => $text),* }
             }
 
-            /// What it is about.
+            /// The subject of the action.
             pub fn about(self) -> Subject {
                 match self { $(Action::$action => Subject::$about),* }
             }

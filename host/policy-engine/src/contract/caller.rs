@@ -1,4 +1,4 @@
-//! Who asks, and how surely.
+//! The caller, and how surely it is known.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -11,8 +11,8 @@ words! {
     CredentialKind {
         /// Nothing was presented.
         None = "none",
-        /// A browser session, or a person who proved password and second factor within
-        /// this very request.
+        /// A browser session, or a person who confirmed password and second factor within this
+        /// request.
         Session = "session",
         /// A user name and password in an `Authorization: Basic` header.
         BasicPassword = "basic-password",
@@ -64,7 +64,7 @@ words! {
 }
 
 words! {
-    /// What a check of the password against known breaches came to.
+    /// The result of checking the password against known breaches.
     PasswordState {
         /// Not checked in this request, or no password was involved.
         Unchecked = "unchecked",
@@ -107,7 +107,7 @@ pub struct Claim {
     pub value: String,
 }
 
-/// A trusted publisher: an automation that proved who it is by an identity token.
+/// A trusted publisher: an automation that identified itself with an identity token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -119,12 +119,12 @@ pub struct Publisher {
     pub claims: Vec<Claim>,
 }
 
-/// Who the credential stands for.
+/// The caller that the credential identifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
 pub enum Principal {
-    /// Nobody in particular.
+    /// No one in particular.
     #[component(name = "anonymous")]
     Anonymous,
     /// A person.
@@ -161,29 +161,29 @@ pub struct Token {
     #[component(name = "expires-in")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
-    /// What it was minted for; what its holder added is not in it.
+    /// The scope that it was minted with, without its holder's restrictions.
     pub scope: TokenScope,
     /// Seconds since something was last permitted with it, if ever.
     #[component(name = "last-used")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<u64>,
-    /// Whether a second factor was proven when it was made.
+    /// Whether a second factor was confirmed when it was created.
     #[component(name = "made-with-second-factor")]
     #[serde(default)]
     pub made_with_second_factor: bool,
-    /// The projects that are left of `scope` by what the holder added, where that is less.
+    /// The projects of `scope` that are left after the holder's restrictions, if there are any.
     /// Chosen by the holder: may make a policy stricter, never more lenient.
     #[component(name = "narrowed-to")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub narrowed_to: Option<Vec<String>>,
-    /// Seconds until it expires by what the holder added, where that is sooner. Chosen by the
+    /// Seconds until it expires by the holder's restrictions, if that is sooner. Chosen by the
     /// holder: may make a policy stricter, never more lenient.
     #[component(name = "narrowed-expires-in")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub narrowed_expires_in: Option<u64>,
 }
 
-/// A second factor that was proven.
+/// A second factor that was confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -194,20 +194,20 @@ pub struct FactorUse {
     pub age: u64,
 }
 
-/// What has been proven about the person, and how long ago.
+/// The factors that the person has confirmed, and how long ago.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Assurance {
-    /// Seconds since the password was proven, if it was.
+    /// Seconds since the password was confirmed, if it was.
     #[component(name = "password-age")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_age: Option<u64>,
-    /// The second factor proven last, if any. An API token never carries one.
+    /// The second factor confirmed last, if any. An API token never carries one.
     #[component(name = "second-factor")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<FactorUse>,
-    /// What a breach check of the password came to.
+    /// The result of a breach check of the password.
     #[component(name = "password-state")]
     pub password_state: PasswordState,
 }

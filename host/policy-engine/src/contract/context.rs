@@ -1,4 +1,4 @@
-//! Everything one decision may use.
+//! All facts that one decision may use.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -42,7 +42,7 @@ pub struct Request {
     pub user_agent: String,
 }
 
-/// What `token-create` would make.
+/// The token that `token-create` would create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -55,7 +55,7 @@ pub struct NewToken {
     pub expires_in: Option<u64>,
 }
 
-/// What `role-grant`, `role-accept` or `role-revoke` would change.
+/// The change that `role-grant`, `role-accept` or `role-revoke` would make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -71,7 +71,7 @@ pub struct RoleChange {
     pub factors: Factors,
 }
 
-/// What the action would change, where that is more than the sections above say.
+/// The change that the action would make, if that is more than the sections above say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
@@ -79,7 +79,7 @@ pub enum Change {
     /// Nothing more.
     #[component(name = "nothing")]
     Nothing,
-    /// A token would be made.
+    /// A token would be created.
     #[component(name = "token")]
     Token(NewToken),
     /// A role would change.
@@ -127,9 +127,8 @@ flag_words! {
     }
 }
 
-/// All the facts one decision may use. Plain data, complete before evaluation,
-/// without secrets. A section is absent when the policy did not ask for it or when
-/// the request is not about such a thing.
+/// All facts that one decision may use. Plain data, complete before evaluation, without secrets. A
+/// section is absent if the policy did not ask for it or the request is not about such a thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -143,12 +142,12 @@ pub struct Context {
     /// The HTTP request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
-    /// Who the credential stands for.
+    /// The caller that the credential identifies.
     pub principal: Principal,
     /// The token that was presented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
-    /// What has been proven, and when.
+    /// The factors that were confirmed, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance: Option<Assurance>,
     /// The project.
@@ -163,12 +162,12 @@ pub struct Context {
     /// The file's own metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// What would change.
+    /// The change that the action would make.
     pub change: Change,
 }
 
-/// The part of a context that one policy asked for, borrowed from the whole one: what
-/// is lowered into its sandbox. Same fields and order as [`Context`].
+/// The part of a context that one policy asked for, borrowed from the whole one, to be lowered into
+/// its sandbox. Same fields and order as [`Context`].
 #[derive(Clone, Copy, Debug, ComponentType, Lower)]
 #[component(record)]
 pub(crate) struct ContextView<'a> {
@@ -198,8 +197,8 @@ pub(crate) struct ProjectView<'a> {
 }
 
 impl<'a> ContextView<'a> {
-    /// What a policy that asked for `sections` is told of `context`; `settings` are what
-    /// the project's owners chose for this policy.
+    /// The part of `context` for a policy that asked for `sections`; `settings` are the choices of
+    /// the project's owners for this policy.
     pub(crate) fn new(
         context: &'a Context,
         sections: Sections,

@@ -1,4 +1,4 @@
-//! What a policy is, and the settings it offers.
+//! The description of a policy, and the settings that it offers.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -16,7 +16,7 @@ pub struct Range {
     pub maximum: i64,
 }
 
-/// What a setting may hold.
+/// The possible values of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
@@ -80,24 +80,24 @@ pub struct Setting {
     pub label: String,
     /// One or two sentences that say what it does.
     pub help: String,
-    /// What it may hold.
+    /// Its possible values.
     pub kind: SettingKind,
-    /// Its value where nobody chose one.
+    /// Its value if no one chose one.
     pub default: SettingValue,
 }
 
-/// What is wrong with a setting.
+/// A problem with a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SettingError {
     /// Name of the setting.
     pub setting: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
 }
 
-/// What a policy is.
+/// The description of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -106,9 +106,9 @@ pub struct Descriptor {
     pub name: String,
     /// Version (semver).
     pub version: String,
-    /// What it demands, in one sentence.
+    /// Its demand, in one sentence.
     pub summary: String,
-    /// The actions it wants to hear, each once. A set may narrow this, never widen it.
+    /// The actions that it hears, each once. A set may narrow this, never widen it.
     #[serde(default)]
     pub actions: Vec<Action>,
     /// The sections of the context it needs.

@@ -1,16 +1,16 @@
-//! What an action is about: which facts the host gives along with it.
+//! The subject of an action: it decides which facts the host provides.
 //!
-//! No word of `wit/policy.wit`: a policy sees the facts. What is made up, for probes, cases and
-//! decision tables, is made from this, so that no action has an example of its own.
+//! Not part of `wit/policy.wit`: a policy sees only the facts. Example requests for probes, cases
+//! and decision tables are built from this, so no action needs an example of its own.
 
 use super::ReleaseState;
 
-/// What an action is about.
+/// The subject of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// What is listed: a project, or all of them.
+    /// Something that is listed: a project, or all of them.
     Index,
-    /// A file that is not there yet, of a release that may not be there either.
+    /// A file that does not exist yet, in a release that may not exist either.
     NewFile,
     /// A file of a published release.
     PublishedFile,
@@ -18,21 +18,21 @@ pub enum Subject {
     StagedRelease,
     /// A release that everyone sees.
     PublishedRelease,
-    /// A project that is not there yet.
+    /// A project that does not exist yet.
     NewProject,
     /// A project.
     Project,
     /// A project that was archived.
     ArchivedProject,
-    /// A role that somebody gets on a project.
+    /// A role that someone gets on a project.
     GivenRole,
-    /// A role that somebody loses on a project.
+    /// A role that someone loses on a project.
     TakenRole,
-    /// A token that is not there yet.
+    /// A token that does not exist yet.
     NewToken,
-    /// One's own tokens.
+    /// The caller's own tokens.
     Token,
-    /// An account, or what leads to one.
+    /// An account, or a step towards one.
     Account,
     /// A second factor of an account.
     Factor,
@@ -40,7 +40,7 @@ pub enum Subject {
     Registry,
 }
 
-/// A part of the registry: what a decision table is divided into.
+/// A part of the registry: the sections of a decision table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Area {
     Packages,
@@ -92,7 +92,7 @@ impl Subject {
         }
     }
 
-    /// Whether it is, or lies in, a project.
+    /// Whether it is a project or part of one.
     pub(crate) fn has_project(self) -> bool {
         match self.area() {
             Area::Packages | Area::Projects => true,
@@ -105,7 +105,7 @@ impl Subject {
         matches!(self, Self::NewFile | Self::PublishedFile)
     }
 
-    /// The state of the release that it is, or lies in.
+    /// The state of the release that it is or belongs to.
     pub(crate) fn release(self) -> Option<ReleaseState> {
         match self {
             Self::NewFile => Some(ReleaseState::Absent),

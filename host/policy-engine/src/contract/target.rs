@@ -1,4 +1,4 @@
-//! What a request is about.
+//! The subject of a request.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -6,7 +6,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 use super::{Role, SettingValue, words};
 
 words! {
-    /// Where a project is in its life (PEP 792).
+    /// The state of a project (PEP 792).
     ProjectStatus {
         /// Open for uploads.
         Active = "active",
@@ -19,7 +19,7 @@ words! {
     }
 }
 
-/// The project the request is about.
+/// The project that the request is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -33,8 +33,8 @@ pub struct Project {
     pub status: ProjectStatus,
     /// The principal's role on it.
     pub role: Role,
-    /// The settings its owners chose for this policy: one value for each owner
-    /// setting the policy describes, in that order; defaults where nothing was chosen.
+    /// The owners' settings for this policy: one value for each owner setting that the policy
+    /// describes, in that order; defaults where nothing was chosen.
     #[serde(default)]
     pub settings: Vec<SettingValue>,
 }
@@ -54,25 +54,25 @@ words! {
 }
 
 words! {
-    /// Where a release is on its way to readers.
+    /// The state of a release.
     ReleaseState {
         /// It does not exist yet.
         Absent = "absent",
-        /// Stored, and visible to nobody but those who may publish it.
+        /// Stored, and visible only to people who may publish it.
         Staged = "staged",
         /// Visible to everyone.
         Published = "published",
     }
 }
 
-/// The release the request is about.
+/// The release that the request is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Release {
     /// Canonical version (PEP 440).
     pub version: String,
-    /// Where it is on its way to readers.
+    /// Its state.
     pub state: ReleaseState,
     /// Seconds since it was published; while it is staged, since the last of its files was
     /// staged; 0 if absent.
@@ -86,7 +86,7 @@ pub struct Release {
     #[component(name = "staged-by-this-credential")]
     #[serde(default)]
     pub staged_by_this_credential: bool,
-    /// Whether the user of this request staged one of its files, with whatever credential.
+    /// Whether the user of this request staged one of its files, with any credential.
     #[component(name = "staged-by-this-user")]
     #[serde(default)]
     pub staged_by_this_user: bool,
@@ -102,7 +102,7 @@ words! {
     }
 }
 
-/// The distribution file the request is about.
+/// The distribution file that the request is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -120,7 +120,7 @@ pub struct File {
     pub blake2_256: String,
 }
 
-/// What the file's own core metadata says (not the upload form).
+/// The file's own core metadata (not the upload form).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -1,11 +1,11 @@
-//! What a policy says.
+//! The answer of a policy.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::words;
 
-/// Something the caller must prove before the action is allowed.
+/// Something that the caller must confirm before the action is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
@@ -22,32 +22,32 @@ pub enum Requirement {
     /// The user's primary email address is verified.
     #[component(name = "verified-email")]
     VerifiedEmail,
-    /// The token was minted for projects. What its holder added does not make it one.
+    /// The token was minted for projects. Restrictions by its holder do not make it one.
     #[component(name = "project-token")]
     ProjectToken,
-    /// The token was made by somebody who proved a second factor for it.
+    /// The creator of the token confirmed a second factor for it.
     #[component(name = "token-made-with-second-factor")]
     TokenMadeWithSecondFactor,
 }
 
-/// What a policy decides. When several policies speak, deny beats require beats
-/// stage beats permit beats abstain; when nobody permits or stages, the action is denied.
+/// The decision of a policy. Among several policies, deny beats require beats stage beats permit
+/// beats abstain; if no policy permits or stages, the action is denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Nothing to say about this.
+    /// No opinion.
     #[component(name = "abstain")]
     Abstain,
     /// Allowed, as far as this policy is concerned.
     #[component(name = "permit")]
     Permit,
-    /// Allowed, but the file is held back until somebody publishes the release.
-    /// Only an answer to `file-upload`.
+    /// Allowed, but the file is held back until a person publishes the release. Only an answer to
+    /// `file-upload`.
     #[component(name = "stage")]
     Stage,
-    /// Not allowed until all of these hold. Requirements that already hold are no
-    /// obstacle, but no permission either: somebody else must permit.
+    /// Not allowed until all of these are met. Requirements that are already met are no obstacle,
+    /// but no permission either: another policy must permit.
     #[component(name = "require")]
     Require(Vec<Requirement>),
     /// Refused.
@@ -77,7 +77,7 @@ words! {
     }
 }
 
-/// Why, in words for the person who is refused.
+/// The reason, in words for the person who is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -93,7 +93,7 @@ pub struct Reason {
     pub page: Option<Page>,
 }
 
-/// What the host must do for the decision to hold.
+/// Something that the host must do for the decision to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(variant)]
 #[serde(rename_all = "kebab-case")]
@@ -104,12 +104,12 @@ pub enum Obligation {
     /// Send the user the mail with this name.
     #[component(name = "send-mail")]
     SendMail(String),
-    /// Anything a later host may know. A host that does not know it denies.
+    /// Anything that a later host may know. A host that does not know it denies.
     #[component(name = "other")]
     Other(String),
 }
 
-/// What a policy says about one context.
+/// A policy's answer about one context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower, Lift)]
 #[component(record)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -119,7 +119,7 @@ pub struct Verdict {
     /// Why. At most 8; a deny or require without one is answered with a general text.
     #[serde(default)]
     pub reasons: Vec<Reason>,
-    /// What the host must do. At most 8.
+    /// Things that the host must do. At most 8.
     #[serde(default)]
     pub obligations: Vec<Obligation>,
     /// Lines for the operator's log, never shown to the caller. At most 16 of 512 characters.

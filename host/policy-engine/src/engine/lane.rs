@@ -1,4 +1,4 @@
-//! One sandbox pool, and which thread uses which.
+//! One sandbox pool, and the assignment of threads to pools.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -10,8 +10,8 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 use super::EngineError;
 use crate::budget::Budget;
 
-/// Sandboxes that may live at once in one lane. A thread runs one at a time; the rest is
-/// for threads that share a lane, and keeps a warm slot for every policy.
+/// Most sandboxes that exist at once in one lane. A thread runs one at a time; the others are for
+/// threads that share a lane, and keep a warm slot for every policy.
 const SANDBOXES: u32 = 64;
 
 /// One sandbox pool with its clock. Aligned so that two lanes never share a cache line.
@@ -35,8 +35,8 @@ impl Lane {
         })
     }
 
-    /// Notes that work begins. Sequentially consistent, because the ticker decides by it
-    /// whether it may sleep.
+    /// Records that work begins. Sequentially consistent, because the ticker relies on it to decide
+    /// whether to sleep.
     pub(super) fn started(&self) {
         self.started.fetch_add(1, Ordering::SeqCst);
     }
@@ -45,7 +45,7 @@ impl Lane {
         self.finished.fetch_add(1, Ordering::Release);
     }
 
-    /// How much work began so far, and whether some of it still runs.
+    /// How much work has begun so far, and whether some of it is still running.
     pub(super) fn work(&self) -> (u64, bool) {
         let finished = self.finished.load(Ordering::SeqCst);
         let started = self.started.load(Ordering::SeqCst);
@@ -53,13 +53,13 @@ impl Lane {
     }
 }
 
-/// The configuration that decides what compiled code looks like. The compiler process
-/// and the lanes must use the same one, else the compiled module is refused.
+/// The configuration that determines the compiled code. The compiler process and the lanes must use
+/// the same one, or the compiled module is refused.
 pub(crate) fn configuration(fuel: bool) -> Config {
     let mut config = Config::new();
     config
-        // What a module may be: plain components of plain modules. Garbage collection,
-        // threads, component-model async and exceptions are not even compiled in.
+        // Allowed features: plain components of plain modules. Garbage collection, threads,
+        // component-model async and exceptions are not even compiled in.
         .wasm_component_model(true)
         .wasm_multi_memory(false)
         .wasm_memory64(false)
@@ -72,9 +72,9 @@ pub(crate) fn configuration(fuel: bool) -> Config {
         // The same context always gives the same verdict, on every machine.
         .relaxed_simd_deterministic(true)
         .cranelift_nan_canonicalization(true)
-        // Bounds. Fuel is on by default: it costs 3.5 % (four policies took 13.8 µs without
-        // and 14.3 µs with it), and makes the budget exact and repeatable where the clock
-        // only bounds it.
+        // Limits. Fuel is on by default: it costs 3.5 % (four policies took 13.8 µs without and
+        // 14.3 µs with it), and makes the budget exact and repeatable, while the clock is only an
+        // upper bound.
         .epoch_interruption(true)
         .consume_fuel(fuel)
         .max_wasm_stack(256 << 10)
@@ -90,7 +90,7 @@ pub(crate) fn configuration(fuel: bool) -> Config {
     config
 }
 
-/// The pool of one lane. Its bounds hold for every sandbox whatever else goes wrong.
+/// The pool of one lane. Its limits apply to every sandbox, whatever else goes wrong.
 fn pool(budget: &Budget) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(SANDBOXES)
@@ -112,8 +112,8 @@ fn pool(budget: &Budget) -> PoolingAllocationConfig {
     pool
 }
 
-/// The numbers of the threads that decide: a new thread takes the smallest free one, so
-/// as long as there are no more threads than lanes, no two share a lane.
+/// The numbers of the deciding threads: a new thread takes the smallest free one, so with no more
+/// threads than lanes, no two share a lane.
 static TAKEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
 struct Slot(usize);
@@ -135,7 +135,7 @@ thread_local! {
     };
 }
 
-/// The number of the current thread among those that decide. 0 while the thread ends.
+/// The number of the current thread among the deciding ones. 0 while the thread ends.
 pub(super) fn slot_of_this_thread() -> usize {
     SLOT.try_with(|slot| slot.0).unwrap_or(0)
 }

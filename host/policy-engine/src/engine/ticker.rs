@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::Lane;
 
-/// Idle ticks after which the thread sleeps. High enough that a busy server never pays
-/// for waking it.
+/// Idle ticks after which the thread sleeps. High enough that a busy server never has to wake it.
 const IDLE_TICKS: u32 = 100;
 
 pub(super) struct Ticker {
@@ -36,9 +35,9 @@ impl Ticker {
         })
     }
 
-    /// Makes sure the clock runs. Called after [`Lane::started`]: the thread looks at the
-    /// lanes after it said that it sleeps, and we look at the flag after we said that we
-    /// started, so one of the two always sees the other.
+    /// Makes sure that the clock runs. Called after [`Lane::started`]: the thread checks the lanes
+    /// after it has set the sleeping flag, and we check the flag after we have set `started`, so
+    /// one of the two always sees the other.
     pub(super) fn wake(&self) {
         if self.shared.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
@@ -53,7 +52,7 @@ impl Drop for Ticker {
         self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It ends within a tick; a panic there has nothing left to harm.
+            // It ends within a tick; a panic there can do no harm.
             let _ = thread.join();
         }
     }

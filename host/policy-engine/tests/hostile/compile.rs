@@ -1,4 +1,4 @@
-//! The compiler process and the cache of what it made.
+//! The compiler process and the cache of its output.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What crosses the border keeps its meaning. Loading a guest compares our types with
-//! those of `wit/policy.wit`, which it was built from; these tests compare the values.
+//! Values keep their meaning across the border. Loading a guest compares our types with those of
+//! `wit/policy.wit`, from which it was built; these tests compare the values.
 
 use policy_engine::DecisionOutcome;
 use policy_engine::contract::{CredentialKind, Obligation, Page, Principal, Requirement};

@@ -1,4 +1,4 @@
-//! What becomes of policies that misbehave in a decision, and of the requests beside them.
+//! Policies that misbehave in a decision, and the effect on other requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use policy_engine::{DecisionOutcome, EvaluateFailure, Grade, OwnerSettings, Poli
 
 use crate::fixture::{binding, decide, engine_with, graded, read, set, spec, upload, wasm};
 
-/// Decides with one hostile policy beside one that permits everything.
+/// Decides with one hostile policy next to one that permits everything.
 #[track_caller]
 fn failure_of(policy: &str) -> EvaluateFailure {
     let decision = decide(&set(&["permit-all", policy]), &read());
@@ -224,7 +224,7 @@ fn what_could_never_be_permitted_is_known_beforehand() {
             .may_permit(Action::IndexRead, CredentialKind::BasicPassword)
     );
     assert!(!set(&["trap"]).may_permit(Action::IndexRead, CredentialKind::BasicPassword));
-    // Requirements that a real request may bring do not count against it.
+    // Requirements that a real request may meet are no obstacle.
     assert!(set(&["permit-all", "echo"]).may_permit(Action::FileUpload, CredentialKind::ApiToken));
 }
 
@@ -238,8 +238,8 @@ fn a_decision_survives_storage() {
     );
 }
 
-/// While one thread runs a hostile policy over and over, another one's decisions go on:
-/// right, and none but those that lost the processor slower than the budget.
+/// While one thread runs a hostile policy repeatedly, the decisions of another continue: they are
+/// right, and only those that lost the processor are slower than the budget.
 #[test]
 fn no_hostile_policy_slows_a_decision_on_another_thread() {
     for hostile in [

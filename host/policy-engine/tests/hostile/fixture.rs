@@ -23,8 +23,8 @@ pub(crate) fn wasm(name: &str) -> Vec<u8> {
     })
 }
 
-/// The engine that most tests share: two lanes, and the default budget with so much time that
-/// on a busy machine, too, another bound is the first one met.
+/// The engine that most tests share: two lanes, and the default budget with enough time that even
+/// on a busy machine another limit is reached first.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| engine_with(|budget| budget.time_ms = 1_000))

@@ -1,4 +1,4 @@
-//! What is refused when it is loaded, and in which words.
+//! Modules that are refused when they are loaded, and the messages.
 
 use wasm_encoder::{
     BlockType, CodeSection, Component, ComponentExportKind, ComponentExportSection,
@@ -174,7 +174,7 @@ pub(crate) fn core_module(start: bool, locals: u32, body: impl FnOnce(&mut Funct
     module
 }
 
-/// A component with one more core module in it, instantiated or not.
+/// A component with another core module in it, instantiated or not.
 pub(crate) fn with_module(component: &[u8], module: &Module, instantiate: bool) -> Vec<u8> {
     let modules = wasmparser::Parser::new(0)
         .parse_all(component)

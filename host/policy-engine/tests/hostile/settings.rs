@@ -1,4 +1,4 @@
-//! Settings and sets: what is refused when a set is assembled, and what owners choose.
+//! Settings and sets: refusals when a set is assembled, and the choices of owners.
 
 use policy_engine::contract::{Action, SettingError, SettingValue};
 use policy_engine::{DecisionOutcome, Grade, OwnerSettings};

@@ -1,4 +1,4 @@
-//! Archives for tests, built by libraries that had no part in reading them.
+//! Archives for tests, built by libraries that are not used to read them.
 
 use std::io::{Cursor, Write};
 
@@ -29,7 +29,7 @@ pub(crate) fn wheel(name: &str, version: &str, more_metadata: &str) -> Vec<u8> {
     wheel_with_metadata(name, version, &metadata)
 }
 
-/// A wheel whose `METADATA` says what it likes.
+/// A wheel with the given `METADATA`.
 pub(crate) fn wheel_with_metadata(name: &str, version: &str, metadata: &str) -> Vec<u8> {
     let folder = format!("{}-{version}.dist-info", name.replace('-', "_"));
     let record =
@@ -57,7 +57,7 @@ pub(crate) fn tar_gz(entries: &[(&str, &[u8])]) -> Vec<u8> {
     })
 }
 
-/// A gzipped tar archive of whatever `fill` puts in.
+/// A gzipped tar archive with the content that `fill` adds.
 pub(crate) fn tar_gz_of(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     fill(&mut builder);

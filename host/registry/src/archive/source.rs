@@ -1,4 +1,5 @@
-//! Source distributions: a gzipped tar archive with one folder and a `PKG-INFO` in it (PEP 625, PEP 643).
+//! Source distributions: a gzipped tar archive with one folder and a `PKG-INFO` in it (PEP 625, PEP
+//! 643).
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -28,7 +29,7 @@ pub(super) fn inspect(
     })
 }
 
-/// PEP 639: what `License-File` names lies where it says, seen from the archive's one folder.
+/// PEP 639: the files that `License-File` names exist, relative to the archive's one folder.
 fn check_license_files(
     contents: &Contents,
     file_name: &str,
@@ -47,7 +48,7 @@ fn check_license_files(
     Ok(())
 }
 
-/// A file that is a ZIP archive as well means something else to a reader that looks at its end.
+/// A file that is also a ZIP archive means something else to a reader that starts at its end.
 fn check_not_zip(file: &mut (impl Read + Seek), length: u64) -> Result<(), ArchiveError> {
     let start = length.saturating_sub(ZIP_TAIL);
     file.seek(SeekFrom::Start(start)).map_err(io_error)?;
@@ -131,7 +132,7 @@ mod tests {
             error,
             "License-File doc/COPYING does not exist in distribution file sample-1.0.tar.gz at sample-1.0/doc/COPYING"
         );
-        // Before 2.4 the field was a habit of one tool, and meant nothing.
+        // Before 2.4 the field was a convention of one tool, without a defined meaning.
         assert!(inspect_bytes(&with("2.1")("sample-1.0/COPYING")).is_ok());
     }
 

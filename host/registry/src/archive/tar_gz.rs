@@ -1,13 +1,13 @@
 //! Gzipped tar archives, walked header by header.
 //!
-//! Extension headers (long names, PAX) are read here and not by a library, because a
-//! library reads as much of them into memory as they say.
+//! Extension headers (long names, PAX) are read here and not by a library, because a library reads
+//! as many bytes into memory as they declare.
 //!
-//! As with [`super::zip_frame`], what two readers could read differently is refused, and what
-//! says the same thing twice is not. Refused are: more than one gzip member (some readers stop
-//! after the first), content of entries that have none (some skip it, some read it as the next
-//! header), sizes that are not octal numbers, two different names, targets or sizes of one
-//! entry, two different files of one name, a prefix where the format has none.
+//! As in [`super::zip_frame`], content that two readers could interpret differently is refused, but
+//! consistent repetition is not. Refused are: more than one gzip member (some readers stop after
+//! the first), content of entries that have none (some skip it, some read it as the next header),
+//! sizes that are not octal numbers, two different names, targets or sizes of one entry, two
+//! different files of one name, a prefix where the format has none.
 
 mod extension;
 mod names;
@@ -28,7 +28,7 @@ const BLOCK: usize = 512;
 /// Largest extension header.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 
-/// What a source distribution holds.
+/// The contents of a source distribution.
 #[derive(Debug)]
 pub(super) struct Contents {
     /// Its one folder.
@@ -129,7 +129,8 @@ impl<R: Read> Walk<R> {
                     check_no_size_yet(&extension)?;
                     extension.read_pax(&self.read_extension(size)?)?;
                 }
-                // For all entries that follow; build tools write a comment (the commit) at most.
+                // Applies to all entries that follow; build tools write at most a comment (the
+                // commit).
                 EntryType::XGlobalHeader => {
                     let mut global = Extension::default();
                     global.read_pax(&self.read_extension(size)?)?;
@@ -208,7 +209,7 @@ impl<R: Read> Walk<R> {
             }
         }
         let inside = &path[top.len()..];
-        // Where these are the same name, it would take the place of the real one.
+        // On file systems where these are the same name, it would replace the real one.
         if inside != "/PKG-INFO"
             && without_case(inside.trim_end_matches('/')) == without_case("/PKG-INFO")
         {
@@ -227,7 +228,8 @@ impl<R: Read> Walk<R> {
             EntryType::Symlink => self.names.add(path, Node::SymbolicLink(link))?,
             EntryType::Link => self.names.add(path, Node::HardLink(link))?,
             EntryType::Regular | EntryType::Continuous if inside == "/PKG-INFO" => {
-                // Installers read it while they unpack: not even the same is expected twice.
+                // Installers read it while they unpack: not even an identical second one is
+                // expected.
                 if self.names.contains(path) {
                     return Err(ArchiveError::archive(format!(
                         "The tar archive has two entries named '{path}'."
@@ -268,7 +270,7 @@ impl<R: Read> Walk<R> {
         self.read_content(size)
     }
 
-    /// Reads `size` bytes and the padding behind them. Callers bound `size`.
+    /// Reads `size` bytes and the padding after them. Callers bound `size`.
     fn read_content(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = vec![0u8; usize::try_from(size).map_err(|_| self.ended())?];
         self.input
@@ -278,7 +280,7 @@ impl<R: Read> Walk<R> {
         Ok(bytes)
     }
 
-    /// Reads `size` bytes and the padding behind them, and keeps their digest.
+    /// Reads `size` bytes and the padding after them, and returns their digest.
     fn digest(&mut self, size: u64) -> Result<[u8; 32], ArchiveError> {
         let mut hasher = Sha256::new();
         let mut batch = [0u8; 16 << 10];
@@ -328,7 +330,7 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// Behind the end of the archive there is nothing but padding.
+    /// After the end of the archive only padding may follow.
     fn expect_zeros(&mut self) -> Result<(), ArchiveError> {
         let mut block = [0u8; BLOCK];
         while self.read_block(&mut block)? {
@@ -359,8 +361,7 @@ fn text(mut bytes: Vec<u8>) -> Result<String, ArchiveError> {
         .map_err(|_| ArchiveError::archive("The tar archive has a name that is not UTF-8."))
 }
 
-/// A size that was stated is that of the next entry; some readers take it for that of the
-/// next header, whatever that is.
+/// A declared size applies to the next entry; some readers apply it to the next header of any kind.
 fn check_no_size_yet(extension: &Extension) -> Result<(), ArchiveError> {
     match extension.size {
         None => Ok(()),
@@ -370,8 +371,8 @@ fn check_no_size_yet(extension: &Extension) -> Result<(), ArchiveError> {
     }
 }
 
-/// The size in a header: octal digits, with blanks before and blanks or NULs behind. The
-/// binary form for sizes beyond 8 GiB is read differently by different readers.
+/// The size in a header: octal digits, with blanks before and blanks or NULs after. Readers
+/// disagree on the binary form for sizes beyond 8 GiB.
 fn size_of(block: &[u8; BLOCK]) -> Option<u64> {
     let field = block[124..136].trim_ascii_start();
     let digits = field
@@ -389,8 +390,8 @@ fn size_of(block: &[u8; BLOCK]) -> Option<u64> {
     )
 }
 
-/// Only the format of POSIX has a second half of the name here; GNU's keeps times there, and
-/// some readers take those for a name.
+/// Only the POSIX format has a second half of the name here; GNU's keeps times there, which some
+/// readers take for a name.
 fn check_prefix(header: &Header) -> Result<(), ArchiveError> {
     let block = header.as_bytes();
     let is_plain = if header.as_ustar().is_some() {

@@ -1,4 +1,4 @@
-//! Wheels: the frame of a ZIP archive, and in it what makes a wheel a wheel (PEP 427).
+//! Wheels: the frame of a ZIP archive, and the required contents of a wheel (PEP 427).
 
 mod entry_points;
 
@@ -76,8 +76,8 @@ fn dist_info<R: BufRead + Seek>(
     project: &ProjectName,
     version: &Version,
 ) -> Result<String, ArchiveError> {
-    // A file of such a name counts as well, and so does other case: installers differ in
-    // what they take for the folder, and file systems in whether they are two.
+    // A file of such a name counts as well, and so does another case: installers disagree on what
+    // they take for the folder, and file systems on whether they are two.
     let folders: HashSet<&str> = frame
         .entries
         .iter()
@@ -120,9 +120,9 @@ fn is_dist_info(part: &str) -> bool {
 /// Files of the `.dist-info` folder that are read here.
 const READ: [&str; 4] = ["METADATA", "WHEEL", "RECORD", "entry_points.txt"];
 
-/// What is in the `.dist-info` folder stays what was read here once it is installed: nothing
-/// else takes the place of one of its files, be it by a name that some file systems hold for
-/// the same, or from a `.data` folder, whose parts are unpacked beside it.
+/// The installed `.dist-info` folder must have exactly the files that were read here: no other
+/// entry may replace one of them, neither by a name that some file systems treat as the same, nor
+/// from a `.data` folder, whose parts are unpacked next to it.
 fn check_unambiguous<R: BufRead + Seek>(
     frame: &ZipFrame<R>,
     file_name: &str,
@@ -139,7 +139,7 @@ fn check_unambiguous<R: BufRead + Seek>(
                     .split('/')
                     .any(|part| part.ends_with(['.', ' ']));
             let file = name.rsplit('/').next().unwrap_or_default();
-            // What an installer reads there and we did not, where file names have no case.
+            // A file that an installer would read and we did not, on case-insensitive file systems.
             let is_read = READ
                 .iter()
                 .any(|read| file != *read && without_case(file) == without_case(read));
@@ -175,7 +175,7 @@ fn check_wheel_file(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
     }
 }
 
-/// PEP 639: what `License-File` names lies in `licenses`.
+/// PEP 639: the files that `License-File` names are in `licenses`.
 fn check_license_files<R: BufRead + Seek>(
     frame: &ZipFrame<R>,
     file_name: &str,
@@ -208,8 +208,8 @@ fn check_entry_points(file_name: &str, bytes: &[u8]) -> Result<(), ArchiveError>
     entry_points::check(text).map_err(|why| invalid(&why))
 }
 
-/// `RECORD` should list every file. Installers do not agree on what a difference means, so
-/// it is told to the uploader and no reason to refuse.
+/// `RECORD` should list every file. Installers disagree on what a difference means, so it is a
+/// warning for the uploader and no reason to refuse.
 fn compare_record<R: BufRead + Seek>(
     frame: &ZipFrame<R>,
     folder: &str,
@@ -223,7 +223,7 @@ fn compare_record<R: BufRead + Seek>(
     })?;
     let own = ["", ".jws", ".p7s"].map(|end| format!("{folder}/RECORD{end}"));
     let is_expected = |name: &&str| !name.ends_with('/') && !own.iter().any(|own| own == name);
-    // What the archive has is kept, and not what the file lists: that may be millions of lines.
+    // The archive's paths are kept, not those in the file, which may have millions of lines.
     let mut unlisted: HashSet<&str> = frame
         .entries
         .iter()

@@ -1,19 +1,18 @@
-//! The frame of a ZIP archive, read so strictly that no two readers can disagree on what
-//! is in it.
+//! The frame of a ZIP archive, read so strictly that no two readers can disagree about its
+//! contents.
 //!
-//! The entries lie one after another from the first byte to the central directory, the
-//! directory reaches to its end record, and that ends the file. Each entry is in both
-//! lists with the same name, flags, method, sizes and checksum, and unpacks to exactly
-//! that. So there is nothing before, between, inside or behind that another reader could
-//! take for an entry
+//! The entries follow one another from the first byte to the central directory, the directory
+//! reaches to its end record, and that ends the file. Each entry is in both lists with the same
+//! name, flags, method, sizes and checksum, and unpacks to exactly that. So there is nothing
+//! before, between, inside or after them that another reader could take for an entry
 //! (<https://blog.pypi.org/posts/2025-08-07-wheel-archive-confusion-attacks/>).
 //!
-//! What is said twice must be the same: ZIP64 records and plain ones ([`zip64`]), data
-//! descriptors and headers. What no build tool writes and readers treat differently is refused
-//! altogether: comments, extra fields that rename or resize an entry ([`extra`]), names that
-//! are not plain. Readers differ in where they begin: Python's looks for ZIP64 records before
-//! the end record, others search for the end record backwards, and streaming ones never see
-//! the directory and trust local headers, data descriptors and the end of compressed data.
+//! Repeated values must be the same: ZIP64 records and plain ones ([`zip64`]), data descriptors and
+//! headers. Features that no build tool writes and that readers treat differently are refused
+//! altogether: comments, extra fields that rename or resize an entry ([`extra`]), names that are
+//! not plain. Readers start at different places: Python's looks for ZIP64 records before the end
+//! record, others search for the end record backwards, and streaming ones never see the directory
+//! and trust local headers, data descriptors and the end of compressed data.
 
 mod extra;
 mod zip64;
@@ -44,7 +43,7 @@ const CENTRAL_BYTES: usize = 46;
 /// Largest central directory that is read.
 const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
 
-/// How hard the compressor tried; changes nothing for readers.
+/// The compression level; readers ignore it.
 const FLAGS_EFFORT: u16 = 3 << 1;
 const FLAG_DESCRIPTOR: u16 = 1 << 3;
 const FLAG_UTF8: u16 = 1 << 11;
@@ -58,19 +57,19 @@ pub(crate) struct Entry {
     packed: u64,
     pub(crate) unpacked: u64,
     offset: u64,
-    /// Where its bytes begin; known once the local header was read.
+    /// Where its data begins; known once the local header has been read.
     data: u64,
     flags: u16,
 }
 
-/// An archive whose frame was checked.
+/// An archive whose frame has been checked.
 pub(crate) struct ZipFrame<R> {
     reader: R,
     pub(crate) entries: Vec<Entry>,
 }
 
 impl<R: BufRead + Seek> ZipFrame<R> {
-    /// Checks the whole archive and unpacks every entry once, keeping nothing.
+    /// Checks the whole archive and unpacks every entry once, without keeping the contents.
     pub(crate) fn open(mut reader: R) -> Result<Self, ArchiveError> {
         let length = reader.seek(SeekFrom::End(0)).map_err(io_error)?;
         let (entries, directory) = read_directory(&mut reader, length)?;
@@ -97,9 +96,9 @@ impl<R: BufRead + Seek> ZipFrame<R> {
         Ok(bytes)
     }
 
-    /// Unpacks an entry and checks that it is what both lists promise: its size, its
-    /// checksum, and that the compressed data ends where the entry does. A reader that
-    /// relies on one of them must not come to another end than one that relies on the others.
+    /// Unpacks an entry and checks that it matches both lists: its size, its checksum, and that the
+    /// compressed data ends where the entry does. A reader that relies on one of these must find
+    /// the same end as a reader that relies on the others.
     fn unpack(&mut self, index: usize, into: &mut impl Write) -> Result<(), ArchiveError> {
         let entry = &self.entries[index];
         let (promised, crc32) = (entry.unpacked, entry.crc32);
@@ -113,7 +112,7 @@ impl<R: BufRead + Seek> ZipFrame<R> {
         };
         let (unpacked, used) = if entry.deflated {
             let mut decoder = DeflateDecoder::new(packed);
-            // One byte more than promised is enough to know that the promise was a lie.
+            // One byte more than declared is enough to prove the declaration wrong.
             let unpacked = std::io::copy(
                 &mut (&mut decoder).take(promised.saturating_add(1)),
                 &mut sink,
@@ -176,7 +175,7 @@ impl<R: BufRead + Seek> ZipFrame<R> {
         Ok(())
     }
 
-    /// Walks the local headers in the order in which they lie.
+    /// Walks the local headers in their order in the file.
     fn check_layout(&mut self, directory: u64) -> Result<(), ArchiveError> {
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
         order.sort_by_key(|&index| self.entries[index].offset);
@@ -246,7 +245,7 @@ impl<R: BufRead + Seek> ZipFrame<R> {
         let stated = (u32_at(&header, 14), numbers.packed, numbers.unpacked);
         let known = (entry.crc32, entry.packed, entry.unpacked);
         let has_descriptor = entry.flags & FLAG_DESCRIPTOR != 0;
-        // With a descriptor behind the data, the local header may leave these at zero.
+        // With a descriptor after the data, the local header may leave these at zero.
         if stated != known && !(has_descriptor && stated == (0, 0, 0)) {
             return Err(differs("sizes or checksum"));
         }
@@ -280,7 +279,7 @@ impl<R: BufRead + Seek> ZipFrame<R> {
     }
 }
 
-/// Passes bytes on and sums them up.
+/// Passes bytes on and computes their checksum.
 struct Checked<W> {
     into: W,
     crc: Crc,
@@ -298,7 +297,7 @@ impl<W: Write> Write for Checked<W> {
     }
 }
 
-/// What end records say of the directory.
+/// The directory according to the end records.
 #[derive(Clone, Copy, Debug)]
 struct Ends {
     /// Entries on this disk, and on all.
@@ -306,7 +305,7 @@ struct Ends {
     total: u64,
     size: u64,
     offset: u64,
-    /// Where the first of the end records begins.
+    /// Start of the first of the end records.
     end_at: u64,
 }
 
@@ -321,7 +320,7 @@ impl Ends {
         }
     }
 
-    /// Reads the end record, and those of ZIP64 if they lie before it.
+    /// Reads the end record, and those of ZIP64 if they come before it.
     fn read<R: Read + Seek>(reader: &mut R, length: u64) -> Result<Self, ArchiveError> {
         let end_at = length
             .checked_sub(END_BYTES as u64)
@@ -363,7 +362,7 @@ fn read_at<R: Read + Seek, const N: usize>(
     Ok(bytes)
 }
 
-/// Reads the end records and the directory they name. Returns the entries and where the directory begins.
+/// Reads the end records and the directory. Returns the entries and the start of the directory.
 fn read_directory<R: Read + Seek>(
     reader: &mut R,
     length: u64,
@@ -396,8 +395,8 @@ fn read_directory<R: Read + Seek>(
     let mut directory = vec![0u8; usize::try_from(size).map_err(|_| truncated())?];
     reader.seek(SeekFrom::Start(offset)).map_err(io_error)?;
     reader.read_exact(&mut directory).map_err(|_| truncated())?;
-    // The directory holds names, numbers and dates. Were one of these signatures in it, a
-    // reader that searches could take what follows for another end of another archive.
+    // The directory contains names, numbers and dates. If one of these signatures were in it, a
+    // searching reader could take the bytes after it for the end of another archive.
     if directory
         .windows(4)
         .any(|window| SEARCHED_FOR.contains(&u32_at(window, 0)))
@@ -486,14 +485,14 @@ fn read_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
             "'{name}' is stored in another size than its own."
         )));
     }
-    // A reader that sees the data first cannot know where it ends.
+    // A reader that sees the data first cannot know its end.
     if !deflated && flags & FLAG_DESCRIPTOR != 0 && packed != 0 {
         return Err(ArchiveError::archive(format!(
             "'{name}' is neither compressed nor told its size in advance."
         )));
     }
-    // Upper half of the external attributes: the file's mode on Unix. Whether it counts when
-    // the archive says that it was written elsewhere, readers do not agree.
+    // Upper half of the external attributes: the file's mode on Unix. Readers disagree on whether
+    // it applies if the archive says that it was written on another system.
     match u32_at(header, 38) >> 16 & 0o170_000 {
         0 | 0o040_000 | 0o100_000 => {}
         0o120_000 => {

@@ -1,11 +1,10 @@
-//! What pages are made of, kept in memory. Never a decision.
+//! The data of pages, cached in memory. Never a decision.
 //!
-//! An entry is everything one project's pages are made of, with the pages rendered. A
-//! write of this process drops the entry before the writer is answered; writes of other
-//! processes are followed through the journal, 100 ms late at most
-//! ([`crate::Registry::follow_changes`]). Projects that do not exist are not kept, so
-//! asking for random names fills no memory. The list of projects is kept apart
-//! ([`super::list`]).
+//! An entry has all data of one project's pages, and the rendered pages. A write of this process
+//! drops the entry before the writer is answered; writes of other processes are followed through
+//! the journal, at most 100 ms later ([`crate::Registry::follow_changes`]). Missing projects are
+//! not cached, so requests for random names fill no memory. The list of projects is cached
+//! separately ([`super::list`]).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -25,18 +24,18 @@ use turns::{Asker, Place, Places};
 use super::page::{PageFiles, page_weight};
 use super::{Page, PageFormat, ProjectView, ReadError};
 
-/// What one project's pages are made of.
+/// The data of one project's pages.
 #[derive(Debug)]
 pub(crate) struct ProjectEntry {
     pub(crate) project: ProjectRow,
-    /// What the owners chose: `{policy: {setting: value}}`.
+    /// The owners' choices: `{policy: {setting: value}}`.
     pub(crate) settings: Value,
     /// Published files in order of version, then name.
     pub(crate) files: Vec<FileRow>,
     /// Versions that have files, in order.
     pub(crate) versions: Vec<Version>,
     by_name: HashMap<String, usize>,
-    /// Made once somebody reads them: a download needs neither.
+    /// Built when first read: a download needs neither.
     html: OnceLock<Page>,
     json: OnceLock<Page>,
 }
@@ -74,12 +73,12 @@ impl ProjectEntry {
         }
     }
 
-    /// The page, if somebody had it made.
+    /// The page, if it was built already.
     pub(crate) fn page(&self, format: PageFormat) -> Option<Page> {
         self.kept(format).get().cloned()
     }
 
-    /// Makes the page and keeps it: not to be called on the threads that serve.
+    /// Builds the page and caches it: do not call it on the serving threads.
     pub(crate) fn make_page(
         &self,
         format: PageFormat,
@@ -108,7 +107,7 @@ impl ProjectEntry {
             2 * file.name.len() + file.requires_python.as_ref().map_or(0, String::len)
         };
         let texts: usize = self.files.iter().map(texts).sum();
-        // The pages are not made yet.
+        // The pages are not built yet.
         let page = page_weight(texts + 300 * self.files.len());
         let files = texts + 2000 * self.files.len();
         let settings = if self
@@ -127,34 +126,34 @@ impl ProjectEntry {
 /// Name of a project and, for one release's page, its version.
 pub(crate) type JsonKey = (String, Option<String>);
 
-/// A page of the JSON API and the entry it was made beside. The page is good as long as
-/// that entry is.
+/// A page of the JSON API and the entry that it was built with. The page is valid as long as that
+/// entry is.
 #[derive(Clone)]
 pub(crate) struct JsonPage {
     pub(crate) beside: Weak<ProjectEntry>,
     pub(crate) page: Page,
 }
 
-/// What people are shown, and the entry it was made beside.
+/// The view for people, and the entry that it was built with.
 #[derive(Clone)]
 pub(crate) struct PeopleView {
     pub(crate) beside: Weak<ProjectEntry>,
     pub(crate) view: Arc<ProjectView>,
 }
 
-/// What is being made, by project: of each once at a time, however many ask for it.
+/// Work in progress by project: each at most once at a time, however many requests wait for it.
 #[derive(Clone, Default)]
 struct AtWork(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
 
 impl AtWork {
     fn state(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
-        // Nothing in it is ever half changed.
+        // Its contents are never half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The work on one project. Whoever waits holds none, and whoever holds one is at work: so it
-/// ends as soon as it can, whoever waits for it.
+/// The work on one project. A waiting request holds none, and its holder is working: so it ends as
+/// soon as possible, whoever waits for it.
 pub(crate) struct Work {
     at_work: AtWork,
     normalized: String,
@@ -167,13 +166,13 @@ impl Drop for Work {
     }
 }
 
-/// Somebody is at work at the same.
+/// Another request has begun the same work.
 pub(crate) struct Begun(watch::Receiver<()>);
 
 impl Begun {
-    /// Waits until that has ended: then look what is kept. An error if it takes too long.
+    /// Waits until that has ended; then check the cache. An error if it takes too long.
     pub(crate) async fn ended(mut self, asker: &Asker) -> Result<(), ReadError> {
-        // Nothing is ever sent: it fails once the work is dropped.
+        // Nothing is ever sent: this fails once the work is dropped.
         match timeout_at(asker.until, self.0.changed()).await {
             Ok(_) => Ok(()),
             Err(_) => Err(ReadError::TooManyPages),
@@ -181,39 +180,39 @@ impl Begun {
     }
 }
 
-/// Counters of invalidations. A loader that reads while somebody writes must not keep
-/// what it read: it compares the counter from before with the one after.
+/// Counters of invalidations. A loader that reads during a write must not cache the result: it
+/// compares the counter from before with the one after.
 const EPOCHS: usize = 1024;
 
-/// The cache. Bounded by the bytes of what it holds.
+/// The cache. Bounded by the size of its contents.
 pub(crate) struct IndexCache {
     projects: moka::sync::Cache<String, Arc<ProjectEntry>>,
     pub(crate) json: moka::sync::Cache<JsonKey, JsonPage>,
     epochs: Vec<AtomicU64>,
     pub(crate) people: moka::sync::Cache<JsonKey, PeopleView>,
     at_work: [AtWork; 2],
-    /// Of each kind those for small projects, which never wait for larger ones.
+    /// For each kind, the first is for small projects, which never wait for larger ones.
     places: [[Places; 2]; 2],
     hasher: RandomState,
 }
 
-/// What is made: whoever asks for the one keeps nobody from the other.
+/// The kinds of work: requests for one never hold up requests for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Making {
-    /// What installers read, and what each decision about a project needs.
+    /// Pages for installers, and the data of each decision about a project.
     Simple,
-    /// Pages of the JSON API and those for people, with all that a release says of itself.
+    /// Pages of the JSON API and those for people, with all metadata of a release.
     Release,
 }
 
-/// What a loader saw before it began to read.
+/// The state before a loader began to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch(u64);
 
 impl IndexCache {
     pub(crate) fn new(bytes: u64) -> Self {
-        // A project of as many files as there may be is kept as well, or each of its readers would
-        // have all of it made again.
+        // A project with the maximum number of files is cached as well, or each of its readers
+        // would have all of it built again.
         let most = u32::try_from(bytes / 2).unwrap_or(u32::MAX);
         let weigher = move |_: &String, entry: &Arc<ProjectEntry>| entry.weight().min(most);
         Self {
@@ -246,8 +245,8 @@ impl IndexCache {
         &self.epochs[self.hasher.hash_one(normalized) as usize % EPOCHS]
     }
 
-    /// One of the few places to load and make pages in. An error if it takes too long until one
-    /// is free.
+    /// One of the few places to load and build pages in. An error if it takes too long until one is
+    /// free.
     pub(crate) async fn place(
         &self,
         kind: Making,
@@ -260,8 +259,8 @@ impl IndexCache {
             .map_err(|_| ReadError::TooManyPages)
     }
 
-    /// Begins to make what is kept of this project, within a place; look once more at what is kept
-    /// then. Whoever is told that somebody else has begun gives the place back and waits for that.
+    /// Begins the work on this project, within a place; check the cache again afterwards. If
+    /// another request has begun already, give the place back and wait for that one.
     pub(crate) fn begin(&self, kind: Making, normalized: &str) -> Result<Work, Begun> {
         let at_work = &self.at_work[kind as usize];
         let mut state = at_work.state();
@@ -281,12 +280,12 @@ impl IndexCache {
         self.projects.get(normalized)
     }
 
-    /// To be called before reading what [`keep`](Self::keep) will be given.
+    /// Must be called before reading the data for [`keep`](Self::keep).
     pub(crate) fn before_loading(&self, normalized: &str) -> Epoch {
         Epoch(self.epoch_of(normalized).load(Ordering::SeqCst))
     }
 
-    /// Keeps an entry, unless somebody wrote since `epoch`.
+    /// Caches an entry, unless there was a write since `epoch`.
     pub(crate) fn keep(&self, entry: &Arc<ProjectEntry>, epoch: Epoch) {
         let normalized = entry.project.name.normalized();
         let counter = self.epoch_of(normalized);
@@ -294,19 +293,19 @@ impl IndexCache {
             return;
         }
         self.projects.insert(normalized.to_owned(), entry.clone());
-        // Somebody may have written between the look and the insert.
+        // There may have been a write between the check and the insert.
         if counter.load(Ordering::SeqCst) != epoch.0 {
             self.projects.invalidate(normalized);
         }
     }
 
-    /// Drops what is known of a project.
+    /// Drops everything about a project.
     pub(crate) fn forget(&self, normalized: &str) {
         self.epoch_of(normalized).fetch_add(1, Ordering::SeqCst);
         self.projects.invalidate(normalized);
     }
 
-    /// Another process, or this one, wrote what has this serial. An entry that was loaded
+    /// Another process, or this one, wrote a change with this serial. An entry that was loaded
     /// since then stays.
     pub(crate) fn changed(&self, normalized: &str, serial: i64) {
         self.epoch_of(normalized).fetch_add(1, Ordering::SeqCst);

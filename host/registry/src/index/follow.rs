@@ -1,4 +1,4 @@
-//! Following what other processes write.
+//! Following the writes of other processes.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use storage::audit::AuditFilter;
 
 use crate::Registry;
 
-/// How often the database is asked; the most that content of pages is late.
+/// How often the database is polled; the longest delay of page contents.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Every how many rounds roles and settings are looked at; they are late by a second at most.
+/// Roles and settings are checked every so many rounds; their delay is a second at most.
 const ROUNDS_FOR_SETTINGS: u32 = 10;
-/// Changes that are followed one by one; if there are more, everything is dropped.
+/// Most changes that are followed one by one; if there are more, everything is dropped.
 const MAX_FOLLOWED: u32 = 500;
 
-/// Events that change what a cached entry says and that no reader's serial tells of.
+/// Events that change a cached entry but no serial.
 const QUIET_EVENTS: [EventKind; 3] = [
     EventKind::ProjectConfigured,
     EventKind::RoleGranted,
     EventKind::RoleRevoked,
 ];
 
-/// Where the follower stands.
+/// The position of the follower.
 struct Position {
     serial: i64,
     revision: i64,
@@ -30,10 +30,10 @@ struct Position {
 }
 
 impl Registry {
-    /// Keeps cached pages fresh against writes of other processes until `stop` resolves:
-    /// asks the database every 100 ms whether anything changed. While the database cannot
-    /// be asked, nothing is kept: better slow than stale. The list of projects catches up by
-    /// itself with every serial that is seen here.
+    /// Keeps cached pages fresh against writes of other processes until `stop` resolves: polls the
+    /// database every 100 ms for changes. While the database cannot be reached, nothing is cached:
+    /// better slow than stale. The list of projects catches up by itself with every serial that is
+    /// seen here.
     pub async fn follow_changes(&self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         let mut position = None;
@@ -69,7 +69,7 @@ impl Registry {
         for (sequence, kind) in sequences.iter_mut().zip(QUIET_EVENTS) {
             *sequence = self.newest_event(kind).await?;
         }
-        // Whatever was kept before may be older than where we start.
+        // Entries from before may be older than our starting position.
         self.inner.cache.forget_all();
         self.inner.list.doubt(false);
         Ok(Position {

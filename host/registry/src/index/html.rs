@@ -66,7 +66,7 @@ pub(super) fn project(project: &ProjectRow, files: &[FileRow], urls: &Urls) -> V
     out.into_bytes()
 }
 
-/// Text as it stands in HTML, in an attribute or between tags.
+/// Text escaped for HTML, in an attribute or between tags.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Escaped<'_> {

@@ -1,14 +1,12 @@
-//! The list of projects in memory: names in order, in chunks that versions of the list
-//! share. A change makes one chunk again and leaves all others alone, whatever their number.
+//! The list of projects in memory: names in order, in chunks that versions of the list share. A
+//! change rebuilds one chunk and leaves all others unchanged, however many there are.
 //!
-//! A chunk keeps names, serials, which runs of three characters its names hold (what a search
-//! passes over chunks by), and its part of the page compressed, once somebody wanted it so.
-//! Pages are written from it chunk by chunk while they are sent ([`page`]): at a million
-//! projects a page has 70 MB, the names 20.
+//! A chunk has names, serials, the trigrams of its names (with which a search skips chunks), and
+//! its part of the page, compressed when first requested. Pages are written from it chunk by chunk
+//! while they are sent ([`page`]): at a million projects a page has 70 MB, the names 20.
 //!
-//! The page in HTML holds names only: a file more of a project that is listed leaves it as
-//! it is, to the byte. In JSON each project has its last serial, which mirrors go by, so there
-//! one number changes.
+//! The HTML page contains only names: a new file of a listed project does not change a byte of it.
+//! In JSON each project has its last serial, which mirrors rely on, so there one number changes.
 
 pub(crate) mod current;
 pub(super) mod page;
@@ -25,18 +23,18 @@ use tokio::sync::OnceCell;
 use super::{API_VERSION, PageFormat, Urls};
 use page::Deflated;
 
-/// Projects in a chunk that is made new, and the most that one grows to. Making a chunk again
-/// takes some 50 µs; a list has 2,000 of them at a million projects.
+/// Projects in a new chunk, and the most that one grows to. Rebuilding a chunk takes some 50 µs; a
+/// list has 2,000 of them at a million projects.
 const CHUNK: usize = 512;
 
-/// One version of the list. Cheap to make from the one before.
+/// One version of the list. Cheap to build from the previous one.
 #[derive(Debug)]
 pub(crate) struct List {
-    /// None is empty. Each begins after the last name of the one before.
+    /// None is empty. Each begins after the last name of the previous one.
     chunks: Vec<Arc<Chunk>>,
-    /// Path of the list within the host, with a slash at the end, as it stands in HTML.
+    /// Path of the list within the host, with a slash at the end, escaped for HTML.
     path: Arc<str>,
-    /// Every change with this serial or a smaller one is in it.
+    /// It contains every change with this serial or a smaller one.
     pub(crate) serial: i64,
     /// Serial of the last change of a name in it.
     pub(crate) list_serial: i64,
@@ -44,12 +42,12 @@ pub(crate) struct List {
     json: Form,
 }
 
-/// What is known of a page before it is written.
+/// Properties of a page before it is written.
 #[derive(Debug)]
 struct Form {
     /// In bytes.
     length: u64,
-    /// With its quotes.
+    /// With quotes.
     etag: Arc<str>,
 }
 
@@ -99,12 +97,12 @@ impl<'a> From<&'a IndexEntry> for Entry<'a> {
     }
 }
 
-/// What became of a project.
+/// A change to a project.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// It has another serial and is the same otherwise.
+    /// It has another serial and is otherwise unchanged.
     Touched(i64),
-    /// It is listed, and this is what the database says of it.
+    /// It is listed, with this data from the database.
     Is(IndexEntry),
     /// Readers do not see it.
     IsNot,
@@ -125,8 +123,8 @@ impl List {
             } else {
                 serial
             };
-            // Pages of one form and serial have the same names; the rest is for a database
-            // that was put back to an earlier state.
+            // Pages of one format and serial have the same names; the length tells them apart after
+            // a database was restored to an earlier state.
             let text = format!("{format:?} {API_VERSION} {path} {shown_serial} {length}");
             Form {
                 length,
@@ -148,7 +146,7 @@ impl List {
         }
     }
 
-    /// The list with these projects after its last one; they are in order, too.
+    /// The list extended by these projects, which are in order and come after its last one.
     pub(crate) fn extended(mut self, entries: &[IndexEntry]) -> Self {
         for entries in entries.chunks(CHUNK) {
             let entries: Vec<Entry<'_>> = entries.iter().map(Entry::from).collect();
@@ -162,7 +160,7 @@ impl List {
         Self::of(self.chunks, self.path, self.serial, self.list_serial)
     }
 
-    /// Whether a project with this normalized name is in it, hidden or not.
+    /// Whether it contains a project with this normalized name, hidden or not.
     pub(crate) fn holds(&self, normalized: &str) -> bool {
         let Some(chunk) = self.chunks.get(self.place_of(normalized)) else {
             return false;
@@ -199,7 +197,7 @@ impl List {
         Self::of(chunks, self.path.clone(), serial, list_serial)
     }
 
-    /// Position of the chunk that holds this name or would.
+    /// Position of the chunk that contains this name or would contain it.
     fn place_of(&self, normalized: &str) -> usize {
         self.chunks
             .partition_point(|chunk| chunk.first() <= normalized)
@@ -207,7 +205,7 @@ impl List {
     }
 }
 
-/// What a chunk becomes: none when it lost its last project, two when it outgrew itself.
+/// The chunks after a change: none when it lost its last project, two when it grew too large.
 fn changed(before: Option<&Chunk>, changes: &[(&str, &Change)], path: &str) -> Vec<Arc<Chunk>> {
     let mut entries: Vec<Entry<'_>> = before.into_iter().flat_map(Chunk::entries).collect();
     for (name, change) in changes {

@@ -1,5 +1,5 @@
-//! What people are shown of all projects: how many there are, the newest, a part of the list, and
-//! those that a search finds.
+//! The overview of all projects for people: how many there are, the newest, a part of the list, and
+//! search results.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::targets::ReadList;
 /// Projects that the front page lists as the newest.
 const NEWEST: u32 = 10;
 
-/// What is said of all projects together.
+/// Facts about all projects together.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// How many readers find.
+    /// How many projects readers can find.
     pub count: u64,
-    /// Those that readers saw first most lately.
+    /// The projects that were most recently published for the first time.
     pub newest: Vec<ListedProject>,
 }
 
-/// The overview at a serial. Looked up again only after a change, by one at a time: whoever comes
-/// meanwhile waits for it.
+/// The overview at a serial. Looked up again only after a change, by one request at a time: others
+/// wait for it.
 pub(crate) type Known = Mutex<Option<(i64, Arc<Overview>)>>;
 
 impl Registry {
@@ -85,8 +85,7 @@ impl Registry {
     }
 }
 
-/// Searches once it is the address's turn. A search that nobody waits for any more is one of the
-/// few, too, until it has ended.
+/// Searches once it is the address's turn. An abandoned search keeps its place until it has ended.
 async fn search_in_turn<T: Send + 'static>(
     places: &Places,
     asker: &Asker,

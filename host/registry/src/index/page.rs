@@ -1,8 +1,8 @@
 //! One rendered page: in memory, or, if it is large, in a temporary file.
 //!
-//! A client may read as slowly as it likes, and what it reads must not be dropped meanwhile. So
-//! a page of megabytes, which holders of a token can make many of, stands in a file without a
-//! name and is sent from there; all such files together have a bound.
+//! A client may read as slowly as it likes, and its page must not be dropped meanwhile. So a page
+//! of megabytes, of which token holders can create many, is kept in an unnamed file and sent from
+//! there; the total size of such files is limited.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,32 +21,32 @@ use tokio::time::timeout;
 
 use crate::blocking::blocking;
 
-/// Bytes from which on a page is worth compressing.
+/// Minimum size of a page that is worth compressing.
 pub(crate) const LARGE: usize = 16 << 10;
 /// Bytes of a file that are read and sent at a time.
 const PART: u64 = 64 << 10;
-/// Bytes of room that one permit stands for.
+/// Bytes of space that one permit represents.
 const ROOM_UNIT: u64 = 64 << 10;
-/// What a page in a file weighs in the cache: a quarter of its length, so that what is only
-/// cached leaves most of the room to what is read, and so much at least, since it holds files
-/// open.
+/// The weight of a page in a file in the cache: a quarter of its length, so that pages that are
+/// only cached leave most of the space to those being read, and at least this much, since it holds
+/// files open.
 const LEAST_WEIGHT: usize = 512 << 10;
 
 /// A rendered page, shared with the cache.
 #[derive(Clone, Debug)]
 pub struct Page {
     pub body: PageBytes,
-    /// With its quotes.
+    /// With quotes.
     pub etag: Arc<str>,
     /// `X-PyPI-Last-Serial`.
     pub last_serial: i64,
     files: PageFiles,
-    /// The body compressed, once somebody wanted it so.
+    /// The compressed body, once it was requested.
     gzip: Arc<OnceCell<PageBytes>>,
 }
 
 impl Page {
-    /// Writes a large page to a file: not to be called on the threads that serve.
+    /// Writes a large page to a file: do not call it on the serving threads.
     pub(crate) fn new(body: Vec<u8>, last_serial: i64, files: &PageFiles) -> io::Result<Self> {
         let digest = Sha256::digest(&body);
         let etag = format!("\"{}\"", data_encoding::HEXLOWER.encode(&digest[..16])).into();
@@ -64,9 +64,9 @@ impl Page {
         self.body.length() >= LARGE as u64
     }
 
-    /// The body compressed with gzip: once, away from the threads that serve, and then kept
-    /// beside it, also if whoever wanted it is gone. None for a page that is not large, and if the
-    /// work was cut short or waited too long for a place: then the page is sent uncompressed.
+    /// The body compressed with gzip: once, off the serving threads, and then cached with it, even
+    /// if the requester is gone. None for a page that is not large, and if the work was interrupted
+    /// or waited too long for a place: then the page is sent uncompressed.
     pub async fn gzip(&self) -> Option<PageBytes> {
         if !self.is_large() {
             return None;
@@ -92,13 +92,13 @@ impl Page {
         compressed.await.ok().flatten()
     }
 
-    /// Bytes in memory, those of the compressed body among them; of a page in a file a part.
+    /// Bytes in memory, including the compressed body; only a part for a page in a file.
     pub(crate) fn weight(&self) -> usize {
         page_weight(usize::try_from(self.body.length()).unwrap_or(usize::MAX))
     }
 }
 
-/// The same of a page of this length.
+/// The same for a page of this length.
 pub(crate) fn page_weight(length: usize) -> usize {
     match length {
         0..LARGE => length,
@@ -114,7 +114,7 @@ pub enum PageBytes {
     File(PageFile),
 }
 
-/// A file without a name, and its room.
+/// An unnamed file, and its share of the space.
 #[derive(Clone, Debug)]
 pub struct PageFile {
     file: Arc<File>,
@@ -130,7 +130,7 @@ impl PageBytes {
         }
     }
 
-    /// The bytes at `position` and after it, as many as are sent at a time; none at the end.
+    /// The bytes from `position`, as many as are sent at a time; none at the end.
     pub async fn part(&self, position: u64) -> io::Result<Option<Bytes>> {
         if position >= self.length() {
             return Ok(None);
@@ -153,7 +153,7 @@ impl PageBytes {
                 files.keep(encoder.finish()?)
             }
             Self::File(page) => {
-                // What does not get shorter gets longer by a few bytes in each block.
+                // Incompressible data grows by a few bytes in each block.
                 let mut written = files.create(page.length + page.length / 1000 + ROOM_UNIT)?;
                 let mut encoder = GzEncoder::new(io::BufWriter::new(&mut written), level);
                 let mut position = 0;
@@ -177,12 +177,12 @@ impl PageFile {
     }
 }
 
-/// Where large pages are written, and how much room is left for them.
+/// Where large pages are written, and how much space is left for them.
 #[derive(Clone, Debug)]
 pub(crate) struct PageFiles {
     blobs: Blobs,
     room: Arc<Semaphore>,
-    /// Places to compress in.
+    /// Places for compressing.
     compressing: Arc<Semaphore>,
 }
 
@@ -203,7 +203,7 @@ impl PageFiles {
         }
     }
 
-    /// Keeps what is short in memory and writes the rest to a file.
+    /// Keeps a short body in memory and writes a longer one to a file.
     fn keep(&self, body: Vec<u8>) -> io::Result<PageBytes> {
         if body.len() <= PAGE_IN_MEMORY.length() {
             return Ok(PageBytes::Memory(body.into()));
@@ -213,7 +213,7 @@ impl PageFiles {
         written.finish()
     }
 
-    /// A file for so many bytes, gone once nobody reads it.
+    /// A file for this many bytes, gone when it is last closed.
     fn create(&self, bytes: u64) -> io::Result<Written> {
         let no_room =
             |_| io::Error::other("too many large pages are being read; try again in a minute");
@@ -243,7 +243,7 @@ impl Write for Written {
 }
 
 impl Written {
-    /// What got short enough is kept in memory; room that is not needed is given back.
+    /// A result that is short enough is kept in memory; unneeded space is returned.
     fn finish(mut self) -> io::Result<PageBytes> {
         let spare = self
             .room
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn page(length: usize, files: &PageFiles) -> io::Result<Page> {
-        // Of pseudo-random bytes, which do not get shorter.
+        // From pseudo-random bytes, which do not compress.
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -381,7 +381,7 @@ mod tests {
         drop(reader);
         assert_eq!(files.room.available_permits(), whole);
         assert!(page(3 * bound, &files).is_ok());
-        // Of a file that gets shorter only its length stays taken.
+        // A file that gets shorter only takes up its length.
         let blank = Page::new(
             vec![b' '; 3 * bound],
             1,

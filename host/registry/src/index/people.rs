@@ -1,4 +1,4 @@
-//! What people are shown of a project or of one release: little, whatever was uploaded.
+//! The view of a project or of one release for people: bounded, whatever was uploaded.
 
 use std::collections::HashMap;
 
@@ -11,24 +11,24 @@ use super::Urls;
 use super::cache::ProjectEntry;
 use super::project_json::Shown;
 
-/// Releases that people are shown at most, the newest first, and files of one release; programs
-/// read all of them.
+/// Most releases that people see, newest first, and most files of one release; programs read all of
+/// them.
 const LISTED: usize = 200;
 
-/// What people are shown. Texts are those that were uploaded: nothing of them is markup.
+/// The view for people. Texts are as they were uploaded: none of them is markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectView {
-    /// The project's name as its owners write it.
+    /// The project's name as its owners spell it.
     pub name: String,
     /// The release that is shown.
     pub version: String,
     pub summary: Option<String>,
     pub requires_python: Option<String>,
-    /// Why the release is yanked, if it is; empty if nobody said.
+    /// Why the release is yanked, if it is; empty if no reason was given.
     pub yank: Option<String>,
     /// Files of the release, at most 200.
     pub files: Vec<FileView>,
-    /// How many there are besides.
+    /// How many more there are.
     pub more_files: usize,
     /// The newest 200 releases, the newest first; none in the view of one release.
     pub releases: Vec<ReleaseView>,
@@ -40,7 +40,7 @@ pub struct ProjectView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileView {
     pub name: String,
-    /// Where it is downloaded.
+    /// Its download address.
     pub url: String,
     pub kind: FileKind,
     /// In bytes.
@@ -48,7 +48,7 @@ pub struct FileView {
     pub uploaded_at: Timestamp,
     /// In hex.
     pub sha256: String,
-    /// Why it is yanked, if it is; empty if nobody said.
+    /// Why it is yanked, if it is; empty if no reason was given.
     pub yank: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct ReleaseView {
 }
 
 impl ProjectView {
-    /// Of a project, `with_all` its releases, or of one release.
+    /// For a project, with all its releases if `with_all`, or for one release.
     pub(super) fn new(
         entry: &ProjectEntry,
         releases: &[ReleaseRow],

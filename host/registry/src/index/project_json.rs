@@ -18,8 +18,8 @@ pub(super) struct Shown<'a> {
     pub(super) metadata: &'a Value,
 }
 
-/// The release of this version; without one, what stands for the project. None if there is
-/// none that readers see.
+/// The release of this version; without one, the release that represents the project. None if
+/// readers see none.
 pub(super) fn shown<'a>(
     releases: &'a [ReleaseRow],
     version: Option<&Version>,
@@ -30,7 +30,7 @@ pub(super) fn shown<'a>(
     }
 }
 
-/// The page of a project, `with_all` its releases, or of one release.
+/// The page of a project, with all its releases if `with_all`, or of one release.
 pub(super) fn page(
     entry: &ProjectEntry,
     releases: &[ReleaseRow],
@@ -66,7 +66,7 @@ pub(super) fn page(
     super::simple_json::to_bytes(&page)
 }
 
-/// The files of each release that is wanted, found once for all of them.
+/// The files of each requested release, found in one pass.
 fn by_release(
     entry: &ProjectEntry,
     is_wanted: impl Fn(ReleaseId) -> bool,
@@ -78,8 +78,8 @@ fn by_release(
     releases
 }
 
-/// The release that stands for the project: the newest that is neither yanked nor a
-/// pre-release; failing that, the newest that is not yanked; failing that, the newest.
+/// The release that represents the project: the newest that is neither yanked nor a pre-release;
+/// failing that, the newest that is not yanked; failing that, the newest.
 pub(super) fn latest(releases: &[ReleaseRow]) -> Option<&ReleaseRow> {
     releases.iter().max_by_key(|release| {
         (
@@ -201,7 +201,7 @@ fn file(row: &FileRow, urls: &Urls) -> Value {
     })
 }
 
-/// Whether the JSON API knows the project at all: not in quarantine.
+/// Whether the JSON API shows the project at all: not in quarantine.
 pub(super) fn is_shown(status: ProjectStatus) -> bool {
     status != ProjectStatus::Quarantined
 }

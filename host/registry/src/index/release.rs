@@ -1,5 +1,4 @@
-//! Pages of a project or a release with what it says of itself: the JSON API, and what people
-//! are shown.
+//! Pages of a project or a release with its own metadata: the JSON API, and the view for people.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -18,7 +17,7 @@ use crate::Registry;
 use crate::targets::{Found, ReadProject};
 
 impl Registry {
-    /// `/pypi/{project}/json`, or with `version` as it stands in the path
+    /// `/pypi/{project}/json`, or with `version` as it appears in the path
     /// `/pypi/{project}/{version}/json`; none is a 404.
     pub async fn json_page(
         &self,
@@ -68,7 +67,7 @@ impl Registry {
         made.await
     }
 
-    /// What people are shown of a project or, with `version`, of one release; none is a 404.
+    /// The view of a project for people or, with `version`, of one release; none is a 404.
     pub async fn project_view(
         &self,
         permit: Permit<ReadProject>,
@@ -106,8 +105,8 @@ impl Registry {
         made.await
     }
 
-    /// What is kept, or what `make` makes: to its end, also if nobody waits for it any
-    /// more, since reading what a release says of itself takes as long as making pages of it.
+    /// The cached value, or the result of `make`, which runs to the end even if no one waits any
+    /// longer, since reading a release's metadata takes as long as building pages from it.
     async fn kept_or_made<T, Made>(
         &self,
         target: &ReadProject,
@@ -134,7 +133,7 @@ impl Registry {
         }
         let (cache, name) = (&self.inner.cache, project.normalized.as_str());
         loop {
-            // With nothing in memory that is not kept anyway.
+            // While nothing is in memory that is not cached anyway.
             let place = cache
                 .place(Making::Release, project.is_small(), asker)
                 .await?;
@@ -163,10 +162,10 @@ impl Registry {
         }
     }
 
-    /// The release that is wanted, with what it says of itself; of a project all its releases.
+    /// The requested release with its metadata; for a project, all its releases.
     async fn find_release(&self, wanted: &Wanted) -> Result<Option<FoundRelease>, StorageError> {
         let (storage, project) = (&self.inner.storage, wanted.entry.project.id);
-        // The page of one version costs nothing for the thousands of others.
+        // The page of one version does not load thousands of others.
         let releases = match &wanted.version {
             Some(version) => {
                 let found = storage.release(project, version).await?;
@@ -189,7 +188,7 @@ impl Registry {
     }
 }
 
-/// What is asked for: a project, or one of its releases.
+/// The requested page: of a project, or of one of its releases.
 #[derive(Clone)]
 struct Wanted {
     entry: Arc<ProjectEntry>,
@@ -198,13 +197,13 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// None if there is no such thing that readers see.
+    /// None if readers see no such thing.
     fn of(entry: &Arc<ProjectEntry>, version: Option<&str>) -> Option<Self> {
         if !project_json::is_shown(entry.project.status) {
             return None;
         }
-        // Only versions that exist become keys, in one spelling: neither random ones nor zeros at
-        // the end fill memory, or have a page made once more.
+        // Only existing versions become keys, in one spelling: neither random ones nor trailing
+        // zeros fill memory or cause a page to be built again.
         let version = match version {
             Some(text) => {
                 let wanted = Version::parse(text).ok()?;
@@ -229,10 +228,10 @@ impl Wanted {
     }
 }
 
-/// What pages of a release are made of.
+/// The data of a release's pages.
 struct FoundRelease {
     releases: Vec<ReleaseRow>,
-    /// Which of them is shown.
+    /// Position of the release that is shown.
     position: usize,
     metadata: Value,
 }

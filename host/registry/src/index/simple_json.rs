@@ -57,7 +57,7 @@ enum MetadataHashes {
     Sha256 { sha256: String },
 }
 
-/// Why it was yanked; true without a reason, false when it was not.
+/// Why it was yanked; true without a reason, false if it was not.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Yanked<'a> {

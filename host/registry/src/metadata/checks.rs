@@ -1,6 +1,6 @@
-//! Row 8 of the checks of an upload: what the form's metadata says must be well-formed. The
-//! same goes for the file's own (row 30), which is what is kept and shown.
-//! The texts are PyPI's where clients and people know them.
+//! Row 8 of the checks of an upload: the form's metadata must be well-formed. The same applies to
+//! the file's own metadata (row 30), which is stored and shown. The texts are PyPI's where clients
+//! and people know them.
 
 use model::Version;
 
@@ -40,7 +40,7 @@ fn check_metadata_version(metadata: &CoreMetadata, older_files: bool) -> Result<
         .iter()
         .find(|(known, _)| *known == text)
         .map(|(_, version)| *version)
-        // A draft of what became 2.1, which wheels were built with for years.
+        // A draft of the later 2.1, which wheels were built with for years.
         .or((older_files && text == "2.0").then_some((2, 0)))
         .ok_or_else(|| {
             format!(
@@ -51,8 +51,8 @@ fn check_metadata_version(metadata: &CoreMetadata, older_files: bool) -> Result<
 }
 
 fn check_introduction(metadata: &CoreMetadata, version: (u8, u8)) -> Result<(), String> {
-    // Tools send `requires_python`, `project_urls` and the like with whatever version they
-    // write; only fields that change what the rest means are held to their version.
+    // Tools send `requires_python`, `project_urls` and the like with any version; only fields that
+    // change the meaning of others must match their version.
     const HELD: &[&str] = &[
         "license_expression",
         "import_name",
@@ -139,8 +139,8 @@ fn check_classifiers(metadata: &CoreMetadata) -> Result<(), String> {
     static KNOWN: std::sync::LazyLock<std::collections::HashSet<&'static str>> =
         std::sync::LazyLock::new(|| CLASSIFIERS.lines().collect());
     for classifier in metadata.all("classifiers") {
-        // `Private :: …` is how a project says that it is not meant for pypi.org; a private
-        // registry is just where it belongs. A policy may refuse it.
+        // `Private :: …` marks a project as not meant for pypi.org; a private registry is the right
+        // place for it. A policy may refuse it.
         if !KNOWN.contains(classifier.as_str()) && !classifier.starts_with("Private :: ") {
             return Err(format!(
                 "'{}' is not a valid classifier. See https://pypi.org/classifiers for the list.",
@@ -216,7 +216,7 @@ fn check_urls(metadata: &CoreMetadata) -> Result<(), String> {
         }
         let url = url.trim();
         check_url(url).map_err(|why| invalid(&why))?;
-        // Of two addresses with one label, one reader keeps the first and another the last.
+        // Of two addresses with one label, some readers keep the first and others the last.
         if labels
             .insert(label, url)
             .is_some_and(|before| before != url)
@@ -247,7 +247,7 @@ fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
-/// Who one can write to. A list of several is for people to read.
+/// Contact addresses. A list of several is only for people to read.
 fn check_addresses(metadata: &CoreMetadata) -> Result<(), String> {
     for (name, header) in [
         ("author_email", "Author-Email"),
@@ -269,7 +269,7 @@ fn check_addresses(metadata: &CoreMetadata) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of `Name <address>`, or the text itself; none of a list, or where there is none.
+/// The address of `Name <address>`, or the text itself; none for a list, or if there is none.
 fn only_address(text: &str) -> Option<&str> {
     let (mut quoted, mut start, mut end) = (false, None, text.len());
     for (at, c) in text.char_indices() {
@@ -300,7 +300,7 @@ fn check_license(metadata: &CoreMetadata) -> Result<(), String> {
     let Some(expression) = metadata.one("license_expression") else {
         return Ok(());
     };
-    // A license classifier beside it is redundant: the expression is what counts (PEP 639).
+    // A license classifier next to it is redundant: the expression applies (PEP 639).
     if metadata.one("license").is_some() {
         return Err(format!(
             "License is deprecated when License-Expression is present. Only License-Expression should be present. {SPECIFICATION}"
@@ -339,7 +339,7 @@ fn check_names(metadata: &CoreMetadata) -> Result<(), String> {
     Ok(())
 }
 
-/// The beginning of a value, fit for a sentence and for a header line.
+/// The beginning of a value, safe for a sentence and for a header line.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

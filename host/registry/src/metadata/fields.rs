@@ -9,7 +9,7 @@ pub(crate) struct Field {
     pub(crate) form_names: &'static [&'static str],
     /// Whether it may be repeated.
     pub(crate) many: bool,
-    /// The metadata version that introduced it; earlier ones must not have it.
+    /// The metadata version that introduced it; earlier ones may not have it.
     pub(crate) since: (u8, u8),
 }
 
@@ -31,8 +31,8 @@ const fn many(header: &'static str, form_names: &'static [&'static str], since: 
     }
 }
 
-/// Fields in which old tools write `UNKNOWN` for "nothing": prose and addresses, which nobody
-/// installs by. In any other, installers take the word for what it says.
+/// Fields in which old tools write `UNKNOWN` for "nothing": prose and addresses, which installers
+/// do not use. In any other field, installers take the word literally.
 const OF_OLD_TOOLS: &[&str] = &[
     "Platform",
     "Summary",
@@ -48,8 +48,8 @@ const OF_OLD_TOOLS: &[&str] = &[
     "License",
 ];
 
-/// Fields that installers read and that are wrong without a value: `packaging` refuses the whole
-/// metadata then, and pip passes the release over.
+/// Fields that installers read and that are invalid without a value: `packaging` then refuses the
+/// whole metadata, and pip skips the release.
 const NEVER_EMPTY: &[&str] = &[
     "Requires-Dist",
     "Provides-Extra",
@@ -60,12 +60,12 @@ const NEVER_EMPTY: &[&str] = &[
 ];
 
 impl Field {
-    /// Whether it must have a value where it stands.
+    /// Whether it must have a value if present.
     pub(crate) fn is_never_empty(&self) -> bool {
         NEVER_EMPTY.contains(&self.header)
     }
 
-    /// Whether this value is as good as none, also next to another one.
+    /// Whether this value means "nothing", even next to another one.
     pub(crate) fn is_nothing(&self, value: &str) -> bool {
         (value.is_empty() || value == "UNKNOWN") && OF_OLD_TOOLS.contains(&self.header)
     }

@@ -1,16 +1,16 @@
-//! Headers of `METADATA` and `PKG-INFO`: lines `Name: value`, more of a value behind
-//! blanks, an empty line, and then the description.
+//! Headers of `METADATA` and `PKG-INFO`: lines `Name: value`, continued after blanks, an empty
+//! line, and then the description.
 //!
-//! Our own, because this must be read exactly as installers read it. Python's parser ends a
-//! line at a carriage return as well, and takes a line that is no header for the beginning
-//! of the description; both are errors here.
+//! Our own parser, because this must be read exactly as installers read it. Python's parser also
+//! ends a line at a carriage return, and takes a line that is not a header for the beginning of the
+//! description; both are errors here.
 
 use super::MetadataError;
 
 /// One header.
 pub(super) struct Header<'a> {
     pub(super) key: &'a str,
-    /// Behind the colon, lines that follow included.
+    /// The text after the colon, including continuation lines.
     pub(super) value: &'a str,
     /// The line it begins at, from 1.
     pub(super) line: usize,
@@ -24,7 +24,7 @@ pub(super) struct Headers<'a> {
 
 pub(super) fn read(text: &str) -> Result<Headers<'_>, MetadataError> {
     let mut headers: Vec<Header<'_>> = Vec::new();
-    // Where the value of the last header begins.
+    // Start of the last header's value.
     let mut value_at = 0;
     let mut at = 0;
     for (index, whole) in text.split_inclusive('\n').enumerate() {

@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 
 /// Identifiers of the SPDX license list (<https://spdx.org/licenses>), one a line, in lower case.
 const LICENSES: &str = include_str!("spdx_licenses.txt");
-/// Those of its exceptions, which follow `WITH`.
+/// Identifiers of its exceptions, which follow `WITH`.
 const EXCEPTIONS: &str = include_str!("spdx_exceptions.txt");
 
-/// What a license that is not on the list begins with.
+/// Prefix of a license that is not on the list.
 const OWN: &str = "licenseref-";
 
 /// Checks an expression. The error is a sentence without its full stop.
@@ -64,14 +64,14 @@ pub(crate) fn check(expression: &str) -> Result<(), String> {
     if is_whole { Ok(()) } else { Err(malformed()) }
 }
 
-/// What came before a token.
+/// The state before a token.
 #[derive(Clone, Copy)]
 enum Last {
-    /// Something that a license must follow.
+    /// A license must follow.
     Nothing,
     License,
     With,
-    /// An exception, or parentheses that end.
+    /// After an exception or closing parentheses.
     Whole,
 }
 

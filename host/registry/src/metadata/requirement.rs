@@ -1,14 +1,14 @@
 //! Requirements (PEP 508), checked for form only: an index never evaluates them.
 //!
-//! Our own, because the common parser keeps every marker it has ever seen in memory for
-//! good, which is no good for a server that strangers talk to. It accepts what `packaging`
-//! accepts, which installers and build tools are made of; a test compares the two.
+//! Our own parser, because the common one keeps every marker that it has seen in memory
+//! permanently, which strangers could exploit. It accepts everything that `packaging` accepts,
+//! which installers and build tools use; a test compares the two.
 
 mod marker;
 
 use model::version::grammar;
 
-/// What is wrong with a requirement.
+/// The error in a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidRequirement {
     #[error("it is longer than {MAX_BYTES} bytes")]
@@ -33,7 +33,7 @@ pub(crate) enum InvalidRequirement {
 /// Longest requirement accepted, in bytes.
 const MAX_BYTES: usize = 4096;
 
-/// Blanks as requirements have them between their parts.
+/// Blanks that are allowed between the parts of a requirement.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Checks `Requires-Dist`: a name, extras, version specifiers and a marker; no address.
@@ -54,7 +54,7 @@ pub(crate) fn check(text: &str) -> Result<(), InvalidRequirement> {
     }
 }
 
-/// Checks version specifiers, as in `Requires-Python`: a list with commas, parts of which may
+/// Checks version specifiers, as in `Requires-Python`: a comma-separated list, parts of which may
 /// be empty.
 pub(crate) fn specifiers(text: &str) -> Result<(), InvalidRequirement> {
     for part in text
@@ -73,7 +73,7 @@ fn skip(text: &str) -> &str {
     text.trim_start_matches(BLANKS)
 }
 
-/// What follows the name of a project or an extra. It ends in a letter, a digit or `_`.
+/// The text after the name of a project or an extra. The name ends in a letter, a digit or `_`.
 fn identifier(text: &str) -> Option<&str> {
     let run = text
         .bytes()
@@ -86,7 +86,7 @@ fn identifier(text: &str) -> Option<&str> {
     is_whole.then(|| &text[end..])
 }
 
-/// What follows the extras, if there are any.
+/// The text after the extras, if there are any.
 fn extras(text: &str) -> Result<&str, InvalidRequirement> {
     let Some(inner) = text.strip_prefix('[') else {
         return Ok(text);
@@ -101,13 +101,13 @@ fn extras(text: &str) -> Result<&str, InvalidRequirement> {
     rest.strip_prefix(']').ok_or(InvalidRequirement::Extras)
 }
 
-/// What follows the version specifiers, which may be between parentheses, and none. Unlike in
-/// `Requires-Python` only the last of them may be empty.
+/// The text after the version specifiers, which may be in parentheses or absent. Unlike in
+/// `Requires-Python`, only the last of them may be empty.
 fn versions(text: &str) -> Result<&str, InvalidRequirement> {
     let inner = text.strip_prefix('(');
     let mut rest = skip(inner.unwrap_or(text));
     while let Some(length) = specifier(rest) {
-        // `===` takes commas for a part of the version.
+        // `===` takes commas as a part of the version.
         specifiers(&rest[..length])?;
         rest = skip(&rest[length..]);
         match rest.strip_prefix(',') {
@@ -123,7 +123,7 @@ fn versions(text: &str) -> Result<&str, InvalidRequirement> {
     }
 }
 
-/// How many bytes at the beginning of a text are a version specifier.
+/// How many bytes at the start of a text are a version specifier.
 fn specifier(text: &str) -> Option<usize> {
     let operator = ["===", "==", "!=", "~=", "<=", ">=", "<", ">"]
         .into_iter()
@@ -249,9 +249,9 @@ mod tests {
         );
     }
 
-    /// Texts and what `packaging` says of them: `+` accepted, `-` refused. Written by
-    /// `tests/clients/packaging_verdicts.py`; a test that runs real clients compares the file
-    /// with `packaging` itself.
+    /// Texts and the verdicts of `packaging`: `+` accepted, `-` refused. Written by
+    /// `tests/clients/packaging_verdicts.py`; a test with real clients compares the file with
+    /// `packaging` itself.
     #[test]
     fn verdicts_are_those_of_packaging() {
         let verdicts = include_str!("../../../../tests/clients/packaging_verdicts.txt");

@@ -15,7 +15,7 @@ fn fields_are_bounded() {
 
 #[test]
 fn a_million_beginnings_of_encoded_words_are_read_at_once() {
-    // Each looked for to the end of the text, they take hours.
+    // Searching for each up to the end of the text would take hours.
     let text = "=?a?b? ".repeat(500_000);
     assert!(!has_encoded_word(&text) && has_encoded_word(&format!("{text}?=")));
 }
@@ -58,7 +58,7 @@ fn a_folded_description_loses_its_marks() {
     assert_eq!(metadata.one("description"), Some("One\ntwo\n  three"));
 }
 
-/// Each of them is read otherwise by pip, which takes the first, or by policies and pages.
+/// Pip, which takes the first, reads each of them differently from policies and pages.
 #[test]
 fn what_installers_go_by_is_never_left_out_for_what_it_says() {
     let parse = |headers: &str| CoreMetadata::parse(headers.as_bytes());
@@ -82,7 +82,7 @@ fn what_installers_go_by_is_never_left_out_for_what_it_says() {
         "{start}Requires-Python:\nRequires-Python: >=3.9\n"
     ));
     assert_eq!(python, Err(MetadataError::Repeated("Requires-Python")));
-    // What old tools write, and nobody installs by.
+    // Old tools write these, and installers do not use them.
     let old = parse(&format!(
         "{start}License: UNKNOWN\nLicense: MIT\nPlatform: UNKNOWN\n"
     ));
@@ -171,7 +171,7 @@ fn a_line_that_is_no_header_is_named() {
     );
 }
 
-/// For the parser of Python a carriage return ends a line, whatever follows it.
+/// Python's parser ends a line at a carriage return, whatever follows.
 #[test]
 fn no_field_hides_behind_a_carriage_return() {
     for hidden in [
@@ -207,7 +207,7 @@ fn what_only_some_readers_decode_is_refused() {
             "{line:?}: {parsed:?}"
         );
     }
-    // These have a beginning, or more, and no grammar.
+    // These have a valid beginning, or more, but are not well-formed.
     for line in [
         "Project-URL: Search, https://example.org/find?q=?a&b=?c",
         "Home-page: https://example.org/?a=?utf-8?x?b?=",
@@ -215,7 +215,7 @@ fn what_only_some_readers_decode_is_refused() {
     ] {
         CoreMetadata::parse(format!("{SMALLEST}{line}\n").as_bytes()).unwrap();
     }
-    // Licenses have page breaks, names of people encoded words.
+    // Licenses have page breaks, people's names encoded words.
     CoreMetadata::parse(
         format!("{SMALLEST}License: GPL\n        one\u{c}\n        two\nAuthor: =?utf-8?q?x?=\n")
             .as_bytes(),

@@ -1,4 +1,4 @@
-//! Who is told of a change of roles by mail: whoever has the role, and the other owners.
+//! Mails about a change of roles: to the user whose role changes, and to the other owners.
 
 use model::audit::Actor;
 use model::mail::{Mail, MailField, MailKind};
@@ -9,11 +9,11 @@ use storage::{Storage, StorageError, UnitOfWork};
 /// A change of one user's role on one project.
 pub(super) struct RoleChange<'a> {
     pub(super) project: ProjectId,
-    /// As people read it.
+    /// As people spell it.
     pub(super) project_name: &'a str,
     pub(super) user: UserId,
     pub(super) user_name: &'a UserName,
-    /// The role from now on, if any.
+    /// The new role, if any.
     pub(super) role: Option<Role>,
     pub(super) actor: &'a Actor,
     pub(super) at: Timestamp,
@@ -23,8 +23,8 @@ pub(super) struct RoleChange<'a> {
 pub(super) struct Notices(Vec<(UserId, String, Mail)>);
 
 impl RoleChange<'_> {
-    /// Looks up who is to be told, before the unit of work: it must not wait for reads. Whoever
-    /// has no verified primary address cannot be told.
+    /// Looks up the recipients before the unit of work, which must not wait for reads. A user
+    /// without a verified primary address gets no mail.
     pub(super) async fn notices(&self, storage: &Storage) -> Result<Notices, StorageError> {
         let actor = match self.actor {
             Actor::Caller { user: Some(id), .. } => {

@@ -1,7 +1,7 @@
-//! What the files of a project and of a user come to, held where they are written: these
-//! rules look at the figures of the very unit of work that stores the file, in which no
-//! other upload to the project comes in between. [`super::file_checks::size`] asks the same
-//! earlier, to save work, and may be wrong.
+//! Storage limits of a project and a user, enforced where the file is written: these rules use the
+//! totals of the same unit of work that stores the file, so that no other upload to the project can
+//! come in between. [`super::file_checks::size`] checks the same earlier, to save work, and may be
+//! wrong.
 
 use gate::{Attempt, Gate, Reason, RefusalKind};
 use model::limit::bytes_in_words;
@@ -11,45 +11,45 @@ use storage::usage::Usage;
 use super::error::UploadError;
 use crate::{Registry, RegistryConfig};
 
-/// Files of one release. Bounds what a project's page lists and what each further upload to
-/// the release looks through; the largest releases of pypi.org have some three hundred.
+/// Files of one release. Limits the list on a project's page, and the files that each further
+/// upload to the release checks; the largest releases of pypi.org have some three hundred.
 pub(super) const MAX_FILES_OF_RELEASE: u64 = model::limit::FILES_OF_RELEASE.get() as u64;
 
-/// Files of one project. Bounds its page (about 500 bytes a file) and, with the size limit,
-/// the rows of a project; the largest projects of pypi.org have some twenty thousand.
+/// Files of one project. Limits its page (about 500 bytes a file) and, with the size limit, the
+/// rows of a project; the largest projects of pypi.org have some twenty thousand.
 pub(super) const MAX_FILES_OF_PROJECT: u64 = model::limit::FILES_OF_PROJECT.get() as u64;
 
-/// Files of one project that wait to be published. Bounds what its owners have to look through,
-/// and the answer that lists them.
+/// Files of one project that wait to be published. Limits the list that its owners have to check,
+/// and the answer that contains it.
 pub(super) const MAX_STAGED_FILES: u64 = model::limit::STAGED_FILES.get() as u64;
 
-/// Releases of one project. Bounds what each upload to it compares versions with.
+/// Releases of one project. Limits the versions that each upload to it is compared with.
 pub(super) const MAX_RELEASES_OF_PROJECT: u64 = model::limit::RELEASES_OF_PROJECT.get() as u64;
 
-/// Projects that one user owns and of which nothing was ever published. Bounds the names that
-/// are taken by uploads that only wait, however long somebody goes on creating them.
+/// Projects that one user owns and that never published anything. Limits the names taken by uploads
+/// that only wait, however long someone keeps creating them.
 pub(super) const MAX_UNPUBLISHED_PROJECTS: u64 = model::limit::UNPUBLISHED_PROJECTS.get() as u64;
 
-/// Bytes that an upload is counted for at least in the daily limit of its user: whatever its
-/// size, it leaves rows, an entry of the journal, a decision and an audit event. With the
-/// default of that limit, 200,000 uploads of one user in a day.
+/// The least that each upload counts for in the daily limit of its user: whatever its size, it
+/// leaves rows, a journal entry, a decision and an audit event. With the default of that limit,
+/// 200,000 uploads of one user in a day.
 const LEAST_UPLOADED: u64 = model::limit::LEAST_UPLOADED.get();
 
-/// What the daily limit of a user tells how long to wait: it is counted by the hour.
+/// The retry time for a user's daily limit, which is counted by the hour.
 const RETRY_AFTER_SECONDS: u64 = 60 * 60;
 
-/// What a stored file makes of its project and of its owner.
+/// The totals after a file was stored, for its project and its owner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored {
     pub(super) usage: Usage,
     pub(super) is_staged: bool,
-    /// If the release is new: how many there are then.
+    /// If the release is new: the project's number of releases.
     pub(super) releases: Option<u64>,
-    /// If the project is new: how many its owner has of which nothing was published.
+    /// If the project is new: how many unpublished projects its owner has.
     pub(super) unpublished: Option<u64>,
 }
 
-/// Whether the file may stay. `project` is the normalized name.
+/// Whether the file fits the limits. `project` is the normalized name.
 pub(super) fn check(
     config: &RegistryConfig,
     project: &str,
@@ -117,7 +117,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The limit on the size of a project, when all its files cost so much.
+/// The size limit of a project, for this total of its files.
 pub(super) fn check_size(
     config: &RegistryConfig,
     project: &str,
@@ -136,8 +136,8 @@ pub(super) fn check_size(
 }
 
 impl Registry {
-    /// Counts what is about to be kept for the caller, before the disk is used for it: what
-    /// fails later is kept for a day at most, and counted all the same.
+    /// Counts the bytes to be stored for the caller, before they use the disk: if the upload fails
+    /// later, they stay on disk for at most a day, and still count.
     pub(super) async fn take_uploaded_bytes(
         &self,
         gate: &Gate,
@@ -248,7 +248,7 @@ mod tests {
                 "{expected}: {error:?}"
             );
         }
-        // What is published at once is not held to what may wait.
+        // Files that are published at once are not subject to the limit on waiting ones.
         assert_eq!(
             check_one(|stored| (stored.is_staged, stored.usage.staged_bytes) = (false, 4 << 20)),
             None

@@ -1,4 +1,4 @@
-//! Rows 28 to 31: what is inside the file, and whether it agrees with the form.
+//! Rows 28 to 31: the contents of the file, and whether they agree with the form.
 
 use model::{FileKind, ProjectName, Version};
 
@@ -18,7 +18,7 @@ pub(super) fn archive(subject: &Subject<'_>) -> Result<Step, UploadError> {
     }
 }
 
-/// Row 29, and the name's part of row 30.
+/// Row 29, and the part of row 30 about the name.
 pub(super) fn name_of_kind(subject: &Subject<'_>) -> Result<Step, UploadError> {
     let (submission, older_files) = (&subject.upload.submission, subject.config.older_files);
     let checked = match submission.kind {
@@ -45,18 +45,17 @@ pub(super) fn content(subject: &Subject<'_>) -> Result<Step, UploadError> {
     match &subject.upload.inspected {
         Some(Err(error)) => Err(error.clone().into()),
         Some(Ok(inspected)) => agreement(subject, inspected),
-        // Only a file whose name or size was refused before is not looked into.
+        // The file is not inspected only if its name or size was refused before.
         None => Err(UploadError::Unavailable(
             "the file was not inspected".to_owned(),
         )),
     }
 }
 
-/// What installers read is what is in the file, and so is what people and policies are told:
-/// the file's metadata is what is decided about, kept and shown, held to the same rules as
-/// the form's. The form must agree with it in what says which file this is and for whom;
-/// the rest of the form is read by nobody. `Metadata-Version` is not compared: flit states
-/// one and writes another.
+/// Installers read the file's own metadata, so that is also used for decisions, stored and shown,
+/// under the same rules as the form's. The form must agree with it on the fields that identify the
+/// file and its audience; the rest of the form is ignored. `Metadata-Version` is not compared: flit
+/// declares one and writes another.
 fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, UploadError> {
     let submission = &subject.upload.submission;
     let metadata = &inspected.metadata;
@@ -93,7 +92,7 @@ fn agreement(subject: &Subject<'_>, inspected: &Inspected) -> Result<Step, Uploa
     Ok(Step::Next)
 }
 
-/// Version specifiers in an order and spelling that can be compared.
+/// Version specifiers in a normal order and spelling, for comparison.
 fn specifiers(text: Option<&str>) -> Vec<String> {
     let mut parts: Vec<String> = text
         .unwrap_or_default()
@@ -121,7 +120,7 @@ fn contradiction(field: &str, stated: &str, found: &str) -> UploadError {
     )
 }
 
-/// Row 31. Nothing here checks an attestation, and keeping it would pretend that somebody did.
+/// Row 31. Attestations are not verified here, and storing them would suggest that they were.
 pub(super) fn attestations(subject: &Subject<'_>) -> Result<Step, UploadError> {
     if subject.upload.submission.attestations.is_none() {
         return Ok(Step::Next);

@@ -1,4 +1,4 @@
-//! Why an upload did not happen.
+//! Why an upload failed.
 
 use gate::Refusal;
 use model::limit::bytes_in_words;
@@ -7,7 +7,7 @@ use storage::StorageError;
 use crate::archive::ArchiveError;
 use crate::spool::SpoolError;
 
-/// Why an upload did not happen.
+/// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     /// The request is wrong; nothing was stored.
@@ -17,14 +17,14 @@ pub enum UploadError {
         status: u16,
         /// Stable code for programs.
         code: &'static str,
-        /// For the person, and for clients that match on it: reason phrase and body. One
-        /// line, at most [`UploadError::MAX_MESSAGE`] characters.
+        /// For the person, and for clients that match on it: reason phrase and body. One line, at
+        /// most [`UploadError::MAX_MESSAGE`] characters.
         message: String,
     },
     /// A decision refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Something of ours failed: 503, worth trying again.
+    /// A failure on our side: 503, worth a retry.
     #[error("the registry cannot store files right now: {0}")]
     Unavailable(String),
 }
@@ -38,8 +38,7 @@ impl UploadError {
         Self::with_status(400, code, message)
     }
 
-    /// The message may repeat what was uploaded; it is made fit for a header line here, in
-    /// one place.
+    /// The message may repeat uploaded text; here, in one place, it is made safe for a header line.
     pub(crate) fn with_status(status: u16, code: &'static str, message: impl AsRef<str>) -> Self {
         let message = message
             .as_ref()

@@ -1,4 +1,4 @@
-//! Rows 23 to 27: what is there already.
+//! Rows 23 to 27: comparison with existing files.
 
 use model::{FileKind, ReleaseState};
 use storage::files::FileRow;
@@ -8,7 +8,7 @@ use super::error::UploadError;
 use super::{Step, Subject};
 use crate::targets::UploadFile;
 
-/// What the database knows that has to do with a file.
+/// Existing data related to a file.
 #[derive(Debug)]
 pub(super) struct Existing {
     same_name: Option<FileRow>,
@@ -21,16 +21,16 @@ impl Existing {
     pub(super) async fn load(storage: &Storage, upload: &UploadFile) -> Result<Self, StorageError> {
         let submission = &upload.submission;
         let own = upload.project.id();
-        // A staged file of another project is nobody's business here, neither its name nor
-        // its bytes. Neither can be this project's file: a later row refuses both.
+        // A staged file of another project must not be revealed here, neither its name nor its
+        // bytes. Neither can be this project's file: a later row refuses both.
         let is_visible_here =
             |file: &FileRow| file.state != ReleaseState::Staged || Some(file.project) == own;
         let same_content = storage
             .file_by_blake2(&submission.digests.blake2_256)
             .await?
             .filter(is_visible_here);
-        // Whatever the spelling: `1.0` and `1.0.0`, `Sample` and `sample` are one file. A name
-        // that has no key is no name of a distribution, which a later row says.
+        // In any spelling: `1.0` and `1.0.0`, `Sample` and `sample` are one file. A name without a
+        // key is not a distribution's name, which a later row reports.
         let key = crate::filename::key(&submission.file_name);
         let (same_name, is_burned) = match &key {
             Some(key) => (
@@ -39,7 +39,7 @@ impl Existing {
             ),
             None => (None, false),
         };
-        // A second source distribution of a release has a row of its own.
+        // A second source distribution of a release has its own row.
         let is_wheel_or_named = |file: &FileRow| {
             submission.kind == FileKind::Wheel || file.name == submission.file_name
         };
@@ -55,8 +55,8 @@ impl Existing {
     }
 }
 
-/// Rows 23 and 24. The file name of another project cannot be this one's: row 29 and 30
-/// bind names to projects, so a name that exists is of this project or is refused as taken.
+/// Rows 23 and 24. A file name of another project cannot be this one's: rows 29 and 30 bind names
+/// to projects, so an existing name belongs to this project or is refused as taken.
 pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
     let submission = &subject.upload.submission;
     let Existing {
@@ -89,7 +89,7 @@ pub(super) fn same_file(subject: &Subject<'_>) -> Result<Step, UploadError> {
     }
 }
 
-/// The text must start with these words: clients recognise it by them.
+/// The text must start with these words, because clients recognise it by them.
 fn exists(public_url: &str, name: &str, blake2_256: &str) -> UploadError {
     UploadError::rejected(
         "file-exists",
@@ -113,7 +113,7 @@ pub(super) fn burned_name(subject: &Subject<'_>) -> Result<Step, UploadError> {
     ))
 }
 
-/// Row 26. Asked once more when what is staged is published (`staging`).
+/// Row 26. Checked again when staged files are published (`staging`).
 pub(super) fn release_age(subject: &Subject<'_>) -> Result<Step, UploadError> {
     match subject
         .upload

@@ -1,4 +1,4 @@
-//! Rows 19 to 22: the file as it came, before anything is compared with what exists.
+//! Rows 19 to 22: the file as it arrived, before it is compared with existing ones.
 
 use model::limit::bytes_in_words;
 
@@ -45,7 +45,7 @@ pub(super) fn size(subject: &Subject<'_>) -> Result<Step, UploadError> {
             ),
         ));
     }
-    // Only to save work: others may upload at this moment, so it is asked again by what writes.
+    // Only to save work: others may upload at this moment, so the write checks it again.
     let size = subject
         .existing
         .project_size

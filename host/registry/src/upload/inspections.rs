@@ -1,7 +1,7 @@
-//! Who may have how many archives looked into at a time.
+//! How many archives of one uploader are inspected at a time.
 //!
-//! Unpacking costs processor and memory, whatever comes of it, and what costs most is made on
-//! purpose. So each uploader has a share: nobody's archives keep those of others waiting.
+//! Unpacking costs processor time and memory, whatever the result, and the most expensive archives
+//! are made on purpose. So each uploader has a share: no one's archives hold up those of others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,8 @@ pub(crate) struct Inspections {
     patience: Duration,
 }
 
-/// A turn, for as long as it lives: it goes with the work, which goes on where nobody waits for
-/// it any more.
+/// A turn, for as long as it lives: it belongs to the work, which continues even if no one waits
+/// for it any longer.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _own: OwnedSemaphorePermit,
@@ -36,7 +36,7 @@ impl Inspections {
         }
     }
 
-    /// Waits for a turn, a minute at most; all uploads without a user share one.
+    /// Waits for a turn, at most a minute; all uploads without a user share one.
     pub(crate) async fn turn(&self, uploader: Option<UserId>) -> Option<Turn> {
         let own = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ impl Inspections {
                 .clone()
         };
         let both = async {
-            // The own share first: who waits for it stands in nobody else's way.
+            // The uploader's own share first, so that its waiting uploads hold up no one else.
             let own = own.acquire_owned().await.ok()?;
             Some(Turn {
                 _own: own,

@@ -1,4 +1,4 @@
-//! Rows 10 and 11: names that no new project may take, and how many there may be.
+//! Rows 10 and 11: names that no new project may take, and limits on their number.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -15,8 +15,8 @@ use super::error::UploadError;
 use crate::Registry;
 use crate::targets::{CreateProject, KnownProject};
 
-/// Top-level modules of the standard library of Python 3.6 to 3.14, one a line. A project
-/// of such a name is either a mistake or a trap.
+/// Top-level modules of the standard library of Python 3.6 to 3.14, one a line. A project with such
+/// a name is either a mistake or a trap.
 const STANDARD_LIBRARY: &str = include_str!("standard_library.txt");
 
 /// Window of the limits on new projects.
@@ -35,7 +35,7 @@ pub enum CreateError {
 }
 
 impl Registry {
-    /// What a decision about creating an empty project needs.
+    /// The target of a decision about creating an empty project.
     pub async fn load_create(
         &self,
         name: &ProjectName,
@@ -55,9 +55,9 @@ impl Registry {
         })
     }
 
-    /// Creates an empty project, whose owner uploads to it later. A reserved name is no
-    /// obstacle: this is how its rightful owner gets it, and the only way to this function is
-    /// the command line. That a name is taken, or looks like one that is, still is.
+    /// Creates an empty project, whose owner uploads to it later. A reserved name is allowed: this
+    /// is how its rightful owner gets it, and only the command line calls this function. Names that
+    /// are taken, or look like one that is, are still refused.
     pub async fn create_project(&self, permit: Permit<CreateProject>) -> Result<(), CreateError> {
         let taken = |error: StorageError| {
             let problem = match error.conflict() {
@@ -76,7 +76,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Row 10 and the rules of row 11 about the name.
+    /// Row 10, and the rules of row 11 about the name.
     pub(crate) async fn check_new_project(
         &self,
         caller: &Caller,
@@ -106,10 +106,10 @@ impl Registry {
                 ),
             ));
         }
-        // A constraint of the database decides when two are created at once; then this says
-        // to whoever came second why.
+        // A database constraint decides if two are created at once; this check gives the later one
+        // the reason.
         match self.inner.storage.project_that_looks_like(name).await? {
-            // Just created by somebody else: the upload is decided anew.
+            // Just created by someone else: the upload is decided again.
             Some(existing) if existing.name.normalized() == name.normalized() => Ok(()),
             Some(existing) => {
                 // A project that readers do not see is not named.
@@ -127,10 +127,9 @@ impl Registry {
         }
     }
 
-    /// Row 11, the rate: counted only when a project is about to be created, for its owner
-    /// and for the address. The owner first: somebody beyond their own limit uses up nothing of
-    /// those who share the address.
-    /// What was counted, to be given back where somebody else created the project.
+    /// Row 11, the rate: counted only if a project is about to be created, for its owner and for
+    /// the address. The owner first: a user beyond their own limit uses up nothing of the address's
+    /// limit. Returns the counted attempts, to be given back if someone else created the project.
     pub(super) async fn take_new_project(
         &self,
         gate: &Gate,
@@ -196,7 +195,7 @@ impl Registry {
         Ok(taken)
     }
 
-    /// Several uploads to one new project at the same moment are one new project.
+    /// Several uploads to one new project at the same moment create one project.
     pub(super) async fn give_back_new_project(
         &self,
         taken: &mut Vec<(String, Timestamp)>,
@@ -208,7 +207,7 @@ impl Registry {
     }
 }
 
-/// Writes a project and its owner; its id, and the event that tells of it.
+/// Writes a project and its owner; returns its id and its event.
 pub(super) async fn create_project(
     unit: &mut UnitOfWork,
     permit: &Permit<CreateProject>,

@@ -18,14 +18,14 @@ use crate::archive::Inspected;
 use crate::notices::{self, Owner};
 use crate::targets::{CreateProject, UploadFile, still_holds};
 
-/// What storing came to.
+/// The result of storing.
 pub(super) enum Outcome {
     Stored(Box<Uploaded>),
-    /// Somebody else wrote in between, and what was decided may not hold any more.
+    /// Another write came in between, and the decision may no longer hold.
     Overtaken(Box<UploadFile>),
 }
 
-/// What is left of a permit once its target is taken out of it.
+/// The rest of a permit after its target was taken out.
 struct Granted {
     decision: DecisionId,
     set_number: u64,
@@ -65,7 +65,7 @@ impl Registry {
                 return Err(UploadError::with_status(403, "token-revoked", message));
             }
             Err(error) if error.conflict().is_some() => {
-                // Which rule it was shows when everything is loaded and checked again.
+                // Reloading and checking everything again shows which rule it was.
                 tracing::debug!(%error, file = upload.submission.file_name, "upload overtaken");
                 return Ok(Outcome::Overtaken(Box::new(upload)));
             }
@@ -89,7 +89,7 @@ impl Registry {
         })))
     }
 
-    /// Invariant: when this returns, the blobs survive a crash. Rows come after them.
+    /// Invariant: when this returns, the blobs survive a crash. Rows come afterwards.
     async fn put_blobs(
         &self,
         upload: &mut UploadFile,
@@ -101,8 +101,8 @@ impl Registry {
             let kept = self.inner.blobs.keep_metadata(bytes, metadata.sha256);
             kept.await.map_err(unavailable)?;
         }
-        // Overtaken uploads come here again; their file is in place. Metadata may be needed
-        // now that was not before.
+        // Overtaken uploads come here again; their file is in place. Metadata may be needed now
+        // that was not needed before.
         match upload.file.take() {
             Some(file) => file.into_bytes().keep().await.map_err(unavailable),
             None => Ok(()),
@@ -151,7 +151,7 @@ impl Registry {
         let speaks_for_release = is_new_release
             || release.state == ReleaseState::Staged && granted.state == ReleaseState::Published;
         if speaks_for_release && !upload.keeps_metadata() {
-            // The release was rejected in between, and its metadata would be this file's.
+            // The release was rejected in between, and its metadata would now be this file's.
             return Ok(Written::Overtaken);
         }
         if speaks_for_release && !is_new_release {
@@ -159,7 +159,7 @@ impl Registry {
         }
         let keeps_metadata = speaks_for_release || upload.submission.kind == FileKind::Wheel;
         let submission = &upload.submission;
-        // The checks let no name without a key come this far; its own text is one as well.
+        // The checks let no name without a key get this far; the name itself is also a valid key.
         let name_key = crate::filename::key(&submission.file_name)
             .unwrap_or_else(|| submission.file_name.clone());
         let usage = unit
@@ -201,7 +201,8 @@ impl Registry {
         if let Err(error) = bounds::check(&self.inner.config, &upload.project.normalized, &stored) {
             return Ok(Written::Beyond(error));
         }
-        // Once for each release that waits: clients show nothing of it, and nobody would publish it.
+        // One mail for each waiting release: clients do not show that it waits, so otherwise no one
+        // would publish it.
         if granted.state == ReleaseState::Staged && unit.count_staged_files(release.id).await? == 1
         {
             notices::tell(
@@ -216,7 +217,7 @@ impl Registry {
         Ok(Written::Committed)
     }
 
-    /// The owners who are told that a release waits, and the name of who uploaded to it.
+    /// The owners who get the mail that a release waits, and the name of its uploader.
     async fn who_is_told(
         &self,
         upload: &UploadFile,
@@ -260,11 +261,11 @@ fn waits(owner: &Owner, upload: &UploadFile, uploader: &str, at: Timestamp) -> M
 enum Written {
     Committed,
     Overtaken,
-    /// There is no room for it: nothing was kept.
+    /// It exceeds a limit: nothing was stored.
     Beyond(UploadError),
 }
 
-/// The core metadata of a file, and what it is kept by.
+/// The core metadata of a file, and the name of its blob.
 struct Metadata<'a> {
     sha256: [u8; 32],
     inspected: &'a Inspected,
@@ -318,7 +319,7 @@ impl Granted {
     }
 }
 
-/// A reason in one line, with the address of the page that helps.
+/// A reason on one line, with the address of the page that helps.
 pub(super) fn sentence(reason: &Reason, public_url: &str) -> String {
     let mut text = reason.message.clone();
     if !reason.remedy.is_empty() {

@@ -1,4 +1,4 @@
-//! Rows 6 to 9: the form, parsed into what the rest of an upload works with.
+//! Rows 6 to 9: the form, parsed for the rest of an upload.
 
 use model::{Digests, FileKind, ProjectName, Version};
 
@@ -11,7 +11,7 @@ use crate::spool::SpooledFile;
 const SPECIFICATION: &str =
     "See https://packaging.python.org/specifications/core-metadata for more information.";
 
-/// A form that holds together. What it says about the file is still only said.
+/// A consistent form. Its claims about the file are still unverified.
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub(crate) name: ProjectName,
@@ -22,16 +22,16 @@ pub(crate) struct Submission {
     pub(crate) comment: Option<String>,
     pub(crate) attestations: Option<String>,
     pub(crate) metadata: CoreMetadata,
-    /// As it came; row 19 checks it.
+    /// As it was sent; row 19 checks it.
     pub(crate) file_name: String,
     pub(crate) content_type: Option<String>,
-    /// Of what was received.
+    /// Of the received bytes.
     pub(crate) size: u64,
     pub(crate) is_too_large: bool,
     pub(crate) digests: Digests,
 }
 
-/// Digests as the form gives them.
+/// Digests from the form.
 #[derive(Debug, Default)]
 pub(crate) struct StatedDigests {
     pub(crate) md5: Option<[u8; 16]>,
@@ -39,7 +39,7 @@ pub(crate) struct StatedDigests {
     pub(crate) blake2_256: Option<[u8; 32]>,
 }
 
-/// What the text fields alone say.
+/// The data of the text fields alone.
 pub(crate) struct Header {
     pub(crate) name: ProjectName,
     version: Version,
@@ -87,7 +87,7 @@ impl Header {
 }
 
 impl Submission {
-    /// Checks the form: rows 6 to 9. Returns the received file beside it.
+    /// Checks the form: rows 6 to 9. Also returns the received file.
     pub(crate) fn parse(
         form: UploadForm,
         older_files: bool,
@@ -230,7 +230,7 @@ impl StatedDigests {
         Ok(stated)
     }
 
-    /// Whether every given digest is that of what was received.
+    /// Whether every given digest matches the received bytes.
     pub(crate) fn agree_with(&self, digests: &Digests) -> bool {
         self.md5.is_none_or(|md5| md5 == digests.md5)
             && self.sha256.is_none_or(|sha256| sha256 == digests.sha256)
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::form::FormBuilder;
 
-    /// The message for a good form with some fields changed; an empty value takes the field away.
+    /// The message for a valid form with some fields changed; an empty value removes the field.
     fn message(changes: &[(&str, &str)]) -> String {
         let md5 = "0".repeat(32);
         let good = [

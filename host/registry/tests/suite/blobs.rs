@@ -1,4 +1,4 @@
-//! Bytes that survive a crash, and those that nobody refers to.
+//! Bytes that survive a crash, and unreferenced ones.
 
 #![allow(
     clippy::disallowed_methods,
@@ -166,7 +166,7 @@ async fn an_old_orphan_that_is_uploaded_again_is_young() {
     for path in files_below(&blobs) {
         make_old(&path);
     }
-    // As a crash between blob and rows would leave it, and then the client tries again.
+    // A crash between blob and rows leaves this state, and then the client tries again.
     fixture.upload(&ana.token(), file.clone()).await.unwrap();
     let hex = file.field("blake2_256_digest");
     let blob = blobs.join(&hex[..2]).join(&hex[2..4]).join(&hex);

@@ -27,12 +27,12 @@ use storage::users::NewUser;
 use storage::{Secret, Storage};
 use tempfile::TempDir;
 
-/// Where all requests come from.
+/// The address of all requests.
 pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// All bytes of a page, as a client puts them together.
+/// All bytes of a page, as a client receives them.
 async fn whole(bytes: &registry::index::PageBytes) -> Bytes {
     let mut whole = Vec::new();
     while let Some(part) = bytes.part(whole.len() as u64).await.unwrap() {
@@ -41,7 +41,7 @@ async fn whole(bytes: &registry::index::PageBytes) -> Bytes {
     whole.into()
 }
 
-/// A page of the Simple API as somebody read it.
+/// A page of the Simple API as a reader got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) body: Bytes,
@@ -71,7 +71,7 @@ impl Read {
     }
 }
 
-/// Compiling the modules takes longest; every test shares the engine.
+/// Compiling the modules takes longest, so every test shares the engine.
 fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE
@@ -79,7 +79,7 @@ fn engine() -> Engine {
         .clone()
 }
 
-/// The set `default`, verified once. As long as it is kept, the engine keeps its modules.
+/// The set `default`, verified once. As long as it is alive, the engine keeps its modules.
 fn default_set() -> &'static VerifiedPackage {
     static SET: OnceLock<VerifiedPackage> = OnceLock::new();
     SET.get_or_init(|| {
@@ -145,7 +145,7 @@ impl Person {
         }
     }
 
-    /// As a person who has just proven password and second factor.
+    /// As a person who has just confirmed password and second factor.
     pub(crate) fn session(&self) -> Caller {
         let assurance = Assurance {
             password_at: Some(NOW),
@@ -201,7 +201,7 @@ impl Fixture {
             .unwrap();
         gate.install(number).await.unwrap();
         let mut config = RegistryConfig::new("https://example.org/pypi/");
-        // Everybody here comes from one address.
+        // All users here share one address.
         config.new_projects_per_address = 10_000;
         change(&mut config);
         let registry = Registry::new(storage, blobs_in(&folder), clock.clone(), config);
@@ -339,7 +339,7 @@ impl Fixture {
             .await
     }
 
-    /// What `upload` was rejected with: status and message.
+    /// The rejection of `upload`: status and message.
     pub(crate) async fn rejected(&self, caller: &Caller, file: File) -> (u16, String) {
         match self.upload(caller, file).await {
             Err(UploadError::Rejected {
@@ -349,7 +349,7 @@ impl Fixture {
         }
     }
 
-    /// What `upload` was refused with, by a decision.
+    /// The refusal of `upload` by a decision.
     pub(crate) async fn refused(&self, caller: &Caller, file: File) -> gate::Refusal {
         match self.upload(caller, file).await {
             Err(UploadError::Refused(refusal)) => refusal,
@@ -357,7 +357,7 @@ impl Fixture {
         }
     }
 
-    /// Holds back what tokens upload to a project.
+    /// Holds back uploads with tokens to a project.
     pub(crate) async fn hold_back(&self, project: &str) {
         let settings = serde_json::json!({ "mode": "automation" })
             .as_object()
@@ -378,7 +378,7 @@ impl Fixture {
             .unwrap();
     }
 
-    /// A page of the Simple API as anybody reads it; none is a 404.
+    /// A page of the Simple API for an anonymous reader; none is a 404.
     pub(crate) async fn simple(&self, project: Option<&str>, format: PageFormat) -> Option<Read> {
         let caller = Caller::anonymous();
         let registry = &self.registry;
@@ -403,7 +403,7 @@ impl Fixture {
             .map(|page| serde_json::from_slice(&page.body).unwrap())
     }
 
-    /// Names of the files that anybody sees on a project's page.
+    /// Names of the files that anonymous readers see on a project's page.
     pub(crate) async fn visible(&self, project: &str) -> Vec<String> {
         let page = self.simple_json(project).await;
         page.map(|page| {
@@ -417,7 +417,7 @@ impl Fixture {
         .unwrap_or_default()
     }
 
-    /// A page of the JSON API as anybody reads it.
+    /// A page of the JSON API for an anonymous reader.
     pub(crate) async fn json(
         &self,
         project: &str,
@@ -437,7 +437,7 @@ impl Fixture {
         Some(serde_json::from_slice(&whole(&page?.body).await).unwrap())
     }
 
-    /// What anybody gets who downloads a file, or its metadata.
+    /// An anonymous download of a file, or of its metadata.
     pub(crate) async fn download(&self, file: &File, suffix: &str) -> Option<Vec<u8>> {
         let caller = Caller::anonymous();
         let hex = &file.field("blake2_256_digest");
@@ -531,7 +531,7 @@ impl File {
         Self::wheel_with(project, version, "")
     }
 
-    /// A wheel with more in its metadata, which also makes its content another.
+    /// A wheel with additional metadata, which also changes its content.
     pub(crate) fn wheel_with(project: &str, version: &str, metadata: &str) -> Self {
         let name = format!("{}-{version}-py3-none-any.whl", project.replace('-', "_"));
         Self::new(
@@ -557,7 +557,7 @@ impl File {
         )
     }
 
-    /// Other bytes, and the digests that go with them.
+    /// Other bytes, with their digests.
     pub(crate) fn bytes(self, bytes: Vec<u8>) -> Self {
         use blake2::digest::consts::U32;
         use sha2::Digest;
@@ -568,7 +568,7 @@ impl File {
             .with("blake2_256_digest", &blake2)
     }
 
-    /// Another value for a field; empty takes the field away.
+    /// Another value for a field; empty removes the field.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(known, _)| known != name);
         self.fields.push((name.to_owned(), value.to_owned()));

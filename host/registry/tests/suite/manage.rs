@@ -42,7 +42,7 @@ async fn an_owner_grants_and_takes_roles_and_the_last_one_stays() {
         .await
         .unwrap();
 
-    // A maintainer uploads and manages nothing.
+    // A maintainer can upload but manage nothing.
     let target = registry
         .load_grant_role(Some(&bob.session()), "sample", &name("bob"), Role::Owner)
         .await
@@ -151,7 +151,7 @@ async fn a_change_of_role_is_told_to_whoever_has_it_and_to_the_other_owners_once
     // The same role again is no change.
     grant("bob", Role::Owner).await;
     assert_eq!(told().await, first);
-    // Whoever has no verified address cannot be told; the owners still are. A maintainer is not.
+    // A user without a verified address gets no mail; the owners do. A maintainer does not.
     grant("carla", Role::Maintainer).await;
     grant("dora", Role::Maintainer).await;
     let target = registry
@@ -173,7 +173,7 @@ async fn a_change_of_role_is_told_to_whoever_has_it_and_to_the_other_owners_once
         ["ana", "bob", "carla", "dora"].map(|who| count(&mails, who)),
         [4, 4, 1, 0]
     );
-    // A change that fails tells nobody.
+    // A change that fails sends no mail.
     let target = registry
         .load_revoke_role(None, "sample", &name("ana"))
         .await
@@ -273,7 +273,7 @@ async fn what_was_decided_about_is_looked_at_again_when_it_is_done() {
     };
     grant(Role::Owner).await.unwrap();
 
-    // All that bob may do, decided while he is an owner.
+    // Everything that bob may do, decided while he is an owner.
     let version = model::Version::parse("1.0").unwrap();
     let (by, sample) = (Some(&by_bob), "sample");
     macro_rules! permitted {
@@ -296,7 +296,7 @@ async fn what_was_decided_about_is_looked_at_again_when_it_is_done() {
     let file = permitted!(registry.load_delete_file(by, file, "why"));
     let all = permitted!(registry.load_delete_project(by, sample, "why"));
 
-    // Then he is one no longer.
+    // Then he loses the role.
     let target = registry
         .load_revoke_role(Some(&by_ana), sample, &name("bob"))
         .await

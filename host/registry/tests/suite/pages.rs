@@ -1,4 +1,4 @@
-//! The pages that clients read, to the letter.
+//! The exact pages that clients read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -321,7 +321,7 @@ async fn a_yank_shows_its_reason() {
         .await
         .remove(0);
     unit.commit(&event).await.unwrap();
-    // Written behind this process's back: another one begins with an empty memory.
+    // Written by another process: it starts with an empty cache.
     let fixture = Fixture {
         registry: fixture.other_process().await,
         ..fixture
@@ -479,7 +479,7 @@ async fn what_another_process_writes_shows_soon() {
     tokio::time::timeout(Duration::from_secs(10), soon)
         .await
         .expect("the other process sees the file");
-    // Roles tell no serial, and are followed too.
+    // Roles have no serial, but are followed too.
     let bob = fixture.person("bob").await;
     drop(bob);
     assert_eq!(
@@ -534,7 +534,7 @@ fn versions_are_in_the_order_of_pep_440_whatever_the_order_of_uploads() {
         (fixture, ana)
     });
     let count = std::cell::Cell::new(0u8);
-    // In order, and as the canonical text has them.
+    // In order, in canonical form.
     let all = [
         "0.9",
         "1.0.dev1",

@@ -1,4 +1,4 @@
-//! What a project, a user and an address can make the registry keep.
+//! Limits on what a project, a user and an address can make the registry store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn metadata_of(version: &str) -> String {
     format!("Metadata-Version: 2.1\nName: sample\nVersion: {version}\n")
 }
 
-/// A wheel of `sample` with this metadata and one file more, so that its bytes are its own.
+/// A wheel of `sample` with this metadata and one additional file that makes its bytes unique.
 fn wheel_with(version: &str, metadata: &str, more: &[u8]) -> File {
     let folder = format!("sample-{version}.dist-info");
     let record = format!("more,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n{folder}/RECORD,,\n");
@@ -121,7 +121,7 @@ async fn metadata_is_kept_once_and_costs_its_project_what_it_takes() {
             .len(),
         19_000
     );
-    // Four megabytes more are too many, for the early look and for the write.
+    // Four megabytes more are too many, both for the early check and for the write.
     let (status, message) = fixture
         .rejected(&ana, wheel_with("1.1", &large("1.1"), b""))
         .await;
@@ -165,7 +165,7 @@ async fn files_of_a_release_share_what_metadata_they_have_in_common() {
         "shared"
     );
 
-    // Of a source distribution that is the first, pages show what it says.
+    // For a release whose first file is a source distribution, pages show its metadata.
     let first = File::sdist("sample", "2.0");
     fixture
         .upload(
@@ -243,8 +243,8 @@ async fn files_of_before_keep_their_metadata_and_are_served_whatever_their_name(
         .upload(&ana, File::wheel("sample", "1.0"))
         .await
         .unwrap();
-    // As the release before wrote them: metadata under the digest of the file, and a name
-    // that is none any more.
+    // As an earlier version wrote them: metadata under the digest of the file, and a name that is
+    // no longer valid.
     let file =
         wheel_with("2.0", &metadata_of("2.0"), b"before").named(".sample-2.0-py3-none-any.whl");
     let digest = |name: &str| {
@@ -329,7 +329,7 @@ async fn files_of_before_keep_their_metadata_and_are_served_whatever_their_name(
         other.json("sample", Some("2.0")).await.unwrap()["info"]["version"],
         "2.0"
     );
-    // The name that is right is free.
+    // The valid name is free.
     other
         .upload(&ana, File::wheel("sample", "2.0"))
         .await
@@ -544,7 +544,7 @@ async fn a_reserved_name_is_the_operators_to_give() {
         Err(CreateError::NoUser(_))
     ));
     assert_eq!(fixture.events(EventKind::ProjectCreated).await.len(), 1);
-    // The rule is about new projects; this one is there.
+    // The rule is about new projects; this one exists.
     assert!(matches!(
         fixture
             .upload(&eve.token(), File::wheel("setuptools", "1.0"))

@@ -1,4 +1,4 @@
-//! What is staged does not exist until somebody publishes it.
+//! Staged files do not exist for readers until a person publishes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
-/// A project `sample` of ana's with a published 1.0, whose uploads wait from now on.
+/// A project `sample` of ana's with a published 1.0, whose further uploads wait.
 async fn held() -> (Fixture, Person) {
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
@@ -161,7 +161,7 @@ async fn a_stranger_cannot_tell_whether_something_is_staged() {
         .upload(&ana.token(), File::wheel("sample", "2.0"))
         .await
         .unwrap();
-    // Also a project that was never published: for everybody else there is none.
+    // Also a project that was never published: for everyone else there is none.
     let storage = fixture.registry.storage();
     let before = storage.last_serial().await.unwrap();
     let mut refusals = Vec::new();
@@ -358,7 +358,7 @@ async fn what_was_staged_in_time_is_not_published_on_a_release_that_is_too_old_b
     );
     assert_eq!(fixture.visible("sample").await.len(), 1);
     assert!(fixture.events(EventKind::ReleasePublished).await.is_empty());
-    // As an upload of the same file is refused by then.
+    // As an upload of the same file would be refused by then.
     let (status, message) = fixture
         .rejected(
             &ana.token(),
@@ -389,7 +389,7 @@ async fn what_was_staged_in_time_is_not_published_on_a_release_that_is_too_old_b
             .files,
         ["sample-1.0.tar.gz"]
     );
-    // A release that nobody has seen yet is as new as ever.
+    // A release that no one has seen yet is as new as ever.
     publish("2.0").await.unwrap();
 }
 
@@ -414,7 +414,8 @@ async fn a_file_staged_for_a_published_release_is_published_with_it_until_that_i
     assert_eq!(fixture.visible("sample").await.len(), 2);
 }
 
-/// Or a harmless file would be staged early, and the one that matters just before it is published.
+/// Otherwise a harmless file could be staged early, and the one that matters just before it is
+/// published.
 #[tokio::test]
 async fn a_staged_release_is_as_old_as_the_last_file_staged_for_it_and_says_who_staged() {
     let (fixture, ana) = held().await;
@@ -504,7 +505,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(one, 1..14)
 }
 
-/// What a person with pencil and paper would know.
+/// The expected state, kept independently.
 #[derive(Default)]
 struct Paper {
     held: bool,
@@ -515,7 +516,7 @@ struct Paper {
 async fn play(fixture: &Fixture, ana: &Person, project: &str, moves: &[Move]) {
     let mut paper = Paper::default();
     let mut files = BTreeMap::new();
-    // The project exists, so that holding back can be chosen.
+    // The project exists, so that holding back can be turned on.
     let first = File::wheel(project, "0.1");
     fixture.upload(&ana.token(), first.clone()).await.unwrap();
     paper.published.insert(first.name.unwrap());
@@ -666,7 +667,7 @@ fn in_whatever_order_no_reader_sees_a_staged_file() {
     runner
         .run(&moves(), |moves| {
             count.set(count.get() + 1);
-            // Letters only, none of which look alike.
+            // Only letters, none of which look alike.
             let project: String = count
                 .get()
                 .to_string()

@@ -1,4 +1,4 @@
-//! What an upload does.
+//! The effects of an upload.
 
 use model::audit::EventKind;
 use model::{Caller, Role};
@@ -142,7 +142,7 @@ async fn no_archive_of_a_stranger_is_opened() {
         .upload(&ana.token(), File::wheel("sample", "1.0"))
         .await
         .unwrap();
-    // Were it opened, or its digests compared, the answer would be about the archive.
+    // If it were opened, or its digests compared, the answer would be about the archive.
     let result = fixture
         .upload(
             &eve.token(),

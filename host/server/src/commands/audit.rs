@@ -25,7 +25,7 @@ pub(crate) struct AuditArguments {
     /// What happened, for example request:refused.
     #[arg(long, value_name = "noun:verb", value_parser = event_kind)]
     kind: Option<EventKind>,
-    /// Only those of this time, for example 2h or 7d.
+    /// Only those within this time, for example 2h or 7d.
     #[arg(long, value_name = "span", value_parser = since)]
     since: Option<Timestamp>,
     /// How many at most.

@@ -15,11 +15,11 @@ pub(crate) struct ConfigArguments {
     pub(crate) template: bool,
 }
 
-/// What is in force. Not asked for the template, which needs no valid configuration.
+/// The effective configuration. Not called for the template, which needs no valid configuration.
 pub(crate) fn show(configuration: &Configuration) -> Answer {
     let keys = Key::ALL.iter().map(|&key| {
         let value = configuration.shown(key);
-        // The shown value is TOML; the types used are those that JSON has too.
+        // The shown value is TOML; JSON has all the types that it uses.
         let value = format!("v = {value}").parse::<toml::Table>().ok().and_then(|table| serde_json::to_value(&table["v"]).ok()).unwrap_or(value.into());
         (key.name().to_owned(), serde_json::json!({ "value": value, "origin": configuration.layers.origin(key).to_string() }))
     });
@@ -29,7 +29,7 @@ pub(crate) fn show(configuration: &Configuration) -> Answer {
     )
 }
 
-/// A file to start from.
+/// A file to start with.
 pub(crate) fn show_template() -> Answer {
     Answer::new(template(), serde_json::Value::String(template()))
 }

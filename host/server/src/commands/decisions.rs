@@ -16,8 +16,8 @@ use crate::command_line::CommandLine;
     after_help = "Examples:\n  portcullis decisions --outcome denied\n  portcullis decisions --project my-project --action file:upload --limit 5\n  portcullis decisions --would-refuse     whom policies that only observe or warn would not have let through\n  portcullis explain <id>     shows everything about one of them\n\nPermitted reads, and page views by anonymous callers, are recorded up to a rate (recorded-reads-per-second), and so is what one source is refused, or permitted without a change that comes of it. Changes always are."
 )]
 pub(crate) struct DecisionsArguments {
-    /// What they came to: permitted, staged, denied, required, failed, limited, break-glass;
-    /// `refused` for all that let nothing through.
+    /// Their outcome: permitted, staged, denied, required, failed, limited, break-glass; `refused`
+    /// for all that let nothing through.
     #[arg(long, value_name = "word", value_parser = PossibleValuesParser::new(OUTCOMES), hide_possible_values = true)]
     outcome: Option<String>,
     /// What was attempted, for example file:upload.
@@ -26,10 +26,10 @@ pub(crate) struct DecisionsArguments {
     /// The project it was about.
     #[arg(long, value_name = "project")]
     project: Option<String>,
-    /// The user the credential stood for.
+    /// The user that the credential belongs to.
     #[arg(long, value_name = "user", value_parser = user_name)]
     user: Option<UserName>,
-    /// Only those of this time, for example 2h or 7d.
+    /// Only those within this time, for example 2h or 7d.
     #[arg(long, value_name = "span", value_parser = since)]
     since: Option<Timestamp>,
     /// Only those that a policy in grade observe or warn would not have let through.
@@ -98,7 +98,7 @@ pub(crate) async fn run(
         .iter()
         .filter(|decision| decision.outcome == "break-glass")
     {
-        // Lists come without the record, and only that knows who it was.
+        // Lists come without the record, and only the record has the user.
         let record = line
             .storage
             .decision(decision.id)
@@ -120,7 +120,7 @@ pub(crate) async fn run(
             .or_else(|| system_users.get(&decision.id).cloned())
     };
 
-    // A column that is empty in most lists is shown only where somebody looks for it.
+    // A column that is empty in most lists is shown only if someone asks for it.
     let tells_would_refuse = arguments.would_refuse
         || decisions
             .iter()

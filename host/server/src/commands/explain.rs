@@ -24,7 +24,7 @@ use crate::command_line::CommandLine;
     after_help = "The id is in the refusal, in the log line of the request, and in the response header Portcullis-Decision."
 )]
 pub(crate) struct ExplainArguments {
-    /// The decision's id, or as much of its beginning as no other decision has.
+    /// The decision's id, or a unique beginning of it.
     #[arg(value_parser = decision_id)]
     id: String,
 }
@@ -64,7 +64,7 @@ pub(crate) async fn run(arguments: ExplainArguments, line: &CommandLine) -> anyh
     ))
 }
 
-/// The name of a user; the id of one whose name is gone.
+/// The name of a user, or the id if the name is gone.
 async fn name_of(line: &CommandLine, id: Option<UserId>) -> anyhow::Result<Option<String>> {
     let Some(id) = id else { return Ok(None) };
     Ok(Some(line.storage.user(id).await?.map_or_else(
@@ -73,7 +73,7 @@ async fn name_of(line: &CommandLine, id: Option<UserId>) -> anyhow::Result<Optio
     )))
 }
 
-/// What was presented and made no difference, in words.
+/// The credential that was presented but made no difference, in words.
 async fn set_aside(line: &CommandLine, record: &Value) -> anyhow::Result<Option<String>> {
     let Some(presented) = record.get("set-aside").and_then(Value::as_object) else {
         return Ok(None);
@@ -93,10 +93,10 @@ async fn set_aside(line: &CommandLine, record: &Value) -> anyhow::Result<Option<
     )))
 }
 
-/// Ids that are listed where several begin alike.
+/// How many ids are listed if several begin alike.
 const LISTED: u32 = 10;
 
-/// The one decision whose id begins like this.
+/// The one decision whose id begins with this.
 async fn find(line: &CommandLine, beginning: &str) -> anyhow::Result<Option<DecisionRow>> {
     let found = line
         .storage
@@ -122,7 +122,7 @@ async fn find(line: &CommandLine, beginning: &str) -> anyhow::Result<Option<Deci
     }
 }
 
-/// The whole decision for people.
+/// The whole decision, for people.
 fn layout(
     row: &DecisionRow,
     user: Option<&str>,
@@ -240,7 +240,7 @@ fn write_decision(text: &mut String, decision: &Decision) {
     for line in columns(&rows).lines() {
         let _ = writeln!(text, "  {line}");
     }
-    // What no policy said itself, for example that none of them permitted.
+    // Reasons that no policy gave itself, for example that none of them permitted.
     let said_by_policy = |reason: &Reason| {
         decision.policies.iter().any(|policy| {
             policy
@@ -311,8 +311,8 @@ fn write_reason(text: &mut String, reason: &Reason) {
     }
 }
 
-/// The context with the label that people know for the version of the metadata's own
-/// format, which is not the release's.
+/// The context, with the version of the metadata format labelled as people know it, so that it is
+/// not taken for the release's version.
 fn labelled(context: &Value) -> Value {
     let mut context = context.clone();
     if let Some(metadata) = context.get_mut("metadata").and_then(Value::as_object_mut)
@@ -323,7 +323,7 @@ fn labelled(context: &Value) -> Value {
     context
 }
 
-/// A value as an indented tree, a leaf a line.
+/// A value as an indented tree, one leaf per line.
 fn write_tree(text: &mut String, value: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
     match value {

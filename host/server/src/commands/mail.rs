@@ -13,7 +13,7 @@ use crate::wiring;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MailCommand {
-    /// List mails of the last thirty days, newest first, without what they say.
+    /// List mails of the last thirty days, newest first, without their text.
     #[command(
         after_help = "Examples:\n  portcullis mail list --state failed\n  portcullis mail list --limit 500 --json"
     )]
@@ -25,13 +25,13 @@ pub(crate) enum MailCommand {
         #[arg(long, value_name = "number", default_value_t = 50)]
         limit: u32,
     },
-    /// Send a mail at once that says only that mail arrives.
+    /// Send a test mail at once.
     #[command(after_help = "Example:\n  portcullis mail test alice@example.org")]
     Test {
-        /// Whom to.
+        /// The recipient.
         address: String,
     },
-    /// Let the running server send now what was put off, for example after an outage.
+    /// Let the running server send deferred mails now, for example after an outage.
     Retry,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum State {
     Sent,
     /// Given up.
     Failed,
-    /// To nobody: written only so that a stranger cannot tell an account from none.
+    /// To no one: written only so that strangers cannot find out whether an account exists.
     Void,
 }
 
@@ -169,7 +169,7 @@ async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
     Ok(Answer::new(text, json!({ "mails": mails })))
 }
 
-/// No change to anybody's account, but on the record, and before it is done.
+/// Changes no account, but is recorded, and before it is done.
 async fn record(line: &CommandLine, detail: Value) -> anyhow::Result<()> {
     let event = AuditEvent {
         at: line.now(),

@@ -18,12 +18,12 @@ use crate::configuration::Configuration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Validate a policy set here, store it, and make it the active one on all servers.
+    /// Validate a policy set here, store it, and activate it on all servers.
     ///
-    /// The set is compiled, its cases are run, and it is judged as `policy check` does before
-    /// anything is stored; servers compile it and run its cases again before they swap it in,
-    /// and go on with the earlier set if that fails. No request is lost, and uploads that are
-    /// under way are decided by the new set when they are complete.
+    /// The set is compiled, its cases are run, and it is judged as by `policy check` before
+    /// anything is stored; servers compile it and run its cases again before they swap it in, and
+    /// keep the earlier set if that fails. No request is lost, and uploads that are under way are
+    /// decided by the new set when they are complete.
     #[command(
         after_help = "Examples:\n  portcullis policy apply policies/strict --dry-run\n  portcullis policy apply policies/strict --reason 'second factor for all from today'\n\nExit codes: 0 serving, 1 refused by validation and nothing stored, 2 a server could not load it\n(or did not answer in time) and serves the earlier set."
     )]
@@ -33,7 +33,7 @@ pub(crate) enum PolicyCommand {
         /// Validate only; store and activate nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Apply it even if a policy fails for someone, or nobody could read or log in.
+        /// Apply it even if a policy fails for someone, or no one could read or log in.
         #[arg(long)]
         allow_lockout: bool,
         /// Seconds to wait until every server serves it.
@@ -45,8 +45,8 @@ pub(crate) enum PolicyCommand {
     },
     /// Show the active set, its bindings, and what each running server serves.
     ///
-    /// Of a server that runs with --watch-policies also the folder, when it last looked at it,
-    /// and why it refuses what is there, if it does.
+    /// For a server that runs with --watch-policies, also show the folder, when it was last
+    /// checked, and why its set is refused, if it is.
     #[command(
         after_help = "Exit codes: 0 every server serves it, 1 no set is active, 2 a server serves another set\nor refuses what is in the folder that it watches."
     )]
@@ -57,12 +57,12 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "number", default_value_t = 20)]
         limit: u32,
     },
-    /// Make an earlier set the active one again.
+    /// Activate an earlier set again.
     #[command(
         after_help = "Examples:\n  portcullis policy rollback             to the set before this one; again, to the one before that\n  portcullis policy rollback --to 3\n\nExit codes as for `apply`."
     )]
     Rollback {
-        /// Number of the set; without it, the one in whose place the active one came.
+        /// Number of the set; without it, the set that the active one replaced.
         #[arg(long, value_name = "number")]
         to: Option<u64>,
         /// Seconds to wait until every server serves it.
@@ -72,15 +72,15 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "text", default_value = "")]
         reason: String,
     },
-    /// Validate a policy set, run its cases, and have everybody attempt everything under it.
+    /// Validate a policy set, run its cases, and try every action with every caller under it.
     ///
-    /// Refuses what `policy apply` refuses: a policy that fails (traps, overruns its budget) for
-    /// a caller of the decision table in any action, and a set under which nobody could read,
-    /// log in or activate the next set. Needs no database and no server.
+    /// Refuses the same sets as `policy apply`: a policy that fails (traps, exceeds its budget) for
+    /// a caller of the decision table in any action, and a set under which no one could read, log
+    /// in or activate the next set. Needs no database and no server.
     Check {
         /// Folder with `set.toml`.
         folder: PathBuf,
-        /// Accept it even if a policy fails for someone, or nobody could read or log in.
+        /// Accept it even if a policy fails for someone, or no one could read or log in.
         #[arg(long)]
         allow_lockout: bool,
     },
@@ -97,15 +97,15 @@ pub(crate) enum PolicyCommand {
         #[arg(short, long, value_name = "file")]
         output: PathBuf,
     },
-    /// Load a policy module in the sandbox and tell what it is, what it demands, and what
-    /// it may use. Needs no database and no server.
+    /// Load a policy module in the sandbox and show what it is, what it demands, and what it may
+    /// use. Needs no database and no server.
     Inspect {
         /// The module.
         module: PathBuf,
     },
 }
 
-/// Commands that need no database: they work in a folder that may be no server's.
+/// Commands that need no database: they may run in a folder without a server.
 pub(crate) fn run_alone(
     command: &PolicyCommand,
     configuration: &Configuration,
@@ -157,10 +157,10 @@ pub(crate) async fn run(command: PolicyCommand, line: &CommandLine) -> anyhow::R
     }
 }
 
-/// Where the package keeps the sets that are shipped, as `policies/<name>`.
+/// Where the package installs the shipped sets, as `policies/<name>`.
 const SHIPPED: &str = "/usr/share/portcullis";
 
-/// The folder of that name, or, where it holds no set, the shipped set of that name.
+/// The folder of that name or, if it contains no set, the shipped set of that name.
 fn set_folder(folder: &Path) -> PathBuf {
     let shipped = Path::new(SHIPPED).join(folder);
     let holds_set = |folder: &Path| folder.join("set.toml").is_file();

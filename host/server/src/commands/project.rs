@@ -15,23 +15,23 @@ use crate::command_line::CommandLine;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectCommand {
-    /// List the projects that readers see.
+    /// List the projects that readers can see.
     List,
     /// Show a project with roles, settings and staged releases.
     Show {
         /// The project.
         project: String,
     },
-    /// Create an empty project for a user, who uploads to it later.
+    /// Create an empty project for a user to upload to later.
     ///
-    /// Usually the first upload creates a project. This is the way to a name that is
-    /// reserved, and to hold a name for someone.
+    /// Usually the first upload creates a project. Use this command for a reserved name, or to hold
+    /// a name for someone.
     #[command(after_help = "Example:\n  portcullis project create pip --owner alice")]
     Create {
         /// The project.
         #[arg(value_parser = project_name)]
         project: ProjectName,
-        /// Who owns it.
+        /// The owner.
         #[arg(long, value_name = "user", value_parser = user_name)]
         owner: UserName,
     },
@@ -43,7 +43,7 @@ pub(crate) enum ProjectCommand {
         #[command(flatten)]
         why: Deletion,
     },
-    /// Give a user a role on a project, or take it away.
+    /// Give a user a role on a project, or remove it.
     #[command(
         after_help = "Examples:\n  portcullis project role my-project alice owner\n  portcullis project role my-project alice none"
     )]
@@ -53,13 +53,13 @@ pub(crate) enum ProjectCommand {
         /// The user.
         #[arg(value_parser = user_name)]
         user: UserName,
-        /// The role; `none` takes it away.
+        /// The role; `none` removes it.
         role: RoleChoice,
     },
-    /// Show or set what a project's owners choose for a policy.
+    /// Show or set the choices of a project's owners for a policy.
     ///
-    /// The settings a policy offers are listed by `portcullis policy forms`. What is not
-    /// named stays unchanged.
+    /// `portcullis policy forms` lists the settings that a policy offers. Settings that are not
+    /// named stay unchanged.
     #[command(
         after_help = "Examples:\n  portcullis project settings my-project\n  portcullis project settings my-project owner-mandate second-factor=true\n  portcullis project settings my-project owner-mandate --clear"
     )]
@@ -68,10 +68,10 @@ pub(crate) enum ProjectCommand {
         project: String,
         /// The policy.
         policy: Option<String>,
-        /// Settings as name=value; a value is JSON, or else text, and null takes the choice back.
+        /// Settings as name=value; a value is JSON, or else text, and null resets the setting.
         #[arg(value_name = "name=value", value_parser = assignment, requires = "policy")]
         settings: Vec<(String, Value)>,
-        /// Take back everything chosen for this policy.
+        /// Reset all settings of this policy.
         #[arg(long, requires = "policy", conflicts_with = "settings")]
         clear: bool,
     },
@@ -364,7 +364,7 @@ async fn show_settings(line: &CommandLine, project: &str) -> anyhow::Result<Answ
     let mut rows = Vec::new();
     for (policy, chosen) in &settings {
         for (name, value) in chosen {
-            // Chosen when another set was active, or another version of the policy.
+            // Chosen under another active set or another version of the policy.
             let is_offered = offered
                 .as_ref()
                 .is_none_or(|offered| offered.contains(&(policy.clone(), name.clone())));
@@ -429,7 +429,7 @@ async fn configure(
     chosen: Map<String, Value>,
     clear: bool,
 ) -> anyhow::Result<Answer> {
-    // The form is the active set's: what it does not offer cannot be chosen, here as over HTTP.
+    // The active set defines the form: what it does not offer cannot be chosen, as over HTTP.
     let active =
         line.storage.active_set().await?.context("no policy set is active, so no policy offers settings; `portcullis policy apply` makes one active")?;
     let engine = line.engine()?;
@@ -465,7 +465,7 @@ async fn configure(
     ))
 }
 
-/// Puts what is chosen now over what was chosen before, as far as the policy still offers it.
+/// Merges new choices into earlier ones, as far as the policy still offers them.
 async fn with_earlier(
     line: &CommandLine,
     set: &policy_engine::PolicySet,

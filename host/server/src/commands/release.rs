@@ -31,26 +31,26 @@ and a refusal says what to do.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// List staged files with who staged them, oldest release first. Reads the database directly.
+    /// List staged files and who staged them, oldest release first. Reads the database directly.
     List {
-        /// Only this project's.
+        /// Only this project.
         project: Option<String>,
     },
     /// Make all staged files of a release visible at once, after showing them.
     #[command(after_help = PERSON_HELP)]
     Publish(PersonArguments),
-    /// Throw the staged files of a release away, after showing them. Their names are free again.
+    /// Discard the staged files of a release, after showing them. Their names are free again.
     #[command(after_help = PERSON_HELP)]
     Reject(PersonArguments),
-    /// Yank a release: installers pass it over unless it is asked for by its exact version.
+    /// Yank a release: installers skip it unless its exact version is requested.
     ///
-    /// On the server's host, like the two below; the owners are told by mail, and readers see
-    /// the reason (PEP 592).
+    /// Runs on the server's host, like the two below; the owners get a mail, and readers see the
+    /// reason (PEP 592).
     #[command(
         after_help = "Example:\n  portcullis release yank my-project 1.0 --reason 'breaks on Python 3.14'"
     )]
     Yank(ReleaseAndReason),
-    /// Take a yank back.
+    /// Undo a yank.
     Unyank(ReleaseAndReason),
     /// Delete a release with all its files. Their names can never be used again.
     #[command(
@@ -66,11 +66,11 @@ pub(crate) struct PersonArguments {
     /// The version.
     #[arg(value_parser = super::version)]
     version: Version,
-    /// Who does it; asked for when left out.
+    /// The user who does it; the command asks if it is left out.
     #[arg(long, value_name = "user", value_parser = user_name)]
     user: Option<UserName>,
-    /// A file you looked at and its SHA-256, once for each file: if anything else is staged
-    /// by now, nothing happens.
+    /// A file that you checked and its SHA-256, once for each file: if anything else is staged by
+    /// now, nothing happens.
     #[arg(long = "file", value_name = "name=sha256", value_parser = expected_file)]
     files: Vec<(String, String)>,
     /// Do not ask; only with the complete list of files.
@@ -94,7 +94,7 @@ fn expected_file(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Commands that speak to the running registry and need no database.
+/// Commands that talk to the running registry and need no database.
 pub(crate) async fn run_remote(
     command: &ReleaseCommand,
     configuration: &Configuration,
@@ -196,7 +196,7 @@ fn as_json(staged: &StagedRelease) -> Value {
     })
 }
 
-/// Who staged a file, and with what.
+/// Who staged a file, and with which credential.
 fn by_whom(user: Option<&str>, token_description: Option<&str>, token: Option<&str>) -> String {
     let user = user.map_or_else(|| "an unknown caller".to_owned(), printable);
     match (token_description, token) {

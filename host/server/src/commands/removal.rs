@@ -25,7 +25,7 @@ pub(crate) enum FileCommand {
     },
 }
 
-/// A release and why something is done to it.
+/// A release and the reason for the action.
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseAndReason {
     /// The project.
@@ -51,7 +51,7 @@ pub(crate) struct ReleaseToDelete {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reason {
-    /// Why, for the owners and for other operators; of a yank for readers, too.
+    /// Why, for the owners and for other operators; for a yank, readers see it, too.
     #[arg(long, value_name = "text")]
     reason: String,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Deletion {
 }
 
 impl Deletion {
-    /// Asks, unless that was answered on the command line. What is deleted is gone.
+    /// Asks, unless the command line already answered. Deleted things are gone.
     pub(crate) fn confirm(&self, what: &str) -> anyhow::Result<()> {
         if self.yes {
             return Ok(());

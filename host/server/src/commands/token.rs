@@ -14,35 +14,35 @@ use crate::configuration::parse_span;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Create an API token and print it. It is shown this one time only.
+    /// Create an API token and print it. It is shown only this once.
     #[command(
         after_help = "Examples:\n  portcullis token create alice --description laptop --account\n  portcullis token create alice --description ci --project my-project --expires 90d\n  TWINE_USERNAME=__token__ TWINE_PASSWORD=$(portcullis token create alice --description once --project p --expires 1h) twine upload dist/*"
     )]
     Create {
-        /// Whom the token stands for.
+        /// The user that the token belongs to.
         #[arg(value_parser = user_name)]
         user: UserName,
-        /// What it is for, so that it can be told from others.
+        /// A description, to distinguish the token from others.
         #[arg(long, value_name = "text")]
         description: String,
-        /// It may be used for all projects of the user, future ones included.
+        /// Valid for all projects of the user, including future ones.
         #[arg(
             long,
             required_unless_present = "projects",
             conflicts_with = "projects"
         )]
         account: bool,
-        /// It may be used for this project only; may be given several times.
+        /// Valid for this project only; may be given several times.
         #[arg(long = "project", value_name = "project", value_parser = project_name)]
         projects: Vec<ProjectName>,
         /// It expires after this time, for example 90d or 12h.
         #[arg(long, value_name = "time", value_parser = parse_span)]
         expires: Option<Duration>,
-        /// A code of the user's one-time password app: the token then counts as created with a second factor.
+        /// A code of the user's one-time password app, to create the token with a second factor.
         #[arg(long, value_name = "code")]
         second_factor_code: Option<String>,
     },
-    /// List a user's tokens. Not the tokens themselves: they are not stored.
+    /// List a user's tokens, but not their secrets, which are not stored.
     List {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -208,7 +208,7 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
     let mut to_projects = false;
     for text in caveats {
         match Caveat::parse(text.as_bytes()) {
-            // Every token has this: it stands for the user whose list this is.
+            // Every token has this: it belongs to the user whose list this is.
             Ok(Caveat::RequestUser(_) | Caveat::LegacyUser) => {}
             Ok(Caveat::Expiration { expires_at, .. }) => parts.push(format!(
                 "until {}",
@@ -245,7 +245,7 @@ async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<Stri
     Ok(parts.join(", "))
 }
 
-/// When a token expires by what is stored for it: the earliest moment counts.
+/// When a token expires, by its stored caveats: the earliest time applies.
 fn expires_of(caveats: &[String]) -> Option<Timestamp> {
     let expiry = |text: &String| match Caveat::parse(text.as_bytes()) {
         Ok(Caveat::Expiration { expires_at, .. }) => {

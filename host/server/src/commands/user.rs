@@ -26,8 +26,8 @@ use crate::terminal;
 pub(crate) enum UserCommand {
     /// Create a user.
     ///
-    /// Asks for the password on the terminal; it is never a command line argument, where
-    /// every user of this machine could read it.
+    /// Asks for the password on the terminal; it is never a command line argument, because every
+    /// user of this machine could see it there.
     #[command(
         after_help = "Examples:\n  portcullis user create alice --email alice@example.org --verified\n  pass show portcullis/alice | portcullis user create alice --password-stdin"
     )]
@@ -38,7 +38,7 @@ pub(crate) enum UserCommand {
         /// Email address.
         #[arg(long, value_name = "address")]
         email: Option<String>,
-        /// The address is known to be the user's.
+        /// The address is known to belong to the user.
         #[arg(long, requires = "email")]
         verified: bool,
         /// Make the user staff of the registry.
@@ -54,7 +54,7 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         allow_breached: bool,
     },
-    /// Set a user's password, whatever it was.
+    /// Set a user's password, replacing any earlier one.
     SetPassword {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -75,7 +75,7 @@ pub(crate) enum UserCommand {
     /// Email addresses: add, verify, promote, remove, list.
     #[command(subcommand)]
     Email(email::EmailCommand),
-    /// Make a user staff of the registry, or not.
+    /// Make a user a member of staff, or undo it.
     Staff {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -95,7 +95,7 @@ pub(crate) enum UserCommand {
         #[arg(long, value_name = "text")]
         reason: String,
     },
-    /// Enable a user who is disabled.
+    /// Enable a disabled user again.
     Enable {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -103,7 +103,8 @@ pub(crate) enum UserCommand {
     },
     /// Create a user and mail them a link to choose a password.
     ///
-    /// The address counts as verified: only who reads its mail can choose the password.
+    /// The address is treated as verified: only a person who reads its mail can choose the
+    /// password.
     #[command(after_help = "Example:\n  portcullis user invite alice --email alice@example.org")]
     Invite {
         /// Name to log in with.
@@ -116,7 +117,7 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         staff: bool,
     },
-    /// Delete an account. Its name stays taken, and what it published stays.
+    /// Delete an account. Its name stays taken, and its published files stay.
     #[command(
         after_help = "Example:\n  portcullis user delete alice --reason 'asked for it by mail'"
     )]
@@ -127,7 +128,7 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         why: Deletion,
     },
-    /// List where a user is logged in.
+    /// List a user's sessions.
     Sessions {
         /// The user.
         #[arg(value_parser = user_name)]
@@ -141,9 +142,9 @@ pub(crate) enum UserCommand {
     },
     /// Begin the recovery of an account whose owner has lost the second factor.
     ///
-    /// The owner is told by mail at every verified address and can stop it. After the time in
-    /// `recovery-wait` a running server removes the second factors and the recovery codes,
-    /// ends the sessions, disables the password, and mails a link to set a new one. No one
+    /// Every verified address of the owner gets a mail, and the owner can stop the recovery. After
+    /// the time in `recovery-wait` a running server removes the second factors and the recovery
+    /// codes, ends the sessions, disables the password, and mails a link to set a new one. No one
     /// else sees a secret.
     #[command(
         after_help = "Example:\n  portcullis user recover alice --reason 'lost the phone, identity checked in a video call'"
@@ -297,7 +298,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
     }
 }
 
-/// Refuses a password that policies may switch off at its first use. What to remark otherwise.
+/// Refuses a password that policies may disable at its first use. Returns a remark otherwise.
 async fn look_for_breach(
     line: &CommandLine,
     password: &Secret<String>,
@@ -326,7 +327,7 @@ async fn create(
     let name = user.name.clone();
     let mut remarks = String::new();
     if let Some(password) = &password {
-        // Before the user is there, so that a bad choice leaves nothing behind.
+        // Checked before the user exists, so that a bad choice leaves nothing behind.
         identity::passwords::check_suitable(password, &name)?;
         remarks.push_str(look_for_breach(line, password, allow_breached).await?);
     }
@@ -444,8 +445,8 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
         user.name
     );
     let proposed = line.identity.propose_totp(&user.name)?;
-    // Somebody at a terminal shows that the app works before it counts; a script enrolls
-    // for somebody else and prints the secret for them.
+    // A person at a terminal shows that the app works before it is enabled; a script enrolls for
+    // someone else and prints the secret for them.
     let code = if terminal::is_interactive() {
         eprintln!(
             "Add this account to the app:\n  secret  {}\n  URL     {}",

@@ -1,4 +1,4 @@
-//! The configuration for people: what is in force, and a file to start from.
+//! The configuration for people: the effective values, and a file to start with.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::value::Setting as _;
 use super::{Configuration, Key, Layers, Values};
 
 impl Configuration {
-    /// One value in force as TOML, without anything secret.
+    /// One effective value as TOML, without secrets.
     pub(crate) fn shown(&self, key: Key) -> String {
         match key {
             Key::public_url => self.public_url(self.values.listen).show(),
@@ -16,7 +16,7 @@ impl Configuration {
     }
 }
 
-/// Every value in force with its origin, as a configuration file. Without secrets.
+/// Every effective value with its origin, as a configuration file, without secrets.
 pub(crate) fn effective(configuration: &Configuration) -> String {
     let lines: Vec<(String, String)> = Key::ALL
         .iter()

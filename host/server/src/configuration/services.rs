@@ -1,5 +1,5 @@
-//! Values that name other services: where mails are handed over, whom they are from, and who
-//! knows of breached passwords.
+//! Values that name other services: the SMTP server, the sender of mails, and the service that
+//! knows breached passwords.
 
 use toml::Value;
 
@@ -21,7 +21,7 @@ impl Setting for SmtpUrl {
     }
 }
 
-/// Whom mails are from.
+/// The sender of mails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sender(pub(crate) String);
 
@@ -40,19 +40,19 @@ impl Setting for Sender {
     }
 }
 
-/// What people call the registry.
+/// The name of the registry for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegistryName(pub(crate) String);
 
 impl RegistryName {
-    /// In characters; a mail's subject holds it and a sentence.
+    /// In characters; a mail's subject contains it and a sentence.
     const MAX_LENGTH: usize = 60;
 }
 
 impl Setting for RegistryName {
     fn read(value: &Value) -> Result<Self, String> {
         let name = text(value)?;
-        // A bracket would end it in a subject, an angle one in a sender.
+        // A bracket would end it in a subject, an angle bracket in a sender.
         let is_fit = name.chars().count() <= Self::MAX_LENGTH
             && model::text::is_plain_line(name)
             && !name.contains(['[', ']', '<', '>'])
@@ -71,7 +71,7 @@ impl Setting for RegistryName {
     }
 }
 
-/// Where people reach whoever runs the registry.
+/// Where people reach the operators of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OperatorContact(pub(crate) model::Contact);
 
@@ -87,7 +87,7 @@ impl Setting for OperatorContact {
     }
 }
 
-/// A service that speaks the range protocol of Have I Been Pwned, without a slash at the end.
+/// A service with the range protocol of Have I Been Pwned, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BreachUrl(pub(crate) String);
 
@@ -101,7 +101,7 @@ impl Setting for BreachUrl {
             .host_str()
             .ok_or_else(|| wrong("which has no host"))?
             .trim_matches(['[', ']']);
-        // Whoever can change the answer decides which passwords count as breached.
+        // Anyone who can change the answer decides which passwords are treated as breached.
         let is_here = host == "localhost"
             || host
                 .parse::<std::net::IpAddr>()
@@ -130,7 +130,7 @@ impl Setting for BreachUrl {
     }
 }
 
-/// What happens to a login while nobody can say whether its password is breached.
+/// What happens to a login while the check for breached passwords is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable(pub(crate) identity::Unreachable);
 

@@ -1,5 +1,5 @@
-//! What a configuration value can be. Every type reads the same way from a TOML value
-//! (the file) and from text (environment, flags), and its error says what would be right.
+//! The types of configuration values. Every type reads the same way from a TOML value (the file)
+//! and from text (environment, flags), and its error says what would be right.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -141,8 +141,8 @@ impl Setting for ByteSize {
     }
 }
 
-/// The size of a file that can be read: an entry of a tar archive cannot be larger, since
-/// readers differ in how a larger size would be written.
+/// The size of a file that can be read: an entry of a tar archive cannot be larger, since readers
+/// disagree on how a larger size is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileSize(pub(crate) u64);
 
@@ -226,7 +226,7 @@ impl Setting for SocketAddr {
     }
 }
 
-/// A value that may be left open; empty text means open.
+/// An optional value; empty text means none.
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Value) -> Result<Self, String> {
         if value.as_str() == Some("") {
@@ -241,13 +241,13 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// The address under which clients reach the registry: scheme, host and perhaps a port,
-/// no path, no slash at the end.
+/// The address that clients use to reach the registry: scheme, host and optionally a port, no path,
+/// no slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PublicUrl(pub(crate) String);
 
 impl PublicUrl {
-    /// Whether what clients send to it travels in clear text.
+    /// Whether requests to it travel in clear text.
     pub(crate) fn is_clear_text(&self) -> bool {
         self.0.starts_with("http://")
     }
@@ -333,7 +333,7 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
-/// What announces a token; PyPI's is `pypi`. The rule is `identity`'s, told here by key.
+/// The prefix of tokens; PyPI's is `pypi`. The rule is in `identity`; here the error names the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenPrefix(pub(crate) String);
 
@@ -407,7 +407,7 @@ impl Setting for Vec<ProjectName> {
     }
 }
 
-/// The parts of a list, or of a text in which commas separate them.
+/// The parts of a list, or of a comma-separated text.
 fn parts<'a>(value: &'a Value, example: &str) -> Result<Vec<&'a str>, String> {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),

@@ -1,5 +1,5 @@
-//! What a new registry says at its start: how to make the first user who is staff, and what
-//! comes then.
+//! The messages of a new registry at its start: how to create the first member of staff, and the
+//! next steps.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,9 +9,9 @@ use identity::Secret;
 use crate::command_line::is_one_word;
 use crate::configuration::{CALLED_AS, Configuration, Key, Origin, PublicUrl};
 
-/// What leads from nothing to a first upload, in a browser and without one. `link` is the
-/// secret of the first user's link: whoever reads this output may become staff. Without it,
-/// where the policies let nobody register, there is the command line alone.
+/// The steps from nothing to a first upload, with and without a browser. `link` is the secret of
+/// the first user's link: anyone who reads this output may become staff. Without it, where the
+/// policies close registration, only the command line remains.
 pub(super) fn in_words(
     configuration: &Configuration,
     public_url: &PublicUrl,
@@ -26,7 +26,7 @@ pub(super) fn in_words(
         || "portcullis".to_owned(),
         |program: std::ffi::OsString| shell_word(&program.to_string_lossy()),
     );
-    // What was said on this command line must be said on those, too.
+    // Options of this command line must be repeated on those, too.
     for key in Key::ALL
         .iter()
         .copied()
@@ -72,7 +72,7 @@ pub(super) fn in_words(
     )
 }
 
-/// A word as a shell reads it.
+/// Quoted as one word for a shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '=' | ':' | '@' | '+')

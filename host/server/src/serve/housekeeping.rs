@@ -1,5 +1,5 @@
-//! What must be tidied up while the server runs: orphaned files, old decisions, stale
-//! counters, servers that are gone, sessions, links and mails that have ended. Several servers may do it at once.
+//! Hourly cleanup while the server runs: orphaned files, old decisions, stale counters, servers
+//! that are gone, and sessions, links and mails that have ended. Several servers may do it at once.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use storage::{Storage, StorageError};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(3600);
-/// Not at once: a start has better things to do.
+/// Not at once: a start has more urgent work.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
-/// Decisions deleted in one transaction at most, so that nobody waits long for the writer.
+/// Most decisions deleted in one transaction, so that no one waits long for the writer.
 const BATCH: u32 = 1000;
 /// Beyond the longest window of any limit (a day).
 const ATTEMPTS_KEPT_MS: i64 = 2 * 86_400_000;
 const SERVERS_KEPT_MS: i64 = 86_400_000;
-/// Mails that were sent or given up, without their words: long enough to answer "did it go out?".
+/// Mails that were sent or failed, without their text: long enough to answer "did it go out?".
 const MAILS_KEPT_MS: i64 = 30 * 86_400_000;
-/// Browsers that nobody logged in with any more. Whoever comes back later confirms it once more.
+/// Browsers that no one has logged in with for this long are forgotten, and must be confirmed
+/// again.
 const DEVICES_KEPT_MS: i64 = 400 * 86_400_000;
 
 /// Tidies up once an hour until `stop`.
@@ -36,7 +37,7 @@ pub(super) async fn run(
             () = tokio::time::sleep(pause) => {}
         }
         pause = EVERY;
-        // A shutdown does not wait for a sweep; what is left is swept next time.
+        // A shutdown does not wait for a sweep; the next one does the rest.
         tokio::select! {
             () = stop.cancelled() => return,
             () = tidy_up(&registry, &identity, decision_retention) => {}
@@ -86,7 +87,7 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     {
         tracing::warn!(%error, "cannot forget servers that are gone");
     }
-    // A server of the version before may have added some.
+    // A server of the previous version may have added some.
     if let Err(error) = identity::convert_addresses(registry.storage(), now).await {
         tracing::warn!(%error, "cannot convert email addresses of before");
     }
@@ -95,7 +96,7 @@ async fn tidy_up(registry: &Registry, identity: &Identity, decision_retention: D
     }
 }
 
-/// What counts no more since it ended, and what nobody came back to.
+/// Forgets things that have ended and are no longer needed.
 async fn forget_ended(
     storage: &Storage,
     identity: &Identity,

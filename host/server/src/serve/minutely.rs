@@ -1,5 +1,5 @@
-//! What is due at a time of its own, looked at each minute: recoveries of accounts whose wait
-//! is over, and how full the outbox is. Several servers may do it at once.
+//! Work that is checked each minute: recoveries of accounts whose wait is over, and the size of the
+//! outbox. Several servers may do it at once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Looks once a minute until `stop`. What has begun is finished.
+/// Checks once a minute until `stop`. Work that has begun is finished.
 pub(super) async fn run(identity: Identity, storage: Storage, stop: CancellationToken) {
     loop {
         match identity.complete_due_recoveries().await {

@@ -1,4 +1,4 @@
-//! How the server is told to stop, and what it tells the service manager.
+//! How the server is asked to stop, and how it notifies the service manager.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Beyond the deadline for requests, so long may the rest of a clean end take.
+/// Time for the rest of a clean shutdown, after the deadline for requests.
 const REST: Duration = Duration::from_secs(5);
 
-/// Signals so shortly after the first one mean the same: a shell sends Ctrl-C, and some
+/// Signals within this time of the first one are the same wish: a shell sends Ctrl-C, and some
 /// supervisors SIGTERM, to the process and to its group.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
@@ -38,21 +38,21 @@ pub(super) fn on_signal(stop: CancellationToken, deadline: Duration) -> anyhow::
                 1
             }
         };
-        // Nothing is lost that was promised: what was answered was committed before.
+        // Nothing promised is lost: everything that was answered was committed before.
         std::process::exit(code);
     });
     Ok(())
 }
 
-/// Says to systemd, if that started the server (`Type=notify`), how far it is: a restart with a
-/// mistake in the configuration fails, instead of looking like a success.
+/// Notifies systemd, if that started the server (`Type=notify`), of the state: a restart with a
+/// configuration error fails, instead of looking like a success.
 pub(super) fn notify_manager(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "the service manager cannot be notified");
     }
 }
 
-/// Somebody wants the server to stop. Signals from before it listened do not count.
+/// A request to stop the server. Signals from before it listened are ignored.
 struct Wish {
     interrupt: Signal,
     terminate: Signal,
@@ -68,7 +68,7 @@ impl Wish {
         })
     }
 
-    /// What a process that the signal ends would exit with.
+    /// The exit code of a process that the signal ends.
     async fn heard(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,

@@ -1,9 +1,9 @@
-//! `--watch-policies`: the set in a folder, applied whenever the folder holds another one.
+//! `--watch-policies`: applies the set in a folder whenever it changes.
 //!
-//! What is watched is the path, whatever stands there at the moment: a folder that is edited,
-//! replaced (`mv`, a checkout), or reached through a symbolic link that is moved on (`current`,
-//! Kubernetes' `..data`). So it is looked at again and again, and no notice of the system is
-//! relied on, which tells of files that were there once.
+//! The path is watched, whatever it leads to at the moment: a folder that is edited, replaced
+//! (`mv`, a checkout), or reached through a symbolic link that changes (`current`, Kubernetes'
+//! `..data`). So the path is polled; file system notifications would follow the files that were
+//! there at first.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,15 +18,15 @@ use storage::policies::{ActivationKind, WatchedFolder};
 use storage::{Conflict, StorageError};
 use tokio_util::sync::CancellationToken;
 
-/// How often the folder is looked at. A set is read once two looks in a row see the same:
-/// editors, compilers and checkouts write in several steps.
+/// How often the folder is checked. A set is read once two checks in a row see the same: editors,
+/// compilers and checkouts write in several steps.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
-/// How often it is read all the same, whatever it looks like. What was refused is tried again
-/// then: a machine may have been too busy to compile a module in time.
+/// How often it is read even if it looks unchanged. A refused set is tried again then: the machine
+/// may have been too busy to compile a module in time.
 const READ_EVERY: Duration = Duration::from_secs(30);
-/// Activations to look back through at most for what was last applied from a watched folder.
+/// Most activations to look back through for the one that was last applied from a watched folder.
 const LOOK_BACK: u32 = 1000;
-/// How often an activation is asked for while others are made at the same moment.
+/// How often an activation is tried while others happen at the same moment.
 const TRIES: u32 = 8;
 
 const REFUSED: &str = "portcullis_watched_policies_refused";
@@ -36,21 +36,22 @@ pub(super) struct Watch {
     folder: PathBuf,
     gate: Gate,
     engine: Engine,
-    /// How its files looked at the last look.
+    /// The state of its files at the last check.
     looks: Option<Looks>,
-    /// When two looks in a row last saw the same.
+    /// When two checks in a row last saw the same.
     quiet_at: Instant,
     /// When it was last read; none if it looks different since.
     read_at: Option<Instant>,
-    /// The set that was last read, accepted or not, and the newest activation when it was first seen.
+    /// The set that was last read, accepted or not, and the newest activation when it was first
+    /// seen.
     content: Option<(SetPackage, i64)>,
     /// The newest activation when the last change was seen, until it is read.
     changed_at: Option<i64>,
     /// The newest activation when the set before it was first seen.
     other_seen_at: Option<i64>,
-    /// Whether that was accepted.
+    /// Whether that set was accepted.
     is_accepted: bool,
-    /// What there is to tell.
+    /// The state to report.
     found: WatchedFolder,
 }
 
@@ -78,12 +79,12 @@ impl Watch {
         }
     }
 
-    /// Looks at the folder until `stop`. What fails is logged and told by `policy status`, and
-    /// the last good set goes on serving.
+    /// Watches the folder until `stop`. Failures are logged and shown by `policy status`, and the
+    /// last good set stays active.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         tracing::info!(folder = %self.folder.display(), "watching the policies");
         loop {
-            // An application that has begun is not cut short.
+            // An application that has begun is not interrupted.
             self.look().await;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -111,7 +112,7 @@ impl Watch {
             self.quiet_at = Instant::now();
         }
         if is_due {
-            // It has been told already.
+            // It has been reported already.
             drop(self.read().await);
         } else {
             if self.quiet_at.elapsed() >= READ_EVERY {
@@ -122,8 +123,7 @@ impl Watch {
         }
     }
 
-    /// Reads the folder now, and applies what is new there; the set that it holds, or why it
-    /// holds none.
+    /// Reads the folder now, and applies a new set; returns its number, or why there is none.
     pub(super) async fn read(&mut self) -> Result<u64, String> {
         self.read_at = Some(Instant::now());
         let before = self.found.clone();
@@ -143,7 +143,7 @@ impl Watch {
             (Ok(_), Some(_)) => {
                 tracing::info!(folder = %self.found.folder, "the watched policies can be read again")
             }
-            // Told once, and not every time.
+            // Reported once, not every time.
             (Err(_), error) if self.found.error != *error => {
                 let error = self.found.error.as_deref().unwrap_or_default();
                 tracing::error!(folder = %self.found.folder, "the watched policies are refused, the last good set goes on serving: {error}");
@@ -173,13 +173,13 @@ impl Watch {
         }
     }
 
-    /// None where the files changed while they were read.
+    /// None if the files changed while they were read.
     async fn try_read(&mut self) -> anyhow::Result<Option<u64>> {
         let folder = self.folder.clone();
         let (package, looks) =
             tokio::task::spawn_blocking(move || (SetPackage::read(&folder), Looks::of(&folder)))
                 .await?;
-        // Half of one set and half of another may be a set, too.
+        // Half of one set and half of another may be a valid set, too.
         if self.looks.as_ref().is_some_and(|before| *before != looks) {
             self.read_at = None;
             return Ok(None);
@@ -190,7 +190,7 @@ impl Watch {
             .as_ref()
             .is_none_or(|(before, _)| *before != package)
         {
-            // What somebody does after the change is about what the change brought.
+            // An activation since the change was seen takes the change into account.
             let newest = match self.changed_at.take() {
                 Some(marker) => marker,
                 None => self.gate.storage().activation_marker().await?,
@@ -210,8 +210,8 @@ impl Watch {
         Ok(Some(number))
     }
 
-    /// Refuses what `portcullis policy apply` refuses: nobody is there to insist. A set that
-    /// serves already was insisted on.
+    /// Refuses what `portcullis policy apply` refuses, since no one is there to insist. For a set
+    /// that already serves, someone did insist.
     async fn judge(&self, package: SetPackage) -> anyhow::Result<Candidate> {
         let serves = self
             .gate
@@ -230,9 +230,9 @@ impl Watch {
         })
     }
 
-    /// Makes the set the active one, unless it was the last one that came from a watched
-    /// folder: then the folder did not change, and whoever made another set active since
-    /// (`policy rollback` in an emergency) meant it.
+    /// Activates the set, unless it was the last one that came from a watched folder: then the
+    /// folder did not change, and a later activation of another set (`policy rollback` in an
+    /// emergency) was intended.
     async fn apply(&self, verified: &VerifiedPackage) -> anyhow::Result<u64> {
         let storage = self.gate.storage();
         let number = verified
@@ -246,7 +246,7 @@ impl Watch {
                 .find(|activation| activation.kind == ActivationKind::Watch);
             let is_its = |set_number: i64| u64::try_from(set_number) == Ok(number);
             let is_active = active.is_some_and(|active| is_its(active.set_number));
-            // Not of this change, if something else was in the folder since.
+            // Not part of this change, if the folder held something else since.
             let is_of_this_change =
                 |sequence: i64| self.other_seen_at.is_none_or(|seen_at| sequence > seen_at);
             if from_folder.is_some_and(|last| {
@@ -257,7 +257,7 @@ impl Watch {
                 }
                 return Ok(number);
             }
-            // Somebody made another set active after this content was there: they meant it.
+            // Someone activated another set after this content appeared, so that was intended.
             let seen_at = self.content.as_ref().map_or(0, |(_, seen_at)| *seen_at);
             if active.is_some_and(|active| active.sequence > seen_at && active.kind.is_by_hand()) {
                 return Ok(number);
@@ -276,7 +276,7 @@ impl Watch {
                     self.gate.install_for(sequence, number).await?;
                     return Ok(number);
                 }
-                // Another server that watches the folder was first, or somebody on a command line.
+                // Another server that watches the folder was first, or someone on a command line.
                 Err(StorageError::Conflict(Conflict::Raced)) => {}
                 Err(error) => {
                     return Err(error).context("cannot make the watched set the active one");
@@ -290,13 +290,12 @@ impl Watch {
     }
 }
 
-/// How the files of a set look without being opened: where they are, and when and as what they
-/// were written.
+/// The state of a set's files without opening them: paths, modification times and types.
 #[derive(Debug, PartialEq, Eq)]
 struct Looks(Vec<(PathBuf, [i128; 7])>);
 
 impl Looks {
-    /// Of the set in `folder` and the modules next to it. What is not there looks like nothing.
+    /// For the set in `folder` and the modules next to it. Missing files are left out.
     fn of(folder: &Path) -> Self {
         let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let modules = place.parent().map(|parent| parent.join("modules"));
@@ -349,7 +348,7 @@ mod tests {
 
     use super::*;
 
-    /// A set in a folder with modules beside it.
+    /// A set in a folder with modules next to it.
     fn write(top: &Path, text: &str) {
         fs::create_dir_all(top.join("set/cases")).unwrap();
         fs::create_dir_all(top.join("modules")).unwrap();

@@ -1,7 +1,7 @@
-//! The policy set a server begins with.
+//! The policy set that a server begins with.
 //!
-//! The active one of the database; the newest earlier one that loads, when that is broken;
-//! a folder, when none was ever active. With none at all the server runs and refuses.
+//! The active one in the database; the newest earlier one that loads, if that is broken; a folder,
+//! if none was ever active. Without any, the server runs and refuses.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The folder to begin with where no set was ever active.
+    /// The folder to begin with if no set was ever active.
     fn first_folder(&self) -> Option<PathBuf> {
         let named = self.policies.clone().or_else(|| self.watched.clone());
         named.or_else(|| {
@@ -35,13 +35,13 @@ impl Source {
     }
 }
 
-/// The folder for a first start when none is named, if it is there.
+/// The folder for a first start if none is named and it exists.
 const DEFAULT_FOLDER: &str = "policies/default";
 
-/// Activations to go back through at most when the active set is broken.
+/// Most activations to go back through if the active set is broken.
 const LOOK_BACK: u32 = 1000;
 
-/// What the server serves now.
+/// The set that the server serves now.
 #[derive(Debug)]
 pub(super) enum WorkingSet {
     /// The active set.
@@ -52,13 +52,13 @@ pub(super) enum WorkingSet {
         name: String,
         broken: i64,
     },
-    /// A set read from a folder, active from now on.
+    /// A set read from a folder, and now active.
     First {
         number: u64,
         name: String,
         folder: PathBuf,
     },
-    /// Nothing, and why.
+    /// None, and the reason.
     None(String),
 }
 
@@ -103,7 +103,8 @@ pub(super) async fn install(
     let (folder, number) = match (watch, source.first_folder()) {
         (Some(watch), Some(folder)) => match watch.read().await {
             Ok(number) => (folder, number),
-            // It is read again: what brings the policies may come later than this.
+            // It is read again later: the tool that delivers the policies may come after this
+            // start.
             Err(error) => return Ok(WorkingSet::None(format!("what is in {} is refused: {error}", folder.display()))),
         },
         (None, Some(folder)) => {
@@ -154,7 +155,7 @@ async fn install_active(gate: &Gate, active: &ActivationRow) -> anyhow::Result<W
     )))
 }
 
-/// Serves a set in answer to the activation that is in force.
+/// Serves a set in response to the current activation.
 async fn try_install(gate: &Gate, active: &ActivationRow, number: i64) -> Result<(), String> {
     let number =
         u64::try_from(number).map_err(|_| format!("{number} is no number of a policy set"))?;
@@ -164,9 +165,9 @@ async fn try_install(gate: &Gate, active: &ActivationRow, number: i64) -> Result
         .map_err(|error| error.to_string())
 }
 
-/// Validates the set in a folder, stores it, makes it the active one, and serves it, all
-/// of the server's own accord. Its number. What `policy apply` would refuse is told of and
-/// not refused: a registry that is new has nobody yet who could be locked out.
+/// Validates the set in a folder, stores it, activates it and serves it, all on the server's own
+/// behalf. Returns its number. A set that `policy apply` would refuse is reported, not refused: a
+/// new registry has no one yet who could be locked out.
 async fn begin_with(gate: &Gate, engine: &Engine, folder: &Path) -> anyhow::Result<u64> {
     let package = SetPackage::read(folder)?;
     let engine = engine.clone();

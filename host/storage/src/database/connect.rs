@@ -1,4 +1,4 @@
-//! From a URL to a database, and its tables.
+//! From a URL to a database with its tables.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -55,7 +55,7 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENT_CACHE)
         .pragma("temp_store", "memory")
-        // A WAL that one long read let grow is cut back to this many bytes.
+        // The limit to which a WAL that grew during a long read is truncated.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
@@ -66,7 +66,7 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    // FULL: an upload that was answered must survive a power cut.
+    // FULL: an upload that was answered must survive a power failure.
     let writer = patiently(|| {
         pool()
             .max_connections(1)
@@ -74,7 +74,7 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
     })
     .await;
     let writer = writer.map_err(|error| match StorageError::from(error) {
-        // SQLite says "unable to open database file" of everything that keeps it from doing so.
+        // SQLite reports every obstacle to opening the file as "unable to open database file".
         StorageError::Unavailable(message) if message.contains("unable to open") => {
             StorageError::Unavailable(format!(
                 "{message}: {}; does it belong to the user that runs this?",
@@ -102,9 +102,9 @@ async fn connect_sqlite(path: &Path) -> Result<Database> {
     })
 }
 
-/// Tries to connect for a while where the file is locked. SQLite waits for locks by itself, but
-/// not for that under which a new file gets its write-ahead log: of servers that start together
-/// with one, some would end there.
+/// Retries for a while if the file is locked. SQLite waits for locks by itself, but not for the one
+/// under which a new file gets its write-ahead log: of servers that start together on a new file,
+/// some would fail there.
 async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(
     connect: impl Fn() -> F,
 ) -> sqlx::Result<T> {
@@ -122,9 +122,9 @@ async fn patiently<T, F: Future<Output = sqlx::Result<T>>>(
     }
 }
 
-/// Creates the file if it is missing, readable by its owner only; SQLite gives the files
-/// beside it the same mode. A file that exists is not even opened: closing it would drop
-/// the locks that other connections of this process hold on it (POSIX).
+/// Creates the file if it is missing, readable by its owner only; SQLite gives the files next to it
+/// the same mode. An existing file is not even opened: closing it would drop the locks that other
+/// connections of this process hold on it (POSIX).
 fn create_private(path: &Path) -> Result<()> {
     match OpenOptions::new()
         .write(true)
@@ -163,7 +163,7 @@ async fn connect_postgres(url: &str) -> Result<Database> {
         ])
         .disable_statement_logging()
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
-    // A pool hides for long why it gets no connection; one by itself says so at once.
+    // A pool hides for a long time why it gets no connection; a single connection fails at once.
     match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
         Ok(Ok(connection)) => connection.close().await?,
         // It is starting up, and the pool waits for it.
@@ -196,7 +196,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<()> {
     }
 }
 
-/// Locks a file beside the database until the value is dropped.
+/// Locks a file next to the database until the value is dropped.
 async fn lock_beside(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push("-migrate");

@@ -1,6 +1,6 @@
-//! The steps from nothing to the tables of this version, in order. Listed here and not found
-//! by `sqlx::migrate!`, which would have the compiler build both database drivers once more.
-//! A step that was released is never changed: a database remembers its checksum.
+//! The steps from nothing to the tables of this version, in order. Listed here instead of by
+//! `sqlx::migrate!`, which would make the compiler build both database drivers a second time. A
+//! released step is never changed: a database remembers its checksum.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

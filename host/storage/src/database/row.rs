@@ -1,5 +1,5 @@
-//! Rows, read by column name into the types of `model`. What does not fit is `Corrupt`:
-//! somebody else wrote it, or a newer version did.
+//! Rows, read by column name into the types of `model`. A value that does not fit is `Corrupt`:
+//! another program or a newer version wrote it.
 
 use std::str::FromStr;
 
@@ -50,7 +50,7 @@ impl Row {
         u64::try_from(integer).map_err(|_| unexpected(column))
     }
 
-    /// The same, of a column that may be null.
+    /// The same, for a column that may be null.
     pub(crate) fn optional_count(&self, column: &str) -> Result<Option<u64>> {
         self.optional_integer(column)?
             .map(|integer| u64::try_from(integer).map_err(|_| unexpected(column)))
@@ -94,7 +94,7 @@ impl Row {
             .transpose()
     }
 
-    /// An identifier, or another type that is read from text.
+    /// An identifier, or another type that is parsed from text.
     pub(crate) fn parsed<T: FromStr>(&self, column: &str) -> Result<T> {
         self.get::<&str>(column)?
             .parse()
@@ -112,7 +112,7 @@ impl Row {
         read(self.get(column)?).ok_or_else(|| unexpected(column))
     }
 
-    /// The same, of a column that may be null.
+    /// The same, for a column that may be null.
     pub(crate) fn optional_read<T>(
         &self,
         column: &str,
@@ -124,7 +124,7 @@ impl Row {
     }
 }
 
-/// Names the column only: its content may be a secret.
+/// Names only the column: its content may be a secret.
 fn unexpected(column: &str) -> StorageError {
     StorageError::Corrupt(format!(
         "column {column} holds what this version cannot read"

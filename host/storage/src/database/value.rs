@@ -8,7 +8,8 @@ use model::{
 };
 use uuid::Uuid;
 
-/// A value for a `$N`. Nulls are typed, because PostgreSQL asks. No `Debug`: it may be a secret.
+/// A value for a `$N`. Nulls are typed, because PostgreSQL requires it. No `Debug`: it may be a
+/// secret.
 pub(crate) enum Value<'a> {
     Integer(Option<i64>),
     Boolean(bool),
@@ -65,8 +66,8 @@ values! {
     &'a [u8; 32] => |value| Bytes(Cow::Borrowed(value.as_slice())),
 }
 
-/// The text as a log can keep it: NULs replaced, at most `length` characters. For what the
-/// outside wrote and what must be remembered anyway; everywhere else a NUL is refused.
+/// The text as a log can store it: NULs replaced, at most `length` characters. For text from
+/// outside that must be stored anyway; everywhere else a NUL is refused.
 pub(crate) fn fitting(text: &str, length: usize) -> Cow<'_, str> {
     let cut = text
         .char_indices()

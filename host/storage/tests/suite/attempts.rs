@@ -102,7 +102,7 @@ async fn one_attempt_is_given_back_at_a_time() {
 async fn never_more_than_the_limit_pass_at_once() {
     on_both(async |fixture| {
         let storages = [fixture.storage.clone(), fixture.again().await];
-        // The first rounds open the connections, the later ones meet.
+        // The first rounds open the connections, the later ones coincide.
         for round in 0..12 {
             let requests: Vec<_> = (0..24)
                 .map(|number| {

@@ -388,7 +388,7 @@ async fn who_leaves_waits_for_another_owner_who_is_leaving() {
     .await;
 }
 
-/// Given a role and deleted at once: never a role of somebody who is gone.
+/// Given a role and deleted at once: a deleted user never has a role.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_role_is_left_to_a_deleted_user() {
     on_both(async |fixture| {

@@ -33,14 +33,14 @@ impl Fixture {
         Self { storage, url }
     }
 
-    /// Another connection to the same database, as another process has it.
+    /// Another connection to the same database, like another process.
     pub(crate) async fn again(&self) -> Storage {
         Storage::connect(&self.url).await.unwrap()
     }
 }
 
 impl Fixture {
-    /// What no method of the crate would do: SQL by hand, or why the database refused it.
+    /// SQL by hand that no method of the crate would run; or why the database refused it.
     pub(crate) async fn by_hand(&self, statement: &'static str) -> std::result::Result<(), String> {
         let run = async {
             if self.storage.kind() == DatabaseKind::Sqlite {
@@ -73,7 +73,7 @@ pub(crate) async fn on_both(test: impl AsyncFn(Fixture)) {
     }
 }
 
-/// Has `count` tasks do the same at the same time, through two servers; what each came to.
+/// Lets `count` tasks do the same at the same time, through two servers; returns their results.
 pub(crate) async fn at_once<T, F>(
     fixture: &Fixture,
     count: usize,
@@ -89,7 +89,7 @@ where
         let storage = storages[number % 2].clone();
         let (start, work) = (start.clone(), work(storage.clone(), number));
         tokio::spawn(async move {
-            // Opens the connection before, so that they meet in the database.
+            // Opens the connection first, so that they meet in the database.
             storage.ping().await.unwrap();
             start.wait().await;
             work.await
@@ -103,12 +103,12 @@ where
     results
 }
 
-/// A hash that differs with the number, for what a browser or a mail carries.
+/// A hash that differs by number, for secrets in browsers and mails.
 pub(crate) fn hash(number: u8) -> SecretHash {
     [number; 32]
 }
 
-/// A moment, in seconds.
+/// A time, in seconds.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
@@ -125,7 +125,7 @@ pub(crate) fn event(kind: EventKind) -> AuditEvent {
     }
 }
 
-/// What a result failed with.
+/// The conflict that a result failed with.
 pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T>) -> Conflict {
     result.unwrap_err().conflict().expect("a conflict")
 }
@@ -141,7 +141,7 @@ pub(crate) async fn commit<T>(
     Ok(value)
 }
 
-/// The same, for what the commit says.
+/// The same, returning the result of the commit.
 pub(crate) async fn committed(
     storage: &Storage,
     work: impl AsyncFnOnce(&mut UnitOfWork) -> Result<()>,
@@ -235,7 +235,7 @@ pub(crate) fn digests(content: &str) -> Digests {
     }
 }
 
-/// A wheel whose content is its name, unless said otherwise.
+/// A wheel whose content is its name, unless set otherwise.
 pub(crate) struct Upload<'a> {
     pub(crate) project: ProjectId,
     pub(crate) version: &'a str,
@@ -269,12 +269,12 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// What the registry does with an upload.
+    /// Writes an upload as the registry does.
     pub(crate) async fn write_to(&self, unit: &mut UnitOfWork) -> Result<ReleaseId> {
         self.write(unit).await.map(|(release, _)| release)
     }
 
-    /// The same, for what the project keeps then.
+    /// The same, returning the project's usage.
     pub(crate) async fn add_to(&self, unit: &mut UnitOfWork) -> Result<Usage> {
         self.write(unit).await.map(|(_, usage)| usage)
     }

@@ -171,7 +171,7 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
     .await;
 }
 
-/// Each adds one only if there is none, as for mails that nobody shall get in heaps.
+/// Each adds one only if there is none, as for mails that must not pile up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_several_who_find_no_link_one_does() {
     on_both(async |fixture| {

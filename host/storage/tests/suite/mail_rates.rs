@@ -1,4 +1,4 @@
-//! Mails about changes: the first of each kind goes, the rest is counted in one.
+//! Mails about changes: the first of each kind is sent, the rest is counted in one.
 
 use model::limit::{LISTED_CHANGES, MAIL_BYTES};
 use model::mail::{Mail, MailField, MailKind};
@@ -89,7 +89,7 @@ impl Fixture {
             .collect()
     }
 
-    /// What the mails that gather say, as they are sent at this time.
+    /// The contents of the gathering mails that are sent at this time.
     async fn gathered(&self, now: i64) -> Vec<(String, String)> {
         let leased = self
             .storage
@@ -147,7 +147,7 @@ async fn a_flood_of_changes_is_a_few_mails_and_one_that_counts_the_rest() {
     .await;
 }
 
-/// Whoever owns the project reads nowhere else that a release waits, or what was removed.
+/// Owners of the project see nowhere else that a release waits, or that something was removed.
 #[tokio::test]
 async fn mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_listed() {
     on_both(async |fixture| {
@@ -187,8 +187,7 @@ async fn mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_li
             gathering.mail.field(MailField::Changes),
             format!("release-staged={staged} token-created=15")
         );
-        // However long the words are that somebody has, a mail has its bound: what has no room is
-        // counted.
+        // However long the fields are, a mail has a size limit: changes without room are counted.
         for number in 0..bound + LISTED_CHANGES.length() {
             let version = "\"\\\u{1f600}".repeat(100) + &number.to_string();
             tell_of_release(storage, "ben@example.org", "demo", &version, 11).await;
@@ -211,7 +210,7 @@ async fn mails_about_projects_have_a_bound_of_their_own_and_beyond_it_each_is_li
     .await;
 }
 
-/// Whoever floods first hides nothing of what comes then.
+/// An early flood does not hide later changes.
 #[tokio::test]
 async fn the_first_mail_of_each_kind_goes_at_once_after_any_flood() {
     on_both(async |fixture| {
@@ -279,7 +278,7 @@ async fn after_a_quiet_hour_mails_go_at_once_again() {
     .await;
 }
 
-/// What was sent, or may have been, is not sent again with other words.
+/// A mail that was sent, or may have been, is not sent again with other text.
 #[tokio::test]
 async fn what_comes_after_a_gathering_mail_was_taken_is_in_the_next_one() {
     on_both(async |fixture| {

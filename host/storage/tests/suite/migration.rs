@@ -12,7 +12,7 @@ use storage::sessions::NewSession;
 use crate::fixture::{at, commit, hash};
 use crate::postgres;
 
-/// The steps up to and with this one, read from the folder that the code's list names.
+/// The steps up to and including this one, read from the folder that the code's list names.
 async fn until(version: i64, folder: &str) -> Migrator {
     let all = Migrator::new(
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -65,7 +65,7 @@ async fn on_both(test: impl AsyncFn(Storage)) {
     on_both_from(1, SQLITE_DATA, test).await;
 }
 
-/// The same as a later version wrote it.
+/// The same, as a later version wrote it.
 async fn on_both_from(version: i64, data: &str, test: impl AsyncFn(Storage)) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/registry.db", folder.path().display());
@@ -92,7 +92,7 @@ async fn on_both_from(version: i64, data: &str, test: impl AsyncFn(Storage)) {
             .run(&mut connection)
             .await
             .unwrap();
-        // The one thing that PostgreSQL writes in another way.
+        // The only difference in PostgreSQL's syntax.
         let data = sqlx::AssertSqlSafe(data.replace("x'07", "'\\x07"));
         sqlx::raw_sql(data).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
@@ -201,7 +201,7 @@ async fn a_registry_in_use_keeps_everything_and_its_people_can_log_in() {
                 .unwrap()
                 .is_some()
         );
-        // What is not ASCII is found, to be converted by the program.
+        // Non-ASCII addresses are found, for the program to convert.
         let beyond = storage.emails_beyond_ascii("", 10).await.unwrap();
         assert_eq!(
             beyond

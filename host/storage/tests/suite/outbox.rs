@@ -124,7 +124,7 @@ async fn a_mail_of_a_unit_that_failed_does_not_exist() {
     .await;
 }
 
-/// Whoever died with a mail in hand loses its lease and nothing else.
+/// A server that dies while it sends a mail loses its lease and nothing else.
 #[tokio::test]
 async fn a_mail_of_a_dead_server_is_sent_by_another() {
     on_both(async |fixture| {

@@ -1,4 +1,4 @@
-//! No statement reads the whole of a table that grows: what it costs is what it finds.
+//! No statement scans a growing table: the cost depends only on the rows that it finds.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use storage::DatabaseKind;
 
 use crate::fixture::{Fixture, on_both};
 
-/// Tables that hold more the longer a registry is used.
+/// Tables that grow while a registry is used.
 const GROWING: [&str; 21] = [
     "users",
     "emails",
@@ -33,8 +33,7 @@ const GROWING: [&str; 21] = [
     "outbox",
 ];
 
-/// Statements that walk a table or an index from its beginning, and why none of them costs more
-/// because there is more.
+/// Statements that scan a table or an index, and why their cost does not grow with it.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "projects",
@@ -90,8 +89,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Indexes of what waits alone, a mail to be sent, a file to be published. PostgreSQL may take
-/// one for a statement that names its row another way, as long as next to nothing waits.
+/// Indexes of waiting rows only: a mail to send, a file to publish. PostgreSQL may use one for a
+/// statement that names its row another way, as long as almost nothing waits.
 const WAITING: [&str; 2] = ["outbox_by_due", "files_staged"];
 
 #[tokio::test]
@@ -124,7 +123,7 @@ async fn no_statement_reads_the_whole_of_a_table_that_grows() {
     .await;
 }
 
-/// Noun and name of a statement, and what it reads the whole of.
+/// Noun and name of a statement, and the table or index that it scans.
 type Scan = (&'static str, &'static str, String);
 
 async fn scans_of_sqlite(fixture: &Fixture) -> BTreeSet<Scan> {
@@ -140,7 +139,7 @@ async fn scans_of_sqlite(fixture: &Fixture) -> BTreeSet<Scan> {
             let Some(read) = step.strip_prefix("SCAN ") else {
                 continue;
             };
-            // By its name in the statement, which may not be that of the table.
+            // By its name in the statement, which may differ from the table's.
             let table = read.split(' ').next().unwrap_or_default();
             let is_known = [
                 "json_each",
@@ -163,8 +162,8 @@ async fn scans_of_sqlite(fixture: &Fixture) -> BTreeSet<Scan> {
 
 async fn scans_of_postgres(fixture: &Fixture) -> BTreeSet<Scan> {
     let mut connection = PgConnection::connect(&fixture.url).await.unwrap();
-    // Tables are empty here, so reading them whole is what the planner would choose; it does so
-    // now only where it has no other way.
+    // Tables are empty here, so the planner would prefer to scan them; with these settings it does
+    // so only if it has no other way.
     for setting in [
         "SET enable_seqscan = off",
         "SET plan_cache_mode = force_generic_plan",
@@ -200,7 +199,7 @@ async fn scans_of_postgres(fixture: &Fixture) -> BTreeSet<Scan> {
     found
 }
 
-/// Steps that read a table, or an index, with no condition to find its place by.
+/// Steps that read a table or an index without a condition to locate rows.
 fn visit(step: &Value, scans: &mut Vec<String>) {
     let kind = step["Node Type"].as_str().unwrap_or_default();
     let table = step["Relation Name"].as_str().unwrap_or_default();

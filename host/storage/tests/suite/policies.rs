@@ -202,7 +202,7 @@ async fn the_last_activation_is_in_force() {
     .await;
 }
 
-/// A change as a use case makes one.
+/// A change like that of a use case.
 async fn create(unit: &mut UnitOfWork, name: &str) -> Result<()> {
     unit.create_project(&NewProject {
         id: ProjectId::new(),
@@ -235,7 +235,7 @@ async fn nothing_is_kept_that_a_replaced_set_decided() {
             Conflict::PoliciesReplaced
         );
         under("by-the-first", &[1]).await.unwrap();
-        // The same set once more is another activation: what lies between is not known here.
+        // The same set again is another activation: the time in between is unknown here.
         activate(storage, set, ActivationKind::Apply, None)
             .await
             .unwrap();
@@ -273,7 +273,7 @@ async fn of_a_change_and_an_activation_at_once_the_change_is_first_or_not_made()
                 .await
                 .unwrap()
         });
-        // SQLite has one writer; on PostgreSQL the activation overtakes what is not committed yet.
+        // SQLite has one writer; on PostgreSQL the activation overtakes uncommitted changes.
         let is_overtaken = tokio::time::timeout(Duration::from_millis(300), &mut activating)
             .await
             .is_ok();

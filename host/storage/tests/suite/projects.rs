@@ -206,7 +206,7 @@ async fn projects_are_listed_in_parts_and_by_their_names() {
             (vec!["a-demo".to_owned(), "my-demo".to_owned()], vec![])
         );
 
-        // What is in quarantine has no page, and nobody is led to it.
+        // A project in quarantine has no page, and nothing leads to it.
         let demo = storage.project("demo").await.unwrap().unwrap().id;
         for _ in 0..2 {
             commit(storage, async |unit| {
@@ -233,7 +233,7 @@ async fn projects_are_listed_in_parts_and_by_their_names() {
         .await
         .unwrap();
         assert_eq!(storage.count_projects().await.unwrap(), 4);
-        // Nor is one counted twice that is deleted in quarantine.
+        // A project that is deleted in quarantine is not counted twice either.
         commit(storage, async |unit| {
             unit.set_project_status(demo, ProjectStatus::Quarantined, None)
                 .await
@@ -312,8 +312,8 @@ async fn a_project_is_never_left_without_an_owner() {
         for owner in owners {
             grant(storage, sample, owner, Role::Owner).await.unwrap();
         }
-        // One leaves while the other, elsewhere, becomes a maintainer: the second has to wait
-        // until it is known whether the first has left.
+        // One leaves while the other, elsewhere, becomes a maintainer: the second has to wait until
+        // it is known whether the first has left.
         let mut leaving = storage.begin().await.unwrap();
         leaving.revoke_role(sample, owners[0]).await.unwrap();
         let other = fixture.again().await;
@@ -459,7 +459,7 @@ async fn what_is_held_stays_as_it_is_until_the_unit_ends() {
         drop(holding);
         assert_eq!(revoking.await.unwrap().unwrap(), Some(Role::Maintainer));
 
-        // Who was disabled in between acts no more.
+        // A user who was disabled in between can no longer act.
         commit(storage, async |unit| {
             unit.disable_user(ada, "left", at(9)).await
         })

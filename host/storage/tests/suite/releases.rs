@@ -489,8 +489,8 @@ async fn a_file_needs_its_release() {
     .await;
 }
 
-/// Two servers, one file name, over and over: one upload wins, the other is told why, and
-/// nothing of it stays.
+/// Two servers, one file name, many times: one upload wins, the other gets the reason, and leaves
+/// nothing behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_uploads_of_one_name_one_wins() {
     on_both(async |fixture| {
@@ -574,8 +574,8 @@ async fn publishing_is_atomic_for_readers() {
     .await;
 }
 
-/// A release is rejected while a further file is uploaded to it: either the file goes with
-/// it, or the release is made anew; never a file without its release, never an error.
+/// A release is rejected while another file is uploaded to it: either the file is removed with it,
+/// or the release is created again; never a file without its release, never an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_upload_and_a_rejection_at_once_leave_no_half() {
     on_both(async |fixture| {
@@ -614,8 +614,8 @@ async fn an_upload_and_a_rejection_at_once_leave_no_half() {
     .await;
 }
 
-/// Several files of a new project at once, as some tools upload them, while a release of
-/// it is published: everybody waits for a turn and nobody for each other.
+/// Several files of a new project at once, as some tools upload them, while a release of it is
+/// published: each waits for its turn, and no two for each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn uploads_to_a_new_project_and_its_publishing_do_not_block_each_other() {
     on_both(async |fixture| {

@@ -1,4 +1,4 @@
-//! Releases and projects that are taken away.
+//! Releases and projects that are removed.
 
 use model::{ReleaseState, Role};
 use storage::Conflict;
@@ -128,7 +128,7 @@ async fn a_deleted_project_leaves_its_name_and_nothing_else() {
             storage.journal(marker.serial, 10).await.unwrap()[0].action,
             "remove project"
         );
-        // Given to somebody again, it still takes no file that readers saw.
+        // Given to someone again, it still takes no file that readers saw.
         grant(storage, sample, ada, Role::Owner).await.unwrap();
         assert_eq!(
             conflict(Upload::published(sample, "1.0", WHEEL).to(storage).await),

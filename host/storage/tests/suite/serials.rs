@@ -118,7 +118,8 @@ async fn the_list_has_a_serial_of_its_own_and_its_projects_are_counted() {
             ((1, 1), 2),
             "a file of a project that is listed changes no list"
         );
-        // Of several changes at once the last that is one of the list; one in quarantine is not counted.
+        // Of several changes at once, the last that changes the list; a project in quarantine is
+        // not counted.
         let commit = committed(storage, async |unit| {
             unit.set_project_status(sample, ProjectStatus::Quarantined, None)
                 .await?;
@@ -135,8 +136,8 @@ async fn the_list_has_a_serial_of_its_own_and_its_projects_are_counted() {
     .await;
 }
 
-/// Whoever has seen a serial can see every change below it: serials are handed out in the
-/// order of commits. Otherwise a cache filled in between would stay stale for good.
+/// A reader who has seen a serial can see every earlier change: serials are assigned in the order
+/// of commits. Otherwise a cache filled in between would stay stale permanently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_serial_that_is_seen_covers_all_below_it() {
     on_both(async |fixture| {

@@ -429,8 +429,8 @@ async fn with_a_session_ends_what_was_asked_of_its_browser() {
     .await;
 }
 
-/// What a login does whose password was proven to be `password` before: a session, unless
-/// the password was changed in between.
+/// A login whose password was verified as `password` earlier: it creates a session, unless the
+/// password was changed in between.
 async fn log_in(unit: &mut UnitOfWork, user: UserId, password: &str, secret: u8) -> Result<bool> {
     let held = unit.hold_user(user).await?.unwrap();
     if held.password_hash.unwrap().expose() != password {

@@ -1,4 +1,4 @@
-//! What projects and users keep, and that limits on it hold whoever writes at the same moment.
+//! The usage of projects and users, whose limits hold even for simultaneous writes.
 
 use model::{ReleaseState, Role};
 use storage::Storage;
@@ -6,7 +6,7 @@ use storage::usage::Usage;
 
 use crate::fixture::{Upload, at, at_once, commit, event, grant, on_both, project, user};
 
-/// Of one file of [`Upload`]: 1000 bytes and 100 of metadata.
+/// For one file of [`Upload`]: 1000 bytes and 100 of metadata.
 const COST: u64 = 1100;
 
 fn name(number: usize) -> String {
@@ -127,7 +127,7 @@ async fn what_was_stored_before_it_was_counted_counts() {
 async fn uploads_at_the_same_moment_see_each_other() {
     on_both(async |fixture| {
         let sample = project(&fixture.storage, "sample").await;
-        // Each keeps its file only if there is room for it; there is for three.
+        // Each keeps its file only if there is room for it; there is room for three.
         let kept = at_once(&fixture, 12, |storage, number| async move {
             let name = name(number);
             let mut unit = storage.begin().await.unwrap();
@@ -185,7 +185,7 @@ async fn a_user_uploads_so_many_bytes_in_a_day_and_no_more() {
             storage.forget_uploaded_bytes(at(24 * 3600)).await.unwrap(),
             2
         );
-        // Of those who come at once, as many get through as there is room for.
+        // Of simultaneous requests, as many succeed as there is room for.
         let taken = at_once(&fixture, 8, |storage, _| async move {
             storage
                 .take_uploaded_bytes(bob, 3, at(0), 10)

@@ -588,8 +588,8 @@ async fn there_is_one_first_user_however_many_strangers_came_before() {
     .await;
 }
 
-/// Whatever the order and the number of requests, each step passes at most once, and a
-/// step that passed lies after all that had been answered before.
+/// For any order and number of requests, each step passes at most once, and a step that passed is
+/// later than all that had been answered before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_totp_step_is_accepted_twice() {
     on_both(async |fixture| {

@@ -1,8 +1,8 @@
-// A `file:upload` decision through the whole default set, beside the same rules written
-// for Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
+// A `file:upload` decision through the whole default set, compared with the same rules written for
+// Cedar, for regorus and as plain Rust functions. Input conversion included, one run.
 //
-// Fails when an engine disagrees on any case, when our p50 is above Cedar's, or when two
-// threads decide less than 1.7 times as many as one.
+// Fails if an engine disagrees on any case, if our p50 is above Cedar's, or if two threads decide
+// less than 1.7 times as many as one.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -24,9 +24,9 @@ use serde_json::json;
 const ROUNDS: usize = 40;
 const RUNS_PER_ROUND: usize = 2_500;
 
-/// The most that our median may be of Cedar's.
+/// The largest allowed ratio of our median to Cedar's.
 const MOST_OF_CEDAR: f64 = 1.0;
-/// The least that two threads must decide of what one does.
+/// The smallest allowed ratio of two threads' decisions to one thread's.
 const LEAST_SCALING: f64 = 1.7;
 
 #[allow(clippy::print_stdout, reason = "a program talks")]
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
             Samples::default(),
         ),
     ];
-    // In turns, so that whatever else the machine does meets all of them.
+    // In turns, so that other work on the machine affects all of them alike.
     for round in 0..=ROUNDS {
         for (_, run, samples) in &mut engines {
             samples.add(RUNS_PER_ROUND, run);
@@ -192,7 +192,7 @@ fn load_default_set(fuel: bool) -> anyhow::Result<PolicySet> {
     Ok(set)
 }
 
-/// Every engine must say the same of every case, or there is nothing to compare.
+/// Every engine must agree on every case, or there is nothing to compare.
 fn check_agreement(set: &PolicySet, cedar: &Cedar, rego: &mut Rego) -> anyhow::Result<usize> {
     let cases = all_cases();
     let mut outcomes = std::collections::BTreeSet::new();

@@ -1,9 +1,9 @@
-//! What the server costs when there is more: the same questions to a registry of 1,000, of
-//! 100,000 and of 1,000,000 projects, on SQLite and on PostgreSQL.
+//! The server's cost as the registry grows: the same requests to a registry of 1,000, of 100,000
+//! and of 1,000,000 projects, on SQLite and on PostgreSQL.
 //!
-//! Everything but the list of projects and the search must cost the same at all sizes, the
-//! list the same for each byte, memory a bound. Fails when one is broken.
-//! `--projects 1000,20000` tries other sizes, `--database sqlite` one database.
+//! Everything except the list of projects and the search must cost the same at all sizes, the list
+//! the same for each byte, and memory must stay below a limit. Fails otherwise. `--projects
+//! 1000,20000` tries other sizes, `--database sqlite` one database.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 
@@ -17,11 +17,11 @@ use bench::measure::print_table;
 use serde_json::{Value, json};
 use tests::{Clients, Connection, Package, Request, Setup, basic_token, postgres};
 
-/// How many times as much as at the first size.
+/// Largest allowed ratio to the cost at the first size.
 const MOST: f64 = 1.5;
 /// The same for the first page of a search.
 const MOST_SEARCH: f64 = 3.0;
-/// Megabytes of a server that has answered everything that is asked here.
+/// Megabytes of a server after all requests of this benchmark.
 const MOST_MB: f64 = 300.0;
 
 /// Projects written by one transaction.
@@ -30,15 +30,15 @@ const BATCH: usize = 10_000;
 const STARTS: usize = 5;
 /// Uploads of each kind. One user may create 20 projects in an hour.
 const UPLOADS: usize = 15;
-/// Requests of each kind that is quick.
+/// Requests of each quick kind.
 const REQUESTS: usize = 200;
 /// Times the whole list is fetched, each after an upload of a new project.
 const LISTS: usize = 5;
 /// Runs of the command that reads the decision log.
 const COMMANDS: usize = 7;
 
-/// What is searched for: what many names hold, what begins some, what few hold, what none does,
-/// and short texts.
+/// Search texts: one that many names contain, one that some begin with, ones that few contain, one
+/// that none contains, and short ones.
 const SEARCHES: [&str; 6] = ["data", "py", "-x77", "parser-x", "qqqq", "x"];
 
 const WORDS: [&str; 24] = [
@@ -114,12 +114,12 @@ impl Arguments {
     }
 }
 
-/// What something cost at one size.
+/// The cost of one operation at one size.
 struct Cost {
     what: &'static str,
     unit: &'static str,
     value: f64,
-    /// How many times as much it may be at the last size as at the first.
+    /// The largest allowed ratio of its cost at the last size to that at the first.
     most: Option<f64>,
 }
 
@@ -136,14 +136,14 @@ fn measure(database: &str, sizes: &[usize], clients: &Clients) -> anyhow::Result
         "postgres" => Some(postgres::new_database().context("PostgreSQL is not installed")?),
         _ => None,
     };
-    // All that is measured comes from one user and one address.
+    // Everything that is measured comes from one user and one address.
     let mut setup = Setup::default()
         .flag("--new-projects-per-user", "1000")
         .flag("--new-projects-per-address", "1000");
     if let Some(postgres) = &postgres {
         setup = setup.database(&postgres.url);
     }
-    // The first start makes the tables.
+    // The first start creates the tables.
     ensure!(
         setup.clone().start().stop().success(),
         "the server does not stop"
@@ -244,11 +244,11 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
         );
         Ok(milliseconds(begin))
     };
-    // So that nothing is measured that happens once.
+    // So that no one-time cost is measured.
     upload(&format!("warm-up-{number}"), "1.0")?;
     let mut connection = Connection::to(server.address);
     let mut fetch = |path: &str| -> anyhow::Result<(f64, usize)> {
-        // Browsers are sent to the address that is configured; this one has been.
+        // Browsers are redirected to the configured address; this one was already.
         let request = Request::get(path)
             .header("Accept", "text/html")
             .header("Cookie", "portcullis-moved=1");
@@ -277,7 +277,7 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     let mut times = |paths: &mut dyn Iterator<Item = String>| -> anyhow::Result<Vec<f64>> {
         paths.map(|path| Ok(fetch(&path)?.0)).collect()
     };
-    // Each asked for the first time: read from the database.
+    // Each requested for the first time: read from the database.
     let mut pages = (0..REQUESTS).map(|request| {
         format!(
             "/simple/{}/",
@@ -353,7 +353,7 @@ fn measure_one(setup: &Setup, size: usize, number: usize) -> anyhow::Result<Vec<
     ])
 }
 
-/// As grow.sql makes it.
+/// As created by grow.sql.
 fn project_name(number: usize) -> String {
     format!(
         "{}-{}-x{number}",
@@ -371,7 +371,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The bounds that do not hold.
+/// The violated bounds.
 fn judge(database: &str, measured: &Measured) -> Vec<String> {
     let (Some((_, first)), Some((_, last))) = (measured.first(), measured.last()) else {
         return Vec::new();

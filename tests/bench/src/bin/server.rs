@@ -2,7 +2,7 @@
 //! downloads, durable uploads; beside nginx, which serves the same pages and files from its disk;
 //! what the gate takes of a page; memory.
 //!
-//! Every request is decided. Fails when a bound is broken.
+//! Every request is decided. Fails if a bound is violated.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 
@@ -21,7 +21,7 @@ const UPLOADS: usize = 400;
 /// Connections that upload at once.
 const UPLOADERS: usize = 8;
 
-/// How many times as many as pypiserver.
+/// Smallest allowed ratio to pypiserver.
 const LEAST_PAGES: f64 = 15.0;
 const LEAST_DOWNLOADS: f64 = 3.0;
 const LEAST_UPLOADS: f64 = 3.0;
@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
         .flag("--trusted-proxies", "127.0.0.1")
         .start();
     let idle_mb = megabytes(&server);
-    // Nobody may create hundreds of projects in an hour, so there are several owners.
+    // No one may create hundreds of projects in an hour, so there are several owners.
     let owners: Vec<Owner> = (0..PROJECTS.div_ceil(PROJECTS_OF_ONE))
         .map(|number| Owner::new(&server, number))
         .collect();
@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     eprintln!("filling both with {} files", PROJECTS * FILES);
     let files: Vec<Distribution> = (0..PROJECTS).flat_map(files_of).collect();
     files.iter().try_for_each(|file| theirs.put(file))?;
-    // The first file of each project creates it; the others come when it is there.
+    // The first file of each project creates it; the others follow once it exists.
     let numbered = || {
         files.iter().enumerate().map(|(number, file)| {
             (
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
         .collect();
     send_all(server.address, UPLOADERS, &others)?;
     drop((first, others));
-    // Their cache has seen the new files when it lists the last one.
+    // Their cache has seen the new files once it lists the last one.
     let last = format!("/simple/{}/", project_name(PROJECTS - 1));
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !tests::Connection::to(theirs.address)
@@ -101,7 +101,7 @@ fn main() -> anyhow::Result<()> {
     let html = [("Accept", "text/html")];
 
     eprintln!("project pages, {SECONDS} s each");
-    // Both warm: each page was asked for once.
+    // Both warm: each page was requested once.
     for address in [server.address, theirs.address] {
         send_all(
             address,
@@ -324,7 +324,7 @@ fn main() -> anyhow::Result<()> {
 /// Projects that one owner creates; the registry allows 20 in an hour.
 const PROJECTS_OF_ONE: usize = 16;
 
-/// Somebody who uploads, from an address of their own.
+/// An uploader with an address of their own.
 struct Owner {
     authorization: String,
     address: String,
@@ -381,7 +381,7 @@ impl GateTimes {
     }
 }
 
-/// The same upload for pypiserver, which takes it at its root and asks for no credential.
+/// The same upload for pypiserver, which takes it at its root without a credential.
 fn to_pypiserver(file: &Distribution) -> Request {
     let (content_type, body) = file.multipart();
     Request::new("POST", "/").body(&content_type, body)

@@ -1,10 +1,10 @@
-//! Whether the time of an answer tells a stranger that an account exists: logging in with a
-//! wrong password, asking for a new password, registering. Known and unknown accounts take
-//! turns, 200 runs of each, against one server.
+//! Whether response times reveal to a stranger that an account exists: logging in with a wrong
+//! password, requesting a new password, registering. Known and unknown accounts alternate, 200 runs
+//! of each, against one server.
 //!
-//! The difference of the two medians is compared with what chance alone makes of these very
-//! runs: their labels are shuffled many times, and the difference is looked at each time.
-//! Fails when known and unknown can be told apart by it, or differ in status or text.
+//! The difference of the two medians is compared with pure chance on the same runs: their labels
+//! are shuffled many times, and the difference is computed each time. Fails if it distinguishes
+//! known from unknown, or if status or text differ.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks")]
 
@@ -17,14 +17,14 @@ use tests::{Connection, Request, Response, Server, Setup};
 
 /// Runs for known and as many for unknown accounts.
 const RUNS: usize = 200;
-/// Times that labels are shuffled.
+/// How often labels are shuffled.
 const SHUFFLES: usize = 10_000;
-/// Share of the shuffled differences that may be larger than what is called noise.
+/// Share of the shuffled differences that may exceed the noise level.
 const CHANCE: f64 = 0.001;
 
 fn main() -> anyhow::Result<()> {
     let as_json = std::env::args().any(|argument| argument == "--json");
-    // One stranger is told to wait after a few attempts; so many come from as many places.
+    // A stranger has to wait after a few attempts, so these come from many addresses.
     let server = Setup::default()
         .flag("--trusted-proxies", "127.0.0.1")
         .start();
@@ -39,7 +39,8 @@ fn main() -> anyhow::Result<()> {
             path: "/login",
             form: |account| format!("user={account}&password=not-the-right-one"),
         },
-        // In another form than passwords are compared in: one hash more, for known and unknown alike.
+        // In a form other than the one for comparing passwords: one more hash, for known and
+        // unknown alike.
         Question {
             what: "log in, wrong password, decomposed letters",
             path: "/login",
@@ -116,7 +117,7 @@ fn unknown(number: usize) -> String {
     format!("other{number:03}")
 }
 
-/// Something a stranger asks about an account.
+/// A stranger's request about an account.
 struct Question {
     what: &'static str,
     path: &'static str,
@@ -124,12 +125,12 @@ struct Question {
     form: fn(&str) -> String,
 }
 
-/// What the times came to.
+/// The result of the timings.
 struct Told {
     known_ms: f64,
     unknown_ms: f64,
     difference_ms: f64,
-    /// What the difference stays below by chance.
+    /// The difference stays below this by chance.
     noise_ms: f64,
 }
 
@@ -140,7 +141,7 @@ impl Question {
         let mut times = [Vec::with_capacity(RUNS), Vec::with_capacity(RUNS)];
         let mut said: Option<String> = None;
         for number in 0..RUNS {
-            // Who comes first changes, so that neither profits from the other.
+            // The order alternates, so that neither profits from the other.
             for turn in 0..2 {
                 let side = (turn + number) % 2;
                 let account = if side == 0 {
@@ -174,7 +175,7 @@ impl Question {
     }
 }
 
-/// Status and page, without what was typed and without the ids of decisions.
+/// Status and page, without the typed text and the ids of decisions.
 fn without_names(answer: &Response, account: &str) -> String {
     let text = answer.text().replace(account, "…");
     let words: Vec<&str> = text
@@ -231,7 +232,7 @@ fn median(values: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// A small generator (xorshift), always the same: what is shuffled is measured, not drawn.
+/// A small generator (xorshift) with a fixed seed: shuffles are reproducible.
 struct Shuffle(u64);
 
 impl Shuffle {

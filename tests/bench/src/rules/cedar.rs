@@ -1,6 +1,6 @@
-//! The rules in Cedar, written so that Cedar is fast: one `forbid` for each objection, the
-//! action in the scope where it can be, groups of actions built once, facts in the context
-//! record and built without parsing, no schema checks while deciding.
+//! The rules in Cedar, written to be fast there: one `forbid` for each objection, the action in the
+//! scope where possible, groups of actions built once, facts in the context record and built
+//! without parsing, no schema checks while deciding.
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;

@@ -1,17 +1,17 @@
-//! The rules as plain Rust functions: the floor.
+//! The rules as plain Rust functions, as a lower bound.
 
 use policy_engine::contract::{Action, Context, CredentialKind, Principal, TokenScope, User};
 
 use super::{Objections, PROOF_WITHIN, RELEASE_WITHIN};
 use crate::contexts::{Case, OwnerChoices};
 
-/// Decides on a copy of the context, as an engine that converts its input would have one.
+/// Decides on a copy of the context, as an engine that converts its input would.
 pub fn decide(case: &Case) -> Objections {
     let case = case.clone();
     objections(&case).into_iter().map(str::to_owned).collect()
 }
 
-/// The rules alone.
+/// Only the rules.
 pub fn objections(case: &Case) -> Vec<&'static str> {
     let mut found = Vec::new();
     let Case { context, owner } = case;

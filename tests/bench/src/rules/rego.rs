@@ -1,5 +1,5 @@
-//! The rules in Rego for regorus, compiled to its register machine; the input is built as
-//! its values, without JSON text between.
+//! The rules in Rego for regorus, compiled to its register machine; the input is built directly as
+//! its values, without JSON text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

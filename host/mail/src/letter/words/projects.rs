@@ -1,4 +1,4 @@
-//! What the owners of a project are told about it.
+//! Mails to the owners of a project.
 
 use model::mail::{Mail, MailField, MailKind};
 
@@ -28,7 +28,7 @@ pub(super) fn how_to_publish<'a>(to: Draft<'a>, project: &str, version: &str) ->
         .says_then("If you did not expect the release, reject it: the same command with `reject` in place of `publish`. Then revoke the token it was uploaded with.")
 }
 
-/// What one of several changes was, in a line.
+/// One of several changes, on one line.
 pub(super) fn listed<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
     let word = |field: MailField| spoken(mail, field);
     let (project, actor, user) = (
@@ -59,7 +59,7 @@ pub(super) fn listed<'a>(to: Draft<'a>, mail: &Mail) -> Draft<'a> {
     to.fact(name, what)
 }
 
-/// A version as it is typed, where no program makes a link of it; else what stands for it.
+/// A version as it is typed, if no program turns it into a link; otherwise a placeholder.
 fn typed(version: &str) -> &str {
     let is_plain = version
         .bytes()

@@ -1,25 +1,25 @@
-//! What extension headers (GNU's long names, PAX records) say of the entry that follows them.
+//! Extension headers (GNU's long names, PAX records), which apply to the entry that follows.
 //!
-//! Tools repeat here what the entry's own header says, uv for example its path and its size.
-//! What is said twice must be the same; what moves content or renames in a way that only some
-//! readers follow is refused.
+//! Tools repeat parts of the entry's own header here, uv for example its path and its size.
+//! Repeated values must be the same; records that move content, or rename in a way that only some
+//! readers follow, are refused.
 
 use super::super::ArchiveError;
 
-/// PAX's only other encoding is "binary"; this one is what all take without being told.
+/// PAX's only other encoding is "binary"; this one is the default that all readers accept.
 const UTF8_CHARSET: &[u8] = b"ISO-IR 10646 2000 UTF-8";
 
-/// What was said so far of the next entry.
+/// The extensions so far for the next entry.
 #[derive(Default)]
 pub(super) struct Extension {
     pub(super) path: Option<String>,
     pub(super) link: Option<String>,
-    /// The size of its content, which its own header must give as well.
+    /// The size of its content, which its own header must repeat.
     pub(super) size: Option<u64>,
 }
 
 impl Extension {
-    /// Nothing was said.
+    /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.path.is_none() && self.link.is_none() && self.size.is_none()
     }
@@ -70,7 +70,7 @@ impl Extension {
     }
 }
 
-/// Readers differ in which of two values they take; of two that are the same there is one.
+/// Readers disagree on which of two values they take; two equal values are harmless.
 fn set<T: PartialEq>(place: &mut Option<T>, value: T, what: &str) -> Result<(), ArchiveError> {
     if place.as_ref().is_some_and(|before| *before != value) {
         return Err(ArchiveError::archive(format!(
@@ -81,7 +81,7 @@ fn set<T: PartialEq>(place: &mut Option<T>, value: T, what: &str) -> Result<(), 
     Ok(())
 }
 
-/// Digits and nothing else: no sign, no blanks, no other spelling of a number.
+/// Only digits: no sign, no blanks, no other spelling of a number.
 fn decimal(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits)

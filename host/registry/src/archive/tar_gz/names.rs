@@ -1,7 +1,7 @@
-//! Every path of an archive and what lies there. No path is two things.
+//! Every path of an archive and what is at it. No path has two meanings.
 //!
-//! Whether a hard link leads to a file and whether a file is a folder as well is known when the
-//! whole archive was read, whatever the order of its entries.
+//! Whether a hard link leads to a file, and whether a file is also a folder, is known only after
+//! the whole archive was read, since entries can be in any order.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use model::limit::{ARCHIVE_NAMES, Bound};
 use super::super::{ArchiveError, MAX_PATH_BYTES, check_no_file_is_a_folder, without_case};
 use crate::metadata::checks::excerpt;
 
-/// What lies at a path that is no folder.
+/// A node at a path that is not a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     /// A file, by the SHA-256 digest of its content.
@@ -27,7 +27,7 @@ pub(super) enum Node {
 pub(crate) struct Names {
     nodes: HashMap<String, Node>,
     folders: HashSet<String>,
-    /// Bytes of all paths and targets that are kept.
+    /// Bytes of all stored paths and targets.
     bytes: u64,
 }
 
@@ -44,7 +44,7 @@ impl Names {
         Ok(())
     }
 
-    /// Counts a text that is kept.
+    /// Counts a stored text.
     fn keep(&mut self, text: &str) -> Result<(), ArchiveError> {
         self.bytes += text.len() as u64;
         match self.bytes <= ARCHIVE_NAMES.get() {
@@ -56,8 +56,8 @@ impl Names {
         }
     }
 
-    /// Adds what is no folder. The same twice, byte for byte, is one file to every reader,
-    /// whether it keeps the first or the last.
+    /// Adds a node that is not a folder. Two nodes that are identical byte for byte are one file to
+    /// every reader, whether it keeps the first or the last.
     pub(super) fn add(&mut self, path: &str, node: Node) -> Result<(), ArchiveError> {
         match self.nodes.get(path) {
             Some(before) if *before == node => Ok(()),
@@ -86,7 +86,7 @@ impl Names {
         }
     }
 
-    /// Checks what only the whole archive can tell.
+    /// The checks that need the whole archive.
     pub(super) fn check(&self) -> Result<(), ArchiveError> {
         if let Some(both) = self
             .folders
@@ -116,10 +116,10 @@ impl Names {
         Ok(())
     }
 
-    /// Where file names have no case, nothing is written through a link: what has its name in other
-    /// letters, or lies behind it, may be written to what the link leads to.
+    /// On a case-insensitive file system, nothing may be written through a link: an entry with its
+    /// name in other letters, or below it, may be written to the link's target.
     fn check_links_without_case<'a>(&'a self) -> Result<(), ArchiveError> {
-        // Some have a file and a link to it that differ in nothing else.
+        // Some archives have a file and a link to it whose names differ only in case.
         let is_itself = |path: &str, target: &str| {
             without_case(last_part(path)) == without_case(last_part(target))
         };
@@ -161,9 +161,9 @@ impl Names {
         Ok(())
     }
 
-    /// A hard link is a further name of a file of the archive. `followed` are the links that an
-    /// earlier call followed: they lead to a file, or it would have been the last call. So each
-    /// link is followed once, however long the chains are that an archive makes of them.
+    /// A hard link is another name for a file of the archive. `followed` are the links that earlier
+    /// calls followed successfully. So each link is followed once, however long the chains in an
+    /// archive are.
     fn check_hard_link<'a>(
         &'a self,
         path: &'a str,
@@ -171,7 +171,7 @@ impl Names {
         followed: &mut HashSet<&'a str>,
     ) -> Result<(), ArchiveError> {
         let (mut chain, mut at) = (vec![path], target);
-        // A chain that is longer than the archive has entries leads round in a circle.
+        // A chain longer than the number of entries is a cycle.
         while chain.len() <= self.nodes.len() {
             match self.nodes.get_key_value(&*plain(at)) {
                 Some((at_name, Node::HardLink(next))) if !followed.contains(at_name.as_str()) => {
@@ -202,7 +202,7 @@ impl Names {
     }
 }
 
-/// The path without parts that mean nothing: every reader takes `a/./b` and `a//b` for `a/b`.
+/// The path without empty parts: every reader takes `a/./b` and `a//b` for `a/b`.
 fn plain(path: &str) -> Cow<'_, str> {
     let means_nothing = |part: &str| matches!(part, "" | ".");
     if path.starts_with('/') || !path.split('/').any(means_nothing) {
@@ -215,7 +215,7 @@ fn plain(path: &str) -> Cow<'_, str> {
     Cow::Owned(parts.join("/"))
 }
 
-/// Whether a path goes up from where the archive begins.
+/// Whether a path leads above the top of the archive.
 fn leaves(path: &str) -> bool {
     let mut depth = 0_i32;
     plain(path).split('/').any(|part| {
@@ -228,7 +228,7 @@ fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// A target that systems agree on.
+/// A target that all systems interpret alike.
 fn check_target(path: &str, target: &str) -> Result<(), ArchiveError> {
     let why = match target {
         "" => "has no target",
@@ -245,9 +245,9 @@ fn check_target(path: &str, target: &str) -> Result<(), ArchiveError> {
     )))
 }
 
-/// A symbolic link stays inside the archive's one folder. As no entry lies behind a link, the
-/// folders above it are real, so going up from it leads where it says. Going up behind a name
-/// would not: the name may be a link itself.
+/// A symbolic link stays inside the archive's one folder. Since no entry is below a link, the
+/// folders above it are real, so `..` from there is reliable. After a name it would not be: the
+/// name may itself be a link.
 fn check_symbolic_link(path: &str, target: &str) -> Result<(), ArchiveError> {
     let steps = || target.split('/').filter(|part| !matches!(*part, "" | "."));
     let up = steps().take_while(|part| *part == "..").count();

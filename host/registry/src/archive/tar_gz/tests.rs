@@ -312,7 +312,7 @@ fn the_same_entry_twice_is_one_and_its_twin_that_differs_is_refused() {
             (Regular, "s-1/a", "one and more"),
         ),
         ((Regular, "s-1/a", ""), (Symlink, "s-1/a", "PKG-INFO")),
-        // Writing into a name that is a link writes into what it leads to.
+        // Writing to a name that is a link writes to its target.
         ((Link, "s-1/a", "s-1/PKG-INFO"), (Regular, "s-1/a", "x")),
         ((Symlink, "s-1/a", "b"), (Symlink, "s-1/a", "c")),
     ] {
@@ -323,7 +323,7 @@ fn the_same_entry_twice_is_one_and_its_twin_that_differs_is_refused() {
             "{first:?} {second:?}"
         );
     }
-    // Not even the same.
+    // Not even an identical one.
     assert!(
         read(&archive_of(&[(Regular, "s-1/PKG-INFO", "x")]))
             .unwrap_err()
@@ -400,7 +400,7 @@ fn nothing_is_written_through_a_link_where_names_have_no_case() {
 
 #[test]
 fn each_of_many_hard_links_is_followed_once() {
-    // One chain of all of them: followed again from each, it takes the square of their number.
+    // One chain of all of them: following it from each link would take the square of their number.
     use EntryType::{Link, Regular};
     const LINKS: usize = 50_000;
     let names: Vec<String> = (0..=LINKS).map(|number| format!("s-1/{number}")).collect();
@@ -543,11 +543,11 @@ fn an_entry_has_one_name() {
             .unwrap_err()
             .contains("two different targets")
     );
-    // Said twice, and the same: what is said is clear.
+    // Repeated and equal, so unambiguous.
     assert!(read(&pax(&[("path", "s-1/PKG-INFO"), ("path", "s-1/PKG-INFO")])).is_ok());
 }
 
-/// An archive of one `PKG-INFO` of three bytes behind a PAX header with these records.
+/// An archive of one `PKG-INFO` of three bytes after a PAX header with these records.
 fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     tar_gz_of(|builder| {
         builder
@@ -611,7 +611,7 @@ fn pax_headers_that_repeat_the_header_are_accepted_and_others_refused() {
 
 #[test]
 fn a_size_is_stated_for_the_next_entry_and_for_no_other_header() {
-    // Some readers take it for the size of the long name that comes next.
+    // Some readers apply it to the long name that comes next.
     let bytes = tar_gz_of(|builder| {
         builder
             .append_pax_extensions([("size", b"3".as_slice())])
@@ -711,7 +711,7 @@ proptest! {
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
-            // With a checksum that fits, so that damage reaches behind the check.
+            // With a valid checksum, so that damage gets past that check.
             for start in [0, 1024] {
                 let mut block = [0u8; 512];
                 block.copy_from_slice(&bytes[start..start + 512]);

@@ -1,23 +1,23 @@
-//! `entry_points.txt`: what a wheel offers to others by name, and the commands it brings.
+//! `entry_points.txt`: the named objects that a wheel offers, and its commands.
 //!
 //! Source: <https://packaging.python.org/specifications/entry-points>. The format is that of
-//! Python's `configparser` with `=` as its only delimiter and names as they are written. What
-//! lies in `console_scripts` and `gui_scripts` becomes files on people's machines; all other
-//! groups are read by programs that know them, so their names and values are theirs.
+//! Python's `configparser` with `=` as its only delimiter and case-sensitive names. Entries in
+//! `console_scripts` and `gui_scripts` become files on people's machines; all other groups are for
+//! programs that know them, so their names and values are not checked.
 //!
-//! `importlib.metadata`, which pip reads with, is no `configparser`: it strips every line, ends
-//! lines where Python's `splitlines` does, knows no comments but `#`, and takes for a group only
-//! what begins and ends with a bracket. What the two read differently is refused, or a command
-//! would be checked by nobody.
+//! `importlib.metadata`, which pip uses, is not `configparser`: it strips every line, ends lines
+//! where Python's `splitlines` does, knows only `#` comments, and takes only lines that begin and
+//! end with a bracket for a group. Anything that the two read differently is refused, or a command
+//! might escape the checks.
 
 use std::collections::HashSet;
 
-/// The groups of which installers make commands.
+/// The groups that installers turn into commands.
 const SCRIPTS: &[&str] = &["console_scripts", "gui_scripts"];
-/// `configparser` adds what is in this section to each of the others.
+/// `configparser` adds the contents of this section to each of the others.
 const DEFAULTS: &str = "DEFAULT";
 
-/// One line that offers something.
+/// One entry.
 #[derive(Debug)]
 struct Entry<'a> {
     group: &'a str,
@@ -59,8 +59,8 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether installers may make commands of what is in this group: some compare its name without
-/// blanks or case.
+/// Whether installers may create commands from this group: some compare its name without blanks or
+/// case.
 fn is_of_scripts(group: &str) -> bool {
     SCRIPTS
         .iter()
@@ -68,17 +68,18 @@ fn is_of_scripts(group: &str) -> bool {
         || group == DEFAULTS
 }
 
-/// Ends a line, or is a blank at its end, for Python and not for others.
+/// Ends a line, or is a blank at its end, for Python but not for other readers.
 fn is_read_differently(c: char) -> bool {
     c.is_control() && c != '\t' || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Parses as `configparser` does.
+/// Parses like `configparser`.
 fn read(text: &str) -> Result<Vec<Entry<'_>>, String> {
     let mut groups: HashSet<&str> = HashSet::new();
     let mut group: Option<&str> = None;
     let mut entries: Vec<Entry<'_>> = Vec::new();
-    // Whether a line that is indented further goes on with the last entry, and how far that is.
+    // Whether a line that is indented further continues the last entry, and that entry's
+    // indentation.
     let mut in_entry = false;
     let mut indent = 0;
     for (index, whole) in text.split('\n').enumerate() {
@@ -152,7 +153,7 @@ fn read(text: &str) -> Result<Vec<Entry<'_>>, String> {
     Ok(entries)
 }
 
-/// A file name that stays where commands are put.
+/// A file name that stays inside the folder of commands.
 fn is_script_name(name: &str) -> bool {
     let is_plain = name
         .chars()
@@ -188,7 +189,7 @@ mod tests {
             "",
             "[console_scripts]\nsample = sample:main\nsample3.12=sample.cli : App.run [color,fast]\n",
             "[gui_scripts]\r\nsample = sample:main\r\n",
-            // Names and values of other groups belong to whoever reads them.
+            // Names and values of other groups are defined by the programs that read them.
             "[mkdocs.plugins]\ntheme/blog = a.blog:Plugin\n[x]\na b:c = anything at all\nempty =\n",
             "[pytest11]\n# a comment\n; another\nplugin = a\n\n  b\n[egg_info.writers]\nfoo.txt = a:b\n",
         ] {
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn many_groups_are_read_as_quickly_as_few() {
-        // Each compared with all before it, they would take a minute.
+        // Comparing each with all before it would take a minute.
         let many: String = (0..130_000).map(|number| format!("[{number}]\n")).collect();
         assert_eq!(check(&many), Ok(()));
         assert!(
@@ -211,9 +212,9 @@ mod tests {
     #[test]
     fn what_readers_take_for_different_groups_or_lines_is_refused() {
         for text in [
-            // A command for who strips each line, part of a value for who does not.
+            // A command for readers that strip each line, part of a value for others.
             "[a]\nx = y\n  [console_scripts]\n../../sh = a:b\n",
-            // In `console_scripts` for who knows no such group.
+            // In `console_scripts` for readers that do not see such a group.
             "[console_scripts]\nx = a:b\n[other] and more\n../../sh = a:b\n",
             "[console_scripts]]\n../../sh = a:b\n",
             "[a[0]]\nx = y\n",

@@ -1,9 +1,8 @@
-//! Extra fields of entries: a list of (id, length, bytes) behind the name in both headers.
+//! Extra fields of entries: a list of (id, length, bytes) after the name in both headers.
 //!
-//! A reader passes over a field that it does not know. Times, owners, access lists, alignment
-//! and padding change nothing that an installer does, whoever wrote them. What is refused can
-//! make one reader see another name, another content, another size or another kind of file than
-//! the header says.
+//! A reader skips fields that it does not know. Times, owners, access lists, alignment and padding
+//! do not affect an installer, so they are accepted. The refused fields can make one reader see
+//! another name, content, size or kind of file than the header gives.
 
 use flate2::Crc;
 
@@ -12,7 +11,7 @@ use super::{ArchiveError, u16_at, u32_at};
 const ZIP64: u16 = 0x0001;
 const UNICODE_PATH: u16 = 0x7075;
 const UNICODE_COMMENT: u16 = 0x6375;
-/// PKWARE's field for Unix: times and owners, then what a link or a device leads to.
+/// PKWARE's field for Unix: times and owners, then the target of a link or device.
 const UNIX: u16 = 0x000d;
 const UNIX_WITHOUT_TARGET: usize = 12;
 
@@ -39,7 +38,7 @@ const CHANGING: &[u16] = &[
 /// Checks the extra fields of one header of an entry and returns that of ZIP64, if there is one.
 pub(super) fn check<'a>(name: &str, mut bytes: &'a [u8]) -> Result<Option<&'a [u8]>, ArchiveError> {
     let mut zip64 = None;
-    // Fewer than four bytes are no field; aligning tools fill up with zeros.
+    // Fewer than four bytes are not a field; aligning tools pad with zeros.
     while bytes.len() >= 4 || bytes.iter().any(|byte| *byte != 0) {
         let damaged = || ArchiveError::archive(format!("'{name}' has a damaged extra field."));
         let head = bytes.get(..4).ok_or_else(damaged)?;
@@ -62,8 +61,8 @@ pub(super) fn check<'a>(name: &str, mut bytes: &'a [u8]) -> Result<Option<&'a [u
     Ok(zip64)
 }
 
-/// Whether a Unicode field (version, checksum of the plain text, text) says what the plain
-/// text says. With another checksum some readers would pass over it and some would not.
+/// Whether a Unicode field (version, checksum of the plain text, text) matches the plain text. With
+/// a wrong checksum some readers would skip it and some would not.
 fn says(content: &[u8], text: &str, plain: &[u8]) -> bool {
     let mut crc = Crc::new();
     crc.update(plain);

@@ -101,7 +101,7 @@ fn an_entry_listed_twice_is_refused() {
 fn content_that_does_not_match_its_checksum_is_refused() {
     let mut bytes = zip(&[("a", b"one")]);
     let at = find(&bytes, CENTRAL);
-    // Changed in both lists alike: only reading the content can tell.
+    // Changed in both lists alike: only reading the content can reveal it.
     bytes[14] ^= 1;
     bytes[at + 16] ^= 1;
     assert!(why(bytes).contains("does not match its size or checksum"));
@@ -130,12 +130,12 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     assert!(why(zip(&[("a", &zeros)])).contains("looks like a bomb"));
 }
 
-/// An entry written by hand, since no library writes what must be refused.
+/// An entry written by hand, since no library writes invalid entries.
 #[derive(Clone)]
 struct Raw {
     name: &'static str,
     content: Vec<u8>,
-    /// The bytes as they lie in the archive, when they are not the content.
+    /// The bytes in the archive, if they differ from the content.
     packed: Option<Vec<u8>>,
     flags: u16,
     local_flags: Option<u16>,
@@ -295,7 +295,7 @@ fn what_build_tools_write_is_accepted() {
     assert_eq!(why(archive(&[times, jar, named, folder, streamed])), "");
 }
 
-/// Python's reader looks for the locator of ZIP64 before the end record, and believes it.
+/// Python's reader looks for the ZIP64 locator before the end record, and trusts it.
 #[test]
 fn no_second_directory_hides_in_a_comment() {
     let hidden = raw("a", b"evil").local();
@@ -496,7 +496,7 @@ fn flags_must_agree_and_be_known() {
     );
 }
 
-/// A streaming reader goes on where the compressed data ends, others where the lists say.
+/// A streaming reader continues where the compressed data ends, others where the lists say.
 #[test]
 fn compressed_data_ends_where_its_entry_does() {
     let behind = [deflated(b"hello"), raw("evil", b"x").local()].concat();

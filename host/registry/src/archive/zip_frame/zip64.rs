@@ -1,8 +1,7 @@
-//! ZIP64: numbers that need more room than a ZIP archive's own fields have.
+//! ZIP64: numbers that do not fit into a ZIP archive's own fields.
 //!
-//! Some tools write it where nothing needs it. What it says then must be what the plain fields
-//! say, since readers differ in whether they look: most only where a plain field holds its
-//! largest value, some wherever there is one.
+//! Some tools write it unnecessarily. It must then agree with the plain fields, since readers
+//! differ: most use it only if a plain field has its largest value, some whenever it is present.
 
 use super::{ArchiveError, END_BYTES, Ends, u16_at, u32_at, u64_at};
 
@@ -10,7 +9,7 @@ pub(super) const RECORD: u32 = 0x0606_4b50;
 pub(super) const LOCATOR: u32 = 0x0706_4b50;
 pub(super) const RECORD_BYTES: usize = 56;
 pub(super) const LOCATOR_BYTES: usize = 20;
-/// A plain field that says nothing itself: the number is in ZIP64.
+/// The value of a plain field whose number is in ZIP64.
 const ELSEWHERE: u64 = u32::MAX as u64;
 /// The same for counts of entries.
 const COUNT_ELSEWHERE: u64 = u16::MAX as u64;
@@ -23,7 +22,7 @@ pub(super) struct Numbers {
     pub(super) offset: u64,
 }
 
-/// What the plain fields and the extra field of one header say together.
+/// The combined numbers of the plain fields and the extra field of one header.
 pub(super) fn resolve(
     name: &str,
     plain: Numbers,
@@ -36,14 +35,14 @@ pub(super) fn resolve(
     };
     let plain = [plain.unpacked, plain.packed, plain.offset];
     let Some(field) = field else {
-        // With a number that happens to be the largest one, readers would look for ZIP64.
+        // If a number happened to be the largest one, readers would look for ZIP64.
         return if plain.contains(&ELSEWHERE) {
             Err(differs())
         } else {
             Ok(named(plain))
         };
     };
-    // As the format has it, only what is missing is in the field, one after the other.
+    // By the format, the field has only the missing numbers, one after the other.
     let mut numbers = plain;
     let mut used = 0;
     for number in numbers.iter_mut().filter(|number| **number == ELSEWHERE) {
@@ -86,8 +85,8 @@ pub(super) fn is_locator(bytes: &[u8]) -> bool {
     bytes.len() == LOCATOR_BYTES && u32_at(bytes, 0) == LOCATOR
 }
 
-/// What record, locator and plain end record, which lie one behind the other at the end of the
-/// file, say together. `record_at` is where the record begins.
+/// The combined numbers of record, locator and plain end record, which follow one another at the
+/// end of the file. `record_at` is where the record begins.
 pub(super) fn resolve_ends(
     record: &[u8; RECORD_BYTES],
     locator: &[u8],
@@ -100,8 +99,8 @@ pub(super) fn resolve_ends(
         && u64_at(record, 4) == RECORD_BYTES as u64 - 12
         && u32_at(record, 16) == 0
         && u32_at(record, 20) == 0;
-    // The disk that the record is on; where it begins; how many disks there are. Some tools
-    // write none, some one.
+    // The disk of the record; its offset; the number of disks. Some tools write zero disks, some
+    // one.
     let leads_here =
         u32_at(locator, 4) == 0 && u64_at(locator, 8) == record_at && u32_at(locator, 16) <= 1;
     if !is_plain || !leads_here {

@@ -1,4 +1,4 @@
-//! The list that serves, and how it follows the database.
+//! The current list, and how it follows the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,25 +10,26 @@ use storage::serials::JournalRow;
 use super::{Change, List};
 use crate::Registry;
 
-/// Projects that are read from the database at once. Bounds what loading takes besides the list.
+/// Projects that are read from the database at once. Limits the memory for loading besides the
+/// list.
 const PART: u32 = 4096;
-/// Changes that are caught up with at once.
+/// Changes that are applied at once.
 const FOLLOWED: u32 = 1000;
-/// Serials by which a list may be behind and still be caught up with; beyond, it is loaded
-/// again, while readers get the one before.
+/// Serials that a list may be behind and still be caught up; beyond that it is loaded again, while
+/// readers get the previous one.
 const MAX_BEHIND: i64 = 20_000;
 
-/// What the journal calls a change of status: it may put a project into the list or take it
-/// out. Every other change leaves a project that is listed where it is.
+/// The journal's text for a change of status, which may add a project to the list or remove it.
+/// Every other change leaves a listed project in its place.
 const STATUS: &str = "change status";
 
-/// The list that serves.
+/// The current list.
 #[derive(Default)]
 pub(crate) struct CurrentList {
     list: Mutex<Option<Arc<List>>>,
-    /// Whoever holds it brings the list up to date, one at a time.
+    /// Its holder updates the list, one request at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// That the database could not be asked lately: it is asked before the list is shown.
+    /// The database could not be reached recently: it is asked before the list is shown.
     is_doubtful: AtomicBool,
 }
 
@@ -43,15 +44,15 @@ impl CurrentList {
         list
     }
 
-    /// Says whether what other processes write is followed.
+    /// Sets whether writes of other processes are being followed.
     pub(crate) fn doubt(&self, is_doubtful: bool) {
         self.is_doubtful.store(is_doubtful, Ordering::SeqCst);
     }
 }
 
 impl Registry {
-    /// The list with every change in it that this process knows of. While somebody else
-    /// brings it up to date, the one before; only the first readers of all wait for it.
+    /// The list with every change that this process knows. While another request updates it, the
+    /// previous one; only the very first readers wait for it.
     pub(crate) async fn list(&self) -> Result<Arc<List>, StorageError> {
         let current = &self.inner.list;
         if current.is_doubtful.load(Ordering::SeqCst) {
@@ -68,7 +69,7 @@ impl Registry {
             (Some(list), Err(_)) => return Ok(list),
             (None, Err(_)) => current.turn.clone().lock_owned().await,
         };
-        // Somebody may have been faster.
+        // Another request may have been faster.
         let Some(list) = current.get() else {
             return Ok(current.set(self.load_list().await?));
         };
@@ -90,7 +91,7 @@ impl Registry {
     }
 
     async fn load_list(&self) -> Result<List, StorageError> {
-        // The serials first: a change in between makes the list newer than it says, never older.
+        // The serials first: a change in between makes the list newer than it claims, never older.
         let marker = self.inner.storage.change_marker().await?;
         let mut list = List::new(&self.urls(), marker.serial, marker.list_serial);
         let mut after = String::new();
@@ -167,7 +168,7 @@ mod tests {
 
     struct Fixture {
         registry: Registry,
-        /// As another server has it.
+        /// From another server.
         elsewhere: Storage,
         _folder: tempfile::TempDir,
     }
@@ -280,14 +281,14 @@ mod tests {
             Arc::ptr_eq(&before, &fixture.registry.list().await.unwrap()),
             "nothing changed"
         );
-        // A file more of a project that is listed: the same names.
+        // A new file of a listed project: the same names.
         publish(&storage, "Sample", "2.0").await;
         let after = fixture.registry.list().await.unwrap();
         assert_eq!(
             (before.list_serial, after.list_serial, after.serial),
             (2, 2, 3)
         );
-        // A status takes a project from the pages and from what people find.
+        // A status removes a project from the pages and from searches.
         let project = storage.project("sample-b").await.unwrap().unwrap().id;
         for (status, is_listed) in [
             (ProjectStatus::Quarantined, false),
@@ -311,7 +312,7 @@ mod tests {
                 (list.serial, 1 + usize::from(is_listed))
             );
         }
-        // A list that begins with the database says the same of itself.
+        // A list loaded from the database has the same properties.
         let list = fixture.registry.list().await.unwrap();
         let loaded = fixture.registry.load_list().await.unwrap();
         assert_eq!(
@@ -325,7 +326,7 @@ mod tests {
         let fixture = Fixture::new().await;
         assert_eq!(fixture.names().await, [""; 0]);
         publish(&fixture.elsewhere, "sample", "1.0").await;
-        // Whoever cannot follow asks before the list is shown.
+        // If the changes cannot be followed, the database is asked before the list is shown.
         fixture.registry.inner.list.doubt(true);
         assert_eq!(fixture.names().await, ["sample"]);
         fixture.registry.inner.list.doubt(false);
@@ -357,7 +358,7 @@ mod tests {
             .list
             .set(List::new(&fixture.registry.urls(), -MAX_BEHIND, 0).finished());
         assert!(Arc::ptr_eq(&old, &fixture.registry.list().await.unwrap()));
-        // The one who loads it holds the turn.
+        // The loading request holds the turn.
         drop(fixture.registry.inner.list.turn.lock().await);
         assert_eq!(fixture.names().await, ["sample"]);
     }

@@ -10,7 +10,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use super::super::{API_VERSION, LARGE, PageFormat};
 use super::{Chunk, Entry, List};
 
-/// The list of projects in one form. Nothing of it is written yet.
+/// The list of projects in one format. Nothing of it is written yet.
 #[derive(Clone, Debug)]
 pub struct ListPage {
     pub(crate) list: Arc<List>,
@@ -18,12 +18,12 @@ pub struct ListPage {
 }
 
 impl ListPage {
-    /// With its quotes.
+    /// With quotes.
     pub fn etag(&self) -> &str {
         &self.form().etag
     }
 
-    /// `X-PyPI-Last-Serial`: in HTML that of the last change of a name, in JSON that of the
+    /// `X-PyPI-Last-Serial`: in HTML the serial of the last change of a name, in JSON that of the
     /// last change of all.
     pub fn last_serial(&self) -> i64 {
         shown_serial(self.format, self.list.serial, self.list.list_serial)
@@ -39,7 +39,7 @@ impl ListPage {
         self.length() >= LARGE as u64
     }
 
-    /// The page in parts, compressed with gzip if asked for.
+    /// The page in parts, compressed with gzip if `compressed`.
     pub fn parts(&self, compressed: bool) -> Parts {
         Parts {
             page: self.clone(),
@@ -57,20 +57,20 @@ impl ListPage {
     }
 }
 
-/// A page on its way. Holds no more of it than one chunk's part.
+/// A page that is being sent. Holds no more of it than one chunk's part.
 pub struct Parts {
     page: ListPage,
-    /// 0 is what comes before the first chunk, then chunks, then what comes after the last.
+    /// 0 is the text before the first chunk, then come chunks, then the text after the last.
     next: usize,
     /// Whether a comma comes before the next project.
     comma_due: bool,
-    /// The checksum so far of what is sent compressed.
+    /// The checksum so far of the compressed data.
     gzip: Option<Crc>,
 }
 
 impl Parts {
-    /// The next part, none after the last. Compressing is done once for each chunk, away from
-    /// the threads that serve; it fails only when the program ends meanwhile.
+    /// The next part, none after the last. Each chunk is compressed once, off the serving threads;
+    /// this fails only if the program ends meanwhile.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let ListPage { list, format } = self.page.clone();
         let last = list.chunks.len() + 1;
@@ -124,7 +124,7 @@ impl Parts {
 
     fn end(&self, out: &mut Vec<u8>) {
         if let Some(checksum) = &self.gzip {
-            // An empty block that is the last.
+            // An empty final block.
             out.extend_from_slice(&[3, 0]);
             out.extend_from_slice(&checksum.sum().to_le_bytes());
             out.extend_from_slice(&checksum.amount().to_le_bytes());
@@ -132,14 +132,14 @@ impl Parts {
     }
 }
 
-/// A run of bytes compressed by itself, so that it can stand anywhere in a stream of others.
+/// Bytes that are compressed separately, so that they can appear anywhere in a stream.
 #[derive(Debug)]
 pub(super) struct Deflated {
     bytes: Bytes,
     checksum: Crc,
 }
 
-/// Full blocks, ended at a whole byte and referring to nothing before them (`Z_FULL_FLUSH`).
+/// Full blocks that end at a whole byte and refer to nothing before them (`Z_FULL_FLUSH`).
 fn deflated(bytes: &[u8]) -> Deflated {
     let mut checksum = Crc::new();
     checksum.update(bytes);
@@ -150,7 +150,7 @@ fn deflated(bytes: &[u8]) -> Deflated {
         compress
             .compress_vec(&bytes[done..], &mut out, FlushCompress::Full)
             .expect("compressing into memory does not fail");
-        // With room left, all of it is out.
+        // If there is room left, all output is there.
         if compress.total_in() == bytes.len() as u64 && out.len() < out.capacity() {
             out.shrink_to_fit();
             return Deflated {
@@ -186,7 +186,7 @@ impl Chunk {
         let mut out =
             String::with_capacity(usize::try_from(self.part(format).length).unwrap_or_default());
         for entry in self.entries().filter(|entry| !entry.is_hidden) {
-            // Names hold letters, digits, `.`, `_` and `-`: nothing to escape in either form.
+            // Names contain letters, digits, `.`, `_` and `-`: nothing to escape in either format.
             match format {
                 PageFormat::Html => {
                     for text in [
@@ -214,9 +214,9 @@ impl Chunk {
     }
 }
 
-/// What stands around path, normalized name and name of a project.
+/// The text around path, normalized name and name of a project.
 const HTML: [&str; 3] = ["    <a href=\"", "/\">", "</a><br />\n"];
-/// What stands around serial and name of a project.
+/// The text around serial and name of a project.
 const JSON: [&str; 3] = ["{\"_last-serial\":", ",\"name\":\"", "\"}"];
 
 fn shown_serial(format: PageFormat, serial: i64, list_serial: i64) -> i64 {
@@ -226,7 +226,7 @@ fn shown_serial(format: PageFormat, serial: i64, list_serial: i64) -> i64 {
     }
 }
 
-/// What stands before the first project.
+/// The text before the first project.
 fn before(format: PageFormat, serial: i64) -> String {
     match format {
         PageFormat::Html => format!(
@@ -238,7 +238,7 @@ fn before(format: PageFormat, serial: i64) -> String {
     }
 }
 
-/// What stands after the last project.
+/// The text after the last project.
 fn after(format: PageFormat, list_serial: i64) -> String {
     match format {
         PageFormat::Html => format!("  </body>\n</html>\n<!--SERIAL {list_serial}-->"),
@@ -273,7 +273,7 @@ pub(super) fn part_length(entries: &[Entry<'_>], format: PageFormat, path: &str)
         PageFormat::Html => {
             around(&HTML) + path.len() + entry.normalized.len() + entry.written.len()
         }
-        // With its comma, which the first does without.
+        // With its comma, which the first does not have.
         PageFormat::Json => around(&JSON) + digits(entry.serial) + entry.written.len() + 1,
     };
     let sum: usize = entries

@@ -2,11 +2,11 @@
 
 use super::{Chunk, List};
 
-/// Letters, digits, the hyphen, and what stands between names.
+/// Letters, digits, the hyphen, and the separator between names.
 const SYMBOLS: usize = 38;
 
-/// Which runs of three characters the names of a chunk hold, the line feed after each name
-/// among them. A search looks only into chunks that hold all runs of its text.
+/// The trigrams of a chunk's names, including the line feed after each name. A search visits only
+/// chunks that have all trigrams of its text.
 #[derive(Debug)]
 pub(super) struct Grams(Box<[u64]>);
 
@@ -24,10 +24,10 @@ impl Grams {
         self.0[bit / 64] >> (bit % 64) & 1 == 1
     }
 
-    /// False only if no name holds the text.
+    /// False only if no name contains the text.
     fn may_hold(&self, text: &str) -> bool {
         match text.as_bytes() {
-            // A run of two goes on with any third.
+            // Two characters may continue with any third.
             [first, second] => (0..SYMBOLS).any(|third| {
                 self.has((symbol(*first) * SYMBOLS + symbol(*second)) * SYMBOLS + third)
             }),
@@ -51,9 +51,10 @@ fn symbol(byte: u8) -> usize {
 }
 
 impl List {
-    /// Normalized names that hold this text: the name itself, then those that begin with it,
-    /// then those that hold it elsewhere, each in order; those after the first `skip`, at most
-    /// `limit`; none of projects in quarantine. Names hold lower-case letters, digits and hyphens, so any other text is in none.
+    /// Normalized names that contain this text: the name itself, then those that begin with it,
+    /// then the others, each in order; those after the first `skip`, at most `limit`; without
+    /// projects in quarantine. Names consist of lower-case letters, digits and hyphens, so no name
+    /// contains any other text.
     pub(crate) fn search(&self, text: &str, skip: usize, limit: usize) -> Vec<String> {
         if text.is_empty() || !text.bytes().all(|byte| symbol(byte) > 0) {
             return Vec::new();
@@ -87,7 +88,7 @@ impl Chunk {
         self.hidden.iter().any(|hidden| **hidden == *name)
     }
 
-    /// Names that hold the text and do not begin with it.
+    /// Names that contain the text but do not begin with it.
     fn holding<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = &*self.normalized;
         let mut end_of_last = 0;

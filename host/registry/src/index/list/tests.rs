@@ -1,4 +1,4 @@
-//! Lists that are changed bit by bit are those that are made at once.
+//! Lists that are changed step by step equal lists that are built at once.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -47,7 +47,7 @@ fn body(list: &Arc<List>, format: PageFormat, compressed: bool) -> Vec<u8> {
     }
     let mut body = Vec::new();
     match compressed {
-        // A decoder of one member, as many clients have it.
+        // A decoder for a single member, as in many clients.
         true => drop(
             flate2::read::GzDecoder::new(&*sent)
                 .read_to_end(&mut body)
@@ -59,7 +59,7 @@ fn body(list: &Arc<List>, format: PageFormat, compressed: bool) -> Vec<u8> {
     body
 }
 
-/// The page in both forms, in HTML as text; whatever way it is sent.
+/// The page in both formats, in HTML as text, however it is sent.
 fn pages(list: List) -> (String, serde_json::Value) {
     let list = Arc::new(list);
     let [html, json] = [PageFormat::Html, PageFormat::Json].map(|format| {
@@ -73,7 +73,7 @@ fn pages(list: List) -> (String, serde_json::Value) {
     )
 }
 
-/// Names that are close together and apart, some of them written in another way.
+/// Names that are close together and apart, some of them in another spelling.
 fn name() -> impl Strategy<Value = String> {
     "[a-cA-C0-1]([a-c0-1._-]{0,4}[a-c0-1])?"
 }
@@ -82,7 +82,7 @@ fn status() -> impl Strategy<Value = ProjectStatus> {
     prop_oneof![4 => Just(ProjectStatus::Active), 1 => Just(ProjectStatus::Quarantined)]
 }
 
-/// What a search of every name by itself finds.
+/// The result of searching every name by itself.
 fn found(entries: &BTreeMap<String, IndexEntry>, text: &str) -> Vec<String> {
     let mut names: Vec<&String> = entries
         .iter()
@@ -119,7 +119,7 @@ proptest! {
                     Change::Touched(serial) => entries.get_mut(&normalized).unwrap().last_serial = *serial,
                     Change::Is(entry) => drop(entries.insert(normalized.clone(), entry.clone())),
                 }
-                // One change of each name, as the caller has it.
+                // One change of each name, as callers pass it.
                 let change = match applied.contains_key(&normalized) {
                     true => entries.get(&normalized).map_or(Change::IsNot, |entry| Change::Is(entry.clone())),
                     false => change,
@@ -162,7 +162,7 @@ fn the_page_in_html_holds_names_and_that_in_json_their_serials() {
     let expected = serde_json::json!({"meta": {"_last-serial": 20, "api-version": "1.4"},
         "projects": [{"_last-serial": 12, "name": "Foo.Bar"}, {"_last-serial": 12, "name": "zoo"}]});
     assert_eq!(json, expected);
-    // A file more: the same page in HTML, another number in JSON.
+    // A new file: the same page in HTML, another number in JSON.
     let touched = before.with(
         &BTreeMap::from([("zoo".to_owned(), Change::Touched(21))]),
         21,

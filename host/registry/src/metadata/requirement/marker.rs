@@ -1,4 +1,4 @@
-//! Markers: for which environments a requirement is meant.
+//! Markers: the environments that a requirement applies to.
 
 use super::{InvalidRequirement, skip};
 
@@ -38,7 +38,7 @@ pub(super) fn check(text: &str) -> Result<(), InvalidRequirement> {
     }
 }
 
-/// What is left to read; never begins with a blank.
+/// The rest of the text; never begins with a blank.
 struct Marker<'a> {
     rest: &'a str,
 }
@@ -48,7 +48,7 @@ impl Marker<'_> {
         InvalidRequirement::Marker(self.rest.chars().take(20).collect())
     }
 
-    /// Comparisons joined by `and` and `or`. Which binds tighter is no question of form.
+    /// Comparisons joined by `and` and `or`. Precedence does not matter for the form.
     fn expression(&mut self, depth: usize) -> Result<(), InvalidRequirement> {
         self.term(depth)?;
         while self.word("and") || self.word("or") {
@@ -118,7 +118,7 @@ impl Marker<'_> {
             .is_some()
     }
 
-    /// A word that ends where no letter, digit or `_` follows.
+    /// A word that is not followed by a letter, digit or `_`.
     fn word(&mut self, word: &str) -> bool {
         let Some(rest) = self.rest.strip_prefix(word) else {
             return false;
@@ -131,8 +131,8 @@ impl Marker<'_> {
     }
 }
 
-/// Whether what stands between quotes is a string to Python, which `packaging` asks. Characters
-/// by name (`\N{…}`) nobody writes here; they are refused.
+/// Whether the text between quotes is a valid Python string, which `packaging` requires. Named
+/// characters (`\N{…}`) are not used in practice and are refused.
 fn is_string(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find(['\\', '\n', '\r', '\0']) {

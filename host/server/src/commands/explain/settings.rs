@@ -1,8 +1,8 @@
 //! The settings that decided, and who chose them.
 //!
-//! What is shown is what decided then, not what is set now: a policy set never changes under its
-//! number, the record holds what the project's owners had chosen, and who chose is in the audit
-//! log, which never changes.
+//! These are the settings at the time of the decision, not the current ones: a policy set never
+//! changes under its number, the record holds the choices of the project's owners, and the audit
+//! log, which never changes, has who chose them.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub(super) struct Settings {
     of_set: Vec<String>,
     operators: Vec<Shown>,
     owners: Vec<Shown>,
-    /// What does not fit, or cannot be shown.
+    /// Settings that do not fit, or cannot be shown.
     remarks: Vec<String>,
 }
 
@@ -39,11 +39,11 @@ struct Shown {
     setting: String,
     text: String,
     value: Value,
-    /// None where it is the policy's default.
+    /// None if it is the policy's default.
     chosen: Option<String>,
 }
 
-/// Finds out all about the settings of a decision that policies made; none where none did.
+/// Collects the settings behind a decision of policies; none for other decisions.
 pub(super) async fn of(
     line: &CommandLine,
     row: &DecisionRow,
@@ -186,7 +186,7 @@ async fn of_set(line: &CommandLine, row: &DecisionRow, number: i64) -> anyhow::R
     Ok(lines)
 }
 
-/// Who did what such an event tells of, by the newest one.
+/// The author of such an event, taken from the newest one.
 async fn author(
     line: &CommandLine,
     kinds: &[EventKind],
@@ -212,8 +212,8 @@ async fn author(
     Ok("someone the audit log does not name".to_owned())
 }
 
-/// When and by whom each setting of this policy was given the value that it had when the
-/// decision was made.
+/// When, and by whom, each setting of this policy got the value that it had at the time of the
+/// decision.
 async fn choices(
     line: &CommandLine,
     row: &DecisionRow,
@@ -261,8 +261,8 @@ async fn choices(
     Ok(choices)
 }
 
-/// For each setting of `chosen` the change that gave it its value. `changes` are those of one
-/// policy's settings, newest first; a change that repeats a value chose nothing.
+/// For each setting of `chosen`, the change that set its value. `changes` are those of one policy's
+/// settings, newest first; a change that repeats a value is ignored.
 fn chosen_by<'a>(changes: &'a [AuditEvent], chosen: &Value) -> Vec<(String, &'a AuditEvent)> {
     let Some(start) = changes
         .iter()

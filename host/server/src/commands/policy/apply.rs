@@ -1,4 +1,4 @@
-//! Making a set the active one, and waiting until the servers have it.
+//! Activating a set, and waiting until the servers have it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::command_line::CommandLine;
 
 use super::{judged, set_folder};
 
-/// How often the servers' reports are looked at.
+/// How often the servers' reports are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Waits that are longer are told of.
+/// Longer waits are announced.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 pub(super) async fn apply(
     line: &CommandLine,
@@ -42,7 +42,7 @@ pub(super) async fn apply(
     Ok(answer.with_remarks(remarks))
 }
 
-/// Reads, validates and judges a set with the very engine the servers use.
+/// Reads, validates and judges a set with the same engine as the servers.
 async fn verify(
     line: &CommandLine,
     folder: &Path,
@@ -91,7 +91,7 @@ fn with_remedy(error: RollBackError) -> anyhow::Error {
     anyhow!("{error}; {remedy}")
 }
 
-/// Waits for the servers and says what they made of it.
+/// Waits for the servers and reports the result on each.
 async fn report(
     line: &CommandLine,
     before: Option<ActivationRow>,
@@ -167,14 +167,14 @@ async fn report(
         .with_code(code))
 }
 
-/// What one server made of the activation.
+/// The state of the activation on one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Serving,
     Failed,
-    /// Not heard of in time.
+    /// No report in time.
     Waiting,
-    /// It ended without saying so.
+    /// It ended without a report.
     Gone,
 }
 
@@ -205,7 +205,7 @@ impl State {
     }
 }
 
-/// What a server's latest report says about set `number`, asked for at `asked_at`.
+/// The state that a server's latest report shows for set `number`, requested at `asked_at`.
 fn state_of(server: &ServerRow, number: u64, asked_at: Timestamp) -> State {
     let is = |reported: Option<i64>| {
         reported.and_then(|reported| u64::try_from(reported).ok()) == Some(number)
@@ -213,18 +213,18 @@ fn state_of(server: &ServerRow, number: u64, asked_at: Timestamp) -> State {
     if is(server.set_number) {
         return State::Serving;
     }
-    // An older report may tell of an earlier attempt with the same set.
+    // An older report may be about an earlier attempt with the same set.
     if is(server.last_error_set) && server.heartbeat_at > asked_at {
         return State::Failed;
     }
     State::Waiting
 }
 
-/// What came of waiting.
+/// The result of waiting.
 struct Waited {
-    /// The servers with what they made of the set.
+    /// The servers with their states.
     servers: Vec<(ServerRow, State)>,
-    /// Those that have been silent for too long to be waited for.
+    /// Those that have been silent for too long to wait for.
     silent: Vec<ServerRow>,
     /// The activation of another set that came after this one.
     overtaken: Option<ActivationRow>,
@@ -290,8 +290,8 @@ async fn wait_for_servers(
     }
 }
 
-/// Whether a server of this very machine ended without signing off. Of another machine's
-/// processes nothing is known.
+/// Whether a server on this machine ended without signing off. Nothing is known about processes on
+/// other machines.
 fn is_gone(server: &ServerRow) -> bool {
     server.host == crate::serve::host_name()
         && Path::new("/proc/self").exists()

@@ -1,4 +1,4 @@
-//! What `policy check`, `policy apply --dry-run` and `policy apply` say of a judgement: the same.
+//! Judgements as `policy check`, `policy apply --dry-run` and `policy apply` show them, all alike.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, printable};
 
-/// The refusal of a set that nobody can have meant.
+/// The refusal of a set that no one can have intended.
 pub(super) fn refusal(folder: &Path, judgement: &Judgement) -> Answer {
     let mut json = judgement.to_json();
     json["refused"] = json!(true);
@@ -19,7 +19,7 @@ pub(super) fn refusal(folder: &Path, judgement: &Judgement) -> Answer {
     Answer::new("", json).with_remarks(remarks).with_code(1)
 }
 
-/// What the author of an accepted set is told.
+/// Remarks for the author of an accepted set.
 pub(super) fn remarks(judgement: &Judgement) -> String {
     let allowed = if judgement.refuses() {
         format!("Accepted because of --allow-lockout:\n{}", lines(judgement))
@@ -34,7 +34,7 @@ pub(super) fn remarks(judgement: &Judgement) -> String {
     allowed + &notes
 }
 
-/// What stands against the set, below its headline. Policies name themselves and their failures.
+/// The problems of the set, below the headline. Policies name themselves and their failures.
 fn lines(judgement: &Judgement) -> String {
     judgement
         .to_string()

@@ -1,4 +1,4 @@
-//! Work on sets and modules in files: no database, no server.
+//! Commands for sets and modules in files: no database, no server.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::answer::{Answer, printable};
 use crate::configuration::Configuration;
 use crate::wiring;
 
-/// Largest module that is looked at; the engine has its own, smaller bound.
+/// Largest module that is read; the engine has its own, smaller limit.
 const LARGEST: u64 = 256 << 20;
 
 /// An engine without a cache: nothing is written anywhere.
@@ -107,7 +107,7 @@ pub(super) fn pack(
         "{} is a component already; `portcullis policy inspect` shows what is in it",
         core.display()
     );
-    // Asked first: the encoder speaks of what it lacks, and not of what to do about it.
+    // Checked first: the encoder's error names what is missing, but not what to do about it.
     let imports = policy_engine::core_imports(&bytes)
         .with_context(|| format!("{} can't be packed as a policy module", core.display()))?;
     ensure!(
@@ -122,7 +122,7 @@ pub(super) fn pack(
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| anyhow::anyhow!("{error:#}"))
         .with_context(|| format!("{} was not built with the policy SDK", core.display()))?;
-    // What would be refused by every registry is better refused here.
+    // Better to refuse here what every registry would refuse.
     engine(configuration)?.load(&component).with_context(|| {
         format!("{} can't be packed as a policy module; nothing was written. Build it with the policy SDK for wasm32-unknown-unknown", core.display())
     })?;

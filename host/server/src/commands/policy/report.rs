@@ -1,4 +1,4 @@
-//! What is active, what was, and what it offers.
+//! The active set, its history, and the settings that it offers.
 
 use anyhow::Context as _;
 use model::audit::{AuditEvent, EventKind};
@@ -108,7 +108,7 @@ pub(super) async fn status(line: &CommandLine) -> anyhow::Result<Answer> {
     Ok(Answer::new(text, json).with_code(code))
 }
 
-/// What each server serves, and what it found in the folder that it watches.
+/// The set that each server serves, and the content of the folder that it watches.
 fn servers_text(servers: &[ServerRow], active: Option<i64>) -> String {
     let mut text = String::new();
     if servers.is_empty() {
@@ -144,7 +144,7 @@ fn servers_text(servers: &[ServerRow], active: Option<i64>) -> String {
     text
 }
 
-/// What is in a watched folder, in words that follow "watches …:".
+/// The content of a watched folder, in words that follow "watches …:".
 fn holds(watched: &WatchedFolder, active: Option<i64>) -> String {
     match (&watched.error, watched.set_number) {
         (Some(error), _) => format!(
@@ -174,7 +174,7 @@ fn servers_json(servers: &[ServerRow]) -> Vec<Value> {
     servers.iter().map(server).collect()
 }
 
-/// A value in the room of a line; `--json` has it all.
+/// A value shortened to fit a line; `--json` has all of it.
 fn shortened(value: &str) -> String {
     const ROOM: usize = 100;
     let value = printable(value);
@@ -188,7 +188,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// The set as its author wrote it; what else a stored row holds is the gate's business.
+/// The set as its author wrote it; the rest of a stored row concerns only the gate.
 async fn spec_of(line: &CommandLine, number: i64) -> anyhow::Result<policy_engine::SetSpec> {
     let row = line
         .storage
@@ -237,7 +237,7 @@ pub(super) async fn history(line: &CommandLine, limit: u32) -> anyhow::Result<An
     Ok(Answer::new(columns(&rows), values.into()))
 }
 
-/// Who made sets active: the audit knows, by an event of each activation.
+/// Who activated sets: the audit has an event for each activation.
 struct Actors(Vec<AuditEvent>);
 
 impl Actors {
@@ -300,7 +300,7 @@ pub(super) async fn forms(line: &CommandLine) -> anyhow::Result<Answer> {
     Ok(Answer::new(text, json.collect()))
 }
 
-/// Settings with what they may hold, their defaults and their help.
+/// Settings with their possible values, defaults and help.
 pub(super) fn settings_text(settings: &[Setting]) -> String {
     settings
         .iter()

@@ -1,5 +1,5 @@
-//! `portcullis release publish` and `reject`: what is staged is shown, and then done by the
-//! running registry, for a person who proves who they are with each call.
+//! `portcullis release publish` and `reject`: show the staged files, then let the running registry
+//! act for a person who sends their credentials with each call.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::remote::{Remote, Reply};
 use crate::serve::host_name;
 use crate::terminal;
 
-/// How often someone who takes long is asked for the current code.
+/// How often a slow person is asked for the current code.
 const CODES: usize = 3;
-/// Longest name of this machine that is sent, in characters: what the registry keeps of it.
+/// Longest host name that is sent, in characters: the registry keeps no more.
 const MAX_HOST: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Verb {
 /// Names and SHA-256 of files.
 type Files = BTreeMap<String, String>;
 
-/// What a person shows with each call.
+/// The credentials that a person sends with each call.
 struct Person {
     user: UserName,
     password: Secret<String>,
@@ -131,7 +131,7 @@ pub(super) async fn run(
         if reply.is_success() {
             return Ok(told(&reply.body));
         }
-        // To look took longer than a code is valid. That it was right a moment ago is known.
+        // Reviewing took longer than a code is valid, but the code was right a moment ago.
         if !(is_asked
             && person.may_ask_for_codes
             && reply.reason() == "wrong-credentials"
@@ -150,7 +150,7 @@ fn project(arguments: &PersonArguments) -> String {
 }
 
 impl Person {
-    /// Says who will be sent a password, and asks for it then.
+    /// Shows who will receive the password, then asks for it.
     fn ask(arguments: &PersonArguments, registry: &Remote) -> anyhow::Result<Self> {
         let user = match &arguments.user {
             Some(user) => user.clone(),
@@ -179,7 +179,7 @@ impl Person {
         })
     }
 
-    /// Sends the proof along. The registry looks at a code and uses it up only for what is done.
+    /// Sends the credentials. The registry checks a code, and uses it up only for an action.
     async fn post(
         &self,
         registry: &Remote,
@@ -195,7 +195,7 @@ impl Person {
         registry.post(path, &body).await
     }
 
-    /// A refusal. What the registry will know this command line by is kept, and shown to nobody.
+    /// A refusal. The secret of this command line is stored, and not shown.
     fn refused(&self, reply: &Reply) -> anyhow::Result<Answer> {
         let mut body = reply.body.clone();
         let device = body.as_object_mut().and_then(|body| body.remove("device"));
@@ -215,7 +215,7 @@ impl Person {
     }
 }
 
-/// What this machine calls itself, as the registry takes it: the first part, in plain letters.
+/// The name of this machine in the form that the registry takes: the first part, in plain letters.
 fn own_host(name: &str) -> Option<String> {
     let first = name.split('.').next().unwrap_or("");
     let plain: String = first
@@ -255,7 +255,7 @@ fn digests(files: &[&Value]) -> Files {
         .collect()
 }
 
-/// Each file with what tells it from every other one, and with who staged it.
+/// Each file with its distinguishing properties and who staged it.
 fn shown(files: &[&Value]) -> String {
     let one = |file: &&Value| {
         let by = &file["staged_by"];
@@ -344,7 +344,7 @@ fn refused(status: u16, body: &Value) -> Answer {
             printable(decision)
         ));
     }
-    // As with every other command that fails, `error` says it all in one text.
+    // As with every other failing command, `error` has the whole text.
     let mut json = body.clone();
     if !json.is_object() {
         json = json!({});

@@ -16,9 +16,9 @@ pub(crate) enum EmailCommand {
         after_help = "Examples:\n  portcullis user email add alice alice@example.org\n  portcullis user email verify alice alice@example.org"
     )]
     Add(AddressArguments),
-    /// Say that an address is known to be the user's.
+    /// Mark an address as verified, once you know that it belongs to the user.
     Verify(AddressArguments),
-    /// Make a verified address the primary one, which policies ask about.
+    /// Make a verified address the primary one, which policies check.
     Promote(AddressArguments),
     /// Remove an address that is not the primary one.
     Remove(AddressArguments),

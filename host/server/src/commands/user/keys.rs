@@ -20,7 +20,7 @@ pub(crate) enum KeysCommand {
     },
     /// Remove a security key or passkey, for example because it was lost.
     ///
-    /// Without the name of one, all of them. The user is told by mail.
+    /// Without a name, all keys are removed. The user gets a mail.
     #[command(
         after_help = "Examples:\n  portcullis user keys remove alice 'blue key'\n  portcullis user keys remove alice     all of them"
     )]
@@ -28,7 +28,7 @@ pub(crate) enum KeysCommand {
         /// The user.
         #[arg(value_parser = user_name)]
         name: UserName,
-        /// The key, by its name or id as `user keys list` shows it.
+        /// The key, by its name or id as shown by `user keys list`.
         key: Option<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! `portcullis user delete` and `user invite`: how an account begins and ends.
+//! `portcullis user delete` and `user invite`: the start and end of an account.
 
 use identity::{Account, AccountError, DeleteAccount, InviteUser, lifetimes};
 use model::UserName;

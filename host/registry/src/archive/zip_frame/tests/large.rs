@@ -1,13 +1,13 @@
-//! Sizes and places beyond 4 GiB, in an archive of which only the ends are in memory.
+//! Sizes and offsets beyond 4 GiB, in an archive of which only the ends are in memory.
 
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use super::*;
 
-/// Zeros in the first entry: more than a plain field can say.
+/// Zeros in the first entry: more than a plain field can hold.
 const ZEROS: u64 = (4 << 30) + 5;
 
-/// Bytes, then as many zeros, then bytes.
+/// Bytes, then this many zeros, then bytes.
 struct Sparse {
     head: Vec<u8>,
     tail: Vec<u8>,
@@ -81,8 +81,8 @@ fn common(crc: &Crc) -> [(u64, usize); 5] {
     [(45, 2), (0, 2), (0, 2), (0, 4), (crc.sum().into(), 4)]
 }
 
-/// An archive of a large entry `a` and of `b` behind it, where the large one's size is said to be
-/// `size` in the list.
+/// An archive of a large entry `a` and then `b`, where the directory gives the large one's size as
+/// `size`.
 fn large(size: u64) -> Sparse {
     let (crc_a, mut crc_b) = (crc_of_zeros(ZEROS), Crc::new());
     crc_b.update(b"two");

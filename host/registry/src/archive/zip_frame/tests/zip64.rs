@@ -1,4 +1,4 @@
-//! ZIP64: what says the same as the plain records is read, and its twin that does not is refused.
+//! ZIP64 that agrees with the plain records is read, and its contradicting twin is refused.
 
 use super::*;
 
@@ -42,12 +42,12 @@ fn fields_that_say_what_the_header_says_are_accepted() {
     for in_central in [true, false] {
         for (sizes, content) in [
             ([3, 3], numbers(&[])),
-            // Every number in its place, though none is missing.
+            // Every number in its place, though none is needed.
             ([3, 3], numbers(&[3])),
             ([3, 3], numbers(&[3, 3])),
             ([3, 3], numbers(&[3, 3, 0])),
             ([3, 3], [numbers(&[3, 3, 0]), vec![0; 4]].concat()),
-            // What is missing, and nothing else.
+            // Exactly the missing numbers.
             ([ELSEWHERE, ELSEWHERE], numbers(&[3, 3])),
             ([ELSEWHERE, 3], numbers(&[3])),
             ([3, ELSEWHERE], numbers(&[3])),
@@ -73,7 +73,7 @@ fn fields_that_contradict_the_header_are_refused() {
             ([3, 3], numbers(&[3, 3, 0, 0])),
             ([ELSEWHERE, ELSEWHERE], numbers(&[3])),
             ([ELSEWHERE, ELSEWHERE], numbers(&[])),
-            // By the format the first number is the packed size, by its place the other one.
+            // By the format the first number is the packed size, by its position the other one.
             ([ELSEWHERE, 3], numbers(&[3, 4])),
         ] {
             let refused = one(in_central, sizes, &content);
@@ -82,7 +82,7 @@ fn fields_that_contradict_the_header_are_refused() {
                 "{in_central} {sizes:?} {content:?}: {refused}"
             );
         }
-        // Whole, and not true: the two lists differ.
+        // Complete but wrong: the two lists differ.
         assert!(!one(in_central, [ELSEWHERE, ELSEWHERE], &numbers(&[4, 3])).is_empty());
         let twice = [field(1, &numbers(&[3, 3])), field(1, &numbers(&[3, 3]))].concat();
         assert!(
@@ -212,7 +212,7 @@ fn end_records_that_differ_are_refused() {
         bytes[record_at + from_record] = value;
         why(bytes)
     };
-    // A record that is longer, on another disk; a locator that leads elsewhere, of many disks.
+    // A record that is longer, or on another disk; a locator with a wrong offset, or of many disks.
     for (at, value) in [
         (4, 45),
         (16, 1),
@@ -231,7 +231,7 @@ fn end_records_that_differ_are_refused() {
     let (mut bytes, record_at) = ends(|_, _| {});
     bytes.splice(record_at..record_at, *b"gap!");
     assert!(!why(bytes).is_empty());
-    // Records that no locator leads to.
+    // Records without a locator.
     let (mut bytes, record_at) = ends(|_, _| {});
     bytes.drain(record_at + 56..record_at + 76);
     assert!(!why(bytes).is_empty());
